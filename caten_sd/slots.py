@@ -1,6 +1,6 @@
 """What a slot of an attrs class is, said where the slot is declared.
 
-A tensor slot is plain state unless it says otherwise: a `buffer()` is saved and moved but not trained,
+A slot is plain state unless it says otherwise: a `buffer()` is saved and moved but not trained,
 `buffer(persistent=False)` is moved but not saved, and `transient()` is neither, as a KV cache.
 """
 
