@@ -1,0 +1,55 @@
+"""Checkpoint files of any format: found by what they hold, read lazily, written atomically.
+
+A format is one file in ``formats/``: a subclass of Format and methods on the three generics here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from caten_sd.errors import FormatError
+from caten_sd.generic import generic
+from caten_sd.source import Folder, Source, open_file
+from caten_sd.state_dict import StateDict, as_state_dict
+
+FORMATS_PACKAGE = "caten_sd.formats"
+
+
+class Format:
+    """A checkpoint format as a value to dispatch on; subclass it, and register methods.
+
+    ``suffixes`` choose the format on writing and the order of questions on reading.
+    """
+
+    name: str = ""
+    suffixes: tuple[str, ...] = ()
+
+
+class Contents(NamedTuple):
+    """What a file holds: a flat or nested mapping of names to leaves, and what it says of itself."""
+
+    tree: Any
+    metadata: Mapping[str, Any]
+    ties: Mapping[str, str] | None = None
+
+
+@generic
+def recognize(format: Any, source: Any, /) -> str | None:
+    """Return the evidence that the source is of this format, or None; reads a few bytes at most."""
+    raise NotImplementedError
+
+
+@generic
+def read(format: Any, source: Any, /) -> Contents:
+    """Read the headers and return lazy leaves; FormatError for anything that is not well-formed."""
+    raise NotImplementedError
+
+
+@generic
+def write(format: Any, target: Any, state_dict: Any, /, **options: Any) -> None:
+    """Write one tensor at a time to a binary file, or to a Folder; the caller makes it atomic."""
+    raise NotImplementedError
