@@ -23,9 +23,6 @@ class Backing(Protocol):
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes, touching no map."""
 
-    def release(self, start: int, count: int) -> None:
-        """Let the system take back the memory behind bytes that were read."""
-
     def close(self) -> None:
         """Give back the handle; views that are still held stay valid."""
 
@@ -66,14 +63,6 @@ class FileBacking:
         self._file.seek(start)
         return _whole(lambda n, at: self._file.read(n) or b"", start, count)
 
-    def release(self, start: int, count: int) -> None:
-        """Drop the mapped pages that lie wholly inside the range."""
-        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
-            first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-            last = (start + count) // mmap.PAGESIZE * mmap.PAGESIZE
-            if last > first:
-                self._map.madvise(mmap.MADV_DONTNEED, first, last - first)
-
     def close(self) -> None:
         """Close the file, and the map unless arrays still lie in it."""
         self._file.close()
@@ -99,9 +88,6 @@ class BytesBacking:
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""
         return bytes(self._data[start : start + count])
-
-    def release(self, start: int, count: int) -> None:
-        """Do nothing: the bytes have no other place."""
 
     def close(self) -> None:
         """Do nothing: views may still be held."""
@@ -148,10 +134,6 @@ class Source:
     def head(self, count: int) -> bytes:
         """Return the first ``count`` bytes, or all where there are fewer."""
         return self.read(0, min(count, self.size))
-
-    def release(self, offset: int, count: int) -> None:
-        """Let the system take back the memory of bytes that are done with."""
-        self._backing.release(self._start + offset, count)
 
     def window(self, offset: int, count: int, name: str | None = None) -> Source:
         """Return a source over a part of this one."""

@@ -1,0 +1,1 @@
+"""One file per foreign package, named as the package; imported when its first object is met."""

@@ -1,0 +1,91 @@
+"""numpy: arrays as leaves and as places, and the bytes of a file as arrays."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caten_sd.errors import CatenError
+from caten_sd.extract import to_state_dict
+from caten_sd.state_dict import Pair, Path
+from caten_sd.tensor import (
+    DTYPES,
+    BlockTensor,
+    DType,
+    LazyTensor,
+    Numpy,
+    Spec,
+    as_array,
+    dequantize,
+    spec,
+)
+
+Array = NDArray[Any]
+
+
+@functools.cache
+def numpy_dtype(dtype: DType) -> np.dtype[Any]:
+    """Return numpy's dtype for ours; those that numpy lacks come from ml_dtypes."""
+    if dtype.kind in ("float", "int", "uint", "bool", "complex"):
+        if hasattr(np, dtype.name):
+            return np.dtype(dtype.name)
+        import ml_dtypes
+
+        if hasattr(ml_dtypes, dtype.name):
+            return np.dtype(getattr(ml_dtypes, dtype.name))
+    raise CatenError(f"numpy has no dtype for {dtype}; keep the leaf as it is, or copy its bytes")
+
+
+@functools.cache
+def dtype_of(dtype: np.dtype[Any]) -> DType:
+    """Return our DType; one that no tensor has (text, objects, records) is of kind "other"."""
+    known = DTYPES.get(dtype.name)
+    return known or DType(dtype.str, "other", 8 * dtype.itemsize)
+
+
+@to_state_dict.register(np.ndarray)
+def _pairs(array: Array, parent: Path, /) -> list[Pair]:
+    return [(parent, array)]
+
+
+@spec.register(np.ndarray)
+def _spec(array: Array, /) -> Spec:
+    dtype = dtype_of(array.dtype)
+    return Spec(array.shape, dtype, dtype.nbytes(array.size))
+
+
+@as_array.register(Numpy, np.ndarray)
+def _same(kind: Numpy, array: Array, /) -> Array:
+    return array
+
+
+@as_array.register(Numpy, LazyTensor)
+def _from_file(kind: Numpy, leaf: LazyTensor, /) -> Array:
+    dtype = numpy_dtype(leaf.dtype)
+    raw = leaf.raw()
+    if leaf.dtype.bits == 4:
+        return _unpacked_nibbles(raw, leaf.shape).view(dtype)
+    flat = np.frombuffer(raw, dtype if leaf.order == "<" else dtype.newbyteorder(">"))
+    if leaf.strides is not None:
+        steps = [dtype.itemsize * step for step in leaf.strides]
+        array = np.lib.stride_tricks.as_strided(flat, leaf.shape, steps)
+    else:
+        array = flat.reshape(leaf.shape)
+    return array if leaf.order == "<" else array.astype(dtype)
+
+
+@as_array.register(Numpy, BlockTensor)
+def _unpacked(kind: Numpy, leaf: BlockTensor, /) -> Array:
+    values: Array = dequantize(leaf.block_type, as_array(kind, leaf.raw))
+    return values.reshape(leaf.shape)
+
+
+def _unpacked_nibbles(raw: memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return one byte per 4-bit element; a byte of the file holds two, the first one low."""
+    pairs = np.frombuffer(raw, np.uint8)
+    nibbles = np.empty(2 * pairs.size, np.uint8)
+    nibbles[0::2], nibbles[1::2] = pairs & 15, pairs >> 4
+    return nibbles[: int(np.prod(shape))].reshape(shape)
