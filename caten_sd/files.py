@@ -1,22 +1,15 @@
-"""Checkpoint files of any format: found by what they hold, read lazily, written atomically.
+"""What a checkpoint format is: a value to dispatch on, and the three generics that teach it.
 
-A format is one file in ``formats/``: a subclass of Format and methods on the three generics here.
+A format is one file in ``formats/``: a subclass of Format and methods on these generics. The verbs
+over all formats are in ``checkpoint.py``.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from caten_sd.errors import FormatError
 from caten_sd.generic import generic
-from caten_sd.source import Folder, Source, open_file
-from caten_sd.state_dict import StateDict, as_state_dict
-
-FORMATS_PACKAGE = "caten_sd.formats"
 
 
 class Format:

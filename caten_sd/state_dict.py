@@ -25,7 +25,8 @@ class StateDict(Mapping[str, Any]):
     """An ordered mapping of key to leaf.
 
     ``entry`` is the plain dict, as in Caten's struct. ``paths`` gives each key's path, ``ties``
-    each further name of a leaf and its first name, ``metadata`` what a file says of itself.
+    each further name of a leaf and its first name, ``metadata`` what a file says of itself, and
+    ``others`` what lay beside the leaves and is no tensor (a number, an inert Opaque).
 
     >>> import numpy
     >>> print(StateDict({"wte.weight": numpy.zeros((32, 8))}))  # doctest: +ELLIPSIS
@@ -42,12 +43,14 @@ class StateDict(Mapping[str, Any]):
         paths: Mapping[str, Path] | None = None,
         ties: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        others: Mapping[str, Any] | None = None,
         close: Callable[[], None] | None = None,
     ) -> None:
         self.entry = dict(entry)
         self._paths = paths
         self._ties = ties
         self.metadata: dict[str, Any] = dict(metadata or {})
+        self.others: dict[str, Any] = dict(others or {})
         self._close = close
 
     @property

@@ -29,7 +29,8 @@ Array = NDArray[Any]
 @functools.cache
 def numpy_dtype(dtype: DType) -> np.dtype[Any]:
     """Return numpy's dtype for ours; those that numpy lacks come from ml_dtypes."""
-    if dtype.kind in ("float", "int", "uint", "bool", "complex"):
+    # ml_dtypes gives a 6-bit float a byte of its own, so packed ones of a file are not its arrays.
+    if dtype.kind in ("float", "int", "uint", "bool", "complex") and dtype.bits != 6:
         if hasattr(np, dtype.name):
             return np.dtype(dtype.name)
         import ml_dtypes

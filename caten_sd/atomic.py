@@ -1,0 +1,60 @@
+"""A file is replaced whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from caten_sd.errors import FormatError
+
+_MARK = ".caten-partial"  # a name no reader takes, by which a killed save's leftover is known
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a binary file that becomes ``path`` at the end: temporary beside it, fsync, rename.
+
+    If the body raises, or the process is killed, what was at ``path`` is untouched; the leftover of
+    a killed save of the same file is removed by the next one.
+    """
+    try:
+        for stale in path.parent.glob(f".{path.name}.*{_MARK}"):
+            stale.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(_MARK, f".{path.name}.", path.parent)
+    except OSError as error:
+        raise FormatError(path, f"it cannot be written ({error})", "check the folder") from error
+    try:
+        with os.fdopen(handle, "w+b", buffering=1 << 20) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, _mode(path))
+        os.replace(name, path)
+    except OSError as error:
+        raise FormatError(path, f"it cannot be written ({error})", "check the disk") from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _mode(path: Path) -> int:
+    """Return the permissions that a plain ``open(path, "w")`` would leave."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable; a system that cannot open folders has nothing to sync."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,72 @@
+"""Which formats there are: the files of ``formats/``, and subclasses of Format defined elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from caten_sd.diagnosis import foreign_kind
+from caten_sd.errors import FormatError
+from caten_sd.files import Format, recognize
+from caten_sd.source import Folder, Source
+
+FORMATS_PACKAGE = "caten_sd.formats"
+
+
+@functools.cache
+def _module_names() -> tuple[str, ...]:
+    package = importlib.import_module(FORMATS_PACKAGE)
+    names = {Path(entry).stem for place in package.__path__ for entry in os.listdir(place)}
+    return tuple(sorted(name for name in names if name.isidentifier() and name[0] != "_"))
+
+
+def formats(first: str = "") -> Iterator[Format]:
+    """Yield every format once, the one whose file is called ``first`` before the others.
+
+    A module is imported only when its turn comes, so that the usual file pays for one.
+    """
+    names = _module_names()
+    seen: set[type[Format]] = set()
+    for name in sorted(names, key=lambda name: name != first):
+        module = importlib.import_module(f"{FORMATS_PACKAGE}.{name}")
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, Format) and kind.name:
+                if kind.__module__ == module.__name__ and kind not in seen:
+                    seen.add(kind)
+                    yield kind()
+    for kind in Format.__subclasses__():
+        if kind not in seen and kind.name:
+            yield kind()
+
+
+def find_format(source: Source | Folder) -> Format:
+    """Return the format that recognises what the source holds; its name only orders the questions.
+
+    Where none does, the format of the suffix is returned if there is one, since its reader can say
+    what is wrong; otherwise FormatError says what the source really is.
+    """
+    suffix = Path(source.name).suffix.lower()
+    for format in formats(suffix[1:]):
+        if recognize(format, source):
+            return format
+    known = ", ".join(sorted(format.name for format in formats()))
+    if isinstance(source, Folder):
+        raise FormatError(source.name, "no file in it makes it a checkpoint", f"known are {known}")
+    if (kind := foreign_kind(source)) is not None:
+        raise kind
+    for format in formats(suffix[1:]):
+        if suffix in format.suffixes:
+            return format
+    raise FormatError(source.name, "it is none of the known formats", f"they are {known}")
+
+
+def format_of_suffix(path: Path) -> Format:
+    """Return the format that the path's suffix names; FormatError if there is none."""
+    for format in formats(path.suffix.lower()[1:]):
+        if path.name.lower().endswith(format.suffixes):
+            return format
+    suffixes = sorted({suffix for format in formats() for suffix in format.suffixes})
+    raise FormatError(path, "its suffix names no format", f"use one of {', '.join(suffixes)}")

@@ -1,0 +1,45 @@
+"""What a file that no format recognises really is, in one sentence."""
+
+from __future__ import annotations
+
+import re
+
+from caten_sd.errors import FormatError
+from caten_sd.source import Source
+
+_KINDS = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras weights, say)"),
+    (b"\x1f\x8b", "gzip data"),
+    (b"BZh", "bzip2 data"),
+    (b"\xfd7zXZ\x00", "xz data"),
+    (b"\x28\xb5\x2f\xfd", "zstandard data"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"%PDF", "a PDF"),
+    (b"\x89PNG", "a PNG image"),
+    (b"GGML", "an old GGML file, from before GGUF"),
+    (b"ggjt", "an old GGML file, from before GGUF"),
+    (b"\x08\x00\x00\x00TFL3", "a TensorFlow Lite file"),
+)
+
+
+def foreign_kind(source: Source) -> FormatError | None:
+    """Return the error that says what the source is, where its first bytes tell; or None."""
+    head = source.head(512)
+    if not head:
+        return FormatError(source.name, "it is empty", "get it again")
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        size = re.search(rb"\nsize (\d+)", head)
+        real = f", the real file has {int(size[1]):,} bytes" if size and len(size[1]) < 20 else ""
+        problem = f"it is a Git LFS pointer of {source.size} bytes{real}"
+        return FormatError(source.name, problem, "run git lfs pull")
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        problem = "it is an HTML or XML page, not a checkpoint"
+        return FormatError(source.name, problem, "download the file itself, logged in if need be")
+    for magic, kind in _KINDS:
+        if head.startswith(magic):
+            return FormatError(source.name, f"it is {kind}", "convert or unpack it first")
+    if not head.strip(b"\0"):
+        return FormatError(source.name, "it begins with nothing but zero bytes", "get it again")
+    return None

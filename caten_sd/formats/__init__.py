@@ -1,0 +1,1 @@
+"""One file per checkpoint format; adding a format is adding a file."""

@@ -1,0 +1,207 @@
+"""safetensors: 8 bytes of header length, a JSON header, the tensors' bytes without a gap.
+
+Format: https://github.com/huggingface/safetensors#format. The reference library reads neither
+lazily into our leaves nor writes a piece at a time, and its numpy writer (0.8.0) corrupts
+non-contiguous arrays without a word; it is the oracle in the tests.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, BinaryIO, NoReturn
+
+from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files import Contents, Format, read, recognize, write
+from caten_sd.source import Source
+from caten_sd.state_dict import StateDict, spec_or_none
+from caten_sd.stream import chunks
+from caten_sd.tensor import DTYPES, DType, LazyTensor, Spec
+
+MAX_HEADER = 100_000_000  # bytes; the reference's own limit
+
+_NAMES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F8_E8M0": "float8_e8m0fnu",
+    "F6_E2M3": "float6_e2m3fn",
+    "F6_E3M2": "float6_e3m2fn",
+    "F4": "float4_e2m1fn",
+    "C64": "complex64",
+    "BOOL": "bool",
+    **{f"I{bits}": f"int{bits}" for bits in (64, 32, 16, 8)},
+    **{f"U{bits}": f"uint{bits}" for bits in (64, 32, 16, 8)},
+}
+_DTYPES = {name: DTYPES[ours] for name, ours in _NAMES.items()}
+_CODES = {ours: name for name, ours in _NAMES.items()}
+
+
+class Safetensors(Format):
+    """The safetensors format, one file."""
+
+    name = "safetensors"
+    suffixes = (".safetensors",)
+
+
+@recognize.register(Safetensors, Source)
+def _recognize(format: Safetensors, source: Source, /) -> str | None:
+    head = source.head(9)
+    length = int.from_bytes(head[:8], "little")
+    if head[8:] == b"{" and length <= source.size - 8:
+        return f"a JSON header of {length} bytes"
+    return None
+
+
+@read.register(Safetensors, Source)
+def _read(format: Safetensors, source: Source, /) -> Contents:
+    header, start = _header(source)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        _refuse(source, "its __metadata__ is not a map of string to string")
+    leaves = {}
+    ranges = []
+    for key, entry in header.items():
+        dtype, shape, begin, end = _entry(source, key, entry)
+        ranges.append((begin, end, key))
+        leaves[key] = LazyTensor(source, start + begin, dtype, shape)
+    _check_ranges(source, sorted(ranges), source.size - start)
+    ties = {name: kept for name, kept in metadata.items() if kept in leaves and name not in leaves}
+    leaves.update((name, leaves[kept]) for name, kept in ties.items())
+    return Contents(leaves, {k: v for k, v in metadata.items() if k not in ties}, ties or None)
+
+
+def _refuse(source: Source, problem: str) -> NoReturn:
+    raise FormatError(source.name, problem, "it is damaged or no safetensors file, so get it again")
+
+
+def _header(source: Source) -> tuple[dict[str, Any], int]:
+    """Return the parsed header and the position of the first tensor byte."""
+    if source.size < 8:
+        _refuse(source, f"it has {source.size} bytes, and a safetensors file starts with 8")
+    length = int.from_bytes(source.read(0, 8), "little")
+    if length > source.size - 8:
+        _refuse(source, f"its header claims {length} bytes and {source.size - 8} are there")
+    if length > MAX_HEADER:
+        _refuse(source, f"its header of {length} bytes is over the format's limit of {MAX_HEADER}")
+    try:
+        text = source.read(8, length).decode()
+        if not text.startswith("{"):
+            _refuse(source, "its header does not begin with {")
+        header = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_no_constant
+        )
+    except RecursionError:
+        _refuse(source, "its header is nested too deep")
+    except ValueError as error:  # of UnicodeDecodeError, JSONDecodeError and the two hooks
+        _refuse(source, f"its header is not the JSON that the format asks for ({error})")
+    return header, 8 + length
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in entry if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is given twice")
+    return entry
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} stands where an integer should")
+
+
+def _entry(source: Source, key: str, entry: Any) -> tuple[DType, list[int], int, int]:
+    """Return the tensor's dtype, shape and byte range, each checked against the others."""
+    try:
+        code, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        key.encode()  # a lone surrogate is no name that can be written again
+    except (TypeError, KeyError, ValueError):
+        _refuse(source, f"the entry {key!r} lacks a dtype, a shape or two data_offsets")
+    dtype = _DTYPES.get(code) if isinstance(code, str) else None
+    if dtype is None:
+        _refuse(source, f"the dtype {code!r} of {key!r} is unknown")
+    if not isinstance(shape, list) or not all(map(_is_size, (*shape, begin, end))):
+        _refuse(source, f"the shape or the data_offsets of {key!r} are no list of sizes")
+    bits = math.prod(shape) * dtype.bits
+    if bits % 8 or end - begin != bits // 8:
+        _refuse(
+            source,
+            f"{key!r} is {dtype} {shape}, {dtype.nbytes(math.prod(shape))} bytes, "
+            f"and its data_offsets span {end - begin}",
+        )
+    return dtype, shape, begin, end
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _check_ranges(source: Source, ranges: list[tuple[int, int, str]], size: int) -> None:
+    """Refuse holes, overlaps, missing and trailing bytes: data nobody named can hide in none."""
+    at, before = 0, "the header"
+    for begin, end, key in ranges:
+        if begin != at:
+            kind = "overlap" if begin < at else "leave a hole"
+            _refuse(source, f"{before!r} and {key!r} {kind} at byte {begin} of the data")
+        at, before = end, key
+    if at > size:
+        _refuse(source, f"it is {at - size} bytes short (its header promises {at}), in {before!r}")
+    if at < size:
+        _refuse(source, f"{size - at} bytes follow the last tensor, {before!r}")
+
+
+@write.register(Safetensors)
+def _write(format: Safetensors, target: BinaryIO, state_dict: StateDict, /) -> None:
+    order, header = _plan(state_dict)
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    target.write(len(text).to_bytes(8, "little") + text)
+    for key in order:
+        for piece in chunks(state_dict[key]):
+            target.write(piece)
+
+
+def _plan(state_dict: StateDict) -> tuple[list[str], dict[str, Any]]:
+    """Return the order of the data and the header.
+
+    The header keeps the state dict's order; the data goes from wide to narrow elements, as the
+    reference puts it, so that each tensor is aligned to its element.
+    """
+    ties = state_dict.ties
+    specs = {key: _spec(key, leaf) for key, leaf in state_dict.items() if key not in ties}
+    order = sorted(specs, key=lambda key: (-specs[key].dtype.bits, key))
+    offsets, at = {}, 0
+    for key in order:
+        offsets[key] = [at, at + specs[key].nbytes]
+        at = offsets[key][1]
+    header: dict[str, Any] = {"__metadata__": _metadata(state_dict.metadata, ties)}
+    for key, (shape, dtype, _) in specs.items():
+        code = _CODES[dtype.name]
+        header[key] = {"dtype": code, "shape": list(shape), "data_offsets": offsets[key]}
+    return order, header
+
+
+def _spec(key: str, leaf: Any) -> Spec:
+    known = spec_or_none(leaf)
+    if known is None or known.dtype.name not in _CODES or key == "__metadata__":
+        what = type(leaf).__name__ if known is None else known.dtype
+        raise StateDictError(
+            f"safetensors cannot hold {key!r} ({what}); convert it to another dtype, leave it out, "
+            f"or write another format"
+        )
+    return known
+
+
+def _metadata(metadata: Mapping[str, Any], ties: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata as strings, with each alias as the reference's save_model records it."""
+    texts = {"format": "pt"}  # what transformers asks for before it opens a file
+    for key, value in metadata.items():
+        texts[key] = value if isinstance(value, str) else json.dumps(value, default=str)
+    return {**texts, **ties}

@@ -1,0 +1,139 @@
+"""Which tree of a nested checkpoint is the model: found by structure, and asked when several fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from caten_sd.errors import FormatError, StateDictError
+from caten_sd.state_dict import spec_or_none
+
+MAX_DEPTH = 100
+MAX_NODES = 4_000_000  # shared containers can unfold without bound; no real checkpoint comes near
+
+
+class Tree(NamedTuple):
+    """A tree that could be a model: its place in the file, its leaves and what is no tensor."""
+
+    root: str
+    leaves: dict[str, Any]
+    others: dict[str, Any]
+
+    def __str__(self) -> str:
+        size = sum(known.nbytes for leaf in self.leaves.values() if (known := spec_or_none(leaf)))
+        return f"{self.root!r} ({len(self.leaves)} tensors, {size:,} bytes)"
+
+
+def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
+    """Return the one tree that could be a model, or the one at ``root``; FormatError otherwise."""
+    try:
+        if root is not None:
+            return _flatten(_descend(contents, root, source), root)
+        trees = list(_candidates(contents, "", 0))
+    except StateDictError as error:
+        raise FormatError(source, str(error)) from error
+    if len(trees) == 1:
+        return trees[0]
+    if not trees:
+        return _flatten(contents, "")
+    raise FormatError(
+        source,
+        f"{len(trees)} trees in it could be the model: " + ", ".join(map(str, trees)),
+        f"choose one, as root={trees[0].root!r}",
+    )
+
+
+def _items(node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield str(key), value
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield str(index), value
+
+
+def _is_container(node: Any) -> bool:
+    return isinstance(node, (Mapping, list, tuple))
+
+
+def _is_optimizer(name: str, node: Any) -> bool:
+    """Tell an optimizer's state, by torch's two keys or, where there are none, by its name."""
+    first = node[0] if isinstance(node, (list, tuple)) and node else node
+    if isinstance(first, Mapping) and {"state", "param_groups"} <= set(first):
+        return True
+    return name.lower().startswith("opt")
+
+
+def _candidates(node: Any, root: str, depth: int) -> Iterator[Tree]:
+    """Yield the trees below an envelope, or the node itself where it is none."""
+    if depth > MAX_DEPTH or not _is_container(node):
+        return
+    if not _is_envelope(node):
+        tree = _flatten(node, root)
+        if tree.leaves:
+            yield tree
+        return
+    for name, child in _items(node):
+        if not _is_optimizer(name, child):
+            yield from _candidates(child, f"{root}.{name}" if root else name, depth + 1)
+
+
+def _is_envelope(node: Any) -> bool:
+    """Tell a mapping around trees ({"model": ..., "epoch": 3}) from a tree of parameters.
+
+    A tree of parameters holds tensors and trees, and nothing else; a flat state dict has dotted
+    keys. So: containers that hold tensors, beside plain values, an optimizer, or with dotted keys.
+    """
+    trees, tensors, plain, dotted, optimizer = 0, 0, 0, False, False
+    for name, value in _items(node):
+        if not _is_container(value):
+            shape = getattr(value, "shape", None)
+            tensors += bool(shape)
+            plain += not shape  # a number, text, a 0-d tensor
+        elif _is_optimizer(name, value):
+            optimizer = True
+        elif any(_holds_tensor(child, 0) for _, child in _items(value)):
+            trees += 1
+            dotted = dotted or any("." in key for key, _ in _items(value))
+    return trees > 0 and (plain > 0 or optimizer or dotted) and tensors <= trees
+
+
+def _holds_tensor(node: Any, depth: int) -> bool:
+    if _is_container(node):
+        return depth < MAX_DEPTH and any(_holds_tensor(v, depth + 1) for _, v in _items(node))
+    return spec_or_none(node) is not None
+
+
+def _descend(node: Any, root: str, source: str) -> Any:
+    """Return the node at a dotted root; a key that itself holds dots is met by its longest name."""
+    rest = root
+    while rest:
+        children = dict(_items(node))
+        names = [name for name in children if rest == name or rest.startswith(name + ".")]
+        if not names:
+            raise FormatError(
+                source, f"it has no tree {root!r}", f"its trees are {', '.join(children) or 'none'}"
+            )
+        name = max(names, key=len)
+        node, rest = children[name], rest[len(name) + 1 :]
+    return node
+
+
+def _flatten(node: Any, root: str) -> Tree:
+    """Return the leaves below a node under dotted keys, in order."""
+    tree, nodes = Tree(root, {}, {}), 0
+    stack = [(name, value, 1) for name, value in reversed(list(_items(node)))]
+    while stack:
+        key, value, depth = stack.pop()
+        nodes += 1
+        if depth > MAX_DEPTH or nodes > MAX_NODES:
+            raise StateDictError(f"its containers nest or repeat without bound at {key[:80]!r}")
+        if _is_container(value):
+            below = [(f"{key}.{name}", child, depth + 1) for name, child in _items(value)]
+            stack.extend(reversed(below))
+            continue
+        place = tree.others if spec_or_none(value) is None else tree.leaves
+        if key in tree.leaves or key in tree.others:
+            raise StateDictError(f"two entries give the key {key!r}")
+        place[key] = value
+    return tree
