@@ -128,7 +128,7 @@ def _check_local(name: str, entry: Entry, header: memoryview, source: Source) ->
             f"the header of its member {entry.name!r} and its directory contradict each other",
             DAMAGED,
         )
-    return extra_size
+    return int(extra_size)
 
 
 def _long_pair(field: bytes, size: int, packed: int) -> tuple[int, int]:

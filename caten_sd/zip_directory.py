@@ -46,7 +46,7 @@ class Directory(NamedTuple):
 
     offset: int
     size: int
-    count: int
+    members: int
 
 
 def find_directory(source: Source) -> Directory:
@@ -81,10 +81,10 @@ def read_entries(source: Source) -> tuple[dict[str, Entry], dict[int, int]]:
         if entry.name in entries:
             raise FormatError(source.name, f"it has two members named {entry.name!r}", DAMAGED)
         entries[entry.name] = entry
-    if len(entries) != directory.count:
+    if len(entries) != directory.members:
         raise FormatError(
             source.name,
-            f"its end record counts {directory.count} members and its directory has {len(entries)}",
+            f"its end record counts {directory.members} members, its directory has {len(entries)}",
             DAMAGED,
         )
     return entries, _limits(source.name, entries, directory.offset)
@@ -117,7 +117,7 @@ def _end64(source: Source, locator_at: int, short: Directory) -> tuple[int, Dire
     if magic != b"PK\6\6" or at + 12 + length != locator_at or here != count:
         raise FormatError(source.name, "its 64-bit zip end record is malformed", DAMAGED)
     long = Directory(offset, size, count)
-    for name, full in (("offset", _FULL32), ("size", _FULL32), ("count", _FULL16)):
+    for name, full in (("offset", _FULL32), ("size", _FULL32), ("members", _FULL16)):
         ours, theirs = getattr(short, name), getattr(long, name)
         if ours not in (theirs, full):
             raise FormatError(

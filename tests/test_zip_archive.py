@@ -21,12 +21,11 @@ def source_of(data: bytes) -> Source:
     return Source("a.zip", BytesBacking(data), 0, len(data))
 
 
-def zip_of(*members: tuple[str, bytes], method: int = zipfile.ZIP_STORED, **options: bool) -> bytes:
+def zip_of(*members: tuple[str, bytes], force_zip64: bool = False) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as writer:
+    with zipfile.ZipFile(file, "w") as writer:
         for name, data in members:
-            with writer.open(zipfile.ZipInfo(name), "w", **options) as member:
-                member._compress_type = method  # type: ignore[attr-defined]
+            with writer.open(zipfile.ZipInfo(name), "w", force_zip64=force_zip64) as member:
                 member.write(data)
     return file.getvalue()
 
@@ -65,7 +64,7 @@ def unseekable(*members: tuple[str, bytes]) -> bytes:
             Stream.data += bytes(part)
             return len(part)
 
-    with zipfile.ZipFile(Stream(), "w") as writer:  # type: ignore[arg-type]
+    with zipfile.ZipFile(Stream(), "w") as writer:
         for name, data in members:
             writer.writestr(name, data)
     return Stream.data
@@ -165,8 +164,8 @@ HOSTILE = {
     "split": (end_record(GOOD, 4, b"\1\0"), "split zip"),
     "directory beyond the end": (end_record(GOOD, 16, b"\xf0\xff\xff\xff"), "does not reach"),
     "directory too long": (end_record(GOOD, 12, b"\xff\xff\xff\x7f"), "does not reach"),
-    "count": (end_record(GOOD, 8, b"\2\0\2\0"), "counts 2 members and its directory has 1"),
-    "64-bit count": (as_64_bit(GOOD, DIRECTORY_AT, 2), "give 1 and 2 as the directory's count"),
+    "count": (end_record(GOOD, 8, b"\2\0\2\0"), "counts 2 members, its directory has 1"),
+    "64-bit count": (as_64_bit(GOOD, DIRECTORY_AT, 2), "give 1 and 2 as the directory's members"),
     "64-bit offset": (as_64_bit(GOOD, 2**63, 1), "give .* as the directory's offset"),
     "no 64-bit end": (
         as_64_bit(GOOD, DIRECTORY_AT, 1).replace(b"PK\6\6", b"PK\6\5"),
