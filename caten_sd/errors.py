@@ -44,6 +44,10 @@ class LoadError(CatenError):
         self.plan = plan
 
 
+class ModelError(CatenError, ValueError):
+    """A model was asked for sizes, inputs or a place that it cannot have."""
+
+
 class LayoutError(CatenError):
     """A layout is unknown, ambiguous, applied twice, or does not fit these keys."""
 

@@ -1,0 +1,55 @@
+"""Models as attrs classes with torch leaves, initialised and named as Caten does."""
+
+from caten_sd.call import call
+from caten_sd.nn.activation import (
+    GELU,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
+from caten_sd.nn.attention import Attention
+from caten_sd.nn.conv import Conv1d, Conv2d, Conv3d, ConvND
+from caten_sd.nn.embedding import Embedding
+from caten_sd.nn.generate import generate
+from caten_sd.nn.linear import Linear
+from caten_sd.nn.module import Module
+from caten_sd.nn.norm import BatchNorm, LayerNorm, RMSNorm
+from caten_sd.nn.sequential import Sequential, defsequence
+from caten_sd.nn.transformer import FeedForward, Transformer, TransformerBlock
+from caten_sd.slots import buffer, slot_kind, transient
+
+__all__ = [
+    "GELU",
+    "Attention",
+    "BatchNorm",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvND",
+    "Embedding",
+    "FeedForward",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "Module",
+    "RMSNorm",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "Transformer",
+    "TransformerBlock",
+    "buffer",
+    "call",
+    "defsequence",
+    "generate",
+    "slot_kind",
+    "transient",
+]

@@ -1,0 +1,112 @@
+"""Convolution over one to three dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+from torch.nn import Parameter, functional
+
+from caten_sd.call import call
+from caten_sd.errors import ModelError
+from caten_sd.nn.module import Module
+from caten_sd.nn.sizes import require_sizes
+
+Sizes = int | Sequence[int]
+
+
+@attrs.define(init=False)
+class ConvND(Module):
+    """Convolution with one kernel size a dimension; weight is (out, in / groups, *kernel).
+
+    Weight and bias are uniform in ±sqrt(groups / (in * kernel volume)).
+    """
+
+    ndim: ClassVar[int | None] = None
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        *,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        _check_channels(in_channels, out_channels, groups)
+        kernel = self._spread("kernel_size", kernel_size, self.ndim)
+        self.stride = self._spread("stride", stride, len(kernel))
+        self.padding = self._spread("padding", padding, len(kernel), least=0)
+        self.dilation = self._spread("dilation", dilation, len(kernel))
+        self.groups = groups
+        bound = (groups / (in_channels * math.prod(kernel))) ** 0.5
+        weight = torch.empty(out_channels, in_channels // groups, *kernel)
+        self.weight = Parameter(weight.uniform_(-bound, bound))
+        self.bias = Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
+
+    def _spread(self, name: str, value: Sizes, ndim: int | None, least: int = 1) -> tuple[int, ...]:
+        sizes = (value,) * (ndim or 1) if isinstance(value, int) else tuple(value)
+        if len(sizes) not in ((1, 2, 3) if ndim is None else (ndim,)) or min(sizes) < least:
+            raise ModelError(
+                f"{type(self).__name__}: {name} {value!r} must be {ndim or '1 to 3'} "
+                f"integers of at least {least}"
+            )
+        return sizes
+
+
+@attrs.define(init=False)
+class Conv1d(ConvND):
+    """Convolution of (batch, channels, length)."""
+
+    ndim: ClassVar[int | None] = 1
+
+
+@attrs.define(init=False)
+class Conv2d(ConvND):
+    """Convolution of (batch, channels, height, width)."""
+
+    ndim: ClassVar[int | None] = 2
+
+
+@attrs.define(init=False)
+class Conv3d(ConvND):
+    """Convolution of (batch, channels, depth, height, width)."""
+
+    ndim: ClassVar[int | None] = 3
+
+
+@call.register(ConvND)
+def conv(model: ConvND, x: Tensor) -> Tensor:
+    """Map (batch, in, *sizes) to (batch, out, *sizes)."""
+    convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[model.weight.ndim - 3]
+    return convolve(
+        x,
+        model.weight,
+        model.bias,
+        stride=model.stride,
+        padding=model.padding,
+        dilation=model.dilation,
+        groups=model.groups,
+    )
+
+
+def _check_channels(in_channels: int, out_channels: int, groups: int) -> None:
+    require_sizes("Conv", in_channels=in_channels, out_channels=out_channels, groups=groups)
+    if in_channels % groups or out_channels % groups:
+        raise ModelError(
+            f"Conv: {groups} groups do not divide {in_channels} channels in and {out_channels} out"
+        )

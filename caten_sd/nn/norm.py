@@ -1,0 +1,121 @@
+"""LayerNorm, RMSNorm and BatchNorm, with Caten's slot names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import torch
+from torch import Tensor
+from torch.nn import Parameter, functional
+
+from caten_sd.call import call
+from caten_sd.errors import ModelError
+from caten_sd.nn.module import Module
+from caten_sd.nn.sizes import as_sizes, require_sizes
+from caten_sd.slots import buffer
+
+
+@attrs.define(init=False)
+class LayerNorm(Module):
+    """Zero mean and unit variance over the last axes, of sizes ``dims``; then scale and shift."""
+
+    affine: Tensor | None
+    bias: Tensor | None
+    eps: float
+    dims: tuple[int, ...]
+
+    def __init__(
+        self,
+        dims: int | Sequence[int],
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        bias: bool = True,
+    ) -> None:
+        self.dims, self.eps = as_sizes("LayerNorm", dims), eps
+        self.affine = Parameter(torch.ones(self.dims)) if affine else None
+        self.bias = Parameter(torch.zeros(self.dims)) if bias else None
+
+
+@call.register(LayerNorm)
+def layer_norm(model: LayerNorm, x: Tensor) -> Tensor:
+    """Normalise (..., *dims)."""
+    return functional.layer_norm(x, model.dims, model.affine, model.bias, model.eps)
+
+
+@attrs.define(init=False)
+class RMSNorm(Module):
+    """Unit root mean square over the last axes, of sizes ``dims``; then scale."""
+
+    weight: Tensor | None
+    eps: float
+    dims: tuple[int, ...]
+
+    def __init__(
+        self, dims: int | Sequence[int], *, eps: float = 1e-5, weight: bool = True
+    ) -> None:
+        self.dims, self.eps = as_sizes("RMSNorm", dims), eps
+        self.weight = Parameter(torch.ones(self.dims)) if weight else None
+
+
+@call.register(RMSNorm)
+def rms_norm(model: RMSNorm, x: Tensor) -> Tensor:
+    """Normalise (..., *dims)."""
+    return functional.rms_norm(x, model.dims, model.weight, model.eps)
+
+
+@attrs.define(init=False)
+class BatchNorm(Module):
+    """Zero mean and unit variance of each channel (axis 1) over a batch; then scale and shift.
+
+    Training keeps running statistics as buffers, with torch's ``momentum``; `eval` uses them.
+    """
+
+    affine: Tensor | None
+    bias: Tensor | None
+    eps: float
+    momentum: float
+    training: bool
+    running_mean: Tensor = buffer()
+    running_var: Tensor = buffer()
+    num_batches_tracked: Tensor = buffer()
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        bias: bool = True,
+        momentum: float = 0.1,
+    ) -> None:
+        require_sizes("BatchNorm", channels=channels)
+        self.eps, self.momentum, self.training = eps, momentum, True
+        self.affine = Parameter(torch.ones(channels)) if affine else None
+        self.bias = Parameter(torch.zeros(channels)) if bias else None
+        self.running_mean = torch.zeros(channels)
+        self.running_var = torch.ones(channels)
+        self.num_batches_tracked = torch.tensor(0)
+
+
+@call.register(BatchNorm)
+def batch_norm(model: BatchNorm, x: Tensor) -> Tensor:
+    """Normalise (batch, channels, ...)."""
+    if model.training:
+        if x.numel() // max(x.shape[1], 1) < 2:
+            raise ModelError(
+                f"a batch of shape {tuple(x.shape)} has one value a channel and no variance; "
+                f"train on more, or call eval() first"
+            )
+        model.num_batches_tracked += 1
+    return functional.batch_norm(
+        x,
+        model.running_mean,
+        model.running_var,
+        model.affine,
+        model.bias,
+        model.training,
+        model.momentum,
+        model.eps,
+    )
