@@ -80,7 +80,7 @@ class ForeignPackages:
 
 
 def _names(cls: type) -> list[str]:
-    module = cls.__dict__.get("__module__")
+    module = getattr(cls, "__module__", None)  # a C type keeps none in its __dict__
     names = [module.partition(".")[0]] if isinstance(module, str) else []
     adapter = cls.__dict__.get("__adapter__")
     return [*names, adapter] if isinstance(adapter, str) else names
