@@ -23,6 +23,10 @@ class Backing(Protocol):
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes, touching no map."""
 
+    @property
+    def mapped(self) -> bool:
+        """Whether the bytes lie in memory or in a map, so that reading them cannot fail."""
+
     def close(self) -> None:
         """Give back the handle; views that are still held stay valid."""
 
@@ -48,6 +52,11 @@ class FileBacking:
                     continue
             self._mapped = self._map is not None
         return self._map
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the system mapped the file."""
+        return self._mapping() is not None
 
     def view(self, start: int, count: int) -> memoryview:
         """Return the bytes, mapped where possible."""
@@ -77,6 +86,8 @@ class FileBacking:
 
 class BytesBacking:
     """Bytes that are in memory already, inflated or built."""
+
+    mapped = True
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._data = memoryview(data).cast("B")
@@ -130,6 +141,11 @@ class Source:
                 self.name, f"it shrank while it was read, at byte {offset + len(data)}"
             )
         return data
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the bytes lie in memory or in a map, so that reading them cannot fail."""
+        return self._backing.mapped
 
     def head(self, count: int) -> bytes:
         """Return the first ``count`` bytes, or all where there are fewer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,6 +59,22 @@ DTYPES: dict[str, DType] = {
         DType("complex128", "complex", 128),
     )
 }
+
+
+@functools.cache
+def numpy_dtype(dtype: DType) -> Any:
+    """Return numpy's dtype for ours; those that numpy lacks come from ml_dtypes."""
+    import numpy as np
+
+    # ml_dtypes gives a 6-bit float a byte of its own, so packed ones of a file are not its arrays.
+    if dtype.kind in ("float", "int", "uint", "bool", "complex") and dtype.bits != 6:
+        if hasattr(np, dtype.name):
+            return np.dtype(dtype.name)
+        import ml_dtypes
+
+        if hasattr(ml_dtypes, dtype.name):
+            return np.dtype(getattr(ml_dtypes, dtype.name))
+    raise CatenError(f"numpy has no dtype for {dtype}; keep the leaf as it is, or copy its bytes")
 
 
 class Spec(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caten_sd.errors import CatenError
 from caten_sd.extract import to_state_dict
+from caten_sd.place import assign
 from caten_sd.state_dict import Pair, Path
 from caten_sd.tensor import (
     DTYPES,
@@ -20,24 +20,11 @@ from caten_sd.tensor import (
     Spec,
     as_array,
     dequantize,
+    numpy_dtype,
     spec,
 )
 
 Array = NDArray[Any]
-
-
-@functools.cache
-def numpy_dtype(dtype: DType) -> np.dtype[Any]:
-    """Return numpy's dtype for ours; those that numpy lacks come from ml_dtypes."""
-    # ml_dtypes gives a 6-bit float a byte of its own, so packed ones of a file are not its arrays.
-    if dtype.kind in ("float", "int", "uint", "bool", "complex") and dtype.bits != 6:
-        if hasattr(np, dtype.name):
-            return np.dtype(dtype.name)
-        import ml_dtypes
-
-        if hasattr(ml_dtypes, dtype.name):
-            return np.dtype(getattr(ml_dtypes, dtype.name))
-    raise CatenError(f"numpy has no dtype for {dtype}; keep the leaf as it is, or copy its bytes")
 
 
 @functools.cache
@@ -82,6 +69,19 @@ def _from_file(kind: Numpy, leaf: LazyTensor, /) -> Array:
 def _unpacked(kind: Numpy, leaf: BlockTensor, /) -> Array:
     values: Array = dequantize(leaf.block_type, as_array(kind, leaf.raw))
     return values.reshape(leaf.shape)
+
+
+@as_array.register(np.ndarray)
+def _like_array(kind: Array, leaf: Any, /) -> Array:
+    """Return the leaf as what can lie where an array lies."""
+    array: Array = as_array(Numpy(), leaf)
+    return array
+
+
+@assign.register(np.ndarray)
+def _copy_into(place: Array, leaf: Any, /) -> None:
+    array = as_array(Numpy(), leaf)
+    np.copyto(place, array.reshape(place.shape), casting="unsafe")
 
 
 def _unpacked_nibbles(raw: memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -1,0 +1,101 @@
+"""Whether a leaf of a file fits a slot of a model, and what a change of dtype does to it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from caten_sd.report import Outcome
+from caten_sd.tensor import DType, Numpy, Spec, as_array
+
+# From kind to the kinds that keep its meaning. A float in an integer slot loses what it says.
+_KEEPS = {
+    "bool": {"bool", "int", "uint", "float", "complex"},
+    "int": {"int", "uint", "float", "complex"},
+    "uint": {"int", "uint", "float", "complex"},
+    "float": {"float", "complex"},
+    "block": {"float"},
+    "complex": {"complex"},
+}
+# Bits of exponent and of mantissa: a float holds another exactly if it has no less of both.
+_FLOATS = {
+    "float64": (11, 52),
+    "float32": (8, 23),
+    "float16": (5, 10),
+    "bfloat16": (8, 7),
+    "float8_e5m2": (5, 2),
+    "float8_e4m3fn": (4, 3),
+}
+_BLOCK = 1 << 20  # elements compared at a time
+
+
+def judge(slot: Spec, leaf: Spec) -> tuple[Outcome, str]:
+    """Return LOADED, CAST, SHAPE or DTYPE for a leaf and the slot that asks for it, and a note."""
+    note = ""
+    if slot.shape != leaf.shape:
+        if slot.shape or leaf.shape != (1,):
+            return Outcome.SHAPE, ""
+        note = "one element into a slot of no axes"
+    if slot.dtype == leaf.dtype:
+        return Outcome.LOADED, note
+    if slot.dtype.kind not in _KEEPS.get(leaf.dtype.kind, ()):
+        return Outcome.DTYPE, ""
+    return Outcome.CAST, note
+
+
+def is_exact(source: DType, target: DType) -> bool:
+    """Tell whether every value of ``source`` is a value of ``target``.
+
+    >>> from caten_sd.tensor import DTYPES
+    >>> is_exact(DTYPES["bfloat16"], DTYPES["float32"])
+    True
+    >>> is_exact(DTYPES["bfloat16"], DTYPES["float16"])
+    False
+    """
+    if source == target or source.kind == "bool":
+        return True
+    if source.name in _FLOATS and target.name in _FLOATS:
+        pairs = zip(_FLOATS[source.name], _FLOATS[target.name], strict=True)
+        return all(has <= room for has, room in pairs)
+    if source.kind in ("int", "uint"):
+        sign = source.kind == "int"
+        if target.name in _FLOATS:
+            return source.bits - sign <= _FLOATS[target.name][1] + 1
+        if target.kind in ("int", "uint"):
+            return target.bits - (target.kind == "int") >= source.bits - sign and (
+                target.kind == "int" or not sign
+            )
+    return False
+
+
+def largest_error(leaf: Any, place: Any) -> float:
+    """Return the largest absolute difference that a cast left; NaN where NaN was is no error."""
+    import numpy as np
+
+    before = as_array(Numpy(), leaf).reshape(-1)
+    after = as_array(Numpy(), place).reshape(-1)
+    wide = np.complex128 if before.dtype.kind == "c" else np.float64
+    worst = 0.0
+    for start in range(0, before.size, _BLOCK):
+        a = before[start : start + _BLOCK].astype(wide)
+        b = after[start : start + _BLOCK].astype(wide)
+        differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
+        if differs.any():
+            with np.errstate(invalid="ignore"):
+                gaps = np.abs(a[differs] - b[differs])
+            worst = max(worst, math.inf if np.isnan(gaps).any() else float(gaps.max()))
+    return worst
+
+
+def same_values(a: Any, b: Any) -> bool:
+    """Tell whether two leaves hold the same values; NaN equals NaN."""
+    import numpy as np
+
+    left, right = as_array(Numpy(), a), as_array(Numpy(), b)
+    if left.shape != right.shape:
+        return False
+    if left.dtype == right.dtype:
+        left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
+        if np.array_equal(left.reshape(-1).view(np.uint8), right.reshape(-1).view(np.uint8)):
+            return True
+    return largest_error(left, right) == 0

@@ -1,0 +1,192 @@
+"""What a load would do and what it did, as values that print in a screenful."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from caten_sd.grouping import group_keys
+from caten_sd.tensor import Spec
+
+MAX_LINES = 20
+
+
+class Outcome(str, enum.Enum):
+    """What happens to one slot of the model or one key of the file."""
+
+    LOADED = "loaded"
+    CAST = "cast"
+    TIED = "tied"
+    COMPUTED = "computed"
+    SKIPPED = "skipped"
+    MISSING = "missing"
+    UNEXPECTED = "unexpected"
+    SHAPE = "wrong shape"
+    DTYPE = "refused dtype"
+    UNASSIGNABLE = "unassignable"
+    CONFLICT = "conflict"
+
+
+WORDS = {
+    Outcome.LOADED: "loaded",
+    Outcome.CAST: "loaded with a change of dtype",
+    Outcome.TIED: "tied to a slot that is loaded",
+    Outcome.COMPUTED: "computed by the model, not loaded",
+    Outcome.SKIPPED: "skipped, as asked",
+    Outcome.MISSING: "in the model, not in the file",
+    Outcome.UNEXPECTED: "in the file, not in the model",
+    Outcome.SHAPE: "of another shape in the file",
+    Outcome.DTYPE: "of a dtype that would lose its meaning",
+    Outcome.UNASSIGNABLE: "in a slot that nothing can be put into",
+    Outcome.CONFLICT: "tied in the model, and different in the file",
+}
+FITS = (Outcome.LOADED, Outcome.CAST, Outcome.TIED)
+FAULTS = (
+    Outcome.CONFLICT,
+    Outcome.UNASSIGNABLE,
+    Outcome.SHAPE,
+    Outcome.DTYPE,
+    Outcome.MISSING,
+    Outcome.UNEXPECTED,
+)
+
+
+@attrs.frozen
+class Row:
+    """One slot or key: ``slot`` is what the model has there, ``leaf`` what the file has.
+
+    ``source`` is the file's key that feeds the slot, ``error`` the largest absolute difference
+    that a cast left, known after the load.
+    """
+
+    key: str
+    outcome: Outcome
+    slot: Spec | None = None
+    leaf: Spec | None = None
+    source: str | None = None
+    note: str = ""
+    error: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as plain values, for JSON."""
+        return {
+            "key": self.key,
+            "outcome": self.outcome.value,
+            "file_key": self.source,
+            "model": _spec_dict(self.slot),
+            "file": _spec_dict(self.leaf),
+            "note": self.note,
+            "largest_error": self.error,
+        }
+
+
+@attrs.frozen
+class Ledger:
+    """Every slot and every key of a load, each accounted for once; the ground of plan and report.
+
+    ``notes`` says what holds for the load as a whole (a prefix that was stripped), ``cause`` and
+    ``fix`` what is likely wrong and the one line that mends it.
+    """
+
+    model: str
+    rows: Sequence[Row] = attrs.field(repr=False)
+    notes: Sequence[str] = ()
+    cause: str = ""
+    fix: str = ""
+
+    def of(self, *outcomes: Outcome) -> list[Row]:
+        """Return the rows with one of these outcomes, in order."""
+        return [row for row in self.rows if row.outcome in outcomes]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every slot is satisfied and every key has its place."""
+        return not self.of(*FAULTS)
+
+    @property
+    def verdict(self) -> str:
+        """The one line that says how it stands, with counts."""
+        slots = sum(row.slot is not None for row in self.rows)
+        done = len(self.of(*FITS))
+        counts = Counter(row.outcome for row in self.rows)
+        wrong = [f"{counts[o]} {WORDS[o]}" for o in FAULTS if counts[o]]
+        end = "; " + "; ".join(wrong) if wrong else ", and the file has nothing else"
+        return f"{done} of {slots} slots of {self.model} fit{end}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return {
+            "verdict": self.verdict,
+            "fits": self.fits,
+            "model": self.model,
+            "counts": {o.value: len(self.of(o)) for o in Outcome},
+            "notes": list(self.notes),
+            "cause": self.cause,
+            "fix": self.fix,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def __str__(self) -> str:
+        tail = [f"likely cause: {self.cause}"] * bool(self.cause)
+        tail += [f"fix: {self.fix}"] * bool(self.fix)
+        head = [self.verdict + "."]
+        groups = [*self.notes, *self._groups()]
+        room = MAX_LINES - len(head) - len(tail)
+        if len(groups) > room:
+            left = len(groups) - room + 1
+            groups = [*groups[: room - 1], f"... and {left} more lines; to_dict() has every row"]
+        return "\n".join(head + groups + tail)
+
+    def _groups(self) -> Iterator[str]:
+        """Yield one heading per outcome worth showing, and its keys by pattern."""
+        shown = (*FAULTS, Outcome.CAST, Outcome.TIED, Outcome.COMPUTED, Outcome.SKIPPED)
+        for outcome in shown:
+            rows = {row.key: row for row in self.of(outcome)}
+            if rows:
+                yield f"{WORDS[outcome]} ({len(rows)}):"
+            for group in group_keys(rows):
+                yield f"  {group}{_detail([rows[key] for key in group.keys])}"
+
+
+@attrs.frozen
+class LoadPlan(Ledger):
+    """What a load would do; nothing is touched before ``apply()``."""
+
+    _apply: Callable[[LoadPlan], LoadReport] = attrs.field(
+        kw_only=True, repr=False, eq=False, alias="apply"
+    )
+
+    def apply(self) -> LoadReport:
+        """Do what the plan says, all of it or nothing, and return the report."""
+        return self._apply(self)
+
+
+@attrs.frozen
+class LoadReport(Ledger):
+    """What a load did."""
+
+
+def _spec_dict(spec: Spec | None) -> dict[str, Any] | None:
+    return spec and {"shape": list(spec.shape), "dtype": spec.dtype.name, "bytes": spec.nbytes}
+
+
+def _detail(rows: list[Row]) -> str:
+    """Return what a group's rows have in common: shapes where they differ, dtypes, a note."""
+    first = rows[0]
+    parts = []
+    if first.slot and first.leaf and first.slot.shape != first.leaf.shape:
+        parts.append(f"file {list(first.leaf.shape)}, model {list(first.slot.shape)}")
+    if first.slot and first.leaf and first.slot.dtype != first.leaf.dtype:
+        parts.append(f"file {first.leaf.dtype}, model {first.slot.dtype}")
+    errors = [row.error for row in rows if row.error is not None]
+    if errors:
+        parts.append(f"largest error {max(errors):.2g}")
+    if first.note:
+        parts.append(first.note)
+    elif not parts and (known := first.slot or first.leaf):
+        parts.append(f"{list(known.shape)} {known.dtype}")
+    return ": " + "; ".join(parts) if parts else ""
