@@ -1,0 +1,77 @@
+"""One vocabulary between every model object, every checkpoint file and every key layout.
+
+The public names are imported when they are first used, so that ``import caten_sd`` costs nothing
+and work on files never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from caten_sd.call import call as call
+    from caten_sd.checkpoint import read_state_dict as read_state_dict
+    from caten_sd.checkpoint import write_state_dict as write_state_dict
+    from caten_sd.convert import convert as convert
+    from caten_sd.detect import detect_layout as detect_layout
+    from caten_sd.errors import CatenError as CatenError
+    from caten_sd.errors import FormatError as FormatError
+    from caten_sd.errors import LayoutError as LayoutError
+    from caten_sd.errors import LoadError as LoadError
+    from caten_sd.errors import LoadWarning as LoadWarning
+    from caten_sd.errors import StateDictError as StateDictError
+    from caten_sd.extract import get_state_dict as get_state_dict
+    from caten_sd.extract import lisp_style_dict_key as lisp_style_dict_key
+    from caten_sd.extract import pytorch_style_dict_key as pytorch_style_dict_key
+    from caten_sd.extract import to_state_dict as to_state_dict
+    from caten_sd.files import Format as Format
+    from caten_sd.files import read as read
+    from caten_sd.files import recognize as recognize
+    from caten_sd.files import write as write
+    from caten_sd.generic import generic as generic
+    from caten_sd.load import load_state_dict as load_state_dict
+    from caten_sd.load import plan_load as plan_load
+    from caten_sd.mapping import to_layout as to_layout
+    from caten_sd.place import assign as assign
+    from caten_sd.slots import buffer as buffer
+    from caten_sd.slots import transient as transient
+    from caten_sd.state_dict import StateDict as StateDict
+    from caten_sd.tensor import as_array as as_array
+    from caten_sd.tensor import dequantize as dequantize
+    from caten_sd.tensor import spec as spec
+
+_HOMES = {
+    "call": "call",
+    "checkpoint": "read_state_dict write_state_dict",
+    "convert": "convert",
+    "detect": "detect_layout",
+    "errors": "CatenError FormatError LayoutError LoadError LoadWarning StateDictError",
+    "extract": "get_state_dict lisp_style_dict_key pytorch_style_dict_key to_state_dict",
+    "files": "Format read recognize write",
+    "generic": "generic",
+    "load": "load_state_dict plan_load",
+    "mapping": "to_layout",
+    "place": "assign",
+    "slots": "buffer transient",
+    "state_dict": "StateDict",
+    "tensor": "as_array dequantize spec",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME)  # pyright: ignore
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'caten_sd' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"caten_sd.{home}"), name)
+    # The name may be its module's too (call, convert): the function is what is meant.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
