@@ -47,6 +47,13 @@ class Sequential(Module):
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 
+    def __getattr__(self, name: str) -> Node:
+        # Only names that are no attribute come here; a path of Caten's is followed by such a name.
+        slot, _, index = name.rpartition(".")
+        if slot and slot == type(self).slot and index.isdecimal() and int(index) < len(self):
+            return self.nodes[int(index)]
+        raise AttributeError(f"{type(self).__name__} has no slot {name!r}")
+
 
 @call.register(Sequential)
 def run_in_order(model: Sequential, x: Any) -> Any:
