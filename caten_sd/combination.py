@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, NoReturn
 
 from caten_sd.errors import AmbiguousMethodError, NoNextMethodError
-from caten_sd.method import Classes, Method
+from caten_sd.method import Classes, Function, Method, class_names
 from caten_sd.precedence import ordered
 
-Function = Callable[..., Any]
 
-QUALIFIERS = ("around", "before", "primary", "after")
+def by_role(methods: Iterable[Method], types: Classes, generic: str) -> dict[str, Iterator[Method]]:
+    """Return the applicable methods in the order they run, under the qualifier they have."""
+    rows: dict[str, list[Method]] = {"around": [], "before": [], "primary": [], "after": []}
+    for method in methods:
+        rows[method.qualifier].append(method)
+    ranked = {role: ordered(row, types, generic) for role, row in rows.items()}
+    return {**ranked, "after": reversed(list(ranked["after"]))}
 
 
 def effective(methods: Iterable[Method], types: Classes, generic: str) -> Function | None:
-    """What a call with arguments of these types runs; ``None`` where no primary method applies."""
-    rows: dict[str, list[Method]] = {qualifier: [] for qualifier in QUALIFIERS}
-    for method in methods:
-        rows[method.qualifier].append(method)
-    primaries = ordered(rows["primary"], types, generic)
-    first = next(primaries, None)
+    """Return what a call with arguments of these types runs; ``None`` without a primary method."""
+    roles = by_role(methods, types, generic)
+    first = next(roles["primary"], None)
     if first is None:
         return None
-    main = _link(first, primaries, NoNext(generic, types))
-    before = [m.function for m in ordered(rows["before"], types, generic)]
-    after = [m.function for m in ordered(rows["after"], types, generic)][::-1]
+    run = _link(first, roles["primary"], NoNext(generic, types))
+    before, after = (tuple(m.function for m in roles[role]) for role in ("before", "after"))
     if before or after:
-        main = Framed(tuple(before), main, tuple(after))
-    arounds = ordered(rows["around"], types, generic)
-    outer = next(arounds, None)
-    return main if outer is None else _link(outer, arounds, main)
+        run = Framed(before, run, after)
+    outer = next(roles["around"], None)
+    return run if outer is None else _link(outer, roles["around"], run)
 
 
 def _link(method: Method, rest: Iterator[Method], last: Function) -> Function:
-    """A method with what comes next already in its first argument, if it asks for that."""
+    """Return a method that holds what comes next as its first argument, if it asks for that."""
     if not method.wants_next:
         return method.function
     try:
@@ -46,7 +46,7 @@ def _link(method: Method, rest: Iterator[Method], last: Function) -> Function:
 
 
 class Framed:
-    """A primary method with the ``before`` and ``after`` methods around it."""
+    """The primary methods with the ``before`` and ``after`` methods around them."""
 
     __slots__ = ("after", "before", "main")
 
@@ -78,10 +78,9 @@ class NoNext:
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise NoNextMethodError."""
-        names = ", ".join(each.__qualname__ for each in self.types)
         raise NoNextMethodError(
-            f"{self.generic}({names}) has no next method; test `if call_next_method:` before "
-            f"calling it, or register a method for a more general class"
+            f"{self.generic}({class_names(self.types)}) has no next method; ask "
+            f"`if call_next_method:` before calling it, or register a more general method"
         )
 
 

@@ -5,6 +5,7 @@ It is imported the first time a type whose MRO names that package is dispatched 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from threading import get_ident
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class ForeignPackages:
-    """The adapters in one folder, and those that other distributions announce."""
+    """The adapters in one package of ours, and those that other distributions announce.
+
+    ``failures`` holds what kept an announced one from loading, by the name of its entry point.
+    """
 
     def __init__(self, package: str, group: str) -> None:
         self.package, self.group = package, group
@@ -28,7 +32,7 @@ class ForeignPackages:
 
     def meet(self, types: tuple[type, ...]) -> None:
         """Import the adapter of every package that the MROs of these types name."""
-        for name in dict.fromkeys(n for cls in types for each in cls.__mro__ for n in _names(each)):
+        for name in dict.fromkeys(_names(types)):
             if name not in self._settled:
                 self._import(name)
                 # Only now: a second thread must wait for the import, not run ahead of it.
@@ -36,26 +40,20 @@ class ForeignPackages:
 
     def _import(self, name: str) -> None:
         module = f"{self.package}.{name}"
-        if not name.isidentifier() or not self._has(module):
+        if not name.isidentifier() or find_spec(module) is None:
             return
         try:
             import_module(module)
-        except ImportError as error:
+        except Exception as error:
             raise DispatchError(
-                f"{module}, the adapter for {name}, cannot be imported ({error}); "
-                f"install a version of {name} that it knows"
+                f"{module}, the adapter for {name}, cannot be imported "
+                f"({type(error).__name__}: {error}); install a version of {name} that it knows"
             ) from error
 
-    def _has(self, module: str) -> bool:
-        try:
-            return find_spec(module) is not None
-        except ModuleNotFoundError:
-            return False
-
-    def load_announced(self) -> bool:
-        """Load the entry points not loaded yet; whether there were any."""
-        found = False
+    def load_announced(self) -> None:
+        """Load the entry points that were not loaded yet, each once."""
         for point in self._points():
+            # A plug-in that dispatches while it is imported comes back here: it must not wait.
             key = (get_ident(), point.value)
             if point.value in self._settled or key in self._loading:
                 continue
@@ -68,8 +66,6 @@ class ForeignPackages:
             finally:
                 self._loading.discard(key)
             self._settled.add(point.value)
-            found = True
-        return found
 
     def _points(self) -> list[EntryPoint]:
         if self._announced is None:
@@ -79,8 +75,11 @@ class ForeignPackages:
         return self._announced
 
 
-def _names(cls: type) -> list[str]:
-    module = getattr(cls, "__module__", None)  # a C type keeps none in its __dict__
-    names = [module.partition(".")[0]] if isinstance(module, str) else []
-    adapter = cls.__dict__.get("__adapter__")
-    return [*names, adapter] if isinstance(adapter, str) else names
+def _names(types: tuple[type, ...]) -> Iterator[str]:
+    for cls in (cls for each in types for cls in each.__mro__):
+        module = getattr(cls, "__module__", None)  # a C type keeps none in its __dict__
+        if isinstance(module, str):
+            yield module.partition(".")[0]
+        adapter = cls.__dict__.get("__adapter__")
+        if isinstance(adapter, str):
+            yield adapter

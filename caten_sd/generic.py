@@ -1,4 +1,17 @@
-"""Generic functions: a function whose methods anybody may add to, chosen as CLOS chooses."""
+"""Generic functions: a function whose methods anybody may add to, chosen as CLOS chooses.
+
+>>> @generic
+... def size(thing: object, /) -> int:
+...     "Count the parts of a thing."
+>>> @size.register((list, tuple))
+... def items(thing): return len(thing)
+>>> @size.register(bool)
+... def bits(thing): return 1
+>>> @size.around()
+... def checked(call_next_method, thing): return abs(call_next_method(thing))
+>>> size([1, 2]), size(True)
+(2, 1)
+"""
 
 from __future__ import annotations
 
@@ -11,20 +24,19 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from multipledispatch.dispatcher import Dispatcher
 
-from caten_sd.combination import effective
+from caten_sd.combination import by_role, effective
 from caten_sd.errors import DispatchError, DuplicateMethodError, NoApplicableMethodError
 from caten_sd.foreign import ForeignPackages
 from caten_sd.method import (
-    NEXT,
     Classes,
+    Function,
     Method,
     class_names,
-    expand,
     label,
-    parameters,
+    method,
     same_source,
+    signatures,
 )
-from caten_sd.precedence import applies, ordered
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +46,7 @@ SHOWN = 8
 
 
 class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
-    """A function that dispatches on its required positional arguments; made by ``@generic``."""
+    """A function that dispatches on its required positional arguments; ``@generic`` makes one."""
 
     foreign = ForeignPackages("caten_sd.adapters", "caten_sd.adapters")
 
@@ -42,135 +54,139 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         super().__init__(definition.__name__)
         update_wrapper(self, definition)
         self.arity = arity
-        self._methods: dict[tuple[str, Classes], Method] = {}
-        self._token = get_cache_token()
         self._lock = Lock()
+        self._methods: dict[tuple[str, Classes], Method] = {}
+        self.clear_cache()
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the methods that answer for the classes of the required positional arguments."""
         if self._token != get_cache_token():
             self.clear_cache()
         try:
-            method = self._cache[tuple(map(type, args[: self.arity]))]
+            run = self._cache[tuple(map(type, args[: self.arity]))]
         except KeyError:
-            method = self._method_for(args)
-        return method(*args, **kwargs)  # type: ignore[no-any-return]
+            run = self._choose(args)
+        return run(*args, **kwargs)  # type: ignore[no-any-return]
 
     def register(self, /, *types: Any) -> Callable[[F], F]:
         """Add a method for arguments of these classes; what is left out is ``object``."""
         return self._registrar("primary", types)
 
     def around(self, /, *types: Any) -> Callable[[F], F]:
-        """Add a method that runs instead of the rest and gets it as ``call_next_method``."""
+        """Add a method that runs in place of all others and gets them as ``call_next_method``."""
         return self._registrar("around", types)
 
     def before(self, /, *types: Any) -> Callable[[F], F]:
-        """Add a method that runs before the primary method; its value is dropped."""
+        """Add a method that runs ahead of the primary method; its value is dropped."""
         return self._registrar("before", types)
 
     def after(self, /, *types: Any) -> Callable[[F], F]:
-        """Add a method that runs after the primary method; its value is dropped."""
+        """Add a method that runs behind the primary method; its value is dropped."""
         return self._registrar("after", types)
 
     def _registrar(self, qualifier: str, types: tuple[Any, ...]) -> Callable[[F], F]:
-        signatures = list(expand(types, self.arity, self.__name__))
+        signatures(types, self.arity, self.__name__)  # refused here, where the classes are written
 
-        def add(function: F) -> F:
-            for classes in signatures:
-                self.add(classes, function, qualifier)
+        def decorate(function: F) -> F:
+            self.add(types, function, qualifier)
             return function
 
-        return add
+        return decorate
 
-    def add(
-        self, signature: tuple[Any, ...], func: Callable[..., Any], qualifier: str = "primary"
-    ) -> None:
-        """Add one method; ``register`` and its siblings are the decorators over this."""
-        wants_next = self._wants_next(func, qualifier)
-        for classes in expand(signature, self.arity, self.__name__):
-            with self._lock:
-                self._put(Method(qualifier, classes, func, wants_next))
+    def add(self, signature: tuple[Any, ...], func: Function, qualifier: str = "primary") -> None:
+        """Add a method; ``register`` and its siblings are the decorators over this."""
+        added = [
+            method(qualifier, classes, func, self.__name__)
+            for classes in signatures(signature, self.arity, self.__name__)
+        ]
+        with self._lock:
+            for each in added:
+                self._refuse_duplicate(each)
+            # A new dict: a thread that is choosing a method goes on with the old one.
+            self._methods = {**self._methods, **{(m.qualifier, m.classes): m for m in added}}
+            for each in added:
+                if qualifier == "primary":
+                    super().add(each.classes, func)
+            self.clear_cache()
 
-    def _put(self, method: Method) -> None:
-        key = method.qualifier, method.classes
-        known = self._methods.get(key)
-        if known is not None and not same_source(known.function, method.function):
+    def _refuse_duplicate(self, new: Method) -> None:
+        known = self._methods.get((new.qualifier, new.classes))
+        if known is not None and not same_source(known.function, new.function):
             raise DuplicateMethodError(
-                f"{self.__name__} has a method {known} already; {label(method.function)} would "
-                f"replace it: register it for another class, or give it the same name to redefine"
+                f"{self.__name__} has the method {known} already, and {label(new.function)} would "
+                f"replace it; register it for other classes, or give it the old one's name and "
+                f"module to define that again"
             )
-        # A new dict, so that a thread which is choosing a method goes on with the old one.
-        self._methods = {**self._methods, key: method}
-        self.funcs = {c: m.function for (q, c), m in self._methods.items() if q == "primary"}
-        self._ordering_reset()
-        self.clear_cache()
-
-    def _ordering_reset(self) -> None:
-        if hasattr(self, "_ordering"):
-            del self._ordering
-
-    def _wants_next(self, function: Callable[..., Any], qualifier: str) -> bool:
-        found = parameters(function)
-        wants = bool(found) and found is not None and found[0].name == NEXT
-        if qualifier == "around" and not wants:
-            raise DispatchError(
-                f"{label(function)} is an around method of {self.__name__}; name its first "
-                f"parameter {NEXT}"
-            )
-        if qualifier in ("before", "after") and wants:
-            raise DispatchError(
-                f"{label(function)} is a {qualifier} method of {self.__name__} and has no next "
-                f"method; drop its parameter {NEXT}"
-            )
-        return wants
 
     def clear_cache(self) -> None:
-        """Forget which method answers for which classes; the next call chooses again."""
-        self._token = get_cache_token()
-        # A new dict: a choice made from older methods is stored where nobody looks.
-        self._cache: dict[Any, Callable[..., Any]] = {}
+        """Forget which method answers for which classes: the next call chooses again.
 
-    def dispatch(self, *types: type) -> Callable[..., Any]:
-        """What a call with arguments of exactly these classes runs."""
+        Nobody needs this after ``register`` or ``ABC.register``; it is for a class that begins to
+        satisfy a ``__subclasshook__`` after its first call.
+        """
+        token = get_cache_token()
+        # A new dict: what a thread chose from older methods is stored where nobody looks.
+        self._cache: dict[Any, Function] = {}
+        self._token = token
+
+    def dispatch(self, *types: type) -> Function:
+        """Return what a call with arguments of exactly these classes runs."""
         self.foreign.meet(types)
-        while True:
-            method = effective(self._methods.values(), types, self.__name__)
-            if method is not None:
-                return method
-            if not self.foreign.load_announced():
-                raise NoApplicableMethodError(self._missing(types))
+        run = effective(self._methods.values(), types, self.__name__)
+        if run is None:
+            self.foreign.load_announced()
+            run = effective(self._methods.values(), types, self.__name__)
+        if run is None:
+            raise NoApplicableMethodError(self._missing(types))
+        return run
 
-    def _method_for(self, args: tuple[Any, ...]) -> Callable[..., Any]:
+    def _choose(self, args: tuple[Any, ...]) -> Function:
         types = tuple(map(type, args[: self.arity]))
         if len(types) < self.arity:
             raise NoApplicableMethodError(
-                f"{self.__name__}{inspect.signature(self)} takes {self.arity} positional "
-                f"argument{'s' * (self.arity != 1)}, but {len(types)} came"
+                f"{self.__name__} dispatches on {self.arity} positional arguments, but "
+                f"{len(types)} came; call it as {self.__name__}{inspect.signature(self)}"
             )
         cache = self._cache
-        method = cache[types] = self.dispatch(*types)
-        return method
+        run = cache[self._key(types)] = self.dispatch(*types)
+        return run
 
-    def _missing(self, types: Classes) -> str:
-        known = [f"({class_names(m.classes)})" for m in self.methods() if m.qualifier == "primary"]
-        more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-        only = ", only around, before or after methods do" if self.methods(*types) else ""
-        broken = "".join(
-            f"; the entry point {n} could not be loaded ({e})"
-            for n, e in self.foreign.failures.items()
-        )
-        return (
-            f"no method of {self.__name__} takes ({class_names(types)}){only}; known are "
-            f"{', '.join(known[:SHOWN]) or 'none'}{more}; add one with "
-            f"@{self.__name__}.register({class_names(types)}){broken}"
-        )
+    def _key(self, types: Classes) -> Any:
+        return types
 
     def methods(self, *types: type) -> tuple[Method, ...]:
-        """All methods, or those that apply to arguments of these classes, most specific first."""
+        """Return all methods, or those that answer for these classes, in the order they run.
+
+        What is left out is ``object``, as in ``register``.
+        """
         if not types:
             return tuple(self._methods.values())
-        found = [m for m in self._methods.values() if applies(m, types)]
-        return tuple(ordered(found, types, self.__name__))
+        (filled,) = signatures(types, self.arity, self.__name__)
+        self.foreign.meet(filled)
+        roles = by_role(self._methods.values(), filled, self.__name__)
+        return tuple(each for row in roles.values() for each in row)
+
+    def _missing(self, types: Classes) -> str:
+        primaries = [m for m in self.methods() if m.qualifier == "primary"]
+        known = ", ".join(f"({class_names(m.classes)})" for m in primaries[:SHOWN]) or "none"
+        more = f" and {len(primaries) - SHOWN} more" if len(primaries) > SHOWN else ""
+        others = sorted({m.qualifier for m in self.methods(*types)})
+        only = f" as its primary method, only {' and '.join(others)} methods do" if others else ""
+        broken = "".join(
+            f"; the plug-in {name} might have had one, but does not load ({error})"
+            for name, error in self.foreign.failures.items()
+        )
+        return (
+            f"no method of {self.__name__} takes ({_full_names(types)}){only}; known are "
+            f"{known}{more}; add one with {self._decorator(types, primaries)}{broken}"
+        )
+
+    def _decorator(self, types: Classes, primaries: list[Method]) -> str:
+        """Return the line that adds a method, without the places where all others have object."""
+        count = self.arity
+        while primaries and count > 1 and all(m.classes[count - 1] is object for m in primaries):
+            count -= 1
+        return f"@{self.__name__}.register({class_names(types[:count])})"
 
     def __repr__(self) -> str:
         return f"<generic function {self.__module__}.{self.__qualname__}>"
@@ -181,16 +197,68 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         return str(self.__qualname__)
 
 
+def _full_names(types: Classes) -> str:
+    return ", ".join(
+        each.__qualname__
+        if each.__module__ == "builtins"
+        else f"{each.__module__}.{each.__qualname__}"
+        for each in types
+    )
+
+
+# A call costs what building the key costs, so the usual numbers of arguments spell it out.
+
+
+class _OnOne(GenericFunction[P, R]):
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._token != get_cache_token():
+            self.clear_cache()
+        try:
+            run = self._cache[type(args[0])]
+        except (KeyError, IndexError):
+            run = self._choose(args)
+        return run(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def _key(self, types: Classes) -> Any:
+        return types[0]
+
+
+class _OnTwo(GenericFunction[P, R]):
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._token != get_cache_token():
+            self.clear_cache()
+        try:
+            run = self._cache[type(args[0]), type(args[1])]
+        except (KeyError, IndexError):
+            run = self._choose(args)
+        return run(*args, **kwargs)  # type: ignore[no-any-return]
+
+
+class _OnThree(GenericFunction[P, R]):
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._token != get_cache_token():
+            self.clear_cache()
+        try:
+            run = self._cache[type(args[0]), type(args[1]), type(args[2])]
+        except (KeyError, IndexError):
+            run = self._choose(args)
+        return run(*args, **kwargs)  # type: ignore[no-any-return]
+
+
+_BY_ARITY: dict[int, type[GenericFunction[Any, Any]]] = {1: _OnOne, 2: _OnTwo, 3: _OnThree}
+
+
 def generic(definition: Callable[P, R]) -> GenericFunction[P, R]:
-    """Make a generic function of a definition: its signature, its docstring, no method yet."""
+    """Return a generic function with the signature and docstring of a definition, and no method."""
+    if definition.__qualname__.rpartition(".")[0].rpartition(".")[2] not in ("", "<locals>"):
+        raise DispatchError(f"{label(definition)} is in a class; define generic functions outside")
     required = [
         p for p in inspect.signature(definition).parameters.values() if p.default is p.empty
     ]
-    if any(p.kind is p.POSITIONAL_OR_KEYWORD for p in required):
-        raise DispatchError(
-            f"{label(definition)} dispatches on positions; write a / behind its required parameters"
-        )
     arity = sum(p.kind is p.POSITIONAL_ONLY for p in required)
-    if not arity:
-        raise DispatchError(f"{label(definition)} has no required positional-only parameter")
-    return GenericFunction(definition, arity)
+    if not arity or any(p.kind is p.POSITIONAL_OR_KEYWORD for p in required):
+        raise DispatchError(
+            f"{label(definition)} does not say what to dispatch on; write a / behind its required "
+            f"parameters"
+        )
+    return _BY_ARITY.get(arity, GenericFunction)(definition, arity)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from caten_sd.errors import DispatchError
 
 Classes = tuple[type, ...]
+Function = Callable[..., Any]
 
 NEXT = "call_next_method"
 
@@ -20,85 +21,119 @@ class Method(NamedTuple):
 
     qualifier: str
     classes: Classes
-    function: Callable[..., Any]
+    function: Function
     wants_next: bool
+
+    def applies(self, types: Classes) -> bool:
+        """Whether this method takes arguments of exactly these types."""
+        return all(map(issubclass, types, self.classes))
 
     def __str__(self) -> str:
         role = "" if self.qualifier == "primary" else f"{self.qualifier} "
         return f"{role}({class_names(self.classes)}) {label(self.function)}"
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+
+def method(qualifier: str, classes: Classes, function: Function, generic: str) -> Method:
+    """Return a Method whose function fits its role and takes the arguments it will get."""
+    found = _parameters(function)
+    wants = bool(found) and found[0].name == NEXT and found[0].kind in _POSITIONAL
+    if qualifier == "around" and not wants:
+        raise DispatchError(
+            f"the around method {label(function)} of {generic} cannot go on; name its first "
+            f"parameter {NEXT}"
+        )
+    if qualifier in ("before", "after") and wants:
+        raise DispatchError(
+            f"the {qualifier} method {label(function)} of {generic} has no next method; drop its "
+            f"parameter {NEXT}"
+        )
+    taken = sum(each.kind in _POSITIONAL for each in found) - wants
+    if taken < len(classes) and not any(each.kind is each.VAR_POSITIONAL for each in found):
+        raise DispatchError(
+            f"{label(function)} takes {taken} positional arguments, but {generic} calls its "
+            f"methods with {len(classes)}; add the missing parameters"
+        )
+    return Method(qualifier, classes, function, wants)
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _parameters(function: Function) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some built-ins do not tell
+        return [inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)]
+
 
 def class_names(classes: Classes) -> str:
-    """The names of classes as a message shows them.
+    """Return the names of classes as a message shows them.
 
-    >>> class_names((int, Classes))
-    'int, tuple'
+    >>> class_names((int, Method))
+    'int, Method'
     """
-    return ", ".join(getattr(cls, "__qualname__", repr(cls)) for cls in classes)
+    return ", ".join(cls.__qualname__ for cls in classes)
 
 
-def label(function: Callable[..., Any]) -> str:
-    """A function's name, file and line."""
-    name = getattr(function, "__qualname__", repr(function))
-    file, line = location(function)
-    return f"{name} at {file}:{line}" if file else f"{name} of {_module(function)}"
+def label(function: Function) -> str:
+    """Return a function's name, file and line."""
+    file, line = _location(function)
+    return f"{_name(function)} at {file}:{line}" if file else f"{_name(function)}"
 
 
-def location(function: Callable[..., Any]) -> tuple[str, int]:
-    """File and first line of a Python function, or ``("", 0)`` of anything else."""
+def same_source(one: Function, other: Function) -> bool:
+    """Whether ``other`` is ``one`` defined again, as a reload or a notebook cell run twice does."""
+    if one is other:
+        return True
+    if _name(one) != _name(other) or not hasattr(one, "__qualname__"):
+        return False
+    anonymous = one.__qualname__.rpartition(".")[2] in ("_", "<lambda>")
+    return not anonymous or _location(one) == _location(other)
+
+
+def _name(function: Function) -> str:
+    qualname = getattr(function, "__qualname__", None)
+    return f"{function.__module__}.{qualname}" if qualname else repr(function)
+
+
+def _location(function: Function) -> tuple[str, int]:
     code = getattr(inspect.unwrap(function), "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code else ("", 0)
 
 
-def same_source(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether ``other`` is ``one`` defined again, as a reload or a notebook cell run twice does."""
-    if one is other:
-        return True
-    name = getattr(one, "__qualname__", None)
-    if name is None or (_module(one), name) != (
-        _module(other),
-        getattr(other, "__qualname__", None),
-    ):
-        return False
-    anonymous = name.rpartition(".")[2] in ("_", "<lambda>")
-    return not anonymous or location(one) == location(other)
+def signatures(types: tuple[Any, ...], arity: int, generic: str) -> list[Classes]:
+    """Return every signature that ``register(*types)`` names: tuples are unions, the rest object.
 
-
-def _module(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__module__", None))
-
-
-def parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """The parameters of a callable, ``None`` where it does not tell (some built-ins)."""
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return None
-
-
-def expand(types: tuple[Any, ...], arity: int, generic: str) -> Iterator[Classes]:
-    """Every signature that ``register(*types)`` names: tuples are unions, ``object`` fills up."""
+    >>> signatures(((list, tuple),), 2, "f")
+    [(<class 'list'>, <class 'object'>), (<class 'tuple'>, <class 'object'>)]
+    """
     if len(types) > arity:
         raise DispatchError(
-            f"{generic} dispatches on {arity} argument{'s' * (arity != 1)}, but register got "
-            f"{len(types)} types; leave out the last {len(types) - arity}"
+            f"{generic} dispatches on {arity} argument{'s' * (arity != 1)}, but {len(types)} "
+            f"classes were given; leave out the last {len(types) - arity}"
         )
     filled = [*types, *[object] * (arity - len(types))]
-    yield from product(*(tuple(_members(each, generic)) for each in filled))
+    return list(product(*(list(_members(each, generic)) for each in filled)))
 
 
 def _members(each: Any, generic: str) -> Iterator[type]:
     if isinstance(each, tuple) and each:
         for member in each:
             yield from _members(member, generic)
-        return
-    if not isinstance(each, type) or isinstance(each, GenericAlias) or each is Any:
-        raise DispatchError(f"{generic}.register takes classes, not {each!r}; {_remedy(each)}")
-    try:
-        issubclass(object, each)
-    except TypeError as error:
-        raise DispatchError(f"{generic} cannot dispatch on {each!r}: {error}") from error
-    yield each
+    elif not isinstance(each, type) or isinstance(each, GenericAlias) or each is Any:
+        raise DispatchError(f"{generic} dispatches on classes, not on {each!r}; {_remedy(each)}")
+    else:
+        try:
+            issubclass(object, each)
+        except TypeError as error:
+            raise DispatchError(
+                f"{generic} cannot dispatch on {each!r} ({error}); write a class that issubclass "
+                f"can be asked about"
+            ) from error
+        yield each
 
 
 def _remedy(each: Any) -> str:
@@ -108,8 +143,8 @@ def _remedy(each: Any) -> str:
         return "write object"
     if isinstance(each, str):
         return "write the class itself, not its name"
-    if callable(each) and hasattr(each, "__code__"):
-        return "write @register(MyType) above the function"
-    if getattr(each, "__args__", None) and not isinstance(each, GenericAlias):
-        return "write a union as a tuple of classes, (A, B)"
-    return "write a class, or a tuple of classes for a union"
+    if inspect.isroutine(each):
+        return "put the classes in parentheses behind register"
+    if getattr(each, "__origin__", None) in (list, dict, tuple, set, type):
+        return f"write {each.__origin__.__name__}, as the items are not looked at"
+    return "write one class, or several as a tuple"
