@@ -70,3 +70,11 @@ class LoadWarning(UserWarning):
     def __init__(self, message: str, report: Any = None) -> None:
         super().__init__(message)
         self.report = report
+
+
+class LayoutWarning(UserWarning):
+    """What did not fit a layout that was applied; ``findings`` holds every key and row."""
+
+    def __init__(self, message: str, findings: Any = None) -> None:
+        super().__init__(message)
+        self.findings = findings

@@ -1,0 +1,86 @@
+"""GPT-2: Caten's names, which are the canonical ones, Hugging Face's, and GGUF's.
+
+After Caten's own renaming from GGUF and `transformers.GPT2LMHeadModel`, whose Conv1D keeps its
+weights (in, out); Caten's Linear and GGUF keep them (out, in).
+"""
+
+from __future__ import annotations
+
+from caten_sd.layout import Layout
+from caten_sd.operations import Transpose
+from caten_sd.rows import Drop, Row
+
+UNTIED = ("tie_word_embeddings", False)
+
+CATEN = Layout(
+    "caten-gpt2",
+    architecture="gpt2",
+    counts={"i": "n_layer"},
+    aliases={"n_inner": ("intermediate_size",), "n_positions": ("n_ctx",)},
+    rows=[
+        Row("wte.weight", shape=("vocab_size", "n_embd")),
+        Row("wpe.weight", shape=("n_positions", "n_embd")),
+        Row("h.{i}.attn.c_attn.weight", shape=("3*n_embd", "n_embd")),
+        Row("h.{i}.attn.c_attn.bias", shape=("3*n_embd",)),
+        Row("h.{i}.attn.c_proj.weight", shape=("n_embd", "n_embd")),
+        Row("h.{i}.attn.c_proj.bias", shape=("n_embd",)),
+        Row("h.{i}.mlp.c_fc.weight", shape=("n_inner", "n_embd")),
+        Row("h.{i}.mlp.c_fc.bias", shape=("n_inner",)),
+        Row("h.{i}.mlp.c_proj.weight", shape=("n_embd", "n_inner")),
+        Row("h.{i}.mlp.c_proj.bias", shape=("n_embd",)),
+        Row("h.{i}.ln_1.affine", shape=("n_embd",)),
+        Row("h.{i}.ln_1.bias", shape=("n_embd",)),
+        Row("h.{i}.ln_2.affine", shape=("n_embd",)),
+        Row("h.{i}.ln_2.bias", shape=("n_embd",)),
+        Row("ln_f.affine", shape=("n_embd",)),
+        Row("ln_f.bias", shape=("n_embd",)),
+        Row("lm_head.weight", shape=("vocab_size", "n_embd")),
+    ],
+)
+
+HF = Layout(
+    "hf-gpt2",
+    base=CATEN,
+    prefixes=("transformer.", ""),
+    rows=[
+        Row("wte.weight"),
+        Row("wpe.weight"),
+        Row("h.{i}.attn.c_attn.weight", operation=Transpose()),
+        Row("h.{i}.attn.c_attn.bias"),
+        Row("h.{i}.attn.c_proj.weight", operation=Transpose()),
+        Row("h.{i}.attn.c_proj.bias"),
+        Row("h.{i}.mlp.c_fc.weight", operation=Transpose()),
+        Row("h.{i}.mlp.c_fc.bias"),
+        Row("h.{i}.mlp.c_proj.weight", operation=Transpose()),
+        Row("h.{i}.mlp.c_proj.bias"),
+        Row("h.{i}.ln_1.affine", "h.{i}.ln_1.weight"),
+        Row("h.{i}.ln_1.bias"),
+        Row("h.{i}.ln_2.affine", "h.{i}.ln_2.weight"),
+        Row("h.{i}.ln_2.bias"),
+        Row("ln_f.affine", "ln_f.weight"),
+        Row("ln_f.bias"),
+        Row("lm_head.weight", prefixed=False, tied="wte.weight", untied=UNTIED),
+        Drop("h.{i}.attn.bias", "the causal mask, which is computed", shape=(1, 1, "t", "t")),
+        Drop("h.{i}.attn.masked_bias", "the mask's fill value, which is a constant", shape=()),
+    ],
+)
+
+GGUF = Layout(
+    "gguf-gpt2",
+    base=CATEN,
+    rows=[
+        Row("wte.weight", "token_embd.weight"),
+        Row("wpe.weight", "position_embd.weight"),
+        Row("h.{i}.attn.c_attn.{part:weight|bias}", "blk.{i}.attn_qkv.{part:weight|bias}"),
+        Row("h.{i}.attn.c_proj.{part:weight|bias}", "blk.{i}.attn_output.{part:weight|bias}"),
+        Row("h.{i}.mlp.c_fc.{part:weight|bias}", "blk.{i}.ffn_up.{part:weight|bias}"),
+        Row("h.{i}.mlp.c_proj.{part:weight|bias}", "blk.{i}.ffn_down.{part:weight|bias}"),
+        Row("h.{i}.ln_1.affine", "blk.{i}.attn_norm.weight"),
+        Row("h.{i}.ln_1.bias", "blk.{i}.attn_norm.bias"),
+        Row("h.{i}.ln_2.affine", "blk.{i}.ffn_norm.weight"),
+        Row("h.{i}.ln_2.bias", "blk.{i}.ffn_norm.bias"),
+        Row("ln_f.affine", "output_norm.weight"),
+        Row("ln_f.bias", "output_norm.bias"),
+        Row("lm_head.weight", "output.weight", tied="wte.weight"),
+    ],
+)

@@ -1,0 +1,162 @@
+"""Patterns of keys: whole dotted segments, anchored at both ends, with captures.
+
+``{i}``, one letter, captures an index; ``{part}``, a longer word, captures a name; and
+``{part:weight|bias}`` captures one of the choices. A capture never reaches across a dot.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from caten_sd.errors import LayoutError
+
+T = TypeVar("T")
+
+_CAPTURE = re.compile(r"\{([^\W\d]\w*)(?::([^{}:]+))?\}")
+_NAME = re.compile(r"[^\W\d][\w-]*")
+
+
+class Segment(NamedTuple):
+    """What stands between two dots: a literal ``text``, or a capture (``text`` is its name)."""
+
+    kind: str  # "literal", "index", "name" or "choice"
+    text: str
+    choices: frozenset[str] = frozenset()
+
+    def accepts(self, part: str) -> bool:
+        """Say whether a key's segment fits."""
+        if self.kind == "literal":
+            return part == self.text
+        if self.kind == "index":
+            # A leading zero would not come back when the key is written from the number.
+            return part.isdecimal() and part.isascii() and str(int(part)) == part
+        if self.kind == "choice":
+            return part in self.choices
+        return _NAME.fullmatch(part) is not None
+
+    def overlaps(self, other: Segment) -> bool:
+        """Say whether some segment of a key fits both."""
+        for one, two in ((self, other), (other, self)):
+            if one.kind == "literal":
+                return two.accepts(one.text)
+            if one.kind == "choice":
+                return any(map(two.accepts, one.choices))
+        return self.kind == other.kind
+
+
+class Pattern:
+    """A key with captures, such as ``h.{i}.attn.{part}``; make it with ``pattern(text)``."""
+
+    __slots__ = ("captures", "segments", "template", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.segments = tuple(_segment(part, text) for part in text.split("."))
+        names = [part.text for part in self.segments if part.kind != "literal"]
+        if len(set(names)) != len(names):
+            raise LayoutError(f"{text!r} captures one name twice; give each capture its own")
+        self.captures = frozenset(names)
+        self.template = _CAPTURE.sub(r"{\1}", text)
+
+    def key(self, captured: Mapping[str, Any]) -> str:
+        """Return the key with the captures filled in.
+
+        >>> pattern("h.{i}.ln_1.{part:weight|bias}").key({"i": 3, "part": "bias"})
+        'h.3.ln_1.bias'
+        """
+        return self.template.format_map(captured) if self.captures else self.text
+
+    def read(self, parts: list[str]) -> dict[str, str]:
+        """Return what the segments of a key that fits are captured as."""
+        return {
+            segment.text: part
+            for segment, part in zip(self.segments, parts, strict=True)
+            if segment.kind != "literal"
+        }
+
+    def overlaps(self, other: Pattern) -> bool:
+        """Say whether some key fits both patterns.
+
+        >>> pattern("{block}.{i}").overlaps(pattern("h.0"))
+        True
+        >>> pattern("{block}.{i}").overlaps(pattern("h.bias"))
+        False
+        """
+        return len(self.segments) == len(other.segments) and all(
+            map(Segment.overlaps, self.segments, other.segments)
+        )
+
+    def __repr__(self) -> str:
+        return f"pattern({self.text!r})"
+
+
+pattern = functools.cache(Pattern)
+
+
+def is_index(capture: str) -> bool:
+    """Say whether a capture of this name takes indices: its name is one letter."""
+    return len(capture) == 1
+
+
+def _segment(part: str, text: str) -> Segment:
+    found = _CAPTURE.fullmatch(part)
+    if found is None:
+        if not part or any(mark in part for mark in "{}*") or part.split() != [part]:
+            raise LayoutError(
+                f"{text!r} is no pattern at {part!r}; write names between dots, and captures as "
+                f"whole segments: {{i}} for an index, {{part}} for a name"
+            )
+        return Segment("literal", part)
+    name, choices = found.groups()
+    if choices:
+        return Segment("choice", name, frozenset(choices.split("|")))
+    return Segment("index" if is_index(name) else "name", name)
+
+
+class _Node(Generic[T]):
+    __slots__ = ("captures", "ends", "literals")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node[T]] = {}
+        self.captures: dict[tuple[str, frozenset[str]], tuple[Segment, _Node[T]]] = {}
+        self.ends: list[tuple[Pattern, T]] = []
+
+    def child(self, segment: Segment) -> _Node[T]:
+        if segment.kind == "literal":
+            return self.literals.setdefault(segment.text, _Node())
+        key = segment.kind, segment.choices
+        return self.captures.setdefault(key, (segment, _Node()))[1]
+
+    def walk(self, parts: list[str], at: int) -> Iterator[tuple[Pattern, T]]:
+        if at == len(parts):
+            yield from self.ends
+            return
+        if (node := self.literals.get(parts[at])) is not None:
+            yield from node.walk(parts, at + 1)
+        for segment, node in self.captures.values():
+            if segment.accepts(parts[at]):
+                yield from node.walk(parts, at + 1)
+
+
+class Matcher(Generic[T]):
+    """Finds which of many patterns a key fits, in time that does not grow with their number."""
+
+    def __init__(self, entries: Iterable[tuple[Pattern, T]]) -> None:
+        self._root: _Node[T] = _Node()
+        for fits, payload in entries:
+            node = self._root
+            for segment in fits.segments:
+                node = node.child(segment)
+            node.ends.append((fits, payload))
+
+    def find(self, key: str) -> list[tuple[T, dict[str, str]]]:
+        """Return the payload and the captures of every pattern that the key fits.
+
+        >>> Matcher([(pattern("h.{i}.{part}"), "row")]).find("h.3.bias")
+        [('row', {'i': '3', 'part': 'bias'})]
+        """
+        parts = key.split(".")
+        return [(payload, fits.read(parts)) for fits, payload in self._root.walk(parts, 0)]

@@ -1,0 +1,110 @@
+"""Sizes of axes as layouts declare them: a number, a name, or a product such as "3*n_embd"."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from caten_sd.errors import LayoutError
+
+Size = int | str
+Lookup = Callable[[str], int]
+
+
+@functools.cache
+def factors(size: Size) -> tuple[int, tuple[str, ...]]:
+    """Return the constant and the names whose product the size is; LayoutError if it is no size.
+
+    >>> factors("3*n_head*head_dim")
+    (3, ('n_head', 'head_dim'))
+    """
+    words = [word.strip() for word in size.split("*")] if isinstance(size, str) else [str(size)]
+    numbers = [int(word) for word in words if word.isdecimal() and word.isascii()]
+    names = tuple(word for word in words if word.isidentifier())
+    if len(numbers) + len(names) != len(words):
+        raise LayoutError(
+            f"{size!r} is no size; write a count, a name, or a product such as '3*n_embd'"
+        )
+    return math.prod(numbers), names
+
+
+def value(size: Size, lookup: Lookup) -> int:
+    """Return the size as a number, its names looked up.
+
+    >>> value("3*n_embd", {"n_embd": 8}.__getitem__)
+    24
+    """
+    constant, names = factors(size)
+    return math.prod(map(lookup, names), start=constant)
+
+
+def solve(sizes: Sequence[Size], shape: Sequence[int], known: dict[str, int]) -> bool:
+    """Say whether the shape can be of these sizes, and if so add what it tells to ``known``.
+
+    A size with two unknown names tells nothing and excludes nothing.
+
+    >>> known = {"n_embd": 8}
+    >>> solve(("vocab", "n_embd"), (50, 8), known), known
+    (True, {'n_embd': 8, 'vocab': 50})
+    >>> solve(("3*n_embd", "n_embd"), (8, 24), known)
+    False
+    """
+    if len(sizes) != len(shape):
+        return False
+    found = dict(known)
+    for size, extent in zip(sizes, shape, strict=True):
+        constant, names = factors(size)
+        unknown = [name for name in names if name not in found]
+        share = math.prod((found[name] for name in names if name in found), start=constant)
+        if not unknown and share != extent:
+            return False
+        if len(unknown) == 1:
+            if not share or extent % share:
+                return False
+            found[unknown[0]] = extent // share
+    known.update(found)
+    return True
+
+
+def size_text(sizes: Sequence[Size]) -> str:
+    """Return the sizes as a shape is written.
+
+    >>> size_text(("3*n_embd", 4))
+    '(3*n_embd, 4)'
+    """
+    return f"({', '.join(map(str, sizes))}{',' * (len(sizes) == 1)})"
+
+
+class Numbers:
+    """Looks up the numbers that operations name: in what was passed, then in a configuration.
+
+    ``config`` is a mapping (a ``config.json``) or an object with attributes; ``aliases`` are other
+    names of a number in it. A number that is nowhere is a LayoutError, never a guess.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, Any],
+        config: Any = None,
+        aliases: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.given, self.config, self.aliases = given, config, aliases or {}
+
+    def __call__(self, name: str) -> int:
+        """Return the number of this name."""
+        found = self.given.get(name)
+        for word in (name, *self.aliases.get(name, ())):
+            found = self.entry(word) if found is None else found
+        if found is None:
+            raise LayoutError(f"{name} is needed and no shape tells it; pass {name}= or config=")
+        if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+            raise LayoutError(f"{name} is {found!r}; it must be a whole number above 0")
+        return found
+
+    def entry(self, name: str) -> Any:
+        """Return what the configuration holds under a name, or None."""
+        if isinstance(self.config, Mapping):
+            return self.config.get(name)
+        return getattr(self.config, name, None)
