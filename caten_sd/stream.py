@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from itertools import zip_longest
 from typing import Any
 
 from caten_sd.errors import StateDictError
 from caten_sd.tensor import BlockTensor, LazyTensor, Numpy, as_array
 
 PIECE = 16 << 20  # bytes; large enough for full disk speed, small against any memory budget
+
+Progress = Callable[[int, int], None]  # bytes done, bytes in all
+
+# Every writer draws its bytes from here, whatever its format, so here they are counted.
+_observer: ContextVar[Callable[[int], None] | None] = ContextVar("observer", default=None)
+
+
+@contextlib.contextmanager
+def observed(progress: Progress | None, total: int) -> Iterator[None]:
+    """Report to ``progress`` how many bytes the writers in this context have drawn."""
+    done = 0
+
+    def count(size: int) -> None:
+        nonlocal done
+        done += size
+        if progress is not None:
+            progress(done, total)
+
+    token = _observer.set(count)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
 
 
 def chunks(leaf: Any) -> Iterator[memoryview]:
@@ -20,8 +46,21 @@ def chunks(leaf: Any) -> Iterator[memoryview]:
     >>> [bytes(piece) for piece in chunks(numpy.array([1, 2], "<u2"))]
     [b'\\x01\\x00\\x02\\x00']
     """
+    observer = _observer.get()
+    for piece in _pieces(leaf):
+        yield piece
+        if observer is not None:
+            observer(len(piece))
+
+
+def same_bytes(a: Any, b: Any) -> bool:
+    """Tell whether two leaves have the same bytes, a piece at a time."""
+    return all(left == right for left, right in zip_longest(_pieces(a), _pieces(b)))
+
+
+def _pieces(leaf: Any) -> Iterator[memoryview]:
     if isinstance(leaf, BlockTensor):
-        yield from chunks(leaf.raw)
+        yield from _pieces(leaf.raw)
     elif isinstance(leaf, LazyTensor) and leaf.strides is None and leaf.order == "<":
         for start in range(0, leaf.extent, PIECE):
             count = min(PIECE, leaf.extent - start)

@@ -47,11 +47,9 @@ def _lines(file: str, state_dict: StateDict, *, every: bool) -> Iterable[str]:
     own = {key: known for key, known in specs.items() if key not in state_dict.ties}
     size = sum(known.nbytes for known in own.values())
     count = sum(math.prod(known.shape) for known in own.values())
-    format = state_dict.metadata.get("caten_sd.format", "")
-    yield f"{file}: {format}, {len(specs)} tensors, {count:,} elements, {bytes_text(size)}"
+    yield f"{file}: {state_dict.origin}, {len(specs)} tensors, {count:,} elements, {bytes_text(size)}"
     for key, value in list(state_dict.metadata.items())[: None if every else MAX_METADATA]:
-        if key != "caten_sd.format":
-            yield f"  {key} = {cut(str(value), 60)}"
+        yield f"  {key} = {cut(str(value), 60)}"
     if state_dict.others:
         yield f"  beside the tensors: {cut(', '.join(state_dict.others), 70)}"
     rows = list(_rows(specs, state_dict, every=every))
@@ -91,7 +89,7 @@ def _as_json(file: str, state_dict: StateDict) -> dict[str, Any]:
     }
     return {
         "file": file,
-        "format": state_dict.metadata.get("caten_sd.format"),
+        "format": state_dict.origin,
         "metadata": state_dict.metadata,
         "others": list(state_dict.others),
         "tensors": tensors,

@@ -1,0 +1,74 @@
+"""``caten-sd convert IN OUT``: another format, layout or dtype, streamed and read back."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from caten_sd.checkpoint import read_state_dict
+from caten_sd.cli.text import bytes_text
+from caten_sd.convert import convert, estimate
+from caten_sd.errors import CatenError
+
+
+def run(words: Sequence[str]) -> int:
+    """Convert, and print what was done."""
+    parser = argparse.ArgumentParser("caten-sd convert", description=__doc__)
+    parser.add_argument("source", metavar="IN")
+    parser.add_argument("target", metavar="OUT", help="its suffix names the format")
+    parser.add_argument("--to", metavar="LAYOUT", help="rename and turn the tensors as it says")
+    parser.add_argument("--dtype", help="what floats become: f32, bf16, f16, ...")
+    parser.add_argument(
+        "--keep", action="append", default=[], metavar="PATTERN=DTYPE", help="an exception to it"
+    )
+    parser.add_argument("--root", help="the tree to take, where a file holds several")
+    parser.add_argument("--max-shard-size", help="split into shards of at most this, as in 5GB")
+    parser.add_argument("--json", action="store_true", help="the result, for programs")
+    options = parser.parse_args(words)
+    writer = {"max_shard_size": options.max_shard_size} if options.max_shard_size else {}
+    with read_state_dict(options.source, root=options.root) as state_dict:
+        need = estimate(state_dict)
+    if not options.json:
+        print(
+            f"{options.source}: {need.tensors} tensors, {bytes_text(need.size)}; "
+            f"memory needed about {bytes_text(need.memory)}"
+        )
+    with _progress_bar() as progress:
+        done = convert(
+            options.source,
+            options.target,
+            to=options.to,
+            dtype=options.dtype,
+            keep=dict(map(_exception, options.keep)),
+            root=options.root,
+            progress=progress,
+            **writer,
+        )
+    print(json.dumps(done.to_dict(), indent=1) if options.json else done)
+    return 0
+
+
+def _exception(text: str) -> tuple[str, str]:
+    pattern, _, dtype = text.rpartition("=")
+    if not pattern:
+        raise CatenError(f"--keep {text!r} is no PATTERN=DTYPE; write it as in '*norm*=f32'")
+    return pattern, dtype
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int], Any] | None]:
+    """Yield what draws the bytes written, on a terminal; None elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("writing")
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,125 @@
+"""From a checkpoint file to another format, layout or dtype, one tensor at a time, and checked."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from caten_sd.cast import Cast, cast_floats
+from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.errors import FormatError
+from caten_sd.fit import largest_error
+from caten_sd.state_dict import StateDict, spec_or_none
+from caten_sd.stream import PIECE, Progress, observed, same_bytes
+from caten_sd.tensor import spec
+
+
+@attrs.frozen
+class Estimate:
+    """What a conversion will write and need: bytes of tensors, and of the largest one."""
+
+    tensors: int
+    size: int
+    memory: int
+
+
+@attrs.frozen
+class Conversion:
+    """What a conversion did; the counts and the error are read back from what was written."""
+
+    source: str
+    target: str
+    tensors: int
+    size: int
+    layout: str
+    casts: Mapping[str, int]
+    error: float
+    error_key: str
+    left_out: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.target}: {self.tensors} tensors, {self.size:,} bytes, read back and equal"
+        if self.layout:
+            text += f"; layout {self.layout}"
+        if self.casts:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in self.casts.items())
+            text += f"; cast {kinds}, largest error {self.error:.2g}"
+            text += f" in {self.error_key}" if self.error_key else ""
+        if self.left_out:
+            text += f"; left out, as no tensor: {', '.join(self.left_out[:5])}"
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return attrs.asdict(self)
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    to: str | None = None,
+    dtype: str | None = None,
+    keep: Mapping[str, str] | None = None,
+    root: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Conversion:
+    """Write a checkpoint again in the format of the target's suffix, and return what was done.
+
+    ``to`` names a layout, ``dtype`` ("bf16") what floats become, ``keep`` exceptions by key pattern,
+    ``root`` the tree of a file that holds several; ``options`` go to the format's writer. One tensor
+    is in memory at a time. The target is re-opened and every tensor compared with what was meant.
+    """
+    with read_state_dict(source, root=root, mapped=False) as given:
+        meant = cast_floats(_in_layout(given, to), dtype, keep)
+        with observed(progress, estimate(meant).size):
+            write_state_dict(meant, target, **options)
+        with read_state_dict(target, mapped=False) as written:
+            return _compared(meant, written, Path(source), Path(target))
+
+
+def estimate(state_dict: StateDict) -> Estimate:
+    """Return how many bytes writing the leaves takes on disk, and in memory at a time."""
+    sizes = [
+        known.nbytes
+        for key, leaf in state_dict.items()
+        if key not in state_dict.ties and (known := spec_or_none(leaf))
+    ]
+    return Estimate(len(sizes), sum(sizes), 2 * max(sizes, default=0) + PIECE)
+
+
+def _in_layout(state_dict: StateDict, layout: str | None) -> StateDict:
+    if layout is None:
+        return state_dict
+    from caten_sd.mapping import to_layout
+
+    return to_layout(state_dict, layout)
+
+
+def _compared(meant: StateDict, written: StateDict, source: Path, target: Path) -> Conversion:
+    """Compare what was written with what was meant; FormatError names the first that differs."""
+    casts: Counter[str] = Counter()
+    error, error_key, size = 0.0, "", 0
+    for key, leaf in meant.items():
+        if key not in written:
+            raise FormatError(target, f"{key!r} is not in what was written", "report this")
+        if key in meant.ties:
+            continue
+        size += spec(leaf).nbytes
+        if not same_bytes(leaf, written[key]):
+            raise FormatError(target, f"{key!r} does not read back as it was written", "try again")
+        if isinstance(leaf, Cast):
+            casts[f"{spec(leaf.leaf).dtype} to {leaf.dtype}"] += 1
+            lost = largest_error(leaf.leaf, written[key])
+            error, error_key = max((error, error_key), (lost, key))
+    layout = str(meant.metadata.get("caten_sd.layout", ""))
+    left_out = tuple(meant.others)
+    return Conversion(
+        str(source), str(target), len(meant), size, layout, casts, error, error_key, left_out
+    )
