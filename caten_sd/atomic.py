@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 from caten_sd.errors import FormatError
 
-_MARK = ".caten-partial"  # a name no reader takes, by which a killed save's leftover is known
+MARK = ".caten-partial"  # a name no reader takes, by which a killed save's leftover is known
 
 
 @contextlib.contextmanager
@@ -22,9 +23,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     a killed save of the same file is removed by the next one.
     """
     try:
-        for stale in path.parent.glob(f".{path.name}.*{_MARK}"):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*{MARK}"):
             stale.unlink(missing_ok=True)
-        handle, name = tempfile.mkstemp(_MARK, f".{path.name}.", path.parent)
+        handle, name = tempfile.mkstemp(MARK, f".{path.name}.", path.parent)
     except OSError as error:
         raise FormatError(path, f"it cannot be written ({error})", "check the folder") from error
     try:
@@ -38,7 +39,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise FormatError(path, f"it cannot be written ({error})", "check the disk") from error
     finally:
         Path(name).unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _mode(path: Path) -> int:
@@ -50,7 +51,7 @@ def _mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable; a system that cannot open folders has nothing to sync."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Which formats there are: the files of ``formats/``, and subclasses of Format defined elsewhere."""
+"""Which formats there are: the files of ``formats/``, and other subclasses of Format."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ def formats(first: str = "") -> Iterator[Format]:
     for name in sorted(names, key=lambda name: name != first):
         module = importlib.import_module(f"{FORMATS_PACKAGE}.{name}")
         for kind in vars(module).values():
-            if isinstance(kind, type) and issubclass(kind, Format) and kind.name:
-                if kind.__module__ == module.__name__ and kind not in seen:
-                    seen.add(kind)
-                    yield kind()
+            if not (isinstance(kind, type) and issubclass(kind, Format) and kind.name):
+                continue
+            if kind.__module__ == module.__name__ and kind not in seen:
+                seen.add(kind)
+                yield kind()
     for kind in Format.__subclasses__():
         if kind not in seen and kind.name:
             yield kind()
@@ -63,10 +64,18 @@ def find_format(source: Source | Folder) -> Format:
     raise FormatError(source.name, "it is none of the known formats", f"they are {known}")
 
 
-def format_of_suffix(path: Path) -> Format:
-    """Return the format that the path's suffix names; FormatError if there is none."""
-    for format in formats(path.suffix.lower()[1:]):
-        if path.name.lower().endswith(format.suffixes):
-            return format
+def format_of_target(path: Path) -> Format:
+    """Return the format that the path's suffix names; FormatError if there is none.
+
+    A path that is a folder, or has no suffix, is one of shards, unless its name says otherwise.
+    """
+    name = path.name.lower()
+    folder = path.is_dir() or not path.suffix
+    for known in formats(path.suffix.lower()[1:]):
+        if any(name.endswith(suffix.rstrip("/")) for suffix in known.suffixes if suffix != "/"):
+            return known
+    for known in formats():
+        if folder and "/" in known.suffixes:
+            return known
     suffixes = sorted({suffix for format in formats() for suffix in format.suffixes})
     raise FormatError(path, "its suffix names no format", f"use one of {', '.join(suffixes)}")

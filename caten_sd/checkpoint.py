@@ -8,25 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from caten_sd.atomic import replacing
-from caten_sd.catalog import find_format, format_of_suffix
+from caten_sd.catalog import find_format, format_of_target
 from caten_sd.files import Contents, Format, read, write
 from caten_sd.roots import model_tree
 from caten_sd.source import Folder, Source, open_file
 from caten_sd.state_dict import StateDict, as_state_dict
 
+INDEXES = (".index.json", ".metadata")  # of shards, of a torch distributed checkpoint
+
 
 def read_state_dict(
-    path: str | os.PathLike[str], *, root: str | None = None, format: Format | None = None
+    path: str | os.PathLike[str],
+    *,
+    root: str | None = None,
+    format: Format | None = None,
+    mapped: bool = True,
 ) -> StateDict:
     """Open a checkpoint of any format and return its lazy leaves; only headers are read.
 
     ``root`` names the tree to take ("model", "ema.shadow") where a file holds several that could be
-    a model. FormatError if the file is none that is known, damaged or hostile.
+    a model. ``mapped=False`` reads plainly what is asked for, where a map's pages should not count
+    as the process's memory. FormatError if the file is none that is known, damaged or hostile.
     """
-    source = open_source(Path(path))
+    source = open_source(Path(path), mapped=mapped)
     try:
-        contents = read(format or find_format(source), source)
-        return _state_dict(contents, source, root)
+        chosen = format or find_format(source)
+        return _state_dict(read(chosen, source), source, root, chosen)
     except BaseException:
         source.close()
         raise
@@ -45,29 +52,38 @@ def write_state_dict(
     What was at ``path`` stays whole until the new file is complete and on disk.
     """
     path = Path(path)
-    chosen = format or format_of_suffix(path)
+    chosen = format or format_of_target(path)
     given = as_state_dict(state_dict)
     described = StateDict(
         given, paths=given.paths, ties=given.ties, metadata={**given.metadata, **(metadata or {})}
     )
+    if chosen.many:
+        write(chosen, path, described, **options)
+        return
     with replacing(path) as target:
         write(chosen, target, described, **options)
 
 
-def open_source(path: Path) -> Source | Folder:
-    """Open a file, or a folder that is a checkpoint."""
-    return Folder(path) if path.is_dir() else open_file(path)
+def open_source(path: Path, *, mapped: bool = True) -> Source | Folder:
+    """Open a file, or a folder that is a checkpoint; an index stands for the folder it lies in."""
+    if path.is_dir():
+        return Folder(path, mapped=mapped)
+    source = open_file(path, mapped=mapped)
+    if path.name.endswith(INDEXES):
+        source.close()
+        return Folder(path.parent, path.name, mapped=mapped)
+    return source
 
 
-def _state_dict(contents: Contents, source: Source | Folder, root: str | None) -> StateDict:
+def _state_dict(
+    contents: Contents, source: Source | Folder, root: str | None, format: Format
+) -> StateDict:
     tree = model_tree(contents.tree, source.name, root)
-    metadata = dict(contents.metadata)
-    if tree.root:
-        metadata["caten_sd.root"] = tree.root
     return StateDict(
         tree.leaves,
         ties=contents.ties,
-        metadata=metadata,
+        metadata=contents.metadata,
         others=tree.others,
+        origin=format.name + (f", its tree {tree.root!r}" if tree.root else ""),
         close=source.close,
     )

@@ -6,24 +6,29 @@ over all formats are in ``checkpoint.py``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from caten_sd.errors import StateDictError
 from caten_sd.generic import generic
+from caten_sd.state_dict import StateDict, spec_or_none
+from caten_sd.tensor import Spec
 
 
 class Format:
     """A checkpoint format as a value to dispatch on; subclass it, and register methods.
 
-    ``suffixes`` choose the format on writing and the order of questions on reading.
+    ``suffixes`` choose the format on writing and the order of questions on reading; one that ends
+    in "/" is a folder's. A format of ``many`` files is given the path and replaces them itself.
     """
 
     name: str = ""
     suffixes: tuple[str, ...] = ()
+    many: bool = False
 
 
 class Contents(NamedTuple):
-    """What a file holds: a flat or nested mapping of names to leaves, and what it says of itself."""
+    """What a file holds: a flat or nested mapping of names to leaves, and what it says of it."""
 
     tree: Any
     metadata: Mapping[str, Any]
@@ -44,5 +49,27 @@ def read(format: Any, source: Any, /) -> Contents:
 
 @generic
 def write(format: Any, target: Any, state_dict: Any, /, **options: Any) -> None:
-    """Write one tensor at a time to a binary file, or to a Folder; the caller makes it atomic."""
+    """Write one tensor at a time to a binary file that the caller makes atomic, or to a Path."""
     raise NotImplementedError
+
+
+def stored_specs(
+    format: Format, state_dict: StateDict, holds: Callable[[Spec], bool]
+) -> dict[str, Spec]:
+    """Return the spec of every leaf to store, tied ones once; StateDictError names the others.
+
+    ``holds`` tells whether the format can store a leaf of that spec.
+    """
+    ties, specs = state_dict.ties, {}
+    for key, leaf in state_dict.items():
+        if key in ties:
+            continue
+        known = spec_or_none(leaf)
+        if known is None or not holds(known):
+            what = type(leaf).__name__ if known is None else known.dtype
+            raise StateDictError(
+                f"{format.name} cannot hold {key!r} ({what}); convert it to another dtype, leave "
+                f"it out, or write another format"
+            )
+        specs[key] = known
+    return specs

@@ -26,7 +26,8 @@ class StateDict(Mapping[str, Any]):
 
     ``entry`` is the plain dict, as in Caten's struct. ``paths`` gives each key's path, ``ties``
     each further name of a leaf and its first name, ``metadata`` what a file says of itself, and
-    ``others`` what lay beside the leaves and is no tensor (a number, an inert Opaque).
+    ``others`` what lay beside the leaves and is no tensor (a number, an inert Opaque), ``origin``
+    what kind of file they were read from.
 
     >>> import numpy
     >>> print(StateDict({"wte.weight": numpy.zeros((32, 8))}))  # doctest: +ELLIPSIS
@@ -44,6 +45,7 @@ class StateDict(Mapping[str, Any]):
         ties: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         others: Mapping[str, Any] | None = None,
+        origin: str = "",
         close: Callable[[], None] | None = None,
     ) -> None:
         self.entry = dict(entry)
@@ -51,6 +53,7 @@ class StateDict(Mapping[str, Any]):
         self._ties = ties
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.others: dict[str, Any] = dict(others or {})
+        self.origin = origin
         self._close = close
 
     @property
