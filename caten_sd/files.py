@@ -41,6 +41,11 @@ def recognize(format: Any, source: Any, /) -> str | None:
     raise NotImplementedError
 
 
+@recognize.register(Format)
+def _no_evidence(format: Format, source: Any, /) -> str | None:
+    return None
+
+
 @generic
 def read(format: Any, source: Any, /) -> Contents:
     """Read the headers and return lazy leaves; FormatError for anything that is not well-formed."""

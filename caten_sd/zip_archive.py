@@ -22,6 +22,7 @@ from caten_sd.zip_directory import (
 )
 
 _STEP = 1 << 20
+_HEAD = 1 << 13
 
 
 class ZipArchive:
@@ -145,12 +146,16 @@ class InflatedBacking:
     """A deflated member as a backing; it is inflated whole on first touch, and checked.
 
     An access that reaches the member's end lets go of the bytes, so that a stream of a file's
-    tensors holds one at a time; a later access inflates anew.
+    tensors holds one at a time; a later access inflates anew. A read near the start inflates only
+    the start, so that a list of what the members are leaves them packed.
     """
+
+    mapped = False
 
     def __init__(self, packed: Source, entry: Entry) -> None:
         self._packed, self._entry = packed, entry
         self._data: memoryview | None = None
+        self._head = b""
 
     def view(self, start: int, count: int) -> memoryview:
         """Return the bytes, in memory."""
@@ -162,12 +167,24 @@ class InflatedBacking:
 
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""
+        if self._data is None and start + count <= min(_HEAD, self._entry.size - 1):
+            self._head = self._head or _inflated_head(self._packed)
+            if start + count <= len(self._head):
+                return self._head[start : start + count]
         return bytes(self.view(start, count))
 
     def close(self) -> None:
         """Forget the bytes and give back the file's handle; views stay valid."""
         self._data = None
         self._packed.close()
+
+
+def _inflated_head(packed: Source) -> bytes:
+    """Return the member's first bytes, unchecked, or none where they cannot be inflated."""
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed.head(_HEAD), _HEAD)
+    except zlib.error:
+        return b""
 
 
 def _inflate(packed: Source, entry: Entry) -> bytearray:

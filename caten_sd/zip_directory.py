@@ -156,12 +156,17 @@ def _name(source_name: str, raw: bytes, flags: int) -> str:
         name = raw.decode("utf-8" if flags & UTF8 or raw.isascii() else "cp437")
     except UnicodeDecodeError:
         raise FormatError(source_name, f"it has a member named {raw!r}, no UTF-8") from None
-    unsafe = not name or name[0] == "/" or "\\" in name or "\0" in name or name[1:3] == ":/"
-    if unsafe or (".." in name and ".." in name.split("/")):
+    if is_unsafe(name):
         raise FormatError(
             source_name, f"its member {name!r} is named to lead out of a folder", "do not use it"
         )
     return name
+
+
+def is_unsafe(name: str) -> bool:
+    """Tell whether a member's name could lead out of a folder."""
+    odd = not name or name[0] == "/" or "\\" in name or "\0" in name or name[1:3] == ":/"
+    return odd or (".." in name and ".." in name.split("/"))
 
 
 def _long_sizes(source_name: str, name: str, extra: bytes, *short: int) -> tuple[int, int, int]:

@@ -1,0 +1,120 @@
+"""npy: one array in a file, and a folder of such files, one to a key.
+
+A folder keeps what .npy cannot say (dtypes that numpy lacks, ties, metadata, the keys' order) in a
+``caten_sd.json`` beside the arrays.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from caten_sd.errors import FormatError, StateDictError
+from caten_sd.file_set import new_folder
+from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.npy_header import MAGIC, is_array, npy_bytes, npy_header, npy_leaf, numpy_lacks
+from caten_sd.sidecar import EMPTY, MAX_RECORD, parse_sidecar, sidecar_of
+from caten_sd.source import Folder, Source
+from caten_sd.state_dict import StateDict
+from caten_sd.stream import chunks
+from caten_sd.tensor import Spec
+
+RECORD = "caten_sd.json"
+_BESIDE = ("", ".json", ".md", ".txt", ".yaml", ".yml")  # what may lie beside arrays
+
+
+class Npy(Format):
+    """One array, under the file's name as its key."""
+
+    name = "npy"
+    suffixes = (".npy",)
+
+
+class NpyFolder(Format):
+    """A folder of .npy files, their names the keys, with ``%`` and ``/`` as ``%25`` and ``%2F``."""
+
+    name = "npy folder"
+    suffixes = (".npy/",)
+    many = True
+
+
+@recognize.register(Npy, Source)
+def _recognize(format: Npy, source: Source, /) -> str | None:
+    return "an .npy header" if source.head(len(MAGIC)) == MAGIC else None
+
+
+@read.register(Npy, Source)
+def _read(format: Npy, source: Source, /) -> Contents:
+    return Contents({Path(source.name).stem: npy_leaf(source, npy_header(source))}, {})
+
+
+@write.register(Npy)
+def _write(format: Npy, target: BinaryIO, state_dict: StateDict, /) -> None:
+    specs = stored_specs(format, state_dict, is_array)
+    if len(state_dict) != 1:
+        raise StateDictError(
+            f".npy holds one array and this state dict has {len(state_dict)}; write an .npz, or "
+            f"a folder of them with a path that ends in .npy/"
+        )
+    for key, known in specs.items():
+        _write_array(target, known, state_dict[key])
+
+
+@recognize.register(NpyFolder, Folder)
+def _recognize_folder(format: NpyFolder, folder: Folder, /) -> str | None:
+    names = folder.names()
+    arrays = _arrays(names)
+    if not arrays or any(Path(name).suffix not in _BESIDE for name in set(names) - set(arrays)):
+        return None
+    return f"{len(arrays)} .npy files and no other data"
+
+
+@read.register(NpyFolder, Folder)
+def _read_folder(format: NpyFolder, folder: Folder, /) -> Contents:
+    names = folder.names()
+    record = EMPTY
+    if RECORD in names:
+        text = folder.member(RECORD)
+        record = parse_sidecar(text.head(MAX_RECORD), text.name)
+    files = {_key(name): name for name in _arrays(names)}
+    order = record.keys or list(files)
+    if set(order) != set(files):
+        odd = sorted(set(order) ^ set(files))[0]
+        where = "is not there" if odd in order else f"is not in {RECORD}"
+        raise FormatError(folder.name, f"the array of {odd!r} {where}", "get the folder again")
+    leaves = {}
+    for key in order:
+        source = folder.member(files[key], held=False)
+        leaves[key] = record.leaf(key, npy_leaf(source, npy_header(source)))
+    record.tie(leaves, folder.name)
+    return Contents(leaves, record.metadata, record.ties or None)
+
+
+@write.register(NpyFolder)
+def _write_folder(format: NpyFolder, target: Path, state_dict: StateDict, /) -> None:
+    specs = stored_specs(format, state_dict, is_array)
+    record = sidecar_of(state_dict, specs, numpy_lacks)._replace(keys=list(specs))
+    with new_folder(target) as files:
+        for key, known in specs.items():
+            with files.create(_file_name(key)) as file:
+                _write_array(file, known, state_dict[key])
+        with files.create(RECORD) as file:
+            file.write(record.to_json())
+
+
+def _write_array(file: BinaryIO, known: Spec, leaf: Any) -> None:
+    file.write(npy_bytes(known.dtype, known.shape))
+    for piece in chunks(leaf):
+        file.write(piece)
+
+
+def _arrays(names: list[str]) -> list[str]:
+    return [name for name in names if name.endswith(".npy") and "/" not in name]
+
+
+def _key(name: str) -> str:
+    return name[: -len(".npy")].replace("%2F", "/").replace("%25", "%")
+
+
+def _file_name(key: str) -> str:
+    return key.replace("%", "%25").replace("/", "%2F") + ".npy"

@@ -1,0 +1,151 @@
+"""npz: a zip file of .npy members, one array each, as numpy.savez writes it.
+
+numpy reads no member lazily and none whose dtype it lacks. Such arrays are written as raw bytes;
+``__caten_sd__``, one small array of JSON, says what they are and holds ties and metadata.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, BinaryIO
+
+from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.npy_header import (
+    MAGIC,
+    is_array,
+    npy_bytes,
+    npy_header,
+    npy_leaf,
+    numpy_lacks,
+)
+from caten_sd.sidecar import EMPTY, MAX_RECORD, Sidecar, parse_sidecar, sidecar_of
+from caten_sd.source import Source
+from caten_sd.state_dict import StateDict
+from caten_sd.stream import chunks
+from caten_sd.tensor import DTYPES, Opaque
+from caten_sd.zip_archive import ZipArchive
+from caten_sd.zip_directory import STORED, is_unsafe
+
+RECORD = "__caten_sd__"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip knows: same arrays, same bytes
+_LONG = 0xF0000000  # bytes; a member this big has 64-bit sizes
+
+
+class Npz(Format):
+    """A zip of .npy members."""
+
+    name = "npz"
+    suffixes = (".npz",)
+
+
+@recognize.register(Npz, Source)
+def _recognize(format: Npz, source: Source, /) -> str | None:
+    if source.head(2) != b"PK":
+        return None
+    try:
+        names = ZipArchive(source).names()
+    except FormatError:
+        return None
+    arrays = sum(name.endswith(".npy") for name in names)
+    return f"a zip file of {arrays} .npy members" if arrays else None
+
+
+@read.register(Npz, Source)
+def _read(format: Npz, source: Source, /) -> Contents:
+    archive = ZipArchive(source)
+    record = _record(archive)
+    leaves: dict[str, Any] = {}
+    for name in archive.names():
+        key = name.removesuffix(".npy")
+        if key in leaves:
+            raise FormatError(source.name, f"two members give the key {key!r}", "get it again")
+        if key != RECORD:
+            leaves[key] = record.leaf(key, _member(archive, name))
+    record.tie(leaves, source.name)
+    return Contents(leaves, record.metadata, record.ties or None)
+
+
+def _record(archive: ZipArchive) -> Sidecar:
+    name = f"{RECORD}.npy"
+    if name not in archive:
+        return EMPTY
+    text = archive.read(name, limit=MAX_RECORD)
+    start = npy_header(archive.member(name)).start
+    return parse_sidecar(text[start:], f"{archive.source.name}:{name}")
+
+
+def _member(archive: ZipArchive, name: str) -> Any:
+    """Return a member's array, checked against its checksum when it is read whole."""
+    source = archive.member(name)
+    if not name.endswith(".npy") and source.head(len(MAGIC)) != MAGIC:
+        return Opaque("a member that is no array")
+    header = npy_header(source)
+    if archive.entry(name).method != STORED:  # what is inflated is checked there
+        return npy_leaf(source, header)
+    backing = _VerifiedBacking(source, header.start, archive.entry(name).crc)
+    return npy_leaf(Source(source.name, backing, 0, source.size), header)
+
+
+class _VerifiedBacking:
+    """A member whose checksum is compared once its data has been taken whole and in order."""
+
+    def __init__(self, source: Source, start: int, crc: int) -> None:
+        self._source, self._crc, self._at = source, crc, start
+        self._so_far = zlib.crc32(source.read(0, start))
+
+    @property
+    def mapped(self) -> bool:
+        return self._at == self._source.size and self._source.mapped
+
+    def view(self, start: int, count: int) -> memoryview:
+        data = self._source.view(start, count)
+        self._take(start, data)
+        return data
+
+    def read(self, start: int, count: int) -> bytes:
+        data = self._source.read(start, count)
+        self._take(start, data)
+        return data
+
+    def _take(self, start: int, data: bytes | memoryview) -> None:
+        if start != self._at or not data:
+            return
+        self._so_far = zlib.crc32(data, self._so_far)
+        if start + len(data) == self._source.size and self._so_far != self._crc:
+            raise FormatError(
+                self._source.name, "it does not match its checksum", "it is damaged, get it again"
+            )
+        self._at += len(data)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+@write.register(Npz)
+def _write(format: Npz, target: BinaryIO, state_dict: StateDict, /) -> None:
+    from zipfile import ZipFile
+
+    specs = stored_specs(format, state_dict, is_array)
+    for key in specs:
+        if key == RECORD or is_unsafe(key):
+            raise StateDictError(f"{key!r} cannot name a member of an .npz; rename it")
+    record = sidecar_of(state_dict, specs, numpy_lacks)
+    with ZipFile(target, "w", allowZip64=True) as archive:
+        for key, (shape, dtype, nbytes) in specs.items():
+            with _new_member(archive, key, nbytes) as member:
+                member.write(npy_bytes(dtype, shape, target.tell()))
+                for piece in chunks(state_dict[key]):
+                    member.write(piece)
+        if record:
+            text = record.to_json()
+            with _new_member(archive, RECORD, len(text)) as member:
+                member.write(npy_bytes(DTYPES["uint8"], [len(text)], target.tell()) + text)
+
+
+def _new_member(archive: Any, key: str, nbytes: int) -> Any:
+    from zipfile import ZipInfo
+
+    info = ZipInfo(f"{key}.npy", _EPOCH)
+    info.external_attr = 0o600 << 16
+    return archive.open(info, "w", force_zip64=nbytes >= _LONG)
