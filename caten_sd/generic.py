@@ -25,13 +25,13 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from multipledispatch.dispatcher import Dispatcher
 
 from caten_sd.combination import by_role, effective
+from caten_sd.complaint import duplicate, missing, too_few
 from caten_sd.errors import DispatchError, DuplicateMethodError, NoApplicableMethodError
 from caten_sd.foreign import ForeignPackages
 from caten_sd.method import (
     Classes,
     Function,
     Method,
-    class_names,
     label,
     method,
     same_source,
@@ -41,8 +41,6 @@ from caten_sd.method import (
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
-
-SHOWN = 8
 
 
 class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
@@ -112,11 +110,7 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
     def _refuse_duplicate(self, new: Method) -> None:
         known = self._methods.get((new.qualifier, new.classes))
         if known is not None and not same_source(known.function, new.function):
-            raise DuplicateMethodError(
-                f"{self.__name__} has the method {known} already, and {label(new.function)} would "
-                f"replace it; register it for other classes, or give it the old one's name and "
-                f"module to define that again"
-            )
+            raise DuplicateMethodError(duplicate(self.__name__, known, new.function))
 
     def clear_cache(self) -> None:
         """Forget which method answers for which classes: the next call chooses again.
@@ -137,15 +131,16 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
             self.foreign.load_announced()
             run = effective(self._methods.values(), types, self.__name__)
         if run is None:
-            raise NoApplicableMethodError(self._missing(types))
+            raise NoApplicableMethodError(
+                missing(self.__name__, types, self.methods(), self.foreign.failures)
+            )
         return run
 
     def _choose(self, args: tuple[Any, ...]) -> Function:
         types = tuple(map(type, args[: self.arity]))
         if len(types) < self.arity:
             raise NoApplicableMethodError(
-                f"{self.__name__} dispatches on {self.arity} positional arguments, but "
-                f"{len(types)} came; call it as {self.__name__}{inspect.signature(self)}"
+                too_few(self.__name__, inspect.signature(self), self.arity, len(types))
             )
         cache = self._cache
         run = cache[self._key(types)] = self.dispatch(*types)
@@ -166,28 +161,6 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         roles = by_role(self._methods.values(), filled, self.__name__)
         return tuple(each for row in roles.values() for each in row)
 
-    def _missing(self, types: Classes) -> str:
-        primaries = [m for m in self.methods() if m.qualifier == "primary"]
-        known = ", ".join(f"({class_names(m.classes)})" for m in primaries[:SHOWN]) or "none"
-        more = f" and {len(primaries) - SHOWN} more" if len(primaries) > SHOWN else ""
-        others = sorted({m.qualifier for m in self.methods(*types)})
-        only = f" as its primary method, only {' and '.join(others)} methods do" if others else ""
-        broken = "".join(
-            f"; the plug-in {name} might have had one, but does not load ({error})"
-            for name, error in self.foreign.failures.items()
-        )
-        return (
-            f"no method of {self.__name__} takes ({_full_names(types)}){only}; known are "
-            f"{known}{more}; add one with {self._decorator(types, primaries)}{broken}"
-        )
-
-    def _decorator(self, types: Classes, primaries: list[Method]) -> str:
-        """Return the line that adds a method, without the places where all others have object."""
-        count = self.arity
-        while primaries and count > 1 and all(m.classes[count - 1] is object for m in primaries):
-            count -= 1
-        return f"@{self.__name__}.register({class_names(types[:count])})"
-
     def __repr__(self) -> str:
         return f"<generic function {self.__module__}.{self.__qualname__}>"
 
@@ -195,15 +168,6 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
 
     def __reduce__(self) -> str:
         return str(self.__qualname__)
-
-
-def _full_names(types: Classes) -> str:
-    return ", ".join(
-        each.__qualname__
-        if each.__module__ == "builtins"
-        else f"{each.__module__}.{each.__qualname__}"
-        for each in types
-    )
 
 
 # A call costs what building the key costs, so the usual numbers of arguments spell it out.

@@ -10,8 +10,9 @@ from abc import ABCMeta
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
+from caten_sd.complaint import ambiguous
 from caten_sd.errors import AmbiguousMethodError
-from caten_sd.method import Classes, Method, class_names
+from caten_sd.method import Classes, Method
 
 
 def ordered(methods: Iterable[Method], types: Classes, generic: str) -> Iterator[Method]:
@@ -24,7 +25,7 @@ def ordered(methods: Iterable[Method], types: Classes, generic: str) -> Iterator
         free = [m for m in left if not any(_supersedes(o.classes, m.classes) for o in left)] or left
         first = [m for m in free if not any(_precedes(o.classes, m.classes, types) for o in free)]
         if len(first) != 1:
-            raise AmbiguousMethodError(_ambiguity(first or free, types, generic))
+            raise AmbiguousMethodError(ambiguous(generic, types, first or free))
         yield first[0]
         left = [m for m in left if m is not first[0]]
 
@@ -66,11 +67,3 @@ def _ahead(cls: type, mro: Classes) -> Iterator[type]:
 def _explicit(bases: Classes) -> Classes:
     last = max((i for i, base in enumerate(bases, 1) if isinstance(base, ABCMeta)), default=0)
     return bases[:last]
-
-
-def _ambiguity(methods: list[Method], types: Classes, generic: str) -> str:
-    names = class_names(types)
-    return (
-        f"{generic}({names}) could be answered by {' or by '.join(map(str, methods))}, and none is "
-        f"more specific; register a method for ({names}) to settle it"
-    )
