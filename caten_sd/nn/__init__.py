@@ -15,6 +15,7 @@ from caten_sd.nn.attention import Attention
 from caten_sd.nn.conv import Conv1d, Conv2d, Conv3d, ConvND
 from caten_sd.nn.embedding import Embedding
 from caten_sd.nn.generate import generate
+from caten_sd.nn.gpt2 import gpt2_from_config
 from caten_sd.nn.linear import Linear
 from caten_sd.nn.module import Module
 from caten_sd.nn.norm import BatchNorm, LayerNorm, RMSNorm
@@ -50,6 +51,7 @@ __all__ = [
     "call",
     "defsequence",
     "generate",
+    "gpt2_from_config",
     "slot_kind",
     "transient",
 ]
