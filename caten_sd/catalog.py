@@ -64,18 +64,19 @@ def find_format(source: Source | Folder) -> Format:
     raise FormatError(source.name, "it is none of the known formats", f"they are {known}")
 
 
-def format_of_target(path: Path) -> Format:
+def format_of_target(path: Path, *, folder: bool = False) -> Format:
     """Return the format that the path's suffix names; FormatError if there is none.
 
-    A path that is a folder, or has no suffix, is one of shards, unless its name says otherwise.
+    A folder, or a path without a suffix, gets the format whose suffix is "/" where no other fits.
     """
-    name = path.name.lower()
-    folder = path.is_dir() or not path.suffix
-    for known in formats(path.suffix.lower()[1:]):
-        if any(name.endswith(suffix.rstrip("/")) for suffix in known.suffixes if suffix != "/"):
-            return known
-    for known in formats():
-        if folder and "/" in known.suffixes:
-            return known
-    suffixes = sorted({suffix for format in formats() for suffix in format.suffixes})
+    known = list(formats(path.suffix.lower()[1:]))
+    name = path.name.lower() + "/" * folder
+    for format in known:
+        if any(name.endswith(suffix) for suffix in format.suffixes if suffix != "/"):
+            return format
+    if folder or not path.suffix:
+        for format in known:
+            if "/" in format.suffixes:
+                return format
+    suffixes = sorted({suffix for format in known for suffix in format.suffixes})
     raise FormatError(path, "its suffix names no format", f"use one of {', '.join(suffixes)}")

@@ -49,10 +49,12 @@ def write_state_dict(
 ) -> None:
     """Write a state dict in the format of the path's suffix, one tensor at a time, atomically.
 
-    What was at ``path`` stays whole until the new file is complete and on disk.
+    A path that ends in "/" is a folder. What was at ``path`` stays whole until the new file, or
+    the new set of files, is complete and on disk.
     """
+    folder = os.fspath(path).endswith(("/", os.sep))
     path = Path(path)
-    chosen = format or format_of_target(path)
+    chosen = format or format_of_target(path, folder=folder or path.is_dir())
     given = as_state_dict(state_dict)
     described = StateDict(
         given, paths=given.paths, ties=given.ties, metadata={**given.metadata, **(metadata or {})}

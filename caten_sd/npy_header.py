@@ -31,7 +31,7 @@ _CODES = {dtype.name: f"{'|' if dtype.bits == 8 else '<'}{code}" for code, dtype
 
 _ENTRY = re.compile(
     r"\s*(['\"])(?P<key>\w+)\1\s*:\s*"
-    r"(?:(['\"])(?P<text>[^'\"\\]*)\3|(?P<flag>True|False)|\((?P<sizes>[0-9L, ]*)\))"
+    r"(?P<value>(['\"])[^'\"\\]*\4|True|False|\([0-9L, ]*\))"
     r"\s*(?:,|(?=\}))",
     re.ASCII,
 )
@@ -124,7 +124,7 @@ def _entries(source: Source, text: str) -> dict[str, str]:
     while text[:1] == "{" and (entry := _ENTRY.match(text, at)):
         if entry["key"] in entries:
             _refuse(source, f"its .npy header gives {entry['key']!r} twice")
-        entries[entry["key"]] = entry["text"] or entry["flag"] or f"({entry['sizes'] or ''})"
+        entries[entry["key"]] = entry["value"]
         at = entry.end()
     rest = text[at:].strip()
     if rest != "}":
@@ -139,14 +139,16 @@ def _header(source: Source, entries: dict[str, str], start: int) -> NpyHeader:
         _refuse(source, f"its .npy header has the keys {', '.join(entries) or 'none'}")
     descr, order, sizes = entries["descr"], entries["fortran_order"], entries["shape"]
     inner = sizes[1:-1].strip()
-    if order not in ("True", "False") or sizes[0] != "(" or not _SIZES.fullmatch(inner):
-        _refuse(source, f"its fortran_order {order!r} or its shape {sizes[:40]!r} is none")
+    if descr[0] not in "'\"" or order not in ("True", "False"):
+        _refuse(source, f"its dtype {descr[:40]} or its fortran_order {order[:40]} is none")
+    if sizes[0] != "(" or not _SIZES.fullmatch(inner):
+        _refuse(source, f"its shape {sizes[:40]} is none")
     if inner.isdecimal():
         _refuse(source, f"its shape {sizes!r} is a number")
     shape = tuple(int(size.strip(" L")) for size in inner.split(",") if size.strip())
     if len(shape) > MAX_RANK or any(size >= 1 << 63 for size in shape):
         _refuse(source, f"its shape of {len(shape)} axes is beyond what an array can have")
-    return NpyHeader(descr, order == "True", shape, start)
+    return NpyHeader(descr[1:-1], order == "True", shape, start)
 
 
 def _no_tensor(source: Source, header: NpyHeader, kind: str, size: int) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caten_sd.errors import CatenError
 from caten_sd.extract import to_state_dict
 from caten_sd.place import assign
 from caten_sd.state_dict import Pair, Path
@@ -54,15 +55,21 @@ def _same(kind: Numpy, array: Array, /) -> Array:
 def _from_file(kind: Numpy, leaf: LazyTensor, /) -> Array:
     dtype = numpy_dtype(leaf.dtype)
     raw = leaf.raw()
+    try:
+        array = _shaped(leaf, raw, dtype)
+    except ValueError as error:  # over 64 axes, or no elements along axes that are too long
+        raise CatenError(f"{leaf.source}: {error}; numpy cannot have such an array") from error
+    return array if leaf.order == "<" else array.astype(dtype)
+
+
+def _shaped(leaf: LazyTensor, raw: memoryview, dtype: np.dtype[Any]) -> Array:
     if leaf.dtype.bits == 4:
         return _unpacked_nibbles(raw, leaf.shape).view(dtype)
     flat = np.frombuffer(raw, dtype if leaf.order == "<" else dtype.newbyteorder(">"))
-    if leaf.strides is not None:
-        steps = [dtype.itemsize * step for step in leaf.strides]
-        array = np.lib.stride_tricks.as_strided(flat, leaf.shape, steps)
-    else:
-        array = flat.reshape(leaf.shape)
-    return array if leaf.order == "<" else array.astype(dtype)
+    if leaf.strides is None:
+        return flat.reshape(leaf.shape)
+    steps = [dtype.itemsize * step for step in leaf.strides]
+    return np.lib.stride_tricks.as_strided(flat, leaf.shape, steps)
 
 
 @as_array.register(Numpy, BlockTensor)

@@ -91,8 +91,8 @@ class _VerifiedBacking:
     """A member whose checksum is compared once its data has been taken whole and in order."""
 
     def __init__(self, source: Source, start: int, crc: int) -> None:
-        self._source, self._crc, self._at = source, crc, start
-        self._so_far = zlib.crc32(source.read(0, start))
+        self._source, self._crc, self._start, self._at = source, crc, start, start
+        self._before = self._so_far = zlib.crc32(source.read(0, start))
 
     @property
     def mapped(self) -> bool:
@@ -109,7 +109,11 @@ class _VerifiedBacking:
         return data
 
     def _take(self, start: int, data: bytes | memoryview) -> None:
-        if start != self._at or not data:
+        if self._at == self._source.size:  # it was found right once
+            return
+        if start == self._start:
+            self._at, self._so_far = start, self._before
+        if start != self._at:
             return
         self._so_far = zlib.crc32(data, self._so_far)
         if start + len(data) == self._source.size and self._so_far != self._crc:

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.errors import FormatError, StateDictError
+from caten_sd.formats.npy import RECORD
+from caten_sd.state_dict import StateDict
+
+
+def test_one_array_has_its_files_name(tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", np.arange(3))
+    with read_state_dict(tmp_path / "w.npy") as found:
+        assert {key: leaf.numpy().tolist() for key, leaf in found.items()} == {"w": [0, 1, 2]}
+    write_state_dict({"any": np.ones(2)}, tmp_path / "v.npy")
+    assert np.load(tmp_path / "v.npy").tolist() == [1, 1]
+
+
+def test_one_file_holds_one_array(tmp_path: Path) -> None:
+    with pytest.raises(StateDictError, match="has 2; write an .npz"):
+        write_state_dict({"a": np.ones(2), "b": np.ones(2)}, tmp_path / "v.npy")
+
+
+def test_a_folder_of_numpys_own_files(tmp_path: Path) -> None:
+    for number in range(12):
+        np.save(tmp_path / f"layers.{number}.weight.npy", np.full(2, number))
+    (tmp_path / "README.md").write_text("arrays")
+    with read_state_dict(tmp_path) as found:
+        assert len(found) == 12
+        assert found["layers.11.weight"].numpy().tolist() == [11, 11]
+
+
+def test_a_folder_keeps_order_ties_dtypes_metadata_and_odd_keys(tmp_path: Path) -> None:
+    w = np.ones((2, 2), ml_dtypes.bfloat16)
+    given = StateDict({"z/b": w, "a%2F": np.zeros(2), "tied": w}, metadata={"step": "3"})
+    write_state_dict(given, f"{tmp_path}/out.npy/")
+    folder = tmp_path / "out.npy"
+    assert sorted(path.name for path in folder.iterdir()) == ["a%252F.npy", RECORD, "z%2Fb.npy"]
+    with read_state_dict(folder) as found:
+        assert list(found) == ["z/b", "a%2F", "tied"]
+        assert found["z/b"].numpy().dtype == w.dtype
+        assert found.metadata == {"step": "3"}
+        assert dict(found.ties) == {"tied": "z/b"}
+    assert np.load(folder / "a%252F.npy").tolist() == [0, 0]
+
+
+def test_a_folder_is_never_half_replaced(tmp_path: Path) -> None:
+    write_state_dict({"w": np.ones(2)}, f"{tmp_path}/out.npy/", metadata={})
+    with pytest.raises(FormatError, match="cannot be replaced in one step"):
+        write_state_dict({"w": np.zeros(2)}, tmp_path / "out.npy")
+    with pytest.raises(StateDictError):
+        write_state_dict({"w": np.ones(2), "x": object()}, f"{tmp_path}/new.npy/")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.npy"]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_folder_that_lacks_an_array_or_has_one_more(tmp_path: Path, gone: bool) -> None:
+    folder = tmp_path / "out.npy"
+    write_state_dict({"w": np.ones(2), "v": np.ones(2)}, str(folder) + "/")
+    if gone:
+        (folder / "v.npy").unlink()
+    else:
+        np.save(folder / "x.npy", np.ones(2))
+    with pytest.raises(FormatError, match="'v' is not there" if gone else "'x' is not in"):
+        read_state_dict(folder)
+
+
+def test_a_thousand_files_hold_no_handles(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    for number in range(300):
+        np.save(tmp_path / f"{number}.npy", np.full(1, number))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (150, limits[1]))
+    try:
+        with read_state_dict(tmp_path) as found:
+            assert sum(int(leaf.numpy()[0]) for leaf in found.values()) == sum(range(300))
+            some = found["7"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with pytest.raises(FormatError, match="closed"):
+        some.numpy()
+
+
+def test_a_file_that_changed_since_it_was_opened_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones(2))
+    np.save(tmp_path / "b.npy", np.ones(2))
+    with read_state_dict(tmp_path) as found:
+        np.save(tmp_path / "a.npy", np.ones(200))
+        with pytest.raises(FormatError, match="size has changed"):
+            found["a"].numpy()
