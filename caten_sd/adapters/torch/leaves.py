@@ -1,9 +1,8 @@
-"""torch: tensors as leaves and places, modules as ``module.state_dict()`` sees them."""
+"""Tensors of torch as leaves: what they are, and their bytes as arrays of either kind."""
 
 from __future__ import annotations
 
 import functools
-from abc import ABC
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ import torch
 from torch import nn
 
 from caten_sd.errors import CatenError
-from caten_sd.extract import AttrsInstance, DataclassInstance, children, to_state_dict
-from caten_sd.place import Slot, assign
-from caten_sd.state_dict import Name, Pair, Path
+from caten_sd.extract import to_state_dict
+from caten_sd.state_dict import Pair, Path
 from caten_sd.tensor import (
     DTYPES,
     BlockTensor,
@@ -34,9 +32,8 @@ _PAIRED = getattr(torch, "float4_e2m1fn_x2", None)  # one element of torch's hol
 @functools.cache
 def torch_dtype(dtype: DType) -> torch.dtype:
     """Return torch's dtype for ours, which has the same name."""
-    if dtype.name == "float4_e2m1fn" and _PAIRED is not None:
-        return _PAIRED
-    found = getattr(torch, dtype.name, None)
+    paired = dtype.name == "float4_e2m1fn"
+    found = _PAIRED if paired else getattr(torch, dtype.name, None)
     if not isinstance(found, torch.dtype):
         raise CatenError(f"torch has no dtype for {dtype}; convert the leaf to another dtype first")
     return found
@@ -115,77 +112,6 @@ def _like_tensor(kind: torch.Tensor, leaf: Any, /) -> torch.Tensor:
     return tensor
 
 
-@assign.register(torch.Tensor)
-def _copy_into(place: torch.Tensor, leaf: Any, /) -> None:
-    with torch.no_grad():
-        place.copy_(as_array(Torch(), leaf).reshape(place.shape))
-
-
-@assign.around(Slot)
-def _set_extra_state(call_next_method: Any, slot: Slot, leaf: Any, /) -> None:
-    if slot.name == "_extra_state" and isinstance(slot.owner, nn.Module):
-        slot.owner.set_extra_state(leaf)
-    else:
-        call_next_method(slot, leaf)
-
-
-class DeclaredModule(AttrsInstance, DataclassInstance):
-    """A ``torch.nn.Module`` that is an attrs class or a dataclass too: torch says what its state is."""
-
-    @classmethod
-    def __subclasshook__(cls, other: type) -> Any:
-        declared = issubclass(other, AttrsInstance) or issubclass(other, DataclassInstance)
-        return declared and issubclass(other, nn.Module) if cls is DeclaredModule else NotImplemented
-
-
 @to_state_dict.register(torch.Tensor)
 def _pairs(tensor: torch.Tensor, parent: Path, /) -> list[Pair]:
     return [(parent, tensor)]
-
-
-@to_state_dict.register((nn.Module, DeclaredModule))
-def _module_pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
-    """Return what ``module.state_dict(keep_vars=True)`` holds, in its order."""
-    if not _is_plain(module):
-        return _pairs_by_torch(module, parent)
-    pairs: list[Pair] = []
-    for name, parameter in module._parameters.items():
-        if parameter is not None:
-            pairs.append(([*parent, _element(name)], parameter))
-    for name, buffer in module._buffers.items():
-        if buffer is not None and name not in module._non_persistent_buffers_set:
-            pairs.append(([*parent, _element(name)], buffer))
-    if type(module).get_extra_state is not nn.Module.get_extra_state:
-        pairs.append(([*parent, "_extra_state"], module.get_extra_state()))
-    if module._modules:
-        named = module._modules.items()
-        pairs += children(
-            module, parent, [(_element(name), child) for name, child in named if child is not None]
-        )
-    return pairs
-
-
-def _is_plain(module: nn.Module) -> bool:
-    """Tell whether torch's own walk is all there is to this module's part of its state dict."""
-    return not (
-        module._state_dict_hooks
-        or module._state_dict_pre_hooks
-        or type(module).state_dict is not nn.Module.state_dict
-        or type(module)._save_to_state_dict is not nn.Module._save_to_state_dict
-        or "state_dict" in module.__dict__
-    )
-
-
-def _pairs_by_torch(module: nn.Module, parent: Path) -> list[Pair]:
-    """Let torch run the hooks and overrides, which may look at everything below this module."""
-    prefix = "".join(f"{part}." for part in parent)
-    state = module.state_dict(prefix=prefix, keep_vars=True)
-    return [
-        ([*parent, *map(_element, key.removeprefix(prefix).split("."))], leaf)
-        for key, leaf in state.items()
-    ]
-
-
-def _element(name: str) -> str:
-    """Return a name given by torch as a path's element: data, so it keeps its hyphens."""
-    return Name(name) if "-" in name else name

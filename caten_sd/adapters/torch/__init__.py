@@ -1,0 +1,5 @@
+"""torch: everything that is known of it, by noun; imported when its first object is met."""
+
+from caten_sd.adapters.torch import leaves, modules, places
+
+__all__ = ["leaves", "modules", "places"]
