@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from caten_sd.checkpoint import write_state_dict as write_state_dict
     from caten_sd.convert import convert as convert
     from caten_sd.detect import detect_layout as detect_layout
+    from caten_sd.digest import digest as digest
     from caten_sd.errors import CatenError as CatenError
     from caten_sd.errors import FormatError as FormatError
     from caten_sd.errors import LayoutError as LayoutError
@@ -46,6 +47,7 @@ _HOMES = {
     "checkpoint": "read_state_dict write_state_dict",
     "convert": "convert",
     "detect": "detect_layout",
+    "digest": "digest",
     "errors": "CatenError FormatError LayoutError LoadError LoadWarning StateDictError",
     "extract": "get_state_dict lisp_style_dict_key pytorch_style_dict_key to_state_dict",
     "files": "Format read recognize write",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from caten_sd.atomic import replacing
 from caten_sd.catalog import find_format, format_of_target
+from caten_sd.digest import STORED, tensor_digests, verify_digests
 from caten_sd.files import Contents, Format, read, write
 from caten_sd.roots import model_tree
 from caten_sd.source import Folder, Source, open_file
@@ -23,17 +25,22 @@ def read_state_dict(
     root: str | None = None,
     format: Format | None = None,
     mapped: bool = True,
+    verify: bool = False,
 ) -> StateDict:
     """Open a checkpoint of any format and return its lazy leaves; only headers are read.
 
     ``root`` names the tree to take ("model", "ema.shadow") where a file holds several that could be
     a model. ``mapped=False`` reads plainly what is asked for, where a map's pages should not count
-    as the process's memory. FormatError if the file is none that is known, damaged or hostile.
+    as the process's memory. ``verify`` reads every tensor and compares it with the digest that
+    ``write_state_dict(..., digests=True)`` stored. FormatError if the file is none that is known, damaged or hostile.
     """
     source = open_source(Path(path), mapped=mapped)
     try:
         chosen = format or find_format(source)
-        return _state_dict(read(chosen, source), source, root, chosen)
+        state_dict = _state_dict(read(chosen, source), source, root, chosen)
+        if verify:
+            verify_digests(state_dict, source.name)
+        return state_dict
     except BaseException:
         source.close()
         raise
@@ -45,6 +52,7 @@ def write_state_dict(
     *,
     format: Format | None = None,
     metadata: Mapping[str, Any] | None = None,
+    digests: bool = False,
     **options: Any,
 ) -> None:
     """Write a state dict in the format of the path's suffix, one tensor at a time, atomically.
@@ -59,6 +67,9 @@ def write_state_dict(
     described = StateDict(
         given, paths=given.paths, ties=given.ties, metadata={**given.metadata, **(metadata or {})}
     )
+    described.metadata.pop(STORED, None)  # of other bytes than those that are written now
+    if digests:
+        described.metadata[STORED] = json.dumps(tensor_digests(given))
     if chosen.many:
         write(chosen, path, described, **options)
         return

@@ -47,7 +47,7 @@ def chunks(leaf: Any) -> Iterator[memoryview]:
     [b'\\x01\\x00\\x02\\x00']
     """
     observer = _observer.get()
-    for piece in _pieces(leaf):
+    for piece in pieces(leaf):
         yield piece
         if observer is not None:
             observer(len(piece))
@@ -55,12 +55,13 @@ def chunks(leaf: Any) -> Iterator[memoryview]:
 
 def same_bytes(a: Any, b: Any) -> bool:
     """Tell whether two leaves have the same bytes, a piece at a time."""
-    return all(left == right for left, right in zip_longest(_pieces(a), _pieces(b)))
+    return all(left == right for left, right in zip_longest(pieces(a), pieces(b)))
 
 
-def _pieces(leaf: Any) -> Iterator[memoryview]:
+def pieces(leaf: Any) -> Iterator[memoryview]:
+    """Yield what ``chunks`` yields, uncounted: for reading that is no writing."""
     if isinstance(leaf, BlockTensor):
-        yield from _pieces(leaf.raw)
+        yield from pieces(leaf.raw)
     elif isinstance(leaf, LazyTensor) and leaf.strides is None and leaf.order == "<":
         for start in range(0, leaf.extent, PIECE):
             count = min(PIECE, leaf.extent - start)

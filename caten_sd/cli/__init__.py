@@ -13,6 +13,7 @@ COMMANDS = {
     "keys": "list the keys of a checkpoint or a model",
     "check": "tell whether a checkpoint fits a model or a layout, and why not",
     "convert": "write a checkpoint in another format, layout or dtype",
+    "digest": "hash the tensors, the same in every container",
 }
 FINE, DIFFERS, FAILED = 0, 1, 2
 
