@@ -1,0 +1,120 @@
+"""GGUF: typed metadata, a table of tensors, their data dense or in quantised blocks, in one file.
+
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Versions 2 and 3 of either byte
+order are read, whole or split over several files; version 3 in little endian is written, byte for
+byte as gguf-py's GGUFWriter does. Why the header is read by our own code is said in gguf_header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from caten_sd.big_endian import SwappedBlocks
+from caten_sd.errors import FormatError
+from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.gguf_header import MAGIC, Entry, Header, read_header
+from caten_sd.gguf_output import can_store, header_bytes, padding
+from caten_sd.gguf_split import joined_metadata, part_name, read_parts, split_count
+from caten_sd.source import Folder, Source
+from caten_sd.state_dict import StateDict
+from caten_sd.stream import chunks
+from caten_sd.tensor import DTYPES, BlockTensor, DType, LazyTensor
+
+TIED = "caten_sd.tied."  # before an alias; the value is the name that its tensor is stored under
+
+
+class Gguf(Format):
+    """The GGUF format, one file or all parts of a split one."""
+
+    name = "gguf"
+    suffixes = (".gguf",)
+
+
+@recognize.register(Gguf, Source)
+def _recognize(format: Gguf, source: Source, /) -> str | None:
+    return "it begins with GGUF" if source.head(4) == MAGIC else None
+
+
+@recognize.register(Gguf, Folder)
+def _recognize_folder(format: Gguf, folder: Folder, /) -> str | None:
+    first = _first_part(folder)
+    return f"the parts of a split GGUF, {first}" if first else None
+
+
+def _first_part(folder: Folder) -> str | None:
+    """Return the part that the folder was opened by, or else the first part in it."""
+    names = [folder.index] if folder.index else folder.names()
+    return next((name for name in names if part_name(name)), None)
+
+
+@read.register(Gguf, Source)
+def _read(format: Gguf, source: Source, /) -> Contents:
+    header = read_header(source)
+    if (count := split_count(header.metadata)) > 1:
+        raise FormatError(
+            source.name,
+            f"it is one of {count} files of a split GGUF",
+            "give all of them their names, x-00001-of-00003.gguf and so on, in one folder",
+        )
+    return _contents(source, header.metadata, _leaves(source, header))
+
+
+@read.register(Gguf, Folder)
+def _read_folder(format: Gguf, folder: Folder, /) -> Contents:
+    first = _first_part(folder)
+    name = part_name(first or "")
+    if first is None or name is None:
+        raise FormatError(folder.name, "no part of a split GGUF is in it", "check the path")
+    parts = read_parts(folder, name)
+    leaves: dict[str, Any] = {}
+    for source, header in parts:
+        leaves.update(_leaves(source, header))
+    return _contents(folder, joined_metadata(parts), leaves)
+
+
+def _leaves(source: Source, header: Header) -> dict[str, Any]:
+    return {entry.name: _leaf(source, header, entry) for entry in header.entries}
+
+
+def _leaf(source: Source, header: Header, entry: Entry) -> LazyTensor | BlockTensor:
+    at, kind = header.start + entry.offset, entry.type
+    if isinstance(kind, DType):
+        return LazyTensor(source, at, kind, entry.shape, order=header.order)
+    row = entry.shape[-1] // kind.elements * kind.size
+    raw: Any = LazyTensor(source, at, DTYPES["uint8"], (*entry.shape[:-1], row))
+    if header.order == ">" and kind.halves:
+        raw = SwappedBlocks(raw, kind)
+    return BlockTensor(kind, raw, entry.shape)
+
+
+def _contents(
+    source: Source | Folder, metadata: Mapping[str, Any], leaves: dict[str, Any]
+) -> Contents:
+    """Return the contents, the aliases that our writer recorded among them."""
+    ties: dict[str, str] = {}
+    for key, kept in metadata.items():
+        if key.startswith(TIED):
+            alias = key[len(TIED) :]
+            if not isinstance(kept, str) or kept not in leaves or alias in leaves:
+                raise FormatError(
+                    source.name,
+                    f"its record of ties says that {alias!r} is {kept!r}, which does not fit",
+                    "write it again",
+                )
+            ties[alias] = kept
+    leaves.update((alias, leaves[kept]) for alias, kept in ties.items())
+    rest = {key: value for key, value in metadata.items() if not key.startswith(TIED)}
+    return Contents(leaves, rest, ties or None)
+
+
+@write.register(Gguf)
+def _write(format: Gguf, target: BinaryIO, state_dict: StateDict, /) -> None:
+    specs = stored_specs(format, state_dict, can_store)
+    ties = {TIED + alias: kept for alias, kept in state_dict.ties.items()}
+    head, alignment = header_bytes(specs, {**state_dict.metadata, **ties})
+    target.write(head)
+    for key, known in specs.items():
+        for piece in chunks(state_dict[key]):
+            target.write(piece)
+        target.write(padding(known.nbytes, alignment))
