@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
+from caten_sd.files import plain
 from caten_sd.state_dict import StateDict
 from caten_sd.tensor import DTYPES, DType, LazyTensor, Spec
 
@@ -32,7 +33,7 @@ class Sidecar(NamedTuple):
     def to_json(self) -> bytes:
         """Return the record as JSON, its empty parts left out."""
         parts = {name: part for name, part in self._asdict().items() if part}
-        return json.dumps(parts, default=str, separators=(",", ":")).encode()
+        return json.dumps(parts, default=plain, separators=(",", ":")).encode()
 
     def leaf(self, key: str, leaf: Any) -> Any:
         """Return a leaf of raw bytes as what the record says it is; others as they are."""

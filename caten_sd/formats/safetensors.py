@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, NoReturn
 
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files import Contents, Format, read, recognize, write
+from caten_sd.files import Contents, Format, plain, read, recognize, write
 from caten_sd.source import Source
 from caten_sd.state_dict import StateDict, spec_or_none
 from caten_sd.stream import chunks
@@ -203,5 +203,5 @@ def _metadata(metadata: Mapping[str, Any], ties: Mapping[str, str]) -> dict[str,
     """Return the metadata as strings, with each alias as the reference's save_model records it."""
     texts = {"format": "pt"}  # what transformers asks for before it opens a file
     for key, value in metadata.items():
-        texts[key] = value if isinstance(value, str) else json.dumps(value, default=str)
+        texts[key] = value if isinstance(value, str) else json.dumps(value, default=plain)
     return {**texts, **ties}
