@@ -86,9 +86,10 @@ class Module:
         return self.train(False)
 
     def requires_grad_(self: M, flag: bool = True) -> M:
-        """Freeze or thaw every parameter."""
+        """Freeze or thaw every parameter that can have a gradient."""
         for parameter in self.parameters():
-            parameter.requires_grad_(flag)
+            if parameter.is_floating_point() or parameter.is_complex():
+                parameter.requires_grad_(flag)
         return self
 
     def zero_grad(self) -> None:
