@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from caten_sd.grouping import group_keys
+from caten_sd.rows import Row
 from caten_sd.sizes import Size, size_text
 
 SHOWN = 6
@@ -22,8 +23,8 @@ class Misfit(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.key} would be {self.shape} as {self.canonical}, and that is "
-            f"{size_text(self.sizes)}"
+            f"{self.key} would be {self.shape} as {self.canonical}, which is "
+            f"declared {size_text(self.sizes)}"
         )
 
 
@@ -40,7 +41,7 @@ class Findings:
     dropped: dict[str, str] = field(default_factory=dict)
     tied: dict[str, str] = field(default_factory=dict)
     untaken: list[str] = field(default_factory=list)
-    idle: list[str] = field(default_factory=list)
+    idle: list[Row] = field(default_factory=list)
     square: list[str] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
@@ -52,7 +53,7 @@ class Findings:
         if self.untaken:
             told.append(f"{len(self.untaken)} keys have no row: {_few(self.untaken)}")
         if self.idle:
-            told.append(f"{len(self.idle)} rows found no key: {'; '.join(self.idle[:SHOWN])}")
+            told.append(f"{len(self.idle)} rows found no key: {_few_rows(self.idle)}")
         if self.misfits:
             told.append(f"{len(self.misfits)} shapes are not as declared: {self.misfits[0]}")
         return "; ".join(told)
@@ -80,3 +81,8 @@ def _few(keys: list[str]) -> str:
     groups = [str(group) for group in group_keys(keys)]
     more = f" and {len(groups) - SHOWN} more" if len(groups) > SHOWN else ""
     return ", ".join(groups[:SHOWN]) + more
+
+
+def _few_rows(rows: list[Row]) -> str:
+    more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return "; ".join(map(str, rows[:SHOWN])) + more

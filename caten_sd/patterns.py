@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from caten_sd.errors import LayoutError
@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 _CAPTURE = re.compile(r"\{([^\W\d]\w*)(?::([^{}:]+))?\}")
 _NAME = re.compile(r"[^\W\d][\w-]*")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,17}")  # within 64 bits: a key is anybody's text
 
 
 class Segment(NamedTuple):
@@ -32,7 +33,7 @@ class Segment(NamedTuple):
             return part == self.text
         if self.kind == "index":
             # A leading zero would not come back when the key is written from the number.
-            return part.isdecimal() and part.isascii() and str(int(part)) == part
+            return _INDEX.fullmatch(part) is not None
         if self.kind == "choice":
             return part in self.choices
         return _NAME.fullmatch(part) is not None
@@ -50,15 +51,15 @@ class Segment(NamedTuple):
 class Pattern:
     """A key with captures, such as ``h.{i}.attn.{part}``; make it with ``pattern(text)``."""
 
-    __slots__ = ("captures", "segments", "template", "text")
+    __slots__ = ("captures", "places", "segments", "template", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.segments = tuple(_segment(part, text) for part in text.split("."))
-        names = [part.text for part in self.segments if part.kind != "literal"]
-        if len(set(names)) != len(names):
+        self.places = {s.text: n for n, s in enumerate(self.segments) if s.kind != "literal"}
+        if len(self.places) != sum(segment.kind != "literal" for segment in self.segments):
             raise LayoutError(f"{text!r} captures one name twice; give each capture its own")
-        self.captures = frozenset(names)
+        self.captures = frozenset(self.places)
         self.template = _CAPTURE.sub(r"{\1}", text)
 
     def key(self, captured: Mapping[str, Any]) -> str:
@@ -71,11 +72,7 @@ class Pattern:
 
     def read(self, parts: list[str]) -> dict[str, str]:
         """Return what the segments of a key that fits are captured as."""
-        return {
-            segment.text: part
-            for segment, part in zip(self.segments, parts, strict=True)
-            if segment.kind != "literal"
-        }
+        return {name: parts[place] for name, place in self.places.items()}
 
     def overlaps(self, other: Pattern) -> bool:
         """Say whether some key fits both patterns.
@@ -130,15 +127,13 @@ class _Node(Generic[T]):
         key = segment.kind, segment.choices
         return self.captures.setdefault(key, (segment, _Node()))[1]
 
-    def walk(self, parts: list[str], at: int) -> Iterator[tuple[Pattern, T]]:
-        if at == len(parts):
-            yield from self.ends
-            return
-        if (node := self.literals.get(parts[at])) is not None:
-            yield from node.walk(parts, at + 1)
-        for segment, node in self.captures.values():
-            if segment.accepts(parts[at]):
-                yield from node.walk(parts, at + 1)
+    def after(self, part: str) -> list[_Node[T]]:
+        node = self.literals.get(part)
+        found = [] if node is None else [node]
+        for segment, child in self.captures.values():
+            if segment.accepts(part):
+                found.append(child)
+        return found
 
 
 class Matcher(Generic[T]):
@@ -159,4 +154,7 @@ class Matcher(Generic[T]):
         [('row', {'i': '3', 'part': 'bias'})]
         """
         parts = key.split(".")
-        return [(payload, fits.read(parts)) for fits, payload in self._root.walk(parts, 0)]
+        nodes = [self._root]
+        for part in parts:
+            nodes = [after for node in nodes for after in node.after(part)]
+        return [(payload, fits.read(parts)) for node in nodes for fits, payload in node.ends]

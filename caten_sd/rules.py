@@ -25,6 +25,16 @@ class Rule(NamedTuple):
     operation: Operation
     stacked: frozenset[str]  # captures of the inputs that the outputs do not carry
 
+    @property
+    def grouped(self) -> bool:
+        """Say whether it takes several keys together."""
+        return bool(self.stacked) or len(self.inputs) > 1
+
+    @property
+    def simple(self) -> bool:
+        """Say whether it gives one tensor another name and nothing else."""
+        return self.row.renames_only and len(self.inputs) == 1
+
 
 class Taker(NamedTuple):
     """Who takes a key: a rule, as its n-th name, or a drop."""

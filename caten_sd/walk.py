@@ -53,15 +53,15 @@ class Walk:
         items = list(items)
         uses = Counter(id(item.leaf) for item in items)
         self._shared = {leaf for leaf, count in uses.items() if count > 1}
-        groups: dict[Any, _Group | Item] = {}
+        groups: dict[Any, _Group] = {}
+        taken: list[_Group | Item] = []
         for item in items:
-            if item.foreign:
-                groups[item.key] = item
-            else:
-                self._take(item, groups)
+            found = item if item.foreign else self._take(item, groups)
+            if found is not None:
+                taken.append(found)
         made: list[Item] = []
-        for group in groups.values():
-            made += [group] if isinstance(group, Item) else self._make(group)
+        for each in taken:
+            made += [each] if isinstance(each, Item) else self._make(each)
         return made
 
     def idle(self) -> list[Rule]:
@@ -69,21 +69,27 @@ class Walk:
         rules = self.side.rules
         return [r for r in rules if id(r) not in self.fired and not r.row.optional]
 
-    def _take(self, item: Item, groups: dict[Any, _Group | Item]) -> None:
+    def _take(self, item: Item, groups: dict[Any, _Group]) -> _Group | Item | None:
+        """Return what takes the item's place, if it is the first to take one."""
         rule, part, captured = self._taker(item)
         if rule is None:
             self.untaken.append(item.key)
-            groups[item.key] = item._replace(foreign=True)
-        elif isinstance(rule, Drop):
+            return item._replace(foreign=True)
+        if isinstance(rule, Drop):
             self.dropped[item.key] = rule.reason
-        else:
-            self.fired.add(id(rule))
-            stacked = {name: captured.pop(name) for name in rule.stacked}
-            place = (id(rule), *sorted(captured.items()))
-            group = groups.get(place)
-            if not isinstance(group, _Group):
-                group = groups[place] = _Group(rule, captured, item.origin)
+            return None
+        self.fired.add(id(rule))
+        if rule.simple:
+            return Item(rule.outputs[0].key(captured), item.leaf, item.origin)
+        stacked = {name: captured.pop(name) for name in rule.stacked}
+        place = (id(rule), *sorted(captured.items()))
+        group = groups.get(place) if rule.grouped else None
+        if group is not None:
             self._put(group, item, _coordinates(rule, part, stacked))
+            return None
+        group = groups[place] = _Group(rule, captured, item.origin)
+        self._put(group, item, _coordinates(rule, part, stacked))
+        return group
 
     def _taker(self, item: Item) -> tuple[Rule | Drop | None, int, dict[str, str]]:
         found = self.side.matcher.find(item.key)
@@ -100,17 +106,14 @@ class Walk:
     def _put(self, group: _Group, item: Item, at: Coordinates) -> None:
         if at in group.keys:
             raise LayoutError(
-                f"layout {self.name}: {group.keys[at]} and {item.key} are two names of one tensor, "
-                f"{group.rule.row}; remove one of them"
+                f"layout {self.name}: {group.keys[at]} and {item.origin} are both "
+                f"{item.key}; remove one of them"
             )
         group.operand[at] = item.leaf
-        group.keys[at] = item.key
+        group.keys[at] = item.origin
 
     def _make(self, group: _Group) -> list[Item]:
         rule = group.rule
-        if rule.row.renames_only and len(group.operand) == 1:
-            key, leaf = rule.outputs[0].key(group.captured), next(iter(group.operand.values()))
-            return [Item(key, leaf, group.origin)]
         try:
             self._check_whole(group)
             result = self._applied(group)
@@ -127,7 +130,7 @@ class Walk:
         return made
 
     def _check_whole(self, group: _Group) -> None:
-        if len(group.rule.inputs) == 1 and not group.rule.stacked:
+        if not group.rule.grouped:
             return
         many = len(group.rule.inputs) > 1
         seen = set()
