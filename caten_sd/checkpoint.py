@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from caten_sd.atomic import replacing
 from caten_sd.catalog import find_format, format_of_target
-from caten_sd.digest import STORED, tensor_digests, verify_digests
 from caten_sd.files import Contents, Format, read, write
+from caten_sd.fingerprint import STORED, tensor_digests, verify_digests
 from caten_sd.roots import model_tree
 from caten_sd.source import Folder, Source, open_file
 from caten_sd.state_dict import StateDict, as_state_dict
 
-INDEXES = (".index.json", ".metadata")  # of shards, of a torch distributed checkpoint
+# Files that stand for their folder: an index of shards, that of a torch distributed checkpoint, and
+# any part of a split GGUF.
+_INDEX = re.compile(r".*(\.index\.json|\.metadata|-[0-9]{5}-of-[0-9]{5}\.gguf)", re.DOTALL)
 
 
 def read_state_dict(
@@ -82,7 +85,7 @@ def open_source(path: Path, *, mapped: bool = True) -> Source | Folder:
     if path.is_dir():
         return Folder(path, mapped=mapped)
     source = open_file(path, mapped=mapped)
-    if path.name.endswith(INDEXES):
+    if _INDEX.fullmatch(path.name):
         source.close()
         return Folder(path.parent, path.name, mapped=mapped)
     return source

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.block_types import BlockType, block_types
+from caten_sd.diagnosis import foreign_kind
 from caten_sd.errors import FormatError
 from caten_sd.gguf_bytes import HeaderBytes
 from caten_sd.gguf_values import TYPES, read_value
@@ -88,10 +89,9 @@ def read_header(source: Source) -> Header:
 def _byte_order(source: Source) -> str:
     head = source.head(8)
     if head[:4] != MAGIC or len(head) < 8:
-        problem = "it is cut off in its first 8 bytes" if MAGIC.startswith(head[:4]) else ""
-        raise FormatError(
-            source.name, problem or "it does not begin as a GGUF file", "get it again"
-        )
+        cut = head and MAGIC.startswith(head[:4])
+        problem = "it ends in its first 8 bytes" if cut else "it does not begin as a GGUF file"
+        raise foreign_kind(source) or FormatError(source.name, problem, "get it again")
     little, big = int.from_bytes(head[4:], "little"), int.from_bytes(head[4:], "big")
     if little in (2, VERSION):
         return "<"

@@ -73,7 +73,8 @@ def read_parts(folder: Folder, name: PartName) -> list[tuple[Source, Header]]:
 
 
 def _check_part(source: Source, header: Header, part: int, count: int) -> None:
-    said, number = split_count(header.metadata), header.metadata.get(NUMBER)
+    said = split_count(header.metadata)
+    number = header.metadata.get(NUMBER, 0 if said == 1 else None)
     if (said, number) != (count, part - 1):
         raise FormatError(
             source.name,

@@ -15,7 +15,7 @@ from caten_sd.errors import FormatError
 from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
 from caten_sd.gguf_header import MAGIC, Entry, Header, read_header
 from caten_sd.gguf_output import can_store, header_bytes, padding
-from caten_sd.gguf_split import joined_metadata, part_name, read_parts, split_count
+from caten_sd.gguf_split import PartName, joined_metadata, part_name, read_parts, split_count
 from caten_sd.source import Folder, Source
 from caten_sd.state_dict import StateDict
 from caten_sd.stream import chunks
@@ -38,14 +38,15 @@ def _recognize(format: Gguf, source: Source, /) -> str | None:
 
 @recognize.register(Gguf, Folder)
 def _recognize_folder(format: Gguf, folder: Folder, /) -> str | None:
-    first = _first_part(folder)
-    return f"the parts of a split GGUF, {first}" if first else None
+    models = _split_models(folder)
+    return f"the parts of {models[0].sibling(1)}" if models else None
 
 
-def _first_part(folder: Folder) -> str | None:
-    """Return the part that the folder was opened by, or else the first part in it."""
+def _split_models(folder: Folder) -> list[PartName]:
+    """Return one part of each split model in the folder, or the part that it was opened by."""
     names = [folder.index] if folder.index else folder.names()
-    return next((name for name in names if part_name(name)), None)
+    found = [known for name in names if (known := part_name(name))]
+    return list({(known.stem, known.parts): known for known in found}.values())
 
 
 @read.register(Gguf, Source)
@@ -62,11 +63,15 @@ def _read(format: Gguf, source: Source, /) -> Contents:
 
 @read.register(Gguf, Folder)
 def _read_folder(format: Gguf, folder: Folder, /) -> Contents:
-    first = _first_part(folder)
-    name = part_name(first or "")
-    if first is None or name is None:
-        raise FormatError(folder.name, "no part of a split GGUF is in it", "check the path")
-    parts = read_parts(folder, name)
+    models = _split_models(folder)
+    if len(models) != 1:
+        names = ", ".join(known.sibling(1) for known in models) or "none"
+        raise FormatError(
+            folder.name,
+            f"one split GGUF is wanted, and in it are {names}",
+            "give the path of a part",
+        )
+    parts = read_parts(folder, models[0])
     leaves: dict[str, Any] = {}
     for source, header in parts:
         leaves.update(_leaves(source, header))
