@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from caten_sd.call import call as call
     from caten_sd.checkpoint import read_state_dict as read_state_dict
     from caten_sd.checkpoint import write_state_dict as write_state_dict
-    from caten_sd.convert import convert as convert
+    from caten_sd.conversion import convert as convert
     from caten_sd.detect import detect_layout as detect_layout
-    from caten_sd.digest import digest as digest
+    from caten_sd.fingerprint import digest as digest
     from caten_sd.errors import CatenError as CatenError
     from caten_sd.errors import FormatError as FormatError
     from caten_sd.errors import LayoutError as LayoutError
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "call": "call",
     "checkpoint": "read_state_dict write_state_dict",
-    "convert": "convert",
+    "conversion": "convert",
     "detect": "detect_layout",
-    "digest": "digest",
+    "fingerprint": "digest",
     "errors": "CatenError FormatError LayoutError LoadError LoadWarning StateDictError",
     "extract": "get_state_dict lisp_style_dict_key pytorch_style_dict_key to_state_dict",
     "files": "Format read recognize write",

@@ -11,7 +11,7 @@ from typing import Any
 
 from caten_sd.checkpoint import read_state_dict
 from caten_sd.cli.text import bytes_text
-from caten_sd.convert import convert, estimate
+from caten_sd.conversion import convert, estimate
 from caten_sd.errors import CatenError
 
 

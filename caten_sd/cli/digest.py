@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from caten_sd.checkpoint import read_state_dict
-from caten_sd.digest import digest, tensor_digests
+from caten_sd.fingerprint import digest, tensor_digests
 
 
 def run(words: Sequence[str]) -> int:
