@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caten_sd.pickle_objects import Instance, Ordered
+from caten_sd.pickle_objects import Instance, Ordered, brief
 from caten_sd.pickle_stack import since_mark
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _object(m: Machine, at: int) -> int:
 def _build(m: Machine, at: int) -> int:
     state, target = m.stack.pop(), m.stack[-1]
     if type(target) not in (Instance, Ordered):
-        raise ValueError(f"a state is set on {target!r:.80}")
+        raise ValueError(f"a state is set on {brief(target)}")
     target.state = state
     return at
 

@@ -55,6 +55,21 @@ class Ordered(dict[Any, Any]):
         self.state: Any = None
 
 
+def brief(value: Any) -> str:
+    """Return a short text for a value of a pickle, whose own ``repr`` can be made endless.
+
+    >>> brief("name"), brief(1 << 99999), brief([1])
+    ("'name'", 'an integer of 100000 bits', 'a list')
+    """
+    if isinstance(value, Opaque):
+        return value.name[:80]
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an integer of {value.bit_length()} bits"
+    if value is None or isinstance(value, (str, bytes, int, float)):
+        return repr(value[:99] if isinstance(value, (str, bytes)) else value)[:40]
+    return f"a {type(value).__name__}"
+
+
 _UNHASHABLE = (list, dict, set, bytearray, Ordered, memoryview)
 
 

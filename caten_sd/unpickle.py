@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from caten_sd.errors import FormatError
 from caten_sd.pickle_calls import CALLS
 from caten_sd.pickle_numpy import NUMPY
-from caten_sd.pickle_objects import Instance, Reference
+from caten_sd.pickle_objects import Instance, Reference, brief
 from caten_sd.pickle_plain import PLAIN, RENAMED
 from caten_sd.pickle_scalars import SCALARS, Opcode
 from caten_sd.pickle_stack import STACK
@@ -131,7 +131,7 @@ class Machine:
     def call(self, function: Any, args: Any, *, bare: bool = False) -> Any:
         """Return what a call stands for; nothing of the pickle's is run."""
         if type(function) is not Reference:
-            raise ValueError(f"{function!r:.80} is called, which is no name of a function")
+            raise ValueError(f"{brief(function)} is called, which is no name of a function")
         made = function.call(args, bare=bare)
         if type(made) is Instance:
             self.opaque[made.name] += 1
