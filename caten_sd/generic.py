@@ -125,6 +125,14 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
 
     def dispatch(self, *types: type) -> Function:
         """Return what a call with arguments of exactly these classes runs."""
+        if self._token != get_cache_token():
+            self.clear_cache()
+        cache, key = self._cache, self._key(types)
+        if key not in cache:
+            cache[key] = self._effective(types)
+        return cache[key]
+
+    def _effective(self, types: Classes) -> Function:
         self.foreign.meet(types)
         run = effective(self._methods.values(), types, self.__name__)
         if run is None:
@@ -142,9 +150,7 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
             raise NoApplicableMethodError(
                 too_few(self.__name__, inspect.signature(self), self.arity, len(types))
             )
-        cache = self._cache
-        run = cache[self._key(types)] = self.dispatch(*types)
-        return run
+        return self.dispatch(*types)
 
     def _key(self, types: Classes) -> Any:
         return types
