@@ -44,6 +44,6 @@ def _by_model(state_dict: StateDict, model: str) -> Any:
 
 
 def _by_layout(state_dict: StateDict, layout: str) -> Any:
-    from caten_sd.detect import check_layout
+    from caten_sd.layout_check import check_layout
 
     return check_layout(state_dict, layout)

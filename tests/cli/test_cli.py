@@ -134,7 +134,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
         "unknown layout": (["check", path, "--against", "gpt9"], "no layout is called 'gpt9'"),
         "impossible": (
             ["keys", "caten_sd.nn:Transformer(32, 5, 2, 1e-5, 32)"],
-            "gives no model",
+            "5 heads do not divide dim 32",
         ),
         "unknown suffix": (["convert", path, str(folder / "w.xyz")], "names no format"),
         "no exception": (
