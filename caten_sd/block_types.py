@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FAMILIES_PACKAGE = "caten_sd.blocks"
 
-PIECE = 1 << 16  # values; a piece's float32 and its scratch stay in the cache of one core
+PIECE = 1 << 19  # values; enough to make the cost of a call of numpy small
 THREADED = 1 << 20  # values; below that a second thread costs more than it brings
 THREADS = 4  # what fills the memory's bandwidth on common machines
 
@@ -163,18 +163,31 @@ def _by_pieces(
     rows, elements = shape
     step = PIECE // elements
 
-    def run(starts: range) -> None:
+    def run(start: int) -> None:
         with np.errstate(all="ignore"):  # a NaN or infinite scale is the file's own value
-            for start in starts:
-                fill(given[start : start + step], wanted[start : start + step])
+            fill(given[start : start + step], wanted[start : start + step])
 
-    threads = min(THREADS, os.cpu_count() or 1) if rows * elements >= THREADED else 1
-    if threads == 1:
-        return run(range(0, rows, step))
+    _keep_scratch()
+    starts = range(0, rows, step)
+    threads = min(THREADS, os.cpu_count() or 1, len(starts))
+    if rows * elements < THREADED or threads == 1:
+        for start in starts:
+            run(start)
+        return
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(threads) as pool:
-        parts = [range(first * step, rows, threads * step) for first in range(threads)]
-        for done in [pool.submit(run, part) for part in parts]:
-            done.result()
-    return None
+        for _ in pool.map(run, starts):
+            pass
+
+
+@functools.cache
+def _keep_scratch() -> None:
+    """Let the C library keep freed memory of a piece's size for the next piece.
+
+    glibc gives it back to the system, to be cleared and mapped anew, until a larger block has been
+    freed once; that can take ten times as long as the work.
+    """
+    import numpy as np
+
+    np.empty(16 * PIECE, np.uint8)

@@ -43,12 +43,20 @@ def halves(blocks: Array, at: int) -> Array:
     return field(blocks, at, 2).view("<f2").astype("f4")
 
 
-def bits(lanes: Array, shift: int, width: int) -> Array:
-    """Return ``width`` bits of every byte, from bit ``shift`` upward, as uint8."""
+def bits(lanes: Array, at: int, width: int, to: int = 0) -> Array:
+    """Return every byte's ``width`` bits from bit ``at`` upward, moved to bit ``to``, as uint8."""
     words = lanes.view("<u8")
-    if shift:
-        words = words >> shift
-    return (words & (EVERY_BYTE * ((1 << width) - 1))).view("u1")
+    if at != to:
+        words = words >> at - to if at > to else words << to - at
+    words = words & (EVERY_BYTE * ((1 << width) - 1) << to)
+    return words.view("u1")
+
+
+def either(one: Array, other: Array) -> Array:
+    """Return the bits of both, in the memory of the first."""
+    words = one.view("<u8")
+    words |= other.view("<u8")
+    return one
 
 
 def interleave(parts: list[Array]) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from caten_sd.block_types import BlockType, in_blocks
-from caten_sd.lanes import bits, field, halves, interleave, scale
+from caten_sd.lanes import bits, either, field, halves, interleave, scale
 from caten_sd.tensor import dequantize
 
 if TYPE_CHECKING:
@@ -52,48 +52,27 @@ class Q6_K(BlockType):
     halves = (208,)
 
 
-def _crumbs(packed: Array) -> Array:
-    """Return the four 2-bit fields of every byte, 32 bytes' lowest ones first: (rows, 128)."""
-    rows = packed.reshape(-1, 32)
-    return interleave([bits(rows, shift, 2) for shift in (0, 2, 4, 6)])
+def _rows(packed: Array) -> Array:
+    return packed.reshape(-1, 32)
 
 
-def _single_bits(packed: Array) -> Array:
-    """Return the eight bits of every byte, 32 bytes' lowest ones first: (rows, 256)."""
-    rows = packed.reshape(-1, 32)
-    return interleave([bits(rows, shift, 1) for shift in range(8)])
+def _scales_and_minima(blocks: Array) -> Array:
+    """Return a block's 8 scales, and its 8 negated minima: float32 (2, n, 8).
 
-
-def _with_high(low: Array, high: Array, shift: int) -> Array:
-    """Return the lanes of ``low`` with those of ``high`` above bit ``shift``."""
-    words = low.reshape(-1).view("<u8")
-    words |= high.reshape(-1).view("<u8") << shift
-    return low
-
-
-def _nibble_rows(packed: Array, width: int) -> Array:
-    """Return ``width`` bytes' low nibbles, their high ones, and so on: (rows, 2 * width)."""
-    rows = packed.reshape(-1, width)
-    return interleave([bits(rows, 0, 4), bits(rows, 4, 4)])
-
-
-def _scales_and_minima(blocks: Array) -> tuple[Array, Array]:
-    """Return a block's 8 scales and 8 negated minima, of 6 bits each in the 12 bytes from 4."""
+    They are the block's two halves times 6-bit numbers, packed in the 12 bytes from byte 4.
+    """
     import numpy as np
 
     first, second, rest = field(blocks, 4, 12).view("<u4").T
-    steps = [first & 0x3F3F3F3F, rest & 0x0F0F0F0F | (first >> 2 & 0x30303030)]
-    minima = [second & 0x3F3F3F3F, rest >> 4 & 0x0F0F0F0F | (second >> 2 & 0x30303030)]
-    return _times(halves(blocks, 0), np.stack(steps, axis=1)), _times(
-        -halves(blocks, 2), np.stack(minima, axis=1)
-    )
-
-
-def _times(halves: Array, words: Array) -> Array:
-    """Return the bytes of words, each times its block's 16-bit float."""
-    lanes = words.view("u1").astype("f4")
-    lanes *= halves
-    return lanes
+    words = np.empty((2, len(blocks), 2), "<u4")
+    words[0, :, 0] = first & 0x3F3F3F3F
+    words[0, :, 1] = rest & 0x0F0F0F0F | first >> 2 & 0x30303030
+    words[1, :, 0] = second & 0x3F3F3F3F
+    words[1, :, 1] = rest >> 4 & 0x0F0F0F0F | second >> 2 & 0x30303030
+    numbers: Array = words.view("u1").astype("f4")
+    numbers[0] *= halves(blocks, 0)
+    numbers[1] *= -halves(blocks, 2)
+    return numbers
 
 
 def _six_bit_scales(blocks: Array) -> Array:
@@ -102,7 +81,8 @@ def _six_bit_scales(blocks: Array) -> Array:
 
     high = field(blocks, 104, 4)
     crumbs = np.concatenate([high >> shift & 3 for shift in (0, 2, 4, 6)], axis=1)
-    steps = _nibble_rows(field(blocks, 96, 8), 8) | crumbs << 4
+    low = field(blocks, 96, 8)
+    steps = interleave([bits(low, 0, 4), bits(low, 4, 4)]) | crumbs << 4
     signed: Array = (steps.view("i1") - 32).astype("f4")
     return signed
 
@@ -112,35 +92,47 @@ def _six_bit_scales(blocks: Array) -> Array:
 def _q2_k(blocks: Array, out: Array, /) -> None:
     packed = field(blocks, 0, 16)
     scales = halves(blocks, 80) * (packed & 15).astype("f4")
-    minima = halves(blocks, 82) * (packed >> 4).astype("f4")
-    scale(out, _crumbs(field(blocks, 16, 64)), scales, -minima)
+    minima = -halves(blocks, 82) * (packed >> 4).astype("f4")
+    low = _rows(field(blocks, 16, 64))
+    scale(out, interleave([bits(low, at, 2) for at in (0, 2, 4, 6)]), scales, minima)
 
 
 @dequantize.register(Q3_K)
 @in_blocks
 def _q3_k(blocks: Array, out: Array, /) -> None:
-    lanes = _with_high(_crumbs(field(blocks, 32, 64)), _single_bits(field(blocks, 0, 32)), 2)
-    scale(out, lanes.view("i1") - 4, halves(blocks, 108) * _six_bit_scales(blocks))
+    low, third = _rows(field(blocks, 32, 64)), field(blocks, 0, 32)
+    high = _rows(interleave([third, bits(third, 4, 4)]))
+    parts = [either(bits(low, 2 * at, 2), bits(high, at, 1, 2)) for at in range(4)]
+    scale(out, interleave(parts).view("i1") - 4, halves(blocks, 108) * _six_bit_scales(blocks))
 
 
 @dequantize.register(Q4_K)
 @in_blocks
 def _q4_k(blocks: Array, out: Array, /) -> None:
-    scale(out, _nibble_rows(field(blocks, 16, 128), 32), *_scales_and_minima(blocks))
+    low = _rows(field(blocks, 16, 128))
+    lanes = interleave([bits(low, 0, 4), bits(low, 4, 4)])
+    scale(out, lanes, *_scales_and_minima(blocks))
 
 
 @dequantize.register(Q5_K)
 @in_blocks
 def _q5_k(blocks: Array, out: Array, /) -> None:
-    low = _nibble_rows(field(blocks, 48, 128), 32)
-    lanes = _with_high(low, _single_bits(field(blocks, 16, 32)), 4)
-    scale(out, lanes, *_scales_and_minima(blocks))
+    low, fifth = _rows(field(blocks, 48, 128)), field(blocks, 16, 32)
+    high = _rows(interleave([bits(fifth, at, 2) for at in (0, 2, 4, 6)]))
+    parts = [either(bits(low, 4 * at, 4), bits(high, at, 1, 4)) for at in range(2)]
+    scale(out, interleave(parts), *_scales_and_minima(blocks))
 
 
 @dequantize.register(Q6_K)
 @in_blocks
 def _q6_k(blocks: Array, out: Array, /) -> None:
-    low = _nibble_rows(field(blocks, 0, 128), 64)
-    lanes = _with_high(low, _crumbs(field(blocks, 128, 64)), 4)
+    low, high = field(blocks, 0, 128).reshape(-1, 64), _rows(field(blocks, 128, 64))
+    even, odd = field(low, 0, 32), field(low, 32, 32)
+    parts = [
+        either(bits(even, 0, 4), bits(high, 0, 2, 4)),
+        either(bits(odd, 0, 4), bits(high, 2, 2, 4)),
+        either(bits(even, 4, 4), bits(high, 4, 2, 4)),
+        either(bits(odd, 4, 4), bits(high, 6, 2, 4)),
+    ]
     scales = halves(blocks, 208) * field(blocks, 192, 16).view("i1").astype("f4")
-    scale(out, lanes.view("i1") - 32, scales)
+    scale(out, interleave(parts).view("i1") - 32, scales)

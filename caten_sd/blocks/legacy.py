@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from caten_sd.block_types import BlockType, in_blocks
-from caten_sd.lanes import bits, field, halves, interleave, scale
+from caten_sd.lanes import bits, either, field, halves, interleave, scale
 from caten_sd.tensor import dequantize
 
 if TYPE_CHECKING:
@@ -137,11 +137,8 @@ def _nibbles(blocks: Array, at: int) -> Array:
 def _five_bits(blocks: Array, at: int) -> Array:
     import numpy as np
 
-    lanes = _nibbles(blocks, at + 4)
-    fifth = np.unpackbits(field(blocks, at, 4), bitorder="little").view("<u8")
-    words = lanes.reshape(-1).view("<u8")
-    words |= fifth << 4
-    return lanes
+    fifth = np.unpackbits(field(blocks, at, 4), bitorder="little").reshape(-1, 32)
+    return either(_nibbles(blocks, at + 4), bits(fifth, 0, 1, 4))
 
 
 @dequantize.register(Q4_0)

@@ -45,9 +45,8 @@ def _tq1_0(blocks: Array, out: Array, /) -> None:
         packed = field(blocks, at, width)
         for digit in range(digits):
             place(lanes, first + digit * width, packed * np.uint8(3**digit))
-    # A digit is byte * 3 // 256: 1 from 86 on, 2 from 171 on.
-    signs = (lanes > 85).view("i1") + (lanes > 170).view("i1") - np.int8(1)
-    scale(out, signs, halves(blocks, 52))
+    # A digit is byte * 3 // 256, so 1 from 86 on and 2 from 171 on; it stands for one less.
+    scale(out, (lanes > 170).view("i1") - (lanes < 86).view("i1"), halves(blocks, 52))
 
 
 @dequantize.register(TQ2_0)
