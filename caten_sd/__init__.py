@@ -10,12 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from caten_sd.call import call as call
     from caten_sd.checkpoint import read_state_dict as read_state_dict
     from caten_sd.checkpoint import write_state_dict as write_state_dict
     from caten_sd.conversion import convert as convert
     from caten_sd.detect import detect_layout as detect_layout
-    from caten_sd.fingerprint import digest as digest
     from caten_sd.errors import CatenError as CatenError
     from caten_sd.errors import FormatError as FormatError
     from caten_sd.errors import LayoutError as LayoutError
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from caten_sd.files import read as read
     from caten_sd.files import recognize as recognize
     from caten_sd.files import write as write
+    from caten_sd.fingerprint import digest as digest
+    from caten_sd.forward import call as call
     from caten_sd.generic import generic as generic
     from caten_sd.load import load_state_dict as load_state_dict
     from caten_sd.load import plan_load as plan_load
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from caten_sd.tensor import spec as spec
 
 _HOMES = {
-    "call": "call",
+    "forward": "call",
     "checkpoint": "read_state_dict write_state_dict",
     "conversion": "convert",
     "detect": "detect_layout",
@@ -70,7 +70,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module 'caten_sd' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"caten_sd.{home}"), name)
-    # The name may be its module's too (call, convert): the function is what is meant.
+    # The name may be its module's too (generic): the function is what is meant.
     globals()[name] = value
     return value
 

@@ -1,6 +1,6 @@
 """Models as attrs classes with torch leaves, initialised and named as Caten does."""
 
-from caten_sd.call import call
+from caten_sd.forward import call
 from caten_sd.nn.activation import (
     GELU,
     LeakyReLU,
@@ -14,7 +14,7 @@ from caten_sd.nn.activation import (
 from caten_sd.nn.attention import Attention
 from caten_sd.nn.conv import Conv1d, Conv2d, Conv3d, ConvND
 from caten_sd.nn.embedding import Embedding
-from caten_sd.nn.generate import generate
+from caten_sd.nn.generation import generate
 from caten_sd.nn.gpt2 import gpt2_from_config
 from caten_sd.nn.linear import Linear
 from caten_sd.nn.module import Module

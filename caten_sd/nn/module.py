@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import attrs
 import torch
 
-from caten_sd.call import call
 from caten_sd.extract import get_state_dict
+from caten_sd.forward import call
 from caten_sd.nn.move import Move
 from caten_sd.nn.walk import Walk
 from caten_sd.slots import SlotKind

@@ -6,8 +6,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from caten_sd.call import call
 from caten_sd.errors import ModelError
+from caten_sd.forward import call
 from caten_sd.nn.activation import GELU
 from caten_sd.nn.attention import Attention
 from caten_sd.nn.embedding import Embedding

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from caten_sd.call import call
 from caten_sd.errors import ModelError
+from caten_sd.forward import call
 from caten_sd.nn.transformer import Transformer
 
 

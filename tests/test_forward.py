@@ -6,8 +6,8 @@ from subprocess import run
 import attrs
 import pytest
 
-from caten_sd.call import call
 from caten_sd.errors import NoApplicableMethodError
+from caten_sd.forward import call
 
 
 @attrs.define
@@ -48,5 +48,10 @@ def test_a_model_without_a_method_is_named() -> None:
 
 
 def test_call_needs_no_torch() -> None:
-    code = "import sys, caten_sd.call; sys.exit('torch' in sys.modules)"
+    code = "import sys, caten_sd.forward; sys.exit('torch' in sys.modules)"
+    assert run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_public_name_is_the_function_whatever_was_imported_first() -> None:
+    code = "import caten_sd.nn; from caten_sd import call; call.register"
     assert run([sys.executable, "-c", code], check=False).returncode == 0

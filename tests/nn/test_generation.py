@@ -43,7 +43,7 @@ def test_the_cache_is_used(model: Transformer, monkeypatch: pytest.MonkeyPatch) 
         seen.append(tokens.shape[1])
         return call(model, tokens, *rest)
 
-    monkeypatch.setattr(import_module("caten_sd.nn.generate"), "call", counting)
+    monkeypatch.setattr(import_module("caten_sd.nn.generation"), "call", counting)
     generate(model, PROMPT, 4)
     assert seen == [3, 1, 1, 1]
 
