@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import gguf
+import numpy as np
+import pytest
+
+from caten_sd.block_types import block_type
+from caten_sd.errors import CatenError
+from caten_sd.tensor import dequantize
+
+
+@pytest.mark.parametrize("name", ["q8_1", "q8_k", "q1_0"])
+def test_a_type_that_is_only_carried_says_so(name: str) -> None:
+    raw = np.zeros((1, block_type(name).size), np.uint8)
+    with pytest.raises(CatenError, match=f"^{name} blocks can be copied packed .*dequantize.reg"):
+        dequantize(block_type(name), raw)
+
+
+@pytest.mark.parametrize("name", ["q8_1", "q8_k", "q1_0"])
+def test_gguf_py_unpacks_none_of_them_either(name: str) -> None:
+    kind = gguf.GGMLQuantizationType[name.upper()]
+    with pytest.raises(NotImplementedError):
+        gguf.dequantize(np.zeros((1, block_type(name).size), np.uint8), kind)
