@@ -7,7 +7,6 @@ import itertools
 import warnings
 from abc import ABC, ABCMeta
 from collections.abc import (
-    Callable,
     Container,
     Hashable,
     Iterable,
@@ -22,17 +21,17 @@ from types import new_class
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from multipledispatch.conflict import AmbiguityWarning
 from multipledispatch.dispatcher import Dispatcher
 
-from caten_sd.errors import AmbiguousMethodError, DispatchError
+from caten_sd.errors import AmbiguousMethodError, DispatchError, NoApplicableMethodError
 from caten_sd.generic import GenericFunction, generic
 
 Classes = tuple[type, ...]
 
-thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def empty(arity: int) -> GenericFunction[..., Any]:
@@ -48,19 +47,19 @@ def empty(arity: int) -> GenericFunction[..., Any]:
     return (one, two, three)[arity - 1]
 
 
-def answers(signatures: tuple[Classes, ...], types: Classes) -> Any:
-    """The signature that answers, or the class of the error."""
-    function = empty(len(types))
+def answers(signatures: tuple[Classes, ...], calls: list[Classes]) -> list[Any]:
+    """For each call the signature that answers, or the class of the error."""
+    function = empty(len(signatures[0]))
     for classes in signatures:
         function.add(classes, lambda *args, found=classes: found)
+    return [answer(function, types) for types in calls]
+
+
+def answer(function: GenericFunction[..., Any], types: Classes) -> Any:
     try:
         return function.dispatch(*types)(*types)
     except DispatchError as error:
         return type(error)
-
-
-def redundant(bases: Classes) -> bool:
-    return any(late in early.__mro__ for early, late in itertools.combinations(bases, 2))
 
 
 @st.composite
@@ -69,23 +68,18 @@ def hierarchies(draw: st.DrawFn) -> list[type]:
     some = functools.partial(st.lists, unique=True)
     abcs: list[Any] = []
     for number in range(draw(st.integers(1, 4))):
-        bases = tuple(draw(some(st.sampled_from(abcs), max_size=2))) if abcs else ()
-        assume(not redundant(bases))
+        bases = draw(some(st.sampled_from(abcs), max_size=2)) if abcs else []
         abcs.append(abstract(f"V{number}", bases, hooked=draw(st.booleans())))
     plain: list[type] = []
     for number in range(draw(st.integers(1, 5))):
-        bases = tuple(draw(some(st.sampled_from(plain + abcs), max_size=3)))
-        assume(not redundant(bases))
+        bases = draw(some(st.sampled_from(plain + abcs), max_size=3))
         virtual = draw(some(st.sampled_from(abcs), max_size=2))
         plain.append(concrete(f"C{number}", bases, virtual))
     return abcs + plain
 
 
-def abstract(name: str, bases: Classes, hooked: bool) -> type:
-    try:
-        cls = ABCMeta(name, bases, {})
-    except TypeError:  # no consistent MRO
-        assume(False)
+def abstract(name: str, bases: list[type], hooked: bool) -> type:
+    cls = derive(name, bases, ABCMeta, {})
     if hooked:
         marker = f"is_{name}"
 
@@ -98,34 +92,44 @@ def abstract(name: str, bases: Classes, hooked: bool) -> type:
     return cls
 
 
-def concrete(name: str, bases: Classes, virtual: list[Any]) -> type:
+def concrete(name: str, bases: list[type], virtual: list[Any]) -> type:
     markers = {v.__dict__["marker"]: True for v in virtual if "marker" in v.__dict__}
-    try:
-        cls = new_class(name, bases, exec_body=lambda body: body.update(markers))
-    except TypeError:
-        assume(False)
+    cls = derive(name, bases, type, markers)
     for each in virtual:
         if "marker" not in each.__dict__ and not issubclass(cls, each):
             each.register(cls)
     return cls
 
 
+def derive(name: str, bases: list[type], metaclass: type, body: dict[str, Any]) -> type:
+    """A class of these bases, less those that others imply, and of one if they do not go along."""
+    implied = {late for early, late in itertools.combinations(bases, 2) if late in early.__mro__}
+    kept = tuple(base for base in bases if base not in implied)
+    try:
+        return new_class(name, kept, {"metaclass": metaclass}, lambda space: space.update(body))
+    except TypeError:
+        return new_class(name, kept[:1], {"metaclass": metaclass}, lambda space: space.update(body))
+
+
 @st.composite
-def questions(draw: st.DrawFn, arity: int | None = None) -> tuple[list[type], list[Classes], Any]:
-    """A hierarchy, signatures over it, and the types of a call."""
+def questions(draw: st.DrawFn, most: int = 3) -> tuple[list[type], list[Classes], list[Classes]]:
+    """A hierarchy, signatures over it, and the types of some calls."""
     classes = draw(hierarchies())
-    count = arity or draw(st.integers(1, 3))
-    place = st.sampled_from([*classes, object] if arity is None else classes)
-    places = st.tuples(*[place] * count)
+    count = draw(st.integers(1, most))
+    places = st.tuples(*[st.sampled_from([*classes, object])] * count)
     signatures = draw(st.lists(places, min_size=1, max_size=4, unique=True))
-    return classes, signatures, draw(st.tuples(*[st.sampled_from(classes)] * count))
+    if count == 1:
+        return classes, signatures, [(cls,) for cls in classes]
+    calls = st.tuples(*[st.sampled_from(classes)] * count)
+    return classes, signatures, draw(st.lists(calls, min_size=1, max_size=8))
 
 
 @thorough
 @given(questions())
 def test_the_answer_is_the_same_in_every_order_of_registration(question: Any) -> None:
-    _, signatures, types = question
-    assert len({answers(order, types) for order in itertools.permutations(signatures)}) == 1
+    _, signatures, calls = question
+    first, *others = (answers(order, calls) for order in itertools.permutations(signatures))
+    assert all(each == first for each in others)
 
 
 @thorough
@@ -133,17 +137,21 @@ def test_the_answer_is_the_same_in_every_order_of_registration(question: Any) ->
 def test_a_signature_that_supersedes_all_others_answers_as_in_multipledispatch(
     question: Any,
 ) -> None:
-    _, signatures, types = question
-    applicable = [s for s in signatures if all(map(issubclass, types, s))]
-    best = [s for s in applicable if all(all(map(issubclass, s, o)) for o in applicable)]
-    assume(best)
+    _, signatures, calls = question
     stock = Dispatcher("stock")
     for classes in signatures:
         stock.add(classes, lambda *args, found=classes: found)
-    with warnings.catch_warnings():
-        # It warns of every pair that could ever clash, not of this call.
-        warnings.simplefilter("ignore", AmbiguityWarning)
-        assert answers(tuple(signatures), types) == stock.dispatch(*types)() == best[0]
+    for types, ours in zip(calls, answers(tuple(signatures), calls), strict=True):
+        applicable = [s for s in signatures if all(map(issubclass, types, s))]
+        best = [s for s in applicable if all(all(map(issubclass, s, o)) for o in applicable)]
+        with warnings.catch_warnings():
+            # It warns of every pair that could ever clash, not of this call.
+            warnings.simplefilter("ignore", AmbiguityWarning)
+            theirs = stock.dispatch(*types)
+        if best:
+            assert ours == theirs() == best[0]
+        elif theirs is None:
+            assert ours is NoApplicableMethodError
 
 
 def singledispatched(signatures: tuple[Classes, ...], cls: type) -> Any:
@@ -163,30 +171,27 @@ def against_its_mro(cls: type) -> bool:
 
 def ordered_by_a_bystander(cls: type, registered: list[type], everything: list[type]) -> bool:
     """Whether singledispatch takes its order of two ABCs from a third that has no method."""
-    implicit = [each for each in registered if each not in cls.__mro__]
+    implicit = {each for each in registered if each not in cls.__mro__}
     return any(
-        len(set(each.__mro__) & set(implicit)) > 1
+        len(implicit.intersection(each.__mro__)) > 1
         for each in everything
         if each not in registered and each not in cls.__mro__ and issubclass(cls, each)
     )
 
 
 @thorough
-@given(questions(arity=1))
+@given(questions(most=1))
 def test_one_argument_answers_as_in_singledispatch(question: Any) -> None:
-    classes, signatures, (cls,) = question
-    # singledispatch is taken at its word where it gives one: not where the order of registration
-    # or a class without a method decides. Against a class's own MRO we side with multipledispatch.
-    assume(not against_its_mro(cls))
-    assume(not ordered_by_a_bystander(cls, [s[0] for s in signatures], classes))
-    theirs = {singledispatched(order, cls) for order in itertools.permutations(signatures)}
-    assume(len(theirs) == 1 and RuntimeError not in theirs)
-    ours = answers(tuple({(object,): None, **dict.fromkeys(signatures)}), (cls,))
-    assert {ours} == theirs
-
-
-class Explicit(Sized):
-    def __len__(self) -> int: ...
+    classes, signatures, calls = question
+    registered = tuple({(object,): None, **dict.fromkeys(signatures)})
+    for (cls,), ours in zip(calls, answers(registered, calls), strict=True):
+        # It is taken at its word where it gives one: not where the order of registration or a
+        # class without a method decides. Against a class's own MRO we side with multipledispatch.
+        if against_its_mro(cls) or ordered_by_a_bystander(cls, [s[0] for s in signatures], classes):
+            continue
+        theirs = {singledispatched(order, cls) for order in itertools.permutations(signatures)}
+        if len(theirs) == 1 and RuntimeError not in theirs:
+            assert {ours} == theirs
 
 
 def registered(*abcs: Any, bases: Classes = ()) -> type:
@@ -222,8 +227,8 @@ def test_an_abc_stands_where_its_class_brings_it_in(
     cls: type, classes: Classes, expected: Any
 ) -> None:
     for order in itertools.permutations(classes):
-        answer = answers(tuple((each,) for each in order), (cls,))
-        assert answer == ((expected,) if expected in classes else expected)
+        found = answers(tuple((each,) for each in order), [(cls,)])
+        assert found == [(expected,) if expected in classes else expected]
 
 
 def test_the_leftmost_argument_decides_first() -> None:
@@ -232,16 +237,10 @@ def test_the_leftmost_argument_decides_first() -> None:
     class B(A): ...
 
     for order in itertools.permutations([(A, B), (B, A)]):
-        assert answers(order, (B, B)) == (B, A)
-        assert answers((*order, (B, B)), (B, B)) == (B, B)
+        assert answers(order, [(B, B)]) == [(B, A)]
+        assert answers((*order, (B, B)), [(B, B)]) == [(B, B)]
 
 
 def test_an_ambiguity_on_the_left_is_not_settled_on_the_right() -> None:
-    assert answers(((Sized, object), (Iterable, int)), (dict, int)) is AmbiguousMethodError
-    assert answers(((Sized, object), (Sized, int), (ABC, int)), (dict, int)) == (Sized, int)
-
-
-def test_more_specific_abcs_make_less_specific_ones_irrelevant() -> None:
-    signatures: Callable[..., Any] = itertools.permutations
-    for order in signatures([(Sized,), (Iterable,), (Mapping,)]):
-        assert answers(order, (dict,)) == (Mapping,)
+    assert answers(((Sized, object), (Iterable, int)), [(dict, int)]) == [AmbiguousMethodError]
+    assert answers(((Sized, object), (Sized, int), (ABC, int)), [(dict, int)]) == [(Sized, int)]
