@@ -35,38 +35,49 @@ class Backing(Protocol):
 
 
 class FileBacking:
-    """A regular file, mapped privately on first touch, or read plainly where mapping is refused."""
+    """A regular file, mapped privately on first touch, or read plainly where mapping is refused.
 
-    def __init__(self, path: Path, *, mapped: bool = True) -> None:
+    ``streaming`` maps each view by itself, so that what was read is given back with the view.
+    """
+
+    def __init__(self, path: Path, *, streaming: bool = False) -> None:
         self._file = path.open("rb", buffering=0)
         self.size = os.fstat(self._file.fileno()).st_size
         self._map: mmap.mmap | None = None
-        self._mapped = mapped and self.size > 0
+        self._mapped = not streaming and self.size > 0
+        self._streaming = streaming
 
     def _mapping(self) -> mmap.mmap | None:
         if self._map is None and self._mapped:
-            # A private map is writable, so torch and numpy take it without a copy or a warning,
-            # and what they write stays in this process.
-            for access in (mmap.ACCESS_COPY, mmap.ACCESS_READ):
-                try:
-                    self._map = mmap.mmap(self._file.fileno(), self.size, access=access)
-                    break
-                except (OSError, ValueError):  # the file system or the commit limit refuses
-                    continue
+            self._map = self._mapped_at(0, self.size)
             self._mapped = self._map is not None
         return self._map
 
+    def _mapped_at(self, start: int, count: int) -> mmap.mmap | None:
+        # A private map is writable, so torch and numpy take it without a copy or a warning, and
+        # what they write stays in this process.
+        for access in (mmap.ACCESS_COPY, mmap.ACCESS_READ):
+            try:
+                return mmap.mmap(self._file.fileno(), count, access=access, offset=start)
+            except (OSError, ValueError):  # the file system or the commit limit refuses
+                continue
+        return None
+
     @property
     def mapped(self) -> bool:
-        """Whether the system mapped the file."""
+        """Whether the system mapped the whole file."""
         return self._mapping() is not None
 
     def view(self, start: int, count: int) -> memoryview:
         """Return the bytes, mapped where possible."""
-        mapping = self._mapping()
+        first = start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+        if self._streaming and count:
+            mapping = self._mapped_at(first, start + count - first)
+        else:
+            mapping, first = self._mapping(), 0
         if mapping is None:
             return memoryview(bytearray(self.read(start, count)))
-        return memoryview(mapping)[start : start + count]
+        return memoryview(mapping)[start - first : start - first + count]
 
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""

@@ -27,17 +27,17 @@ def read_state_dict(
     *,
     root: str | None = None,
     format: Format | None = None,
-    mapped: bool = True,
+    streaming: bool = False,
     verify: bool = False,
 ) -> StateDict:
     """Open a checkpoint of any format and return its lazy leaves; only headers are read.
 
     ``root`` names the tree to take ("model", "ema.shadow") where a file holds several that could be
-    a model. ``mapped=False`` reads plainly what is asked for, where a map's pages should not count
-    as the process's memory. ``verify`` reads every tensor and compares it with the digest that
+    a model. ``streaming`` maps each leaf only while it is held, where a file larger than memory is
+    read once from end to end. ``verify`` reads every tensor and compares it with the digest that
     ``write_state_dict(..., digests=True)`` stored. FormatError if the file is none that is known, damaged or hostile.
     """
-    source = open_source(Path(path), mapped=mapped)
+    source = open_source(Path(path), streaming=streaming)
     try:
         chosen = format or find_format(source)
         state_dict = _state_dict(read(chosen, source), source, root, chosen)
@@ -80,14 +80,14 @@ def write_state_dict(
         write(chosen, target, described, **options)
 
 
-def open_source(path: Path, *, mapped: bool = True) -> Source | Folder:
+def open_source(path: Path, *, streaming: bool = False) -> Source | Folder:
     """Open a file, or a folder that is a checkpoint; an index stands for the folder it lies in."""
     if path.is_dir():
-        return Folder(path, mapped=mapped)
-    source = open_file(path, mapped=mapped)
+        return Folder(path, streaming=streaming)
+    source = open_file(path, streaming=streaming)
     if _INDEX.fullmatch(path.name):
         source.close()
-        return Folder(path.parent, path.name, mapped=mapped)
+        return Folder(path.parent, path.name, streaming=streaming)
     return source
 
 
@@ -100,6 +100,7 @@ def _state_dict(
         ties=contents.ties,
         metadata=contents.metadata,
         others=tree.others,
-        origin=format.name + (f", its tree {tree.root!r}" if tree.root else ""),
+        origin=(contents.origin or format.name)
+        + (f", its tree {tree.root!r}" if tree.root else ""),
         close=source.close,
     )

@@ -76,11 +76,11 @@ def convert(
     ``root`` the tree of a file that holds several; ``options`` go to the format's writer. One tensor
     is in memory at a time. The target is re-opened and every tensor compared with what was meant.
     """
-    with read_state_dict(source, root=root, mapped=False) as given:
+    with read_state_dict(source, root=root, streaming=True) as given:
         meant = cast_floats(_in_layout(given, to), dtype, keep)
         with observed(progress, estimate(meant).size):
             write_state_dict(meant, target, **options)
-        with read_state_dict(target, mapped=False) as written:
+        with read_state_dict(target, streaming=True) as written:
             return _compared(meant, written, Path(source), Path(target))
 
 

@@ -6,6 +6,7 @@ bytes that are left before it is used.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from caten_sd.backing import Backing as Backing
@@ -90,8 +91,8 @@ class Folder:
     ``index`` is the file in it by which it was opened, if any.
     """
 
-    def __init__(self, path: Path, index: str = "", *, mapped: bool = True) -> None:
-        self.path, self.index, self.mapped = path, index, mapped
+    def __init__(self, path: Path, index: str = "", *, streaming: bool = False) -> None:
+        self.path, self.index, self.streaming = path, index, streaming
         self.name = str(path / index)
         self._opened: dict[str, Source] = {}
 
@@ -99,9 +100,16 @@ class Folder:
         """Return the names of the files directly inside, sorted."""
         return sorted(entry.name for entry in self.path.iterdir() if not entry.is_dir())
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is a regular file of that name below the folder."""
+        path = self.path / self._inside(name)
+        with contextlib.suppress(OSError):  # a name too long for the file system, say
+            return path.is_file()
+        return False
+
     def size(self, name: str) -> int:
-        """Return a member's size in bytes."""
-        return self.member(name).size
+        """Return a member's size in bytes; 0 where there is none."""
+        return (self.path / name).stat().st_size if self.has(name) else 0
 
     def member(self, name: str, *, held: bool = True) -> Source:
         """Open a file below the folder; FormatError for a path that leads out of it.
@@ -111,7 +119,7 @@ class Folder:
         """
         if name not in self._opened:
             self._opened[name] = open_file(
-                self.path / self._inside(name), mapped=self.mapped, held=held
+                self.path / self._inside(name), streaming=self.streaming, held=held
             )
         return self._opened[name]
 
@@ -136,13 +144,13 @@ class Folder:
         return self.name
 
 
-def open_file(path: Path, *, mapped: bool = True, held: bool = True) -> Source:
+def open_file(path: Path, *, streaming: bool = False, held: bool = True) -> Source:
     """Open a regular file; FormatError if it is absent, unreadable or no regular file."""
     try:
         if not path.is_file():
             what = "it is no regular file" if path.exists() else "there is no such file"
             raise FormatError(path, what, "check the path")
-        backing: FileBacking | ReopenedBacking = FileBacking(path, mapped=mapped)
+        backing: FileBacking | ReopenedBacking = FileBacking(path, streaming=streaming)
         if not held:
             backing.close()
             backing = ReopenedBacking(path, backing.size)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from itertools import zip_longest
 from typing import Any
 
 from caten_sd.errors import StateDictError
 from caten_sd.tensor import BlockTensor, LazyTensor, Numpy, as_array
 
-PIECE = 16 << 20  # bytes; large enough for full disk speed, small against any memory budget
+PIECE = 4 << 20  # bytes; what is written next is still in the cache from being made
+STRIP = 32  # columns; measured best of 16 to 256 for float32
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -38,9 +38,9 @@ def observed(progress: Progress | None, total: int) -> Iterator[None]:
 
 
 def chunks(leaf: Any) -> Iterator[memoryview]:
-    """Yield the leaf's bytes in pieces of at most 16 MiB.
+    """Yield the leaf's bytes in pieces of at most 4 MiB.
 
-    Bytes of a file are read plainly, not mapped, so that a conversion's memory stays at one piece.
+    Bytes of a file are read plainly, not mapped, so that copying it takes the memory of a piece.
 
     >>> import numpy
     >>> [bytes(piece) for piece in chunks(numpy.array([1, 2], "<u2"))]
@@ -55,7 +55,19 @@ def chunks(leaf: Any) -> Iterator[memoryview]:
 
 def same_bytes(a: Any, b: Any) -> bool:
     """Tell whether two leaves have the same bytes, a piece at a time."""
-    return all(left == right for left, right in zip_longest(pieces(a), pieces(b)))
+    import numpy as np
+
+    left, right = pieces(a), pieces(b)
+    rest_a = rest_b = memoryview(b"")
+    while True:
+        rest_a = rest_a or next(left, rest_a)
+        rest_b = rest_b or next(right, rest_b)
+        both = min(len(rest_a), len(rest_b))
+        if not both:
+            return len(rest_a) == len(rest_b)
+        if not np.array_equal(*(np.frombuffer(rest[:both], np.uint8) for rest in (rest_a, rest_b))):
+            return False  # memoryviews compare too, at a twentieth of the pace
+        rest_a, rest_b = rest_a[both:], rest_b[both:]
 
 
 def pieces(leaf: Any) -> Iterator[memoryview]:
@@ -67,31 +79,50 @@ def pieces(leaf: Any) -> Iterator[memoryview]:
             count = min(PIECE, leaf.extent - start)
             yield memoryview(leaf.source.read(leaf.offset + start, count))
     else:
-        data = dense_bytes(as_array(Numpy(), leaf))
-        for start in range(0, len(data), PIECE):
-            yield data[start : start + PIECE]
+        yield from _array_pieces(as_array(Numpy(), leaf))
 
 
-def dense_bytes(array: Any) -> memoryview:
-    """Return the bytes of a ``numpy.ndarray`` in C order and little endian."""
+def _array_pieces(array: Any) -> Iterator[memoryview]:
+    """Yield the bytes of a ``numpy.ndarray`` in C order and little endian."""
     import numpy as np
 
     if array.dtype.hasobject:
         raise StateDictError("an array of Python objects has no bytes to write; leave it out")
     if array.dtype.name == "float4_e2m1fn":
-        return _packed_nibbles(array)
-    array = np.ascontiguousarray(array)
-    if array.dtype.byteorder == ">":
-        array = array.astype(array.dtype.newbyteorder("<"))
-    # Not every dtype of ml_dtypes speaks the buffer protocol; bytes do.
-    return memoryview(array.reshape(-1).view(np.uint8))
+        array = _packed_nibbles(array)
+    array = array if array.ndim else array.reshape(1)
+    row = array.nbytes // max(len(array), 1)
+    rows = max(len(array), 1) if array.flags.c_contiguous else max(PIECE // max(row, 1), 1)
+    for part in (array[start : start + rows] for start in range(0, len(array), rows)):
+        ordered = _in_c_order(part)
+        if ordered.dtype.byteorder == ">":
+            ordered = ordered.astype(ordered.dtype.newbyteorder("<"))
+        # Not every dtype of ml_dtypes speaks the buffer protocol; bytes do.
+        data = memoryview(ordered.reshape(-1).view(np.uint8))
+        for start in range(0, len(data), PIECE):
+            yield data[start : start + PIECE]
 
 
-def _packed_nibbles(array: Any) -> memoryview:
+def _in_c_order(array: Any) -> Any:
+    """Return the array in C order; a transposed matrix in strips that stay in the cache.
+
+    numpy walks a transposed matrix an element at a time across cache lines, at a third of the pace.
+    """
+    import numpy as np
+
+    if array.ndim != 2 or array.flags.c_contiguous or array.strides[0] > array.strides[1]:
+        return np.ascontiguousarray(array)
+    out = np.empty_like(array, order="C")
+    for start in range(0, array.shape[1], STRIP):
+        out[:, start : start + STRIP] = array[:, start : start + STRIP]
+    return out
+
+
+def _packed_nibbles(array: Any) -> Any:
     """Pack one 4-bit float a byte to two a byte, the first one low, as torch and safetensors do."""
     import numpy as np
 
     nibbles = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     if nibbles.size % 2:
         nibbles = np.append(nibbles, np.uint8(0))
-    return memoryview(nibbles[0::2] & 15 | nibbles[1::2] << 4)
+    return nibbles[0::2] & 15 | nibbles[1::2] << 4

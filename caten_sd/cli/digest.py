@@ -20,7 +20,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--root", help="the tree to take, where a file holds several")
     options = parser.parse_args(words)
     with read_state_dict(
-        options.file, root=options.root, verify=options.verify, mapped=False
+        options.file, root=options.root, verify=options.verify, streaming=True
     ) as state_dict:
         if options.all:
             for key, content in tensor_digests(state_dict).items():
