@@ -64,6 +64,12 @@ def find_format(source: Source | Folder) -> Format:
     raise FormatError(source.name, "it is none of the known formats", f"they are {known}")
 
 
+def file_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of the formats whose one file holds a whole model."""
+    each = (format for format in formats() if not format.many and format.name != "npy")
+    return tuple(sorted({suffix for format in each for suffix in format.suffixes}))
+
+
 def format_of_target(path: Path, *, folder: bool = False) -> Format:
     """Return the format that the path's suffix names; FormatError if there is none.
 

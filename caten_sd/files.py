@@ -28,11 +28,15 @@ class Format:
 
 
 class Contents(NamedTuple):
-    """What a file holds: a flat or nested mapping of names to leaves, and what it says of it."""
+    """What a file holds: a flat or nested mapping of names to leaves, and what it says of it.
+
+    ``origin`` says where in a folder or an archive it was found.
+    """
 
     tree: Any
     metadata: Mapping[str, Any]
     ties: Mapping[str, str] | None = None
+    origin: str = ""
 
 
 @generic

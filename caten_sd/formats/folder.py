@@ -1,0 +1,32 @@
+"""A folder that holds one checkpoint file, beside a tokenizer and a config.json, say."""
+
+from __future__ import annotations
+
+from caten_sd.catalog import file_suffixes, find_format
+from caten_sd.entry import find_entry
+from caten_sd.errors import FormatError
+from caten_sd.files import Contents, Format, read, recognize
+from caten_sd.source import Folder
+
+
+class OneInFolder(Format):
+    """A folder with one checkpoint file in it; read only."""
+
+    name = "folder"
+
+
+@recognize.register(OneInFolder, Folder)
+def _recognize(format: OneInFolder, folder: Folder, /) -> str | None:
+    entry = find_entry(folder, file_suffixes())
+    return f"{entry.name} in it" if entry and not entry.is_set else None
+
+
+@read.register(OneInFolder, Folder)
+def _read(format: OneInFolder, folder: Folder, /) -> Contents:
+    entry = find_entry(folder, file_suffixes())
+    if entry is None:
+        raise FormatError(folder.name, "no file in it is a checkpoint", "open one by its own path")
+    member = folder.member(entry.name)
+    inner = find_format(member)
+    contents = read(inner, member)
+    return contents._replace(origin=f"{contents.origin or inner.name}, {entry.name} in the folder")

@@ -1,0 +1,217 @@
+"""Shards: several safetensors (or torch) files in one folder, and an index that maps keys to them.
+
+As transformers and huggingface_hub write them. Index and files are held against each other, both
+ways, before any data is read; their own readers take what they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from caten_sd.catalog import file_suffixes, find_format, format_of_target
+from caten_sd.entry import Entry, find_entry
+from caten_sd.errors import FormatError
+from caten_sd.file_set import FileSet, file_set
+from caten_sd.files import Contents, Format, read, recognize, write
+from caten_sd.roots import model_tree
+from caten_sd.shards import (
+    INDEX,
+    Index,
+    ShardName,
+    byte_count,
+    free_generation,
+    read_index,
+    shard_name,
+    shards_of,
+    split_sizes,
+)
+from caten_sd.source import Folder
+from caten_sd.state_dict import StateDict, spec_or_none
+
+SHOWN = 3
+
+
+class Sharded(Format):
+    """Shards with an index; ``max_shard_size`` ("5GB", or bytes) is the writer's option."""
+
+    name = "sharded"
+    suffixes = (INDEX, "/")
+    many = True
+
+
+@recognize.register(Sharded, Folder)
+def _recognize(format: Sharded, folder: Folder, /) -> str | None:
+    entry = find_entry(folder, file_suffixes())
+    return f"{entry.name} in it" if entry and entry.is_set else None
+
+
+@read.register(Sharded, Folder)
+def _read(format: Sharded, folder: Folder, /) -> Contents:
+    entry = find_entry(folder, file_suffixes())
+    if entry is None:
+        raise FormatError(folder.name, "no index of shards is in it", "open a file by its own path")
+    if entry.shards:
+        return _merged(folder, None, _whole_set(folder, entry), entry)
+    index = read_index(folder.member(entry.name))
+    shards = index.shards()
+    absent = [name for name in shards if not folder.has(name)]
+    if absent:
+        lost = [f"{name} ({len(index.keys_of(name))} tensors)" for name in absent]
+        _refuse(folder, f"index names {len(shards)} shards; {len(absent)} absent: {_some(lost)}")
+    return _merged(folder, index, shards, entry)
+
+
+def _is_stray(name: str, shards: set[str], entry: Entry) -> bool:
+    """Tell a shard that the index forgot from another checkpoint, and from a killed save's rest."""
+    stem, _, suffix = entry.name.removesuffix(INDEX).rpartition(".")
+    if name in shards or not name.endswith(f".{suffix}") or suffix != "safetensors":
+        return False
+    if known := shard_name(name):
+        live = [other for shard in shards if (other := shard_name(shard))]
+        generations = {other.generation for other in live} or {0}
+        return known.stem == stem and known.generation in generations
+    variant = name == f"{stem}.{suffix}" or name.startswith(f"{stem}.")
+    return not variant and not name.startswith(("consolidated", "adapter"))
+
+
+def _whole_set(folder: Folder, entry: Entry) -> list[str]:
+    """Return the names of a set of shards without an index; FormatError if it is not whole."""
+    total = entry.shards[0].total
+    expected = [str(entry.shards[0]._replace(number=number + 1)) for number in range(total)]
+    absent = sorted(set(expected) - set(map(str, entry.shards)))
+    if absent:
+        _refuse(folder, f"its names tell of {total} shards; {len(absent)} absent: {_some(absent)}")
+    return expected
+
+
+def _merged(folder: Folder, index: Index | None, shards: list[str], entry: Entry) -> Contents:
+    found: dict[str, dict[str, Any]] = {}
+    ties: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
+    for name in shards:
+        contents = _shard(folder, name, entry)
+        found[name] = model_tree(contents.tree, f"{folder.name}: {name}").leaves
+        ties.update(contents.ties or {})
+        metadata = {**contents.metadata, **metadata}
+    holders = _holders(folder, found)
+    if index is not None:
+        _check_index(folder, index, holders, ties)
+        _check_strays(folder, index, entry)
+        metadata.update((k, v) for k, v in index.metadata.items() if k != "total_size")
+    order = holders if index is None else (*index.weight_map, *ties)
+    leaves = {key: found[holders[key]][key] for key in order}
+    return Contents(leaves, metadata, ties or None, f"{len(shards)} shards of {entry.name}")
+
+
+def _holders(folder: Folder, found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the shard of each key; FormatError where two hold one."""
+    holders: dict[str, str] = {}
+    for name, leaves in found.items():
+        for key in leaves:
+            if key in holders:
+                _refuse(folder, f"{key!r} is both in {holders[key]} and in {name}")
+            holders[key] = name
+    return holders
+
+
+def _check_index(
+    folder: Folder, index: Index, holders: Mapping[str, str], ties: Mapping[str, str]
+) -> None:
+    """Refuse a key that its shard lacks, and one that the index does not name."""
+    lacking = [key for key, name in index.weight_map.items() if holders.get(key) != name]
+    if lacking:
+        key, name = lacking[0], index.weight_map[lacking[0]]
+        where = f"is in {holders[key]}" if key in holders else "is in no shard"
+        more = f" (and {len(lacking) - 1} more are not where it says)" if len(lacking) > 1 else ""
+        _refuse(folder, f"index maps {key} to {name}, which lacks it: it {where}{more}")
+    forgotten = [key for key in holders if key not in index.weight_map and key not in ties]
+    if forgotten:
+        shard = holders[forgotten[0]]
+        _refuse(folder, f"{shard} holds {_some(forgotten)}, of which the index says nothing")
+
+
+def _check_strays(folder: Folder, index: Index, entry: Entry) -> None:
+    """Refuse a shard beside the others that the index does not name."""
+    shards = set(index.shards())
+    strays = [name for name in folder.names() if _is_stray(name, shards, entry)]
+    if strays:
+        _refuse(
+            folder,
+            f"index names {len(shards)} shards; {len(strays)} more beside them: {_some(strays)}",
+        )
+
+
+def _shard(folder: Folder, name: str, entry: Entry) -> Contents:
+    member = folder.member(name)
+    inner = find_format(member)
+    if ".safetensors" in entry.name and inner.name != "safetensors":
+        _refuse(folder, f"its shard {name} is {inner.name}, where safetensors is meant")
+    return read(inner, member)
+
+
+def _some(names: list[str]) -> str:
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + rest
+
+
+def _refuse(folder: Folder, problem: str) -> NoReturn:
+    raise FormatError(folder.name, problem, "get the missing part again, or move away what is not")
+
+
+@write.register(Sharded)
+def _write(
+    format: Sharded, target: Path, state_dict: StateDict, /, *, max_shard_size: int | str = "5GB"
+) -> None:
+    index_name = target.name if target.name.endswith(INDEX) else f"model.safetensors{INDEX}"
+    folder = target.parent if target.name == index_name else target
+    whole = index_name.removesuffix(INDEX)
+    inner = format_of_target(Path(whole))
+    sizes = {
+        key: known.nbytes if (known := spec_or_none(leaf)) else 0
+        for key, leaf in state_dict.items()
+        if key not in state_dict.ties
+    }
+    parts = split_sizes(sizes, byte_count(max_shard_size))
+    with file_set(folder) as files:
+        before = files.names()
+        if len(parts) == 1 and target == folder:
+            with files.commit(whole) as file:
+                write(inner, file, state_dict)
+            new = {whole}
+        else:
+            new = _write_set(files, index_name, inner, parts, state_dict, sum(sizes.values()))
+        stem, _, suffix = whole.rpartition(".")
+        old = [*map(str, shards_of(before, stem, f".{suffix}")), whole, index_name]
+        files.remove(name for name in old if name not in new)
+
+
+def _write_set(
+    files: FileSet,
+    index_name: str,
+    inner: Format,
+    parts: list[list[str]],
+    state_dict: StateDict,
+    total_size: int,
+) -> set[str]:
+    """Write the shards under names that nothing has, then the index; return all their names."""
+    stem, _, suffix = index_name.removesuffix(INDEX).rpartition(".")
+    generation = free_generation(files.names(), stem, f".{suffix}")
+    weight_map: dict[str, str] = {}
+    for number, keys in enumerate(parts):
+        name = str(ShardName(stem, generation, number + 1, len(parts), f".{suffix}"))
+        with files.create(name) as file:
+            write(inner, file, _part(state_dict, keys))
+        weight_map.update(dict.fromkeys(keys, name))
+    ordered = {key: weight_map[key] for part in parts for key in part}
+    index = Index(ordered, {**state_dict.metadata, "total_size": total_size})
+    with files.commit(index_name) as file:
+        file.write(index.to_json())
+    return {*weight_map.values(), index_name}
+
+
+def _part(state_dict: StateDict, keys: list[str]) -> StateDict:
+    """Return some keys, with the further names of their leaves."""
+    ties = {name: kept for name, kept in state_dict.ties.items() if kept in set(keys)}
+    return StateDict({key: state_dict[key] for key in (*keys, *ties)}, ties=ties)
