@@ -51,10 +51,8 @@ class BlockType:
 
     def pack(self, values: Array, blocks: Array, /) -> None:
         """Quantise float32 ``values`` (n, elements) into uint8 ``blocks`` (n, size)."""
-        writable = [t.name for t in block_types().values() if type(t).pack is not BlockType.pack]
-        raise CatenError(
-            f"nothing can be quantised to {self.name}; choose one of {', '.join(writable)}"
-        )
+        names = ", ".join(kind.name for kind in packable())
+        raise CatenError(f"nothing can be quantised to {self.name}; choose one of {names}")
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -90,6 +88,11 @@ def block_type(name: str) -> BlockType:
         raise CatenError(
             f"no block type is called {name!r}; known are {', '.join(block_types())}"
         ) from None
+
+
+def packable() -> list[BlockType]:
+    """Return the block types that values can be quantised to."""
+    return [kind for kind in block_types().values() if type(kind).pack is not BlockType.pack]
 
 
 def quantize(block_type: BlockType, array: Any) -> Array:
