@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files import plain
 from caten_sd.source import Source
 
 MAX_INDEX = 256 << 20  # bytes
@@ -68,7 +69,7 @@ class Index(NamedTuple):
     def to_json(self) -> bytes:
         """Return the text of the index, as huggingface_hub lays it out."""
         parts = {"metadata": self.metadata, "weight_map": self.weight_map}
-        return json.dumps(parts, indent=2, default=str, ensure_ascii=False).encode() + b"\n"
+        return json.dumps(parts, indent=2, default=plain, ensure_ascii=False).encode() + b"\n"
 
 
 def read_index(source: Source) -> Index:

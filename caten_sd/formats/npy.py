@@ -64,7 +64,9 @@ def _write(format: Npy, target: BinaryIO, state_dict: StateDict, /) -> None:
 def _recognize_folder(format: NpyFolder, folder: Folder, /) -> str | None:
     names = folder.names()
     arrays = _arrays(names)
-    if not arrays or any(Path(name).suffix not in _BESIDE for name in set(names) - set(arrays)):
+    if not (arrays or RECORD in names) or any(
+        Path(name).suffix not in _BESIDE for name in set(names) - set(arrays)
+    ):
         return None
     return f"{len(arrays)} .npy files and no other data"
 
