@@ -124,12 +124,16 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         self._token = token
 
     def dispatch(self, *types: type) -> Function:
-        """Return what a call with arguments of exactly these classes runs."""
+        """Return what a call with arguments of exactly these classes runs.
+
+        What is left out is ``object``, as in ``register``.
+        """
         if self._token != get_cache_token():
             self.clear_cache()
-        cache, key = self._cache, self._key(types)
+        filled = (*types, *[object] * (self.arity - len(types)))
+        cache, key = self._cache, self._key(filled)
         if key not in cache:
-            cache[key] = self._effective(types)
+            cache[key] = self._effective(filled)
         return cache[key]
 
     def _effective(self, types: Classes) -> Function:
