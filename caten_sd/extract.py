@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import threading
-from abc import ABC
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields as dataclass_fields
+from types import ModuleType
 from typing import Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
+from caten_sd.garbage import collector_paused
 from caten_sd.generic import generic
+from caten_sd.kinds import AttrsInstance, DataclassInstance, NamedTuple
 from caten_sd.slots import slot_kind
 from caten_sd.state_dict import Name, Pair, Path, StateDict
 from caten_sd.tensor import BlockTensor, LazyTensor
 
 KeyMapper = Callable[[Path], str]
-
-MAX_DEPTH = 200
-
-
-class AttrsInstance(ABC):
-    """Stands for every attrs class, which have no base in common."""
-
-    @classmethod
-    def __subclasshook__(cls, other: type) -> Any:
-        return hasattr(other, "__attrs_attrs__") if cls is AttrsInstance else NotImplemented
-
-
-class DataclassInstance(ABC):
-    """Stands for every dataclass."""
-
-    @classmethod
-    def __subclasshook__(cls, other: type) -> Any:
-        marked = hasattr(other, "__dataclass_fields__")
-        return marked if cls is DataclassInstance else NotImplemented
-
-
-class NamedTuple(ABC):
-    """Stands for every namedtuple; its fields are slots, not indices."""
-
-    @classmethod
-    def __subclasshook__(cls, other: type) -> Any:
-        named = issubclass(other, tuple) and hasattr(other, "_fields")
-        return named if cls is NamedTuple else NotImplemented
 
 
 @generic
@@ -70,12 +44,14 @@ def pytorch_style_dict_key(path: Iterable[Any]) -> str:
     try:
         key = ".".join(path)  # several times faster, and most paths hold no index
     except TypeError:
-        key = ".".join([str(part) for part in path])
-    if "-" not in key:
-        return key
-    return ".".join(
-        part if isinstance(part, Name) else str(part).replace("-", "_") for part in path
-    )
+        key = ".".join([part if isinstance(part, str) else str(part) for part in path])
+    return ".".join(map(_segment, path)) if "-" in key else key
+
+
+def _segment(part: Any) -> str:
+    if isinstance(part, str):
+        return part if isinstance(part, Name) else part.replace("-", "_")
+    return str(part)
 
 
 def lisp_style_dict_key(path: Iterable[Any]) -> str:
@@ -87,17 +63,37 @@ def lisp_style_dict_key(path: Iterable[Any]) -> str:
     return ".".join(map(str, path)).lower().replace("-", "_")
 
 
+@collector_paused()
 def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:
     """Return the state of an object as key -> live leaf, in order, with paths and ties.
 
-    The leaves are the object's own, not copies. StateDictError if two paths give one key.
+    The leaves are the object's own, not copies. StateDictError if two paths give one key, or if the
+    object holds itself; NoApplicableMethodError if nobody taught its class what its state is.
     """
     pairs = to_state_dict(obj, [])
+    if not pairs:
+        _refuse_stateless(obj)
     keys = [key_mapper(path) for path, _ in pairs]
-    entry = {key: leaf for key, (_, leaf) in zip(keys, pairs, strict=True)}
-    if len(entry) < len(pairs):
+    paths = dict(zip(keys, [path for path, _ in pairs], strict=True))
+    if len(paths) < len(pairs):
         raise _collision(obj, keys, [path for path, _ in pairs])
-    return StateDict(entry, paths={key: path for key, (path, _) in zip(keys, pairs, strict=True)})
+    return StateDict(zip(keys, [leaf for _, leaf in pairs], strict=True), paths=paths)
+
+
+def _refuse_stateless(obj: Any) -> None:
+    """Tell a model without state, whose state dict is empty, from what is no model at all."""
+    if to_state_dict.dispatch(type(obj)) not in (_no_pairs, _unknown):
+        return
+    name = type(obj).__name__
+    if isinstance(obj, type):
+        fix = f"make an instance, {obj.__name__}(...)"
+    elif isinstance(obj, str):
+        fix = "read_state_dict(path) reads a file"
+    elif type(obj).__module__ == "builtins":
+        fix = "pass a model, or a list, tuple or dict of tensors"
+    else:
+        fix = f"make it an attrs class or a dataclass, or add @to_state_dict.register({name})"
+    raise NoApplicableMethodError(f"a {name} has no slots to take a state from; {fix}")
 
 
 def _collision(obj: Any, keys: list[str], paths: list[Path]) -> StateDictError:
@@ -112,10 +108,11 @@ def _collision(obj: Any, keys: list[str], paths: list[Path]) -> StateDictError:
 
 
 class _Walk(threading.local):
-    """The containers that this thread is inside of, each with the path that led to it."""
+    """Where this thread's walk is: the containers it is inside of, each with its path."""
 
     def __init__(self) -> None:
         self.inside: dict[int, Path] = {}
+        self.in_unknown = False
 
 
 _walk = _Walk()
@@ -129,35 +126,42 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
     inside = _walk.inside
     if id(obj) in inside:
         raise StateDictError(
-            f"{_show(parent)} is {_show(inside[id(obj)])} again: a {type(obj).__name__} that holds "
+            f"{show(parent)} is {show(inside[id(obj)])} again: a {type(obj).__name__} that holds "
             f"itself has no state dict; declare that slot transient()"
         )
-    if len(inside) >= MAX_DEPTH:
-        raise StateDictError(f"containers are nested more than {MAX_DEPTH} deep at {_show(parent)}")
     inside[id(obj)] = parent
     try:
         pairs: list[Pair] = []
         for name, value in items:
             pairs += to_state_dict(value, [*parent, name])
         return pairs
+    except RecursionError:
+        raise StateDictError(
+            f"the containers at {show(parent[:8])} are nested too deep, {len(parent)} levels and "
+            f"more; keep them in a list"
+        ) from None
     finally:
         del inside[id(obj)]
 
 
-def _show(path: Path) -> str:
+def show(path: Path) -> str:
+    """Return a path as a message names it."""
     return repr(pytorch_style_dict_key(path)) if path else "the root"
 
 
 @to_state_dict.register(AttrsInstance)
 def _attrs_pairs(obj: Any, parent: Path, /) -> list[Pair]:
-    # attrs gives the fields of base classes first, and a slot that was never set is no state.
-    names = [field.name for field in obj.__attrs_attrs__ if slot_kind(field) in ("state", "buffer")]
-    return children(obj, parent, [(n, getattr(obj, n)) for n in names if hasattr(obj, n)])
+    return _declared(obj, parent, obj.__attrs_attrs__)  # attrs puts inherited fields first
 
 
 @to_state_dict.register(DataclassInstance)
 def _dataclass_pairs(obj: Any, parent: Path, /) -> list[Pair]:
-    names = [field.name for field in dataclass_fields(obj)]
+    return _declared(obj, parent, dataclass_fields(obj))
+
+
+def _declared(obj: Any, parent: Path, fields: Iterable[Any]) -> list[Pair]:
+    names = [field.name for field in fields if slot_kind(field) in ("state", "buffer")]
+    # A slot that was never set is no state.
     return children(obj, parent, [(n, getattr(obj, n)) for n in names if hasattr(obj, n)])
 
 
@@ -177,26 +181,26 @@ def _mapping_pairs(obj: Mapping[Any, Any], parent: Path, /) -> list[Pair]:
     for path, _ in pairs:
         if not isinstance(path[len(parent)], (str, int)):
             raise StateDictError(
-                f"{_show(parent)} holds a leaf under the key {path[len(parent)]!r}; a mapping's "
+                f"{show(parent)} holds a leaf under the key {path[len(parent)]!r}; a mapping's "
                 f"keys must be strings or integers to become part of a path"
             )
     return pairs
 
 
 def _name(key: Any) -> Any:
-    return Name(key) if isinstance(key, str) and "-" in key else key
+    return Name(str.__str__(key)) if isinstance(key, str) and "-" in key else key
 
 
 @to_state_dict.register((set, frozenset))
 def _set_pairs(obj: Any, parent: Path, /) -> list[Pair]:
     if children(obj, parent, enumerate(obj)):
-        raise StateDictError(f"{_show(parent)} is a set of leaves, which has no order; use a list")
+        raise StateDictError(f"{show(parent)} is a set of leaves, which has no order; use a list")
     return []
 
 
 @to_state_dict.register((LazyTensor, BlockTensor))
 def _leaf_pairs(leaf: Any, parent: Path, /) -> list[Pair]:
-    return [(parent, leaf)]
+    return [(list(parent), leaf)]
 
 
 @to_state_dict.register((type(None), bool, int, float, complex, str, bytes))
@@ -206,13 +210,39 @@ def _no_pairs(value: Any, parent: Path, /) -> list[Pair]:
 
 @to_state_dict.register(object)
 def _unknown(obj: Any, parent: Path, /) -> list[Pair]:
-    """Take an object nobody taught us as no state, unless it is the root or looks like a leaf."""
-    looks_like_leaf = hasattr(obj, "shape") and hasattr(obj, "dtype")
-    if parent and not (looks_like_leaf and not isinstance(obj, type)):
-        return []
+    """Take an object nobody taught us as no state, unless it is a leaf or hides one."""
     name = type(obj).__name__
-    what = "looks like a tensor, but is of a class nobody taught us" if parent else "has no slots"
-    raise NoApplicableMethodError(
-        f"{_show(parent)}, a {name}, {what}; make it an attrs class or a dataclass, or add a "
-        f"method with @to_state_dict.register({name})"
+    teach = f"add a method with @to_state_dict.register({name})"
+    if _looks_like_leaf(obj):
+        raise NoApplicableMethodError(
+            f"{show(parent)}, a {name}, looks like a tensor, but is of a class nobody taught us; "
+            f"{teach}"
+        )
+    for path, _ in _hidden(obj, parent):
+        raise NoApplicableMethodError(
+            f"{show(path)} lies in {show(parent)}, a {name}, a class nobody taught us; make it an "
+            f"attrs class or a dataclass, {teach}, or declare its slot transient()"
+        )
+    return []
+
+
+def _looks_like_leaf(obj: Any) -> bool:
+    own = getattr(obj, "__dict__", ())
+    return not isinstance(obj, type) and all(
+        hasattr(type(obj), name) or name in own for name in ("shape", "dtype")
     )
+
+
+def _hidden(obj: Any, parent: Path) -> list[Pair]:
+    """Return the state in the attributes of an object, looking into no second one like it.
+
+    Without that bound the search would go on through loggers and modules into all there is.
+    """
+    slots = getattr(obj, "__dict__", None)
+    if not slots or _walk.in_unknown or isinstance(obj, (type, ModuleType)):
+        return []
+    _walk.in_unknown = True
+    try:
+        return children(obj, parent, list(slots.items()))
+    finally:
+        _walk.in_unknown = False

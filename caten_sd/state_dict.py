@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
@@ -39,7 +39,7 @@ class StateDict(Mapping[str, Any]):
 
     def __init__(
         self,
-        entry: Mapping[str, Any],
+        entry: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
         paths: Mapping[str, Path] | None = None,
         ties: Mapping[str, str] | None = None,

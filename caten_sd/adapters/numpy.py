@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caten_sd.errors import CatenError
+from caten_sd.errors import CatenError, LoadError
 from caten_sd.extract import to_state_dict
-from caten_sd.place import assign
+from caten_sd.place import assign, ready, refusal, replacement
 from caten_sd.state_dict import Pair, Path
 from caten_sd.tensor import (
     DTYPES,
@@ -37,7 +37,7 @@ def dtype_of(dtype: np.dtype[Any]) -> DType:
 
 @to_state_dict.register(np.ndarray)
 def _pairs(array: Array, parent: Path, /) -> list[Pair]:
-    return [(parent, array)]
+    return [(list(parent), array)]
 
 
 @spec.register(np.ndarray)
@@ -89,6 +89,33 @@ def _like_array(kind: Array, leaf: Any, /) -> Array:
 def _copy_into(place: Array, leaf: Any, /) -> None:
     array = as_array(Numpy(), leaf)
     np.copyto(place, array.reshape(place.shape), casting="unsafe")
+
+
+@refusal.register(np.ndarray)
+def _refusal(place: Array, /) -> str:
+    return "" if place.flags.writeable else "it is read-only: copy it"
+
+
+@ready.register(np.ndarray)
+def _ready(place: Array, leaf: Any, /) -> Array:
+    array: Array = as_array(Numpy(), leaf)
+    return array
+
+
+@replacement.register(np.ndarray)
+def _replacement(
+    place: Array,
+    leaf: Any,
+    /,
+    *,
+    dtype: DType | None = None,
+    location: Any = None,
+    copy: bool = False,
+) -> Array:
+    if location not in (None, "cpu"):
+        raise LoadError(f"a numpy array lies in the host's memory, and not on {location!r}")
+    array = _ready(place, leaf).reshape(place.shape)
+    return array.astype(numpy_dtype(dtype) if dtype else array.dtype, copy=copy)
 
 
 def _unpacked_nibbles(raw: memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -114,4 +114,4 @@ def _like_tensor(kind: torch.Tensor, leaf: Any, /) -> torch.Tensor:
 
 @to_state_dict.register(torch.Tensor)
 def _pairs(tensor: torch.Tensor, parent: Path, /) -> list[Pair]:
-    return [(parent, tensor)]
+    return [(list(parent), tensor)]

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from torch import nn
 
-from caten_sd.extract import AttrsInstance, DataclassInstance, children, to_state_dict
+from caten_sd.errors import StateDictError
+from caten_sd.extract import children, show, to_state_dict
+from caten_sd.kinds import AttrsInstance, DataclassInstance
 from caten_sd.state_dict import Name, Pair, Path
+
+MAX_DEPTH = 500  # levels that the plain walk follows; torch's own ends at Python's recursion limit
+
+# Named, not imported: torch._dynamo alone takes a second, and who holds one has imported it.
+_WRAPPED = {
+    "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
+    "torch.nn.parallel.data_parallel.DataParallel": "module",
+    "torch.nn.parallel.distributed.DistributedDataParallel": "module",
+}
 
 
 class DeclaredModule(AttrsInstance, DataclassInstance):
@@ -23,45 +35,121 @@ class DeclaredModule(AttrsInstance, DataclassInstance):
 
 @to_state_dict.register((nn.Module, DeclaredModule))
 def _module_pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
-    """Return what ``module.state_dict(keep_vars=True)`` holds, in its order."""
-    if not _is_plain(module):
-        return _pairs_by_torch(module, parent)
-    pairs: list[Pair] = []
-    for name, parameter in module._parameters.items():
-        if parameter is not None:
-            pairs.append(([*parent, _element(name)], parameter))
-    for name, buffer in module._buffers.items():
-        if buffer is not None and name not in module._non_persistent_buffers_set:
-            pairs.append(([*parent, _element(name)], buffer))
-    if type(module).get_extra_state is not nn.Module.get_extra_state:
-        pairs.append(([*parent, "_extra_state"], module.get_extra_state()))
-    if module._modules:
-        named = module._modules.items()
-        pairs += children(
-            module, parent, [(_element(name), child) for name, child in named if child is not None]
+    """Return what ``module.state_dict(keep_vars=True)`` holds, in its order.
+
+    A class inside that somebody taught ``to_state_dict`` answers for itself; the segments that
+    ``torch.compile`` and the data-parallel wrappers add to the keys are left out.
+    """
+    pairs = _plain_pairs(module, parent)
+    if pairs is not None:
+        return pairs
+    taught = [cls for cls in _classes_inside(module) if not _is_untaught(cls)]
+    if not taught:
+        try:
+            return _pairs_by_torch(module, parent)
+        except RecursionError:
+            pass  # the walk below knows the path at which the module holds itself
+    elif not _is_plain(type(module)) or _has_hooks(module):
+        raise StateDictError(
+            f"{show(parent)}, a {type(module).__name__}, changes its state dict in a way of its "
+            f"own, and {taught[0].__name__} inside it has a to_state_dict method: "
+            f"register one for {type(module).__name__} too"
         )
+    return _pairs_by_child(module, parent)
+
+
+def _plain_pairs(root: nn.Module, parent: Path) -> list[Pair] | None:
+    """Do what torch's walk does where no hook, override or taught class is; None where one is."""
+    pairs: list[Pair] = []
+    if not _is_plain(type(root)):
+        return None
+    plain = _Plainness()
+    stack = [(root, list(parent))]
+    while stack:
+        module, path = stack.pop()
+        foreign = module is not root and not plain[type(module)]
+        if foreign or _has_hooks(module) or len(path) > MAX_DEPTH:
+            return None
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                pairs.append(([*path, _element(name)], parameter))
+        for name, buffer in module._buffers.items():
+            if buffer is not None and name not in module._non_persistent_buffers_set:
+                pairs.append(([*path, _element(name)], buffer))
+        below = [(m, [*path, _element(n)]) for n, m in module._modules.items() if m is not None]
+        stack += below[::-1]
     return pairs
 
 
-def _is_plain(module: nn.Module) -> bool:
-    """Tell whether torch's own walk is all there is to this module's part of its state dict."""
-    return not (
-        module._state_dict_hooks
-        or module._state_dict_pre_hooks
-        or type(module).state_dict is not nn.Module.state_dict
-        or type(module)._save_to_state_dict is not nn.Module._save_to_state_dict
-        or "state_dict" in module.__dict__
-    )
+class _Plainness(dict[type, bool]):
+    """Which classes torch's own walk is all there is to; asked anew for each state dict."""
+
+    def __missing__(self, cls: type) -> bool:
+        self[cls] = answer = _is_plain(cls) and _is_untaught(cls)
+        return answer
+
+
+def _is_plain(cls: type) -> bool:
+    """Tell whether a class leaves its part of a state dict to torch, and is no wrapper."""
+    methods = ("state_dict", "_save_to_state_dict", "get_extra_state")
+    overrides = any(getattr(cls, m) is not getattr(nn.Module, m) for m in methods)
+    return not overrides and _inner(cls) is None
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    """Tell whether this object, not its class, changes what torch does."""
+    own = module.__dict__
+    hooked = module._state_dict_hooks or module._state_dict_pre_hooks
+    return bool(hooked) or "state_dict" in own or "_save_to_state_dict" in own
+
+
+def _is_untaught(cls: type) -> bool:
+    return to_state_dict.dispatch(cls) is _module_pairs
+
+
+def _classes_inside(root: nn.Module) -> dict[type, None]:
+    """Return the classes of all modules inside a module, in order."""
+    found, seen = [root], {id(root)}  # an attrs module is not hashable
+    for module in found:
+        for child in module._modules.values():
+            if child is not None and id(child) not in seen:
+                seen.add(id(child))
+                found.append(child)
+    return dict.fromkeys(map(type, found[1:]))
 
 
 def _pairs_by_torch(module: nn.Module, parent: Path) -> list[Pair]:
-    """Let torch run the hooks and overrides, which may look at everything below this module."""
-    prefix = "".join(f"{part}." for part in parent)
-    state = module.state_dict(prefix=prefix, keep_vars=True)
-    return [
-        ([*parent, *map(_element, key.removeprefix(prefix).split("."))], leaf)
-        for key, leaf in state.items()
-    ]
+    """Let torch run the hooks and overrides, which may look at everything in the module."""
+    state = module.state_dict(keep_vars=True)
+    return [([*parent, *_path(module, key)], leaf) for key, leaf in state.items()]
+
+
+def _path(root: nn.Module, key: str) -> Path:
+    """Return a key of torch's as a path without the segments that wrappers added."""
+    path: Path = []
+    module: nn.Module | None = root
+    for name in key.split("."):
+        cls: type = type(module)
+        if name != _inner(cls):
+            path.append(_element(name))
+        module = None if module is None else module._modules.get(name)
+    return path
+
+
+@functools.cache
+def _inner(cls: type) -> str | None:
+    """Return the name under which a wrapper keeps what it wraps; None for any other class."""
+    names = (_WRAPPED.get(f"{each.__module__}.{each.__qualname__}") for each in cls.__mro__)
+    return next((name for name in names if name), None)
+
+
+def _pairs_by_child(module: nn.Module, parent: Path) -> list[Pair]:
+    """Return the module's own part, then its children's, each by its own method."""
+    own: dict[str, Any] = {}
+    module._save_to_state_dict(own, "", True)
+    pairs = [([*parent, _element(name)], leaf) for name, leaf in own.items()]
+    named = module._modules.items()
+    return pairs + children(module, parent, [(_element(n), m) for n, m in named if m is not None])
 
 
 def _element(name: str) -> str:
