@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from caten_sd.pickle_scalars import Opcode
     from caten_sd.unpickle import Machine
 
+MAX_MARKS = 100_000  # each opens a list; Python's own pickler nests a hundredth as deep
+
 _UINT32, _UINT64 = struct.Struct("<I"), struct.Struct("<Q")
 
 
@@ -31,6 +33,8 @@ def _frame(m: Machine, at: int) -> int:
 
 
 def _mark(m: Machine, at: int) -> int:
+    if len(m.below) > MAX_MARKS:
+        raise ValueError(f"more than {MAX_MARKS} marks are open")
     m.below.append(m.stack)
     m.stack = []
     return at
@@ -191,7 +195,10 @@ def _set_items(target: Any, items: list[Any]) -> None:
     for key in keys:
         if type(key) is not str:
             check_key(key)
+    before = len(target)
     target.update(zip(keys, items[1::2], strict=True))
+    if len(target) != before + len(keys):
+        raise ValueError("a key is given twice")
 
 
 def _add_items(m: Machine, at: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from caten_sd.errors import FormatError
 from caten_sd.pickle_numpy import array_leaf
 from caten_sd.pickle_objects import Instance, Reference, brief
+from caten_sd.source import Source
 from caten_sd.tensor import BlockTensor, LazyTensor, Opaque
 from caten_sd.torch_quantized import quantised
 from caten_sd.torch_storage import Storage, negated
@@ -21,29 +22,37 @@ from caten_sd.unpickle import Unpickled, unpickle
 
 OPAQUE = "caten_sd.opaque"  # the metadata entry that counts the objects left inert, by class
 
+_PREFIX = 1 << 20  # bytes; pickles of most files are shorter
+
 Nested = Callable[[Any], Storage]
 
 
 def load(
-    data: bytes | memoryview,
+    source: Source,
+    start: int = 0,
     *,
-    source_name: str,
     persistent_load: Callable[[Any], Any] | None = None,
     nested: Nested | None = None,
-    start: int = 0,
 ) -> Unpickled:
     """Read a pickle that torch wrote; its value still holds storages and inert modules.
 
     ``nested`` reads the whole file of one storage, as a tensor pickled without torch.save holds it.
+    What follows the pickle is not read: where it is not mapped, more and more is tried.
     """
     allowed = {**_NAMES, ("torch.storage", "_load_from_bytes"): nested or _refuse_nested}
-    return unpickle(
-        data,
-        source_name=source_name,
-        start=start,
-        persistent_load=persistent_load,
-        allowed=allowed,
-    )
+    left = source.size - start
+    size = left if source.mapped else min(left, _PREFIX)
+    while True:
+        data = source.view(start, size)
+        try:
+            read = unpickle(
+                data, source_name=source.name, persistent_load=persistent_load, allowed=allowed
+            )
+            return read._replace(end=start + read.end)
+        except FormatError:
+            if size == left:
+                raise
+            size = min(left, 16 * size)
 
 
 def tree_of(

@@ -14,7 +14,7 @@ from caten_sd.pickle_objects import brief
 from caten_sd.source import BytesBacking, Source
 from caten_sd.torch_pickle import StorageId, load, storage_id
 from caten_sd.torch_storage import DAMAGED, Storage
-from caten_sd.unpickle import Unpickled, unpickle
+from caten_sd.unpickle import Unpickled
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -24,17 +24,14 @@ HEAD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 def read_stream(source: Source, level: int = 0) -> Unpickled:
     """Read the whole stream; FormatError if a part is absent, too long or not asked for."""
-    data = source.view(0, source.size)
-    at = _check_head(source, data)
     storages = Storages(source)
     read = load(
-        data,
-        source_name=source.name,
-        start=at,
+        source,
+        _check_head(source),
         persistent_load=storages.persistent,
         nested=nested_reader(source.name, level),
     )
-    keys = unpickle(data, source_name=source.name, start=read.end)
+    keys = load(source, read.end)
     storages.locate(keys.value, keys.end)
     return read
 
@@ -54,16 +51,16 @@ def nested_reader(name: str, level: int = 0) -> Any:
     return read
 
 
-def _check_head(source: Source, data: memoryview) -> int:
-    magic, at, _ = unpickle(data, source_name=source.name)
+def _check_head(source: Source) -> int:
+    magic, at, _ = load(source)
     if type(magic) is not int or magic != MAGIC:
         raise FormatError(source.name, "it does not begin with torch's magic number", DAMAGED)
-    protocol, at, _ = unpickle(data, source_name=source.name, start=at)
+    protocol, at, _ = load(source, at)
     if type(protocol) is not int or protocol != PROTOCOL:
         raise FormatError(
             source.name, f"its protocol is {brief(protocol)}, not {PROTOCOL}", DAMAGED
         )
-    machine, at, _ = unpickle(data, source_name=source.name, start=at)
+    machine, at, _ = load(source, at)
     if type(machine) is not dict or machine.get("little_endian") is not True:
         raise FormatError(
             source.name,

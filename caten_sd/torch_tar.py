@@ -48,9 +48,7 @@ def read_tar(source: Source) -> Unpickled:
     def persistent(identity: Any) -> Any:
         return identity[0] if type(identity) is tuple and identity else objects[int(identity)]
 
-    pickle = members["pickle"]
-    data = pickle.view(0, pickle.size)
-    return load(data, source_name=source.name, persistent_load=persistent)
+    return load(members["pickle"], persistent_load=persistent)
 
 
 def _members(source: Source) -> dict[str, Source]:
@@ -84,8 +82,7 @@ class _Cursor:
         self.member, self._at = member, 0
 
     def pickle(self) -> Any:
-        data = self.member.view(0, self.member.size)
-        read = load(data, source_name=self.member.name, start=self._at)
+        read = load(self.member, self._at)
         self._at = read.end
         return read.value
 

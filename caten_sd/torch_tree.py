@@ -7,7 +7,7 @@ would: parameters, then buffers that are saved, then its children, by name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from caten_sd.pickle_numpy import array_leaf
@@ -118,12 +118,15 @@ def _refuse_code(state_dict: dict[Any, Any]) -> None:
 
 def _module_entries(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield what ``nn.Module.state_dict`` takes: all but buffers that are not saved, and None."""
-    skipped = state.get("_non_persistent_buffers_set") or ()
+    skipped = state.get("_non_persistent_buffers_set")
+    unsaved: Container[Any] = skipped if isinstance(skipped, (set, list)) else ()
     for part in ("_parameters", "_buffers", "_modules"):
         entries = state.get(part)
         for name, child in entries.items() if isinstance(entries, dict) else ():
-            if child is not None and not (part == "_buffers" and name in skipped):
-                yield str(name), child
+            if type(name) is not str:
+                raise ValueError("a module's part has a name that is no text")
+            if child is not None and not (part == "_buffers" and name in unsaved):
+                yield name, child
 
 
 def _script_entries(
@@ -132,11 +135,11 @@ def _script_entries(
     """Yield a TorchScript object's parameters and buffers, then its children."""
     for name, child in state.items():
         if isinstance(child, _LEAVES) and (declared is None or name in declared):
-            yield str(name), child
+            yield name, child
     for name, child in state.items():
         is_object = type(child) is Instance and child.name.startswith("__torch__.")
         if is_object and type(child.state) is dict:
-            yield str(name), child
+            yield name, child
 
 
 def _old_tensor(value: Instance) -> Any:

@@ -14,6 +14,7 @@ from caten_sd.zip_directory import (
     DEFLATED,
     DESCRIPTOR,
     ENCRYPTED,
+    FULL32,
     LOCAL,
     STORED,
     Entry,
@@ -117,13 +118,13 @@ def _check_local(name: str, entry: Entry, header: memoryview, source: Source) ->
         and (flags ^ entry.flags) & (ENCRYPTED | DESCRIPTOR) == 0
         and method == entry.method
     )
-    if same and not (flags & DESCRIPTOR and (crc, packed, size) == (0, 0, 0)):
-        if 0xFFFFFFFF in (packed, size):
-            extra = source.read(entry.offset + len(header), extra_size)
-            size, packed = _long_pair(long_field(extra), size, packed)
-        same = (packed, size) == (entry.packed, entry.size)
-        same = same and (crc == entry.crc or bool(flags & DESCRIPTOR and crc == 0))
-    if not same:
+    if FULL32 in (packed, size):
+        extra = source.read(entry.offset + len(header), extra_size)
+        size, packed = _long_pair(long_field(extra), size, packed)
+    said, known = (crc, packed, size), (entry.crc, entry.packed, entry.size)
+    # What follows the data may be left open before it.
+    unsaid = ((0, 0, 0), (0, *known[1:])) if flags & DESCRIPTOR else ()
+    if not same or (said != known and said not in unsaid):
         raise FormatError(
             name,
             f"the header of its member {entry.name!r} and its directory contradict each other",
@@ -135,9 +136,9 @@ def _check_local(name: str, entry: Entry, header: memoryview, source: Source) ->
 def _long_pair(field: bytes, size: int, packed: int) -> tuple[int, int]:
     """Return size and packed size, from the 64-bit field where the short ones are full."""
     longs = [int.from_bytes(field[at : at + 8], "little") for at in range(0, len(field) - 7, 8)]
-    if size == 0xFFFFFFFF and longs:
+    if size == FULL32 and longs:
         size = longs.pop(0)
-    if packed == 0xFFFFFFFF and longs:
+    if packed == FULL32 and longs:
         packed = longs.pop(0)
     return size, packed
 

@@ -24,7 +24,7 @@ LOCATOR = struct.Struct("<4sIQI")
 CENTRAL = struct.Struct("<4s6H3I5H2I")
 LOCAL = struct.Struct("<4s5H3I2H")
 
-_FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
+FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 
 
 class Entry(NamedTuple):
@@ -54,7 +54,7 @@ def find_directory(source: Source) -> Directory:
     at, record = _find_end(source)
     _, disk, first_disk, here, count, size, offset, _ = record
     found = Directory(offset, size, count)
-    if disk not in (0, _FULL16) or first_disk not in (0, _FULL16) or here != count:
+    if disk not in (0, FULL16) or first_disk not in (0, FULL16) or here != count:
         raise FormatError(source.name, "it is one part of a split zip file", "join the parts first")
     end = at
     if at >= LOCATOR.size and source.read(at - LOCATOR.size, 4) == b"PK\6\7":
@@ -91,7 +91,7 @@ def read_entries(source: Source) -> tuple[dict[str, Entry], dict[int, int]]:
 
 
 def _find_end(source: Source) -> tuple[int, tuple[int, ...]]:
-    tail_size = min(source.size, END.size + _FULL16)
+    tail_size = min(source.size, END.size + FULL16)
     tail = source.read(source.size - tail_size, tail_size)
     fits = []
     at = tail.rfind(b"PK\5\6")
@@ -117,7 +117,7 @@ def _end64(source: Source, locator_at: int, short: Directory) -> tuple[int, Dire
     if magic != b"PK\6\6" or at + 12 + length != locator_at or here != count:
         raise FormatError(source.name, "its 64-bit zip end record is malformed", DAMAGED)
     long = Directory(offset, size, count)
-    for name, full in (("offset", _FULL32), ("size", _FULL32), ("members", _FULL16)):
+    for name, full in (("offset", FULL32), ("size", FULL32), ("members", FULL16)):
         ours, theirs = getattr(short, name), getattr(long, name)
         if ours not in (theirs, full):
             raise FormatError(
@@ -144,7 +144,7 @@ def _entries(source_name: str, table: bytes) -> Iterator[Entry]:
         if at > end:
             raise FormatError(source_name, "its zip directory ends inside a name", DAMAGED)
         name = _name(source_name, raw, flags)
-        if _FULL32 in (packed, size, offset):
+        if FULL32 in (packed, size, offset):
             extra = table[name_end:extra_end]
             size, packed, offset = _long_sizes(source_name, name, extra, size, packed, offset)
         link = made_by >> 8 == 3 and (mode >> 28) == 0xA
@@ -172,7 +172,7 @@ def is_unsafe(name: str) -> bool:
 def _long_sizes(source_name: str, name: str, extra: bytes, *short: int) -> tuple[int, int, int]:
     """Return size, packed size and offset, from the 64-bit field where the short ones are full."""
     field = long_field(extra)
-    wanted = [value == _FULL32 for value in short]
+    wanted = [value == FULL32 for value in short]
     if len(field) < 8 * sum(wanted):
         raise FormatError(source_name, f"its member {name!r} lacks its 64-bit sizes", DAMAGED)
     longs = iter(struct.unpack_from(f"<{sum(wanted)}Q", field))

@@ -248,4 +248,4 @@ def test_one_changed_byte_never_escapes_the_librarys_own_error(at: int, byte: in
 @given(st.binary(max_size=80), st.integers(0, len(GOOD)))
 def test_garbage_never_escapes_the_librarys_own_error(junk: bytes, at: int) -> None:
     with pytest.raises(FormatError):
-        ZipArchive(source_of(GOOD[:at] + junk + b"\0"))
+        ZipArchive(source_of(GOOD[:at] + junk + b"\1"))

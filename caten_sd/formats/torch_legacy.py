@@ -6,6 +6,7 @@ tests. Nothing is written in these formats.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from caten_sd.errors import FormatError
@@ -15,6 +16,9 @@ from caten_sd.torch_pickle import load, tree_of
 from caten_sd.torch_stream import HEAD, nested_reader, read_stream
 from caten_sd.torch_tar import is_torch_tar, read_tar
 from caten_sd.unpickle import Unpickled
+
+# A dict, a list, or the name of a class or function.
+_TEXT_PICKLE = re.compile(rb"\(?[dl]p\d+\n|[}\]]q|c[\w.]+\n[\w.]+\n")
 
 
 class TorchLegacy(Format):
@@ -31,8 +35,10 @@ def _recognize(format: TorchLegacy, source: Source, /) -> str | None:
         return "torch's magic number"
     if is_torch_tar(head):
         return "a tar that begins with a member of torch's"
-    if head[:1] == b"\x80" and 2 <= head[1] <= 5 if len(head) > 2 else False:
+    if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= 5:
         return f"a pickle of protocol {head[1]}"
+    if _TEXT_PICKLE.match(head) and source.read(source.size - 1, 1) == b".":
+        return "what a pickle of protocol 0 or 1 begins and ends with"
     return None
 
 
@@ -49,11 +55,7 @@ def _read(format: TorchLegacy, source: Source, /) -> Contents:
 
 
 def _read_bare(source: Source) -> Unpickled:
-    found = load(
-        source.view(0, source.size),
-        source_name=source.name,
-        nested=nested_reader(source.name),
-    )
+    found = load(source, nested=nested_reader(source.name))
     if found.end != source.size:
         raise FormatError(
             source.name,

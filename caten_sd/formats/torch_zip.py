@@ -8,17 +8,26 @@ torch, all of it or mapped, and maps names of the file to classes; it is the ora
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, BinaryIO
 
 from caten_sd.errors import FormatError
-from caten_sd.files import Contents, Format, read, recognize
-from caten_sd.source import Source
+from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.sidecar import EMPTY, MAX_RECORD, parse_sidecar
+from caten_sd.source import BytesBacking, Source
+from caten_sd.state_dict import StateDict
+from caten_sd.stream import chunks
+from caten_sd.torch_output import StoredTensor, pickle_of, torch_holds
 from caten_sd.torch_pickle import load, storage_id, tree_of
 from caten_sd.torch_script import ScriptClasses
 from caten_sd.torch_storage import DAMAGED, Storage
 from caten_sd.torch_stream import nested_reader
 from caten_sd.zip_archive import ZipArchive
 from caten_sd.zip_directory import DEFLATED, find_directory
+from caten_sd.zip_output import ZipOutput
+
+_ROOT = "archive"
+_RECORD = "caten_sd.json"  # what the format has no place for; torch does not look at it
+_ALIGNMENT = 64  # bytes; torch's own
 
 # torch never compresses; who does so afterwards gets a tenth, and a bomb a thousandth.
 MAX_RATIO = 100
@@ -50,21 +59,56 @@ def _recognize(format: TorchZip, source: Source, /) -> str | None:
 
 @read.register(TorchZip, Source)
 def _read(format: TorchZip, source: Source, /) -> Contents:
+    if source.head(2) != b"PK":
+        raise FormatError(
+            source.name, "it is no zip file, nor what torch wrote before it used zip", DAMAGED
+        )
     archive = ZipArchive(source)
     root = _root(archive)
     storages = _Storages(archive, root)
     entry = archive.entry(f"{root}/data.pkl")
     limit = MAX_RATIO * entry.packed if entry.method == DEFLATED else entry.size
+    data = archive.read(entry.name, limit=limit)
     pickled = load(
-        archive.read(entry.name, limit=limit),
-        source_name=f"{source.name}:{entry.name}",
+        Source(f"{source.name}:{entry.name}", BytesBacking(data), 0, len(data)),
         persistent_load=storages.persistent,
         nested=nested_reader(source.name),
     )
+    if pickled.end != len(data):
+        raise FormatError(source.name, "bytes follow the pickle in its data.pkl", DAMAGED)
     tree, metadata = tree_of(pickled, source.name, ScriptClasses(archive, root).attributes)
     if f"{root}/constants.pkl" in archive:
         metadata["torch"] = "TorchScript"
+    if (record := f"{root}/{_RECORD}") in archive:
+        text = archive.read(record, limit=MAX_RECORD)
+        metadata.update(parse_sidecar(text, f"{source.name}:{record}").metadata)
     return Contents(tree, metadata)
+
+
+@write.register(TorchZip)
+def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None:
+    specs = stored_specs(format, state_dict, torch_holds)
+    places = {key: str(number) for number, key in enumerate(specs)}
+    tensors = [
+        StoredTensor(key, specs[first], places[first])
+        for key in state_dict
+        for first in [state_dict.ties.get(key, key)]
+    ]
+    output = ZipOutput(target, alignment=_ALIGNMENT)
+    for name, data in (
+        ("data.pkl", pickle_of(tensors)),
+        (".format_version", b"1"),
+        (".storage_alignment", str(_ALIGNMENT).encode()),
+        ("byteorder", b"little"),
+    ):
+        output.add(f"{_ROOT}/{name}", len(data), [data])
+    for key, known in specs.items():
+        output.add(f"{_ROOT}/data/{places[key]}", known.nbytes, chunks(state_dict[key]))
+    if state_dict.metadata:
+        record = EMPTY._replace(metadata=dict(state_dict.metadata)).to_json()
+        output.add(f"{_ROOT}/{_RECORD}", len(record), [record])
+    output.add(f"{_ROOT}/version", 2, [b"3\n"])
+    output.finish()
 
 
 def _root(archive: ZipArchive) -> str:
