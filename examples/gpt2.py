@@ -26,16 +26,20 @@ def build(config_file: Path) -> Transformer:
         with torch.device("meta"):
             return gpt2_from_config(json.loads(config_file.read_bytes()))
     except (OSError, ValueError, RecursionError) as error:  # ModelError is a ValueError
-        raise FormatError(config_file, str(error)) from error
+        raise FormatError(config_file, getattr(error, "strerror", None) or str(error)) from error
 
 
 def codec(folder: Path, vocab_size: int) -> tuple[Callable[[str], Any], Callable[[Any], str]]:
     """Return how text becomes token ids and back: bytes, or what tokenizer.json says."""
     if vocab_size == 256:
         return lambda text: list(text.encode()), lambda ids: bytes(ids).decode(errors="replace")
-    from tokenizers import Tokenizer
+    file = folder / "tokenizer.json"
+    try:
+        from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise FormatError(file, f"no tokenizer can be had from it ({error})") from error
     return lambda text: tokenizer.encode(text).ids, tokenizer.decode
 
 
