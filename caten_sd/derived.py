@@ -69,7 +69,11 @@ def _by_numpy(kind: Numpy, leaf: Derived, /) -> Any:
 def _by_torch(kind: Torch, leaf: Derived, /) -> Any:
     import torch
 
-    return leaf.step.run(torch, [as_array(kind, part) for part in leaf.leaves])
+    # A byte of torch's 4-bit floats holds two neighbours of the last axis.
+    if leaf.dtype.bits < 8 and not leaf.step.keeps_rows(len(spec(leaf.leaves[0]).shape)):
+        raise LayoutError(f"torch keeps {leaf.dtype} packed along the last axis; use numpy() here")
+    # The values of a parameter are meant, not a step of its graph.
+    return leaf.step.run(torch, [as_array(kind, part).detach() for part in leaf.leaves])
 
 
 def derive(step: Step, leaves: Sequence[Any]) -> Any:

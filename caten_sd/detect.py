@@ -74,7 +74,7 @@ class Detection(NamedTuple):
         raise LayoutError(f"{'; '.join(self.evidence)}; name the layout with source=")
 
     def __str__(self) -> str:
-        head = "no layout is sure"
+        head = "not known"
         if self.layout is not None:
             numbers = [f"{name} {number}" for name, number in self.numbers.items()]
             head = f"{self.layout.name} ({self.architecture}: {', '.join(numbers)})"
@@ -88,35 +88,33 @@ def detect_layout(state_dict: Mapping[str, Any]) -> Detection:
     """
     state = as_state_dict(state_dict)
     samples = _samples(state)
+    weighed: list[Candidate] = []
     for known in (built_in_layouts, announced_layouts):
-        weighed = [_weigh(layout, state, samples) for layout in known().values()]
-        weighed.sort(key=_rank, reverse=True)
-        candidates = tuple(each for each in weighed if each.taken)
-        if any(each.fits for each in candidates):
+        weighed += [_weigh(layout, state, samples) for layout in known().values()]
+        if any(each.fits for each in weighed):
             break
-    return _decide(state, candidates)
+    weighed.sort(key=_rank, reverse=True)
+    return _decide(state, tuple(each for each in weighed if each.taken))
 
 
-def _rank(candidate: Candidate) -> tuple[bool, float, int]:
-    return candidate.fits, candidate.score, -len(candidate.findings.idle)
+def _rank(candidate: Candidate) -> tuple[bool, int, bool]:
+    return candidate.fits, candidate.taken, not candidate.findings.idle
 
 
 def _decide(state: StateDict, candidates: tuple[Candidate, ...]) -> Detection:
     fitting = [each for each in candidates if each.fits]
     equal = [each for each in fitting if _rank(each) == _rank(fitting[0])]
     if len(equal) == 1:
-        best = equal[0]
-        others = [str(each) for each in candidates if each is not best]
+        best = _weigh(equal[0].layout, state, dict.fromkeys(state, 1))
+        others = [str(each) for each in candidates if each.layout is not best.layout]
         numbers = {**_counted(best.layout, state), **best.numbers}
         return Detection(best.layout, (*_evidence(best), *others), candidates, numbers)
     if equal:
         names = " and ".join(each.layout.name for each in equal)
         evidence = [f"{names} fit the {len(state)} keys and their shapes alike"]
     else:
-        said = [str(each) for each in candidates[:3]] or [
-            f"no layout knows any of {len(state)} keys"
-        ]
-        evidence = ["the layout was not recognised", *said]
+        said = [str(each) for each in candidates[:3]]
+        evidence = ["no layout was recognised", *said]
     return Detection(None, tuple(evidence), candidates, {})
 
 
@@ -155,11 +153,12 @@ def _telling_shape(layout: Layout, state: StateDict, reading: Reading) -> str:
     for item in sorted(reading.items, key=lambda item: item.plain):
         sizes = declared(layout.canonical.reading, item)
         known, given = spec_or_none(item.leaf), spec_or_none(state.entry.get(item.origin))
+        if not sizes or not known or not given or len(sizes) != 2:
+            continue
         # Only sizes that share a name, as (3*n, n) does, exclude the other way round.
-        if sizes and known and given and len(sizes) == 2 and solve(sizes, known.shape, {}):
-            if not solve(sizes, known.shape[::-1], {}):
-                turned = "" if item.plain else " transposed"
-                return f"{item.origin} is {given.shape}, {size_text(sizes)}{turned}"
+        if solve(sizes, known.shape, {}) and not solve(sizes, known.shape[::-1], {}):
+            turned = "" if item.plain else " transposed"
+            return f"{item.origin} is {given.shape}, {size_text(sizes)}{turned}"
     return ""
 
 

@@ -42,7 +42,10 @@ def find_layout(layout: str | Layout) -> Layout:
     names = sorted({**built_in_layouts(), **announced_layouts()})
     close = get_close_matches(str(layout), names, n=1)
     meant = f"did you mean {close[0]!r}? " if close else ""
-    raise LayoutError(f"no layout is called {layout!r}; {meant}known are {', '.join(names)}")
+    raise LayoutError(
+        f"no layout is called {layout!r}; {meant}known are {', '.join(names)}; "
+        f"for one of your own, pass the Layout itself"
+    )
 
 
 def _by_name(holders: Iterable[Any]) -> dict[str, Layout]:

@@ -102,7 +102,7 @@ def plan_layout(
     """Return what ``to_layout`` would give, with its findings; LayoutError as there."""
     state = as_state_dict(state_dict)
     target = find_layout(layout)
-    origin, detection = source_layout(state, source)
+    origin, detection = source_layout(state, source, target)
     if origin is target and detection is None:
         return LayoutPlan(origin, target, _declared(state, target), Findings(), None)
     if origin.canonical.name != target.canonical.name:
@@ -130,13 +130,18 @@ def _refuse_swapped(origin: Layout, findings: Findings) -> None:
             )
 
 
-def source_layout(state: StateDict, source: str | Layout | None) -> tuple[Layout, Detection | None]:
+def source_layout(
+    state: StateDict, source: str | Layout | None, target: Layout
+) -> tuple[Layout, Detection | None]:
     """Return the layout a state dict is in: as declared, as stamped, or as detected."""
+    # A layout of the caller's own is in no list; its name and its canonical one's are known here.
+    near = {layout.name: layout for layout in (target.canonical, target)}
     stamp = state.metadata.get(STAMP)
     if source is None and stamp is None:
         detection = detect_layout(state)
         return detection.decided(), detection
-    declared = find_layout(str(stamp) if source is None else source)
+    meant = str(stamp) if source is None else source
+    declared = near[meant] if isinstance(meant, str) and meant in near else find_layout(meant)
     if stamp is not None and stamp != declared.name:
         raise LayoutError(
             f"the metadata says that the layout is {stamp!r} and source= says {declared.name!r}; "
