@@ -29,18 +29,24 @@ _FLOATS = {
 _BLOCK = 1 << 20  # elements compared at a time
 
 
-def judge(slot: Spec, leaf: Spec) -> tuple[Outcome, str]:
-    """Return LOADED, CAST, SHAPE or DTYPE for a leaf and the slot that asks for it, and a note."""
+def judge(slot: Spec, leaf: Spec, target: DType | None = None) -> tuple[Outcome, str]:
+    """Return LOADED, CAST, SHAPE or DTYPE for a leaf and the slot that asks for it, and a note.
+
+    ``target`` is the dtype that the slot is to have, where that is not its own.
+    """
     note = ""
     if slot.shape != leaf.shape:
         if slot.shape or leaf.shape != (1,):
             return Outcome.SHAPE, ""
         note = "one element into a slot of no axes"
-    if slot.dtype == leaf.dtype:
+    target = target or slot.dtype
+    if slot.dtype == leaf.dtype == target:
         return Outcome.LOADED, note
     if slot.dtype.kind not in _KEEPS.get(leaf.dtype.kind, ()):
         return Outcome.DTYPE, ""
-    return Outcome.CAST, note
+    if slot.dtype != target:
+        note = f"the slot becomes {target}"
+    return (Outcome.LOADED if leaf.dtype == target else Outcome.CAST), note
 
 
 def is_exact(source: DType, target: DType) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -12,11 +12,14 @@ from caten_sd.errors import LoadError, LoadWarning
 from caten_sd.extract import KeyMapper, get_state_dict, pytorch_style_dict_key
 from caten_sd.fit import is_exact, largest_error
 from caten_sd.grouping import group_keys
-from caten_sd.matching import match
-from caten_sd.place import Slot, assign, slot_at
+from caten_sd.matching import Matching
+from caten_sd.moves import Move, Moves
+from caten_sd.offer import Offer, adapt, find_names, offer
+from caten_sd.parts import Part, computed, parts
+from caten_sd.policy import Patterns, Policy, Repair
 from caten_sd.report import FITS, WORDS, LoadPlan, LoadReport, Outcome, Row
 from caten_sd.state_dict import StateDict, as_state_dict
-from caten_sd.tensor import BlockTensor, LazyTensor, Numpy, as_array
+from caten_sd.tensor import spec
 
 T = TypeVar("T")
 
@@ -29,15 +32,31 @@ def load_state_dict(
     key_mapper: KeyMapper = pytorch_style_dict_key,
     strict: bool = False,
     assign: bool = False,
+    allow_missing: Patterns = (),
+    allow_unexpected: Patterns = (),
+    on_mismatch: Mapping[str, Repair] | None = None,
+    rename: Mapping[str, str] | None = None,
+    dtype: Any = None,
+    map_location: Any = None,
 ) -> T:
     """Load a state dict into an object and return the same object, changed.
 
-    ``key_mapper`` maps the object's paths to the state dict's keys. What does not fit is warned
-    about, once per kind, unless ``silent``; with ``strict`` it is a LoadError and nothing is
-    touched. A wrong shape is never loaded, nor a float into an integer; a load of nothing is an
-    error in every mode. ``assign`` adopts the leaves, in their dtype, without a copy.
+    What does not fit is warned about, once per kind, unless ``silent``; with ``strict`` it is a
+    LoadError and nothing is touched. A wrong shape is never loaded, nor a float into an integer; a
+    load of nothing is an error in every mode. The other options are those of ``plan_load``.
     """
-    plan = plan_load(obj, state_dict, key_mapper=key_mapper, assign=assign)
+    plan = plan_load(
+        obj,
+        state_dict,
+        key_mapper=key_mapper,
+        assign=assign,
+        allow_missing=allow_missing,
+        allow_unexpected=allow_unexpected,
+        on_mismatch=on_mismatch,
+        rename=rename,
+        dtype=dtype,
+        map_location=map_location,
+    )
     if strict and not plan.fits:
         raise LoadError(f"{plan}\nnothing was changed", plan)
     report = plan.apply()
@@ -52,89 +71,116 @@ def plan_load(
     *,
     key_mapper: KeyMapper = pytorch_style_dict_key,
     assign: bool = False,
+    allow_missing: Patterns = (),
+    allow_unexpected: Patterns = (),
+    on_mismatch: Mapping[str, Repair] | None = None,
+    rename: Mapping[str, str] | None = None,
+    dtype: Any = None,
+    map_location: Any = None,
 ) -> LoadPlan:
     """Return what ``load_state_dict`` would do, having touched nothing; ``print`` it.
+
+    ``key_mapper`` maps the object's paths to keys, and ``rename`` how a key of the file begins to
+    how the model's does ({"model.h.{i}": "h.{i}"}). ``assign`` adopts the leaves without a copy.
+    ``allow_missing``, ``allow_unexpected`` (glob patterns) and ``on_mismatch`` (pattern -> skip,
+    pad_rows(), trim_rows(), fill(value) or a function) say what may differ. ``dtype`` is
+    "to_model", "keep" (as with ``assign``), a name, or one of these for each pattern.
+    ``map_location`` is as for ``torch.load``; left out, leaves go where the slot is.
 
     ``apply()`` raises LoadError, and touches nothing, where nothing would be loaded, tied names
     differ in the file, or a slot takes no value.
     """
     slots = get_state_dict(obj, key_mapper=key_mapper)
     source = as_state_dict(state_dict)
+    policy = Policy(allow_missing, allow_unexpected, on_mismatch, dtype)
+    inside = _Inside(obj, slots, key_mapper)
+    given = find_names(offer(source, rename or {}), inside.names)
+    inside.adapt(given, getattr(state_dict, "_metadata", None))
+    matching = Matching(obj, slots, given, policy, keep=assign)
+    rows = matching.rows(inside.computes)
+    moves = [
+        _in_its_slot(move, assign or map_location is not None) for move in matching.moves.values()
+    ]
+    carry = Moves(obj, slots, matching.aliases, moves, adopt=assign, location=map_location)
+    idle = policy.idle([*slots, *(row.key for row in rows)])
     return LoadPlan(
         type(obj).__name__,
-        match(obj, slots, source),
-        apply=lambda plan: _apply(plan, obj, slots, source, assign),
+        rows,
+        [*given.notes, *idle],
+        apply=lambda plan: _apply(plan, carry),
     )
 
 
-def _apply(
-    plan: LoadPlan, obj: Any, slots: StateDict, source: StateDict, adopt: bool
-) -> LoadReport:
-    """Make sure that every value can be had and every slot can take one; then write them all."""
-    _refuse(plan)
-    rows = plan.of(Outcome.LOADED, Outcome.CAST)
-    values = {row.key: _certain(row, source) for row in rows}
-    adopting = {row.key: _adopting(row, obj, slots) for row in rows if adopt or _is_new(row, slots)}
-    for row in rows:
-        place, value = slots[row.key], values.pop(row.key)
-        if row.key not in adopting:
-            assign(place, value)
-            continue
-        new = as_array(place, value) if row.slot else value
-        for slot in adopting[row.key]:  # one object under every name, so that ties hold
-            assign(slot, new)
-    done = [_measured(row, slots, source) if row.key not in adopting else row for row in plan.rows]
-    return LoadReport(plan.model, done, plan.notes, plan.cause, plan.fix)
+class _Inside:
+    """What lies in the object beside its slots: the owners of slots, and what they compute."""
+
+    def __init__(self, obj: Any, slots: StateDict, key_mapper: KeyMapper) -> None:
+        self.slots, self.key_mapper = slots, key_mapper
+        self.parts: list[Part] = list(parts(obj))
+        self._computed: set[str] | None = None
+
+    def names(self, key: str) -> bool:
+        """Tell whether a key names a slot, or what the object computes."""
+        return key in self.slots or self.computes(key)
+
+    def computes(self, key: str) -> bool:
+        """Tell whether the object itself makes what lies under this key."""
+        if self._computed is None:
+            self._computed = {
+                self.key_mapper([*part.path, name])
+                for part in self.parts
+                for name in computed(part)
+            }
+        return key in self._computed
+
+    def adapt(self, given: Offer, versions: Any) -> None:
+        """Let each owner change the file's leaves as it does for a file of an older version."""
+        for part in self.parts:
+            if adapt.dispatch(type(part.owner)) is not _UNCHANGED:
+                self._adapt(part, given, versions)
+
+    def _adapt(self, part: Part, given: Offer, versions: Any) -> None:
+        prefix = self.key_mapper([*part.path, "x"]).removesuffix("x")
+        before = dict(given.leaves)
+        adapt(part.owner, prefix=prefix, leaves=given.leaves, versions=versions)
+        gone = {id(leaf): name for name, leaf in before.items() if name not in given.leaves}
+        for name, leaf in given.leaves.items():
+            if name not in before:
+                given.keys[name] = given.key(gone[id(leaf)]) if id(leaf) in gone else None
 
 
-def _refuse(plan: LoadPlan) -> None:
-    """Raise for what no mode allows."""
+_UNCHANGED: Callable[..., Any] = adapt.dispatch(object)
+
+
+def _in_its_slot(move: Move, every: bool) -> Move:
+    """Tell a slot whose present value cannot be written into, as on torch's meta device."""
+    new = every or move.extra or move.recast or bool(getattr(move.place, "is_meta", False))
+    return attrs.evolve(move, new=True) if new else move
+
+
+def _apply(plan: LoadPlan, moves: Moves) -> LoadReport:
+    """Refuse what no mode allows; then make the moves, and measure what casts have lost."""
     if plan.rows and not plan.of(*FITS):
         raise LoadError(f"nothing would be loaded: {plan}\nnothing was changed", plan)
     if plan.of(Outcome.CONFLICT, Outcome.UNASSIGNABLE):
         raise LoadError(f"{plan}\nnothing was changed", plan)
-
-
-def _is_new(row: Row, slots: StateDict) -> bool:
-    """Tell a slot whose present value cannot be written into.
-
-    That is a tensor on torch's meta device, which has no storage, or extra state, which has none.
-    """
-    return row.slot is None or bool(getattr(slots[row.key], "is_meta", False))
-
-
-def _adopting(row: Row, obj: Any, slots: StateDict) -> list[Slot]:
-    names = [row.key, *(alias for alias, first in slots.ties.items() if first == row.key)]
-    return [slot_at(obj, slots.paths[name]) for name in names]
-
-
-def _certain(row: Row, source: StateDict) -> Any:
-    """Return the leaf in a form whose bytes are sure to be there once the writing has begun."""
-    leaf = source[row.source or row.key]
     try:
-        return _in_memory(leaf)
-    except Exception as error:
-        raise LoadError(
-            f"{row.source} cannot be read ({error}); nothing was changed, so get the file again"
-        ) from error
+        placed = moves.make()
+    except LoadError as error:
+        error.plan = plan
+        raise
+    leaves = {move.key: move.leaf for move in moves.moves}
+    rows = [_measured(row, leaves.get(row.key), placed.get(row.key)) for row in plan.rows]
+    return LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
 
 
-def _in_memory(leaf: Any) -> Any:
-    if isinstance(leaf, LazyTensor):
-        return leaf if leaf.source.mapped else as_array(Numpy(), leaf)
-    if isinstance(leaf, BlockTensor):
-        return BlockTensor(leaf.block_type, _in_memory(leaf.raw), leaf.shape)
-    return leaf
-
-
-def _measured(row: Row, slots: StateDict, source: StateDict) -> Row:
+def _measured(row: Row, leaf: Any, placed: Any) -> Row:
     """Add to a cast that can lose something what it lost."""
-    if row.outcome is not Outcome.CAST or row.slot is None or row.leaf is None:
+    if row.outcome is not Outcome.CAST or row.leaf is None:
         return row
-    if is_exact(row.leaf.dtype, row.slot.dtype):
+    if is_exact(row.leaf.dtype, spec(placed).dtype):
         return row
-    error = largest_error(source[row.source or row.key], slots[row.key])
-    return attrs.evolve(row, error=error)
+    return attrs.evolve(row, error=largest_error(leaf, placed))
 
 
 def _warn(report: LoadReport) -> None:

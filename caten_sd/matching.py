@@ -1,92 +1,192 @@
-"""Which key of the state dict feeds which slot, and what becomes of each: the rows of a plan."""
+"""Which leaf of the file feeds which slot, and what becomes of each: the rows of a plan."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
+from caten_sd.errors import LoadError
 from caten_sd.fit import judge, same_values
-from caten_sd.place import assign
+from caten_sd.moves import Move
+from caten_sd.offer import Offer
+from caten_sd.place import assign, follow, ready, refusal
+from caten_sd.policy import Policy
+from caten_sd.repairs import Fill, skip
 from caten_sd.report import Outcome, Row
-from caten_sd.slots import slot_kind
 from caten_sd.state_dict import StateDict, spec_or_none
+from caten_sd.ties import same_place
+
+GOOD = (Outcome.LOADED, Outcome.CAST)
 
 
-def match(obj: Any, slots: StateDict, source: StateDict) -> list[Row]:
-    """Return one row per slot, in the model's order, then one per key that feeds none."""
-    names: dict[str, list[str]] = {}
-    for key in slots:
-        names.setdefault(slots.ties.get(key, key), []).append(key)
-    # A method may be added between two loads, so what has one is remembered for one load only.
-    has_method = functools.cache(lambda *types: bool(assign.methods(*types)))
-    first_rows = {
-        key: _row(key, slots[key], fed_by, source, has_method)
-        for key, tied in names.items()
-        for fed_by in [next((name for name in tied if name in source), None)]
-    }
-    rows = [
-        _tied_row(key, first_rows[slots.ties[key]], slots, source)
-        if key in slots.ties
-        else first_rows[key]
-        for key in slots
-    ]
-    used = {row.source for row in rows}
-    return rows + [_unused_row(obj, key, leaf) for key, leaf in source.items() if key not in used]
+class Matching:
+    """The rows of a plan and the moves that would carry it out."""
 
+    def __init__(
+        self, obj: Any, slots: StateDict, given: Offer, policy: Policy, keep: bool
+    ) -> None:
+        self.obj, self.slots, self.given, self.policy = obj, slots, given, policy
+        self.default = "keep" if keep else "to_model"
+        self.moves: dict[str, Move] = {}
+        self.aliases: dict[str, list[str]] = {}
+        for alias, first in slots.ties.items():
+            self.aliases.setdefault(first, []).append(alias)
+        # A method may be added between two loads, so what has one is remembered for one load only.
+        self._takes: Callable[..., bool] = functools.cache(_takes)
 
-def _row(
-    key: str, place: Any, fed_by: str | None, source: StateDict, has_method: Callable[..., bool]
-) -> Row:
-    """Judge a slot by the key that feeds it: its own, or the first of its tied names in the source."""
-    slot = spec_or_none(place)
-    if fed_by is None:
-        return Row(key, Outcome.MISSING, slot)
-    value = source[fed_by]
-    leaf = spec_or_none(value)
-    if slot is None or leaf is None:  # extra state takes any value, a tensor takes a tensor
-        return Row(key, Outcome.DTYPE if slot else Outcome.LOADED, slot, leaf, fed_by)
-    outcome, note = judge(slot, leaf)
-    if outcome in (Outcome.LOADED, Outcome.CAST):
-        writeable = getattr(getattr(place, "flags", None), "writeable", True)  # numpy's word
-        if not writeable or not has_method(type(place), type(value)):
-            outcome, note = Outcome.UNASSIGNABLE, f"a {type(place).__name__} that takes no value"
-    return Row(key, outcome, slot, leaf, fed_by, note)
+    def rows(self, is_computed: Callable[[str], bool]) -> list[Row]:
+        """Return one row per slot, in the model's order, then one per key that feeds none."""
+        found: dict[str, Row] = {}
+        for key in self.slots:
+            if key in self.aliases:
+                found.update((row.key, row) for row in self._slot_rows([key, *self.aliases[key]]))
+            elif key not in found:
+                found[key] = self._row(key, key)
+        rows = [found[key] for key in self.slots]
+        unused = [name for name in self.given.leaves if name not in self.slots]
+        return rows + [self._unused_row(name, is_computed) for name in unused]
 
+    def _row(self, key: str, name: str) -> Row:
+        """Judge the slot ``key`` by the leaf that the file has under ``name``."""
+        place, leaves = self.slots[key], self.given.leaves
+        slot = spec_or_none(place)
+        if name not in leaves:
+            return self._repaired(Row(key, Outcome.MISSING, slot), None)
+        value = leaves[name]
+        leaf = spec_or_none(value)
+        source = self.given.key(name)
+        note = "" if source else "made by the model for a file of an older version"
+        row = Row(key, Outcome.LOADED, slot, leaf, source, note)
+        if key.endswith("_extra_state") and self._is_extra(key):
+            self.moves[key] = Move(key, place, value, extra=True)
+            return row
+        if leaf is None:
+            note = f"a {getattr(value, 'name', type(value).__name__)}, which is no tensor"
+            return self._repaired(attrs.evolve(row, outcome=Outcome.DTYPE, note=note), None)
+        return self._judged(row, value)
 
-def _tied_row(key: str, first: Row, slots: StateDict, source: StateDict) -> Row:
-    """Judge a further name of a slot: satisfied with the first, unless the source contradicts."""
-    row = attrs.evolve(first, key=key, source=key if key in source else None)
-    if first.outcome not in (Outcome.LOADED, Outcome.CAST):
-        return row
-    note = f"tied to {first.key}"
-    if row.source is None or first.source is None or key == first.source:
-        return attrs.evolve(row, outcome=Outcome.TIED, note=note)
-    here, there = source[key], source[first.source]
-    if here is there or same_values(here, there):
-        return attrs.evolve(row, outcome=Outcome.TIED, note=note)
-    return attrs.evolve(row, outcome=Outcome.CONFLICT, note=f"differs from {first.source}")
+    def _judged(self, row: Row, value: Any) -> Row:
+        place, slot, leaf = self.slots[row.key], row.slot, row.leaf
+        if (reason := self._refusal(place, value)) is not None:
+            return attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=reason)
+        if slot is None or leaf is None:  # a lazy module's parameter takes the file's shape
+            self.moves[row.key] = Move(row.key, place, value)
+            return attrs.evolve(row, note="it takes the shape of the file")
+        target = self.policy.target(row.key, slot, leaf, self.default)
+        outcome, note = judge(slot, leaf, target)
+        if outcome not in GOOD:
+            return self._repaired(attrs.evolve(row, outcome=outcome, note=note), value)
+        self.moves[row.key] = Move(row.key, place, value, target, target != slot.dtype)
+        if outcome is row.outcome and not note:
+            return row
+        return attrs.evolve(row, outcome=outcome, note=row.note or note)
 
+    def _refusal(self, place: Any, value: Any) -> str | None:
+        """Return why the place takes no such value, or None."""
+        if reason := refusal(place):
+            return reason
+        if self._takes(type(place), type(value)):
+            return None
+        return f"a {type(place).__name__} that takes no {type(value).__name__}"
 
-def _unused_row(obj: Any, key: str, leaf: Any) -> Row:
-    computed = _is_computed(obj, key)
-    outcome = Outcome.COMPUTED if computed else Outcome.UNEXPECTED
-    return Row(key, outcome, leaf=spec_or_none(leaf), source=key)
+    def _repaired(self, row: Row, value: Any) -> Row:
+        """Return the row as the rules of the load have it: skipped, or with a leaf made to fit."""
+        if row.outcome is Outcome.MISSING and (allowed := self.policy.missing.find(row.key)):
+            note = f"missing, as allow_missing={allowed.pattern!r} allows"
+            return attrs.evolve(row, outcome=Outcome.SKIPPED, note=note)
+        rule = self.policy.repairs.find(row.key)
+        if rule is None or (
+            value is None and rule.wish is not skip and type(rule.wish) is not Fill
+        ):
+            return row
+        note = f"{_name(rule.wish)}, as on_mismatch[{rule.pattern!r}] asks"
+        if rule.wish is skip:
+            return attrs.evolve(row, outcome=Outcome.SKIPPED, note=note)
+        return self._made_to_fit(row, value, rule.wish, note)
 
-
-def _is_computed(obj: Any, key: str) -> bool:
-    """Tell whether the object itself makes what lies under this key: a non-persistent buffer."""
-    *path, name = key.split(".")
-    owner = obj
-    for part in path:
-        index = part.isdecimal() and isinstance(owner, (list, tuple))
+    def _made_to_fit(self, row: Row, value: Any, repair: Callable[..., Any], note: str) -> Row:
+        place = self.slots[row.key]
         try:
-            owner = owner[int(part)] if index else getattr(owner, part)
-        except (AttributeError, IndexError):
+            made = repair(None if value is None else ready(place, value), place)
+            leaf = spec_or_none(made)
+        except Exception as error:
+            raise LoadError(f"{row.key}: {error}; nothing was changed") from error
+        if row.slot is None or leaf is None or leaf.shape != row.slot.shape:
+            what = list(leaf.shape) if leaf else type(made).__name__
+            wanted = list(row.slot.shape) if row.slot else "a tensor"
+            raise LoadError(
+                f"{row.key}: {_name(repair)} gave {what} where the model has {wanted}; nothing "
+                f"was changed"
+            )
+        target = self.policy.target(row.key, row.slot, leaf, self.default)
+        outcome, _ = judge(row.slot, leaf, target)
+        if outcome in GOOD:
+            self.moves[row.key] = Move(row.key, place, made, target, target != row.slot.dtype)
+        return attrs.evolve(row, outcome=outcome, note=note)
+
+    def _is_extra(self, key: str) -> bool:
+        path = self.slots.paths[key]
+        if path[-1] != "_extra_state":
             return False
-    fields = getattr(type(owner), "__attrs_attrs__", ())
-    declared = any(f.name == name and slot_kind(f) in ("computed", "transient") for f in fields)
-    # The second is where torch.nn.Module keeps the names of what it computes.
-    return declared or name in getattr(owner, "_non_persistent_buffers_set", ())
+        return hasattr(follow(self.obj, path[:-1]), "set_extra_state")
+
+    def _slot_rows(self, names: list[str]) -> list[Row]:
+        """Judge a slot of several names by the first of them that the file has."""
+        key, leaves = names[0], self.given.leaves
+        here = [name for name in names if name in leaves]
+        left_out = {name: rule for name in here if (rule := self._left_out(name, here))}
+        here = [name for name in here if name not in left_out]
+        first = self._row(key, here[0] if here else key)
+        rows = [first]
+        for name in names[1:]:
+            row = attrs.evolve(
+                first, key=name, source=self.given.key(name) if name in here else None
+            )
+            if first.outcome in GOOD:
+                row = attrs.evolve(row, **self._tie(name, here, key))
+            rows.append(row)
+        return [self._out(row, left_out) for row in rows]
+
+    def _tie(self, name: str, here: list[str], key: str) -> Mapping[str, Any]:
+        if name in here[1:] and not _same(self.given.leaves[name], self.given.leaves[here[0]]):
+            return {"outcome": Outcome.CONFLICT, "note": f"differs from {here[0]}"}
+        return {"outcome": Outcome.TIED, "note": f"tied to {key}"}
+
+    def _left_out(self, name: str, here: list[str]) -> str:
+        """Return the rule by which the file's value for one of several tied names is left out."""
+        rule = self.policy.repairs.find(name) if len(here) > 1 else None
+        return rule.pattern if rule and rule.wish is skip else ""
+
+    def _out(self, row: Row, left_out: Mapping[str, str]) -> Row:
+        if row.key not in left_out:
+            return row
+        pattern = left_out[row.key]
+        return attrs.evolve(
+            row, note=f"{row.note}; the file's is left out, on_mismatch[{pattern!r}]"
+        )
+
+    def _unused_row(self, name: str, is_computed: Callable[[str], bool]) -> Row:
+        leaf, source = spec_or_none(self.given.leaves[name]), self.given.key(name)
+        row = Row(source or name, Outcome.UNEXPECTED, leaf=leaf, source=source)
+        if is_computed(name):
+            return attrs.evolve(row, outcome=Outcome.COMPUTED)
+        for key in (name, row.key):
+            if rule := self.policy.unexpected.find(key):
+                note = f"left out, as allow_unexpected={rule.pattern!r} allows"
+                return attrs.evolve(row, outcome=Outcome.SKIPPED, note=note)
+        return row
+
+
+def _takes(place: type, value: type) -> bool:
+    return bool(assign.methods(place, value))
+
+
+def _same(one: Any, other: Any) -> bool:
+    return same_place(one, other) or same_values(one, other)
+
+
+def _name(repair: Any) -> str:
+    return getattr(repair, "__name__", None) or str(repair)

@@ -1,8 +1,13 @@
-"""How a value gets into a place: copied into the array that lies there, or put into its slot."""
+"""How a value gets into a place: copied into the array that lies there, or put into its slot.
+
+A load is all or nothing, so a place has to say no before the first write: ``refusal`` and ``ready``
+are asked of all of them while nothing has been touched, and ``assign`` only then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, MutableSequence
+from collections.abc import Iterable, MutableMapping, MutableSequence
+from copy import deepcopy
 from typing import Any
 
 import attrs
@@ -10,6 +15,9 @@ import attrs
 from caten_sd.errors import LoadError
 from caten_sd.generic import generic
 from caten_sd.state_dict import Path
+from caten_sd.tensor import as_array
+
+EXTRA_STATE = "_extra_state"  # torch's name for what a module adds to its tensors
 
 
 @generic
@@ -22,6 +30,65 @@ def assign(slot: Any, leaf: Any, /) -> None:
     raise NotImplementedError
 
 
+@generic
+def refusal(place: Any, /) -> str | None:
+    """Return why nothing can be written into a place, or "" where that cannot fail.
+
+    None, as for every type that has no method here, means that only trying can tell: the load
+    tries it on a copy of the place.
+    """
+    raise NotImplementedError
+
+
+@generic
+def ready(place: Any, leaf: Any, /) -> Any:
+    """Return the leaf in the form that the place takes without fail; an error if it has none."""
+    raise NotImplementedError
+
+
+@generic
+def replacement(
+    place: Any, leaf: Any, /, *, dtype: Any = None, location: Any = None, copy: bool = False
+) -> Any:
+    """Return a new leaf to lie where ``place`` lies, of its kind, trained if that is.
+
+    It shares the leaf's memory unless a copy, another DType or another ``location`` is wanted.
+    """
+    raise NotImplementedError
+
+
+@generic
+def unwrap(obj: Any, /) -> Any:
+    """Return the model inside a wrapper that is no part of it (DataParallel, say), or itself."""
+    raise NotImplementedError
+
+
+@refusal.register(object)
+def _only_trying_can_tell(place: Any, /) -> None:
+    return None
+
+
+@ready.register(object)
+def _as_it_is(place: Any, leaf: Any, /) -> Any:
+    return leaf
+
+
+@replacement.register(object)
+def _of_the_same_kind(place: Any, leaf: Any, /, **wishes: Any) -> Any:
+    if any(wish not in (None, False) for wish in wishes.values()):
+        asked = ", ".join(name for name, wish in wishes.items() if wish)
+        raise LoadError(
+            f"a {type(place).__name__} cannot be replaced with another {asked}; add a method with "
+            f"@replacement.register({type(place).__name__})"
+        )
+    return as_array(place, leaf)
+
+
+@unwrap.register(object)
+def _itself(obj: Any, /) -> Any:
+    return obj
+
+
 @attrs.frozen
 class Slot:
     """The owner's attribute or item ``name``, for a leaf that is adopted without a copy."""
@@ -31,9 +98,9 @@ class Slot:
 
     def get(self) -> Any:
         """Return what lies in the slot."""
-        if isinstance(self.owner, (MutableMapping, MutableSequence)):
-            return self.owner[self.name]
-        return getattr(self.owner, self.name)
+        if self.name == EXTRA_STATE and hasattr(self.owner, "get_extra_state"):
+            return deepcopy(self.owner.get_extra_state())  # setting another may change it in place
+        return step(self.owner, self.name)
 
 
 @assign.register(Slot)
@@ -45,29 +112,41 @@ def _put(slot: Slot, leaf: Any, /) -> None:
 
 
 def slot_at(obj: Any, path: Path) -> Slot:
-    """Return the slot at a path, proven to take a new value by putting its own one back.
-
-    LoadError where the path is not one of attributes and items, or its owner is immutable.
-    """
+    """Return the slot at a path; LoadError where the path is not one of attributes and items."""
     try:
-        owner = obj
-        for name in path[:-1]:
-            owner = _step(owner, name)
-        slot = Slot(owner, path[-1])
-        _put(slot, slot.get())
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise LoadError(
-            f"{'.'.join(map(str, path)) or 'the root'} of {type(obj).__name__} cannot take a new "
-            f"value ({error}); nothing was changed: load without assign=True, which copies into it"
-        ) from error
+        slot = Slot(follow(obj, path[:-1]), path[-1])
+        slot.get()
+    except (AttributeError, LookupError, TypeError) as error:
+        raise immutable(obj, path, error) from error
     return slot
 
 
-def _step(owner: Any, name: Any) -> Any:
+def immutable(obj: Any, path: Path, reason: object) -> LoadError:
+    """Return the error for a slot that takes no new value."""
+    return LoadError(
+        f"{'.'.join(map(str, path)) or 'the root'} of {type(obj).__name__} cannot take a new value "
+        f"({reason}); nothing was changed: load without assign=True, which copies into it"
+    )
+
+
+def follow(obj: Any, path: Iterable[Any]) -> Any:
+    """Return what lies at a path, wrappers on the way being looked through."""
+    owner = unwrap(obj)
+    for name in path:
+        owner = unwrap(step(owner, name))
+    return owner
+
+
+def step(owner: Any, name: Any) -> Any:
     """Follow one element of a path: an index or key where the owner has items, else an attribute.
 
-    torch names the children of its lists by text, which are attributes there.
+    torch names the children of its lists by text, which are attributes there, and a child may be
+    called as a method is.
     """
     if isinstance(name, int) or isinstance(owner, MutableMapping):
         return owner[name]
+    for table in ("_modules", "_parameters", "_buffers"):
+        named = getattr(owner, table, None)
+        if isinstance(named, dict) and name in named:
+            return named[name]
     return getattr(owner, name)

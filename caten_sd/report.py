@@ -53,6 +53,8 @@ FAULTS = (
     Outcome.MISSING,
     Outcome.UNEXPECTED,
 )
+SHOWN = (Outcome.LOADED, Outcome.CAST, Outcome.TIED, Outcome.COMPUTED, Outcome.SKIPPED)
+QUIET = (Outcome.LOADED,)  # shown only where there is something to say
 
 
 @attrs.frozen
@@ -133,23 +135,35 @@ class Ledger:
     def __str__(self) -> str:
         tail = [f"likely cause: {self.cause}"] * bool(self.cause)
         tail += [f"fix: {self.fix}"] * bool(self.fix)
-        head = [self.verdict + "."]
-        groups = [*self.notes, *self._groups()]
+        head = [self.verdict + ".", *self.notes]
         room = MAX_LINES - len(head) - len(tail)
-        if len(groups) > room:
-            left = len(groups) - room + 1
-            groups = [*groups[: room - 1], f"... and {left} more lines; to_dict() has every row"]
-        return "\n".join(head + groups + tail)
+        sections = list(self._sections(detailed=True))
+        if sum(map(len, sections)) > room:
+            sections = list(self._sections(detailed=False))
+        return "\n".join(head + _fitted(sections, room) + tail)
 
-    def _groups(self) -> Iterator[str]:
-        """Yield one heading per outcome worth showing, and its keys by pattern."""
-        shown = (*FAULTS, Outcome.CAST, Outcome.TIED, Outcome.COMPUTED, Outcome.SKIPPED)
-        for outcome in shown:
-            rows = {row.key: row for row in self.of(outcome)}
-            if rows:
-                yield f"{WORDS[outcome]} ({len(rows)}):"
-            for group in group_keys(rows):
-                yield f"  {group}{_detail([rows[key] for key in group.keys])}"
+    def _sections(self, detailed: bool) -> Iterator[list[str]]:
+        """Yield a heading for each outcome worth showing, and its keys by pattern.
+
+        Keys of one pattern share a line where what is said of them is the same, or where the
+        details have to be left out for want of room.
+        """
+        for outcome in (*FAULTS, *SHOWN):
+            rows = [row for row in self.of(outcome) if outcome not in QUIET or row.note]
+            if not rows:
+                continue
+            alike: dict[str, list[str]] = {}
+            for row in rows:
+                alike.setdefault(_detail(row) if detailed else "", []).append(row.key)
+            by_key = {row.key: row for row in rows}
+            yield [
+                f"{WORDS[outcome]} ({len(rows)}):",
+                *(
+                    f"  {group}{_said([by_key[key] for key in group.keys])}"
+                    for keys in alike.values()
+                    for group in group_keys(keys)
+                ),
+            ]
 
 
 @attrs.frozen
@@ -174,19 +188,44 @@ def _spec_dict(spec: Spec | None) -> dict[str, Any] | None:
     return spec and {"shape": list(spec.shape), "dtype": spec.dtype.name, "bytes": spec.nbytes}
 
 
-def _detail(rows: list[Row]) -> str:
-    """Return what a group's rows have in common: shapes where they differ, dtypes, a note."""
-    first = rows[0]
+def _detail(row: Row) -> str:
+    """Return what is said of a row: its shapes and dtypes, both where they differ, and its note."""
     parts = []
-    if first.slot and first.leaf and first.slot.shape != first.leaf.shape:
-        parts.append(f"file {list(first.leaf.shape)}, model {list(first.slot.shape)}")
-    if first.slot and first.leaf and first.slot.dtype != first.leaf.dtype:
-        parts.append(f"file {first.leaf.dtype}, model {first.slot.dtype}")
-    errors = [row.error for row in rows if row.error is not None]
-    if errors:
-        parts.append(f"largest error {max(errors):.2g}")
-    if first.note:
-        parts.append(first.note)
-    elif not parts and (known := first.slot or first.leaf):
+    if row.slot and row.leaf and row.slot.shape != row.leaf.shape:
+        parts.append(f"file {list(row.leaf.shape)}, model {list(row.slot.shape)}")
+    if row.slot and row.leaf and row.slot.dtype != row.leaf.dtype:
+        parts.append(f"file {row.leaf.dtype}, model {row.slot.dtype}")
+    if row.note:
+        parts.append(row.note)
+    elif not parts and (known := row.slot or row.leaf):
         parts.append(f"{list(known.shape)} {known.dtype}")
-    return ": " + "; ".join(parts) if parts else ""
+    return "; ".join(parts)
+
+
+def _said(rows: Sequence[Row]) -> str:
+    """Return what holds for all rows of a line, and the largest error among them."""
+    details = {_detail(row) for row in rows}
+    parts = [details.pop()] if len(details) == 1 else [_several(rows)]
+    worst = max((row.error for row in rows if row.error is not None), default=None)
+    if worst is not None:
+        parts.append(f"largest error {worst:.2g}")
+    text = "; ".join(part for part in parts if part)
+    return f": {text}" if text else ""
+
+
+def _several(rows: Sequence[Row]) -> str:
+    shapes = {known.shape for row in rows if (known := row.slot or row.leaf)}
+    return f"of {len(shapes)} shapes" if len(shapes) > 1 else ""
+
+
+def _fitted(sections: list[list[str]], room: int) -> list[str]:
+    """Return the lines of all sections, the longest of them cut until they fit the room."""
+    sizes = [len(section) for section in sections]
+    while sum(sizes) > room and max(sizes) > 2:
+        sizes[sizes.index(max(sizes))] -= 1
+    lines = []
+    for section, size in zip(sections, sizes, strict=True):
+        left = len(section) - size + 1
+        more = [f"  ... and {left} more lines; to_dict() has every row"]
+        lines += section if size == len(section) else section[: size - 1] + more
+    return lines

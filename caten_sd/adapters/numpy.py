@@ -40,6 +40,11 @@ def _pairs(array: Array, parent: Path, /) -> list[Pair]:
     return [(list(parent), array)]
 
 
+@to_state_dict.register(np.generic)
+def _no_pairs(number: np.generic, parent: Path, /) -> list[Pair]:
+    return []  # a number, as Python's own are
+
+
 @spec.register(np.ndarray)
 def _spec(array: Array, /) -> Spec:
     dtype = dtype_of(array.dtype)
@@ -64,7 +69,7 @@ def _from_file(kind: Numpy, leaf: LazyTensor, /) -> Array:
 
 def _shaped(leaf: LazyTensor, raw: memoryview, dtype: np.dtype[Any]) -> Array:
     if leaf.dtype.bits == 4:
-        return _unpacked_nibbles(raw, leaf.shape).view(dtype)
+        return unpacked(raw, leaf.shape).view(dtype)
     flat = np.frombuffer(raw, dtype if leaf.order == "<" else dtype.newbyteorder(">"))
     if leaf.strides is None:
         return flat.reshape(leaf.shape)
@@ -116,11 +121,3 @@ def _replacement(
         raise LoadError(f"a numpy array lies in the host's memory, and not on {location!r}")
     array = _ready(place, leaf).reshape(place.shape)
     return array.astype(numpy_dtype(dtype) if dtype else array.dtype, copy=copy)
-
-
-def _unpacked_nibbles(raw: memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return one byte per 4-bit element; a byte of the file holds two, the first one low."""
-    pairs = np.frombuffer(raw, np.uint8)
-    nibbles = np.empty(2 * pairs.size, np.uint8)
-    nibbles[0::2], nibbles[1::2] = pairs & 15, pairs >> 4
-    return nibbles[: int(np.prod(shape))].reshape(shape)

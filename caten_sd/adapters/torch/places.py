@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from caten_sd.place import Slot, assign
-from caten_sd.tensor import Torch, as_array
+from caten_sd.adapters.torch.leaves import torch_dtype
+from caten_sd.errors import LoadError
+from caten_sd.place import Slot, assign, ready, refusal, replacement
+from caten_sd.tensor import DType, Torch, as_array
+
+_KNOWN = {torch.Tensor, nn.Parameter}
+
+
+@refusal.register(torch.Tensor)
+def _refusal(place: torch.Tensor, /) -> str | None:
+    if type(place) not in _KNOWN:
+        return None
+    if place.is_inference() and not torch.is_inference_mode_enabled():
+        return "it was made in inference mode: clone it"
+    if place.layout is torch.strided and _overlaps(place):
+        return "several of its elements share memory: clone it"
+    return ""
+
+
+def _overlaps(place: torch.Tensor) -> bool:
+    steps = zip(place.shape, place.stride(), strict=True)
+    return any(size > 1 and not stride for size, stride in steps)
+
+
+@ready.register(torch.Tensor)
+def _ready(place: torch.Tensor, leaf: Any, /) -> torch.Tensor:
+    tensor: torch.Tensor = as_array(Torch(), leaf)
+    if tensor.is_meta:
+        raise LoadError("it is on the meta device and has no data")
+    if tensor.layout is not place.layout or tensor.is_quantized != place.is_quantized:
+        raise LoadError(f"it is {_kind(tensor)} and its place is {_kind(place)}")
+    return tensor
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return "quantised" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
 
 
 @assign.register(torch.Tensor)
 def _copy_into(place: torch.Tensor, leaf: Any, /) -> None:
     with torch.no_grad():
-        place.copy_(as_array(Torch(), leaf).reshape(place.shape))
+        tensor: torch.Tensor = as_array(Torch(), leaf)
+        place.copy_(tensor if tensor.shape == place.shape else tensor.reshape(place.shape))
 
 
 @assign.around(Slot)
@@ -23,3 +59,41 @@ def _set_extra_state(call_next_method: Any, slot: Slot, leaf: Any, /) -> None:
         slot.owner.set_extra_state(leaf)
     else:
         call_next_method(slot, leaf)
+
+
+@replacement.register(torch.Tensor)
+def _replacement(
+    place: torch.Tensor,
+    leaf: Any,
+    /,
+    *,
+    dtype: DType | None = None,
+    location: Any = None,
+    copy: bool = False,
+) -> torch.Tensor:
+    given = _ready(place, leaf)
+    tensor = given.detach().reshape(place.shape)
+    home = place.device if copy and not place.is_meta else tensor.device
+    moved = _moved(tensor, location, home)
+    moved = moved.to(torch_dtype(dtype) if dtype else tensor.dtype)
+    if copy and moved.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr():
+        moved = tensor.clone(memory_format=torch.contiguous_format)
+    if isinstance(place, nn.Parameter):
+        return nn.Parameter(moved, requires_grad=place.requires_grad)
+    same = moved is tensor and given.shape == place.shape and type(given) is torch.Tensor
+    if same and given.requires_grad == place.requires_grad:
+        return given
+    return moved.requires_grad_(place.requires_grad)
+
+
+def _moved(tensor: torch.Tensor, location: Any, home: torch.device) -> torch.Tensor:
+    """Move a tensor as ``torch.load``'s map_location says; where it says nothing, to ``home``."""
+    if callable(location):
+        storage = location(tensor.untyped_storage(), str(tensor.device))
+        if storage is None:
+            return tensor.to(home)
+        place = torch.empty(0, dtype=tensor.dtype, device=storage.device)
+        return place.set_(storage, tensor.storage_offset(), tensor.shape, tensor.stride())
+    if isinstance(location, Mapping):
+        location = location.get(str(tensor.device), location.get(tensor.device))
+    return tensor.to(home if location is None else torch.device(location))

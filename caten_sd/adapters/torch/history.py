@@ -1,0 +1,92 @@
+"""What torch's modules make of a file of an older version: their own hooks, run on names alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from caten_sd.errors import CatenError
+from caten_sd.offer import adapt
+from caten_sd.tensor import Torch, as_array
+
+
+class AsTensors(MutableMapping[str, Any]):
+    """A view of leaves as hooks expect them: tensors, made when touched."""
+
+    def __init__(self, leaves: dict[str, Any]) -> None:
+        self.leaves = leaves
+
+    def __getitem__(self, key: str) -> Any:
+        leaf = self.leaves[key]
+        if isinstance(leaf, torch.Tensor):
+            return leaf
+        try:
+            self.leaves[key] = as_array(Torch(), leaf)
+        except CatenError:
+            return leaf
+        return self.leaves[key]
+
+    def __setitem__(self, key: str, leaf: Any) -> None:
+        self.leaves[key] = leaf
+
+    def __delitem__(self, key: str) -> None:
+        del self.leaves[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.leaves
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.leaves)
+
+    def __len__(self) -> int:
+        return len(self.leaves)
+
+    def copy(self) -> dict[str, Any]:
+        """Return a plain dict."""
+        return dict(self)
+
+
+@adapt.register(nn.Module)
+def _adapt(module: nn.Module, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
+    """Run the hooks that rewrite a state dict, and an overridden ``_load_from_state_dict``.
+
+    The latter runs on a twin whose tensors hold no data, so that nothing is loaded by it.
+    """
+    overridden = type(module)._load_from_state_dict is not nn.Module._load_from_state_dict
+    if not overridden and not module._load_state_dict_pre_hooks:
+        return
+    known = dict((versions or {}).get(prefix.removesuffix("."), {}))
+    arguments: tuple[Any, ...] = AsTensors(leaves), prefix, known, False, [], [], []
+    for hook in list(module._load_state_dict_pre_hooks.values()):
+        # A lazy module's own hook gives it its shapes, which is for the load and not for the plan.
+        if getattr(getattr(hook, "hook", hook), "__name__", "") != "_lazy_load_hook":
+            hook(*arguments)
+    if overridden:
+        known["assign_to_params_buffers"] = True
+        extra = {k: leaves.pop(k) for k in [f"{prefix}_extra_state"] if k in leaves}
+        _twin(module)._load_from_state_dict(*arguments)
+        leaves.update(extra)
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    """Return a module with the attributes of this one, but tensors of its own that hold no data."""
+    twin: nn.Module = object.__new__(type(module))
+    twin.__dict__.update(module.__dict__)
+    for table in ("_parameters", "_buffers"):
+        tensors = getattr(module, table).items()
+        twin.__dict__[table] = {name: _empty(tensor) for name, tensor in tensors}
+    twin.__dict__["_modules"] = dict(module._modules)
+    twin.__dict__["_load_state_dict_pre_hooks"] = {}
+    return twin
+
+
+def _empty(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    """Return a tensor without data; a single number is kept, as modules count in them."""
+    if tensor is None or nn.parameter.is_lazy(tensor):
+        return None
+    detached = tensor.detach()
+    plain = detached.clone() if tensor.numel() == 1 else torch.empty_like(detached, device="meta")
+    return nn.Parameter(plain, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else plain

@@ -1,0 +1,148 @@
+"""The moves that carry out a plan: all made sure of while nothing is touched, then all made."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from caten_sd.derived import Derived
+from caten_sd.errors import LoadError
+from caten_sd.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
+from caten_sd.state_dict import Path, StateDict
+from caten_sd.tensor import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
+
+
+@attrs.frozen
+class Move:
+    """One value on its way into the slot ``key``: ``place`` is what lies there now.
+
+    ``dtype`` is what the slot shall have, and ``recast`` says that it has another. ``new`` says
+    that the value shall lie in the slot itself and is not copied into the place, ``extra`` that it
+    is a torch module's extra state.
+    """
+
+    key: str
+    place: Any
+    leaf: Any
+    dtype: DType | None = None
+    recast: bool = False
+    new: bool = False
+    extra: bool = False
+
+
+@attrs.define
+class Moves:
+    """The moves of one load; ``adopt`` keeps the memory of the leaves, ``location`` moves them."""
+
+    obj: Any
+    slots: StateDict
+    aliases: Mapping[str, list[str]]
+    moves: Sequence[Move]
+    adopt: bool = False
+    location: Any = None
+
+    def make(self) -> Mapping[str, Any]:
+        """Write everything and return what lies in each slot; LoadError if nothing was changed."""
+        placed: dict[str, Any] = {}
+        puts: list[tuple[Slot, Any, Path]] = []
+        copies: list[Move] = []
+        for move in self.moves:
+            with _naming(move.key):
+                ready_move = self._ready(move)
+            placed[move.key] = ready_move.leaf if ready_move.new else move.place
+            if ready_move.new:
+                puts += self._puts(ready_move)
+            else:
+                copies.append(ready_move)
+        _put_all(self.obj, puts)
+        for count, move in enumerate(copies):
+            try:
+                assign(move.place, move.leaf)
+            except Exception as error:
+                raise LoadError(
+                    f"{move.key} could not be written ({error}); {count + len(puts)} of "
+                    f"{len(copies) + len(puts)} slots are written already: load again"
+                ) from error
+        return placed
+
+    def _ready(self, move: Move) -> Move:
+        """Return the move with its value in a form that cannot fail once writing has begun."""
+        if move.extra:
+            return attrs.evolve(move, leaf=_extra(move.leaf))
+        leaf = certain(move.leaf)
+        if move.new:
+            wishes = {"dtype": move.dtype, "location": self.location, "copy": not self.adopt}
+            new = replacement(move.place, leaf, **wishes)
+            return attrs.evolve(move, leaf=new)
+        if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
+            leaf = ready(move.place, leaf)
+        if refusal(move.place) is None:
+            _rehearse(move.place, leaf)
+        return attrs.evolve(move, leaf=leaf)
+
+    def _puts(self, move: Move) -> list[tuple[Slot, Any, Path]]:
+        """Return where the value goes: one object under every name, so that ties hold."""
+        paths = self.slots.paths
+        names = [move.key, *self.aliases.get(move.key, ())]
+        return [(slot_at(self.obj, paths[name]), move.leaf, paths[name]) for name in names]
+
+
+def certain(leaf: Any) -> Any:
+    """Return a leaf whose bytes lie in memory or in a map, so that reading them cannot fail."""
+    if isinstance(leaf, LazyTensor):
+        leaf.raw()  # within the file, and the file is open
+        return leaf if leaf.source.mapped else as_array(Numpy(), leaf)
+    if isinstance(leaf, BlockTensor):
+        raw = certain(leaf.raw)
+        if not dequantize.methods(type(leaf.block_type), object):
+            raise LoadError(f"nobody taught how to unpack {leaf.dtype}")
+        return leaf if raw is leaf.raw else BlockTensor(leaf.block_type, raw, leaf.shape)
+    if isinstance(leaf, Derived):
+        leaves = [certain(part) for part in leaf.leaves]
+        same = all(map(_is, leaves, leaf.leaves))
+        return leaf if same else Derived(leaf.step, leaves, leaf.shape, leaf.dtype)
+    return leaf
+
+
+def _is(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def _extra(value: Any) -> Any:
+    return value.torch().clone() if isinstance(value, LazyTensor) else value
+
+
+def _rehearse(place: Any, leaf: Any) -> None:
+    """Try a place that may still refuse on a copy of it."""
+    try:
+        double = copy.deepcopy(place)
+    except Exception:  # what cannot be copied cannot be tried
+        return
+    assign(double, leaf)
+
+
+@contextlib.contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """Say which leaf could not be had, and that this happened before the first write."""
+    try:
+        yield
+    except Exception as error:
+        raise LoadError(f"{key} cannot be loaded ({error}); nothing was changed") from error
+
+
+def _put_all(obj: Any, puts: list[tuple[Slot, Any, Path]]) -> None:
+    """Put each value into its slot; where one refuses, put back what lay in the others."""
+    before: list[tuple[Slot, Any]] = []
+    for slot, value, path in puts:
+        try:
+            before.append((slot, slot.get()))
+            assign(slot, value)
+        except Exception as error:
+            for changed, old in reversed(before):
+                with contextlib.suppress(Exception):  # the one that refused may refuse this too
+                    assign(changed, old)
+            raise immutable(obj, path, error) from error

@@ -1,0 +1,63 @@
+"""The parts of an object: every container in it with its path, wrappers looked through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
+from typing import Any, NamedTuple
+
+from caten_sd.place import unwrap
+from caten_sd.slots import slot_kind
+from caten_sd.state_dict import Name, Path
+
+_LEAVES = (str, bytes, int, float, complex, type(None), type, type(lambda: None))
+
+
+class Part(NamedTuple):
+    """A container and the path that leads to it."""
+
+    path: Path
+    owner: Any
+
+
+def parts(obj: Any) -> Iterator[Part]:
+    """Yield the object and each container in it, a shared one under each of its paths.
+
+    Attributes that are not declared as slots are not looked into.
+    """
+    stack = [Part([], unwrap(obj))]
+    while stack:
+        part = stack.pop()
+        yield part
+        below = [
+            Part([*part.path, name], unwrap(child))
+            for name, child in _children(part.owner)
+            if not isinstance(child, _LEAVES) and not hasattr(child, "dtype")
+        ]
+        stack.extend(reversed(below))
+
+
+def _children(owner: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(modules := getattr(owner, "_modules", None), dict):  # torch.nn.Module's
+        return ((Name(name), child) for name, child in modules.items())
+    if fields := getattr(type(owner), "__attrs_attrs__", None):
+        kept = (f.name for f in fields if slot_kind(f) in ("state", "buffer"))
+        return ((name, getattr(owner, name)) for name in kept if hasattr(owner, name))
+    if is_dataclass(owner):
+        names = (field.name for field in dataclass_fields(owner))
+        return ((name, getattr(owner, name)) for name in names if hasattr(owner, name))
+    if isinstance(owner, tuple) and (named := getattr(owner, "_fields", None)):
+        return zip(named, owner, strict=True)
+    if isinstance(owner, Mapping):
+        return owner.items()
+    return enumerate(owner) if isinstance(owner, (list, tuple)) else ()
+
+
+def computed(part: Part) -> dict[str, Any]:
+    """Return the slots that a part computes by itself: buffers that are not saved, caches."""
+    owner = part.owner
+    fields = getattr(type(owner), "__attrs_attrs__", ())
+    names = [f.name for f in fields if slot_kind(f) in ("computed", "transient")]
+    names += getattr(owner, "_non_persistent_buffers_set", ())  # where torch keeps their names
+    return {name: getattr(owner, name, None) for name in names}

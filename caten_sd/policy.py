@@ -1,0 +1,112 @@
+"""What a load is allowed to leave or to change: rules by glob pattern, each recorded when used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import translate
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from caten_sd.errors import LoadError
+from caten_sd.tensor import DTYPES, DType, Spec
+
+T = TypeVar("T")
+Patterns = str | Iterable[str]
+Repair = Callable[[Any, Any], Any]
+
+
+@attrs.frozen
+class Rule(Generic[T]):
+    """A glob pattern over whole keys, in which ``*`` crosses dots, and what it asks for."""
+
+    pattern: str
+    fits: Callable[[str], object]
+    wish: T
+
+
+class Rules(Generic[T]):
+    """Rules in the order in which they were given; the first that fits a key holds for it.
+
+    >>> Rules("allow_missing", {"head.*": True}).find("head.fc.bias").pattern
+    'head.*'
+    """
+
+    def __init__(self, name: str, wishes: Mapping[str, T]) -> None:
+        self.name = name
+        self.rules: list[Rule[T]] = [
+            Rule(text, re.compile(translate(text)).match, wish) for text, wish in wishes.items()
+        ]
+
+    def find(self, key: str) -> Rule[T] | None:
+        """Return the rule for a key, or None."""
+        return next((rule for rule in self.rules if rule.fits(key)), None)
+
+    def idle(self, keys: Iterable[str]) -> list[str]:
+        """Return the patterns that no key fits: a misspelt one says so."""
+        known = list(keys)
+        return [rule.pattern for rule in self.rules if not any(map(rule.fits, known))]
+
+
+class Policy:
+    """The rules of one load; LoadError for a rule that says nothing sensible."""
+
+    def __init__(
+        self,
+        allow_missing: Patterns = (),
+        allow_unexpected: Patterns = (),
+        on_mismatch: Mapping[str, Repair] | None = None,
+        dtype: Any = None,
+    ) -> None:
+        self.missing = Rules("allow_missing", _allowed("allow_missing", allow_missing))
+        self.unexpected = Rules("allow_unexpected", _allowed("allow_unexpected", allow_unexpected))
+        self.repairs = Rules("on_mismatch", _repairs(on_mismatch))
+        wishes = dtype if isinstance(dtype, Mapping) else {} if dtype is None else {"*": dtype}
+        self.dtypes = Rules("dtype", {text: _wish(value) for text, value in wishes.items()})
+
+    def target(self, key: str, slot: Spec, leaf: Spec, default: str) -> DType:
+        """Return the dtype that the slot shall have; a named one is for floats in float slots."""
+        rule = self.dtypes.find(key) if self.dtypes.rules else None
+        wish = rule.wish if rule else default
+        if wish == "keep":
+            return slot.dtype if leaf.dtype.kind == "block" else leaf.dtype
+        named = isinstance(wish, DType) and slot.dtype.kind == wish.kind
+        return DTYPES[wish.name] if named and isinstance(wish, DType) else slot.dtype
+
+    def idle(self, keys: Iterable[str]) -> list[str]:
+        """Return one note for each pattern that fits neither a slot nor a key of the file."""
+        known = list(keys)
+        return [
+            f"{rules.name} {pattern!r} fits no key of the model or the file"
+            for rules in (self.missing, self.unexpected, self.repairs, self.dtypes)
+            for pattern in rules.idle(known)
+        ]
+
+
+def _allowed(name: str, patterns: Patterns) -> dict[str, bool]:
+    if isinstance(patterns, (bool, int)) or patterns is None:
+        raise LoadError(
+            f"{name} is a glob pattern or several, and not {patterns!r}: say which keys"
+        )
+    return dict.fromkeys([patterns] if isinstance(patterns, str) else patterns, True)
+
+
+def _repairs(on_mismatch: Mapping[str, Repair] | None) -> Mapping[str, Repair]:
+    for pattern, repair in (on_mismatch or {}).items():
+        if not callable(repair):
+            raise LoadError(
+                f"on_mismatch[{pattern!r}] is {repair!r}; give skip, pad_rows(), trim_rows(), "
+                f"fill(value), or a function of the file's array and the model's"
+            )
+    return on_mismatch or {}
+
+
+def _wish(value: Any) -> str | DType:
+    """Return "keep", "to_model" or the DType that a dtype of any package names."""
+    if value in ("keep", "to_model"):
+        return str(value)
+    name = getattr(value, "name", None) or str(value).removeprefix("torch.")
+    if name not in DTYPES:
+        raise LoadError(f'dtype is "keep", "to_model" or a name such as "bfloat16", not {value!r}')
+    return DTYPES[name]

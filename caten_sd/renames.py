@@ -1,0 +1,63 @@
+"""Rules that rename a part of a file's keys: whole dotted segments from the first one on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from caten_sd.errors import LoadError
+
+_CAPTURE = re.compile(r"\{(\w+)\}")
+
+
+def renamed(keys: Iterable[str], rules: Mapping[str, str]) -> dict[str, str]:
+    """Return the model's name for each key; the first rule that fits a key holds for it.
+
+    A rule is how a key begins in the file and in the model; ``{i}`` takes an index and a longer
+    name takes any one segment. LoadError if two keys get one name, or a rule fits no key.
+
+    >>> renamed(["model.h.0.w", "step"], {"model.h.{i}": "layers.{i}"})
+    {'model.h.0.w': 'layers.0.w', 'step': 'step'}
+    """
+    compiled = [(text, *_compiled(text, to)) for text, to in rules.items()]
+    names, fired = {}, set()
+    for key in keys:
+        names[key] = key
+        for text, fits, template in compiled:
+            if found := fits(key):
+                fired.add(text)
+                rest = key[found.end() :]
+                start = template.format_map(found.groupdict())
+                names[key] = f"{start}{rest}" if start else rest.removeprefix(".")
+                break
+    if idle := [text for text in rules if text not in fired]:
+        raise LoadError(
+            f"the rename {idle[0]!r} fits no key of the file, nothing was changed: a rule is how "
+            f"a key begins, in whole segments"
+        )
+    _check_apart(names)
+    return names
+
+
+def _compiled(text: str, to: str) -> tuple[Callable[[str], re.Match[str] | None], str]:
+    start, end = text.strip("."), to.strip(".")
+    pieces = _CAPTURE.split(start)
+    names = pieces[1::2]
+    pieces[0::2] = map(re.escape, pieces[0::2])
+    pieces[1::2] = [f"(?P<{n}>{r'[0-9]+' if len(n) == 1 else r'[^.]+'})" for n in names]
+    unknown = set(_CAPTURE.findall(end)) - set(names)
+    if unknown or len(set(names)) < len(names):
+        raise LoadError(f"the rename {text!r} -> {to!r} captures a name twice, or not at all")
+    if not start:
+        return re.compile("").match, f"{end}." if end else ""
+    return re.compile("".join(pieces) + r"(?=\.|$)").match, end
+
+
+def _check_apart(names: Mapping[str, str]) -> None:
+    origin: dict[str, str] = {}
+    for key, name in names.items():
+        if origin.setdefault(name, key) != key:
+            raise LoadError(
+                f"{origin[name]} and {key} of the file both become {name}; nothing was changed: "
+                f"make the rules keep them apart"
+            )

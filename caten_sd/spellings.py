@@ -1,0 +1,41 @@
+"""Two spellings of one thing: torch has written weight_norm and spectral_norm in two ways.
+
+The old hooks write ``weight_g``, ``weight_v`` and ``weight_orig``, ``weight_u``, ``weight_v``;
+the parametrizations that followed them ``parametrizations.weight.original0`` and so on. The tensors
+are the same.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NEW_OF_OLD = {
+    "g": ("original0",),
+    "v": ("original1", "0._v"),
+    "orig": ("original",),
+    "u": ("0._u",),
+}
+_OLD_OF_NEW = {new: old for old, several in _NEW_OF_OLD.items() for new in several}
+_OLD = re.compile(r"(?:(.+)\.)?([^.]+)_(g|v|u|orig)")
+_NEW = re.compile(r"(?:(.+)\.)?parametrizations\.([^.]+)\.(original[01]?|0\._[uv])")
+
+
+def spellings(key: str) -> list[str]:
+    """Return the other spellings that a key may have.
+
+    >>> spellings("conv.weight_g")
+    ['conv.parametrizations.weight.original0']
+    >>> spellings("parametrizations.weight.0._u")
+    ['weight_u']
+    """
+    if new := _NEW.fullmatch(key):
+        parent, name, part = new.groups()
+        return [_under(parent, f"{name}_{_OLD_OF_NEW[part]}")]
+    if old := _OLD.fullmatch(key):
+        parent, name, part = old.groups()
+        return [_under(parent, f"parametrizations.{name}.{new}") for new in _NEW_OF_OLD[part]]
+    return []
+
+
+def _under(parent: str | None, rest: str) -> str:
+    return f"{parent}.{rest}" if parent else rest
