@@ -9,6 +9,7 @@ from dataclasses import fields as dataclass_fields
 from types import ModuleType
 from typing import Any
 
+from caten_sd.derived import Derived
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.garbage import collector_paused
 from caten_sd.generic import generic
@@ -198,7 +199,7 @@ def _set_pairs(obj: Any, parent: Path, /) -> list[Pair]:
     return []
 
 
-@to_state_dict.register((LazyTensor, BlockTensor))
+@to_state_dict.register((LazyTensor, BlockTensor, Derived))
 def _leaf_pairs(leaf: Any, parent: Path, /) -> list[Pair]:
     return [(list(parent), leaf)]
 

@@ -7,6 +7,7 @@ import torch
 
 from caten_sd.derived import Derived, derive, square_permutes
 from caten_sd.errors import LayoutError
+from caten_sd.extract import get_state_dict
 from caten_sd.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
 from caten_sd.tensor import BlockTensor, DType, Numpy, Torch, as_array, spec
 
@@ -115,3 +116,8 @@ def test_four_bit_floats_are_not_torn_apart_by_torch() -> None:
     assert turned.dtype.nbytes(32) == 16
     with pytest.raises(LayoutError, match="packed along the last axis"):
         turned.torch()
+
+
+def test_a_derived_leaf_is_state() -> None:
+    leaf = derive(Permute((1, 0)), [np.zeros((2, 3))])
+    assert dict(get_state_dict({"a": [leaf]})) == {"a.0": leaf}
