@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from caten_sd.indexing import c_strides
 from caten_sd.pickle_objects import Instance, Reference
 from caten_sd.source import BytesBacking, Source
-from caten_sd.tensor import DTYPES, DType, LazyTensor, c_strides
+from caten_sd.tensor import DTYPES, DType, LazyTensor
 
 _KINDS = {"f": "float", "i": "int", "u": "uint", "b": "bool", "c": "complex"}
 

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from caten_sd.errors import StateDictError
+from caten_sd.nibbles import packed
 from caten_sd.tensor import BlockTensor, LazyTensor, Numpy, as_array
 
 PIECE = 4 << 20  # bytes; what is written next is still in the cache from being made
@@ -89,7 +90,7 @@ def _array_pieces(array: Any) -> Iterator[memoryview]:
     if array.dtype.hasobject:
         raise StateDictError("an array of Python objects has no bytes to write; leave it out")
     if array.dtype.name == "float4_e2m1fn":
-        array = _packed_nibbles(array)
+        array = packed(array)
     array = array if array.ndim else array.reshape(1)
     row = array.nbytes // max(len(array), 1)
     rows = max(len(array), 1) if array.flags.c_contiguous else max(PIECE // max(row, 1), 1)
@@ -116,13 +117,3 @@ def _in_c_order(array: Any) -> Any:
     for start in range(0, array.shape[1], STRIP):
         out[:, start : start + STRIP] = array[:, start : start + STRIP]
     return out
-
-
-def _packed_nibbles(array: Any) -> Any:
-    """Pack one 4-bit float a byte to two a byte, the first one low, as torch and safetensors do."""
-    import numpy as np
-
-    nibbles = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    if nibbles.size % 2:
-        nibbles = np.append(nibbles, np.uint8(0))
-    return nibbles[0::2] & 15 | nibbles[1::2] << 4

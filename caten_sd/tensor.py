@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caten_sd.errors import CatenError
 from caten_sd.generic import generic
+from caten_sd.indexing import narrow
 
 if TYPE_CHECKING:
     from caten_sd.source import Source
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 class DType(NamedTuple):
     """An element type: ``bits`` of storage for every ``per`` elements.
 
-    ``kind`` is float, int, uint, bool, complex or block (quantised data that has no single element).
+    ``kind`` is float, int, uint, bool, complex, block (quantised data that has no single element),
+    or other (what no tensor of a file is).
     """
 
     name: str
@@ -120,7 +122,7 @@ def as_array(kind: Any, leaf: Any, /) -> Any:
 
 @generic
 def dequantize(block_type: Any, raw: Any, /) -> Any:
-    """Return float32 values of shape (..., n) for raw uint8 blocks of shape (..., n / per * bytes)."""
+    """Return float32 values (..., n) for raw uint8 blocks (..., n / per * bytes)."""
     raise NotImplementedError
 
 
@@ -159,11 +161,11 @@ class LazyTensor:
         return self.source.view(self.offset, self.extent)
 
     def numpy(self) -> Any:
-        """Return a ``numpy.ndarray`` over the file's bytes; without a copy unless they need work."""
+        """Return a ``numpy.ndarray`` over the file's bytes, copied only if they need work."""
         return as_array(Numpy(), self)
 
     def torch(self) -> Any:
-        """Return a ``torch.Tensor`` over the file's bytes; without a copy unless they need work."""
+        """Return a ``torch.Tensor`` over the file's bytes, copied only if they need work."""
         return as_array(Torch(), self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -179,7 +181,7 @@ class LazyTensor:
                 f"{self.source}: a {self.dtype} leaf cannot be sliced, its elements share bytes; "
                 f"slice the result of numpy()"
             )
-        offset, shape, strides = _narrow(self.shape, self.strides, index)
+        offset, shape, strides = narrow(self.shape, self.strides, index)
         start = self.offset + offset * self.dtype.itemsize
         return LazyTensor(self.source, start, self.dtype, shape, strides, self.order)
 
@@ -188,43 +190,6 @@ class LazyTensor:
 
     def __repr__(self) -> str:
         return f"LazyTensor({self.dtype}, {list(self.shape)}, {self.source} at {self.offset})"
-
-
-def c_strides(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the strides, in elements, of a C-contiguous array.
-
-    >>> c_strides((2, 3, 4))
-    (12, 4, 1)
-    """
-    steps = [1]
-    for n in reversed(shape[1:]):
-        steps.append(steps[-1] * n)
-    return tuple(reversed(steps)) if shape else ()
-
-
-def _narrow(
-    shape: tuple[int, ...], strides: tuple[int, ...] | None, index: Any
-) -> tuple[int, list[int], list[int]]:
-    """Return the first element's offset and the shape and strides left by basic indexing."""
-    picks = index if isinstance(index, tuple) else (index,)
-    if len(picks) > len(shape):
-        raise IndexError(f"{len(picks)} indices for a leaf of {len(shape)} axes")
-    offset, new_shape, new_strides = 0, [], []
-    steps = c_strides(shape) if strides is None else strides
-    for axis, (n, step) in enumerate(zip(shape, steps, strict=True)):
-        pick = picks[axis] if axis < len(picks) else slice(None)
-        if isinstance(pick, slice):
-            start, stop, stride = pick.indices(n)
-            if stride < 1:
-                raise IndexError("a leaf of a file is sliced forwards only")
-            new_shape.append(len(range(start, stop, stride)))
-            new_strides.append(step * stride)
-            offset += start * step
-        elif not -n <= pick < n:
-            raise IndexError(f"index {pick} is out of range for axis {axis} of size {n}")
-        else:
-            offset += (pick % n) * step
-    return offset, new_shape, new_strides
 
 
 class BlockTensor:

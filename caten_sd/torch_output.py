@@ -6,7 +6,8 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from caten_sd.tensor import DTYPES, DType, Spec, c_strides
+from caten_sd.indexing import c_strides
+from caten_sd.tensor import DTYPES, DType, Spec
 from caten_sd.torch_types import PAIRS, STORAGE_OF
 
 

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from caten_sd.errors import FormatError
+from caten_sd.indexing import c_strides
 from caten_sd.source import Source
-from caten_sd.tensor import DType, LazyTensor, Opaque, c_strides
+from caten_sd.tensor import DType, LazyTensor, Opaque
 from caten_sd.torch_types import PAIRS, ElementType
 
 DAMAGED = "it is damaged or made to deceive, so get it again"

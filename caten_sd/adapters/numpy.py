@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.extract import to_state_dict
+from caten_sd.nibbles import unpacked
 from caten_sd.place import assign, ready, refusal, replacement
 from caten_sd.state_dict import Pair, Path
 from caten_sd.tensor import (
@@ -69,7 +70,8 @@ def _from_file(kind: Numpy, leaf: LazyTensor, /) -> Array:
 
 def _shaped(leaf: LazyTensor, raw: memoryview, dtype: np.dtype[Any]) -> Array:
     if leaf.dtype.bits == 4:
-        return unpacked(raw, leaf.shape).view(dtype)
+        values: Array = unpacked(raw, leaf.shape)
+        return values.view(dtype)
     flat = np.frombuffer(raw, dtype if leaf.order == "<" else dtype.newbyteorder(">"))
     if leaf.strides is None:
         return flat.reshape(leaf.shape)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from caten_sd.errors import CatenError
+from caten_sd.errors import CatenError, NoApplicableMethodError
 from caten_sd.extract import to_state_dict
+from caten_sd.nibbles import packed, unpacked
 from caten_sd.state_dict import Pair, Path
 from caten_sd.tensor import (
     DTYPES,
@@ -54,6 +56,13 @@ def _spec(tensor: torch.Tensor, /) -> Spec:
     return spec_of(shape, dtype_of(tensor.dtype))
 
 
+@spec.register((nn.UninitializedParameter, nn.UninitializedBuffer))
+def _no_spec(tensor: torch.Tensor, /) -> Spec:
+    raise NoApplicableMethodError(
+        f"an {type(tensor).__name__} has no shape yet; run an input through its module first"
+    )
+
+
 @as_array.register(Torch, torch.Tensor)
 def _same(kind: Torch, tensor: torch.Tensor, /) -> torch.Tensor:
     return tensor
@@ -62,14 +71,25 @@ def _same(kind: Torch, tensor: torch.Tensor, /) -> torch.Tensor:
 @as_array.register(Torch, np.ndarray)
 def _from_numpy(kind: Torch, array: np.ndarray[Any, Any], /) -> torch.Tensor:
     dtype = torch_dtype(spec(array).dtype)
-    if not array.flags.writeable or any(step < 0 for step in array.strides):
-        array = array.copy()  # torch would warn of the one and refuse the other
+    if dtype is _PAIRED:
+        return torch.from_numpy(packed(array)).view(dtype).reshape(_paired(array.shape))
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
+    if not array.flags.writeable or any(s < 0 or s % array.itemsize for s in array.strides):
+        array = array.copy()  # torch would warn of the one and refuse the others
     try:
         return torch.from_numpy(array)
     except TypeError:  # a dtype of ml_dtypes: the same bits under torch's name
         return torch.from_numpy(array.view(f"i{array.itemsize}")).view(dtype)
+
+
+def _paired(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return torch's shape for ours, which counts 4-bit elements and not pairs of them."""
+    if not shape or shape[-1] % 2:
+        raise CatenError(
+            f"torch holds 4-bit floats in pairs, and {list(shape)} has a last one left"
+        )
+    return (*shape[:-1], shape[-1] // 2)
 
 
 @as_array.register(Torch, LazyTensor)
@@ -79,13 +99,12 @@ def _from_file(kind: Torch, leaf: LazyTensor, /) -> torch.Tensor:
     dtype = torch_dtype(leaf.dtype)
     raw = leaf.raw()
     if not raw:
-        return torch.empty(leaf.shape, dtype=dtype)
+        shape = _paired(leaf.shape) if dtype is _PAIRED else leaf.shape
+        return torch.empty(shape, dtype=dtype)
     flat = torch.frombuffer(bytearray(raw) if raw.readonly else raw, dtype=dtype)
     if leaf.strides is not None:
         return flat.as_strided(leaf.shape, leaf.strides)
-    if dtype is _PAIRED:
-        return flat.reshape(*leaf.shape[:-1], leaf.shape[-1] // 2)
-    return flat.reshape(leaf.shape)
+    return flat.reshape(_paired(leaf.shape) if dtype is _PAIRED else leaf.shape)
 
 
 @as_array.register(Torch, BlockTensor)
@@ -95,12 +114,27 @@ def _unpacked(kind: Torch, leaf: BlockTensor, /) -> torch.Tensor:
 
 @as_array.register(Numpy, torch.Tensor)
 def _to_numpy(kind: Numpy, tensor: torch.Tensor, /) -> np.ndarray[Any, Any]:
-    host = tensor.detach().cpu().resolve_conj().resolve_neg()
     try:
-        return host.numpy()
-    except TypeError:  # numpy knows the dtype through ml_dtypes only
-        bits = getattr(torch, f"int{8 * host.dtype.itemsize}")
-        return host.view(bits).numpy().view(numpy_dtype(dtype_of(host.dtype)))
+        return _host_array(tensor.detach().cpu().resolve_conj().resolve_neg())
+    except (RuntimeError, TypeError) as error:
+        why = str(error).partition("\n")[0]
+        raise CatenError(
+            f"a {type(tensor).__name__} ({tensor.dtype}, {tensor.layout}, on {tensor.device}) has "
+            f"no bytes that an array could hold ({why}); make it dense first"
+        ) from error
+
+
+def _host_array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    ours = dtype_of(tensor.dtype)
+    if tensor.dtype is _PAIRED:
+        raw = tensor.contiguous().view(torch.uint8).numpy()
+        values: np.ndarray[Any, Any] = unpacked(raw, spec(tensor).shape)
+        return values.view(numpy_dtype(ours))
+    if ours.kind == "other" or hasattr(np, ours.name):
+        return tensor.numpy()
+    # numpy knows the dtype through ml_dtypes only.
+    bits = getattr(torch, f"int{ours.bits}")
+    return tensor.view(bits).numpy().view(numpy_dtype(ours))
 
 
 @as_array.register(torch.Tensor)
