@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
+from caten_sd.c_order import contiguous
 from caten_sd.errors import StateDictError
 from caten_sd.nibbles import packed
 from caten_sd.tensor import BlockTensor, LazyTensor, Numpy, as_array
 
 PIECE = 4 << 20  # bytes; what is written next is still in the cache from being made
-STRIP = 32  # columns; measured best of 16 to 256 for float32
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -95,25 +95,10 @@ def _array_pieces(array: Any) -> Iterator[memoryview]:
     row = array.nbytes // max(len(array), 1)
     rows = max(len(array), 1) if array.flags.c_contiguous else max(PIECE // max(row, 1), 1)
     for part in (array[start : start + rows] for start in range(0, len(array), rows)):
-        ordered = _in_c_order(part)
+        ordered = contiguous(part)
         if ordered.dtype.byteorder == ">":
             ordered = ordered.astype(ordered.dtype.newbyteorder("<"))
         # Not every dtype of ml_dtypes speaks the buffer protocol; bytes do.
         data = memoryview(ordered.reshape(-1).view(np.uint8))
         for start in range(0, len(data), PIECE):
             yield data[start : start + PIECE]
-
-
-def _in_c_order(array: Any) -> Any:
-    """Return the array in C order; a transposed matrix in strips that stay in the cache.
-
-    numpy walks a transposed matrix an element at a time across cache lines, at a third of the pace.
-    """
-    import numpy as np
-
-    if array.ndim != 2 or array.flags.c_contiguous or array.strides[0] > array.strides[1]:
-        return np.ascontiguousarray(array)
-    out = np.empty_like(array, order="C")
-    for start in range(0, array.shape[1], STRIP):
-        out[:, start : start + STRIP] = array[:, start : start + STRIP]
-    return out
