@@ -6,40 +6,22 @@ As llama-gguf-split and gguf-py write them: ``split.count``, ``split.no`` and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.gguf_header import Header, read_header
 from caten_sd.gguf_values import TYPES
+from caten_sd.shards import ShardName, shard_name
 from caten_sd.source import Folder, Source
 
 COUNT, NUMBER, TENSORS = "split.count", "split.no", "split.tensors.count"
 
-_NAME = re.compile(r"(?P<stem>.*)-(?P<part>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
 
-
-class PartName(NamedTuple):
-    """What the name of a part says: ``part`` of ``parts``, from 1."""
-
-    stem: str
-    part: int
-    parts: int
-
-    def sibling(self, part: int) -> str:
-        """Return the name of another part."""
-        return f"{self.stem}-{part:05}-of-{self.parts:05}.gguf"
-
-
-def part_name(name: str) -> PartName | None:
-    """Return what the name of a part says, or None if it is no such name.
-
-    >>> part_name("m-00002-of-00003.gguf").sibling(1)
-    'm-00001-of-00003.gguf'
-    """
-    found = _NAME.fullmatch(name)
-    return PartName(found["stem"], int(found["part"]), int(found["count"])) if found else None
+def part_name(name: str) -> ShardName | None:
+    """Return what the name of a part says, or None if it is no such name."""
+    known = shard_name(name)
+    return known if known and known.suffix == ".gguf" else None
 
 
 def split_count(metadata: Mapping[str, Any]) -> int:
@@ -48,38 +30,37 @@ def split_count(metadata: Mapping[str, Any]) -> int:
     return count if isinstance(count, int) else 1
 
 
-def read_parts(folder: Folder, name: PartName) -> list[tuple[Source, Header]]:
+def read_parts(folder: Folder, name: ShardName) -> list[tuple[Source, Header]]:
     """Return every part's source and header in order; FormatError for one that is missing."""
     there = set(folder.names())
-    numbers = range(1, name.parts + 1)
-    missing = [name.sibling(part) for part in numbers if name.sibling(part) not in there]
-    if missing or not name.parts:
+    names = [str(name._replace(number=number)) for number in range(1, name.total + 1)]
+    missing = [each for each in names if each not in there]
+    if missing or not names:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        problem = f"{missing[0]}{others} is not beside it" if missing else "that is none"
         raise FormatError(
             folder.name,
-            f"it is split in {name.parts} files, and {missing[0]}{others} is not beside it"
-            if missing
-            else "its name says that it is split in no files",
+            f"it is split in {name.total} files, and {problem}",
             "put all parts in one folder",
         )
     parts = []
-    for part in numbers:
-        source = folder.member(name.sibling(part))
+    for number, each in enumerate(names):
+        source = folder.member(each)
         header = read_header(source)
-        _check_part(source, header, part, name.parts)
+        _check_part(source, header, number, name.total)
         parts.append((source, header))
     _check_whole(folder, parts)
     return parts
 
 
-def _check_part(source: Source, header: Header, part: int, count: int) -> None:
-    said = split_count(header.metadata)
-    number = header.metadata.get(NUMBER, 0 if said == 1 else None)
-    if (said, number) != (count, part - 1):
+def _check_part(source: Source, header: Header, number: int, count: int) -> None:
+    counted = split_count(header.metadata)
+    said = header.metadata.get(NUMBER, 0 if counted == 1 else None)
+    if (said, counted) != (number, count):
         raise FormatError(
             source.name,
-            f"its name says part {part} of {count}, and its metadata {NUMBER} {number!r} "
-            f"(from 0) of {said}",
+            f"its name says part {number + 1} of {count}, and its metadata {NUMBER} {said!r} "
+            f"(from 0) of {counted}",
             "give it the name it was made with",
         )
 

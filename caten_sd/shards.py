@@ -20,7 +20,7 @@ INDEX = ".index.json"
 
 _NAME = re.compile(
     r"(?P<stem>.+?)(?:-g(?P<generation>[0-9]{1,6}))?-(?P<number>[0-9]{5})-of-(?P<total>[0-9]{5})"
-    r"(?P<suffix>\.(?:safetensors|bin))"
+    r"(?P<suffix>\.(?:safetensors|bin|gguf))"
 )
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)(I?)B?", re.IGNORECASE)
 

@@ -15,7 +15,8 @@ from caten_sd.errors import FormatError
 from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
 from caten_sd.gguf_header import MAGIC, Entry, Header, read_header
 from caten_sd.gguf_output import can_store, header_bytes, padding
-from caten_sd.gguf_split import PartName, joined_metadata, part_name, read_parts, split_count
+from caten_sd.gguf_split import joined_metadata, part_name, read_parts, split_count
+from caten_sd.shards import ShardName
 from caten_sd.source import Folder, Source
 from caten_sd.state_dict import StateDict
 from caten_sd.stream import chunks
@@ -39,14 +40,14 @@ def _recognize(format: Gguf, source: Source, /) -> str | None:
 @recognize.register(Gguf, Folder)
 def _recognize_folder(format: Gguf, folder: Folder, /) -> str | None:
     models = _split_models(folder)
-    return f"the parts of {models[0].sibling(1)}" if models else None
+    return f"the parts of {models[0]}" if models else None
 
 
-def _split_models(folder: Folder) -> list[PartName]:
-    """Return one part of each split model in the folder, or the part that it was opened by."""
+def _split_models(folder: Folder) -> list[ShardName]:
+    """Return the first part of each split model in the folder, or of that it was opened by."""
     names = [folder.index] if folder.index else folder.names()
     found = [known for name in names if (known := part_name(name))]
-    return list({(known.stem, known.parts): known for known in found}.values())
+    return list({known._replace(number=1): None for known in found})
 
 
 @read.register(Gguf, Source)
@@ -65,7 +66,7 @@ def _read(format: Gguf, source: Source, /) -> Contents:
 def _read_folder(format: Gguf, folder: Folder, /) -> Contents:
     models = _split_models(folder)
     if len(models) != 1:
-        names = ", ".join(known.sibling(1) for known in models) or "none"
+        names = ", ".join(map(str, models)) or "none"
         raise FormatError(
             folder.name,
             f"one split GGUF is wanted, and in it are {names}",
