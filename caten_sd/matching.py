@@ -12,7 +12,7 @@ from caten_sd.errors import LoadError
 from caten_sd.fit import judge, same_values
 from caten_sd.moves import Move
 from caten_sd.offer import Offer
-from caten_sd.place import assign, follow, ready, refusal
+from caten_sd.place import assign, follow, ready, refusal, unwrap, wrapper_of
 from caten_sd.policy import Policy
 from caten_sd.repairs import Fill, skip
 from caten_sd.report import Outcome, Row
@@ -97,6 +97,10 @@ class Matching:
         if row.outcome is Outcome.MISSING and (allowed := self.policy.missing.find(row.key)):
             note = f"missing, as allow_missing={allowed.pattern!r} allows"
             return attrs.evolve(row, outcome=Outcome.SKIPPED, note=note)
+        if row.outcome is Outcome.MISSING and (
+            wrapper := wrapper_of(self.obj, self.slots.paths[row.key])
+        ):
+            return attrs.evolve(row, outcome=Outcome.COMPUTED, note=f"{wrapper}'s own, kept")
         rule = self.policy.repairs.find(row.key)
         if rule is None or (
             value is None and rule.wish is not skip and type(rule.wish) is not Fill
@@ -131,7 +135,7 @@ class Matching:
         path = self.slots.paths[key]
         if path[-1] != "_extra_state":
             return False
-        return hasattr(follow(self.obj, path[:-1]), "set_extra_state")
+        return hasattr(unwrap(follow(self.obj, path[:-1])), "set_extra_state")
 
     def _slot_rows(self, names: list[str]) -> list[Row]:
         """Judge a slot of several names by the first of them that the file has."""
@@ -171,6 +175,8 @@ class Matching:
     def _unused_row(self, name: str, is_computed: Callable[[str], bool]) -> Row:
         leaf, source = spec_or_none(self.given.leaves[name]), self.given.key(name)
         row = Row(source or name, Outcome.UNEXPECTED, leaf=leaf, source=source)
+        if name in self.given.of_wrappers:
+            return attrs.evolve(row, outcome=Outcome.COMPUTED, note="a wrapper's own, left out")
         if is_computed(name):
             return attrs.evolve(row, outcome=Outcome.COMPUTED)
         for key in (name, row.key):

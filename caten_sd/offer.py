@@ -22,11 +22,15 @@ from caten_sd.wrappers import unwrapped
 
 @attrs.define
 class Offer:
-    """``leaves`` by the model's name; ``keys`` gives the file's key, where that is another."""
+    """``leaves`` by the model's name; ``keys`` gives the file's key, where that is another.
+
+    ``of_wrappers`` are names that a wrapper wrote for itself.
+    """
 
     leaves: dict[str, Any]
     keys: dict[str, str | None] = attrs.field(factory=dict)
     notes: list[str] = attrs.field(factory=list)
+    of_wrappers: frozenset[str] = frozenset()
 
     def key(self, name: str) -> str | None:
         """Return the file's key for a name; None for what is not in the file."""
@@ -82,7 +86,14 @@ def find_names(given: Offer, named: Callable[[str], bool]) -> Offer:
         leaves[new] = leaf
         if key != new:
             keys[new] = key
-    return Offer(leaves, keys, [*given.notes, *_notes(found)])
+    own = frozenset(name for name in unknown if name not in found and _is_wrappers(name, found))
+    return Offer(leaves, keys, [*given.notes, *_notes(found)], own)
+
+
+def _is_wrappers(name: str, found: Mapping[str, object]) -> bool:
+    """Tell AveragedModel's count, which lies beside the wrapped module."""
+    parent, _, last = name.rpartition("n_averaged")
+    return not last and any(other.startswith(f"{parent}module.") for other in found)
 
 
 def _name_of(name: str, named: Callable[[str], bool]) -> tuple[str, str, bool] | None:

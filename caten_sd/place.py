@@ -114,11 +114,36 @@ def _put(slot: Slot, leaf: Any, /) -> None:
 def slot_at(obj: Any, path: Path) -> Slot:
     """Return the slot at a path; LoadError where the path is not one of attributes and items."""
     try:
-        slot = Slot(follow(obj, path[:-1]), path[-1])
+        slot = slot_in(follow(obj, path[:-1]), path[-1])
         slot.get()
     except (AttributeError, LookupError, TypeError) as error:
         raise immutable(obj, path, error) from error
     return slot
+
+
+def slot_in(owner: Any, name: Any) -> Slot:
+    """Return the slot of an owner, or of the wrapper around it where that has it of its own."""
+    inner = unwrap(owner)
+    own = inner is not owner and name != EXTRA_STATE and not _has(inner, name)
+    return Slot(owner if own else inner, name)
+
+
+def wrapper_of(obj: Any, path: Path) -> str:
+    """Return the class of the wrapper that keeps this slot for itself, or ""."""
+    try:
+        owner = follow(obj, path[:-1])
+    except (AttributeError, LookupError, TypeError):
+        return ""
+    kept = unwrap(owner) is not owner and slot_in(owner, path[-1]).owner is owner
+    return type(owner).__name__ if kept else ""
+
+
+def _has(owner: Any, name: Any) -> bool:
+    try:
+        step(owner, name)
+    except (AttributeError, LookupError, TypeError):
+        return False
+    return True
 
 
 def immutable(obj: Any, path: Path, reason: object) -> LoadError:
@@ -131,9 +156,9 @@ def immutable(obj: Any, path: Path, reason: object) -> LoadError:
 
 def follow(obj: Any, path: Iterable[Any]) -> Any:
     """Return what lies at a path, wrappers on the way being looked through."""
-    owner = unwrap(obj)
+    owner = obj
     for name in path:
-        owner = unwrap(step(owner, name))
+        owner = step(unwrap(owner), name)
     return owner
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from torch import nn
 
+from caten_sd.adapters.torch.wrappers import inner_name
 from caten_sd.errors import StateDictError
 from caten_sd.extract import children, show, to_state_dict
 from caten_sd.kinds import AttrsInstance, DataclassInstance
 from caten_sd.state_dict import Name, Pair, Path
 
 MAX_DEPTH = 500  # levels that the plain walk follows; torch's own ends at Python's recursion limit
-
-# Named, not imported: torch._dynamo alone takes a second, and who holds one has imported it.
-_WRAPPED = {
-    "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
-    "torch.nn.parallel.data_parallel.DataParallel": "module",
-    "torch.nn.parallel.distributed.DistributedDataParallel": "module",
-}
 
 
 class DeclaredModule(AttrsInstance, DataclassInstance):
@@ -93,7 +86,7 @@ def _is_plain(cls: type) -> bool:
     """Tell whether a class leaves its part of a state dict to torch, and is no wrapper."""
     methods = ("state_dict", "_save_to_state_dict", "get_extra_state")
     overrides = any(getattr(cls, m) is not getattr(nn.Module, m) for m in methods)
-    return not overrides and _inner(cls) is None
+    return not overrides and inner_name(cls) is None
 
 
 def _has_hooks(module: nn.Module) -> bool:
@@ -129,18 +122,12 @@ def _path(root: nn.Module, key: str) -> Path:
     path: Path = []
     module: nn.Module | None = root
     for name in key.split("."):
-        cls: type = type(module)
-        if name != _inner(cls):
+        while module is not None and (inner := inner_name(type(module))) not in (None, name):
+            module = module._modules.get(str(inner))  # FSDP takes its own segment off
+        if module is None or inner is None:
             path.append(_element(name))
         module = None if module is None else module._modules.get(name)
     return path
-
-
-@functools.cache
-def _inner(cls: type) -> str | None:
-    """Return the name under which a wrapper keeps what it wraps; None for any other class."""
-    names = (_WRAPPED.get(f"{each.__module__}.{each.__qualname__}") for each in cls.__mro__)
-    return next((name for name in names if name), None)
 
 
 def _pairs_by_child(module: nn.Module, parent: Path) -> list[Pair]:

@@ -1,0 +1,37 @@
+"""Modules around a model that are no part of it: undone by class, never by a name in a key."""
+
+from __future__ import annotations
+
+import functools
+
+from torch import nn
+
+from caten_sd.place import unwrap
+
+# Named, not imported: torch._dynamo alone takes a second, and who holds one has imported it.
+_WRAPPED = {
+    "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
+    "torch.nn.parallel.data_parallel.DataParallel": "module",
+    "torch.nn.parallel.distributed.DistributedDataParallel": "module",
+    "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel": (
+        "_fsdp_wrapped_module"
+    ),
+    "torch.distributed.algorithms._checkpoint.checkpoint_wrapper.ActivationWrapper": (
+        "_checkpoint_wrapped_module"
+    ),
+    "torch.optim.swa_utils.AveragedModel": "module",
+}
+
+
+@functools.cache
+def inner_name(cls: type) -> str | None:
+    """Return the name under which a wrapper keeps what it wraps; None for any other class."""
+    names = (_WRAPPED.get(f"{each.__module__}.{each.__qualname__}") for each in cls.__mro__)
+    return next((name for name in names if name), None)
+
+
+@unwrap.register(nn.Module)
+def _unwrap(module: nn.Module, /) -> nn.Module:
+    while (name := inner_name(type(module))) and (inner := module._modules.get(name)) is not None:
+        module = inner
+    return module
