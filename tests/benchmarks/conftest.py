@@ -1,0 +1,73 @@
+"""One table of ratios: ours against a peer, taken in turn in the same run.
+
+``pytest tests/benchmarks`` prints it; ``-m slow`` has the rows that take big files. Nothing is
+asserted: the machine's speed drifts, and a timed test fails on a busy day. Ours and the peer run
+in pairs, because drift then falls on both, which a benchmark of each for itself would not show.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+
+class Row(NamedTuple):
+    """One comparison: medians in ``unit``, and the most that their ratio should be."""
+
+    what: str
+    ours: float
+    peer: float
+    at_most: float
+    unit: str
+
+
+ROWS = pytest.StashKey[list[Row]]()
+
+Race = Callable[..., Row]
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+@pytest.fixture
+def race(request: pytest.FixtureRequest) -> Iterator[Race]:
+    """``race(what, ours, peer, at_most)`` times two functions in pairs and adds a row."""
+    rows = request.config.stash.setdefault(ROWS, [])
+
+    def run(
+        what: str,
+        ours: Callable[[], Any],
+        peer: Callable[[], Any],
+        at_most: float,
+        pairs: int = 7,
+        measure: Callable[[Callable[[], Any]], float] = seconds,
+        unit: str = "s",
+    ) -> Row:
+        measure(ours), measure(peer)  # the first pair warms caches and imports
+        taken = [(measure(ours), measure(peer)) for _ in range(pairs)]
+        medians = [statistics.median(column) for column in zip(*taken, strict=True)]
+        rows.append(Row(what, *medians, at_most, unit))
+        return rows[-1]
+
+    yield run
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    rows = config.stash.get(ROWS, [])
+    if not rows:
+        return
+    width = max(len(row.what) for row in rows)
+    terminalreporter.section("ratios")
+    terminalreporter.line(f"{'what':<{width}}  ratio  at most        ours        peer")
+    for row in rows:
+        terminalreporter.line(
+            f"{row.what:<{width}}  {row.ours / row.peer:5.2f}  {row.at_most:7.2f}"
+            f"  {row.ours:10.4g}  {row.peer:10.4g} {row.unit}"
+        )

@@ -1,0 +1,123 @@
+"""Work on files, as whole processes: what a user waits for."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import caten_sd as sd
+
+from .conftest import Race
+
+WIDTH = 768
+
+
+def weights(layers: int) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    """Yield a GPT-2 of 768 in Hugging Face's layout: 158 MB and 28 MB a layer."""
+    draw = np.random.default_rng(0).standard_normal
+    shapes = {
+        "attn.c_attn.weight": (WIDTH, 3 * WIDTH),
+        "attn.c_attn.bias": (3 * WIDTH,),
+        "attn.c_proj.weight": (WIDTH, WIDTH),
+        "attn.c_proj.bias": (WIDTH,),
+        "mlp.c_fc.weight": (WIDTH, 4 * WIDTH),
+        "mlp.c_fc.bias": (4 * WIDTH,),
+        "mlp.c_proj.weight": (4 * WIDTH, WIDTH),
+        "mlp.c_proj.bias": (WIDTH,),
+        **{f"ln_{n}.{name}": (WIDTH,) for n in (1, 2) for name in ("weight", "bias")},
+    }
+    yield "transformer.wte.weight", draw((50257, WIDTH), "f4")
+    yield "transformer.wpe.weight", draw((1024, WIDTH), "f4")
+    for layer in range(layers):
+        for name, shape in shapes.items():
+            yield f"transformer.h.{layer}.{name}", draw(shape, "f4")
+    yield "transformer.ln_f.weight", draw(WIDTH, "f4")
+    yield "transformer.ln_f.bias", draw(WIDTH, "f4")
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 498 MB with the shapes of GPT-2."""
+    path = tmp_path_factory.mktemp("files") / "gpt2.safetensors"
+    sd.write_state_dict(dict(weights(12)), path)
+    return path
+
+
+def command(*words: str | Path) -> Callable[[], Any]:
+    return lambda: subprocess.run(words, check=True, capture_output=True)
+
+
+def ours(*words: str | Path) -> Callable[[], Any]:
+    return command(sys.executable, "-m", "caten_sd", *words)
+
+
+def test_show_against_importing_numpy(race: Race, gpt2: Path):
+    numpy = command(sys.executable, "-c", "import numpy")
+    race("show 498 MB / import numpy", ours("show", gpt2), numpy, 1.0, pairs=15)
+
+
+@pytest.mark.slow
+def test_convert_with_a_layout_change_against_dd(race: Race, gpt2: Path, tmp_path: Path):
+    def written() -> None:
+        with sd.read_state_dict(gpt2, streaming=True) as given:
+            sd.write_state_dict(sd.to_layout(given, "caten-gpt2"), tmp_path / "ours.safetensors")
+
+    dd = command("dd", f"if={gpt2}", f"of={tmp_path / 'dd'}", "bs=4M")
+    synced = command("dd", f"if={gpt2}", f"of={tmp_path / 'dd'}", "bs=4M", "conv=fsync")
+    race("write 498 MB turned to caten-gpt2 / dd", written, dd, 1.5)
+    race("write 498 MB turned to caten-gpt2 / dd with fsync", written, synced, 1.5)
+    whole = ours("convert", gpt2, tmp_path / "ours.safetensors", "--to", "caten-gpt2")
+    race("convert command, read back and compared / dd", whole, dd, 1.5)
+
+
+@pytest.mark.slow
+def test_opening_grows_with_the_count_of_tensors(race: Race, tmp_path: Path):
+    paths = {}
+    for count in (10_000, 100_000, 1_000_000):
+        paths[count] = tmp_path / f"{count}.safetensors"
+        one = np.zeros(1, "f4")
+        sd.write_state_dict({f"h.{i}.w": one.copy() for i in range(count)}, paths[count])
+
+    def per_tensor(count: int) -> Callable[[], Any]:
+        return lambda: [sd.read_state_dict(paths[count]).close() for _ in range(1_000_000 // count)]
+
+    for count in (100_000, 1_000_000):
+        what = f"open {count:,} tensors, per tensor / 10,000"
+        race(what, per_tensor(count), per_tensor(10_000), 1.3, pairs=3)
+
+
+@pytest.mark.slow
+def test_converting_grows_with_the_bytes_and_its_memory_does_not(race: Race, tmp_path: Path):
+    tensor = np.random.default_rng(0).standard_normal((2500, 1000), "f4")  # 10 MB
+    sizes = {10: 1, 400: 40, 4000: 400}  # MB: tensors
+    for size, count in sizes.items():
+        sd.write_state_dict({f"h.{i}.w": tensor for i in range(count)}, tmp_path / f"{size}.npz")
+
+    def peak(size: int) -> float:
+        subprocess.run(
+            [sys.executable, "-m", "caten_sd", "convert", f"{size}.npz", "out.safetensors"],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+
+    # The largest of all children so far, so from small to large.
+    peaks = {size: peak(size) for size in sizes}
+    for size in (400, 4000):
+        race(
+            f"peak memory of converting {size} MB / 10 MB",
+            lambda size=size: peaks[size],
+            lambda: peaks[10],
+            1.3,
+            pairs=1,
+            measure=lambda run: float(run()),
+            unit="MB",
+        )

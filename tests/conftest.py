@@ -1,0 +1,12 @@
+"""What all tests share: the benchmarks run only when they are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    asked = any("benchmarks" in str(argument) for argument in config.invocation_params.args)
+    return True if collection_path.name == "benchmarks" and not asked else None
