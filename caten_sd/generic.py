@@ -61,7 +61,7 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         if self._token != get_cache_token():
             self.clear_cache()
         try:
-            run = self._cache[tuple(map(type, args[: self.arity]))]
+            run = self._cache[(*map(type, args),)]
         except KeyError:
             run = self._choose(args)
         return run(*args, **kwargs)  # type: ignore[no-any-return]
@@ -115,8 +115,8 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
     def clear_cache(self) -> None:
         """Forget which method answers for which classes: the next call chooses again.
 
-        Nobody needs this after ``register`` or ``ABC.register``; it is for a class that begins to
-        satisfy a ``__subclasshook__`` after its first call.
+        Nobody needs this after ``register`` or ``ABC.register``; it is for a class whose
+        ``__bases__`` were replaced, and lets go of classes that were called with.
         """
         token = get_cache_token()
         # A new dict: what a thread chose from older methods is stored where nobody looks.
@@ -124,16 +124,17 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         self._token = token
 
     def dispatch(self, *types: type) -> Function:
-        """Return what a call with arguments of exactly these classes runs.
+        """Return what a call with arguments of exactly these classes runs, and remember it.
 
         What is left out is ``object``, as in ``register``.
         """
+        if len(types) != self.arity:
+            (types,) = signatures(types, self.arity, self.__name__)
         if self._token != get_cache_token():
             self.clear_cache()
-        filled = (*types, *[object] * (self.arity - len(types)))
-        cache, key = self._cache, self._key(filled)
+        cache, key = self._cache, self._key(types)
         if key not in cache:
-            cache[key] = self._effective(filled)
+            cache[key] = self._effective(types)
         return cache[key]
 
     def _effective(self, types: Classes) -> Function:
