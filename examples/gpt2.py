@@ -46,12 +46,13 @@ def codec(folder: Path, vocab_size: int) -> tuple[Callable[[str], Any], Callable
 def run(folder: Path, prompt: str, tokens: int) -> int:
     """Print the verdict and, if all fits, a line of text; return the exit code."""
     model = build(folder / "config.json")
-    state = to_layout(read_state_dict(folder), "caten-gpt2")
-    plan = plan_load(model, state)
-    print(plan)
-    if not plan.fits:
-        return 1
-    load_state_dict(model, state, strict=True)
+    with read_state_dict(folder) as checkpoint:
+        state = to_layout(checkpoint, "caten-gpt2")
+        plan = plan_load(model, state)
+        print(plan)
+        if not plan.fits:
+            return 1
+        load_state_dict(model, state, strict=True)
     encode, decode = codec(folder, model.vocab_size)
     chance = torch.Generator().manual_seed(0)
     ids = torch.tensor([encode(prompt)])
@@ -60,12 +61,12 @@ def run(folder: Path, prompt: str, tokens: int) -> int:
     return 0
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     parser.add_argument("--prompt", default="In the beginning")
     parser.add_argument("--tokens", type=int, default=120)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         return run(options.folder, options.prompt, options.tokens)
     except CatenError as error:

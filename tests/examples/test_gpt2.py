@@ -1,19 +1,34 @@
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from caten_sd import get_state_dict, to_layout, write_state_dict
+from caten_sd.nn import gpt2_from_config
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, EXAMPLES / "gpt2.py", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the example in this process; return its exit code, standard output and error."""
+    spec = importlib.util.spec_from_file_location("gpt2_example", EXAMPLES / "gpt2.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = module.main(list(map(str, arguments)))
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture
@@ -27,7 +42,9 @@ def change(folder: Path, **entries: object) -> None:
 
 
 def test_it_prints_the_verdict_and_a_line_of_text() -> None:
-    done = run("--prompt", "God said", "--tokens", 60)
+    command = [sys.executable, EXAMPLES / "gpt2.py", "--prompt", "God said", "--tokens", "60"]
+    here = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
+    done = subprocess.run(command, capture_output=True, check=False, encoding="utf-8", env=here)
     verdict, text = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
     assert verdict == "53 of 53 slots of Transformer fit, and the file has nothing else."
@@ -45,40 +62,49 @@ def test_it_prints_the_verdict_and_a_line_of_text() -> None:
         ({"vocab_size": None}, "vocab_size missing"),
     ],
 )
-def test_impossible_sizes_are_one_sentence_and_exit_code_2(folder, entries, said) -> None:
+def test_impossible_sizes_are_one_sentence_and_exit_code_2(run, folder, entries, said) -> None:
     change(folder, **entries)
-    done = run(folder)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
-    assert "config.json" in done.stderr
-    assert said in done.stderr
+    code, out, err = run(folder)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "config.json" in err
+    assert said in err
 
 
-def test_a_config_that_is_not_there_or_no_json(folder: Path) -> None:
+def test_a_config_that_is_no_json_or_not_there(run, folder: Path) -> None:
     (folder / "config.json").write_text("{")
-    assert run(folder).returncode == 2
+    assert run(folder)[0] == 2
     (folder / "config.json").unlink()
-    done = run(folder)
-    assert done.returncode == 2
-    assert "config.json: No such file" in done.stderr
+    code, _, err = run(folder)
+    assert code == 2
+    assert "config.json: No such file" in err
 
 
-def test_a_damaged_file_is_exit_code_2(folder: Path) -> None:
+def test_a_damaged_file_is_exit_code_2(run, folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    done = run(folder)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "model.safetensors" in done.stderr
+    code, _, err = run(folder)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "model.safetensors" in err
 
 
-def test_a_config_of_another_model_is_exit_code_1(folder: Path) -> None:
+def test_a_config_of_another_model_is_exit_code_1(run, folder: Path) -> None:
     change(folder, n_layer=3)
-    done = run(folder)
-    assert done.returncode == 1
-    assert "12 in the file, not in the model" in done.stdout
+    code, out, _ = run(folder)
+    assert code == 1
+    assert "12 in the file, not in the model" in out
 
 
-def test_a_prompt_that_is_too_long_is_exit_code_2() -> None:
-    done = run("--prompt", "x" * 300)
-    assert done.returncode == 2
-    assert "context of 256" in done.stderr
+def test_a_prompt_that_is_too_long_is_exit_code_2(run) -> None:
+    code, _, err = run("--prompt", "x" * 300)
+    assert code == 2
+    assert "context of 256" in err
+
+
+def test_another_vocabulary_needs_its_tokenizer(run, folder: Path) -> None:
+    model = gpt2_from_config({**json.loads((folder / "config.json").read_text()), "vocab_size": 9})
+    state = to_layout(get_state_dict(model), "hf-gpt2", source="caten-gpt2", silent=True)
+    write_state_dict(state, folder / "model.safetensors")
+    change(folder, vocab_size=9)
+    code, _, err = run(folder)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "tokenizer.json" in err

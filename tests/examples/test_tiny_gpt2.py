@@ -36,8 +36,8 @@ def script():
 @pytest.fixture(scope="module")
 def ours() -> Transformer:
     model = gpt2_from_config(json.loads((FOLDER / "config.json").read_text()))
-    state = to_layout(read_state_dict(FOLDER), "caten-gpt2")
-    return load_state_dict(model, state, strict=True)
+    with read_state_dict(FOLDER) as checkpoint:
+        return load_state_dict(model, to_layout(checkpoint, "caten-gpt2"), strict=True)
 
 
 def from_pretrained(folder: Path) -> GPT2LMHeadModel:
