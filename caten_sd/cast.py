@@ -55,7 +55,7 @@ def _spec(leaf: Cast, /) -> Spec:
 def _by_numpy(kind: Numpy, leaf: Cast, /) -> Any:
     import numpy as np
 
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is reported
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite and NaN are reported
         return as_array(kind, leaf.leaf).astype(numpy_dtype(leaf.dtype))
 
 
