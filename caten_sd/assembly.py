@@ -14,6 +14,8 @@ from caten_sd.patterns import is_index
 from caten_sd.sizes import Lookup, Size, factors, value
 from caten_sd.steps import Cut, Join, Pick, Pile
 
+MOST = 1 << 20  # keys or rows that are listed one by one; a file may claim any number
+
 
 @dataclass(frozen=True)
 class Concat(Operation):
@@ -137,8 +139,8 @@ class Unstack(Operation):
 
     def _picked(self, leaf: Any) -> list[Any]:
         count = extent_of(leaf, self.axis)
-        if not count:
-            raise LayoutError(f"axis {self.axis} is empty, so no key could carry its index")
+        if not 0 < count <= MOST:
+            raise LayoutError(f"axis {self.axis} of {count} cannot become one key for each index")
         return [derive(Pick(self.axis, index), [leaf]) for index in range(count)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from caten_sd.errors import LayoutError
@@ -12,6 +12,7 @@ from caten_sd.tensor import (
     DTYPES,
     BlockTensor,
     DType,
+    LazyTensor,
     Numpy,
     Spec,
     Torch,
@@ -62,7 +63,10 @@ def _spec(leaf: Derived, /) -> Spec:
 def _by_numpy(kind: Numpy, leaf: Derived, /) -> Any:
     import numpy
 
-    return leaf.step.run(numpy, [as_array(kind, part) for part in leaf.leaves])
+    part = _part_of_file(leaf)
+    if part is not None:
+        return as_array(kind, part)
+    return leaf.step.run(numpy, [as_array(kind, each) for each in leaf.leaves])
 
 
 @as_array.register(Torch, Derived)
@@ -72,8 +76,23 @@ def _by_torch(kind: Torch, leaf: Derived, /) -> Any:
     # A byte of torch's 4-bit floats holds two neighbours of the last axis.
     if leaf.dtype.bits < 8 and not leaf.step.keeps_rows(len(spec(leaf.leaves[0]).shape)):
         raise LayoutError(f"torch keeps {leaf.dtype} packed along the last axis; use numpy() here")
+    part = _part_of_file(leaf)
+    if part is not None:
+        return as_array(kind, part)
     # The values of a parameter are meant, not a step of its graph.
-    return leaf.step.run(torch, [as_array(kind, part).detach() for part in leaf.leaves])
+    return leaf.step.run(torch, [as_array(kind, each).detach() for each in leaf.leaves])
+
+
+def _part_of_file(leaf: Derived) -> LazyTensor | None:
+    """Return the part of a file's leaf that the step takes, so that nothing else is read."""
+    step, whole = leaf.step, leaf.leaves[0]
+    if not isinstance(whole, LazyTensor) or not whole.dtype.itemsize:
+        return None
+    if isinstance(step, Cut):
+        return whole[(slice(None),) * step.axis + (slice(step.start, step.stop),)]
+    if isinstance(step, Pick):
+        return whole[(slice(None),) * step.axis + (step.index,)]
+    return None
 
 
 def derive(step: Step, leaves: Sequence[Any]) -> Any:
@@ -170,15 +189,27 @@ def _unit(part: Any) -> tuple[int, int]:
     return part.index, part.index + 1
 
 
-def square_permutes(leaf: Any) -> bool:
+def derivation(leaf: Any) -> Iterator[Derived]:
+    """Yield the leaf and all that it is derived from, as far as steps are left to be done."""
+    if isinstance(leaf, BlockTensor):
+        leaf = leaf.raw
+    if isinstance(leaf, Derived):
+        yield leaf
+        for part in leaf.leaves:
+            yield from derivation(part)
+
+
+def turns_square(leaf: Any) -> bool:
     """Say whether the leaf is transposed somewhere where its shape could not have told.
 
     That holds for a square matrix: its orientation is the layout's word alone.
     """
-    if isinstance(leaf, BlockTensor):
-        leaf = leaf.raw
-    if not isinstance(leaf, Derived):
-        return False
-    if isinstance(leaf.step, Permute) and spec(leaf.leaves[0]).shape == leaf.shape:
-        return True
-    return any(map(square_permutes, leaf.leaves))
+    return any(
+        isinstance(each.step, Permute) and spec(each.leaves[0]).shape == each.shape
+        for each in derivation(leaf)
+    )
+
+
+def rounds(leaf: Any) -> bool:
+    """Say whether a number is added, so that the last digits may be lost once it is stored."""
+    return any(isinstance(each.step, Shift) for each in derivation(leaf))

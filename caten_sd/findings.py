@@ -34,8 +34,9 @@ class Findings:
 
     ``dropped`` gives the reason of each key, ``tied`` the tensor that each name was added or left
     out for, ``idle`` the rows that found nothing, ``untaken`` the keys that no row takes and that
-    stay as they are, ``square`` the keys whose orientation is the layout's word alone, ``misfits``
-    the shapes that are not as declared, ``hints`` what the reader of the result must be told.
+    stay as they are, ``square`` the keys whose orientation is the layout's word alone, ``rounded``
+    those that a number is added to, ``misfits`` the shapes that are not as declared, ``hints``
+    what the reader of the result must be told.
     """
 
     dropped: dict[str, str] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Findings:
     untaken: list[str] = field(default_factory=list)
     idle: list[Row] = field(default_factory=list)
     square: list[str] = field(default_factory=list)
+    rounded: list[str] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
 
@@ -66,6 +68,8 @@ class Findings:
             told.append(
                 f"{_few(self.square)}: transposed on the layout's word, the shape is square"
             )
+        if self.rounded:
+            told.append(f"{_few(self.rounded)}: a number is added, which may round the last digit")
         if self.complaint:
             told.append(self.complaint)
         return told + self.hints

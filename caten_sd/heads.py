@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
-from caten_sd.assembly import bound, check_axis, check_shares, divided, unknown
+from caten_sd.assembly import MOST, bound, check_axis, check_shares, divided, unknown
 from caten_sd.derived import derive
 from caten_sd.errors import LayoutError
 from caten_sd.operations import Identity, Operation, extent_of, inverted
@@ -118,7 +118,7 @@ def rotary_order(rows: int, heads: int) -> Order:
     >>> rotary_order(8, 1)
     (0, 2, 4, 6, 1, 3, 5, 7)
     """
-    if heads < 1 or rows % (2 * heads):
+    if heads < 1 or rows % (2 * heads) or rows > MOST:
         raise LayoutError(f"{rows} rows are not {heads} heads of an even dimension")
     size = rows // heads
     return tuple(
@@ -136,7 +136,7 @@ def regrouped_order(blocks: tuple[int, ...], groups: int) -> Order:
     >>> regrouped_order((4, 4, 4), 2)
     (0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11)
     """
-    if groups < 1 or any(block % groups for block in blocks):
+    if groups < 1 or any(block % groups for block in blocks) or sum(blocks) > MOST:
         raise LayoutError(f"blocks of {list(blocks)} rows do not divide into {groups} groups")
     starts = list(itertools.accumulate(blocks, initial=0))[:-1]
     return tuple(

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from caten_sd.derived import square_permutes
 from caten_sd.detect import Detection, detect_layout
 from caten_sd.errors import LayoutError, LayoutWarning
 from caten_sd.findings import Findings
@@ -19,14 +18,12 @@ from caten_sd.known_layouts import find_layout
 from caten_sd.layout import Layout
 from caten_sd.reading import items_of, read_canonical
 from caten_sd.rows import Row
-from caten_sd.rules import Rule
 from caten_sd.sizes import Numbers
 from caten_sd.state_dict import Path, StateDict, as_state_dict
-from caten_sd.ties import same_place
-from caten_sd.walk import Item, Walk
+from caten_sd.walk import Item
+from caten_sd.writing import HINT, write_canonical
 
 STAMP = "caten_sd.layout"
-HINT = "caten_sd."
 
 
 class RenamedPaths(Mapping[str, Path]):
@@ -113,7 +110,7 @@ def plan_layout(
     lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases})
     read = read_canonical(origin, items_of(state), lookup)
     _refuse_swapped(origin, read.findings)
-    items, told = _write_canonical(target, read.items, lookup, read.findings)
+    items, told = write_canonical(target, read.items, lookup, read.findings)
     stale = {HINT + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
     kept = {key: value for key, value in state.metadata.items() if key not in stale}
     entry, paths = _collected(state, target, items)
@@ -148,49 +145,6 @@ def source_layout(
             f"a layout is applied once, so leave source= out or correct {STAMP} in the metadata"
         )
     return declared, None
-
-
-def _write_canonical(
-    target: Layout, items: list[Item], lookup: Numbers, findings: Findings
-) -> tuple[list[Item], dict[str, str]]:
-    """Return the items in the target's names, with what its reader must be told."""
-    walk = Walk(target.name, target.writing, lookup)
-    kept, metadata = _without_ties(target, items, walk, findings)
-    unread = {name for row in findings.idle for name in row.canonical_names}
-    result = walk.run(kept)
-    findings.untaken += walk.untaken
-    idle = [rule.row for rule in walk.idle()]
-    findings.idle += [row for row in idle if unread.isdisjoint(row.canonical_names)]
-    findings.square += [item.key for item in result if square_permutes(item.leaf)]
-    return result, metadata
-
-
-def _without_ties(
-    target: Layout, items: list[Item], walk: Walk, findings: Findings
-) -> tuple[list[Item], dict[str, str]]:
-    """Leave out what the target ties by leaving it out, and tell where it is not tied."""
-    leaves = {item.key: item.leaf for item in items if not item.foreign}
-    left_out, metadata = set(), {}
-    for rule in target.writing.rules:
-        name, first = rule.inputs[0].text, rule.row.tied
-        if not first or name not in leaves or first not in leaves:
-            continue
-        if same_place(leaves[name], leaves[first]):
-            left_out.add(name)
-            walk.fired.add(id(rule))
-            findings.tied[name] = first
-        elif rule.row.untied is not None:
-            entry, value = rule.row.untied
-            metadata[HINT + entry] = str(value).lower()
-            findings.hints.append(_hint(rule, f"{entry}={value}"))
-    return [item for item in items if item.foreign or item.key not in left_out], metadata
-
-
-def _hint(rule: Rule, entry: str) -> str:
-    return (
-        f"{rule.outputs[0].text} is a tensor of its own beside {rule.row.tied}: "
-        f"set {entry} in the model's configuration"
-    )
 
 
 def _collected(

@@ -12,7 +12,7 @@ from caten_sd.operations import PART, Operand, Operation
 from caten_sd.tensor import Numpy, as_array
 
 
-def run(operation: Operation, operand: Operand) -> Operand:
+def run(operation: Operation, operand: Any) -> Operand:
     """Apply an operation and give every result its own memory."""
     result = operation.apply(operand)
     return {at: np.array(as_array(Numpy(), leaf)) for at, leaf in result.items()}
@@ -22,7 +22,7 @@ def parts(*leaves: Any) -> Operand:
     return {((PART, n),): leaf for n, leaf in enumerate(leaves)}
 
 
-def same(one: Operand, other: Operand) -> bool:
+def same(one: Any, other: Any) -> bool:
     return one.keys() == other.keys() and all(
         one[at].shape == other[at].shape and one[at].tobytes() == other[at].tobytes() for at in one
     )
@@ -47,7 +47,7 @@ def test_splitting_and_joining_are_inverse(data: Any, shares: Any, unit: int) ->
 @given(st.data(), st.integers(1, 4))
 def test_stacking_and_unstacking_are_inverse(data: Any, count: int) -> None:
     axis = data.draw(st.integers(0, 2))
-    leaves = {(("e", n),): data.draw(arrays.arrays("f4", (2, 3))) for n in range(count)}
+    leaves: Operand = {(("e", n),): data.draw(arrays.arrays("f4", (2, 3))) for n in range(count)}
     stacked = run(Stack("e", axis), leaves)
     assert np.array_equal(stacked[()], np.stack(list(leaves.values()), axis), equal_nan=True)
     assert same(run(Unstack("e", axis), stacked), leaves)
@@ -66,7 +66,8 @@ def test_parts_stay_lazy_and_come_back_as_the_very_leaf() -> None:
     assert Concat((1, 2)).apply(pieces)[()] is whole
     joined = Concat((1, 2)).apply(parts(whole[:2], whole[2:]))
     assert [leaf.shape for leaf in Split((1, 2)).apply(joined).values()] == [(2, 2), (4, 2)]
-    one = Unstack("e").apply(Stack("e").apply({(("e", 0),): whole}))
+    lone: Operand = {(("e", 0),): whole}
+    one = Unstack("e").apply(Stack("e").apply(lone))
     assert one[("e", 0),] is whole
 
 
@@ -77,7 +78,7 @@ def test_parts_in_another_order_are_not_taken_for_the_whole() -> None:
     assert turned is not whole
     assert turned.numpy().ravel().tolist() == [3, 4, 5, 0, 1, 2]
     rows = Unstack("e").apply({(): whole})
-    swapped = {(("e", 5 - dict(at)["e"]),): leaf for at, leaf in rows.items()}
+    swapped: Operand = {(("e", 5 - dict(at)["e"]),): leaf for at, leaf in rows.items()}
     assert Stack("e").apply(swapped)[()].numpy().ravel().tolist() == [5, 4, 3, 2, 1, 0]
 
 
@@ -102,7 +103,8 @@ def test_shares_by_name_are_looked_up() -> None:
         (Split((1, 1)), {(): np.zeros(3)}, "does not divide into the shares"),
         (Split((1, 1), 1), {(): np.zeros(4)}, "has no axis 1"),
         (Unstack("e", 2), {(): np.zeros((2, 2))}, "has no axis 2"),
-        (Unstack("e"), {(): np.zeros((0, 2))}, "is empty"),
+        (Unstack("e"), {(): np.zeros((0, 2))}, "axis 0 of 0 cannot become one key"),
+        (Unstack("e"), {(): np.zeros((1 << 40, 0))}, "cannot become one key for each index"),
         (Stack("e", 3), {(("e", 0),): np.zeros((2, 2))}, "no place for a new axis 3"),
         (
             Stack("e"),

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from caten_sd.derived import Derived, derive, square_permutes
+from caten_sd.derived import Derived, derive, turns_square
 from caten_sd.errors import LayoutError
 from caten_sd.extract import get_state_dict
 from caten_sd.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
-from caten_sd.tensor import BlockTensor, DType, Numpy, Torch, as_array, spec
+from caten_sd.tensor import DTYPES, BlockTensor, DType, LazyTensor, Numpy, Torch, as_array, spec
 
 ARRAY = np.arange(24, dtype="f4").reshape(2, 3, 4)
 STEPS: list[tuple[Step, int, Any]] = [
@@ -74,10 +74,10 @@ def test_two_permutes_become_one() -> None:
 def test_a_square_transpose_is_told_wherever_it_lies() -> None:
     square, oblong = np.zeros((3, 3)), np.zeros((3, 4))
     turned = derive(Permute((1, 0)), [square])
-    assert square_permutes(turned)
-    assert square_permutes(derive(Cut(0, 0, 1), [turned]))
-    assert not square_permutes(derive(Permute((1, 0)), [oblong]))
-    assert not square_permutes(square)
+    assert turns_square(turned)
+    assert turns_square(derive(Cut(0, 0, 1), [turned]))
+    assert not turns_square(derive(Permute((1, 0)), [oblong]))
+    assert not turns_square(square)
 
 
 class Blocks:
@@ -121,3 +121,25 @@ def test_four_bit_floats_are_not_torn_apart_by_torch() -> None:
 def test_a_derived_leaf_is_state() -> None:
     leaf = derive(Permute((1, 0)), [np.zeros((2, 3))])
     assert dict(get_state_dict({"a": [leaf]})) == {"a.0": leaf}
+
+
+class Recorded:
+    """A source of sixty-four bytes that remembers what was read."""
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[int, int]] = []
+
+    def view(self, start: int, count: int) -> memoryview:
+        self.reads.append((start, count))
+        return memoryview(bytearray(range(64)))[start : start + count]
+
+
+@pytest.mark.parametrize("kind", [Numpy(), Torch()])
+def test_a_part_of_a_file_reads_only_its_rows(kind: Any) -> None:
+    source = Recorded()
+    whole = LazyTensor(source, 0, DTYPES["uint8"], (8, 8))  # type: ignore[arg-type]
+    rows = as_array(kind, derive(Cut(0, 2, 4), [whole]))
+    row = as_array(kind, derive(Pick(0, 7), [whole]))
+    assert rows.tolist() == [list(range(16, 24)), list(range(24, 32))]
+    assert row.tolist() == list(range(56, 64))
+    assert source.reads == [(16, 16), (56, 8)]

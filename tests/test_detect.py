@@ -61,7 +61,8 @@ def test_the_same_names_the_other_way_round_are_another_layout() -> None:
     assert found.layout is None
     with pytest.raises(
         LayoutError,
-        match=r"no layout was recognised; hf-gpt2 takes 29 of 29 keys, but transformer.h.0.attn.c_attn.weight "
+        match=r"no layout was recognised; hf-gpt2 takes 29 of 29 keys, "
+        r"but transformer\.h\.0\.attn\.c_attn\.weight "
         r"would be \(4, 12\) as .* declared \(3\*n_embd, n_embd\).* name the layout with source=",
     ):
         to_layout(turned, "caten-gpt2")

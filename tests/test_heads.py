@@ -34,7 +34,7 @@ def test_case_14_packing_per_head_and_back() -> None:
 
 
 def test_case_14_an_unknown_packing_is_an_error() -> None:
-    with pytest.raises(LayoutError, match="'per_row' is no packing .* known are block, per_head"):
+    with pytest.raises(LayoutError, match=r"'per_row' is no packing .* known are block, per_head"):
         packing("per_row")
 
 
@@ -77,6 +77,7 @@ def test_every_operation_on_heads_comes_back(groups: int, name: str, axis: int) 
         (lambda: rotary_order(8, 0), "8 rows are not 0 heads"),
         (lambda: rotary_order(8, 3), "8 rows are not 3 heads"),
         (lambda: regrouped_order((4, 6), 4), "do not divide into 4 groups"),
+        (lambda: Rotary(2).leaf(np.zeros((1 << 40, 0))), "rows are not 2 heads"),
         (lambda: Rotary(2, to="thirds"), "'halves' or 'pairs', not in 'thirds'"),
         (lambda: Rotary(2, axis=-1), "counted from the end"),
     ],

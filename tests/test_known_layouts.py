@@ -29,7 +29,7 @@ def test_an_unknown_layout_is_answered_with_the_known_ones() -> None:
         find_layout("zzz")
 
 
-@pytest.fixture()
+@pytest.fixture
 def plug_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """A module of layouts that another distribution announces; what was asked is recorded."""
     module = ModuleType("their_layouts")

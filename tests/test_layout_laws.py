@@ -95,11 +95,11 @@ def bits_of(state: Any) -> dict[str, Any]:
     return {key: (leaf.dtype, leaf.shape, leaf.tobytes()) for key, leaf in state.items()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(worlds(), st.sampled_from([Numpy(), Torch()]))
 def test_every_layout_is_a_bijection(world: tuple[Layout, dict[str, Any]], kind: Any) -> None:
     layout, canonical = world
-    options = {"silent": True, **NUMBERS}
+    options: dict[str, Any] = {"silent": True, **NUMBERS}
     here = stored(to_layout(canonical, layout, source=layout.canonical, **options), kind)
     back = stored(to_layout(here, layout.canonical, source=layout, **options), kind)
     assert bits_of(back) == bits_of(canonical)
@@ -108,11 +108,11 @@ def test_every_layout_is_a_bijection(world: tuple[Layout, dict[str, Any]], kind:
     assert list(again) == list(here)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(worlds())
 def test_there_and_back_unread_gives_the_very_leaves(world: tuple[Layout, dict[str, Any]]) -> None:
     layout, canonical = world
-    options = {"silent": True, **NUMBERS}
+    options: dict[str, Any] = {"silent": True, **NUMBERS}
     there = to_layout(canonical, layout, source=layout.canonical, **options)
     back = to_layout(there, layout.canonical, source=layout, **options)
     assert {key: id(leaf) for key, leaf in back.items()} == {

@@ -11,7 +11,7 @@ from caten_sd.errors import LayoutError, LayoutWarning
 from caten_sd.heads import Rotary
 from caten_sd.layout import Layout
 from caten_sd.mapping import STAMP, plan_layout, to_layout
-from caten_sd.operations import Chain, Transpose
+from caten_sd.operations import Chain, Offset, Transpose
 from caten_sd.rows import Drop, Row
 from caten_sd.state_dict import StateDict
 from caten_sd.tensor import DTYPES, LazyTensor
@@ -114,7 +114,7 @@ def test_case_6_a_parameter_no_rule_knows_is_untouched_and_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         to_layout(given, ENCODER.canonical, source=ENCODER, silent=True)
-    with pytest.raises(LayoutError, match="have no row: block.gamma"):
+    with pytest.raises(LayoutError, match=r"have no row: block\.gamma"):
         to_layout(given, ENCODER.canonical, source=ENCODER, strict=True)
 
 
@@ -180,7 +180,7 @@ def test_a_group_that_is_not_whole_is_an_error_naming_what_is_absent() -> None:
 def test_a_gap_between_indices_is_an_error_naming_the_first(index: str) -> None:
     layout = Layout("stack", [Row("h.{i}", "h", Stack("i"))])
     given = {"h.0": np.zeros(1), f"h.{index}": np.zeros(1)}
-    with pytest.raises(LayoutError, match="h.1 belongs to it and is not there"):
+    with pytest.raises(LayoutError, match=r"h\.1 belongs to it and is not there"):
         to_layout(given, layout, source=layout.canonical)
 
 
@@ -189,14 +189,14 @@ def test_numbers_are_asked_for_and_never_guessed() -> None:
         "rotary", [Row("q", operation=Rotary("n_head"))], aliases={"n_head": ("num_heads",)}
     )
     rows = np.arange(8.0).reshape(8, 1)
-    with pytest.raises(LayoutError, match="layout rotary, q: n_head is needed .* pass n_head="):
+    with pytest.raises(LayoutError, match=r"layout rotary, q: n_head is needed .* pass n_head="):
         to_layout({"q": rows}, layout, source=layout.canonical)
     for given in (
         {"n_head": 2},
         {"config": {"num_heads": 2}},
         {"config": SimpleNamespace(n_head=2)},
     ):
-        result = to_layout({"q": rows}, layout, source=layout.canonical, **given)  # type: ignore[arg-type]
+        result = to_layout({"q": rows}, layout, source=layout.canonical, **given)
         assert result["q"].numpy().ravel().tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
     with pytest.raises(LayoutError, match="layout rotary, q: 8 rows are not 3 heads"):
         to_layout({"q": rows}, layout, source=layout.canonical, n_head=3)
@@ -213,7 +213,7 @@ def test_data_in_the_layout_comes_back_as_it_is_if_that_was_declared() -> None:
 def test_a_layout_is_applied_once() -> None:
     given = arrays(enc__a__w=(2, 3))
     there = to_layout(given, ENCODER.canonical, source=ENCODER)
-    with pytest.raises(LayoutError, match="'mine-canonical' and source= says 'mine'; .* once"):
+    with pytest.raises(LayoutError, match=r"'mine-canonical' and source= says 'mine'; .* once"):
         to_layout(there, ENCODER.canonical, source=ENCODER)
 
 
@@ -237,3 +237,12 @@ def test_a_misshapen_tensor_is_told_and_a_turned_one_refused() -> None:
     assert "q would be (11, 5) as q, which is declared (3*n, n)" in plan.findings.complaint
     with pytest.raises(LayoutError, match=r"q would be \(4, 12\) .* the other way round"):
         plan_layout({"q": np.zeros((12, 4)), "n": norm}, base, source=layout)
+
+
+def test_an_offset_is_told_to_round() -> None:
+    layout = Layout("gemma", [Row("norm.weight", "norm.scale", Offset(-1.0))])
+    plan = plan_layout({"norm.weight": np.ones(2, "f4")}, layout, source=layout.canonical)
+    assert plan.findings.rounded == ["norm.scale"]
+    assert "norm.scale: a number is added, which may round the last digit" in str(plan)
+    back = plan_layout(plan.state_dict, layout.canonical, source=layout)
+    assert back.findings.rounded == []

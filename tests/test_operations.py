@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from caten_sd.derived import Derived
 from caten_sd.errors import LayoutError
-from caten_sd.operations import Chain, Identity, Offset, Operation, Transpose
+from caten_sd.operations import Chain, Identity, Offset, Operand, Operation, Transpose
 from caten_sd.tensor import Numpy, Torch, as_array, spec
 
 
@@ -19,7 +19,7 @@ def run(operation: Operation, array: Any) -> Any:
     return np.array(result, order="C")
 
 
-ARRAYS = arrays.arrays(
+ARRAYS: Any = arrays.arrays(
     st.sampled_from([np.dtype("f4"), np.dtype("f2"), np.dtype("i8"), np.dtype("?")]),
     arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4),
 )
@@ -99,7 +99,7 @@ def test_an_offset_keeps_the_dtype(dtype: str) -> None:
         result = as_array(kind, moved)
         assert str(result.dtype).removeprefix("torch.") == dtype
         assert [float(x) for x in result] == [1.5, 2.0]
-    assert as_array(Numpy(), Offset(1).leaf(np.float32([2]).reshape(()))).shape == ()
+    assert as_array(Numpy(), Offset(1).leaf(np.full((), 2, "f4"))).shape == ()
 
 
 def test_an_offset_is_for_floats() -> None:
@@ -111,7 +111,7 @@ def test_a_chain_is_undone_last_first() -> None:
     chain = Chain(Transpose((1, 2, 0)), Offset(2.0))
     assert chain.inverse() == Chain(Offset(-2.0), Transpose((2, 0, 1)))
     array = np.arange(24, dtype="f4").reshape(2, 3, 4)
-    there = {(): array}
+    there: Operand = {(): array}
     for operation in (chain, chain.inverse()):
         there = {at: np.array(leaf.numpy()) for at, leaf in operation.apply(there).items()}
     assert np.array_equal(there[()], array)

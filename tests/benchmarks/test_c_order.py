@@ -12,19 +12,18 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
 from caten_sd.c_order import contiguous
 
 # The c_attn of GPT-2 small, a projection of whole pages, stacked experts, an embedding.
-SHAPES = [(768, 2304), (4096, 4096), (16, 1024, 512), (50257, 768)]
+SHAPES = [(768, 2304), (4096, 4096), (16, 1024, 512), (16000, 768)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("way", [contiguous, np.ascontiguousarray])
 def test_transposed(
-    benchmark: BenchmarkFixture, way: Callable[[Any], Any], dtype: Any, shape: tuple[int, ...]
+    benchmark: Any, way: Callable[[Any], Any], dtype: Any, shape: tuple[int, ...]
 ) -> None:
     benchmark.group = f"{np.dtype(dtype).name} {shape}"
     turned = np.swapaxes(np.ones(shape, dtype), -1, -2)
