@@ -49,11 +49,12 @@ def _values(block_type: Affine, raw: Any, /) -> Any:
         np.asarray(as_array(Numpy(), part) if isinstance(part, LazyTensor) else part)
         for part in (block_type.scale, block_type.zero_point)
     )
-    if block_type.axis is not None:
-        along = [1] * len(block_type.shape)
-        along[block_type.axis] = -1
-        scale, zero_point = scale.reshape(along), zero_point.reshape(along)
-    return (integers - zero_point).astype(np.float32) * scale.astype(np.float32)
+    if block_type.axis is None:
+        return (integers - zero_point).astype(np.float32) * scale.astype(np.float32)
+    along = [1] * len(block_type.shape)
+    along[block_type.axis] = -1
+    shifted = integers.astype(np.float32) - zero_point.reshape(along).astype(np.float32)
+    return (shifted * scale.reshape(along)).astype(np.float32)
 
 
 def quantised(storage: Storage, offset: Any, shape: Any, strides: Any, params: Any) -> Any:
@@ -64,24 +65,33 @@ def quantised(storage: Storage, offset: Any, shape: Any, strides: Any, params: A
     if type(params) is not tuple or len(params) not in (3, 4):
         raise ValueError("a quantised tensor has no scale and zero point")
     scheme, scale, zero_point, *axes = params
-    integer = _INTEGERS.get(storage.element.name)
-    if getattr(scheme, "name", "") not in _SCHEMES:
-        integer = None  # per_channel_affine_float_qparams, whose zero point is no integer
-    raw = integer and storage.view(offset, shape, strides, ELEMENTS[integer])
-    if raw is None or not isinstance(raw, LazyTensor) or raw.strides is not None or not shape:
-        return Opaque(storage.element.name, (shape, params))
-    axis = axes[0] if axes else None
-    if axis is None:
-        if type(scale) is not float or type(zero_point) is not int:
-            raise ValueError("a quantised tensor has a scale or zero point that is no number")
-    elif type(axis) is not int or not 0 <= axis < len(shape):
-        raise ValueError(f"a quantised tensor has no axis {brief(axis)}")
-    else:
-        scale, zero_point = (_one_each(part, shape[axis]) for part in (scale, zero_point))
-    kind = Affine(storage.element.name, shape, scale, zero_point, axis)
+    name = storage.element.name
+    if name not in _INTEGERS or getattr(scheme, "name", "") not in _SCHEMES:
+        return Opaque(name, (shape, params))
+    raw = storage.view(offset, shape, strides, ELEMENTS[_INTEGERS[name]])
+    if raw.strides is not None or not shape or _is_fractional(zero_point):
+        return Opaque(name, (shape, params))
+    kind = Affine(name, shape, *_parts(shape, scale, zero_point, axes))
     count = (*shape[:-1], shape[-1] * kind.integer.itemsize)
     packed = LazyTensor(raw.source, raw.offset, DTYPES["uint8"], count)
     return BlockTensor(kind, packed, shape)
+
+
+def _is_fractional(zero_point: Any) -> bool:
+    """Tell torch's per_channel_affine_float_qparams, which it writes under the other's name."""
+    return isinstance(zero_point, LazyTensor) and zero_point.dtype.kind == "float"
+
+
+def _parts(shape: Any, scale: Any, zero_point: Any, axes: list[Any]) -> tuple[Any, Any, Any]:
+    """Return scale, zero point and axis; ValueError where they do not fit the shape."""
+    if not axes:
+        if type(scale) is not float or type(zero_point) is not int:
+            raise ValueError("a quantised tensor has a scale or zero point that is no number")
+        return scale, zero_point, None
+    axis = axes[0]
+    if type(axis) is not int or not 0 <= axis < len(shape):
+        raise ValueError(f"a quantised tensor has no axis {brief(axis)}")
+    return _one_each(scale, shape[axis]), _one_each(zero_point, shape[axis]), axis
 
 
 def _one_each(part: Any, count: int) -> Any:
