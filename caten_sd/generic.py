@@ -133,9 +133,10 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         if self._token != get_cache_token():
             self.clear_cache()
         cache, key = self._cache, self._key(types)
-        if key not in cache:
-            cache[key] = self._effective(types)
-        return cache[key]
+        run = cache.get(key)
+        if run is None:
+            run = cache[key] = self._effective(types)
+        return run
 
     def _effective(self, types: Classes) -> Function:
         self.foreign.meet(types)

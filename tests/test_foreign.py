@@ -56,7 +56,7 @@ def foreign_class(package: str, bases: tuple[type, ...] = (), **body: Any) -> ty
 
 
 def announce(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    points = [EntryPoint(name, f"{PACKAGE}.{name}", "fake.group") for name in names]
+    points = [EntryPoint(n.partition(":")[0], f"{PACKAGE}.{n}", "fake.group") for n in names]
     monkeypatch.setattr(
         importlib.metadata, "entry_points", lambda group: points if group == "fake.group" else []
     )
@@ -151,7 +151,8 @@ def test_entry_points_are_loaded_on_a_miss_and_once(
 def test_a_broken_entry_point_hides_neither_the_others_nor_the_sentence(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write("broken", "import nowhere_to_be_found")
+    write("broken", "probe.tries.append(1)\nimport nowhere_to_be_found")
+    monkeypatch.setattr(probe, "tries", [], raising=False)
     write("plugin", "probe.register(int)(lambda thing: 'plugin')\n")
     announce(monkeypatch, "broken", "plugin")
     assert probe(1) == "plugin"
@@ -161,13 +162,14 @@ def test_a_broken_entry_point_hides_neither_the_others_nor_the_sentence(
     )
     with pytest.raises(NoApplicableMethodError, match=match):
         probe("")
+    assert probe.tries == [1]
 
 
 def test_an_entry_point_may_miss_while_it_is_loaded(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("plugin", f"try: probe(1)\nexcept TypeError: pass\n{ANSWER}")
-    announce(monkeypatch, "plugin")
+    announce(monkeypatch, "plugin:answer")
     assert probe(1) == f"{PACKAGE}.plugin"
     assert probe.foreign.failures == {}
 

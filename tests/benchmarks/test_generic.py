@@ -1,8 +1,4 @@
-"""What a cached call costs, beside stock multipledispatch and singledispatch in the same run.
-
-Run with ``pytest tests/benchmarks/test_generic.py --benchmark-enable -m ''``: the figure in
-brackets is the ratio to the fastest of a group.
-"""
+"""What 1,000 cached calls cost beside stock multipledispatch and singledispatch."""
 
 from __future__ import annotations
 
@@ -12,9 +8,13 @@ from typing import Any
 
 import pytest
 from multipledispatch.dispatcher import Dispatcher
-from pytest_benchmark.fixture import BenchmarkFixture
 
 from caten_sd.generic import generic
+
+Race = Callable[..., Any]
+
+
+def method(*args: Any) -> None: ...
 
 
 @generic
@@ -30,18 +30,7 @@ def three(a: Any, b: Any, c: Any, /) -> Any: ...
 
 
 @generic
-def four(a: Any, b: Any, c: Any, d: Any, /) -> Any: ...
-
-
-@generic
 def going_on(a: Any, /) -> Any: ...
-
-
-@generic
-def framed(a: Any, /) -> Any: ...
-
-
-def method(*args: Any) -> None: ...
 
 
 @going_on.register(int)
@@ -49,38 +38,32 @@ def asking(call_next_method: Any, a: int) -> Any:
     return call_next_method(a)
 
 
-OURS = (one, two, three, four)
-for function in (*OURS, going_on, framed):
+for function in (one, two, three, going_on):
     function.register()(method)
-framed.before(int)(method)
-framed.around(int)(asking)
 
 
-def stock(arity: int) -> Callable[..., Any]:
-    dispatcher = Dispatcher("stock")
-    dispatcher.add((object,) * arity, method)
-    return dispatcher  # type: ignore[no-any-return]
+def thousand(function: Callable[..., Any], arity: int) -> Callable[[], None]:
+    arguments = (1,) * arity
+
+    def run() -> None:
+        for _ in range(1000):
+            function(*arguments)
+
+    return run
 
 
-def loop(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    for _ in range(1000):
-        function(*arguments)
+@pytest.mark.parametrize("ours", [one, two, three], ids=lambda each: each.__name__)
+def test_a_cached_call(race: Race, ours: Any) -> None:
+    stock = Dispatcher("stock")
+    stock.add((object,) * ours.arity, method)
+    what = f"cached call on {ours.arity}, stock multipledispatch"
+    race(what, thousand(ours, ours.arity), thousand(stock, ours.arity), 1.1, pairs=51)
 
 
-@pytest.mark.parametrize("arity", [1, 2, 3, 4])
-@pytest.mark.parametrize("who", ["ours", "stock"])
-def test_a_cached_call(benchmark: BenchmarkFixture, who: str, arity: int) -> None:
-    benchmark.group = f"1000 cached calls on {arity}"
-    benchmark(loop, OURS[arity - 1] if who == "ours" else stock(arity), (1,) * arity)
+def test_a_cached_call_beside_singledispatch(race: Race) -> None:
+    stock = functools.singledispatch(method)
+    race("cached call on 1, singledispatch", thousand(one, 1), thousand(stock, 1), 1.1, pairs=51)
 
 
-@pytest.mark.parametrize("who", ["a plain call", "singledispatch", "next", "around and before"])
-def test_other_calls(benchmark: BenchmarkFixture, who: str) -> None:
-    benchmark.group = "1000 cached calls on 1, others"
-    others = {
-        "a plain call": method,
-        "singledispatch": functools.singledispatch(method),
-        "next": going_on,
-        "around and before": framed,
-    }
-    benchmark(loop, others[who], (1,))
+def test_a_method_and_its_next_beside_a_method_alone(race: Race) -> None:
+    race("a method and its next, a method alone", thousand(going_on, 1), thousand(one, 1), 1.5, 51)
