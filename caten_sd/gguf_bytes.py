@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.source import Source
@@ -55,6 +55,10 @@ class HeaderBytes:
         """Return the next 64-bit number."""
         number: int = self._u64.unpack(self.take(8, what))[0]
         return number
+
+    def unpack(self, layout: struct.Struct, what: str) -> tuple[Any, ...]:
+        """Return the next numbers, laid out as the struct says."""
+        return layout.unpack(self.take(layout.size, what))
 
     def count(self, least: int, what: str) -> int:
         """Return the next 64-bit count of things that take at least ``least`` bytes each."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ VERSION = 3
 ALIGNMENT = "general.alignment"
 DEFAULT_ALIGNMENT = 32
 MAX_RANK = 4  # ggml's own limit
+MAX_COUNT = 1 << 60  # elements, an empty axis taken as one; numpy counts bytes in 63 bits
 
 DENSE = {
     0: DTYPES["float32"],
@@ -137,19 +139,25 @@ def _read_entry(header: HeaderBytes, order: str) -> Entry:
     name = header.text("a tensor's name")
     if not name:
         header.refuse("it has a tensor without a name")
-    rank = header.u32(f"the rank of {name!r}")
+    rank = header.u32("the rank of a tensor")
     if rank > MAX_RANK:
         header.refuse(f"{name!r} has {rank} dimensions, and GGUF has at most {MAX_RANK}")
-    shape = tuple(header.u64(f"the shape of {name!r}") for _ in range(rank))[::-1]
-    if math.prod(max(size, 1) for size in shape) >= 1 << 60:
+    *sizes, number, offset = header.unpack(_row(order, rank), f"the row of {name!r}")
+    shape = tuple(reversed(sizes))
+    if math.prod(filter(None, shape)) >= MAX_COUNT:
         header.refuse(f"{name!r} has the shape {list(shape)}, which no memory holds")
-    number = header.u32(f"the type of {name!r}")
     type: DType | BlockType | None = DENSE.get(number) or blocks_by_number().get(number)
     if type is None:
         header.refuse(f"{name!r} has the unknown tensor type {number}")
     if isinstance(type, BlockType):
         _check_blocks(header, name, shape, type, order)
-    return Entry(name, shape, type, header.u64(f"the offset of {name!r}"))
+    return Entry(name, shape, type, offset)
+
+
+@functools.cache
+def _row(order: str, rank: int) -> struct.Struct:
+    """Return the layout of a tensor's row behind its rank: sizes, type, offset."""
+    return struct.Struct(f"{order}{rank}QIQ")
 
 
 def _check_blocks(

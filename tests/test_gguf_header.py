@@ -151,6 +151,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "rank": (lambda: build(rows=(row(dims=(1,) * 5),)), "'w' has 5 dimensions"),
     "huge": (lambda: build(rows=(row(dims=(2**32, 2**32)),)), "which no memory holds"),
     "huge empty": (lambda: build(rows=(row(dims=(2**63, 0)),)), "which no memory holds"),
+    "huge empty matrix": (lambda: build(rows=(row(dims=(2**40, 2**40, 0)),)), "which no memory"),
     "unknown": (lambda: build(rows=(row(kind=31),)), "'w' has the unknown tensor type 31"),
     "rows": (lambda: build(rows=(row(dims=(16, 2), kind=8),)), "'w' is q8_0 .* no whole blocks"),
     "block scalar": (lambda: build(rows=(row(dims=(), kind=8),)), "'w' is q8_0 .* no whole blo"),

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from caten_sd.big_endian import SwappedBlocks
 from caten_sd.errors import FormatError
 from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.garbage import collector_paused
 from caten_sd.gguf_header import MAGIC, Entry, Header, read_header
 from caten_sd.gguf_output import can_store, header_bytes, padding
 from caten_sd.gguf_split import joined_metadata, part_name, read_parts, split_count
@@ -51,6 +52,7 @@ def _split_models(folder: Folder) -> list[ShardName]:
 
 
 @read.register(Gguf, Source)
+@collector_paused()
 def _read(format: Gguf, source: Source, /) -> Contents:
     header = read_header(source)
     if (count := split_count(header.metadata)) > 1:
@@ -63,6 +65,7 @@ def _read(format: Gguf, source: Source, /) -> Contents:
 
 
 @read.register(Gguf, Folder)
+@collector_paused()
 def _read_folder(format: Gguf, folder: Folder, /) -> Contents:
     models = _split_models(folder)
     if len(models) != 1:
