@@ -86,7 +86,7 @@ def scale(out: Array, lanes: Array, scales: Array, offsets: Array | None = None)
     Groups are equal runs of values; ``scales`` and ``offsets`` are float32 of one value a group.
     """
     flat = out.reshape(-1)
-    flat[...] = lanes.reshape(-1)
+    out.reshape(lanes.shape)[...] = lanes
     flat *= scales.reshape(-1).repeat(flat.size // scales.size)
     if offsets is not None:
         flat += offsets.reshape(-1).repeat(flat.size // offsets.size)

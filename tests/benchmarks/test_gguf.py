@@ -30,7 +30,7 @@ Unpack = Callable[[Any, GGMLQuantizationType], Any]
 @pytest.fixture(scope="module")
 def vocabulary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file like a real one of 262,144 tokens, with 236 small tensors."""
-    count = 64 if request.config.getoption("benchmark_disable") else VOCABULARY
+    count = VOCABULARY if request.config.getoption("benchmark_enable") else 64
     path = tmp_path_factory.mktemp("gguf") / "vocabulary.gguf"
     writer = gguf.GGUFWriter(path, "gemma3")
     writer.add_array("tokenizer.ggml.tokens", [f"token {n}" for n in range(count)])
