@@ -1,0 +1,155 @@
+"""torch zips whose parts disagree, or that ask for what no checkpoint needs."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from caten_sd.errors import FormatError
+from caten_sd.files import read
+from caten_sd.formats.torch_zip import TorchZip
+from caten_sd.source import BytesBacking, Source
+
+BASE = torch.arange(60, dtype=torch.float32)
+
+
+def saved(value: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file, **options)
+    return file.getvalue()
+
+
+def contents(data: bytes) -> Any:
+    return read(TorchZip(), Source("a.pt", BytesBacking(data), 0, len(data)))
+
+
+def rewritten(data: bytes, **members: bytes | None) -> bytes:
+    """Return the zip with members replaced, added, or left out, by their name below the root."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w") as new:
+        wanted = {name.partition("/")[2]: old.read(name) for name in old.namelist()}
+        for name, content in {**wanted, **members}.items():
+            if content is not None:
+                new.writestr(f"any name/{name}", content)
+    return file.getvalue()
+
+
+class Evil:
+    def __init__(self, function: Any, *args: Any) -> None:
+        self.reduced = function, args
+
+    def __reduce__(self) -> Any:
+        return self.reduced
+
+
+GOOD = saved({"w": BASE[:6].clone()})
+PICKLE = zipfile.ZipFile(io.BytesIO(GOOD)).read("archive/data.pkl")
+
+
+def edited(old: bytes, new: bytes) -> bytes:
+    assert old in PICKLE
+    return rewritten(GOOD, **{"data.pkl": PICKLE.replace(old, new, 1)})
+
+
+HOSTILE = {
+    "no zip": (b"hello", "it is no zip file"),
+    "no data.pkl": (rewritten(GOOD, **{"data.pkl": None}), "without a torch data.pkl"),
+    "order": (rewritten(GOOD, byteorder=b"middle"), "neither little nor big"),
+    "storage absent": (edited(b"X\1\0\0\0000", b"X\1\0\0\0007"), "no member 'any name/data/7'"),
+    "storage by a path": (
+        edited(b"X\1\0\0\0000", b"X\x0b\0\0\0../data.pkl"),
+        r"no member 'any name/data/\.\./data.pkl'",
+    ),
+    "storage by a number": (edited(b"X\1\0\0\0000", b"K\0"), "a storage has the key 0"),
+    "storage short": (rewritten(GOOD, **{"data/0": bytes(20)}), "it has 20 bytes, and 6 elements"),
+    "storage long": (rewritten(GOOD, **{"data/0": bytes(28)}), "it has 28 bytes, and 6 elements"),
+    "other storage": (edited(b"torch\nFloatStorage", b"torch\nEvilStorage"), "no storage class"),
+    "storage of another": (
+        edited(b"torch\nFloatStorage", b"other\nFloatStorage"),
+        "no storage class",
+    ),
+    "pid of another kind": (edited(b"storageq", b"filenodq"), "names no storage"),
+    "count": (edited(b"cpuq\6K\6", b"cpuq\6K\7"), "it has 24 bytes, and 7 elements"),
+    "shape": (edited(b"K\6\x85", b"K\7\x85"), "reaches to element 6, and its storage has 6"),
+    "no shape": (edited(b"K\6\x85", b"NN0\x85"), "are no sizes"),
+    "other function": (
+        edited(b"_rebuild_tensor_v2", b"_rebuild_tensor_v9"),
+        "asks to call torch._ut",
+    ),
+    "bytes after": (rewritten(GOOD, **{"data.pkl": PICKLE + b"N."}), "bytes follow the pickle"),
+    "two roots": (rewritten(rewritten(GOOD), **{"x/../data.pkl": b""}), "lead out of a folder"),
+    "os.system": (
+        saved({"w": BASE, "x": Evil(os.system, "touch canary")}),
+        "asks to call posix.system",
+    ),
+    "in a parameter": (
+        saved({"w": Evil(torch._utils._rebuild_parameter, Evil(eval, "1"), True, {})}),
+        "call builtins.eval",
+    ),
+    "by a subclass": (
+        saved(
+            {
+                "w": Evil(
+                    torch._tensor._rebuild_from_type_v2, os.system, torch.Tensor, ("true",), None
+                )
+            }
+        ),
+        "asks to call posix.system",
+    ),
+    "in a storage": (
+        saved({"w": Evil(torch.storage._load_from_bytes, pickle.dumps(Evil(os.system, "true")))}),
+        "asks to call posix.system",
+    ),
+    "no storage in a storage": (
+        saved(
+            {
+                "w": Evil(
+                    torch.storage._load_from_bytes, saved([], _use_new_zipfile_serialization=False)
+                )
+            }
+        ),
+        "own file holds no storage",
+    ),
+    "script of no text": (
+        rewritten(
+            GOOD, **{"data.pkl": b"c__torch__.M\nM\n)\x81}b.", "code/__torch__/M.py": b"\xff"}
+        ),
+        "is no text",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_the_pickle_and_the_zip_disagree_on_is_refused(case: str, tmp_path: Path) -> None:
+    data, words = HOSTILE[case]
+    with pytest.raises(FormatError, match=words) as caught:
+        contents(data)
+    assert str(caught.value).startswith("a.pt")
+    assert not (Path.cwd() / "canary").exists()
+
+
+def test_files_within_files_end() -> None:
+    head = saved([], _use_new_zipfile_serialization=False)[: -2 * len(pickle.dumps([], 2))]
+    assert pickle.loads(head) == 0x1950A86A20F9469CFC6C
+    data = b""
+    for _ in range(6):
+        inner = Evil(torch.storage._load_from_bytes, data)
+        data = head + pickle.dumps(inner, 2) + pickle.dumps([], 2)
+    outer = pickle.dumps(Evil(torch.storage._load_from_bytes, data), 2)
+    with pytest.raises(FormatError, match="no file of its own, or one within another"):
+        contents(rewritten(GOOD, **{"data.pkl": outer}))
+
+
+def test_a_packed_pickle_that_unfolds_a_thousandfold_is_refused() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr("a/data.pkl", b"\x80\x02" + b"N0" * 1_000_000 + b"N.")
+    with pytest.raises(FormatError, match="has 2000004 bytes, "):
+        contents(file.getvalue())
