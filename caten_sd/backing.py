@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import weakref
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
@@ -41,8 +42,10 @@ class FileBacking:
     """
 
     def __init__(self, path: Path, *, streaming: bool = False) -> None:
-        self._file = path.open("rb", buffering=0)
-        self.size = os.fstat(self._file.fileno()).st_size
+        self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        # Whoever drops a state dict without closing it closes the handle too, with no warning.
+        self._close = weakref.finalize(self, os.close, self._handle)
+        self.size = os.fstat(self._handle).st_size
         self._map: mmap.mmap | None = None
         self._mapped = not streaming and self.size > 0
         self._streaming = streaming
@@ -58,7 +61,7 @@ class FileBacking:
         # what they write stays in this process.
         for access in (mmap.ACCESS_COPY, mmap.ACCESS_READ):
             try:
-                return mmap.mmap(self._file.fileno(), count, access=access, offset=start)
+                return mmap.mmap(self._live(), count, access=access, offset=start)
             except (OSError, ValueError):  # the file system or the commit limit refuses
                 continue
         return None
@@ -82,13 +85,19 @@ class FileBacking:
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""
         if hasattr(os, "pread"):
-            return _whole(lambda n, at: os.pread(self._file.fileno(), n, at), start, count)
-        self._file.seek(start)
-        return _whole(lambda n, at: self._file.read(n) or b"", start, count)
+            return _whole(lambda n, at: os.pread(self._live(), n, at), start, count)
+        os.lseek(self._live(), start, os.SEEK_SET)
+        return _whole(lambda n, at: os.read(self._live(), n), start, count)
+
+    def _live(self) -> int:
+        """Return the handle; ValueError once it is closed, for its number may be another file's."""
+        if not self._close.alive:
+            raise ValueError("the file was closed")
+        return self._handle
 
     def close(self) -> None:
         """Close the file, and the map unless arrays still lie in it."""
-        self._file.close()
+        self._close()
         self._mapped = False
         if self._map is not None:
             with contextlib.suppress(BufferError):  # the last array that lies in it closes it
