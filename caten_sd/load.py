@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from caten_sd.causes import Case, likely_cause
 from caten_sd.errors import LoadError, LoadWarning
 from caten_sd.extract import KeyMapper, get_state_dict, pytorch_style_dict_key
 from caten_sd.fit import is_exact, largest_error
@@ -17,7 +18,7 @@ from caten_sd.moves import Move, Moves
 from caten_sd.offer import Offer, adapt, find_names, offer
 from caten_sd.parts import Part, computed, parts
 from caten_sd.policy import Patterns, Policy, Repair
-from caten_sd.report import FITS, WORDS, LoadPlan, LoadReport, Outcome, Row
+from caten_sd.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, Outcome, Row
 from caten_sd.state_dict import StateDict, as_state_dict
 from caten_sd.tensor import spec
 
@@ -103,10 +104,14 @@ def plan_load(
     ]
     carry = Moves(obj, slots, matching.aliases, moves, adopt=assign, location=map_location)
     idle = policy.idle([*slots, *(row.key for row in rows)])
+    name = type(obj).__name__
+    faults = any(row.outcome in FAULTS for row in rows)
+    cause = likely_cause(Case(name, slots, source, rows)) if faults else None
     return LoadPlan(
-        type(obj).__name__,
+        name,
         rows,
         [*given.notes, *idle],
+        *(cause or ("", "")),
         apply=lambda plan: _apply(plan, carry),
     )
 

@@ -1,0 +1,226 @@
+"""Causes are found in names and shapes; each comes with one line that mends it when pasted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from caten_sd.causes import Case, Cause, likely_cause
+from caten_sd.extract import get_state_dict
+from caten_sd.load import load_state_dict, plan_load
+from caten_sd.mapping import to_layout
+from caten_sd.nn.transformer import Transformer
+from caten_sd.repairs import fill, pad_rows, skip, trim_rows
+from caten_sd.report import LoadPlan
+
+
+class Block(nn.Module):
+    def __init__(self, width: int = 8, bias: bool = True) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width, bias=bias)
+        self.attn = nn.Linear(width, 3 * width, bias=bias)
+        self.mlp = nn.Linear(width, width, bias=bias)
+
+
+class Model(nn.Module):
+    def __init__(self, depth: int = 3, width: int = 8, vocab: int = 64, bias: bool = True) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(vocab, width)
+        self.h = nn.ModuleList([Block(width, bias) for _ in range(depth)])
+        self.lm_head = nn.Linear(width, vocab, bias=False)
+
+
+def file_of(**sizes: int) -> dict[str, torch.Tensor]:
+    return {key: torch.full_like(leaf, 2) for key, leaf in Model(**sizes).state_dict().items()}
+
+
+def paste(fix: str, model: object, state_dict: object) -> object:
+    """Run the fix as a reader would."""
+    names = {
+        "load_state_dict": load_state_dict, "to_layout": to_layout, "model": model, "skip": skip,
+        "state_dict": state_dict, "fill": fill, "trim_rows": trim_rows, "pad_rows": pad_rows,
+    }  # fmt: skip
+    return eval(fix, names)
+
+
+def loaded(model: nn.Module) -> bool:
+    return all(bool((leaf == 2).all()) for leaf in model.state_dict().values())
+
+
+def test_a_file_that_fits_has_no_cause() -> None:
+    plan = plan_load(Model(), file_of())
+    assert (plan.cause, plan.fix) == ("", "")
+    assert "likely cause" not in str(plan)
+
+
+@pytest.mark.parametrize("prefix", ["model", "base_model.model", "net"])
+def test_a_prefix_of_the_file(prefix: str) -> None:
+    model, file = Model(), {f"{prefix}.{key}": leaf for key, leaf in file_of().items()}
+    plan = plan_load(model, file)
+    assert f'keys of the file begin with "{prefix}."' in plan.cause
+    assert f"{len(file)} of {len(file)} shapes agree" in plan.cause
+    paste(plan.fix, model, file)
+    assert loaded(model)
+
+
+def test_a_prefix_of_the_model() -> None:
+    model = nn.ModuleDict({"transformer": Model()})
+    plan = plan_load(model, file_of())
+    assert 'slots of the model begin with "transformer."' in plan.cause
+    paste(plan.fix, model, file_of())
+    assert loaded(model)
+
+
+def test_a_renamed_part_is_proposed_and_not_applied() -> None:
+    file = {key.replace("lm_head.", "map_classifier."): leaf for key, leaf in file_of().items()}
+    model = Model()
+    plan = plan_load(model, file)
+    assert not plan.fits
+    assert "map_classifier of the file looks like lm_head of the model (1 of 1" in plan.cause
+    load_state_dict(model, file, silent=True)
+    assert not loaded(model)
+    paste(plan.fix, model, file)
+    assert loaded(model)
+
+
+def test_a_part_renamed_in_every_layer_is_one_rule() -> None:
+    file = {
+        key.replace("h.", "layers.").replace(".attn.", ".attention."): leaf
+        for key, leaf in file_of(depth=12).items()
+    }
+    model = Model(depth=12)
+    plan = plan_load(model, file)
+    assert '"layers.{i}.attention": "h.{i}.attn"' in plan.fix
+    paste(plan.fix, model, file)
+    assert loaded(model)
+
+
+def test_last_names_of_another_word() -> None:
+    file = {
+        key.replace("ln_1.weight", "ln_1.gamma").replace("ln_1.bias", "ln_1.beta"): leaf
+        for key, leaf in file_of().items()
+    }
+    file["h.0.ln_1.beta"] = file["h.0.ln_1.gamma"]  # gamma and beta have one shape
+    plan = plan_load(Model(), file)
+    assert "gamma" not in plan.fix  # which of the two it is, no shape can tell
+
+
+def test_another_depth() -> None:
+    plan = plan_load(Model(depth=16), file_of(depth=12))
+    assert plan.cause == "the file has 12 layers in h and the model has 16"
+    assert "12 layers in h" in plan.fix
+    assert plan_load(Model(depth=2), file_of(depth=3)).cause.startswith("the file has 3 layers")
+
+
+def test_another_width() -> None:
+    plan = plan_load(Model(width=8), file_of(width=12))
+    assert "12 wide where the model's are 8" in plan.cause
+    assert "12 in place of 8" in plan.fix
+
+
+def test_a_vocabulary_with_extra_rows() -> None:
+    model, file = Model(vocab=50), file_of(vocab=64)
+    plan = plan_load(model, file)
+    assert "wte.weight has 14 rows more in the file (64) than in the model (50)" in plan.cause
+    assert "multiple of 64" in plan.cause
+    paste(plan.fix, model, file)
+    assert loaded(model)
+
+
+def test_a_vocabulary_with_too_few_rows_keeps_the_models_own() -> None:
+    model, file = Model(vocab=64), file_of(vocab=50)
+    plan = plan_load(model, file)
+    assert "14 rows fewer" in plan.cause
+    before = model.wte.weight[50:].clone()
+    paste(plan.fix, model, file)
+    assert torch.equal(model.wte.weight[50:], before)
+    assert (model.wte.weight[:50] == 2).all()
+
+
+def test_tied_names_that_differ() -> None:
+    model = Model()
+    model.lm_head.weight = model.wte.weight
+    file = file_of()
+    file["lm_head.weight"] = file["lm_head.weight"] + 1
+    plan = plan_load(model, file)
+    assert "the file has two values for it" in plan.cause
+    paste(plan.fix, model, file)
+    assert loaded(model)
+
+
+def test_another_layout_is_detected_and_the_fix_loads_it() -> None:
+    model = Transformer(16, 2, 2, 1e-5, 24)
+    file = to_layout(get_state_dict(Transformer(16, 2, 2, 1e-5, 24)), "hf-gpt2")
+    plan = plan_load(model, file)
+    assert "the file is in the layout hf-gpt2 and the model in caten-gpt2" in plan.cause
+    assert 'to_layout(state_dict, "caten-gpt2")' in plan.fix
+    paste(plan.fix, model, file)
+
+
+def test_transposed_matrices_of_no_known_layout() -> None:
+    file = {k: leaf.T.contiguous() if "attn.w" in k else leaf for k, leaf in file_of().items()}
+    plan = plan_load(Model(), file)
+    assert "3 matrices lie the other way round" in plan.cause
+    assert "Transpose" in plan.fix
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (["state.0.exp_avg", "state.0.exp_avg_sq", "state.0.step"], "optimizer's state"),
+        (["base.h.0.attn.lora_A.weight", "base.h.0.attn.lora_B.weight"], "adapter"),
+        (["unet.lora_down.weight", "unet.lora_up.weight", "unet.alpha"], "adapter"),
+        (["h.0.attn.qweight", "h.0.attn.qzeros", "h.0.attn.scales"], "quantised"),
+        (["h.0.mlp.weight_scale_inv"], "quantised"),
+    ],
+)
+def test_a_file_of_another_kind(keys: list[str], words: str) -> None:
+    cause = cause_of(plan_load(Model(), dict.fromkeys(keys, torch.zeros(5)) | some_weights()))
+    assert words in cause.text
+    assert cause.fix
+
+
+def some_weights() -> dict[str, torch.Tensor]:
+    return {"lm_head.weight": torch.zeros(64, 8)}
+
+
+def cause_of(plan: LoadPlan) -> Cause:
+    return Cause(plan.cause, plan.fix)
+
+
+def test_a_name_that_only_contains_a_mark_is_no_adapter() -> None:
+    file = file_of() | {"lora_head.weight": torch.zeros(3), "flora.weight": torch.zeros(3)}
+    assert "adapter" not in plan_load(Model(), file).cause
+
+
+def test_another_architecture() -> None:
+    bert = {
+        f"bert.encoder.layer.{i}.{name}": torch.zeros(7, 5)
+        for i in range(4)
+        for name in ("query.weight", "key.weight")
+    }
+    plan = plan_load(Model(), bert)
+    assert "0 of the file's 8 names occur in Model: it is of another architecture" in plan.cause
+    assert "bert.encoder.layer.{0..3}.{query,key}.weight" in plan.cause or "bert" in plan.cause
+
+
+def test_no_fix_advises_to_turn_a_check_off() -> None:
+    files = [
+        file_of(depth=5), file_of(width=12), file_of(vocab=70), {"x": torch.zeros(1)},
+        {f"m.{key}": leaf for key, leaf in file_of().items()},
+    ]  # fmt: skip
+    for file in files:
+        text = str(plan_load(Model(), file))
+        assert "strict=False" not in text
+        assert "allow_" not in text
+        assert "silent" not in text
+        assert len(text.splitlines()) <= 20
+
+
+def test_evidence_that_carries_nothing_gives_no_cause() -> None:
+    model = {"a": torch.zeros(3), "b": torch.zeros(4)}
+    file = {"a": torch.zeros(3)}
+    plan = plan_load(model, file)
+    case = Case("dict", get_state_dict(model), get_state_dict(file), list(plan.rows))
+    assert likely_cause(case) is None
