@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from caten_sd.errors import CatenError as CatenError
     from caten_sd.errors import FormatError as FormatError
     from caten_sd.errors import LayoutError as LayoutError
+    from caten_sd.errors import LayoutWarning as LayoutWarning
     from caten_sd.errors import LoadError as LoadError
     from caten_sd.errors import LoadWarning as LoadWarning
     from caten_sd.errors import StateDictError as StateDictError
@@ -33,8 +34,12 @@ if TYPE_CHECKING:
     from caten_sd.generic import generic as generic
     from caten_sd.load import load_state_dict as load_state_dict
     from caten_sd.load import plan_load as plan_load
+    from caten_sd.layout import Layout as Layout
+    from caten_sd.mapping import plan_layout as plan_layout
     from caten_sd.mapping import to_layout as to_layout
     from caten_sd.place import assign as assign
+    from caten_sd.rows import Drop as Drop
+    from caten_sd.rows import Row as Row
     from caten_sd.slots import buffer as buffer
     from caten_sd.slots import transient as transient
     from caten_sd.state_dict import StateDict as StateDict
@@ -48,13 +53,15 @@ _HOMES = {
     "conversion": "convert",
     "detect": "detect_layout",
     "fingerprint": "digest",
-    "errors": "CatenError FormatError LayoutError LoadError LoadWarning StateDictError",
+    "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning StateDictError",
     "extract": "get_state_dict lisp_style_dict_key pytorch_style_dict_key to_state_dict",
     "files": "Format read recognize write",
     "generic": "generic",
     "load": "load_state_dict plan_load",
-    "mapping": "to_layout",
+    "layout": "Layout",
+    "mapping": "plan_layout to_layout",
     "place": "assign",
+    "rows": "Drop Row",
     "slots": "buffer transient",
     "state_dict": "StateDict",
     "tensor": "as_array dequantize spec",

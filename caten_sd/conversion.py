@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -30,7 +31,10 @@ class Estimate:
 
 @attrs.frozen
 class Conversion:
-    """What a conversion did; the counts and the error are read back from what was written."""
+    """What a conversion did; the counts and the error are read back from what was written.
+
+    ``findings`` are those of the layout: what was dropped and why, what was tied, what no row took.
+    """
 
     source: str
     target: str
@@ -41,6 +45,7 @@ class Conversion:
     error: float
     error_key: str
     left_out: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.target}: {self.tensors} tensors, {self.size:,} bytes, read back and equal"
@@ -52,7 +57,7 @@ class Conversion:
             text += f" in {self.error_key}" if self.error_key else ""
         if self.left_out:
             text += f"; left out, as no tensor: {', '.join(self.left_out[:5])}"
-        return text
+        return "\n  ".join([text, *self.findings])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
@@ -77,11 +82,13 @@ def convert(
     is in memory at a time. The target is re-opened and every tensor compared with what was meant.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
-        meant = cast_floats(_in_layout(given, to), dtype, keep)
+        turned, findings = _in_layout(given, to, Path(source))
+        meant = cast_floats(turned, dtype, keep)
         with observed(progress, estimate(meant).size):
             write_state_dict(meant, target, **options)
         with read_state_dict(target, streaming=True) as written:
-            return _compared(meant, written, Path(source), Path(target))
+            done = _compared(meant, written, Path(source), Path(target))
+    return attrs.evolve(done, findings=findings)
 
 
 def estimate(state_dict: StateDict) -> Estimate:
@@ -94,12 +101,27 @@ def estimate(state_dict: StateDict) -> Estimate:
     return Estimate(len(sizes), sum(sizes), 2 * max(sizes, default=0) + PIECE)
 
 
-def _in_layout(state_dict: StateDict, layout: str | None) -> StateDict:
+def _in_layout(
+    state_dict: StateDict, layout: str | None, source: Path
+) -> tuple[StateDict, tuple[str, ...]]:
     if layout is None:
-        return state_dict
-    from caten_sd.mapping import to_layout
+        return state_dict, ()
+    from caten_sd.mapping import plan_layout
 
-    return to_layout(state_dict, layout)
+    plan = plan_layout(state_dict, layout, config=_config(source))
+    return plan.state_dict, tuple(plan.findings.lines())
+
+
+def _config(source: Path) -> Any:
+    """Return what a config.json in or beside the checkpoint says, where there is a sound one.
+
+    A layout takes head counts from it, and refuses by name what it needs and does not find.
+    """
+    path = (source if source.is_dir() else source.parent) / "config.json"
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _compared(meant: StateDict, written: StateDict, source: Path, target: Path) -> Conversion:
