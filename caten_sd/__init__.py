@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from caten_sd.fingerprint import digest as digest
     from caten_sd.forward import call as call
     from caten_sd.generic import generic as generic
+    from caten_sd.layout import Layout as Layout
     from caten_sd.load import load_state_dict as load_state_dict
     from caten_sd.load import plan_load as plan_load
-    from caten_sd.layout import Layout as Layout
     from caten_sd.mapping import plan_layout as plan_layout
     from caten_sd.mapping import to_layout as to_layout
     from caten_sd.place import assign as assign
@@ -53,7 +53,8 @@ _HOMES = {
     "conversion": "convert",
     "detect": "detect_layout",
     "fingerprint": "digest",
-    "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning StateDictError",
+    "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning "
+    "StateDictError",
     "extract": "get_state_dict lisp_style_dict_key pytorch_style_dict_key to_state_dict",
     "files": "Format read recognize write",
     "generic": "generic",

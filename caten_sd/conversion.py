@@ -77,9 +77,9 @@ def convert(
 ) -> Conversion:
     """Write a checkpoint again in the format of the target's suffix, and return what was done.
 
-    ``to`` names a layout, ``dtype`` ("bf16") what floats become, ``keep`` exceptions by key pattern,
-    ``root`` the tree of a file that holds several; ``options`` go to the format's writer. One tensor
-    is in memory at a time. The target is re-opened and every tensor compared with what was meant.
+    ``to`` names a layout, ``dtype`` ("bf16") what floats become, ``keep`` exceptions by pattern,
+    ``root`` the tree of a file that holds several; ``options`` go to the format's writer. One
+    tensor is in memory at a time. The target is re-opened and every tensor compared.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
         turned, findings = _in_layout(given, to, Path(source))

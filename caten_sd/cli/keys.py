@@ -15,7 +15,7 @@ def run(words: Sequence[str]) -> int:
     """Print the keys."""
     parser = argparse.ArgumentParser("caten-sd keys", description=__doc__)
     parser.add_argument("of", metavar="FILE|module:callable")
-    parser.add_argument("--caten", action="store_true", help="keys and shapes, as Caten prints them")
+    parser.add_argument("--caten", action="store_true", help="with shapes, as Caten prints them")
     parser.add_argument("--root", help="the tree to list, where a file holds several")
     options = parser.parse_args(words)
     with _state_dict(options.of, options.root) as state_dict:

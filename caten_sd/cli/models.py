@@ -18,7 +18,7 @@ def is_model(text: str) -> bool:
 
 
 def build(text: str) -> Any:
-    """Return what ``module:callable`` or ``module:callable(literals)`` gives; CatenError if nothing.
+    """Return what ``module:callable`` or ``module:callable(literals)`` gives, or CatenError.
 
     The working folder is searched for the module first, as ``python -m`` does.
     """

@@ -36,9 +36,7 @@ def run(words: Sequence[str]) -> int:
 
 def _specs(state_dict: StateDict) -> dict[str, Spec]:
     return {
-        key: known
-        for key, leaf in state_dict.items()
-        if (known := spec_or_none(leaf)) is not None
+        key: known for key, leaf in state_dict.items() if (known := spec_or_none(leaf)) is not None
     }
 
 
@@ -47,7 +45,8 @@ def _lines(file: str, state_dict: StateDict, *, every: bool) -> Iterable[str]:
     own = {key: known for key, known in specs.items() if key not in state_dict.ties}
     size = sum(known.nbytes for known in own.values())
     count = sum(math.prod(known.shape) for known in own.values())
-    yield f"{file}: {state_dict.origin}, {len(specs)} tensors, {count:,} elements, {bytes_text(size)}"
+    held = f"{len(specs)} tensors, {count:,} elements, {bytes_text(size)}"
+    yield f"{file}: {state_dict.origin}, {held}"
     for key, value in list(state_dict.metadata.items())[: None if every else MAX_METADATA]:
         yield f"  {key} = {cut(str(value), 60)}"
     if state_dict.others:
