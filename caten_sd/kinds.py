@@ -1,5 +1,7 @@
 """Kinds of classes that have no base in common, as classes to dispatch on."""
 
+# ruff: noqa: B024 (an ABC is what can say by a hook which classes belong to it)
+
 from __future__ import annotations
 
 from abc import ABC
@@ -11,7 +13,7 @@ class AttrsInstance(ABC):
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
-        return hasattr(other, "__attrs_attrs__") if cls is AttrsInstance else NotImplemented
+        return _marked(cls, other, "__attrs_attrs__") if cls is AttrsInstance else NotImplemented
 
 
 class DataclassInstance(ABC):
@@ -19,8 +21,9 @@ class DataclassInstance(ABC):
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
-        marked = hasattr(other, "__dataclass_fields__")
-        return marked if cls is DataclassInstance else NotImplemented
+        if cls is not DataclassInstance:
+            return NotImplemented
+        return _marked(cls, other, "__dataclass_fields__")
 
 
 class NamedTuple(ABC):
@@ -30,3 +33,8 @@ class NamedTuple(ABC):
     def __subclasshook__(cls, other: type) -> Any:
         named = issubclass(other, tuple) and hasattr(other, "_fields")
         return named if cls is NamedTuple else NotImplemented
+
+
+def _marked(kind: type, other: type, mark: str) -> bool:
+    """Tell a class that has the mark, or one that says it is of this kind."""
+    return hasattr(other, mark) or kind in other.__mro__

@@ -6,7 +6,7 @@ from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, M
 from typing import Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
-from caten_sd.tensor import Spec, spec
+from caten_sd.tensor import Opaque, Spec, spec
 
 Path = list[Any]  # of str (slot) and int (index)
 Pair = tuple[Path, Any]
@@ -142,12 +142,15 @@ def as_state_dict(state_dict: Mapping[str, Any]) -> StateDict:
 
 
 def find_ties(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return each further name of a leaf that several keys share, with its first name."""
+    """Return each further name of a leaf that several keys share, with its first name.
+
+    What is no tensor is not tied: two modules whose extra state is None share nothing.
+    """
     first: dict[int, str] = {}
     ties = {}
     for key, leaf in entry.items():
         name = first.setdefault(id(leaf), key)
-        if name is not key:
+        if name is not key and spec_or_none(leaf) is not None:
             ties[key] = name
     return ties
 
@@ -169,7 +172,7 @@ def shape_text(leaf: Any) -> str:
     """
     known = spec_or_none(leaf)
     if known is None:
-        return f"<{getattr(leaf, 'name', type(leaf).__name__)}>"
+        return f"<{leaf.name if isinstance(leaf, Opaque) else type(leaf).__name__}>"
     return f"({' '.join(map(str, known.shape))})"
 
 
