@@ -24,7 +24,7 @@ def narrow(
     """Return the first element's offset and the shape and strides left by basic indexing."""
     offset, new_shape, new_strides = 0, [], []
     steps = c_strides(shape) if strides is None else strides
-    for n, step, pick in zip(shape, steps, _picks(len(shape), index), strict=True):
+    for n, step, pick in zip(shape, steps, picks(len(shape), index), strict=True):
         if isinstance(pick, slice):
             start, stop, stride = pick.indices(n)
             if stride < 1:
@@ -40,7 +40,7 @@ def narrow(
     return 0 if 0 in new_shape else offset, new_shape, new_strides
 
 
-def _picks(axes: int, index: Any) -> list[Any]:
+def picks(axes: int, index: Any) -> list[Any]:
     """Return one integer or slice per axis."""
     picks = list(index) if isinstance(index, tuple) else [index]
     gaps = [at for at, pick in enumerate(picks) if pick is Ellipsis]

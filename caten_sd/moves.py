@@ -14,6 +14,7 @@ from caten_sd.errors import LoadError
 from caten_sd.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
 from caten_sd.state_dict import Path, StateDict
 from caten_sd.tensor import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
+from caten_sd.tiles import TiledTensor
 
 
 @attrs.frozen
@@ -96,6 +97,8 @@ def certain(leaf: Any) -> Any:
     if isinstance(leaf, LazyTensor):
         leaf.raw()  # within the file, and the file is open
         return leaf if leaf.source.mapped else as_array(Numpy(), leaf)
+    if isinstance(leaf, TiledTensor):
+        return as_array(Numpy(), leaf)
     if isinstance(leaf, BlockTensor):
         raw = certain(leaf.raw)
         if not dequantize.methods(type(leaf.block_type), object):

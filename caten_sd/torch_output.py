@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from caten_sd.indexing import c_strides
+from caten_sd.pickle_output import Memo, integer, sizes, text
 from caten_sd.tensor import DTYPES, DType, Spec
 from caten_sd.torch_types import PAIRS, STORAGE_OF
 
@@ -31,15 +31,20 @@ def pickle_of(tensors: Iterable[StoredTensor]) -> bytes:
 
     Tensors of one storage are tied when it is loaded.
     """
-    memo = _Memo()
+    memo = Memo()
     ordered = memo.name("collections", "OrderedDict")
     parts = [b"\x80\x02", ordered, b")R("]
     for tensor in tensors:
-        parts += [_text(tensor.name), _tensor(memo, tensor)]
+        parts += [text(tensor.name), _tensor(memo, tensor)]
     return b"".join([*parts, b"u."])
 
 
-def _tensor(memo: _Memo, tensor: StoredTensor) -> bytes:
+def pickle_of_one(spec: Spec, storage: str) -> bytes:
+    """Return the pickle of one tensor by itself."""
+    return b"\x80\x02" + _tensor(Memo(), StoredTensor("", spec, storage)) + b"."
+
+
+def _tensor(memo: Memo, tensor: StoredTensor) -> bytes:
     """Return a call of torch's function that makes a tensor of a storage."""
     dtype, shape = tensor.spec.dtype, tensor.spec.shape
     storage = STORAGE_OF.get(dtype.name)
@@ -50,8 +55,8 @@ def _tensor(memo: _Memo, tensor: StoredTensor) -> bytes:
     count = tensor.spec.nbytes // dtype.itemsize if storage else tensor.spec.nbytes
     # fmt: off
     return b"".join([
-        function, b"((", memo.text("storage"), kind, _text(tensor.storage), memo.text("cpu"),
-        _integer(count), b"tQK\0", _sizes(shape), _sizes(c_strides(shape)), b"\x89",
+        function, b"((", memo.text("storage"), kind, text(tensor.storage), memo.text("cpu"),
+        integer(count), b"tQK\0", sizes(shape), sizes(c_strides(shape)), b"\x89",
         memo.name("collections", "OrderedDict"), b")R",
         b"" if storage else memo.name("torch", _torch_name(dtype)), b"tR",
     ])
@@ -60,41 +65,3 @@ def _tensor(memo: _Memo, tensor: StoredTensor) -> bytes:
 
 def _torch_name(dtype: DType) -> str:
     return PAIRS.name.removeprefix("torch.") if dtype == PAIRS.dtype else dtype.name
-
-
-class _Memo:
-    """What a pickle has said once, and fetches by number from then on."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[bytes, int] = {}
-
-    def name(self, module: str, name: str) -> bytes:
-        return self._once(f"c{module}\n{name}\n".encode())
-
-    def text(self, text: str) -> bytes:
-        return self._once(_text(text))
-
-    def _once(self, said: bytes) -> bytes:
-        number = self._numbers.get(said)
-        if number is not None:
-            return b"h" + bytes([number])
-        number = self._numbers[said] = len(self._numbers)
-        return said + b"q" + bytes([number])
-
-
-def _text(text: str) -> bytes:
-    data = text.encode("utf-8", "surrogatepass")
-    return b"X" + struct.pack("<I", len(data)) + data
-
-
-def _integer(n: int) -> bytes:
-    if n < 1 << 8:
-        return b"K" + bytes([n])
-    if n < 1 << 31:
-        return b"J" + struct.pack("<i", n)
-    data = n.to_bytes(n.bit_length() // 8 + 1, "little")
-    return b"\x8a" + bytes([len(data)]) + data
-
-
-def _sizes(sizes: tuple[int, ...]) -> bytes:
-    return b"(" + b"".join(map(_integer, sizes)) + b"t" if sizes else b")"

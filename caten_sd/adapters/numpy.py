@@ -72,11 +72,13 @@ def _shaped(leaf: LazyTensor, raw: memoryview, dtype: np.dtype[Any]) -> Array:
     if leaf.dtype.bits == 4:
         values: Array = unpacked(raw, leaf.shape)
         return values.view(dtype)
-    flat = np.frombuffer(raw, dtype if leaf.order == "<" else dtype.newbyteorder(">"))
+    stored = dtype if leaf.order == "<" else dtype.newbyteorder(">")
     if leaf.strides is None:
-        return flat.reshape(leaf.shape)
-    steps = [dtype.itemsize * step for step in leaf.strides]
-    return np.lib.stride_tricks.as_strided(flat, leaf.shape, steps)
+        return np.frombuffer(raw, stored).reshape(leaf.shape)
+    # as_strided cannot make one of float8_e5m2, and looks at no bounds. A memoryview would be let go
+    # of by ndarray, and the map behind it could be closed under the array; an array is held.
+    held = np.frombuffer(raw, np.uint8)
+    return np.ndarray(leaf.shape, stored, held, 0, [dtype.itemsize * n for n in leaf.strides])
 
 
 @as_array.register(Numpy, BlockTensor)
