@@ -13,10 +13,11 @@ from caten_sd.derived import Derived
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.garbage import collector_paused
 from caten_sd.generic import generic
-from caten_sd.kinds import AttrsInstance, DataclassInstance, NamedTuple
+from caten_sd.kinds import AttrsInstance, DataclassInstance, DeclaredMapping, NamedTuple
 from caten_sd.slots import slot_kind
 from caten_sd.state_dict import Name, Pair, Path, StateDict
 from caten_sd.tensor import BlockTensor, LazyTensor
+from caten_sd.tiles import TiledTensor
 
 KeyMapper = Callable[[Path], str]
 
@@ -166,6 +167,12 @@ def _declared(obj: Any, parent: Path, fields: Iterable[Any]) -> list[Pair]:
     return children(obj, parent, [(n, getattr(obj, n)) for n in names if hasattr(obj, n)])
 
 
+@to_state_dict.register(DeclaredMapping)
+def _declared_mapping_pairs(obj: Any, parent: Path, /) -> list[Pair]:
+    attrs_fields = getattr(obj, "__attrs_attrs__", None)
+    return _declared(obj, parent, dataclass_fields(obj) if attrs_fields is None else attrs_fields)
+
+
 @to_state_dict.register(NamedTuple)
 def _namedtuple_pairs(obj: Any, parent: Path, /) -> list[Pair]:
     return children(obj, parent, zip(obj._fields, obj, strict=True))
@@ -199,7 +206,7 @@ def _set_pairs(obj: Any, parent: Path, /) -> list[Pair]:
     return []
 
 
-@to_state_dict.register((LazyTensor, BlockTensor, Derived))
+@to_state_dict.register((LazyTensor, TiledTensor, BlockTensor, Derived))
 def _leaf_pairs(leaf: Any, parent: Path, /) -> list[Pair]:
     return [(list(parent), leaf)]
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -24,6 +25,18 @@ class DataclassInstance(ABC):
         if cls is not DataclassInstance:
             return NotImplemented
         return _marked(cls, other, "__dataclass_fields__")
+
+
+class DeclaredMapping(AttrsInstance, DataclassInstance, Mapping[Any, Any]):
+    """Stands for every attrs class and dataclass that inherits from Mapping: its slots count."""
+
+    @classmethod
+    def __subclasshook__(cls, other: type) -> Any:
+        if cls is not DeclaredMapping:
+            return NotImplemented
+        # Not issubclass(other, Mapping), which would come back here.
+        declared = issubclass(other, AttrsInstance) or issubclass(other, DataclassInstance)
+        return declared and Mapping in other.__mro__
 
 
 class NamedTuple(ABC):

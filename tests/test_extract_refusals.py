@@ -1,0 +1,183 @@
+"""What an extraction refuses, since it would lose state silently: cycles, collisions, strangers."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import UserList
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from caten_sd import CatenError, StateDictError, get_state_dict, to_state_dict
+from caten_sd.errors import NoApplicableMethodError
+
+W = np.zeros(2)
+T = torch.zeros(3)
+
+
+@attrs.define
+class Box:
+    content: Any
+
+
+@attrs.define
+class Pair:
+    first: Any
+    second: Any = None
+
+
+def keys(obj: Any) -> list[str]:
+    return list(get_state_dict(obj))
+
+
+def test_a_container_that_holds_itself_is_an_error_that_names_the_path() -> None:
+    in_list: list[Any] = [W]
+    in_list.append({"back": in_list})
+    box = Box(None)
+    box.content = Pair(W, [Box(box)])
+    mapping: dict[str, Any] = {"w": W}
+    mapping["deep"] = {"er": mapping}
+    for obj, where in (
+        (in_list, "'1.back' is the root again: a list"),
+        (box, r"'content.second.0.content' is the root again: a Box"),
+        (Box(mapping), "'content.deep.er' is 'content' again: a dict"),
+    ):
+        with pytest.raises(StateDictError, match=f"{where} that holds itself"):
+            get_state_dict(obj)
+    assert keys(Pair(W, W)) == ["first", "second"]  # the walk has forgotten the cycles
+
+
+def test_nesting_is_followed_deeply_and_beyond_that_named() -> None:
+    deep: Any = W
+    for _ in range(210):
+        deep = [deep]
+    assert keys(deep) == [".".join(["0"] * 210)]
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(StateDictError, match="nested too deep"):
+        get_state_dict(deep)
+    assert keys([W]) == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("obj", "key", "one", "other"),
+    [
+        ({"mlp.0": W, "mlp": [T]}, "mlp.0", "['mlp.0']", "['mlp', 0]"),
+        ({"1": W, 1: T}, "1", "['1']", "[1]"),
+        ([Pair(W, {"a.b": W, "a": {"b": T}})], "0.second.a.b", "'a.b'", "'a', 'b'"),
+    ],
+)
+def test_two_paths_with_one_key_are_an_error_that_names_both(
+    obj: Any, key: str, one: str, other: str
+) -> None:
+    with pytest.raises(StateDictError) as caught:
+        get_state_dict(obj)
+    assert all(part in str(caught.value) for part in (repr(key), one, other))
+
+
+def test_lisp_slots_that_differ_in_hyphens_only_collide() -> None:
+    class Symbols:
+        pass
+
+    @to_state_dict.register(Symbols)
+    def symbol_pairs(obj: Symbols, parent: Any, /) -> Any:
+        return [([*parent, "ln-1"], W), ([*parent, "ln_1"], T)]
+
+    with pytest.raises(StateDictError, match=r"\['ln-1'\] and \['ln_1'\] of Symbols both give"):
+        get_state_dict(Symbols())
+    apart = get_state_dict(Symbols(), key_mapper=lambda path: "/".join(map(str, path)))
+    assert list(apart) == ["ln-1", "ln_1"]
+
+
+class Plain:
+    def __init__(self, **slots: Any) -> None:
+        vars(self).update(slots)
+
+
+@pytest.mark.parametrize(
+    ("obj", "message"),
+    [
+        ("model.safetensors", r"a str has no slots .*; read_state_dict\(path\) reads a file"),
+        (Box, r"a type has no slots .*; make an instance, Box\(\.\.\.\)"),
+        (None, "a NoneType has no slots .*; pass a model"),
+        (Plain(), r"a Plain has no slots .*@to_state_dict\.register\(Plain\)"),
+        (Plain(w=W), "'w' lies in the root, a Plain, a class nobody taught us"),
+        (Box(Plain(w=W)), "'content.w' lies in 'content', a Plain, .* transient"),
+        (Box(Plain(layers=[Box(W)])), "'content.layers.0.content' lies in 'content', a Plain"),
+        (Box(Plain(fc=torch.nn.Linear(1, 1))), "'content.fc.weight' lies in 'content'"),
+        (Box(UserList([W])), "'content.data.0' lies in 'content', a UserList"),
+        (Box(Plain(shape=(1,), dtype="f4")), "'content', a Plain, looks like a tensor"),
+        ({(1, 2): W}, r"the root holds a leaf under the key \(1, 2\); .* strings or integers"),
+        (Box({2.5: [W]}), "'content' holds a leaf under the key 2.5"),
+        (Box({T}), "'content' is a set of leaves, which has no order; use a list"),
+    ],
+)
+def test_what_would_be_lost_silently_is_refused(obj: Any, message: str) -> None:
+    with pytest.raises(CatenError, match=message):
+        get_state_dict(obj)
+
+
+def test_an_untaught_object_may_point_back_to_the_model() -> None:
+    trainer = Plain(log=[], lock=threading.Lock())
+    model = Pair(W, Box(trainer))
+    trainer.settings = Plain(parent=trainer)
+    assert keys(model) == ["first"]
+
+
+def test_a_model_without_state_has_an_empty_state_dict() -> None:
+    for obj in ([], {}, Box(None), torch.nn.ReLU()):
+        assert dict(get_state_dict(obj)) == {}
+
+
+def test_a_method_of_the_users_is_met_inside_everything() -> None:
+    class Mine(Plain):
+        pass
+
+    @to_state_dict.register(Mine)
+    def mine_pairs(obj: Mine, parent: Any, /) -> Any:
+        return to_state_dict(obj.inner, parent)  # adds no segment of its own
+
+    assert keys([Mine(inner=Box(W)), {"k": Mine(inner=None)}]) == ["0.content"]
+    assert keys(Mine(inner=Box(W))) == ["content"]
+    assert keys(Mine(inner=None)) == []
+
+
+def test_a_method_that_calls_itself_for_ever_is_an_error_of_ours() -> None:
+    class Endless(Plain):
+        pass
+
+    @to_state_dict.register(Endless)
+    def endless_pairs(obj: Endless, parent: Any, /) -> Any:
+        return to_state_dict([Endless()], [*parent, "again"])
+
+    with pytest.raises(StateDictError, match="nested too deep"):
+        get_state_dict(Endless())
+
+
+def test_two_threads_walk_one_object_at_once() -> None:
+    shared = [Box(W) for _ in range(300)]
+    failures: list[Exception] = []
+
+    def walk() -> None:
+        try:
+            for _ in range(20):
+                assert len(get_state_dict(shared)) == 300
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=walk) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert gc.isenabled()
+
+
+def test_an_untaught_root_is_no_applicable_method() -> None:
+    with pytest.raises(NoApplicableMethodError):
+        get_state_dict(object())
