@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from caten_sd.detect import detect_layout
 from caten_sd.errors import CatenError
 from caten_sd.grouping import group_keys
 from caten_sd.kinship import renamings
+from caten_sd.mapping.detection import detect_layout
 from caten_sd.report import Outcome, Row
 from caten_sd.state_dict import StateDict
 
@@ -207,17 +207,26 @@ def _told(each: Any) -> str:
     return f"{each.old} of the file looks like {each.new} of the model ({count})"
 
 
-def _depth(case: Case) -> Cause | None:
-    """Say so where one of the two has more layers."""
+def _other_sizes(case: Case) -> Cause | None:
+    """Say so where one of the two has more layers, or most shapes differ by the same size."""
+    found = [each for each in (_depth(case), _width(case)) if each]
+    if not found:
+        return None
+    told, wanted = zip(*found, strict=True)
+    return Cause(
+        "; ".join(told),
+        f"model = {case.model}(...)  # with {' and '.join(wanted)}, as the file has",
+    )
+
+
+def _depth(case: Case) -> tuple[str, str] | None:
     found = [_list_of(key) for key in case.shapes(Outcome.UNEXPECTED)]
     found += [_list_of(key) for key in case.shapes(Outcome.MISSING)]
     for stem, _ in Counter(filter(None, found)).most_common(1):
         file, model = _layers(case.file, stem), _layers(case.slots, stem)
         if file and model and file != model:
-            return Cause(
-                f"the file has {file} layers in {stem} and the model has {model}",
-                f"model = {case.model}(...)  # with {file} layers in {stem}, as the file has",
-            )
+            told = f"{stem} has {file} layers in the file and {model} in the model"
+            return told, f"{file} layers in {stem}"
     return None
 
 
@@ -234,23 +243,18 @@ def _layers(state: Mapping[str, Any], stem: str) -> int:
     return len({part for part in below if part.isdecimal()})
 
 
-def _width(case: Case) -> Cause | None:
-    """Say so where most shapes that differ do so by one and the same size."""
+def _width(case: Case) -> tuple[str, str] | None:
     rows = case.of(Outcome.SHAPE)
     pairs: Counter[tuple[int, int]] = Counter()
     for row in rows:
         if row.leaf and row.slot and len(row.leaf.shape) == len(row.slot.shape):
             axes = zip(row.leaf.shape, row.slot.shape, strict=True)
             pairs.update({(file, model) for file, model in axes if file != model})
-    if not pairs:
-        return None
-    ((file, model), count), *_ = pairs.most_common(1)
-    if count < 2 or count * 2 < len(rows):
-        return None
-    return Cause(
-        f"the file's tensors are {file} wide where the model's are {model} ({count} of them)",
-        f"model = {case.model}(...)  # with {file} in place of {model}, as the file has",
-    )
+    for (file, model), count in pairs.most_common(1):
+        if count > 1 and count * 2 >= len(rows):
+            told = f"{count} tensors are {file} wide in the file and {model} in the model"
+            return told, f"{file} in place of {model}"
+    return None
 
 
 def _other_architecture(case: Case) -> Cause | None:
@@ -277,8 +281,7 @@ _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
     _other_layout,
     _rows_or_biases,
     _renamed,
-    _depth,
     _transposed,
-    _width,
+    _other_sizes,
     _other_architecture,
 )

@@ -9,7 +9,7 @@ from torch import nn
 from caten_sd.causes import Case, Cause, likely_cause
 from caten_sd.extract import get_state_dict
 from caten_sd.load import load_state_dict, plan_load
-from caten_sd.mapping import to_layout
+from caten_sd.mapping.plan import to_layout
 from caten_sd.nn.transformer import Transformer
 from caten_sd.repairs import fill, pad_rows, skip, trim_rows
 from caten_sd.report import LoadPlan
@@ -108,14 +108,14 @@ def test_last_names_of_another_word() -> None:
 
 def test_another_depth() -> None:
     plan = plan_load(Model(depth=16), file_of(depth=12))
-    assert plan.cause == "the file has 12 layers in h and the model has 16"
+    assert plan.cause == "h has 12 layers in the file and 16 in the model"
     assert "12 layers in h" in plan.fix
-    assert plan_load(Model(depth=2), file_of(depth=3)).cause.startswith("the file has 3 layers")
+    assert plan_load(Model(depth=2), file_of(depth=3)).cause.startswith("h has 3 layers")
 
 
 def test_another_width() -> None:
     plan = plan_load(Model(width=8), file_of(width=12))
-    assert "12 wide where the model's are 8" in plan.cause
+    assert "tensors are 12 wide in the file and 8 in the model" in plan.cause
     assert "12 in place of 8" in plan.fix
 
 
