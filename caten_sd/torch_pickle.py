@@ -67,6 +67,11 @@ def tree_of(
         tree, opaque = settle(read.value, attributes)
     except ValueError as error:
         raise FormatError(source_name, str(error), "it is made to deceive, do not use it") from None
+    if isinstance(tree, (LazyTensor, BlockTensor)):
+        tree = {"": tree}
+    if not isinstance(tree, (dict, list, tuple)):
+        what = tree.name if isinstance(tree, Opaque) else f"a {type(tree).__name__}"
+        raise FormatError(source_name, f"its pickle holds {what}, no tensors", "check the file")
     return tree, {OPAQUE: dict(opaque)} if opaque else {}
 
 

@@ -95,7 +95,7 @@ class ZipArchive:
                 f"its member {entry.name!r} is compressed by method {entry.method}",
                 "write it stored or deflated",
             )
-        header = self.source.view(entry.offset, LOCAL.size + len(entry.raw_name))
+        header = self.source.read(entry.offset, LOCAL.size + len(entry.raw_name))
         extra_size = _check_local(name, entry, header, self.source)
         start = entry.offset + len(header) + extra_size
         if start + entry.packed > self._limits[entry.offset]:
@@ -105,7 +105,7 @@ class ZipArchive:
         return start
 
 
-def _check_local(name: str, entry: Entry, header: memoryview, source: Source) -> int:
+def _check_local(name: str, entry: Entry, header: bytes, source: Source) -> int:
     """Return the size of the extra fields; FormatError where the two headers disagree."""
     # fmt: off
     (magic, _, flags, method, _, _, crc, packed, size, name_size, extra_size
