@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from caten_sd.checkpoint import read_state_dict as read_state_dict
     from caten_sd.checkpoint import write_state_dict as write_state_dict
     from caten_sd.conversion import convert as convert
-    from caten_sd.detect import detect_layout as detect_layout
+    from caten_sd.dispatch.generic import generic as generic
     from caten_sd.errors import CatenError as CatenError
     from caten_sd.errors import FormatError as FormatError
     from caten_sd.errors import LayoutError as LayoutError
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from caten_sd.files import write as write
     from caten_sd.fingerprint import digest as digest
     from caten_sd.forward import call as call
-    from caten_sd.generic import generic as generic
-    from caten_sd.layout import Layout as Layout
     from caten_sd.load import load_state_dict as load_state_dict
     from caten_sd.load import plan_load as plan_load
-    from caten_sd.mapping import plan_layout as plan_layout
-    from caten_sd.mapping import to_layout as to_layout
+    from caten_sd.mapping.detection import detect_layout as detect_layout
+    from caten_sd.mapping.layout import Layout as Layout
+    from caten_sd.mapping.plan import plan_layout as plan_layout
+    from caten_sd.mapping.plan import to_layout as to_layout
+    from caten_sd.mapping.rows import Drop as Drop
+    from caten_sd.mapping.rows import Row as Row
     from caten_sd.place import assign as assign
-    from caten_sd.rows import Drop as Drop
-    from caten_sd.rows import Row as Row
     from caten_sd.slots import buffer as buffer
     from caten_sd.slots import transient as transient
     from caten_sd.state_dict import StateDict as StateDict
@@ -51,18 +51,18 @@ _HOMES = {
     "forward": "call",
     "checkpoint": "read_state_dict write_state_dict",
     "conversion": "convert",
-    "detect": "detect_layout",
+    "mapping.detection": "detect_layout",
     "fingerprint": "digest",
     "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning "
     "StateDictError",
     "extract": "get_state_dict lisp_style_dict_key pytorch_style_dict_key to_state_dict",
     "files": "Format read recognize write",
-    "generic": "generic",
+    "dispatch.generic": "generic",
     "load": "load_state_dict plan_load",
-    "layout": "Layout",
-    "mapping": "plan_layout to_layout",
+    "mapping.layout": "Layout",
+    "mapping.plan": "plan_layout to_layout",
     "place": "assign",
-    "rows": "Drop Row",
+    "mapping.rows": "Drop Row",
     "slots": "buffer transient",
     "state_dict": "StateDict",
     "tensor": "as_array dequantize spec",

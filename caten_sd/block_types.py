@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import pkgutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 FAMILIES_PACKAGE = "caten_sd.blocks"
 
 PIECE = 1 << 19  # values; enough to make the cost of a call of numpy small
-THREADED = 1 << 20  # values; below that a second thread costs more than it brings
-THREADS = 4  # what fills the memory's bandwidth on common machines
 
 
 class BlockType:
@@ -125,8 +122,9 @@ def _pack_float32(block_type: BlockType) -> Callable[[Array, Array], None]:
 def in_blocks(unpack: Callable[[Array, Array], None]) -> Callable[[BlockType, Any], Array]:
     """Make a method of ``dequantize`` of a function that unpacks a piece.
 
-    It fills float32 (n, elements) from uint8 (n, size), and is called with pieces that fit the
-    cache, on several threads where there is much to do.
+    It fills float32 (n, elements) from uint8 (n, size), and is called with pieces of bounded size.
+    All on one thread: what numpy does between two holds of the interpreter lock is too short for a
+    second thread to gain by.
     """
 
     @functools.wraps(unpack)
@@ -166,22 +164,10 @@ def _by_pieces(
     rows, elements = shape
     step = PIECE // elements
 
-    def run(start: int) -> None:
-        with np.errstate(all="ignore"):  # a NaN or infinite scale is the file's own value
-            fill(given[start : start + step], wanted[start : start + step])
-
     _keep_scratch()
-    starts = range(0, rows, step)
-    threads = min(THREADS, os.cpu_count() or 1, len(starts))
-    if rows * elements < THREADED or threads == 1:
-        for start in starts:
-            run(start)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(run, starts):
-            pass
+    with np.errstate(all="ignore"):  # a NaN or infinite scale is the file's own value
+        for start in range(0, rows, step):
+            fill(given[start : start + step], wanted[start : start + step])
 
 
 @functools.cache

@@ -106,7 +106,7 @@ def _in_layout(
 ) -> tuple[StateDict, tuple[str, ...]]:
     if layout is None:
         return state_dict, ()
-    from caten_sd.mapping import plan_layout
+    from caten_sd.mapping.plan import plan_layout
 
     plan = plan_layout(state_dict, layout, config=_config(source))
     return plan.state_dict, tuple(plan.findings.lines())

@@ -9,11 +9,11 @@ from dataclasses import fields as dataclass_fields
 from types import ModuleType
 from typing import Any
 
-from caten_sd.derived import Derived
+from caten_sd.dispatch.generic import generic
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.garbage import collector_paused
-from caten_sd.generic import generic
 from caten_sd.kinds import AttrsInstance, DataclassInstance, DeclaredMapping, NamedTuple
+from caten_sd.mapping.derived import Derived
 from caten_sd.slots import slot_kind
 from caten_sd.state_dict import Name, Pair, Path, StateDict
 from caten_sd.tensor import BlockTensor, LazyTensor

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from caten_sd.dispatch.generic import generic
 from caten_sd.errors import StateDictError
-from caten_sd.generic import generic
 from caten_sd.state_dict import StateDict, spec_or_none
 from caten_sd.tensor import Spec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from caten_sd.generic import generic
+from caten_sd.dispatch.generic import generic
 
 
 @generic

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 EVERY_BYTE = 0x0101010101010101
+CACHED = 1 << 16  # values whose floats and scales stay in the cache of one core
 
 
 def field(blocks: Array, at: int, size: int) -> Array:
@@ -80,16 +81,30 @@ def place(lanes: Array, at: int, part: Array) -> None:
     lanes.view(item)[:, at // width] = part.view(item)[:, 0]
 
 
+def products(halves: Array, numbers: Array) -> Array:
+    """Return every block's float times its small integers, float32 of the shape of ``numbers``."""
+    scales: Array = numbers.astype("f4")
+    flat = scales.reshape(-1)
+    flat *= halves.reshape(-1).repeat(flat.size // halves.size)
+    return scales
+
+
 def scale(out: Array, lanes: Array, scales: Array, offsets: Array | None = None) -> None:
     """Fill ``out`` with lanes times their group's scale, plus their group's offset.
 
     Groups are equal runs of values; ``scales`` and ``offsets`` are float32 of one value a group.
     """
-    flat = out.reshape(-1)
-    out.reshape(lanes.shape)[...] = lanes
-    flat *= scales.reshape(-1).repeat(flat.size // scales.size)
-    if offsets is not None:
-        flat += offsets.reshape(-1).repeat(flat.size // offsets.size)
+    flat, group = out.reshape(-1), out.size // scales.size
+    lanes, scales = lanes.reshape(-1), scales.reshape(-1)
+    offsets = None if offsets is None else offsets.reshape(-1)
+    for start in range(0, flat.size, CACHED):
+        part = slice(start, start + CACHED)
+        of_group = slice(start // group, (start + CACHED) // group)
+        values = flat[part]
+        values[...] = lanes[part]
+        values *= scales[of_group].repeat(group)
+        if offsets is not None:
+            values += offsets[of_group].repeat(group)
 
 
 def lookup(table: Array, index: Array) -> Array:

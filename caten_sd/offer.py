@@ -12,8 +12,8 @@ from typing import Any
 
 import attrs
 
+from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LoadError
-from caten_sd.generic import generic
 from caten_sd.renames import renamed
 from caten_sd.spellings import spellings
 from caten_sd.state_dict import StateDict

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from caten_sd.dispatch.generic import generic
 from caten_sd.errors import CatenError
-from caten_sd.generic import generic
 from caten_sd.indexing import narrow
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from caten_sd.block_types import BlockType, in_blocks
 from caten_sd.grids import grid
-from caten_sd.lanes import field, halves, lookup, nibbles, scale
+from caten_sd.lanes import field, halves, lookup, nibbles, products, scale
 from caten_sd.tensor import dequantize
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _iq1_s(blocks: Array, out: Array, /) -> None:
     high = words[..., None] >> np.array([0, 3, 6, 9], "u2") & 7 | (words[..., None] >> 15) << 3
     index = field(blocks, 2, 32) | high.reshape(-1, 32) << 8
     # The scale's eighth is exact: it is far from float32's subnormal numbers.
-    scales = halves(blocks, 0) * (2 * (words >> 12 & 7) + 1).astype("f4") * 0.125
+    scales = products(halves(blocks, 0), 2 * (words >> 12 & 7) + 1) * 0.125
     scale(out, lookup(_moved_groups(), index).view("i1"), scales)
 
 
@@ -209,7 +209,7 @@ def _iq1_m(blocks: Array, out: Array, /) -> None:
     steps = (packed[..., None] >> np.array([0, 3, 6, 9], "u2") & 7).reshape(-1, 16)
     high = field(blocks, 32, 16)[..., None] >> np.array([0, 4], "u1") & 15
     index = field(blocks, 0, 32) | high.reshape(-1, 32).astype("u2") << 8
-    scales = halved * (2 * steps + 1).astype("f4") * 0.125
+    scales = products(halved, 2 * steps + 1) * 0.125
     scale(out, lookup(_moved_groups(), index).view("i1"), scales)
 
 
@@ -227,5 +227,5 @@ def _iq4_xs(blocks: Array, out: Array, /) -> None:
     low = field(blocks, 4, 4)
     low = np.stack([low & 15, low >> 4], axis=-1).reshape(-1, 8)
     high = (field(blocks, 2, 2).view("<u2") >> np.arange(0, 16, 2, dtype="u2") & 3).astype("u1")
-    scales = halves(blocks, 0) * ((low | high << 4).view("i1") - 32).astype("f4")
+    scales = products(halves(blocks, 0), (low | high << 4).view("i1") - 32)
     scale(out, nibbles(field(blocks, 8, 128).reshape(-1, 16), _IQ4_VALUES), scales)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from caten_sd.block_types import BlockType, in_blocks
-from caten_sd.lanes import bits, either, field, halves, interleave, scale
+from caten_sd.lanes import bits, either, field, halves, interleave, products, scale
 from caten_sd.tensor import dequantize
 
 if TYPE_CHECKING:
@@ -69,10 +69,8 @@ def _scales_and_minima(blocks: Array) -> Array:
     words[0, :, 1] = rest & 0x0F0F0F0F | first >> 2 & 0x30303030
     words[1, :, 0] = second & 0x3F3F3F3F
     words[1, :, 1] = rest >> 4 & 0x0F0F0F0F | second >> 2 & 0x30303030
-    numbers: Array = words.view("u1").astype("f4")
-    numbers[0] *= halves(blocks, 0)
-    numbers[1] *= -halves(blocks, 2)
-    return numbers
+    floats = np.stack([halves(blocks, 0), -halves(blocks, 2)])
+    return products(floats, words.view("u1"))
 
 
 def _six_bit_scales(blocks: Array) -> Array:
@@ -83,7 +81,7 @@ def _six_bit_scales(blocks: Array) -> Array:
     crumbs = np.concatenate([high >> shift & 3 for shift in (0, 2, 4, 6)], axis=1)
     low = field(blocks, 96, 8)
     steps = interleave([bits(low, 0, 4), bits(low, 4, 4)]) | crumbs << 4
-    signed: Array = (steps.view("i1") - 32).astype("f4")
+    signed: Array = steps.view("i1") - 32
     return signed
 
 
@@ -91,8 +89,8 @@ def _six_bit_scales(blocks: Array) -> Array:
 @in_blocks
 def _q2_k(blocks: Array, out: Array, /) -> None:
     packed = field(blocks, 0, 16)
-    scales = halves(blocks, 80) * (packed & 15).astype("f4")
-    minima = -halves(blocks, 82) * (packed >> 4).astype("f4")
+    scales = products(halves(blocks, 80), packed & 15)
+    minima = products(-halves(blocks, 82), packed >> 4)
     low = _rows(field(blocks, 16, 64))
     scale(out, interleave([bits(low, at, 2) for at in (0, 2, 4, 6)]), scales, minima)
 
@@ -103,7 +101,8 @@ def _q3_k(blocks: Array, out: Array, /) -> None:
     low, third = _rows(field(blocks, 32, 64)), field(blocks, 0, 32)
     high = _rows(interleave([third, bits(third, 4, 4)]))
     parts = [either(bits(low, 2 * at, 2), bits(high, at, 1, 2)) for at in range(4)]
-    scale(out, interleave(parts).view("i1") - 4, halves(blocks, 108) * _six_bit_scales(blocks))
+    scales = products(halves(blocks, 108), _six_bit_scales(blocks))
+    scale(out, interleave(parts).view("i1") - 4, scales)
 
 
 @dequantize.register(Q4_K)
@@ -134,5 +133,5 @@ def _q6_k(blocks: Array, out: Array, /) -> None:
         either(bits(even, 4, 4), bits(high, 4, 2, 4)),
         either(bits(odd, 4, 4), bits(high, 6, 2, 4)),
     ]
-    scales = halves(blocks, 208) * field(blocks, 192, 16).view("i1").astype("f4")
+    scales = products(halves(blocks, 208), field(blocks, 192, 16).view("i1"))
     scale(out, interleave(parts).view("i1") - 32, scales)

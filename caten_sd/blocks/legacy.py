@@ -168,4 +168,4 @@ def _q5_1(blocks: Array, out: Array, /) -> None:
 @dequantize.register(Q8_0)
 @in_blocks
 def _q8_0(blocks: Array, out: Array, /) -> None:
-    scale(out, blocks[:, 2:].view("i1"), halves(blocks, 0))
+    scale(out, field(blocks, 2, 32).view("i1"), halves(blocks, 0))

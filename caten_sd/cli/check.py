@@ -32,7 +32,7 @@ def run(words: Sequence[str]) -> int:
 def _in_layout(state_dict: StateDict, layout: str | None) -> StateDict:
     if layout is None:
         return state_dict
-    from caten_sd.mapping import to_layout
+    from caten_sd.mapping.plan import to_layout
 
     return to_layout(state_dict, layout, silent=True)
 
@@ -44,6 +44,6 @@ def _by_model(state_dict: StateDict, model: str) -> Any:
 
 
 def _by_layout(state_dict: StateDict, layout: str) -> Any:
-    from caten_sd.layout_check import check_layout
+    from caten_sd.mapping.check import check_layout
 
     return check_layout(state_dict, layout)

@@ -6,9 +6,9 @@ weights (in, out); Caten's Linear and GGUF keep them (out, in).
 
 from __future__ import annotations
 
-from caten_sd.layout import Layout
-from caten_sd.operations import Transpose
-from caten_sd.rows import Drop, Row
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.operations import Transpose
+from caten_sd.mapping.rows import Drop, Row
 
 UNTIED = ("tie_word_embeddings", False)
 

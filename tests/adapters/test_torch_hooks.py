@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import pytest
 import torch
+from tests.adapters.agreement import assert_agrees
 from torch import nn
 
-from adapters.agreement import assert_agrees
 from caten_sd import StateDictError, get_state_dict, to_state_dict
 
 

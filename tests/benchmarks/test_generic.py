@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from multipledispatch.dispatcher import Dispatcher
 
-from caten_sd.generic import generic
+from caten_sd.dispatch.generic import generic
 
 Race = Callable[..., Any]
 

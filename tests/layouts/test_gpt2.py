@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 
-from caten_sd.detect import detect_layout
 from caten_sd.errors import LayoutError
 from caten_sd.layouts.gpt2 import CATEN, GGUF, HF
-from caten_sd.mapping import STAMP, plan_layout, to_layout
+from caten_sd.mapping.detection import detect_layout
+from caten_sd.mapping.plan import STAMP, plan_layout, to_layout
 from caten_sd.state_dict import StateDict
 from caten_sd.tensor import Torch, as_array
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
 
 from caten_sd.adapters.torch.leaves import torch_dtype
-from caten_sd.errors import LoadError
+from caten_sd.errors import LoadError, NoApplicableMethodError
 from caten_sd.place import Slot, assign, ready, refusal, replacement
-from caten_sd.tensor import DType, Torch, as_array
+from caten_sd.tensor import DType, Spec, Torch, as_array, spec
 
 _KNOWN = {torch.Tensor, nn.Parameter}
 
@@ -51,6 +52,45 @@ def _copy_into(place: torch.Tensor, leaf: Any, /) -> None:
     with torch.no_grad():
         tensor: torch.Tensor = as_array(Torch(), leaf)
         place.copy_(tensor if tensor.shape == place.shape else tensor.reshape(place.shape))
+
+
+@spec.register(UninitializedTensorMixin)
+def _no_spec(place: UninitializedTensorMixin, /) -> Spec:
+    raise NoApplicableMethodError("a lazy module's parameter has no shape before its first input")
+
+
+@refusal.register(UninitializedTensorMixin)
+def _takes_any_shape(place: UninitializedTensorMixin, /) -> str:
+    return ""
+
+
+@ready.register(UninitializedTensorMixin)
+def _with_data(place: UninitializedTensorMixin, leaf: Any, /) -> torch.Tensor:
+    tensor: torch.Tensor = as_array(Torch(), leaf)
+    if tensor.is_meta:
+        raise LoadError("it is on the meta device and has no data")
+    return tensor
+
+
+@assign.register(UninitializedTensorMixin)
+def _give_shape(place: Any, leaf: Any, /) -> None:
+    """Give a lazy module's parameter the leaf's shape; its module stays lazy until it is called."""
+    tensor: torch.Tensor = as_array(Torch(), leaf)
+    place.materialize(tensor.shape)
+    with torch.no_grad():
+        place.copy_(tensor)
+
+
+@replacement.register(UninitializedTensorMixin)
+def _of_any_shape(
+    place: Any, leaf: Any, /, *, dtype: Any = None, location: Any = None, copy: bool = False
+) -> torch.Tensor:
+    tensor = _with_data(place, leaf).detach()
+    moved = _moved(tensor, location, place.device if copy else tensor.device)
+    moved = tensor.clone() if copy and moved is tensor else moved
+    if isinstance(place, nn.Parameter):
+        return nn.Parameter(moved, requires_grad=place.requires_grad)
+    return moved
 
 
 @assign.around(Slot)

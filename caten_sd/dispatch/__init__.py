@@ -1,0 +1,1 @@
+"""Generic functions: CLOS's order and method combination over multipledispatch."""

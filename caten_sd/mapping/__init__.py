@@ -1,0 +1,1 @@
+"""Layouts: how one is declared, proved, detected and applied; the layouts are in ``layouts/``."""

@@ -1,0 +1,147 @@
+"""Operations on the rows of attention weights; head counts are given, never guessed.
+
+A wrong head count gives the same shape and other rows, so no shape could show the mistake.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from dataclasses import dataclass, replace
+from typing import Any
+
+from caten_sd.errors import LayoutError
+from caten_sd.mapping.assembly import MOST, bound, check_axis, check_shares, divided, unknown
+from caten_sd.mapping.derived import derive
+from caten_sd.mapping.operations import Identity, Operation, extent_of, inverted
+from caten_sd.mapping.sizes import Lookup, Size, factors, value
+from caten_sd.mapping.steps import Reorder
+
+Order = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rotary(Operation):
+    """The rows of each head, from rotary pairs side by side ("pairs") to two "halves".
+
+    For keys, give the key-value head count.
+    """
+
+    heads: Size
+    axis: int = 0
+    to: str = "halves"
+
+    def __post_init__(self) -> None:
+        factors(self.heads)
+        check_axis(self.axis)
+        if self.to not in ("halves", "pairs"):
+            raise LayoutError(f"rotary rows lie in 'halves' or 'pairs', not in {self.to!r}")
+
+    def inverse(self) -> Operation:
+        """Return the way back."""
+        return replace(self, to="pairs" if self.to == "halves" else "halves")
+
+    def bind(self, lookup: Lookup) -> Operation:
+        """Return it with its head count looked up."""
+        return replace(self, heads=value(self.heads, lookup))
+
+    def leaf(self, leaf: Any) -> Any:
+        """Return the leaf with its rows reordered."""
+        order = rotary_order(extent_of(leaf, self.axis), value(self.heads, unknown))
+        order = order if self.to == "halves" else inverted(order)
+        return derive(Reorder(self.axis, order), [leaf])
+
+
+@dataclass(frozen=True)
+class Regroup(Operation):
+    """Blocks that share an axis, as [Q|K|V], dealt out: the first chunk of each, the second, ...
+
+    ``packing`` makes those that models use by their names. ``undo`` goes back to blocks.
+    """
+
+    shares: tuple[Size, ...]
+    groups: Size
+    axis: int = 0
+    undo: bool = False
+
+    def __post_init__(self) -> None:
+        check_shares(self.shares, self.axis)
+        factors(self.groups)
+
+    def inverse(self) -> Operation:
+        """Return the way back."""
+        return replace(self, undo=not self.undo)
+
+    def bind(self, lookup: Lookup) -> Operation:
+        """Return it with its shares and groups looked up."""
+        groups = value(self.groups, lookup)
+        return replace(self, shares=bound(self.shares, lookup), groups=groups)
+
+    def leaf(self, leaf: Any) -> Any:
+        """Return the leaf with its rows reordered."""
+        blocks = divided(extent_of(leaf, self.axis), self.shares, self.axis)
+        order = regrouped_order(tuple(blocks), value(self.groups, unknown))
+        order = inverted(order) if self.undo else order
+        return derive(Reorder(self.axis, order), [leaf])
+
+
+PACKINGS = ("block", "per_head", "per_kv_group", "chunks")
+
+
+def packing(
+    name: str, *, heads: Size = "n_head", kv_heads: Size = "n_kv_head", chunks: Size = "n_chunk"
+) -> Operation:
+    """Return the operation from [Q|K|V] blocks to a packing of this name.
+
+    "block" is [Q|K|V] itself; "per_head" puts each head's query, key and value together;
+    "per_kv_group" does so for each key-value head with the queries that share it; "chunks" gives
+    each of several machines its part of Q, of K and of V.
+
+    >>> packing("per_head", heads=2)
+    Regroup(shares=(1, 1, 1), groups=2, axis=0, undo=False)
+    """
+    if name == "block":
+        return Identity()
+    if name == "per_head":
+        return Regroup((1, 1, 1), heads)
+    if name in PACKINGS:
+        return Regroup((heads, kv_heads, kv_heads), kv_heads if name == "per_kv_group" else chunks)
+    raise LayoutError(f"{name!r} is no packing of Q, K and V; known are {', '.join(PACKINGS)}")
+
+
+@functools.lru_cache(maxsize=16)
+def rotary_order(rows: int, heads: int) -> Order:
+    """Return the order that brings rotary pairs side by side into the two halves of each head.
+
+    >>> rotary_order(8, 2)
+    (0, 2, 1, 3, 4, 6, 5, 7)
+    >>> rotary_order(8, 1)
+    (0, 2, 4, 6, 1, 3, 5, 7)
+    """
+    if heads < 1 or rows % (2 * heads) or rows > MOST:
+        raise LayoutError(f"{rows} rows are not {heads} heads of an even dimension")
+    size = rows // heads
+    return tuple(
+        head * size + pair + half
+        for head in range(heads)
+        for half in (0, 1)
+        for pair in range(0, size, 2)
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def regrouped_order(blocks: tuple[int, ...], groups: int) -> Order:
+    """Return the order that deals blocks out: the first chunk of every block, then the second.
+
+    >>> regrouped_order((4, 4, 4), 2)
+    (0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11)
+    """
+    if groups < 1 or any(block % groups for block in blocks) or sum(blocks) > MOST:
+        raise LayoutError(f"blocks of {list(blocks)} rows do not divide into {groups} groups")
+    starts = list(itertools.accumulate(blocks, initial=0))[:-1]
+    return tuple(
+        start + group * (block // groups) + row
+        for group in range(groups)
+        for start, block in zip(starts, blocks, strict=True)
+        for row in range(block // groups)
+    )

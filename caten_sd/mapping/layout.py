@@ -1,0 +1,116 @@
+"""Layout: a named convention for one architecture, key names and orientations, as frozen data.
+
+Its rows are declared against the canonical names of the architecture, so that any two of its
+layouts meet there. That it can be undone is proved when it is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+from caten_sd.errors import LayoutError
+from caten_sd.mapping.rows import Drop, Row
+from caten_sd.mapping.rules import (
+    Side,
+    check_coverage,
+    check_row,
+    check_side,
+    compile_reading,
+    compile_writing,
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Layout:
+    """Rows of one layout; LayoutError if they have no exact inverse.
+
+    ``base`` is the layout that has the canonical names; left out, the rows' own are. ``prefixes``
+    are what a key may begin with, the first being what is written. ``counts`` tells which number
+    a captured index counts, ``aliases`` under which names a model's configuration holds a number.
+
+    >>> layout = Layout("mine", [Row("encoder.{i}.weight", "enc.{i}.w")])
+    >>> layout, layout.canonical
+    (Layout('mine'), Layout('mine-canonical'))
+    """
+
+    name: str
+    rows: Sequence[Row | Drop]
+    _: KW_ONLY
+    base: Layout | None = None
+    architecture: str = ""
+    prefixes: Sequence[str] = ("",)
+    counts: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.rows:
+            raise LayoutError("a layout needs a name and at least one row")
+        self._freeze()
+        try:
+            self._check()
+        except LayoutError as error:
+            raise LayoutError(f"layout {self.name}: {error}") from None
+
+    def _freeze(self) -> None:
+        base = self.base
+        inherited = {
+            "architecture": self.architecture or (base.architecture if base else self.name),
+            "counts": MappingProxyType({**(base.counts if base else {}), **self.counts}),
+            "aliases": MappingProxyType({**(base.aliases if base else {}), **self.aliases}),
+        }
+        own = {"rows": tuple(self.rows), "prefixes": tuple(self.prefixes)}
+        for name, value in {**own, **inherited}.items():
+            object.__setattr__(self, name, value)
+
+    def _check(self) -> None:
+        for prefix in self.prefixes:
+            if prefix and not prefix.endswith("."):
+                raise LayoutError(f"the prefix {prefix!r} does not end with a dot")
+        for row in self.rows:
+            if isinstance(row, Row):
+                check_row(row)
+        check_side(self.reading)
+        check_side(self.writing)
+        if self.base is not None:
+            check_coverage(self.rows, self.base.reading)
+
+    @cached_property
+    def reading(self) -> Side:
+        """The rules from this layout's names to the canonical ones."""
+        return compile_reading(self.rows, self.prefixes)
+
+    @cached_property
+    def writing(self) -> Side:
+        """The rules from the canonical names to this layout's."""
+        return compile_writing(self.rows, self.prefixes[0])
+
+    @property
+    def is_canonical(self) -> bool:
+        """Say whether its names are the canonical ones."""
+        return self.base is None and all(
+            isinstance(row, Row) and row.renames_only and row.names == row.canonical_names
+            for row in self.rows
+        )
+
+    @cached_property
+    def canonical(self) -> Layout:
+        """The layout that has the canonical names: its base, itself, or one made of its rows."""
+        if self.base is not None:
+            return self.base.canonical
+        if self.is_canonical:
+            return self
+        rows = [
+            Row(name, shape=row.shape, optional=row.optional)
+            for row in self.rows
+            if isinstance(row, Row)
+            for name in row.canonical_names
+        ]
+        name, counts, aliases = f"{self.name}-canonical", self.counts, self.aliases
+        architecture = self.architecture
+        return Layout(name, rows, architecture=architecture, counts=counts, aliases=aliases)
+
+    def __repr__(self) -> str:
+        return f"Layout({self.name!r})"

@@ -1,0 +1,165 @@
+"""What a layout does to tensors besides naming them; every operation has an exact inverse.
+
+An operation is declared from the canonical tensors to those of the layout. It works on an operand:
+the leaves of one rule, each at its coordinates, which are the place in a row's tuple of names
+(``part``) and the indices that are stacked. Its sizes are numbers, or names that ``bind`` looks up.
+See assembly.py for those that join and split, heads.py for those that know attention heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from caten_sd.errors import LayoutError
+from caten_sd.mapping.derived import derive
+from caten_sd.mapping.sizes import Lookup
+from caten_sd.mapping.steps import Permute, Shape, Shift
+from caten_sd.state_dict import spec_or_none
+
+# No capture can have this name.
+PART = "(part)"
+
+Coordinates = tuple[tuple[str, int], ...]  # (label, index), sorted by label
+Operand = dict[Coordinates, Any]
+Labels = Mapping[str, int | None]  # label -> how many, where that is declared
+
+
+class Operation:
+    """What is done to the canonical tensors; a frozen value. Subclass it for one of your own."""
+
+    def inverse(self) -> Operation:
+        """Return the operation that gives the canonical tensors back, bit for bit."""
+        raise NotImplementedError
+
+    def bind(self, lookup: Lookup) -> Operation:
+        """Return the operation with every named size looked up."""
+        return self
+
+    def labels(self, labels: Labels) -> Labels:
+        """Return the labels that the result's coordinates have; LayoutError if these do not do."""
+        return labels
+
+    def apply(self, operand: Operand) -> Operand:
+        """Return the resulting leaves, unread; LayoutError where a shape does not allow it."""
+        return {at: self.leaf(leaf) for at, leaf in operand.items()}
+
+    def leaf(self, leaf: Any) -> Any:
+        """Return what becomes of one leaf, for operations that take them one by one."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Identity(Operation):
+    """The tensor as it is."""
+
+    def inverse(self) -> Operation:
+        """Return itself."""
+        return self
+
+    def leaf(self, leaf: Any) -> Any:
+        """Return the leaf."""
+        return leaf
+
+
+@dataclass(frozen=True)
+class Transpose(Operation):
+    """The axes in another order, as ``numpy.transpose``: reversed where no axes are given.
+
+    >>> Transpose((3, 2, 0, 1)).inverse()  # of a convolution kernel, HWIO to OIHW
+    Transpose(axes=(2, 3, 1, 0))
+    """
+
+    axes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.axes is not None and sorted(self.axes) != list(range(len(self.axes))):
+            raise LayoutError(f"axes {self.axes} are no order of {len(self.axes)} axes")
+
+    def inverse(self) -> Operation:
+        """Return the transpose that undoes this one."""
+        return self if self.axes is None else Transpose(inverted(self.axes))
+
+    def leaf(self, leaf: Any) -> Any:
+        """Return the leaf transposed."""
+        shape = shape_of(leaf)
+        axes = tuple(reversed(range(len(shape)))) if self.axes is None else self.axes
+        if len(axes) != len(shape):
+            raise LayoutError(f"axes {axes} do not fit a tensor of shape {shape}")
+        return derive(Permute(axes), [leaf])
+
+
+@dataclass(frozen=True)
+class Offset(Operation):
+    """A number added to every element: +1 where the other side stores a norm's weight less one.
+
+    The one operation that can round: an element far smaller than the offset loses digits once the
+    sum is stored. The inverse is exact where the sum was, and before anything is stored.
+    """
+
+    by: float
+
+    def inverse(self) -> Operation:
+        """Return the offset back."""
+        return Offset(-self.by)
+
+    def leaf(self, leaf: Any) -> Any:
+        """Return the leaf shifted."""
+        shape_of(leaf)
+        return derive(Shift(float(self.by)), [leaf])
+
+
+@dataclass(frozen=True, init=False)
+class Chain(Operation):
+    """Operations one after the other."""
+
+    operations: tuple[Operation, ...]
+
+    def __init__(self, *operations: Operation) -> None:
+        object.__setattr__(self, "operations", operations)
+
+    def inverse(self) -> Operation:
+        """Return the inverses, last first."""
+        return Chain(*(operation.inverse() for operation in reversed(self.operations)))
+
+    def bind(self, lookup: Lookup) -> Operation:
+        """Return it with every operation's sizes looked up."""
+        return Chain(*(operation.bind(lookup) for operation in self.operations))
+
+    def labels(self, labels: Labels) -> Labels:
+        """Return the labels that are left after all operations."""
+        for operation in self.operations:
+            labels = operation.labels(labels)
+        return labels
+
+    def apply(self, operand: Operand) -> Operand:
+        """Return what the last operation gives."""
+        for operation in self.operations:
+            operand = operation.apply(operand)
+        return operand
+
+
+def inverted(order: Sequence[int]) -> tuple[int, ...]:
+    """Return the order that undoes one.
+
+    >>> inverted((2, 0, 1))
+    (1, 2, 0)
+    """
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
+
+
+def shape_of(leaf: Any) -> Shape:
+    """Return the shape of a tensor; LayoutError for a value that is none."""
+    known = spec_or_none(leaf)
+    if known is None:
+        raise LayoutError(f"a {type(leaf).__name__} is no tensor and can only be renamed")
+    return known.shape
+
+
+def extent_of(leaf: Any, axis: int) -> int:
+    """Return the length of one axis; LayoutError if the tensor has no such axis."""
+    shape = shape_of(leaf)
+    if axis >= len(shape):
+        raise LayoutError(f"a tensor of shape {shape} has no axis {axis}")
+    return shape[axis]

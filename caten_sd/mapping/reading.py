@@ -1,0 +1,100 @@
+"""From a layout's names to the canonical ones, held against the shapes that are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from caten_sd.mapping.findings import Findings, Misfit
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rules import Rule, Side
+from caten_sd.mapping.sizes import Lookup, Numbers, Size, solve
+from caten_sd.mapping.walk import Item, Walk
+from caten_sd.state_dict import StateDict, spec_or_none
+from caten_sd.ties import same_place
+
+
+class Reading(NamedTuple):
+    """A state dict under its canonical names, what was found, and the numbers its shapes tell."""
+
+    items: list[Item]
+    findings: Findings
+    numbers: dict[str, int]
+
+
+def items_of(state: StateDict) -> list[Item]:
+    """Return the leaves on their way; tied names have one leaf, be it recorded or the same."""
+    ties, entry = state.ties, state.entry
+    return [Item(key, entry.get(ties.get(key, key), leaf), key) for key, leaf in entry.items()]
+
+
+def read_canonical(
+    layout: Layout, items: Iterable[Item], lookup: Lookup, *, lenient: bool = False
+) -> Reading:
+    """Return the items under their canonical names; nothing is read of their data."""
+    walk = Walk(layout.name, layout.reading, lookup, lenient=lenient)
+    result = walk.run(items)
+    findings = Findings(dropped=walk.dropped, untaken=walk.untaken)
+    idle = walk.idle()
+    for rule in [rule for rule in layout.reading.rules if rule.row.tied]:
+        if id(rule) in walk.fired:
+            result = _recognised(rule, result)
+        elif not _says_untied(rule, lookup):
+            tied = _tied(rule, result)
+            result += tied
+            findings.tied.update({item.key: rule.row.tied for item in tied})
+            idle = [other for other in idle if other is not rule]
+    findings.idle = [rule.row for rule in idle]
+    numbers, findings.misfits = check_shapes(layout.canonical.reading, result)
+    return Reading(result, findings, numbers)
+
+
+def _tied(rule: Rule, items: Sequence[Item]) -> list[Item]:
+    """Return the canonical tensor of a name that a layout leaves out because it is tied."""
+    firsts = [item for item in items if item.key == rule.row.tied and not item.foreign]
+    return [first._replace(key=rule.outputs[0].text) for first in firsts]
+
+
+def _recognised(rule: Rule, items: list[Item]) -> list[Item]:
+    """Return the items with one leaf under both names, if the two lie at the same place."""
+    firsts = {item.key: item.leaf for item in items if item.key == rule.row.tied}
+    leaf = firsts.get(rule.row.tied)
+    return [
+        item._replace(leaf=leaf)
+        if item.key == rule.outputs[0].text and same_place(item.leaf, leaf)
+        else item
+        for item in items
+    ]
+
+
+def _says_untied(rule: Rule, lookup: Lookup) -> bool:
+    if rule.row.untied is None or not isinstance(lookup, Numbers):
+        return False
+    entry, value = rule.row.untied
+    return lookup.entry(entry) is value
+
+
+def check_shapes(names: Side, items: Iterable[Item]) -> tuple[dict[str, int], list[Misfit]]:
+    """Return what the shapes tell of the sizes, and the tensors that contradict them.
+
+    Tensors that were only renamed are asked first, since no mistaken transpose is in them.
+    """
+    known: dict[str, int] = {}
+    misfits = []
+    for item in sorted(items, key=lambda item: not item.plain):
+        sizes, spec = declared(names, item), spec_or_none(item.leaf)
+        if sizes is None or spec is None or solve(sizes, spec.shape, known):
+            continue
+        swapped = len(sizes) > 1 and solve(sizes, spec.shape[::-1], dict(known))
+        misfits.append(Misfit(item.origin, item.key, spec.shape, sizes, swapped))
+    return known, misfits
+
+
+def declared(names: Side, item: Item) -> tuple[Size, ...] | None:
+    """Return the sizes that the canonical layout declares for an item, or None."""
+    if item.foreign:
+        return None
+    for taker, _ in names.matcher.find(item.key):
+        if isinstance(taker.rule, Rule):
+            return taker.rule.row.shape
+    return None

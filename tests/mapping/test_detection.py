@@ -1,0 +1,164 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from caten_sd.mapping import detection as detect
+from caten_sd.errors import LayoutError
+from caten_sd.layouts.gpt2 import CATEN, HF
+from caten_sd.mapping.assembly import Stack
+from caten_sd.mapping.detection import detect_layout
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.operations import Transpose
+from caten_sd.mapping.plan import to_layout
+from caten_sd.mapping.rows import Drop, Row
+from caten_sd.state_dict import StateDict
+
+NUMBERS = {"vocab_size": 11, "n_positions": 7, "n_embd": 4, "3*n_embd": 12, "n_inner": 16}
+
+
+def caten(layers: int = 2, **numbers: int) -> StateDict:
+    """Return a state dict with Caten's names."""
+    sizes = {**NUMBERS, **numbers}
+    entry = {
+        row.names[0].format(i=i): np.zeros([sizes[str(size)] for size in row.shape or ()], "f4")
+        for row in CATEN.rows
+        if isinstance(row, Row)
+        for i in range(layers if "{i}" in row.names[0] else 1)
+    }
+    return StateDict(entry)
+
+
+def unstamped(state: StateDict) -> dict[str, Any]:
+    return dict(state)
+
+
+@pytest.mark.parametrize("name", ["caten-gpt2", "hf-gpt2", "gguf-gpt2"])
+def test_a_layout_is_told_with_its_numbers_and_evidence(name: str) -> None:
+    given = unstamped(to_layout(caten(), name, source="caten-gpt2"))
+    found = detect_layout(given)
+    assert found.layout is not None
+    assert (found.layout.name, found.architecture) == (name, "gpt2")
+    assert found.numbers == {
+        "n_layer": 2,
+        "n_embd": 4,
+        "vocab_size": 11,
+        "n_positions": 7,
+        "n_inner": 16,
+    }
+    assert found.evidence[0] == f"{len(given)} of {len(given)} keys are its names"
+    shape = "(4, 12), (3*n_embd, n_embd) transposed" if name == "hf-gpt2" else "(12, 4), (3*n_"
+    assert shape in found.evidence[1]
+    assert len(str(found).splitlines()) <= 6
+    assert str(found).startswith(f"{name} (gpt2: n_layer 2, vocab_size 11, n_embd 4")
+
+
+def test_the_same_names_the_other_way_round_are_another_layout() -> None:
+    """nanoGPT has Hugging Face's names and Caten's orientation."""
+    given = unstamped(to_layout(caten(), "hf-gpt2", source="caten-gpt2"))
+    turned = {k: v.numpy().T if hasattr(v, "numpy") else v for k, v in given.items()}
+    found = detect_layout(turned)
+    assert found.layout is None
+    with pytest.raises(
+        LayoutError,
+        match=r"no layout was recognised; hf-gpt2 takes 29 of 29 keys, "
+        r"but transformer\.h\.0\.attn\.c_attn\.weight "
+        r"would be \(4, 12\) as .* declared \(3\*n_embd, n_embd\).* name the layout with source=",
+    ):
+        to_layout(turned, "caten-gpt2")
+    with pytest.raises(LayoutError, match="the other way round"):
+        to_layout(turned, "caten-gpt2", source="hf-gpt2")
+
+
+def test_what_fits_two_layouts_alike_is_asked_for() -> None:
+    """The square projection has one name in both, and a shape that cannot tell."""
+    given = {
+        key: leaf
+        for key, leaf in caten().items()
+        if key in ("wte.weight", "wpe.weight") or "c_proj.weight" in key or "bias" in key
+    }
+    square = {key: leaf for key, leaf in given.items() if ".mlp.c_proj.weight" not in key}
+    found = detect_layout(square)
+    assert found.layout is None
+    assert found.evidence == ("caten-gpt2 and hf-gpt2 fit the 17 keys and their shapes alike",)
+    with pytest.raises(LayoutError, match="alike; name the layout with source="):
+        to_layout(square, "gguf-gpt2")
+
+
+def test_a_few_keys_are_no_evidence() -> None:
+    assert detect_layout({"ln_f.affine": np.zeros(4)}).layout is None
+    with pytest.raises(
+        LayoutError, match="no layout was recognised; caten-gpt2 takes 1 of 1 keys, and 16 "
+    ):
+        to_layout({"ln_f.affine": np.zeros(4)}, "hf-gpt2")
+
+
+def test_another_model_is_not_recognised() -> None:
+    given = {"model.layers.0.mlp.up_proj.weight": np.zeros((2, 2)), "x": np.zeros(1)}
+    found = detect_layout(given)
+    assert found.candidates == ()
+    assert str(found) == "not known\n  no layout was recognised"
+    assert detect_layout({}).layout is None
+
+
+def test_keys_beside_the_layout_s_are_told() -> None:
+    found = detect_layout({**caten(), "score.weight": np.zeros((2, 4))})
+    assert found.layout is CATEN
+    assert found.evidence[0] == "29 of 30 keys are its names"
+    assert any("score.weight" in line for line in found.evidence)
+
+
+def test_masks_are_told_as_dropped() -> None:
+    given = unstamped(to_layout(caten(), "hf-gpt2", source="caten-gpt2"))
+    masks = {f"transformer.h.{i}.attn.bias": np.zeros((1, 1, 7, 7)) for i in range(2)}
+    found = detect_layout({**given, **masks})
+    assert found.layout is HF
+    assert "transformer.h.{0..1}.attn.bias x2: dropped, the causal mask" in str(found)
+
+
+def test_layers_are_counted_over_all_keys() -> None:
+    assert detect_layout(caten(layers=13)).numbers["n_layer"] == 13
+
+
+def test_a_layout_that_stacks_is_weighed_by_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = Layout("moe", [Row("w.{e}", shape=("n", "m"))], counts={"e": "n_expert"})
+    plain = Layout("moe-plain", [Row("w.{e}", "experts.{e}")], base=base)
+    turned = Layout("moe-turned", [Row("w.{e}", "experts.{e}", Transpose())], base=base)
+    stacked = Layout("moe-stacked", [Row("w.{e}", "experts", Stack("e"))], base=base)
+    known = {layout.name: layout for layout in (plain, stacked)}
+    monkeypatch.setattr(detect, "built_in_layouts", lambda: known)
+    found = detect_layout({"experts": np.zeros((3, 2, 5))})
+    assert (found.layout, found.numbers) == (stacked, {"n": 2, "m": 5})
+    found = detect_layout({f"experts.{e}": np.zeros((2, 5)) for e in range(3)})
+    assert (found.layout, found.numbers) == (plain, {"n_expert": 3, "n": 2, "m": 5})
+    known[turned.name] = turned
+    assert detect_layout({"experts.0": np.zeros((2, 5))}).layout is None
+
+
+def test_a_number_that_only_the_caller_knows_does_not_hinder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from caten_sd.mapping.heads import Rotary
+
+    layout = Layout("rope", [Row("q", "wq", Rotary("n_head")), Row("k", "wk")])
+    monkeypatch.setattr(detect, "built_in_layouts", lambda: {"rope": layout})
+    assert detect_layout({"wq": np.zeros((4, 4)), "wk": np.zeros((4, 4))}).layout is layout
+
+
+def test_plug_ins_are_asked_only_where_none_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = Layout("theirs", [Row("encoder.w"), Drop("mask", "computed")])
+    asked = []
+
+    def announced() -> dict[str, Layout]:
+        asked.append(1)
+        return {"theirs": theirs}
+
+    monkeypatch.setattr(detect, "announced_layouts", announced)
+    assert detect_layout(caten()).layout is CATEN
+    assert asked == []
+    assert detect_layout({"encoder.w": np.zeros(1)}).layout is theirs
+
+
+def test_values_that_are_no_tensors_are_no_hindrance() -> None:
+    found = detect_layout({**caten(), "_extra_state": "text"})
+    assert found.layout is CATEN
