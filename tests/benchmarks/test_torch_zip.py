@@ -1,0 +1,59 @@
+"""Opening and writing torch's zip, against torch itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from caten_sd.checkpoint import read_state_dict, write_state_dict
+
+from .conftest import Race
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 40,000 tensors as torch writes it."""
+    path = tmp_path_factory.mktemp("torch") / "many.pt"
+    torch.save(
+        {f"layers.{i // 4}.part{i % 4}.weight": torch.zeros(4, 4) for i in range(40_000)}, path
+    )
+    return path
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_open_40_000_tensors_against_torch(race: Race, many: Path, weights_only: bool) -> None:
+    race(
+        f"open 40,000 tensors / torch.load(mmap=True, weights_only={weights_only})",
+        lambda: read_state_dict(many).close(),
+        lambda: torch.load(many, mmap=True, weights_only=weights_only),
+        2.0,
+        pairs=5,
+    )
+
+
+def test_open_and_read_160_mb_against_torch(race: Race, tmp_path: Path) -> None:
+    given = {f"h.{i}.w": torch.rand(1000, 1000) for i in range(40)}
+    torch.save(given, tmp_path / "a.pt")
+
+    def ours() -> float:
+        with read_state_dict(tmp_path / "a.pt") as found:
+            return sum(float(leaf.numpy().sum()) for leaf in found.values())
+
+    def peer() -> float:
+        found = torch.load(tmp_path / "a.pt", mmap=True, weights_only=True)
+        return sum(float(np.sum(leaf.numpy())) for leaf in found.values())
+
+    race("read and sum 160 MB / torch.load(mmap=True)", ours, peer, 1.0)
+
+
+def test_write_160_mb_against_torch(race: Race, tmp_path: Path) -> None:
+    given = {f"h.{i}.w": torch.rand(1000, 1000) for i in range(40)}
+    race(
+        "write 160 MB, synced to disk / torch.save",
+        lambda: write_state_dict(given, tmp_path / "ours.pt"),
+        lambda: torch.save(given, tmp_path / "torch.pt"),
+        1.5,
+    )
