@@ -17,9 +17,8 @@ from .conftest import Race
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of 40,000 tensors as torch writes it."""
     path = tmp_path_factory.mktemp("torch") / "many.pt"
-    torch.save(
-        {f"layers.{i // 4}.part{i % 4}.weight": torch.zeros(4, 4) for i in range(40_000)}, path
-    )
+    names = (f"layers.{i // 4}.part{i % 4}.weight" for i in range(40_000))
+    torch.save({name: torch.zeros(4, 4) for name in names}, path)
     return path
 
 

@@ -49,7 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_tensor_is_what_torch_loads(package: str, inner: str, folder: Path) -> None:
     expected: dict[str, Any]
     if inner.endswith(".jit"):
-        expected = torch.jit.load(folder / inner).state_dict()
+        jit: Any = torch.jit
+        expected = jit.load(folder / inner).state_dict()
     else:
         expected = torch.load(folder / inner, map_location="cpu", weights_only=False)
     nested = "model_state" in expected
