@@ -47,6 +47,12 @@ class Derived:
             return array.astype(dtype)
         return array.copy() if copy else array
 
+    def __getitem__(self, index: Any) -> Any:
+        """Return the part under basic indexing (integers, slices of positive step), unread."""
+        from caten_sd.mapping.narrowing import indexed  # it is built on this class
+
+        return indexed(self, index)
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -137,7 +143,7 @@ def _undone(step: Step, leaves: Sequence[Any]) -> Any:
         return leaf if isinstance(step, Join) and len(leaves) == 1 else _whole(step, leaves)
     if isinstance(step, Permute) and step.axes == tuple(range(len(step.axes))):
         return leaf
-    if isinstance(step, Reorder) and step.order == tuple(range(len(step.order))):
+    if isinstance(step, Reorder) and step.order == tuple(range(spec(leaf).shape[step.axis])):
         return leaf
     if isinstance(step, Cut) and (step.start, step.stop) == (0, spec(leaf).shape[step.axis]):
         return leaf

@@ -51,14 +51,14 @@ class Permute(Step):
 
 @dataclass(frozen=True)
 class Reorder(Step):
-    """One axis in the order of these indices, each used once; a copy."""
+    """One axis in the order of these indices, each used at most once; a copy."""
 
     axis: int
     order: tuple[int, ...]
 
     def shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the shape, unchanged."""
-        return shapes[0]
+        """Return the shape, with as much along the axis as there are indices."""
+        return _replaced(shapes[0], self.axis, len(self.order))
 
     def run(self, library: Any, arrays: Sequence[Any]) -> Any:
         """Return a copy."""
