@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
-from caten_sd.causes import Case, likely_cause
 from caten_sd.errors import LoadError, LoadWarning
 from caten_sd.extract import KeyMapper, get_state_dict, pytorch_style_dict_key
 from caten_sd.fit import is_exact, largest_error
 from caten_sd.grouping import group_keys
-from caten_sd.matching import Matching
-from caten_sd.moves import Move, Moves
-from caten_sd.offer import Offer, adapt, find_names, offer
-from caten_sd.parts import Part, computed, parts
-from caten_sd.policy import Patterns, Policy, Repair
+from caten_sd.loading.causes import Case, likely_cause
+from caten_sd.loading.inside import Inside
+from caten_sd.loading.matching import Matching
+from caten_sd.loading.moves import Move, Moves
+from caten_sd.loading.offer import find_names, offer
+from caten_sd.loading.policy import Patterns, Policy, Repair
 from caten_sd.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, Outcome, Row
-from caten_sd.state_dict import StateDict, as_state_dict
+from caten_sd.state_dict import as_state_dict
 from caten_sd.tensor import spec
 
 T = TypeVar("T")
@@ -91,14 +91,14 @@ def plan_load(
     ``apply()`` raises LoadError, and touches nothing, where nothing would be loaded, tied names
     differ in the file, or a slot takes no value.
     """
-    slots = get_state_dict(obj, key_mapper=key_mapper)
     source = as_state_dict(state_dict)
     policy = Policy(allow_missing, allow_unexpected, on_mismatch, dtype)
-    inside = _Inside(obj, slots, key_mapper)
+    inside = Inside(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
+    slots = inside.slots
     given = find_names(offer(source, rename or {}), inside.names)
     inside.adapt(given, getattr(state_dict, "_metadata", None))
-    matching = Matching(obj, slots, given, policy, keep=assign)
-    rows = matching.rows(inside.computes)
+    matching = Matching(obj, inside, given, policy, keep=assign)
+    rows = matching.rows()
     moves = [
         _in_its_slot(move, assign or map_location is not None) for move in matching.moves.values()
     ]
@@ -114,47 +114,6 @@ def plan_load(
         *(cause or ("", "")),
         apply=lambda plan: _apply(plan, carry),
     )
-
-
-class _Inside:
-    """What lies in the object beside its slots: the owners of slots, and what they compute."""
-
-    def __init__(self, obj: Any, slots: StateDict, key_mapper: KeyMapper) -> None:
-        self.slots, self.key_mapper = slots, key_mapper
-        self.parts: list[Part] = list(parts(obj))
-        self._computed: set[str] | None = None
-
-    def names(self, key: str) -> bool:
-        """Tell whether a key names a slot, or what the object computes."""
-        return key in self.slots or self.computes(key)
-
-    def computes(self, key: str) -> bool:
-        """Tell whether the object itself makes what lies under this key."""
-        if self._computed is None:
-            self._computed = {
-                self.key_mapper([*part.path, name])
-                for part in self.parts
-                for name in computed(part)
-            }
-        return key in self._computed
-
-    def adapt(self, given: Offer, versions: Any) -> None:
-        """Let each owner change the file's leaves as it does for a file of an older version."""
-        for part in self.parts:
-            if adapt.dispatch(type(part.owner)) is not _UNCHANGED:
-                self._adapt(part, given, versions)
-
-    def _adapt(self, part: Part, given: Offer, versions: Any) -> None:
-        prefix = self.key_mapper([*part.path, "x"]).removesuffix("x")
-        before = dict(given.leaves)
-        adapt(part.owner, prefix=prefix, leaves=given.leaves, versions=versions)
-        gone = {id(leaf): name for name, leaf in before.items() if name not in given.leaves}
-        for name, leaf in given.leaves.items():
-            if name not in before:
-                given.keys[name] = given.key(gone[id(leaf)]) if id(leaf) in gone else None
-
-
-_UNCHANGED: Callable[..., Any] = adapt.dispatch(object)
 
 
 def _in_its_slot(move: Move, every: bool) -> Move:

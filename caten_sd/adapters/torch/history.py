@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from caten_sd.errors import CatenError
-from caten_sd.offer import adapt
+from caten_sd.loading.offer import adapt
 from caten_sd.tensor import Torch, as_array
 
 

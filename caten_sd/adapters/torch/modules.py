@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from caten_sd.adapters.torch.wrappers import inner_name
+from caten_sd.adapters.torch.wrappers import inner_name, inner_of
 from caten_sd.errors import StateDictError
 from caten_sd.extract import children, show, to_state_dict
 from caten_sd.kinds import AttrsInstance, DataclassInstance
@@ -122,7 +122,7 @@ def _path(root: nn.Module, key: str) -> Path:
     path: Path = []
     module: nn.Module | None = root
     for name in key.split("."):
-        while module is not None and (inner := inner_name(type(module))) not in (None, name):
+        while module is not None and (inner := inner_of(module)) not in (None, name):
             module = module._modules.get(str(inner))  # FSDP takes its own segment off
         if module is None or inner is None:
             path.append(_element(name))

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from caten_sd.adapters.torch.leaves import torch_dtype
-from caten_sd.errors import LoadError, NoApplicableMethodError
+from caten_sd.errors import LoadError
 from caten_sd.place import Slot, assign, ready, refusal, replacement
-from caten_sd.tensor import DType, Spec, Torch, as_array, spec
+from caten_sd.tensor import DType, Torch, as_array
 
+LAZY = (UninitializedParameter, UninitializedBuffer)
 _KNOWN = {torch.Tensor, nn.Parameter}
 
 
@@ -54,25 +55,20 @@ def _copy_into(place: torch.Tensor, leaf: Any, /) -> None:
         place.copy_(tensor if tensor.shape == place.shape else tensor.reshape(place.shape))
 
 
-@spec.register(UninitializedTensorMixin)
-def _no_spec(place: UninitializedTensorMixin, /) -> Spec:
-    raise NoApplicableMethodError("a lazy module's parameter has no shape before its first input")
-
-
-@refusal.register(UninitializedTensorMixin)
-def _takes_any_shape(place: UninitializedTensorMixin, /) -> str:
+@refusal.register(LAZY)
+def _takes_any_shape(place: Any, /) -> str:
     return ""
 
 
-@ready.register(UninitializedTensorMixin)
-def _with_data(place: UninitializedTensorMixin, leaf: Any, /) -> torch.Tensor:
+@ready.register(LAZY)
+def _with_data(place: Any, leaf: Any, /) -> torch.Tensor:
     tensor: torch.Tensor = as_array(Torch(), leaf)
     if tensor.is_meta:
         raise LoadError("it is on the meta device and has no data")
     return tensor
 
 
-@assign.register(UninitializedTensorMixin)
+@assign.register(LAZY)
 def _give_shape(place: Any, leaf: Any, /) -> None:
     """Give a lazy module's parameter the leaf's shape; its module stays lazy until it is called."""
     tensor: torch.Tensor = as_array(Torch(), leaf)
@@ -81,7 +77,7 @@ def _give_shape(place: Any, leaf: Any, /) -> None:
         place.copy_(tensor)
 
 
-@replacement.register(UninitializedTensorMixin)
+@replacement.register(LAZY)
 def _of_any_shape(
     place: Any, leaf: Any, /, *, dtype: Any = None, location: Any = None, copy: bool = False
 ) -> torch.Tensor:

@@ -32,6 +32,12 @@ def inner_name(cls: type) -> str | None:
 
 @unwrap.register(nn.Module)
 def _unwrap(module: nn.Module, /) -> nn.Module:
-    while (name := inner_name(type(module))) and (inner := module._modules.get(name)) is not None:
+    while (name := inner_of(module)) and (inner := module._modules.get(name)) is not None:
         module = inner
     return module
+
+
+def inner_of(module: nn.Module | None) -> str | None:
+    """Return the name under which this module keeps what it wraps, or None."""
+    cls: type = type(module)
+    return inner_name(cls)

@@ -14,10 +14,10 @@ import attrs
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LoadError
-from caten_sd.renames import renamed
-from caten_sd.spellings import spellings
+from caten_sd.loading.renames import renamed
+from caten_sd.loading.spellings import spellings
+from caten_sd.loading.wrappers import unwrapped
 from caten_sd.state_dict import StateDict
-from caten_sd.wrappers import unwrapped
 
 
 @attrs.define

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple
@@ -33,9 +33,13 @@ def parts(obj: Any) -> Iterator[Part]:
         below = [
             Part([*part.path, name], unwrap(child))
             for name, child in _children(part.owner)
-            if not isinstance(child, _LEAVES) and not hasattr(child, "dtype")
+            if not isinstance(child, _LEAVES) and not _is_leaf(child)
         ]
         stack.extend(reversed(below))
+
+
+def _is_leaf(child: Any) -> bool:
+    return hasattr(child, "shape") and hasattr(child, "dtype")  # a model may have a dtype
 
 
 def _children(owner: Any) -> Iterable[tuple[Any, Any]]:
@@ -54,10 +58,10 @@ def _children(owner: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(owner) if isinstance(owner, (list, tuple)) else ()
 
 
-def computed(part: Part) -> dict[str, Any]:
-    """Return the slots that a part computes by itself: buffers that are not saved, caches."""
+def computed(part: Part, kinds: Collection[str] = ("computed", "transient")) -> dict[str, Any]:
+    """Return what a part makes by itself: buffers that are not saved, and caches."""
     owner = part.owner
     fields = getattr(type(owner), "__attrs_attrs__", ())
-    names = [f.name for f in fields if slot_kind(f) in ("computed", "transient")]
-    names += getattr(owner, "_non_persistent_buffers_set", ())  # where torch keeps their names
+    names = [field.name for field in fields if slot_kind(field) in kinds]
+    names += sorted(getattr(owner, "_non_persistent_buffers_set", ()))  # as torch names them
     return {name: getattr(owner, name, None) for name in names}

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from caten_sd.causes import Case, Cause, likely_cause
 from caten_sd.extract import get_state_dict
 from caten_sd.load import load_state_dict, plan_load
+from caten_sd.loading.causes import Case, Cause, likely_cause
+from caten_sd.loading.repairs import fill, pad_rows, skip, trim_rows
 from caten_sd.mapping.plan import to_layout
 from caten_sd.nn.transformer import Transformer
-from caten_sd.repairs import fill, pad_rows, skip, trim_rows
 from caten_sd.report import LoadPlan
 
 

@@ -11,7 +11,7 @@ import attrs
 
 from caten_sd.errors import CatenError
 from caten_sd.grouping import group_keys
-from caten_sd.kinship import renamings
+from caten_sd.loading.kinship import renamings
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.report import Outcome, Row
 from caten_sd.state_dict import StateDict

@@ -10,13 +10,14 @@ import attrs
 
 from caten_sd.errors import LoadError
 from caten_sd.fit import judge, same_values
-from caten_sd.moves import Move
-from caten_sd.offer import Offer
+from caten_sd.loading.inside import Inside
+from caten_sd.loading.moves import Move
+from caten_sd.loading.offer import Offer
+from caten_sd.loading.policy import Policy
+from caten_sd.loading.repairs import Fill, skip
 from caten_sd.place import assign, follow, ready, refusal, unwrap, wrapper_of
-from caten_sd.policy import Policy
-from caten_sd.repairs import Fill, skip
 from caten_sd.report import Outcome, Row
-from caten_sd.state_dict import StateDict, spec_or_none
+from caten_sd.state_dict import spec_or_none
 from caten_sd.ties import same_place
 
 GOOD = (Outcome.LOADED, Outcome.CAST)
@@ -25,19 +26,18 @@ GOOD = (Outcome.LOADED, Outcome.CAST)
 class Matching:
     """The rows of a plan and the moves that would carry it out."""
 
-    def __init__(
-        self, obj: Any, slots: StateDict, given: Offer, policy: Policy, keep: bool
-    ) -> None:
-        self.obj, self.slots, self.given, self.policy = obj, slots, given, policy
+    def __init__(self, obj: Any, inside: Inside, given: Offer, policy: Policy, keep: bool) -> None:
+        self.obj, self.inside, self.given, self.policy = obj, inside, given, policy
+        self.slots = inside.slots
         self.default = "keep" if keep else "to_model"
         self.moves: dict[str, Move] = {}
         self.aliases: dict[str, list[str]] = {}
-        for alias, first in slots.ties.items():
+        for alias, first in self.slots.ties.items():
             self.aliases.setdefault(first, []).append(alias)
         # A method may be added between two loads, so what has one is remembered for one load only.
         self._takes: Callable[..., bool] = functools.cache(_takes)
 
-    def rows(self, is_computed: Callable[[str], bool]) -> list[Row]:
+    def rows(self) -> list[Row]:
         """Return one row per slot, in the model's order, then one per key that feeds none."""
         found: dict[str, Row] = {}
         for key in self.slots:
@@ -47,14 +47,14 @@ class Matching:
                 found[key] = self._row(key, key)
         rows = [found[key] for key in self.slots]
         unused = [name for name in self.given.leaves if name not in self.slots]
-        return rows + [self._unused_row(name, is_computed) for name in unused]
+        return rows + [self._unused_row(name) for name in unused]
 
     def _row(self, key: str, name: str) -> Row:
         """Judge the slot ``key`` by the leaf that the file has under ``name``."""
         place, leaves = self.slots[key], self.given.leaves
         slot = spec_or_none(place)
         if name not in leaves:
-            return self._repaired(Row(key, Outcome.MISSING, slot), None)
+            return self._missing(Row(key, Outcome.MISSING, slot))
         value = leaves[name]
         leaf = spec_or_none(value)
         source = self.given.key(name)
@@ -92,15 +92,25 @@ class Matching:
             return None
         return f"a {type(place).__name__} that takes no {type(value).__name__}"
 
-    def _repaired(self, row: Row, value: Any) -> Row:
-        """Return the row as the rules of the load have it: skipped, or with a leaf made to fit."""
-        if row.outcome is Outcome.MISSING and (allowed := self.policy.missing.find(row.key)):
+    def _missing(self, row: Row) -> Row:
+        """Return the row of a slot that the file has nothing for."""
+        key, place = row.key, self.slots[row.key]
+        if wrapper := wrapper_of(self.obj, self.slots.paths[key]):
+            return attrs.evolve(row, outcome=Outcome.COMPUTED, note=f"{wrapper}'s own, kept")
+        if allowed := self.policy.missing.find(key):
             note = f"missing, as allow_missing={allowed.pattern!r} allows"
             return attrs.evolve(row, outcome=Outcome.SKIPPED, note=note)
-        if row.outcome is Outcome.MISSING and (
-            wrapper := wrapper_of(self.obj, self.slots.paths[row.key])
-        ):
-            return attrs.evolve(row, outcome=Outcome.COMPUTED, note=f"{wrapper}'s own, kept")
+        if (repaired := self._repaired(row, None)) is not row:
+            return repaired
+        if not getattr(place, "is_meta", False):
+            return row
+        if key in self.inside.rebuilt:
+            self.moves[key] = Move(key, place, self.inside.rebuilt[key])
+            return attrs.evolve(row, outcome=Outcome.COMPUTED, note="made again by the model")
+        return attrs.evolve(row, note="on the meta device, without values")
+
+    def _repaired(self, row: Row, value: Any) -> Row:
+        """Return the row as ``on_mismatch`` has it: skipped, or with a leaf made to fit."""
         rule = self.policy.repairs.find(row.key)
         if rule is None or (
             value is None and rule.wish is not skip and type(rule.wish) is not Fill
@@ -172,12 +182,12 @@ class Matching:
             row, note=f"{row.note}; the file's is left out, on_mismatch[{pattern!r}]"
         )
 
-    def _unused_row(self, name: str, is_computed: Callable[[str], bool]) -> Row:
+    def _unused_row(self, name: str) -> Row:
         leaf, source = spec_or_none(self.given.leaves[name]), self.given.key(name)
         row = Row(source or name, Outcome.UNEXPECTED, leaf=leaf, source=source)
         if name in self.given.of_wrappers:
             return attrs.evolve(row, outcome=Outcome.COMPUTED, note="a wrapper's own, left out")
-        if is_computed(name):
+        if self.inside.computes(name):
             return attrs.evolve(row, outcome=Outcome.COMPUTED)
         for key in (name, row.key):
             if rule := self.policy.unexpected.find(key):

@@ -8,7 +8,7 @@ from torch import nn
 
 from caten_sd.errors import LoadError
 from caten_sd.load import load_state_dict, plan_load
-from caten_sd.renames import renamed
+from caten_sd.loading.renames import renamed
 
 
 @pytest.mark.parametrize(

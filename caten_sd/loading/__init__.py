@@ -1,0 +1,1 @@
+"""What a load is made of; the verbs are in ``caten_sd/load.py``."""

@@ -1,0 +1,110 @@
+"""What lies in an object beside its slots: the owners of slots, and what they compute."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from caten_sd.dispatch.generic import generic
+from caten_sd.extract import KeyMapper
+from caten_sd.loading.offer import Offer, adapt
+from caten_sd.loading.parts import Part, computed, parts
+from caten_sd.state_dict import Path, StateDict
+
+
+@generic
+def rebuild(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
+    """Return the values of those buffers ``names`` that the owner makes and no file has.
+
+    It is asked of an owner on torch's meta device, whose buffers have no values; it changes nothing
+    and leaves out what it cannot make.
+    """
+    raise NotImplementedError
+
+
+@rebuild.register(object)
+def _from_defaults(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
+    """Make what an attrs class declares a default for."""
+    fields = {field.name: field for field in getattr(type(owner), "__attrs_attrs__", ())}
+    factories = {n: getattr(fields[n].default, "factory", None) for n in names if n in fields}
+    return {
+        name: factory(owner) if fields[name].default.takes_self else factory()
+        for name, factory in factories.items()
+        if factory is not None
+    }
+
+
+_UNCHANGED: Callable[..., Any] = adapt.dispatch(object)
+
+
+class Inside:
+    """An object's slots by key and, each asked for when needed, what lies beside them.
+
+    Where a buffer that the object makes itself lies on torch's meta device, it is a slot as well:
+    nobody else would give it values.
+    """
+
+    def __init__(self, obj: Any, slots: StateDict, key_mapper: KeyMapper) -> None:
+        self.obj, self._declared, self._key = obj, slots, key_mapper
+        self._parts: list[Part] = list(parts(obj))
+
+    @functools.cached_property
+    def slots(self) -> StateDict:
+        """The slots that a load has to satisfy."""
+        if not any(getattr(leaf, "is_meta", False) for leaf in self._declared.values()):
+            return self._declared
+        unmade = {
+            self._key([*part.path, name]): ([*part.path, name], leaf)
+            for part in self._parts
+            for name, leaf in computed(part, ["computed"]).items()
+            if getattr(leaf, "is_meta", False)
+        }
+        leaves = {key: leaf for key, (_, leaf) in unmade.items()}
+        paths = {key: path for key, (path, _) in unmade.items()}
+        return StateDict(
+            {**self._declared.entry, **leaves}, paths={**self._declared.paths, **paths}
+        )
+
+    @functools.cached_property
+    def rebuilt(self) -> dict[str, Any]:
+        """The values of buffers on the meta device that their owners can make again."""
+        made: dict[str, Any] = {}
+        for part in self._parts:
+            names = {self._key([*part.path, name]): name for name in computed(part)}
+            wanted = [name for key, name in names.items() if key in self.slots]
+            if wanted:
+                values = rebuild(part.owner, root=self.obj, names=wanted)
+                made |= {key: values[name] for key, name in names.items() if name in values}
+        return made
+
+    @functools.cached_property
+    def _computed(self) -> dict[str, tuple[Path, Any]]:
+        return {
+            self._key([*part.path, name]): ([*part.path, name], leaf)
+            for part in self._parts
+            for name, leaf in computed(part).items()
+        }
+
+    def names(self, key: str) -> bool:
+        """Tell whether a key names a slot, or what the object computes."""
+        return key in self.slots or key in self._computed
+
+    def computes(self, key: str) -> bool:
+        """Tell whether the object itself makes what lies under this key."""
+        return key in self._computed
+
+    def adapt(self, given: Offer, versions: Any) -> None:
+        """Let each owner change the file's leaves as it does for a file of an older version."""
+        for part in self._parts:
+            if adapt.dispatch(type(part.owner)) is not _UNCHANGED:
+                self._adapt(part, given, versions)
+
+    def _adapt(self, part: Part, given: Offer, versions: Any) -> None:
+        prefix = self._key([*part.path, "x"]).removesuffix("x")
+        before = dict(given.leaves)
+        adapt(part.owner, prefix=prefix, leaves=given.leaves, versions=versions)
+        gone = {id(leaf): name for name, leaf in before.items() if name not in given.leaves}
+        for name, leaf in given.leaves.items():
+            if name not in before:
+                given.keys[name] = given.key(gone[id(leaf)]) if id(leaf) in gone else None
