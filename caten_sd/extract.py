@@ -75,11 +75,12 @@ def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) 
     pairs = to_state_dict(obj, [])
     if not pairs:
         _refuse_stateless(obj)
-    keys = [key_mapper(path) for path, _ in pairs]
-    paths = dict(zip(keys, [path for path, _ in pairs], strict=True))
-    if len(paths) < len(pairs):
-        raise _collision(obj, keys, [path for path, _ in pairs])
-    return StateDict(zip(keys, [leaf for _, leaf in pairs], strict=True), paths=paths)
+    paths = [path for path, _ in pairs]
+    leaves = [leaf for _, leaf in pairs]
+    state = StateDict(zip(map(key_mapper, paths), leaves, strict=True), paths=paths)
+    if len(state) < len(pairs):
+        raise _collision(obj, paths, key_mapper)
+    return state
 
 
 def _refuse_stateless(obj: Any) -> None:
@@ -98,9 +99,10 @@ def _refuse_stateless(obj: Any) -> None:
     raise NoApplicableMethodError(f"a {name} has no slots to take a state from; {fix}")
 
 
-def _collision(obj: Any, keys: list[str], paths: list[Path]) -> StateDictError:
+def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictError:
     first: dict[str, Path] = {}
-    for key, path in zip(keys, paths, strict=True):
+    for path in paths:
+        key = key_mapper(path)
         if first.setdefault(key, path) is not path:
             break
     return StateDictError(

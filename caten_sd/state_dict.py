@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Sequence,
+    ValuesView,
+)
 from typing import Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
@@ -41,7 +50,7 @@ class StateDict(Mapping[str, Any]):
         self,
         entry: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
-        paths: Mapping[str, Path] | None = None,
+        paths: Mapping[str, Path] | Sequence[Path] | None = None,
         ties: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         others: Mapping[str, Any] | None = None,
@@ -49,7 +58,10 @@ class StateDict(Mapping[str, Any]):
         close: Callable[[], None] | None = None,
     ) -> None:
         self.entry = dict(entry)
-        self._paths = paths
+        # Paths in the entry's order become a dict when they are asked for, which few callers do.
+        self._paths: Mapping[str, Path] | tuple[list[str], Sequence[Path]] | None = (
+            (list(self.entry), paths) if isinstance(paths, Sequence) else paths
+        )
         self._ties = ties
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.others: dict[str, Any] = dict(others or {})
@@ -61,6 +73,8 @@ class StateDict(Mapping[str, Any]):
         """Each key's path; where none was recorded, the key split at its dots."""
         if self._paths is None:
             self._paths = {key: _split(key) for key in self.entry}
+        elif isinstance(self._paths, tuple):
+            self._paths = dict(zip(*self._paths, strict=True))
         return self._paths
 
     @property
