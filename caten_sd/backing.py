@@ -38,11 +38,13 @@ class Backing(Protocol):
 class FileBacking:
     """A regular file, mapped privately on first touch, or read plainly where mapping is refused.
 
-    ``streaming`` maps each view by itself, so that what was read is given back with the view.
+    ``streaming`` maps each view by itself, so that what was read is given back with the view. A
+    handle that is given instead of a path is closed with the backing.
     """
 
-    def __init__(self, path: Path, *, streaming: bool = False) -> None:
-        self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    def __init__(self, file: Path | int, *, streaming: bool = False) -> None:
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+        self._handle = file if isinstance(file, int) else os.open(file, flags)
         # Whoever drops a state dict without closing it closes the handle too, with no warning.
         self._close = weakref.finalize(self, os.close, self._handle)
         self.size = os.fstat(self._handle).st_size

@@ -55,7 +55,9 @@ def find_format(source: Source | Folder) -> Format:
             return format
     known = ", ".join(sorted(format.name for format in formats()))
     if isinstance(source, Folder):
-        raise FormatError(source.name, "no file in it makes it a checkpoint", f"known are {known}")
+        there = ", ".join(source.names()[:8]) or "nothing"
+        problem = f"no file in it makes it a checkpoint; it holds {there}"
+        raise FormatError(source.name, problem, f"known are {known}")
     if (kind := foreign_kind(source)) is not None:
         raise kind
     for format in formats(suffix[1:]):

@@ -11,6 +11,7 @@ from typing import Any
 
 from caten_sd.atomic import replacing
 from caten_sd.catalog import find_format, format_of_target
+from caten_sd.errors import FormatError
 from caten_sd.files import Contents, Format, read, write
 from caten_sd.fingerprint import STORED, tensor_digests, verify_digests
 from caten_sd.roots import model_tree
@@ -40,6 +41,8 @@ def read_state_dict(
     source = open_source(Path(path), streaming=streaming)
     try:
         chosen = format or find_format(source)
+        if isinstance(source, Source) and source.inner and not chosen.holds_files:
+            raise FormatError(source.name, f"it is no archive that could hold {source.inner!r}")
         state_dict = _state_dict(read(chosen, source), source, root, chosen)
         if verify:
             verify_digests(state_dict, source.name)
@@ -81,10 +84,16 @@ def write_state_dict(
 
 
 def open_source(path: Path, *, streaming: bool = False) -> Source | Folder:
-    """Open a file, or a folder that is a checkpoint; an index stands for the folder it lies in."""
+    """Open a file, or a folder that is a checkpoint; an index stands for the folder it lies in.
+
+    Behind ``::`` stands a member of an archive.
+    """
     if path.is_dir():
         return Folder(path, streaming=streaming)
-    source = open_file(path, streaming=streaming)
+    outer, _, inner = str(path).partition("::")
+    source = open_file(Path(outer) if inner and not path.exists() else path, streaming=streaming)
+    if source.name == outer:
+        source.inner = inner
     if _INDEX.fullmatch(path.name):
         source.close()
         return Folder(path.parent, path.name, streaming=streaming)

@@ -50,7 +50,8 @@ def find_entry(folder: Folder, suffixes: Sequence[str]) -> Entry | None:
         raise FormatError(
             folder.name,
             f"{len(found)} checkpoints are in it: {', '.join(sizes[:8])}",
-            "open one of them by its own path",
+            "open one of them by its own path"
+            + f", {folder.name}::{found[0].name} say" * (folder.kind == "archive"),
         )
     return found[0] if found else None
 

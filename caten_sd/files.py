@@ -19,12 +19,14 @@ class Format:
     """A checkpoint format as a value to dispatch on; subclass it, and register methods.
 
     ``suffixes`` choose the format on writing and the order of questions on reading; one that ends
-    in "/" is a folder's. A format of ``many`` files is given the path and replaces them itself.
+    in "/" is a folder's. A format of ``many`` files is given the path and replaces them itself; one
+    that ``holds_files`` is an archive, whose members a path names behind ``::``.
     """
 
     name: str = ""
     suffixes: tuple[str, ...] = ()
     many: bool = False
+    holds_files: bool = False
 
 
 class Contents(NamedTuple):

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caten_sd.backing import Backing as Backing
 from caten_sd.backing import BytesBacking as BytesBacking
 from caten_sd.backing import FileBacking as FileBacking
 from caten_sd.backing import ReopenedBacking as ReopenedBacking
 from caten_sd.errors import FormatError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Source:
@@ -24,10 +28,12 @@ class Source:
     b'bc'
     """
 
-    __slots__ = ("_backing", "_start", "name", "size")
+    __slots__ = ("_adopted", "_backing", "_start", "inner", "name", "size")
 
     def __init__(self, name: str, backing: Backing, start: int, size: int) -> None:
         self.name, self._backing, self._start, self.size = name, backing, start, size
+        self._adopted: tuple[Source, ...] = ()
+        self.inner = ""  # the member of an archive that was asked for
 
     def _check(self, offset: int, count: int) -> None:
         if offset < 0 or count < 0 or offset + count > self.size:
@@ -77,9 +83,20 @@ class Source:
         self._check(offset, count)
         return Source(name or self.name, self._backing, self._start + offset, count)
 
+    @classmethod
+    def of(cls, source: Source, name: str) -> Self:
+        """Return the same bytes under another name, as a source of this class."""
+        return cls(name, source._backing, source._start, source.size)
+
     def close(self) -> None:
         """Give back the handle; arrays that were read stay valid, a new read fails."""
         self._backing.close()
+        for source in self._adopted:
+            source.close()
+
+    def adopt(self, source: Source) -> None:
+        """Close another source with this one."""
+        self._adopted += (source,)
 
     def __str__(self) -> str:
         return self.name
@@ -90,6 +107,8 @@ class Folder:
 
     ``index`` is the file in it by which it was opened, if any.
     """
+
+    kind = "folder"
 
     def __init__(self, path: Path, index: str = "", *, streaming: bool = False) -> None:
         self.path, self.index, self.streaming = path, index, streaming

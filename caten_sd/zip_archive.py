@@ -6,6 +6,7 @@ A member that is compressed is inflated when it is first touched, and never beyo
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 from caten_sd.errors import FormatError
 from caten_sd.source import Source
@@ -59,13 +60,19 @@ class ZipArchive:
 
     def member(self, name: str) -> Source:
         """Return a member's bytes: a window of the file, or inflated on first touch."""
-        entry = self.entry(name)
-        start = self._data_start(entry)
-        label = f"{self.source.name}:{name}"
-        packed = self.source.window(start, entry.packed, label)
+        entry, packed = self.entry(name), self._packed(name)
         if entry.method == STORED:
             return packed
-        return Source(label, InflatedBacking(packed, entry), 0, entry.size)
+        return Source(packed.name, InflatedBacking(packed, entry), 0, entry.size)
+
+    def inflated(self, name: str) -> Iterator[bytes]:
+        """Yield the bytes of a deflated member in parts; FormatError at the end if they differ."""
+        return _inflated(self._packed(name), self.entry(name))
+
+    def _packed(self, name: str) -> Source:
+        entry = self.entry(name)
+        label = f"{self.source.name}:{name}"
+        return self.source.window(self._data_start(entry), entry.packed, label)
 
     def read(self, name: str, *, limit: int) -> bytes:
         """Return a whole member of at most ``limit`` bytes, its checksum verified."""
@@ -190,9 +197,17 @@ def _inflated_head(packed: Source) -> bytes:
 
 def _inflate(packed: Source, entry: Entry) -> bytearray:
     """Return the member's bytes; memory grows with what really comes out, up to its size."""
-    stream, data, at, pending = zlib.decompressobj(-zlib.MAX_WBITS), bytearray(), 0, b""
+    data = bytearray()
+    for part in _inflated(packed, entry):
+        data += part
+    return data
+
+
+def _inflated(packed: Source, entry: Entry) -> Iterator[bytes]:
+    """Yield the member's bytes; FormatError at the end if they are not those it is said to have."""
+    stream, at, pending, size, crc = zlib.decompressobj(-zlib.MAX_WBITS), 0, b"", 0, 0
     try:
-        while not stream.eof and len(data) <= entry.size:
+        while not stream.eof and size <= entry.size:
             if not pending:
                 pending = packed.read(at, min(_STEP, packed.size - at))
                 at += len(pending)
@@ -200,15 +215,15 @@ def _inflate(packed: Source, entry: Entry) -> bytearray:
             if not part and not pending:
                 break
             pending = stream.unconsumed_tail
-            data += part
+            size, crc = size + len(part), zlib.crc32(part, crc)
+            yield part
     except zlib.error as error:
         raise FormatError(packed.name, f"it cannot be inflated ({error})", DAMAGED) from None
-    if len(data) != entry.size or not stream.eof:
+    if size != entry.size or not stream.eof:
         raise FormatError(
             packed.name,
             f"it does not inflate to the {entry.size} bytes it is said to have",
             DAMAGED,
         )
-    if zlib.crc32(data) != entry.crc:
+    if crc != entry.crc:
         raise FormatError(packed.name, "it does not match its checksum", DAMAGED)
-    return data

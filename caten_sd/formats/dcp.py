@@ -19,6 +19,7 @@ from caten_sd.dcp_output import dcp_metadata_bytes, write_record
 from caten_sd.errors import FormatError
 from caten_sd.file_set import file_set
 from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.roots import model_tree
 from caten_sd.sidecar import EMPTY, parse_sidecar
 from caten_sd.source import Folder, Source
 from caten_sd.state_dict import StateDict
@@ -122,9 +123,10 @@ def _open(folder: Folder, key: str, record: Record, dtype: DType, sizes: Sizes) 
     """Return the leaf in a record, which must be a torch.save of exactly the box."""
     name = f"{folder.name}/{record.path}, {key}"
     window = folder.member(record.path).window(record.offset, record.length, name)
-    leaf = read(_format_of(window), window).tree
-    if isinstance(leaf, (dict, list, tuple)) or spec(leaf)[:2] != (sizes, dtype):
-        found = "no tensor" if isinstance(leaf, (dict, list, tuple)) else leaf
+    leaves = model_tree(read(_format_of(window), window).tree, name).leaves
+    leaf = leaves.get("")  # what is saved by itself has no name
+    if leaf is None or len(leaves) > 1 or spec(leaf)[:2] != (sizes, dtype):
+        found = "no tensor by itself" if leaf is None else leaf
         _refuse(folder, f"{key}: its record in {record.path} holds {found}, not {dtype} {sizes}")
     return leaf
 

@@ -29,4 +29,6 @@ def _read(format: OneInFolder, folder: Folder, /) -> Contents:
     member = folder.member(entry.name)
     inner = find_format(member)
     contents = read(inner, member)
-    return contents._replace(origin=f"{contents.origin or inner.name}, {entry.name} in the folder")
+    return contents._replace(
+        origin=f"{contents.origin or inner.name}, {entry.name} in the {folder.kind}"
+    )

@@ -1,0 +1,187 @@
+"""Archives: a .nemo, model.tar.gz, .tar or .zip that holds a checkpoint among other files.
+
+Members of a tar, and stored ones of a zip, are windows of the archive; what is packed is unpacked
+into a nameless temporary file. Nothing is extracted under its name, and no link is followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import PurePosixPath
+
+from caten_sd.archive_folder import ArchivedSource, ArchiveFolder, Member
+from caten_sd.catalog import file_suffixes, find_format
+from caten_sd.errors import FormatError
+from caten_sd.files import Contents, Format, read, recognize
+from caten_sd.shards import INDEX
+from caten_sd.source import Source
+from caten_sd.spool import spooled
+from caten_sd.tar_headers import BLOCK, SourceStream, Stream, TarMember, is_tar, tar_members
+from caten_sd.zip_archive import ZipArchive
+from caten_sd.zip_directory import STORED
+
+_STEP = 1 << 20
+_OF_SETS = (INDEX, ".metadata", ".distcp", ".npy", "caten_sd.json")
+_TAIL = 1 << 20  # bytes that may follow a tar's end mark: padding, and compression's own end
+
+
+class Archive(Format):
+    """A tar, packed or not, or a zip, with one checkpoint in it; read only."""
+
+    name = "archive"
+    suffixes = (".nemo", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip")
+    holds_files = True
+
+
+@recognize.register(Archive, Source)
+def _recognize(format: Archive, source: Source, /) -> str | None:
+    head = source.head(BLOCK)
+    if is_tar(head):
+        from caten_sd.torch_tar import is_torch_tar
+
+        return None if is_torch_tar(head) else "the first header of a tar"
+    if head.startswith(b"PK\3\4"):
+        return _evidence_of_zip(source)
+    from caten_sd.unpacking import Unpacking, packing
+
+    if packing(source) is None:
+        return None
+    try:
+        found = is_tar(Unpacking(source).take(BLOCK))
+    except FormatError:  # broken off in the first block; a name then tells what it was
+        found = False
+    return "a packed tar" if found or source.name.lower().endswith(format.suffixes) else None
+
+
+@recognize.register(Archive, ArchivedSource)
+def _recognize_nested(format: Archive, source: ArchivedSource, /) -> str | None:
+    return None
+
+
+def _evidence_of_zip(source: Source) -> str | None:
+    """Return evidence for a zip that is neither torch's nor numpy's."""
+    try:
+        names = ZipArchive(source).names()
+    except FormatError:
+        return None
+    if any(name.endswith("/data.pkl") for name in names) or all(n.endswith(".npy") for n in names):
+        return None
+    return f"a zip file of {len(names)} members"
+
+
+@read.register(Archive, Source)
+def _read(format: Archive, source: Source, /) -> Contents:
+    folder = _folder(source)
+    if source.inner and not source.inner.endswith(INDEX):
+        member = folder.member(source.inner)
+        inner = find_format(member)
+        contents = read(inner, member)
+        where = f"{source.inner} in the archive"
+        return contents._replace(origin=f"{contents.origin or inner.name}, {where}")
+    view = _model_folder(folder, source.inner)
+    inner = find_format(view)
+    contents = read(inner, view)
+    return contents._replace(origin=contents.origin or f"{inner.name} in the archive")
+
+
+@read.register(Archive, ArchivedSource)
+def _read_nested(format: Archive, source: ArchivedSource, /) -> Contents:
+    raise FormatError(source.name, "it is an archive in an archive", "unpack the outer one first")
+
+
+def _model_folder(folder: ArchiveFolder, index: str) -> ArchiveFolder:
+    """Return the folder in the archive that has an index, or the only one at the top."""
+    indexes = [name for name in folder.names() if name.endswith((INDEX, ".metadata"))]
+    places = {str(PurePosixPath(name).parent) for name in ([index] if index else indexes)}
+    if index or len(places) == 1:
+        place = places.pop()
+        return folder.below("" if place == "." else place, PurePosixPath(index).name)
+    return folder
+
+
+def _folder(source: Source) -> ArchiveFolder:
+    if source.head(2) == b"PK":
+        return ArchiveFolder(source.name, _zip_members(source))
+    from caten_sd.unpacking import packing
+
+    packed = packing(source) is not None
+    return ArchiveFolder(source.name, _packed_members(source) if packed else _tar_members(source))
+
+
+def _tar_members(source: Source) -> dict[str, Member]:
+    members: dict[str, Member] = {}
+    for known in tar_members(SourceStream(source)):
+        window = partial(_window, source, known)
+        _add(source, members, known.name, Member(known.kind, known.size, window))
+    return members
+
+
+def _window(source: Source, known: TarMember) -> Source:
+    window = source.window(known.offset, known.size)
+    return ArchivedSource.of(window, f"{source.name}::{known.name}")
+
+
+def _packed_members(source: Source) -> dict[str, Member]:
+    """Return the members of a packed tar, checkpoints unpacked on the way, others passed over."""
+    from caten_sd.unpacking import Unpacking
+
+    stream = Unpacking(source)
+    wanted = (*file_suffixes(), *_OF_SETS)
+    members: dict[str, Member] = {}
+    for known in tar_members(stream):
+        open_it = partial(_not_kept, source, known.name)
+        if known.kind == "file" and (known.name.endswith(wanted) or known.name == source.inner):
+            open_it = partial(_same, _kept(source, known.name, known.size, stream))
+        _add(source, members, known.name, Member(known.kind, known.size, open_it))
+    if not stream.drain(_TAIL):  # the checksum is compared at the end
+        raise FormatError(source.name, "bytes follow the end mark of its tar", "do not use it")
+    return members
+
+
+def _kept(source: Source, name: str, size: int, stream: Stream) -> ArchivedSource:
+    kept = ArchivedSource.of(spooled(name, size, _pieces(stream, size)), f"{source.name}::{name}")
+    source.adopt(kept)
+    return kept
+
+
+def _same(kept: Source) -> Source:
+    return kept
+
+
+def _pieces(stream: Stream, size: int) -> Iterator[bytes]:
+    for start in range(0, size, _STEP):
+        yield stream.take(min(_STEP, size - start))
+
+
+def _not_kept(source: Source, name: str) -> Source:
+    raise FormatError(source.name, f"its member {name!r} has no checkpoint's suffix", "unpack it")
+
+
+def _zip_members(source: Source) -> dict[str, Member]:
+    archive = ZipArchive(source)
+    members: dict[str, Member] = {}
+    for name in archive.names():
+        entry = archive.entry(name)
+        member = Member(
+            "link" if entry.link else "file", entry.size, partial(_zip_member, archive, name)
+        )
+        _add(source, members, name.removeprefix("./"), member)
+    return members
+
+
+def _zip_member(archive: ZipArchive, name: str) -> Source:
+    """Return a stored member as it lies there, and a packed one unpacked."""
+    label = f"{archive.source.name}::{name}"
+    entry = archive.entry(name)
+    if entry.method == STORED:
+        return ArchivedSource.of(archive.member(name), label)
+    kept = ArchivedSource.of(spooled(label, entry.size, archive.inflated(name)), label)
+    archive.source.adopt(kept)
+    return kept
+
+
+def _add(source: Source, members: dict[str, Member], name: str, member: Member) -> None:
+    if name in members and member.kind != "folder":
+        raise FormatError(source.name, f"it has two members named {name!r}", "do not use it")
+    members.setdefault(name, member)
