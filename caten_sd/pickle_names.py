@@ -43,6 +43,7 @@ _INERT = {
     "torch": "device",
     "torch._utils": "_rebuild_meta_tensor_no_storage _rebuild_nested_tensor _rebuild_sparse_tensor "
     "_rebuild_wrapper_subclass",
+    "torch.fx.graph_module": "reduce_graph_module",
     "torch.nested._internal.nested_tensor": "_rebuild_njt",
     "torch.serialization": "_get_layout",
 }

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from caten_sd.errors import FormatError
-from caten_sd.indexing import c_strides
 from caten_sd.source import Source
 from caten_sd.tensor import DType, LazyTensor, Opaque
 from caten_sd.torch_types import PAIRS, ElementType
@@ -41,7 +40,8 @@ class Storage(Opaque):
         """
         element = self.element if element is None else element
         if type(offset) is not int or offset < 0 or not (_sizes(shape) and _sizes(strides)):
-            raise self._refusal("a tensor", "has a shape, strides or offset that are no sizes")
+            problem = "a tensor has a shape, strides or offset that are no sizes"
+            raise FormatError(self.source.name, problem, DAMAGED)
         view = (offset, shape, strides, element)
         leaf = self._views.get(view)
         if leaf is None:
@@ -51,33 +51,42 @@ class Storage(Opaque):
     def _new_view(
         self, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], element: ElementType
     ) -> Any:
-        tensor = f"a tensor of {list(shape)} {element.name}"
         if len(shape) != len(strides) or len(shape) > MAX_AXES:
-            raise self._refusal(tensor, f"has {len(strides)} strides")
-        count, held = math.prod(shape), self.source.size // element.itemsize
-        if count == 0:
-            offset = 0
-        elif (last := _last(offset, shape, strides)) >= held:
-            raise self._refusal(tensor, f"reaches to element {last}, and its storage has {held}")
-        elif count > held and count * element.itemsize > max(UNFOLDED, self.source.size):
-            raise self._refusal(tensor, f"unfolds from a storage of {self.source.size} bytes")
+            raise self._refusal(shape, element, f"has {len(strides)} strides")
+        count, last, dense = _measured(offset, shape, strides)
+        self._check(count, last, shape, element)
         if element.dtype is None:
             return Opaque(element.name, (shape,))
-        dense = count == 0 or _is_dense(shape, strides)
         if element is PAIRS:
             if not shape or not dense:
                 return Opaque(element.name, (shape,))
             shape = (*shape[:-1], 2 * shape[-1])
         return LazyTensor(
             self.source,
-            offset * element.itemsize,
+            offset * element.itemsize if count else 0,
             element.dtype,
             shape,
             None if dense else strides,
             self.order if element.itemsize > 1 else "<",
         )
 
-    def _refusal(self, tensor: str, why: str) -> FormatError:
+    def _check(self, count: int, last: int, shape: tuple[int, ...], element: ElementType) -> None:
+        """FormatError if a view leads out of the storage, or unfolds to far more than it holds."""
+        held = self.source.size // element.itemsize
+        if count == 0:
+            if math.prod(filter(None, shape)) * element.itemsize >> 63:
+                raise self._refusal(shape, element, "is too large for any address")
+        elif last >= held:
+            raise self._refusal(
+                shape, element, f"reaches to element {last}, and its storage has {held}"
+            )
+        elif count > held and count * element.itemsize > max(UNFOLDED, self.source.size):
+            raise self._refusal(
+                shape, element, f"unfolds from a storage of {self.source.size} bytes"
+            )
+
+    def _refusal(self, shape: tuple[int, ...], element: ElementType, why: str) -> FormatError:
+        tensor = f"a tensor of {list(shape)} {element.name}"
         return FormatError(self.source.name, f"{tensor} {why}", DAMAGED)
 
 
@@ -87,21 +96,20 @@ def _sizes(values: Any) -> bool:
     return all(type(n) is int and 0 <= n < 1 << 62 for n in values)
 
 
-def _last(offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
-    return offset + sum([(n - 1) * step for n, step in zip(shape, strides, strict=True)])
+def _measured(
+    offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[int, int, bool]:
+    """Return the count of elements, the last one's place, and whether they lie in C order.
 
-
-def _is_dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Tell C order; the stride of an axis of one element says nothing."""
-    if strides == c_strides(shape):
-        return True
-    step = 1
+    The stride of an axis of one element says nothing, and neither do those of no element.
+    """
+    count, last, dense = 1, offset, True
     for n, stride in zip(reversed(shape), reversed(strides), strict=True):
         if n != 1:
-            if stride != step:
-                return False
-            step *= n
-    return True
+            dense = dense and stride == count
+            last += (n - 1) * stride
+            count *= n
+    return count, last, dense or count == 0
 
 
 def negated(leaf: LazyTensor, *, conjugate: bool) -> LazyTensor:

@@ -88,7 +88,7 @@ class _Settler:
         """Return the tree of a module, the leaf of an array, or the object as it is."""
         if value.entries is not None:
             return self.settle(value.entries, depth)
-        state = value.state[0] if type(value.state) is tuple and value.state else value.state
+        state = _attributes(value)
         if type(state) is dict and type(state.get("_parameters")) in (dict, Ordered):
             return self._named(_module_entries(state), depth)
         if type(state) is dict and value.name.startswith("__torch__."):
@@ -114,6 +114,12 @@ def _refuse_code(state_dict: dict[Any, Any]) -> None:
     for child in state_dict.values():
         if type(child) is Reference and not child.name.rpartition(".")[2].lstrip("_")[:1].isupper():
             raise ValueError(f"it keeps {child.name}, which is code, among its tensors")
+
+
+def _attributes(value: Instance) -> Any:
+    """Return what would be an object's ``__dict__``: its state, or what torch.fx is called with."""
+    held = value.args if value.name == "torch.fx.graph_module.reduce_graph_module" else value.state
+    return held[0] if type(held) is tuple and held else held
 
 
 def _module_entries(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -98,6 +98,7 @@ def test_big_endian_storages_are_swapped(name: str) -> None:
         (1, (6,), (1,), "reaches to element 6"),
         (0, (2, 3), (100, 1), "reaches to element 102"),
         (2**61, (1,), (1,), "reaches to element"),
+        (0, (0, 2**61), (1, 1), "too large for any address"),
         (0, (2**40,), (0,), "unfolds from a storage of 24 bytes"),
         (0, (1024,) * 5, (0,) * 5, "unfolds from a storage of 24 bytes"),
     ],

@@ -3,12 +3,14 @@ from __future__ import annotations
 import argparse
 import io
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from caten_sd.checkpoint import read_state_dict
 from caten_sd.errors import FormatError
 from caten_sd.pickle_objects import Instance, Ordered, Reference
 from caten_sd.source import BytesBacking, Source
@@ -77,6 +79,14 @@ def test_a_whole_pickled_module_gives_what_its_state_dict_gives(protocol: int) -
     assert leaves["linear.weight"] is leaves["tied.weight"]
     assert found["blocks"]["0"] is found["again"]
     assert OPAQUE not in said
+
+
+def test_a_module_that_torch_fx_traced(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    torch.save(torch.fx.symbolic_trace(net), tmp_path / "a.pt")
+    with read_state_dict(tmp_path / "a.pt") as found:
+        assert list(found) == list(net.state_dict())
+        assert torch.equal(found["0.weight"].torch(), net.state_dict()["0.weight"])
 
 
 def test_what_stays_opaque_is_counted_by_class() -> None:

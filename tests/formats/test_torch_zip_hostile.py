@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -11,10 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from caten_sd.errors import FormatError
+from caten_sd.errors import CatenError, FormatError
 from caten_sd.files import read
 from caten_sd.formats.torch_zip import TorchZip
+from caten_sd.roots import model_tree
 from caten_sd.source import BytesBacking, Source
 
 BASE = torch.arange(60, dtype=torch.float32)
@@ -153,3 +157,37 @@ def test_a_packed_pickle_that_unfolds_a_thousandfold_is_refused() -> None:
         new.writestr("a/data.pkl", b"\x80\x02" + b"N0" * 1_000_000 + b"N.")
     with pytest.raises(FormatError, match="has 2000004 bytes, "):
         contents(file.getvalue())
+
+
+RICH = saved(
+    {
+        "module": torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)),
+        "view": BASE.reshape(6, 10).T,
+        "wide": torch.ones(2, dtype=torch.uint16),
+        "conjugate": torch.tensor([1j]).conj(),
+        "sparse": torch.eye(2).to_sparse(),
+        "nested": {"state": {1: {"step": (1, 2.5, None)}}},
+    }
+)
+RICH_PICKLE = zipfile.ZipFile(io.BytesIO(RICH)).read("archive/data.pkl")
+
+
+def damaged(data: bytes, choices: st.DataObject) -> bytes:
+    changed = bytearray(data)
+    for _ in range(choices.draw(st.integers(1, 3))):
+        at = choices.draw(st.integers(0, len(changed) - 1))
+        new = choices.draw(
+            st.binary(max_size=1) | st.sampled_from([b"(", b"t", b"R", b"\x85", b"0"])
+        )
+        changed[at : at + choices.draw(st.integers(0, 4))] = new
+    return bytes(changed)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.booleans())
+def test_damage_never_escapes_the_librarys_own_error(choices: st.DataObject, inside: bool) -> None:
+    data = damaged(RICH_PICKLE if inside else RICH, choices)
+    data = rewritten(RICH, **{"data.pkl": data}) if inside else data
+    with contextlib.suppress(CatenError):
+        for leaf in model_tree(contents(data).tree, "a.pt").leaves.values():
+            leaf.numpy()
