@@ -85,11 +85,11 @@ def npy_leaf(source: Source, header: NpyHeader) -> Any:
     return LazyTensor(source, start, dtype, shape, strides, ">" if descr[0] == ">" else "<")
 
 
-def npy_bytes(dtype: DType, shape: Sequence[int], at: int = 0) -> bytes:
-    """Return the header of a C-ordered array, as long as its data needs to lie at a multiple of 64.
+def npy_bytes(dtype: DType, shape: Sequence[int]) -> bytes:
+    """Return the header of a C-ordered array, as numpy pads it: to a multiple of 64 bytes.
 
-    ``at`` is where the header itself will lie. A dtype that numpy lacks is written as raw bytes;
-    packed elements of less than a byte as a row of them.
+    A dtype that numpy lacks is written as raw bytes; packed elements of less than a byte as a row
+    of them.
 
     >>> npy_bytes(DTYPES["float32"], (2, 3)).rstrip()[10:]
     b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
@@ -99,7 +99,7 @@ def npy_bytes(dtype: DType, shape: Sequence[int], at: int = 0) -> bytes:
     descr = _CODES.get(dtype.name) or f"|V{dtype.itemsize or 1}"
     sizes = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
     text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}"
-    text += " " * (-(at + 10 + len(text) + 1) % 64) + "\n"
+    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
     return MAGIC + b"\1\0" + len(text).to_bytes(2, "little") + text.encode()
 
 

@@ -56,11 +56,10 @@ def test_fortran_order_is_strides_and_slices_stay_lazy() -> None:
     np.testing.assert_array_equal(leaf[1:3, 2].numpy(), array[1:3, 2])
 
 
-@given(st.sampled_from(sorted(DTYPES)), st.lists(st.integers(0, 300), max_size=4), st.integers(0))
-def test_what_is_written_is_what_numpy_reads(name: str, shape: list[int], at: int) -> None:
-    at %= 1000
-    header = npy_bytes(DTYPES[name], shape, at)
-    assert (at + len(header)) % 64 == 0
+@given(st.sampled_from(sorted(DTYPES)), st.lists(st.integers(0, 300), max_size=4))
+def test_what_is_written_is_what_numpy_reads(name: str, shape: list[int]) -> None:
+    header = npy_bytes(DTYPES[name], shape)
+    assert len(header) % 64 == 0
     file = io.BytesIO(header)
     np.lib.format.read_magic(file)
     found, fortran, dtype = np.lib.format.read_array_header_1_0(file)

@@ -7,6 +7,7 @@ numpy reads no member lazily and none whose dtype it lacks. Such arrays are writ
 from __future__ import annotations
 
 import zlib
+from itertools import chain
 from typing import Any, BinaryIO
 
 from caten_sd.errors import FormatError, StateDictError
@@ -26,10 +27,9 @@ from caten_sd.stream import chunks
 from caten_sd.tensor import DTYPES, Opaque
 from caten_sd.zip_archive import ZipArchive
 from caten_sd.zip_directory import STORED, is_unsafe
+from caten_sd.zip_output import ZipOutput
 
 RECORD = "__caten_sd__"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip knows: same arrays, same bytes
-_LONG = 0xF0000000  # bytes; a member this big has 64-bit sizes
 
 
 class Npz(Format):
@@ -128,28 +128,17 @@ class _VerifiedBacking:
 
 @write.register(Npz)
 def _write(format: Npz, target: BinaryIO, state_dict: StateDict, /) -> None:
-    from zipfile import ZipFile
-
     specs = stored_specs(format, state_dict, is_array)
     for key in specs:
         if key == RECORD or is_unsafe(key):
             raise StateDictError(f"{key!r} cannot name a member of an .npz; rename it")
-    record = sidecar_of(state_dict, specs, numpy_lacks)
-    with ZipFile(target, "w", allowZip64=True) as archive:
-        for key, (shape, dtype, nbytes) in specs.items():
-            with _new_member(archive, key, nbytes) as member:
-                member.write(npy_bytes(dtype, shape, target.tell()))
-                for piece in chunks(state_dict[key]):
-                    member.write(piece)
-        if record:
-            text = record.to_json()
-            with _new_member(archive, RECORD, len(text)) as member:
-                member.write(npy_bytes(DTYPES["uint8"], [len(text)], target.tell()) + text)
-
-
-def _new_member(archive: Any, key: str, nbytes: int) -> Any:
-    from zipfile import ZipInfo
-
-    info = ZipInfo(f"{key}.npy", _EPOCH)
-    info.external_attr = 0o600 << 16
-    return archive.open(info, "w", force_zip64=nbytes >= _LONG)
+    output = ZipOutput(target)
+    for key, (shape, dtype, nbytes) in specs.items():
+        header = npy_bytes(dtype, shape)
+        data = chain([header], chunks(state_dict[key]))
+        output.add(f"{key}.npy", len(header) + nbytes, data)
+    if record := sidecar_of(state_dict, specs, numpy_lacks):
+        text = record.to_json()
+        header = npy_bytes(DTYPES["uint8"], [len(text)])
+        output.add(f"{RECORD}.npy", len(header) + len(text), [header, text])
+    output.finish()

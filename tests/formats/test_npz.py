@@ -126,17 +126,6 @@ def test_same_arrays_same_bytes_each_aligned(tmp_path: Path) -> None:
     assert data.index(np.ones(5).tobytes()) % 64 == 0
 
 
-def test_a_member_over_4_gib_has_64_bit_sizes(tmp_path: Path) -> None:
-    for key, size in (("small", 10), ("large", npz._LONG)):
-        with (
-            zipfile.ZipFile(tmp_path / f"{key}.npz", "w") as archive,
-            npz._new_member(archive, key, size) as member,
-        ):
-            member.write(b"bytes")
-    assert b"\x01\0\x10\0" not in (tmp_path / "small.npz").read_bytes()
-    assert b"\x01\0\x10\0" in (tmp_path / "large.npz").read_bytes()
-
-
 def test_a_flipped_bit_is_found_when_a_member_is_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "w.npz"
     write_state_dict({"w": np.arange(100.0)}, path)
