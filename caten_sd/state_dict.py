@@ -150,7 +150,7 @@ def as_state_dict(state_dict: Mapping[str, Any]) -> StateDict:
     for key in state_dict:
         if not isinstance(key, str):
             raise StateDictError(
-                f"the key {key!r} is a {type(key).__name__}; a state dict's keys are strings"
+                f"the key {key!r} is of type {type(key).__name__}; a state dict's keys are strings"
             )
     return StateDict(state_dict)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.adapters.agreement import assert_agrees
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM, logging
 from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
 from caten_sd import get_state_dict
+from tests.adapters.agreement import assert_agrees
 
 DEPTHS = (
     "num_hidden_layers",

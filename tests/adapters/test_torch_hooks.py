@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 import pytest
 import torch
-from tests.adapters.agreement import assert_agrees
 from torch import nn
 
 from caten_sd import StateDictError, get_state_dict, to_state_dict
+from tests.adapters.agreement import assert_agrees
 
 
 def model() -> nn.Sequential:

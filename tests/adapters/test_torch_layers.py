@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.adapters.agreement import assert_agrees
 from torch import nn
+
+from tests.adapters.agreement import assert_agrees
 
 # Arguments by the layers' names, or what their names begin with; all others take none.
 ARGUMENTS: dict[str, tuple[Any, ...]] = {

@@ -8,11 +8,11 @@ from typing import Any
 import attrs
 import pytest
 import torch
-from tests.adapters.agreement import assert_agrees
 from torch import nn
 from torch.nn.utils import parametrizations
 
 from caten_sd import StateDictError, get_state_dict
+from tests.adapters.agreement import assert_agrees
 
 
 def test_buffers_count_if_they_are_persistent() -> None:
