@@ -14,7 +14,15 @@ from typing import Any
 
 import torch
 
-from caten_sd import CatenError, FormatError, load_state_dict, plan_load, read_state_dict, to_layout
+from caten_sd import (
+    CatenError,
+    FormatError,
+    detect_layout,
+    load_state_dict,
+    plan_load,
+    read_state_dict,
+    to_layout,
+)
 from caten_sd.nn import Transformer, generate, gpt2_from_config
 
 FOLDER = Path(__file__).with_name("tiny_gpt2")
@@ -46,13 +54,13 @@ def codec(folder: Path, vocab_size: int) -> tuple[Callable[[str], Any], Callable
 def run(folder: Path, prompt: str, tokens: int) -> int:
     """Print the verdict and, if all fits, a line of text; return the exit code."""
     model = build(folder / "config.json")
-    with read_state_dict(folder) as checkpoint:
-        state = to_layout(checkpoint, "caten-gpt2")
-        plan = plan_load(model, state)
+    with read_state_dict(folder) as file:
+        print(detect_layout(file))
+        plan = plan_load(model, to_layout(file, "caten-gpt2"))
         print(plan)
         if not plan.fits:
             return 1
-        load_state_dict(model, state, strict=True)
+        plan.apply()
     encode, decode = codec(folder, model.vocab_size)
     chance = torch.Generator().manual_seed(0)
     ids = torch.tensor([encode(prompt)])
