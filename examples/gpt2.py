@@ -18,7 +18,6 @@ from caten_sd import (
     CatenError,
     FormatError,
     detect_layout,
-    load_state_dict,
     plan_load,
     read_state_dict,
     to_layout,
