@@ -106,7 +106,7 @@ def _state_dict(
     tree = model_tree(contents.tree, source.name, root)
     return StateDict(
         tree.leaves,
-        ties=contents.ties,
+        ties=contents.ties if root is None else None,  # whose names begin with the root's
         metadata=contents.metadata,
         others=tree.others,
         origin=(contents.origin or format.name)

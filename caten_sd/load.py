@@ -17,6 +17,7 @@ from caten_sd.loading.inside import Inside
 from caten_sd.loading.matching import Matching
 from caten_sd.loading.moves import Move, Moves
 from caten_sd.loading.offer import find_names, offer
+from caten_sd.loading.planner import by_type
 from caten_sd.loading.policy import Patterns, Policy, Repair
 from caten_sd.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, Outcome, Row
 from caten_sd.state_dict import as_state_dict
@@ -66,6 +67,7 @@ def load_state_dict(
     return obj
 
 
+@by_type
 def plan_load(
     obj: Any,
     state_dict: Mapping[str, Any],

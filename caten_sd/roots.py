@@ -28,14 +28,14 @@ def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
     """Return the one tree that could be a model, or the one at ``root``; FormatError otherwise."""
     try:
         if root is not None:
-            return _flatten(_descend(contents, root, source), root)
+            return flatten(_descend(contents, root, source), root)
         trees = list(_candidates(contents, "", 0))
     except StateDictError as error:
         raise FormatError(source, str(error)) from error
     if len(trees) == 1:
         return trees[0]
     if not trees:
-        return _flatten(contents, "")
+        return flatten(contents, "")
     raise FormatError(
         source,
         f"{len(trees)} trees in it could be the model: " + ", ".join(map(str, trees)),
@@ -69,7 +69,7 @@ def _candidates(node: Any, root: str, depth: int) -> Iterator[Tree]:
     if depth > MAX_DEPTH or not _is_container(node):
         return
     if not _is_envelope(node):
-        tree = _flatten(node, root)
+        tree = flatten(node, root)
         if tree.leaves:
             yield tree
         return
@@ -110,6 +110,8 @@ def _descend(node: Any, root: str, source: str) -> Any:
     while rest:
         children = dict(_items(node))
         names = [name for name in children if rest == name or rest.startswith(name + ".")]
+        if not names and (below := _below(children, f"{rest}.")):
+            return below
         if not names:
             raise FormatError(
                 source, f"it has no tree {root!r}", f"its trees are {', '.join(children) or 'none'}"
@@ -119,7 +121,12 @@ def _descend(node: Any, root: str, source: str) -> Any:
     return node
 
 
-def _flatten(node: Any, root: str) -> Tree:
+def _below(children: Mapping[str, Any], start: str) -> dict[str, Any]:
+    """Return the tree that lies below a part of dotted keys, as a training state has its model."""
+    return {name[len(start) :]: child for name, child in children.items() if name.startswith(start)}
+
+
+def flatten(node: Any, root: str) -> Tree:
     """Return the leaves below a node under dotted keys, in order."""
     tree, nodes = Tree(root, {}, {}), 0
     stack = [(name, value, 1) for name, value in reversed(list(_items(node)))]

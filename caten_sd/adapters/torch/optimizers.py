@@ -1,0 +1,224 @@
+"""``torch.optim``: what an optimizer's state is by the names of its parameters, and how it loads.
+
+torch itself saves positions, and loads them whatever stands at them (pytorch#1489).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from caten_sd.adapters.torch.leaves import torch_dtype
+from caten_sd.errors import LoadError, StateDictError
+from caten_sd.extract import get_state_dict, to_state_dict
+from caten_sd.fit import is_exact, largest_error
+from caten_sd.loading.planner import plan_of
+from caten_sd.report import LoadPlan, Outcome
+from caten_sd.state_dict import Pair, Path
+from caten_sd.tensor import Spec, Torch, as_array, spec
+from caten_sd.training.offered import Offered
+from caten_sd.training.optimizer import Filling, LiveOptimizer, plan_optimizer
+from caten_sd.training.parts import PartPlan, Undo, part_tree, plan_part, restore
+from caten_sd.training.plan import plan_alone
+from caten_sd.training.saved import MEMBERS
+from caten_sd.training.text import live, tree_pairs
+
+_IN_ORDER = (torch.optim.LBFGS,)  # their state is of all parameters laid end to end
+
+
+@to_state_dict.register(Optimizer)
+def _pairs(optimizer: Optimizer, parent: Path, /) -> list[Pair]:
+    return tree_pairs(part_tree(optimizer, model=None), parent)
+
+
+@part_tree.register(Optimizer)
+def _tree(optimizer: Optimizer, /, *, model: Any) -> Any:
+    """Return what ``optimizer.state_dict()`` holds, under names in the place of positions."""
+    names = _names(optimizer, model)
+    saved = optimizer.state_dict()
+    flat = [name for group in names for name in group]
+    groups = [
+        {"params": own, **{name: v for name, v in group.items() if name not in MEMBERS}}
+        for own, group in zip(names, saved["param_groups"], strict=True)
+    ]
+    state = {flat[at] if isinstance(at, int) else at: v for at, v in saved["state"].items()}
+    return {"class": type(optimizer).__name__, "param_groups": groups, "state": state}
+
+
+def _names(optimizer: Optimizer, model: Any) -> list[list[str]]:
+    """Return the names of each group's parameters: the model's, or those it was built with."""
+    known = _named_by(model)
+    names = []
+    for number, group in enumerate(optimizer.param_groups):
+        own = group.get("param_names") or [None] * len(group["params"])
+        found = [known.get(id(p), n) for p, n in zip(group["params"], own, strict=True)]
+        if None in found:
+            raise _nameless(optimizer, model, number, group["params"][found.index(None)])
+        names.append(found)
+    flat = [name for group in names for name in group]
+    if len(set(flat)) < len(flat):
+        raise StateDictError(
+            f"two parameters of the {type(optimizer).__name__} have one name; pass the model that "
+            f"it trains, as TrainingState(model, optimizer)"
+        )
+    return names
+
+
+def _named_by(model: Any) -> dict[int, str]:
+    """Return the name of each parameter by its identity; its first one where it has several."""
+    if model is None:
+        return {}
+    found = list(get_state_dict(model).items())
+    if isinstance(model, nn.Module):
+        found += model.named_parameters()  # those that a state dict gives in another form
+    names: dict[int, str] = {}
+    for name, leaf in found:
+        names.setdefault(id(leaf), name)
+    return names
+
+
+def _nameless(optimizer: Optimizer, model: Any, number: int, param: torch.Tensor) -> StateDictError:
+    kind = type(optimizer).__name__
+    if model is None:
+        return StateDictError(
+            f"an {kind} alone knows no names of its parameters; pass the model too, as "
+            f"TrainingState(model, optimizer), or build it from model.named_parameters()"
+        )
+    return StateDictError(
+        f"a parameter in group {number} of the {kind}, {list(param.shape)}, is none of the "
+        f"{type(model).__name__}; pass the model that it was built for"
+    )
+
+
+@restore.register(Optimizer)
+def _restore(optimizer: Optimizer, tree: Any, /) -> None:
+    raise LoadError("an optimizer is loaded by name; use load_state_dict(training, state_dict)")
+
+
+@plan_of.register(Optimizer)
+def _plan_alone(
+    optimizer: Optimizer, /, *, state_dict: Any, options: Any, by_slot: Any
+) -> LoadPlan:
+    return plan_alone(optimizer, state_dict=state_dict, options=options)
+
+
+@plan_part.register(Optimizer)
+def _plan(optimizer: Optimizer, /, *, at: str, given: Offered, model: Any) -> PartPlan:
+    names = _names(optimizer, model)
+    params = dict(zip(_flat(names), _parameters(optimizer), strict=True))
+    tree = _tree(optimizer, model=model)
+    mine = LiveOptimizer(
+        type(optimizer).__name__,
+        names,
+        {name: _spec_of(param) for name, param in params.items()},
+        tree["param_groups"],
+        tree["state"],
+        dict(get_state_dict(model).ties) if model is not None else {},
+        isinstance(optimizer, _IN_ORDER),
+    )
+    plan = plan_optimizer(mine, given, at)
+    errors: dict[str, float] = {}
+
+    def prepare() -> Callable[[], Undo]:
+        state = {
+            params[name]: {
+                slot: _made(value, params[name], group, slot) for slot, value in slots.items()
+            }
+            for name, slots in plan.state.items()
+            for group in [_group_of(optimizer, params[name])]
+        }
+        errors.update(_lost(plan.rows, plan.state, {n: state[params[n]] for n in plan.state}))
+        values = [{name: live(value) for name, value in group.items()} for group in plan.groups]
+        return lambda: _commit(optimizer, state, values)
+
+    return PartPlan(plan.rows, prepare, plan.notes, errors)
+
+
+def _spec_of(param: torch.Tensor) -> Spec:
+    return spec(param)
+
+
+def _flat(names: list[list[str]]) -> Iterator[str]:
+    return (name for group in names for name in group)
+
+
+def _parameters(optimizer: Optimizer) -> Iterator[torch.Tensor]:
+    return (param for group in optimizer.param_groups for param in group["params"])
+
+
+def _group_of(optimizer: Optimizer, param: torch.Tensor) -> dict[str, Any]:
+    return next(g for g in optimizer.param_groups if any(p is param for p in g["params"]))
+
+
+def _made(value: Any, param: torch.Tensor, group: dict[str, Any], slot: str) -> Any:
+    """Return a slot's value as it lies in an optimizer's state: on its parameter's device."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_made(child, param, group, slot) for child in value)
+    if not isinstance(value, Filling):
+        return live(value)
+    tensor: torch.Tensor = as_array(Torch(), value.leaf.leaf).detach()
+    dtype = torch_dtype(value.dtype)
+    # A step is counted on the host unless the optimizer runs on the device as a whole.
+    counted = slot == "step" and not (group.get("capturable") or group.get("fused"))
+    if tensor.shape == param.shape and tensor.ndim:
+        like = torch.empty_like(param, dtype=dtype, requires_grad=False)
+        return like.copy_(tensor)  # in the parameter's own order of memory, as torch makes it
+    home = torch.device("cpu") if counted else param.device
+    made = torch.empty(tensor.shape, dtype=dtype, device=home)
+    return made.copy_(tensor)
+
+
+def _lost(rows: Any, wanted: Any, made: Any) -> dict[str, float]:
+    """Return what casts have lost, by the file's key."""
+    cast = {row.key for row in rows if row.outcome is Outcome.CAST}
+    return {
+        value.leaf.key: largest_error(value.leaf.leaf, made[name][slot])
+        for name, slots in wanted.items()
+        for slot, value in slots.items()
+        if isinstance(value, Filling) and value.leaf.key in cast
+        and not is_exact(spec(value.leaf.leaf).dtype, value.dtype)
+    }  # fmt: skip
+
+
+def _commit(optimizer: Optimizer, state: dict[Any, Any], values: list[dict[str, Any]]) -> Undo:
+    """Put the new state in the place of the old one, as ``load_state_dict`` of torch does at last.
+
+    What an optimizer of a later version makes of older state is in its ``__setstate__``.
+    """
+    before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
+    groups = [
+        {**own, **new, "params": own["params"]}
+        for own, new in zip(optimizer.param_groups, values, strict=True)
+    ]
+
+    def undo() -> None:
+        optimizer.__setstate__(before)
+
+    filled: defaultdict[Any, Any] = defaultdict(dict)
+    filled.update(state)
+    try:
+        optimizer.__setstate__({"state": filled, "param_groups": groups})
+        for hook in optimizer._optimizer_load_state_dict_post_hooks.values():
+            hook(optimizer)
+    except Exception as error:
+        undo()
+        raise LoadError(
+            f"the {type(optimizer).__name__} refuses this state ({error}); nothing was changed"
+        ) from error
+    return undo
+
+
+@part_tree.register(torch.Generator)
+def _generator_tree(generator: torch.Generator, /, *, model: Any) -> Any:
+    return {"class": "Generator", "state": {"device": str(generator.device.type),
+                                            "state": generator.get_state()}}  # fmt: skip
+
+
+@restore.register(torch.Generator)
+def _set_generator(generator: torch.Generator, tree: Any, /) -> None:
+    generator.set_state(tree["state"]["state"])
