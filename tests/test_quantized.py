@@ -48,7 +48,7 @@ def test_only_matrices_of_whole_blocks_go_into_blocks() -> None:
 
 def test_a_block_type_that_cannot_be_written_is_no_dtype_to_cast_to() -> None:
     assert dtype_named("q5_1").kind == "block"
-    with pytest.raises(StateDictError, match=r"'q4_k' is no dtype; .*q4_0, q4_1, q5_0, q5_1, q8_0$"):
+    with pytest.raises(StateDictError, match=r"'q4_k' is no dtype; .*, q4_0, .* q8_0$"):
         dtype_named("q4_k")
 
 
