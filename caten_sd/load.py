@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
-from caten_sd.errors import LoadError, LoadWarning
+from caten_sd.errors import CatenError, LoadError, LoadWarning
 from caten_sd.extract import KeyMapper, get_state_dict, pytorch_style_dict_key
 from caten_sd.fit import is_exact, largest_error
 from caten_sd.grouping import group_keys
@@ -19,7 +19,9 @@ from caten_sd.loading.moves import Move, Moves
 from caten_sd.loading.offer import find_names, offer
 from caten_sd.loading.planner import by_type
 from caten_sd.loading.policy import Patterns, Policy, Repair
+from caten_sd.loading.values import finding
 from caten_sd.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, Outcome, Row
+from caten_sd.sharing import Group, agreeing, group_of, refusing_together, share
 from caten_sd.state_dict import as_state_dict
 from caten_sd.tensor import spec
 
@@ -40,6 +42,7 @@ def load_state_dict(
     rename: Mapping[str, str] | None = None,
     dtype: Any = None,
     map_location: Any = None,
+    check: str | None = None,
 ) -> T:
     """Load a state dict into an object and return the same object, changed.
 
@@ -47,20 +50,22 @@ def load_state_dict(
     LoadError and nothing is touched. A wrong shape is never loaded, nor a float into an integer; a
     load of nothing is an error in every mode. The other options are those of ``plan_load``.
     """
-    plan = plan_load(
-        obj,
-        state_dict,
-        key_mapper=key_mapper,
-        assign=assign,
-        allow_missing=allow_missing,
-        allow_unexpected=allow_unexpected,
-        on_mismatch=on_mismatch,
-        rename=rename,
-        dtype=dtype,
-        map_location=map_location,
-    )
-    if strict and not plan.fits:
-        raise LoadError(f"{plan}\nnothing was changed", plan)
+    with refusing_together(lambda: get_state_dict(obj).values()):
+        plan = plan_load(
+            obj,
+            state_dict,
+            key_mapper=key_mapper,
+            assign=assign,
+            allow_missing=allow_missing,
+            allow_unexpected=allow_unexpected,
+            on_mismatch=on_mismatch,
+            rename=rename,
+            dtype=dtype,
+            map_location=map_location,
+            check=check,
+        )
+        if strict and not (plan.fits and plan.sound):
+            raise LoadError(f"{plan}\nnothing was changed", plan)
     report = plan.apply()
     if not silent:
         _warn(report)
@@ -80,6 +85,7 @@ def plan_load(
     rename: Mapping[str, str] | None = None,
     dtype: Any = None,
     map_location: Any = None,
+    check: str | None = None,
 ) -> LoadPlan:
     """Return what ``load_state_dict`` would do, having touched nothing; ``print`` it.
 
@@ -88,19 +94,23 @@ def plan_load(
     ``allow_missing``, ``allow_unexpected`` (glob patterns) and ``on_mismatch`` (pattern -> skip,
     pad_rows(), trim_rows(), fill(value) or a function) say what may differ. ``dtype`` is
     "to_model", "keep" (as with ``assign``), a name, or one of these for each pattern.
-    ``map_location`` is as for ``torch.load``; left out, leaves go where the slot is.
+    ``map_location`` is as for ``torch.load``; left out, leaves go where the slot is. With
+    ``check="values"`` all data is read, and NaN, Inf, all zeros and slots that nothing is written
+    to are named.
 
     ``apply()`` raises LoadError, and touches nothing, where nothing would be loaded, tied names
     differ in the file, or a slot takes no value.
     """
     source = as_state_dict(state_dict)
-    policy = Policy(allow_missing, allow_unexpected, on_mismatch, dtype)
+    policy = Policy(allow_missing, allow_unexpected, on_mismatch, dtype, check)
     inside = Inside(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
     slots = inside.slots
     given = find_names(offer(source, rename or {}), inside.names)
     inside.adapt(given, getattr(state_dict, "_metadata", None))
     matching = Matching(obj, inside, given, policy, keep=assign)
     rows = matching.rows()
+    if policy.looks:
+        rows = [_looked_at(row, matching.moves.get(row.key)) for row in rows]
     moves = [
         _in_its_slot(move, assign or map_location is not None) for move in matching.moves.values()
     ]
@@ -118,6 +128,17 @@ def plan_load(
     )
 
 
+def _looked_at(row: Row, move: Move | None) -> Row:
+    """Say what is odd in a value, or that the slot keeps the one it has."""
+    if move is not None and not move.extra:
+        try:
+            return attrs.evolve(row, finding=finding(move.leaf))
+        except CatenError as error:
+            raise LoadError(f"{row.key} cannot be read ({error}); nothing was changed") from error
+    kept = row.slot is not None and row.outcome not in FITS
+    return attrs.evolve(row, finding="never written") if kept else row
+
+
 def _in_its_slot(move: Move, every: bool) -> Move:
     """Tell a slot whose present value cannot be written into, as on torch's meta device."""
     new = every or move.extra or move.recast or bool(getattr(move.place, "is_meta", False))
@@ -126,18 +147,39 @@ def _in_its_slot(move: Move, every: bool) -> Move:
 
 def _apply(plan: LoadPlan, moves: Moves) -> LoadReport:
     """Refuse what no mode allows; then make the moves, and measure what casts have lost."""
+    processes = group_of(moves.slots.values())
+    said = [(row.key, row.outcome.value, row.source) for row in plan.rows] if processes else None
+    with agreeing(processes, said):
+        _refuse(plan)
+        made_ready = _with_plan(plan, moves.made_ready)
+    placed = _with_plan(plan, lambda: moves.make(made_ready))
+    leaves = {move.key: move.leaf for move in moves.moves}
+    rows = [_measured(row, leaves.get(row.key), placed.get(row.key)) for row in plan.rows]
+    rows = _of_all(rows, processes) if processes else rows
+    return LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
+
+
+def _refuse(plan: LoadPlan) -> None:
     if plan.rows and not plan.of(*FITS):
         raise LoadError(f"nothing would be loaded: {plan}\nnothing was changed", plan)
     if plan.of(Outcome.CONFLICT, Outcome.UNASSIGNABLE):
         raise LoadError(f"{plan}\nnothing was changed", plan)
+
+
+def _with_plan(plan: LoadPlan, deed: Callable[[], T]) -> T:
+    """Do it, and attach the plan to what is refused in it."""
     try:
-        placed = moves.make()
+        return deed()
     except LoadError as error:
         error.plan = plan
         raise
-    leaves = {move.key: move.leaf for move in moves.moves}
-    rows = [_measured(row, leaves.get(row.key), placed.get(row.key)) for row in plan.rows]
-    return LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
+
+
+def _of_all(rows: Sequence[Row], processes: Group) -> list[Row]:
+    """Return the rows with the largest error over all processes, each of which saw its own part."""
+    seen = [row.error for row in rows if row.error is not None]
+    largest = iter(processes.largest(seen))
+    return [row if row.error is None else attrs.evolve(row, error=next(largest)) for row in rows]
 
 
 def _measured(row: Row, leaf: Any, placed: Any) -> Row:
@@ -146,7 +188,8 @@ def _measured(row: Row, leaf: Any, placed: Any) -> Row:
         return row
     if is_exact(row.leaf.dtype, spec(placed).dtype):
         return row
-    return attrs.evolve(row, error=largest_error(leaf, placed))
+    own = share(placed)
+    return attrs.evolve(row, error=largest_error(own.part(leaf), own.place))
 
 
 def _warn(report: LoadReport) -> None:
@@ -157,6 +200,10 @@ def _warn(report: LoadReport) -> None:
             groups = _first(list(map(str, group_keys(keys))))
             message = f"{len(keys)} {WORDS[outcome]}, not loaded: {groups}"
             warnings.warn(LoadWarning(message, report), stacklevel=3)
+    if not report.sound:
+        keys = [row.key for row in report.rows if "NaN" in row.finding or "Inf" in row.finding]
+        message = f"{len(keys)} with NaN or Inf, loaded: {_first(list(map(str, group_keys(keys))))}"
+        warnings.warn(LoadWarning(message, report), stacklevel=3)
 
 
 def _first(groups: Sequence[str]) -> str:

@@ -62,7 +62,8 @@ class Row:
     """One slot or key: ``slot`` is what the model has there, ``leaf`` what the file has.
 
     ``source`` is the file's key that feeds the slot, ``error`` the largest absolute difference
-    that a cast left, known after the load.
+    that a cast left, known after the load, ``finding`` what is odd in the values, if they were
+    looked at.
     """
 
     key: str
@@ -72,6 +73,7 @@ class Row:
     source: str | None = None
     note: str = ""
     error: float | None = None
+    finding: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as plain values, for JSON."""
@@ -83,6 +85,7 @@ class Row:
             "file": _spec_dict(self.leaf),
             "note": self.note,
             "largest_error": self.error,
+            "finding": self.finding,
         }
 
 
@@ -119,11 +122,17 @@ class Ledger:
         end = "; " + "; ".join(wrong) if wrong else ", and the file has nothing else"
         return f"{done} of {slots} slots of {self.model} fit{end}"
 
+    @property
+    def sound(self) -> bool:
+        """Whether no value that was looked at is NaN or infinite."""
+        return not any("NaN" in row.finding or "Inf" in row.finding for row in self.rows)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
         return {
             "verdict": self.verdict,
             "fits": self.fits,
+            "sound": self.sound,
             "model": self.model,
             "counts": {o.value: len(self.of(o)) for o in Outcome},
             "notes": list(self.notes),
@@ -164,6 +173,18 @@ class Ledger:
                     for group in group_keys(keys)
                 ),
             ]
+        yield from self._findings()
+
+    def _findings(self) -> Iterator[list[str]]:
+        found: dict[str, list[str]] = {}
+        for row in self.rows:
+            if row.finding:
+                found.setdefault(row.finding, []).append(row.key)
+        if found:
+            lines = [
+                f"  {group}: {text}" for text, keys in found.items() for group in group_keys(keys)
+            ]
+            yield [f"values to look at ({sum(map(len, found.values()))}):", *lines]
 
 
 @attrs.frozen

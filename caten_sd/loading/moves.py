@@ -12,6 +12,7 @@ import attrs
 from caten_sd.errors import LoadError
 from caten_sd.mapping.derived import Derived
 from caten_sd.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
+from caten_sd.sharing import share
 from caten_sd.state_dict import Path, StateDict
 from caten_sd.tensor import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
 from caten_sd.tiles import TiledTensor
@@ -46,14 +47,20 @@ class Moves:
     adopt: bool = False
     location: Any = None
 
-    def make(self) -> Mapping[str, Any]:
+    def made_ready(self) -> list[Move]:
+        """Return the moves in a form that cannot fail; LoadError where one has none."""
+        made: list[Move] = []
+        for move in self.moves:
+            with _naming(move.key):
+                made.append(self._ready(move))
+        return made
+
+    def make(self, made_ready: Sequence[Move]) -> Mapping[str, Any]:
         """Write everything and return what lies in each slot; LoadError if nothing was changed."""
         placed: dict[str, Any] = {}
         puts: list[tuple[Slot, Any, Path]] = []
         copies: list[Move] = []
-        for move in self.moves:
-            with _naming(move.key):
-                ready_move = self._ready(move)
+        for move, ready_move in zip(self.moves, made_ready, strict=True):
             placed[move.key] = ready_move.leaf if ready_move.new else move.place
             if ready_move.new:
                 puts += self._puts(ready_move)
@@ -74,16 +81,17 @@ class Moves:
         """Return the move with its value in a form that cannot fail once writing has begun."""
         if move.extra:
             return attrs.evolve(move, leaf=_extra(move.leaf))
-        leaf = certain(move.leaf)
+        own = share(move.place)
+        leaf = certain(own.part(move.leaf))
         if move.new:
             wishes = {"dtype": move.dtype, "location": self.location, "copy": not self.adopt}
-            new = replacement(move.place, leaf, **wishes)
-            return attrs.evolve(move, leaf=new)
+            new = replacement(own.place, leaf, **wishes)
+            return attrs.evolve(move, leaf=own.whole(new))
         if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
-            leaf = ready(move.place, leaf)
-        if refusal(move.place) is None:
-            _rehearse(move.place, leaf)
-        return attrs.evolve(move, leaf=leaf)
+            leaf = ready(own.place, leaf)
+        if refusal(own.place) is None:
+            _rehearse(own.place, leaf)
+        return attrs.evolve(move, place=own.place, leaf=leaf)
 
     def _puts(self, move: Move) -> list[tuple[Slot, Any, Path]]:
         """Return where the value goes: one object under every name, so that ties hold."""

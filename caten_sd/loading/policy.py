@@ -58,7 +58,11 @@ class Policy:
         allow_unexpected: Patterns = (),
         on_mismatch: Mapping[str, Repair] | None = None,
         dtype: Any = None,
+        check: str | None = None,
     ) -> None:
+        if check not in (None, "values"):
+            raise LoadError(f'check is "values" or nothing, and not {check!r}')
+        self.looks = check == "values"
         self.missing = Rules("allow_missing", _allowed("allow_missing", allow_missing))
         self.unexpected = Rules("allow_unexpected", _allowed("allow_unexpected", allow_unexpected))
         self.repairs = Rules("on_mismatch", _repairs(on_mismatch))
