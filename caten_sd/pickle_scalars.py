@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Opcode = Callable[["Machine", int], int]
 
 MAX_DIGITS = 4300  # as Python's own limit: converting more takes quadratic time
+MAX_SETS = 1_000_000  # a byte of the file makes one, of 216 bytes; a list or dict takes 60
 SHARED = 1 << 16  # a byte string from here on stays a part of the mapped file, not a copy
 
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
@@ -29,6 +30,14 @@ def _constant(make: Callable[[], Any]) -> Opcode:
         return at
 
     return push
+
+
+def _empty_set(m: Machine, at: int) -> int:
+    m.sets += 1
+    if m.sets > MAX_SETS:
+        raise ValueError(f"more than {MAX_SETS:,} sets")
+    m.stack.append(set())
+    return at
 
 
 def _number(code: str) -> Opcode:
@@ -160,5 +169,5 @@ SCALARS: dict[bytes, Opcode] = {
     b")": _constant(tuple),
     b"]": _constant(list),
     b"}": _constant(dict),
-    b"\x8f": _constant(set),
+    b"\x8f": _empty_set,
 }

@@ -69,7 +69,7 @@ class Machine:
 
     # fmt: off
     __slots__ = ("_allowed", "_persistent_load", "_references", "below", "data", "end", "memo",
-                 "opaque", "source_name", "stack", "value")
+                 "opaque", "sets", "source_name", "stack", "value")
     # fmt: on
 
     def __init__(
@@ -83,6 +83,7 @@ class Machine:
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.sets = 0
         self.value: Any = None
         self.opaque: Counter[str] = Counter()
         self._persistent_load, self._allowed = persistent_load, allowed

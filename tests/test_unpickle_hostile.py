@@ -163,6 +163,7 @@ BOMBS = {
         b"\x8a\x0b" + (n * (2**61 - 1) << 10).to_bytes(11, "little") + b"N" for n in range(1, 9)
     )
     + b"u.",
+    "sets": b"\x8f" * 1_000_001 + b".",
     "open marks": b"(" * 300_000 + b".",
 }
 

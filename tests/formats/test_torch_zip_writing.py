@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils import serialization
 
 from caten_sd.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import StateDictError
-from caten_sd.source import BytesBacking, Source
+from caten_sd.source import BytesBacking, Source, open_file
 from caten_sd.state_dict import StateDict
 from caten_sd.tensor import DTYPES, LazyTensor
 
@@ -70,7 +71,7 @@ def test_our_layout_is_torchs_own(tmp_path: Path) -> None:
         "c": torch.ones(1),
     }
     path = written(given, tmp_path)
-    config: Any = torch.utils.serialization.config
+    config: Any = serialization.config
     with config.patch({"load.calculate_storage_offsets": True}):
         found = torch.load(path, weights_only=True, mmap=True)
     assert all(torch.equal(found[key], tensor) for key, tensor in given.items())
@@ -134,3 +135,27 @@ def test_transformers_opens_what_we_write(tmp_path: Path) -> None:
     again = GPT2LMHeadModel.from_pretrained(tmp_path)
     for key, tensor in model.state_dict().items():
         assert torch.equal(again.state_dict()[key], tensor)
+
+
+@pytest.mark.slow
+def test_a_tensor_beyond_4_gb_and_one_behind_it(tmp_path: Path) -> None:
+    size = (1 << 32) + 5
+    with (tmp_path / "zeros").open("wb") as file:
+        file.truncate(size)
+        file.seek(size - 1)
+        file.write(b"\7")
+    source = open_file(tmp_path / "zeros")
+    large = LazyTensor(source, 0, DTYPES["uint8"], (size,))
+    path = written({"large": large, "after": torch.ones(3)}, tmp_path)
+    source.close()
+    config: Any = serialization.config
+    for calculated in (False, True):
+        with config.patch({"load.calculate_storage_offsets": calculated}):
+            found = torch.load(path, weights_only=True, mmap=True)
+        assert found["large"].shape == (size,)
+        assert found["large"][-1] == 7
+        assert torch.equal(found["after"], torch.ones(3))
+    with read_state_dict(path) as ours, zipfile.ZipFile(path) as opened:
+        assert ours["large"][-1:].numpy().tolist() == [7]
+        assert ours["after"].numpy().tolist() == [1, 1, 1]
+        assert opened.getinfo("archive/data/1").header_offset > size
