@@ -171,6 +171,8 @@ class LazyTensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"{self!r} becomes {dtype} by a copy only")
             return array.astype(dtype)
         return array.copy() if copy else array
 
@@ -186,6 +188,8 @@ class LazyTensor:
         return LazyTensor(self.source, start, self.dtype, shape, strides, self.order)
 
     def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a leaf without axes has no length")
         return self.shape[0]
 
     def __repr__(self) -> str:
