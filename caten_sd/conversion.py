@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from caten_sd.cast import Cast, cast_floats
+from caten_sd.cast import before_cast, cast_floats
 from caten_sd.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError
 from caten_sd.fit import largest_error
@@ -136,9 +136,9 @@ def _compared(meant: StateDict, written: StateDict, source: Path, target: Path) 
         size += spec(leaf).nbytes
         if not same_bytes(leaf, written[key]):
             raise FormatError(target, f"{key!r} does not read back as it was written", "try again")
-        if isinstance(leaf, Cast):
-            casts[f"{spec(leaf.leaf).dtype} to {leaf.dtype}"] += 1
-            lost = largest_error(leaf.leaf, written[key])
+        if (before := before_cast(leaf)) is not None:
+            casts[f"{spec(before).dtype} to {spec(leaf).dtype}"] += 1
+            lost = largest_error(before, written[key])
             error, error_key = max((error, error_key), (lost, key))
     layout = str(meant.metadata.get("caten_sd.layout", ""))
     left_out = tuple(meant.others)

@@ -9,6 +9,7 @@ import pytest
 from caten_sd.block_types import block_type, quantize
 from caten_sd.cast import before_cast, cast_floats, dtype_named
 from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.conversion import convert
 from caten_sd.errors import CatenError, StateDictError
 from caten_sd.quantized import quantized
 from caten_sd.state_dict import StateDict
@@ -59,3 +60,21 @@ def test_what_is_written_is_what_gguf_py_quantises(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tensor.data, expected)
     with read_state_dict(tmp_path / "q.gguf") as again:
         np.testing.assert_array_equal(again["w"].raw.numpy(), quantize(block_type("q5_0"), VALUES))
+
+
+def test_a_conversion_counts_what_it_quantised_and_the_largest_error(tmp_path: Path) -> None:
+    write_state_dict({"w": VALUES, "norm": VALUES[0]}, tmp_path / "a.safetensors")
+    done = convert(tmp_path / "a.safetensors", tmp_path / "a.gguf", dtype="q8_0")
+    assert done.casts == {"float32 to q8_0": 1}
+    assert done.error_key == "w"
+    with read_state_dict(tmp_path / "a.gguf") as found:
+        assert done.error == abs(found["w"].numpy().astype("f8") - VALUES).max()
+    again = convert(tmp_path / "a.gguf", tmp_path / "b.safetensors", dtype="f32")
+    assert again.casts == {"q8_0 to float32": 1}
+    assert again.error == 0
+
+
+def test_packed_blocks_are_copied_packed_by_a_conversion(tmp_path: Path) -> None:
+    write_state_dict(cast_floats(StateDict({"w": VALUES}), "q4_1"), tmp_path / "a.gguf")
+    assert convert(tmp_path / "a.gguf", tmp_path / "b.gguf").casts == {}
+    assert (tmp_path / "a.gguf").read_bytes() == (tmp_path / "b.gguf").read_bytes()
