@@ -16,6 +16,7 @@ from caten_sd.gguf_bytes import HeaderBytes
 
 TYPES = "GGUF.types"
 MAX_DEPTH = 4  # of arrays in arrays; nothing known goes beyond 2
+MAX_COPIED = 64 << 20  # bytes; a vocabulary takes a tenth of it
 
 # By number; text and arrays, which have no struct code, are "".
 SCALARS = (
@@ -40,14 +41,15 @@ CODES = dict(SCALARS)
 class Array(Sequence[Any]):
     """An array of scalars or strings as it lies in the file, decoded on first touch.
 
-    It equals any sequence of the same values. ``stored`` is its bytes behind the count.
+    It equals any sequence of the same values. ``stored`` is its bytes behind the count: a copy, so
+    that closing the file gives back its map, unless there are very many.
     """
 
     __slots__ = ("_count", "_values", "order", "stored", "type")
 
     def __init__(self, type: str, count: int, stored: memoryview, order: str) -> None:
-        self.type, self.stored, self.order = type, stored, order
-        self._count = count
+        self.type, self.order, self._count = type, order, count
+        self.stored = stored if len(stored) > MAX_COPIED else bytes(stored)
         self._values: tuple[Any, ...] | None = None
 
     @property

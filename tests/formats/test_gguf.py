@@ -246,3 +246,17 @@ def test_a_pickled_ggml_name_is_told_apart() -> None:
     source = Source("x.gguf", BytesBacking(b"GGML" + bytes(60)), 0, 64)
     with pytest.raises(FormatError, match=r"x\.gguf: it is an old GGML file"):
         read(Gguf(), source)
+
+
+def test_closing_gives_the_file_back_while_its_metadata_is_held(tmp_path: Path) -> None:
+    file = writer(tmp_path / "a.gguf")
+    file.add_array("tokens", ["a", "b"])
+    file.add_tensor("w", np.ones(3, "f4"))
+    finish(file)
+    with read_state_dict(tmp_path / "a.gguf") as found:
+        found["w"].numpy().sum()
+        tokens = found.metadata["tokens"]
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        assert str(tmp_path) not in maps.read_text()
+    assert tokens == ["a", "b"]
