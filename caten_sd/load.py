@@ -122,7 +122,7 @@ def plan_load(
     return LoadPlan(
         name,
         rows,
-        [*given.notes, *idle],
+        [*([f"read from {source.origin}"] if source.origin else []), *given.notes, *idle],
         *(cause or ("", "")),
         apply=lambda plan: _apply(plan, carry),
     )
