@@ -13,7 +13,8 @@ from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM, loggin
 from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
 from caten_sd import get_state_dict
-from tests.adapters.agreement import assert_agrees
+
+from .agreement import assert_agrees
 
 DEPTHS = (
     "num_hidden_layers",
@@ -27,7 +28,7 @@ DEPTHS = (
     "encoder_num_layers",
     "depth",
 )
-USUAL = (Path(__file__).parent.parent / "data" / "architectures.txt").read_text().split()
+USUAL = (Path(__file__).parents[2] / "data" / "architectures.txt").read_text().split()
 CAUSAL = ["gpt2", "llama", "mistral", "opt", "bloom", "gpt_neox", "mamba", "qwen2", "gemma2"]
 
 

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from caten_sd import StateDictError, get_state_dict
-from tests.adapters.agreement import assert_agrees
+
+from .agreement import assert_agrees
 
 
 def test_buffers_count_if_they_are_persistent() -> None:

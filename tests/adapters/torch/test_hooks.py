@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from caten_sd import StateDictError, get_state_dict, to_state_dict
-from tests.adapters.agreement import assert_agrees
+
+from .agreement import assert_agrees
 
 
 def model() -> nn.Sequential:

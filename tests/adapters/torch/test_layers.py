@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.adapters.agreement import assert_agrees
+from .agreement import assert_agrees
 
 # Arguments by the layers' names, or what their names begin with; all others take none.
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
