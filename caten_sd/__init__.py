@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from caten_sd.tensor import as_array as as_array
     from caten_sd.tensor import dequantize as dequantize
     from caten_sd.tensor import spec as spec
+    from caten_sd.training.randomness import ProcessRandomness as ProcessRandomness
+    from caten_sd.training.saved import name_positions as name_positions
+    from caten_sd.training.state import TrainingState as TrainingState
 
 _HOMES = {
     "forward": "call",
@@ -66,6 +69,9 @@ _HOMES = {
     "slots": "buffer transient",
     "state_dict": "StateDict",
     "tensor": "as_array dequantize spec",
+    "training.randomness": "ProcessRandomness",
+    "training.saved": "name_positions",
+    "training.state": "TrainingState",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

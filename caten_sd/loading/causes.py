@@ -15,6 +15,7 @@ from caten_sd.loading.kinship import renamings
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.report import Outcome, Row
 from caten_sd.state_dict import StateDict
+from caten_sd.training.keys import is_training
 
 Shape = tuple[int, ...]
 
@@ -94,6 +95,16 @@ _KINDS = (
         'quantised_model.dequantize().save_pretrained("FOLDER")  # and load that folder',
     ),
 )
+
+
+def _training(case: Case) -> Cause | None:
+    """Say so where the file is a whole training state, and the model is asked for."""
+    if not is_training(case.file.keys()):
+        return None
+    return Cause(
+        "the file is a training state: its model lies below model., beside optimizer and step",
+        'load_state_dict(model, read_state_dict("THE_FILE", root="model"))',
+    )
 
 
 def _other_kind(case: Case) -> Cause | None:
@@ -276,6 +287,7 @@ def _named(keys: list[str]) -> str:
 
 
 _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
+    _training,
     _other_kind,
     _tied,
     _other_layout,

@@ -15,6 +15,7 @@ from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
 from caten_sd.mapping.rules import Rule
 from caten_sd.mapping.sizes import Numbers, size_text, solve
 from caten_sd.state_dict import StateDict, as_state_dict, spec_or_none
+from caten_sd.training.keys import model_part
 
 _INDEX = re.compile(r"(?<![^.])\d+(?![^.])")
 
@@ -86,7 +87,7 @@ def detect_layout(state_dict: Mapping[str, Any]) -> Detection:
 
     Nothing is read. Where two layouts fit alike none is chosen.
     """
-    state = as_state_dict(state_dict)
+    state = model_part(as_state_dict(state_dict))
     samples = _samples(state)
     weighed: list[Candidate] = []
     for known in (built_in_layouts, announced_layouts):

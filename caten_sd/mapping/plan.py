@@ -22,6 +22,7 @@ from caten_sd.mapping.sizes import Numbers
 from caten_sd.mapping.walk import Item
 from caten_sd.mapping.writing import HINT, write_canonical
 from caten_sd.state_dict import Path, StateDict, as_state_dict
+from caten_sd.training.keys import is_training, model_part
 
 STAMP = "caten_sd.layout"
 
@@ -99,6 +100,8 @@ def plan_layout(
     """Return what ``to_layout`` would give, with its findings; LayoutError as there."""
     state = as_state_dict(state_dict)
     target = find_layout(layout)
+    if is_training(state.keys()):
+        return _plan_training(state, target, source, config=config, **numbers)
     origin, detection = source_layout(state, source, target)
     if origin is target and detection is None:
         return LayoutPlan(origin, target, _declared(state, target), Findings(), None)
@@ -116,6 +119,21 @@ def plan_layout(
     entry, paths = _collected(state, target, items)
     result = _like(state, entry, paths, {**kept, **told, STAMP: target.name})
     return LayoutPlan(origin, target, result, read.findings, detection)
+
+
+def _plan_training(
+    state: StateDict, target: Layout, source: str | Layout | None, **options: Any
+) -> LayoutPlan:
+    """Plan for the model of a training state, and let the optimizer's state follow it."""
+    from caten_sd.training.layout import training_in_layout
+
+    plan = plan_layout(model_part(state), target, source=source, **options)
+
+    def again(stands: StateDict) -> StateDict:
+        return plan_layout(stands, target, source=plan.source, **options).state_dict
+
+    turned = training_in_layout(state, plan.state_dict, again)
+    return plan._replace(state_dict=turned)
 
 
 def _refuse_swapped(origin: Layout, findings: Findings) -> None:

@@ -12,10 +12,9 @@ from caten_sd.extract import to_state_dict
 from caten_sd.loading.planner import plan_of
 from caten_sd.report import LoadPlan
 from caten_sd.state_dict import Pair, Path
+from caten_sd.training.keys import PARTS
 from caten_sd.training.parts import part_tree
 from caten_sd.training.text import tree_pairs
-
-PARTS = ("optimizer", "scheduler", "scaler", "rng")
 
 
 @attrs.define(eq=False)
