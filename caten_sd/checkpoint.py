@@ -15,6 +15,7 @@ from caten_sd.errors import FormatError
 from caten_sd.files import Contents, Format, read, write
 from caten_sd.fingerprint import STORED, tensor_digests, verify_digests
 from caten_sd.roots import model_tree
+from caten_sd.sharing import group_of
 from caten_sd.source import Folder, Source, open_file
 from caten_sd.state_dict import StateDict, as_state_dict
 
@@ -74,6 +75,9 @@ def write_state_dict(
         given, paths=given.paths, ties=given.ties, metadata={**given.metadata, **(metadata or {})}
     )
     described.metadata.pop(STORED, None)  # of other bytes than those that are written now
+    processes = group_of(given.values())
+    if processes is not None and processes.write(chosen, path, described, options):
+        return
     if digests:
         described.metadata[STORED] = json.dumps(tensor_digests(given))
     if chosen.many:

@@ -1,5 +1,23 @@
 """torch: everything that is known of it, by noun; imported when its first object is met."""
 
-from caten_sd.adapters.torch import buffers, history, leaves, modules, optimizers, places, wrappers
+from caten_sd.adapters.torch import (
+    buffers,
+    distributed,
+    history,
+    leaves,
+    modules,
+    optimizers,
+    places,
+    wrappers,
+)
 
-__all__ = ["buffers", "history", "leaves", "modules", "optimizers", "places", "wrappers"]
+__all__ = [
+    "buffers",
+    "distributed",
+    "history",
+    "leaves",
+    "modules",
+    "optimizers",
+    "places",
+    "wrappers",
+]

@@ -1,0 +1,295 @@
+"""What the tests of distributed models run in every process."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import nn
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    RowwiseParallel,
+    parallelize_module,
+)
+
+from caten_sd import get_state_dict, load_state_dict, plan_load, read_state_dict, write_state_dict
+from caten_sd.adapters.torch.distributed import indices
+from caten_sd.errors import CatenError, LoadError
+from caten_sd.mapping.derived import derive
+from caten_sd.mapping.steps import Permute
+from caten_sd.source import Source
+
+TORCHS_OWN = [r"torch\.distributed", r".*deprecated", r"FSDP", r".*is deprecated"]
+
+WORLD = torch.distributed
+
+
+class Net(nn.Module):
+    """Sizes that neither 2 nor 4 divides, a tie, and a buffer that every process has whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(11, 6)
+        self.up = nn.Linear(6, 9)
+        self.down = nn.Linear(9, 6)
+        self.head = nn.Linear(6, 11, bias=False)
+        self.head.weight = self.wte.weight
+        self.register_buffer("scale", torch.ones(3))
+
+    def forward(self, ids: Any) -> Any:
+        return self.head(self.down(torch.relu(self.up(self.wte(ids)))))
+
+
+def values(seed: int = 0) -> dict[str, torch.Tensor]:
+    """Return the state of a Net with random weights."""
+    torch.manual_seed(seed)
+    state = {k: torch.randn_like(v) for k, v in Net().state_dict().items()}
+    return {**state, "head.weight": state["wte.weight"]}
+
+
+def mesh(*sizes: int) -> Any:
+    return init_device_mesh("cpu", sizes, mesh_dim_names=("dp", "tp")[: len(sizes)])
+
+
+def net(kind: str) -> nn.Module:
+    """Return a Net divided over all processes, in one of several ways."""
+    size = WORLD.get_world_size()
+    torch.manual_seed(99)
+    model = Net()
+    if kind == "meta":
+        with torch.device("meta"):
+            model = Net()
+    plan = {"up": ColwiseParallel(), "down": RowwiseParallel()}
+    if kind == "tp":
+        parallelize_module(model, mesh(size), plan)
+        return model
+    if kind == "2d":
+        both = mesh(size // 2, 2)
+        parallelize_module(model, both["tp"], plan)
+        fully_shard(model, mesh=both["dp"])
+        return model
+    for child in (model.up, model.down):
+        fully_shard(child, mesh=mesh(size))
+    fully_shard(model, mesh=mesh(size))
+    return model
+
+
+def whole(state: Any) -> dict[str, torch.Tensor]:
+    """Return the state gathered, for a test to look at."""
+    return {k: v.full_tensor() if isinstance(v, DTensor) else v for k, v in state.items()}
+
+
+def differing(model: Any, wanted: Any) -> list[str]:
+    found = whole(get_state_dict(model))
+    return [key for key in found if not torch.equal(found[key], wanted[key])]
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[set[tuple[int, int]]]:
+    """Collect the ranges of a file that are asked for; to make sure of one is no second reading."""
+    ranges: set[tuple[int, int]] = set()
+    view, read = Source.view, Source.read
+
+    def counting(function: Any) -> Any:
+        def count(self: Source, offset: int, size: int) -> Any:
+            ranges.add((self._start + offset, size))
+            return function(self, offset, size)
+
+        return count
+
+    Source.view, Source.read = counting(view), counting(read)  # type: ignore[method-assign]
+    try:
+        yield ranges
+    finally:
+        Source.view, Source.read = view, read  # type: ignore[method-assign]
+
+
+def own_bytes(model: Any) -> int:
+    leaves = {id(leaf): leaf for leaf in get_state_dict(model).values()}.values()
+    return sum((v.to_local() if isinstance(v, DTensor) else v).nbytes for v in leaves)
+
+
+def axes_are_torchs(folder: Path) -> int:
+    """Compare where each element of a DTensor lies with what torch itself made of it."""
+    world, checked = WORLD.get_world_size(), 0
+    meshes = [mesh(world)] + ([mesh(2, world // 2)] if world > 2 else [])
+    kinds = [Shard(0), Shard(1), Replicate()]
+    for grid, shape in itertools.product(meshes, [(8, 4), (5, 7), (1, 3), (3, 0)]):
+        for placements in itertools.product(kinds, repeat=grid.ndim):
+            full = torch.arange(shape[0] * shape[1]).reshape(shape)
+            tensor = distribute_tensor(full, grid, placements)
+            found = full[np.ix_(*[list(axis) for axis in indices(tensor)])]
+            assert torch.equal(found, tensor.to_local()), (shape, placements)
+            checked += 1
+    return checked
+
+
+def loads(folder: Path, kind: str, name: str) -> tuple[list[str], int, int]:
+    """Load a file into a divided model; return what differs, bytes read and bytes held."""
+    model = net(kind)
+    with read_state_dict(folder / name) as state, counted() as ranges:
+        load_state_dict(model, state, strict=True, assign=kind == "meta")
+    read = sum(size for _, size in ranges)
+    return differing(model, values()), read, own_bytes(model)
+
+
+def loads_every_leaf(folder: Path) -> list[str]:
+    """Load turned, packed and tiled leaves into places divided along each axis."""
+    from caten_sd.block_types import quantize
+    from caten_sd.blocks.legacy import Q8_0
+    from caten_sd.tensor import BlockTensor
+
+    torch.manual_seed(0)
+    grid, matrix = mesh(WORLD.get_world_size()), torch.randn(7, 96)
+    packed = BlockTensor(Q8_0(), quantize(Q8_0(), matrix.numpy()), (7, 96))
+    turned = derive(Permute((1, 0)), [matrix.T.contiguous()])
+    failed = []
+    leaves = {"plain": matrix, "turned": turned, "packed": packed, "numpy": matrix.numpy()}
+    for name, leaf in leaves.items():
+        wanted = packed.torch() if name == "packed" else matrix
+        for placement in (Shard(0), Shard(1), Replicate()):
+            place = distribute_tensor(torch.zeros(7, 96), grid, [placement])
+            load_state_dict({"w": place}, {"w": leaf}, strict=True)
+            if not torch.equal(place.full_tensor(), wanted):
+                failed.append(f"{name} {placement}")
+    return failed
+
+
+def trains_after_adopting(folder: Path) -> tuple[list[str], float]:
+    """Load into a model on the meta device, then take a step; return what differs, the change."""
+    model = net("meta")
+    with read_state_dict(folder / "net.safetensors") as state:
+        load_state_dict(model, state, strict=True, assign=True)
+    wrong = differing(model, values())
+    plain = Net()
+    plain.load_state_dict(values())
+    ids = torch.tensor([[1, 2, 3]])
+    outputs = []
+    for each in (model, plain):
+        step = torch.optim.SGD(each.parameters(), 0.1)
+        each(ids).square().sum().backward()
+        step.step()
+        outputs.append(each(ids).detach())
+    with read_state_dict(folder / "net.safetensors") as state:
+        load_state_dict(model, state, strict=True, assign=True)  # after a forward, too
+    plain.load_state_dict(values())
+    outputs += [model(ids).detach(), plain(ids).detach()]
+    return wrong, max(float((a - b).abs().max()) for a, b in zip(outputs[::2], outputs[1::2]))
+
+
+def saves(folder: Path, kind: str, name: str, seed: int = 0) -> list[str]:
+    """Fill a divided model, write it, and return what its folder holds."""
+    model = net(kind)
+    load_state_dict(model, values(seed), strict=True)
+    write_state_dict(get_state_dict(model), folder / name, metadata={"step": str(seed)})
+    return sorted(os.listdir(folder / name))
+
+
+def torch_loads(folder: Path, name: str) -> list[str]:
+    """Load a checkpoint by torch's own loader into a divided model; return what differs."""
+    model = net("fsdp")
+    state = {key: value.detach() for key, value in get_state_dict(model).items()}
+    dcp.load(state, checkpoint_id=folder / name)
+    found = whole(state)
+    return [key for key in found if not torch.equal(found[key], values()[key])]
+
+
+def dies(folder: Path, name: str) -> str:
+    """Save, and die in the last process while the others write."""
+    model = net("fsdp")
+    load_state_dict(model, values(1), strict=True)
+    if WORLD.get_rank() == WORLD.get_world_size() - 1:
+        write = FileSystemWriter.write_data
+
+        def die(self: Any, plan: Any, planner: Any) -> Any:
+            write(self, plan, planner).wait()
+            os._exit(9)
+
+        FileSystemWriter.write_data = die  # type: ignore[method-assign]
+    try:
+        write_state_dict(get_state_dict(model), folder / name)
+    except CatenError as error:
+        return str(error)
+    return "saved"
+
+
+def refuses_together(folder: Path) -> list[str]:
+    """One process is given what it cannot load, in several ways; nothing is changed in any."""
+    said = []
+    for case in ("shape", "strict", "other keys", "unreadable"):
+        model = net("fsdp")
+        before = whole(get_state_dict(model))
+        state: dict[str, Any] = dict(values())
+        if WORLD.get_rank() == 1:
+            if case == "shape":
+                state["up.weight"] = torch.zeros(2, 2)
+            elif case == "strict":
+                del state["up.bias"]
+            elif case == "other keys":
+                state = {"nothing": torch.zeros(2)}
+            else:
+                state["up.bias"] = torch.empty(9, device="meta")
+        try:
+            load_state_dict(model, state, strict=case == "strict", silent=True)
+            said.append("loaded")
+        except LoadError as error:
+            said.append(str(error).partition("\n")[0])
+        assert not differing(model, before), case
+    return said
+
+
+def one_file_is_refused(folder: Path) -> list[str]:
+    said = []
+    for name in ("one.safetensors", "one.pt", "one/"):
+        try:
+            write_state_dict(get_state_dict(net("fsdp")), f"{folder}/{name}")
+            said.append("written")
+        except CatenError as error:
+            said.append(str(error))
+    return [*said, *sorted(p.name for p in folder.glob("one*"))]
+
+
+def says_what_it_cannot(folder: Path) -> list[str]:
+    """Sums, another division, and a plain place for a divided leaf."""
+    grid = mesh(WORLD.get_world_size())
+    rows = distribute_tensor(torch.arange(8.0).reshape(4, 2), grid, [Shard(0)])
+    sums = DTensor.from_local(torch.ones(4, 2), grid, [Partial()])
+    columns = distribute_tensor(torch.zeros(4, 2), grid, [Shard(1)])
+    said = []
+    for place, leaf in ((sums, torch.ones(4, 2)), (columns, rows), (torch.zeros(4, 2), rows)):
+        try:
+            load_state_dict({"w": place}, {"w": leaf})
+        except CatenError as error:
+            said.append(str(error))
+    same = distribute_tensor(torch.zeros(4, 2), grid, [Shard(0)])
+    load_state_dict({"w": same}, {"w": rows})
+    assert torch.equal(same.to_local(), rows.to_local())
+    try:
+        np.asarray(get_state_dict({"w": rows})["w"].to_local())
+        from caten_sd.tensor import Numpy, as_array
+
+        as_array(Numpy(), rows)
+    except CatenError as error:
+        said.append(str(error))
+    return said
+
+
+def measures(folder: Path) -> float | None:
+    """Narrow a dtype where the largest error lies in one process only."""
+    grid = mesh(WORLD.get_world_size())
+    place = distribute_tensor(torch.zeros(4, 2, dtype=torch.bfloat16), grid, [Shard(0)])
+    leaf = torch.zeros(4, 2)
+    leaf[0, 0] = 1.001
+    report = plan_load({"w": place}, {"w": leaf}).apply()
+    return report.rows[0].error
