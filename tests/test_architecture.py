@@ -1,0 +1,195 @@
+"""The house: which floor may import which, and what a process that only reads files imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import caten_sd
+
+ROOT = Path(caten_sd.__file__).parent
+
+# A lower floor never imports a higher one. What is not named here is floor 2, the ideas.
+FLOORS = {
+    0: "errors dispatch garbage kinds slots indexing nibbles lanes grids grouping c_order",
+    1: "tensor source backing atomic spool state_dict report stream ties forward diagnosis",
+    3: "formats layouts nn adapters",
+    4: "__init__ __main__ cli",
+}
+FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
+IDEAS = 2
+
+OPEN = {"formats", "layouts", "adapters"}  # rooms whose members never import each other
+
+FOREIGN = {"torch", "numpy", "ml_dtypes", "rich"}
+AT_HOME = {"nn", "adapters"}  # with those; what only works on files must not wait for their import
+
+Sources = dict[str, str]  # a module's name, "caten_sd.nn.linear", and its text
+
+
+def sources() -> Sources:
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        parts = [ROOT.name, *path.relative_to(ROOT).with_suffix("").parts]
+        found[".".join(parts).removesuffix(".__init__") or ROOT.name] = path.read_text()
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def floor(module: str) -> int:
+    return FLOOR.get(room(module), IDEAS)
+
+
+def at_top(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield the statements that run on import: not those of functions or for type checkers."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.stmt):
+            yield node
+        waiting += ast.iter_child_nodes(node)
+
+
+def targets(node: ast.AST, modules: Sources) -> Iterator[str]:
+    """Yield the names of the modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        for alias in node.names:
+            inside = f"{base}.{alias.name}"
+            yield inside if inside in modules else base
+
+
+def imports(modules: Sources) -> Iterator[tuple[str, str]]:
+    for module, text in modules.items():
+        for node in at_top(ast.parse(text)):
+            yield from ((module, target) for target in targets(node, modules))
+
+
+def upward(modules: Sources) -> list[str]:
+    return [
+        f"{module} (floor {floor(module)}) imports {target} (floor {floor(target)})"
+        for module, target in imports(modules)
+        if target.split(".")[0] == ROOT.name and floor(target) > floor(module)
+    ]
+
+
+def sideways(modules: Sources) -> list[str]:
+    found = []
+    for module, target in imports(modules):
+        one, other = module.split("."), target.split(".")
+        members = len(one) > 2 and len(other) > 2 and one[:2] == other[:2] and one[1] in OPEN
+        if members and one[2] != other[2]:
+            found.append(f"{module} imports its sibling {target}")
+    return found
+
+
+def root_imports(modules: Sources) -> list[str]:
+    found = []
+    for module, text in modules.items():
+        for node in ast.walk(ast.parse(text)):
+            relative = isinstance(node, ast.ImportFrom) and node.level
+            if relative or ROOT.name in targets(node, modules):
+                found.append(f"{module}:{node.lineno} imports the package root")  # type: ignore[attr-defined]
+    return found
+
+
+def foreign(modules: Sources) -> list[str]:
+    return [
+        f"{module} imports {target}"
+        for module, target in imports(modules)
+        if target.split(".")[0] in FOREIGN and room(module) not in AT_HOME
+    ]
+
+
+def circles(modules: Sources) -> list[str]:
+    """Return the modules that cannot be put in an order in which each imports earlier ones."""
+    left: dict[str, set[str]] = {module: set() for module in modules}
+    for module, target in imports(modules):
+        if target in modules and target != module:
+            left[module].add(target)
+    while free := [module for module, needed in left.items() if not needed & set(left)]:
+        for module in free:
+            del left[module]
+    return sorted(left)
+
+
+@pytest.mark.parametrize("rule", [upward, sideways, root_imports, foreign, circles])
+def test_the_house_stands(rule) -> None:  # type: ignore[no-untyped-def]
+    assert rule(sources()) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "modules"),
+    [
+        (upward, {"caten_sd.tensor": "from caten_sd.extract import x"}),
+        (upward, {"caten_sd.load": "try:\n    import caten_sd.nn.linear\nexcept: pass"}),
+        (upward, {"caten_sd.formats.npz": "class A:\n    from caten_sd.cli import x"}),
+        (upward, {"caten_sd.errors": "from caten_sd import load", "caten_sd.load": ""}),
+        (sideways, {"caten_sd.formats.npz": "from caten_sd.formats.npy import x"}),
+        (sideways, {"caten_sd.adapters.torch.x": "from caten_sd.adapters import numpy"}),
+        (root_imports, {"caten_sd.load": "def f():\n    import caten_sd"}),
+        (root_imports, {"caten_sd.load": "from caten_sd import get_state_dict"}),
+        (root_imports, {"caten_sd.nn.linear": "from . import walk"}),
+        (foreign, {"caten_sd.extract": "import numpy as np"}),
+        (foreign, {"caten_sd.formats.npz": "from numpy.lib import format"}),
+        (circles, {"caten_sd.a": "import caten_sd.b", "caten_sd.b": "import caten_sd.a"}),
+    ],
+)
+def test_a_house_that_does_not_stand_is_noticed(rule, modules: Sources) -> None:  # type: ignore[no-untyped-def]
+    modules = {**modules, "caten_sd.adapters.numpy": "", "caten_sd.formats.npy": ""}
+    assert rule(modules)
+
+
+def test_what_is_allowed_is_not_noticed() -> None:
+    allowed = {
+        "caten_sd.tensor": "if TYPE_CHECKING:\n    from caten_sd.load import x\n",
+        "caten_sd.extract": "def f():\n    import numpy\n    from caten_sd.nn import x\n",
+        "caten_sd.adapters.torch.modules": "import torch\nimport caten_sd.adapters.torch.leaves\n",
+        "caten_sd.adapters.torch.leaves": "from caten_sd.tensor import x\n",
+    }
+    for rule in (upward, sideways, root_imports, foreign, circles):
+        assert rule(allowed) == []
+
+
+def test_every_room_of_the_table_is_there() -> None:
+    rooms = {room(module) for module in sources()}
+    assert set(FLOOR) <= rooms
+
+
+HEAVY = [*FOREIGN, "attrs", "attr", "multiprocessing", "asyncio", "logging", "http"]
+FILE_WORK = f"""
+import sys
+from caten_sd import read_state_dict
+keys = list(read_state_dict(sys.argv[1]))
+print(*keys, *(name for name in {HEAVY} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"), [("", "w"), ("import numpy, attrs\n", "w numpy attrs attr")]
+)
+def test_listing_a_file_imports_no_framework(before: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    caten_sd.write_state_dict({"w": np.zeros(2, "f4")}, path)
+    run = [sys.executable, "-c", before + FILE_WORK, str(path)]
+    result = subprocess.run(run, capture_output=True, text=True, cwd=ROOT.parent, check=False)
+    found = set(result.stdout.split())
+    assert set(expected.split()) <= found, result.stderr
+    if not before:
+        assert found == {"w"}
