@@ -12,11 +12,10 @@ from torch import nn
 
 from caten_sd.errors import CatenError, NoApplicableMethodError
 from caten_sd.extract import to_state_dict
-from caten_sd.nibbles import packed, unpacked
+from caten_sd.leaves.nibbles import packed, unpacked
 from caten_sd.state_dict import Pair, Path
 from caten_sd.tensor import (
     DTYPES,
-    BlockTensor,
     DType,
     LazyTensor,
     Numpy,
@@ -107,8 +106,9 @@ def _from_file(kind: Torch, leaf: LazyTensor, /) -> torch.Tensor:
     return flat.reshape(_paired(leaf.shape) if dtype is _PAIRED else leaf.shape)
 
 
-@as_array.register(Torch, BlockTensor)
-def _unpacked(kind: Torch, leaf: BlockTensor, /) -> torch.Tensor:
+@as_array.register(Torch)
+def _by_numpy(kind: Torch, leaf: Any, /) -> torch.Tensor:
+    """Return any leaf that can be an array: whoever teaches a type has to teach that only."""
     return _from_numpy(kind, as_array(Numpy(), leaf))
 
 
