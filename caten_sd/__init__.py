@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from caten_sd.extract import lisp_style_dict_key as lisp_style_dict_key
     from caten_sd.extract import pytorch_style_dict_key as pytorch_style_dict_key
     from caten_sd.extract import to_state_dict as to_state_dict
-    from caten_sd.files import Format as Format
-    from caten_sd.files import read as read
-    from caten_sd.files import recognize as recognize
-    from caten_sd.files import write as write
+    from caten_sd.files.format import Format as Format
+    from caten_sd.files.format import read as read
+    from caten_sd.files.format import recognize as recognize
+    from caten_sd.files.format import write as write
     from caten_sd.fingerprint import digest as digest
     from caten_sd.forward import call as call
     from caten_sd.load import load_state_dict as load_state_dict
     from caten_sd.load import plan_load as plan_load
+    from caten_sd.loading.place import assign as assign
     from caten_sd.mapping.detection import detect_layout as detect_layout
     from caten_sd.mapping.layout import Layout as Layout
     from caten_sd.mapping.plan import plan_layout as plan_layout
     from caten_sd.mapping.plan import to_layout as to_layout
     from caten_sd.mapping.rows import Drop as Drop
     from caten_sd.mapping.rows import Row as Row
-    from caten_sd.place import assign as assign
     from caten_sd.slots import buffer as buffer
     from caten_sd.slots import transient as transient
     from caten_sd.state_dict import StateDict as StateDict
@@ -59,12 +59,12 @@ _HOMES = {
     "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning "
     "StateDictError",
     "extract": "get_state_dict lisp_style_dict_key pytorch_style_dict_key to_state_dict",
-    "files": "Format read recognize write",
+    "files.format": "Format read recognize write",
     "dispatch.generic": "generic",
     "load": "load_state_dict plan_load",
     "mapping.layout": "Layout",
     "mapping.plan": "plan_layout to_layout",
-    "place": "assign",
+    "loading.place": "assign",
     "mapping.rows": "Drop Row",
     "slots": "buffer transient",
     "state_dict": "StateDict",

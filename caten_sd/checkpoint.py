@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from caten_sd.atomic import replacing
-from caten_sd.catalog import find_format, format_of_target
 from caten_sd.errors import FormatError
-from caten_sd.files import Contents, Format, read, write
+from caten_sd.files.atomic import replacing
+from caten_sd.files.catalog import find_format, format_of_target
+from caten_sd.files.format import Contents, Format, read, write
+from caten_sd.files.roots import model_tree
 from caten_sd.fingerprint import STORED, tensor_digests, verify_digests
-from caten_sd.roots import model_tree
 from caten_sd.sharing import group_of
 from caten_sd.source import Folder, Source, open_file
 from caten_sd.state_dict import StateDict, as_state_dict

@@ -11,10 +11,10 @@ from typing import Any
 
 import attrs
 
-from caten_sd.cast import before_cast, cast_floats
 from caten_sd.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError
-from caten_sd.fit import largest_error
+from caten_sd.leaves.cast import before_cast, cast_floats
+from caten_sd.loading.fit import largest_error
 from caten_sd.state_dict import StateDict, spec_or_none
 from caten_sd.stream import PIECE, Progress, observed, same_bytes
 from caten_sd.tensor import spec

@@ -13,11 +13,11 @@ from caten_sd.dispatch.generic import generic
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.garbage import collector_paused
 from caten_sd.kinds import AttrsInstance, DataclassInstance, DeclaredMapping, NamedTuple
+from caten_sd.leaves.tiles import TiledTensor
 from caten_sd.mapping.derived import Derived
 from caten_sd.slots import slot_kind
 from caten_sd.state_dict import Name, Pair, Path, StateDict
 from caten_sd.tensor import BlockTensor, LazyTensor
-from caten_sd.tiles import TiledTensor
 
 KeyMapper = Callable[[Path], str]
 

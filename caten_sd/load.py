@@ -10,9 +10,9 @@ import attrs
 
 from caten_sd.errors import CatenError, LoadError, LoadWarning
 from caten_sd.extract import KeyMapper, get_state_dict, pytorch_style_dict_key
-from caten_sd.fit import is_exact, largest_error
 from caten_sd.grouping import group_keys
 from caten_sd.loading.causes import Case, likely_cause
+from caten_sd.loading.fit import is_exact, largest_error
 from caten_sd.loading.inside import Inside
 from caten_sd.loading.matching import Matching
 from caten_sd.loading.moves import Move, Moves

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from caten_sd.c_order import contiguous
 from caten_sd.errors import StateDictError
-from caten_sd.nibbles import packed
+from caten_sd.leaves.c_order import contiguous
+from caten_sd.leaves.nibbles import packed
 from caten_sd.tensor import BlockTensor, LazyTensor, Numpy, as_array
 
 PIECE = 4 << 20  # bytes; what is written next is still in the cache from being made

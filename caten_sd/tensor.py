@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import CatenError
-from caten_sd.indexing import narrow
+from caten_sd.leaves.indexing import narrow
 
 if TYPE_CHECKING:
     from caten_sd.source import Source

@@ -85,7 +85,7 @@ def test_progress_ends_at_the_bytes_that_were_announced(tmp_path: Path):
 MEASURE = """
 import resource, sys
 import caten_sd as sd, numpy, ml_dtypes, caten_sd.adapters.numpy, caten_sd.mapping.plan
-from caten_sd.cast import Cast
+from caten_sd.leaves.cast import Cast
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 start = peak()
 sd.convert(sys.argv[1], sys.argv[2], **eval(sys.argv[3]))

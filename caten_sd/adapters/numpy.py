@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.extract import to_state_dict
-from caten_sd.nibbles import unpacked
-from caten_sd.place import assign, ready, refusal, replacement
+from caten_sd.leaves.nibbles import unpacked
+from caten_sd.loading.place import assign, ready, refusal, replacement
 from caten_sd.state_dict import Pair, Path
 from caten_sd.tensor import (
     DTYPES,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from caten_sd.block_types import BlockType, in_blocks
-from caten_sd.grids import grid
-from caten_sd.lanes import field, halves, lookup, nibbles, products, scale
+from caten_sd.quantization.block_types import BlockType, in_blocks
+from caten_sd.quantization.grids import grid
+from caten_sd.quantization.lanes import field, halves, lookup, nibbles, products, scale
 from caten_sd.tensor import dequantize
 
 if TYPE_CHECKING:

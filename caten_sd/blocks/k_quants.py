@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from caten_sd.block_types import BlockType, in_blocks
-from caten_sd.lanes import bits, either, field, halves, interleave, products, scale
+from caten_sd.quantization.block_types import BlockType, in_blocks
+from caten_sd.quantization.lanes import bits, either, field, halves, interleave, products, scale
 from caten_sd.tensor import dequantize
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caten_sd.block_types import BlockType
+from caten_sd.quantization.block_types import BlockType
 
 
 class Q8_1(BlockType):

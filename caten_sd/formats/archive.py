@@ -10,16 +10,23 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
 
-from caten_sd.archive_folder import ArchivedSource, ArchiveFolder, Member
-from caten_sd.catalog import file_suffixes, find_format
+from caten_sd.archives.archive_folder import ArchivedSource, ArchiveFolder, Member
+from caten_sd.archives.spool import spooled
+from caten_sd.archives.tar_headers import (
+    BLOCK,
+    SourceStream,
+    Stream,
+    TarMember,
+    is_tar,
+    tar_members,
+)
+from caten_sd.archives.zip_archive import ZipArchive
+from caten_sd.archives.zip_directory import STORED
 from caten_sd.errors import FormatError
-from caten_sd.files import Contents, Format, read, recognize
-from caten_sd.shards import INDEX
+from caten_sd.files.catalog import file_suffixes, find_format
+from caten_sd.files.format import Contents, Format, read, recognize
+from caten_sd.files.shards import INDEX
 from caten_sd.source import Source
-from caten_sd.spool import spooled
-from caten_sd.tar_headers import BLOCK, SourceStream, Stream, TarMember, is_tar, tar_members
-from caten_sd.zip_archive import ZipArchive
-from caten_sd.zip_directory import STORED
 
 _STEP = 1 << 20
 _OF_SETS = (INDEX, ".metadata", ".distcp", ".npy", "caten_sd.json")
@@ -38,12 +45,12 @@ class Archive(Format):
 def _recognize(format: Archive, source: Source, /) -> str | None:
     head = source.head(BLOCK)
     if is_tar(head):
-        from caten_sd.torch_tar import is_torch_tar
+        from caten_sd.torch_files.tar import is_torch_tar
 
         return None if is_torch_tar(head) else "the first header of a tar"
     if head.startswith(b"PK\3\4"):
         return _evidence_of_zip(source)
-    from caten_sd.unpacking import Unpacking, packing
+    from caten_sd.archives.unpacking import Unpacking, packing
 
     if packing(source) is None:
         return None
@@ -103,7 +110,7 @@ def _model_folder(folder: ArchiveFolder, index: str) -> ArchiveFolder:
 def _folder(source: Source) -> ArchiveFolder:
     if source.head(2) == b"PK":
         return ArchiveFolder(source.name, _zip_members(source))
-    from caten_sd.unpacking import packing
+    from caten_sd.archives.unpacking import packing
 
     packed = packing(source) is not None
     return ArchiveFolder(source.name, _packed_members(source) if packed else _tar_members(source))
@@ -124,7 +131,7 @@ def _window(source: Source, known: TarMember) -> Source:
 
 def _packed_members(source: Source) -> dict[str, Member]:
     """Return the members of a packed tar, checkpoints unpacked on the way, others passed over."""
-    from caten_sd.unpacking import Unpacking
+    from caten_sd.archives.unpacking import Unpacking
 
     stream = Unpacking(source)
     wanted = (*file_suffixes(), *_OF_SETS)

@@ -13,20 +13,20 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from caten_sd.catalog import find_format
-from caten_sd.dcp_metadata import Chunk, DcpMetadata, Entry, Record, read_dcp_metadata
-from caten_sd.dcp_output import dcp_metadata_bytes, write_record
 from caten_sd.errors import FormatError
-from caten_sd.file_set import file_set
-from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.roots import model_tree
-from caten_sd.sidecar import EMPTY, parse_sidecar
+from caten_sd.files.catalog import find_format
+from caten_sd.files.file_set import file_set
+from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.roots import model_tree
+from caten_sd.files.sidecar import EMPTY, parse_sidecar
+from caten_sd.leaves.tiles import Cover, Sizes, Tile, TiledTensor, misfit
 from caten_sd.source import Folder, Source
 from caten_sd.state_dict import StateDict
 from caten_sd.stream import chunks
 from caten_sd.tensor import DType, Opaque, Spec, spec
-from caten_sd.tiles import Cover, Sizes, Tile, TiledTensor, misfit
-from caten_sd.torch_output import torch_holds
+from caten_sd.torch_files.dcp_metadata import Chunk, DcpMetadata, Entry, Record, read_dcp_metadata
+from caten_sd.torch_files.dcp_output import dcp_metadata_bytes, write_record
+from caten_sd.torch_files.output import torch_holds
 
 METADATA, SUFFIX = ".metadata", ".distcp"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from caten_sd.catalog import file_suffixes, find_format
-from caten_sd.entry import find_entry
 from caten_sd.errors import FormatError
-from caten_sd.files import Contents, Format, read, recognize
+from caten_sd.files.catalog import file_suffixes, find_format
+from caten_sd.files.entry import find_entry
+from caten_sd.files.format import Contents, Format, read, recognize
 from caten_sd.source import Folder
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from caten_sd.big_endian import SwappedBlocks
 from caten_sd.errors import FormatError
-from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.shards import ShardName
 from caten_sd.garbage import collector_paused
-from caten_sd.gguf_header import MAGIC, Entry, Header, read_header
-from caten_sd.gguf_output import can_store, header_bytes, padding
-from caten_sd.gguf_split import joined_metadata, part_name, read_parts, split_count
-from caten_sd.shards import ShardName
+from caten_sd.gguf_files.header import MAGIC, Entry, Header, read_header
+from caten_sd.gguf_files.output import can_store, header_bytes, padding
+from caten_sd.gguf_files.split import joined_metadata, part_name, read_parts, split_count
+from caten_sd.quantization.big_endian import SwappedBlocks
 from caten_sd.source import Folder, Source
 from caten_sd.state_dict import StateDict
 from caten_sd.stream import chunks

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 from caten_sd.backing import JoinedBacking
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.msgpack_values import (
+from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.msgpack_values import (
     Cursor,
     Payload,
     pack_count,
@@ -22,7 +22,7 @@ from caten_sd.msgpack_values import (
     pack_size,
     pack_text,
 )
-from caten_sd.sidecar import EMPTY, parse_sidecar
+from caten_sd.files.sidecar import EMPTY, parse_sidecar
 from caten_sd.source import Source
 from caten_sd.state_dict import StateDict
 from caten_sd.stream import chunks

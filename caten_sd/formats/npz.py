@@ -10,9 +10,12 @@ import zlib
 from itertools import chain
 from typing import Any, BinaryIO
 
+from caten_sd.archives.zip_archive import ZipArchive
+from caten_sd.archives.zip_directory import STORED, is_unsafe
+from caten_sd.archives.zip_output import ZipOutput
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.npy_header import (
+from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.npy_header import (
     MAGIC,
     is_array,
     npy_bytes,
@@ -20,14 +23,11 @@ from caten_sd.npy_header import (
     npy_leaf,
     numpy_lacks,
 )
-from caten_sd.sidecar import EMPTY, MAX_RECORD, Sidecar, parse_sidecar, sidecar_of
+from caten_sd.files.sidecar import EMPTY, MAX_RECORD, Sidecar, parse_sidecar, sidecar_of
 from caten_sd.source import Source
 from caten_sd.state_dict import StateDict
 from caten_sd.stream import chunks
 from caten_sd.tensor import DTYPES, Opaque
-from caten_sd.zip_archive import ZipArchive
-from caten_sd.zip_directory import STORED, is_unsafe
-from caten_sd.zip_output import ZipOutput
 
 RECORD = "__caten_sd__"
 

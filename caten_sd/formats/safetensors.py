@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, NoReturn
 
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files import Contents, Format, plain, read, recognize, write
+from caten_sd.files.format import Contents, Format, plain, read, recognize, write
 from caten_sd.source import Source
 from caten_sd.state_dict import StateDict, spec_or_none
 from caten_sd.stream import chunks

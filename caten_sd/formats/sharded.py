@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from caten_sd.catalog import file_suffixes, find_format, format_of_target
-from caten_sd.entry import Entry, find_entry
 from caten_sd.errors import FormatError
-from caten_sd.file_set import FileSet, file_set
-from caten_sd.files import Contents, Format, read, recognize, write
-from caten_sd.roots import model_tree
-from caten_sd.shards import (
+from caten_sd.files.catalog import file_suffixes, find_format, format_of_target
+from caten_sd.files.entry import Entry, find_entry
+from caten_sd.files.file_set import FileSet, file_set
+from caten_sd.files.format import Contents, Format, read, recognize, write
+from caten_sd.files.roots import model_tree
+from caten_sd.files.shards import (
     INDEX,
     Index,
     ShardName,

@@ -10,12 +10,12 @@ import re
 from typing import Any
 
 from caten_sd.errors import FormatError
-from caten_sd.files import Contents, Format, read, recognize, write
+from caten_sd.files.format import Contents, Format, read, recognize, write
+from caten_sd.pickling.interpreter import Unpickled
 from caten_sd.source import Source
-from caten_sd.torch_pickle import load, tree_of
-from caten_sd.torch_stream import HEAD, nested_reader, read_stream
-from caten_sd.torch_tar import is_torch_tar, read_tar
-from caten_sd.unpickle import Unpickled
+from caten_sd.torch_files.pickles import load, tree_of
+from caten_sd.torch_files.stream import HEAD, nested_reader, read_stream
+from caten_sd.torch_files.tar import is_torch_tar, read_tar
 
 # A dict, a list, or the name of a class or function.
 _TEXT_PICKLE = re.compile(rb"\(?[dl]p\d+\n|[}\]]q|c[\w.]+\n[\w.]+\n")

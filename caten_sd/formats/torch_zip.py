@@ -10,20 +10,20 @@ from __future__ import annotations
 import struct
 from typing import Any, BinaryIO
 
+from caten_sd.archives.zip_archive import ZipArchive
+from caten_sd.archives.zip_directory import DEFLATED, find_directory
+from caten_sd.archives.zip_output import ZipOutput
 from caten_sd.errors import FormatError
-from caten_sd.files import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.sidecar import EMPTY, MAX_RECORD, parse_sidecar
+from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.sidecar import EMPTY, MAX_RECORD, parse_sidecar
 from caten_sd.source import BytesBacking, Source
 from caten_sd.state_dict import StateDict
 from caten_sd.stream import chunks
-from caten_sd.torch_output import StoredTensor, pickle_of, torch_holds
-from caten_sd.torch_pickle import load, storage_id, tree_of
-from caten_sd.torch_script import ScriptClasses
-from caten_sd.torch_storage import DAMAGED, Storage
-from caten_sd.torch_stream import nested_reader
-from caten_sd.zip_archive import ZipArchive
-from caten_sd.zip_directory import DEFLATED, find_directory
-from caten_sd.zip_output import ZipOutput
+from caten_sd.torch_files.output import StoredTensor, pickle_of, torch_holds
+from caten_sd.torch_files.pickles import load, storage_id, tree_of
+from caten_sd.torch_files.script import ScriptClasses
+from caten_sd.torch_files.storage import DAMAGED, Storage
+from caten_sd.torch_files.stream import nested_reader
 
 _ROOT = "archive"
 _RECORD = "caten_sd.json"  # what the format has no place for; torch does not look at it

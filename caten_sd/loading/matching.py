@@ -9,16 +9,16 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.fit import judge, same_values
+from caten_sd.leaves.ties import same_place
+from caten_sd.loading.fit import judge, same_values
 from caten_sd.loading.inside import Inside
 from caten_sd.loading.moves import Move
 from caten_sd.loading.offer import Offer
+from caten_sd.loading.place import assign, follow, ready, refusal, unwrap, wrapper_of
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.repairs import Fill, skip
-from caten_sd.place import assign, follow, ready, refusal, unwrap, wrapper_of
 from caten_sd.report import Outcome, Row
 from caten_sd.state_dict import spec_or_none
-from caten_sd.ties import same_place
 
 GOOD = (Outcome.LOADED, Outcome.CAST)
 

@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
+from caten_sd.leaves.tiles import TiledTensor
+from caten_sd.loading.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
 from caten_sd.mapping.derived import Derived
-from caten_sd.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
 from caten_sd.sharing import share
 from caten_sd.state_dict import Path, StateDict
 from caten_sd.tensor import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
-from caten_sd.tiles import TiledTensor
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
-from caten_sd.place import unwrap
+from caten_sd.loading.place import unwrap
 from caten_sd.slots import slot_kind
 from caten_sd.state_dict import Name, Path
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from caten_sd.dispatch.generic import generic
-from caten_sd.indexing import picks
+from caten_sd.leaves.indexing import picks
 from caten_sd.mapping.derived import Derived, derive
 from caten_sd.mapping.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shape, Shift, Step
 from caten_sd.tensor import BlockTensor, LazyTensor, spec

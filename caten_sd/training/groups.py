@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from caten_sd.fit import same_values
+from caten_sd.loading.fit import same_values
 from caten_sd.report import Outcome, Row
+from caten_sd.state_dict import spec_or_none
 from caten_sd.training.saved import MEMBERS, SavedOptimizer
-from caten_sd.training.text import SavedLeaf
+from caten_sd.training.text import SavedLeaf, saved_leaves
 
 if TYPE_CHECKING:
     from caten_sd.training.optimizer import LiveOptimizer
@@ -73,7 +74,13 @@ def _agreed(
             rows.append(Row(f"{prefix}.{name}", Outcome.MISSING, note=note))
         else:
             taken[name] = _alike(values[0], own.get(name))
+            rows += [_loaded(leaf) for leaf in saved_leaves(values)]
     return taken, rows
+
+
+def _loaded(leaf: SavedLeaf) -> Row:
+    known = spec_or_none(leaf.leaf)
+    return Row(leaf.key, Outcome.LOADED, known, known, leaf.key)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LayoutError
-from caten_sd.fit import same_values
+from caten_sd.loading.fit import same_values
 from caten_sd.mapping.derived import Derived, derive
 from caten_sd.mapping.steps import Permute, Shift
 from caten_sd.state_dict import StateDict, spec_or_none

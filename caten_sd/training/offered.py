@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from caten_sd.roots import flatten
+from caten_sd.files.roots import flatten
 from caten_sd.state_dict import StateDict, spec_or_none
 from caten_sd.training.text import VALUES, SavedLeaf, read_tree
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.fit import judge
+from caten_sd.loading.fit import judge
 from caten_sd.loading.offer import Offer, find_names
 from caten_sd.report import Outcome, Row
 from caten_sd.state_dict import spec_or_none
@@ -149,7 +149,7 @@ class _Fitting:
                 attrs.evolve(r, outcome=Outcome.SKIPPED, note=note) if r.outcome in GOOD else r
                 for r in rows
             ]
-        else:
+        elif fillings:
             self.plan.state[name] = fillings
         self.plan.rows += rows
 

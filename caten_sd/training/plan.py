@@ -44,7 +44,7 @@ def plan_training(
     rows = list(model.rows)
     for part in parts:
         rows += [_allowed(row, policy) for row in part.rows]
-    rows += [_allowed(row, policy) for row in _left(training, given, rows)]
+    rows += [_allowed(row, policy) for row in _left(given, rows)]
     notes = [*_notes(model, policy, rows), *(note for part in parts for note in part.notes)]
     return LoadPlan(
         type(training).__name__,
@@ -61,7 +61,8 @@ def plan_alone(part: Any, *, state_dict: Mapping[str, Any], options: Mapping[str
     given = Offered(state_dict)
     planned = plan_part(part, at="", given=given, model=None)
     policy = _policy(options)
-    rows = [_allowed(row, policy) for row in planned.rows]
+    rows = [*planned.rows, *_left(given, planned.rows)]
+    rows = [_allowed(row, policy) for row in rows]
     name = type(part).__name__
     return LoadPlan(name, rows, planned.notes, apply=lambda plan: _apply(plan, None, [planned]))
 
@@ -95,7 +96,7 @@ def _notes(plan: LoadPlan, policy: Policy, rows: Sequence[Row]) -> list[str]:
     return [note for note in plan.notes if note not in known]
 
 
-def _left(training: Any, given: Offered, rows: Sequence[Row]) -> list[Row]:
+def _left(given: Offered, rows: Sequence[Row]) -> list[Row]:
     """Return a row for each key that no part has spoken of."""
     told = {row.key for row in rows} | {row.source for row in rows}
     left = [key for key in given.leaves if key not in told]

@@ -82,7 +82,7 @@ def test_a_shape_that_numpy_cannot_have_is_an_error_that_names_the_file() -> Non
 
 
 def test_blocks_are_unpacked_by_their_type() -> None:
-    from caten_sd.block_types import block_type
+    from caten_sd.quantization.block_types import block_type
 
     q8_0 = block_type("q8_0")
     raw = np.zeros((2, 34), "u1")

@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd.c_order import contiguous
+from caten_sd.leaves.c_order import contiguous
 
 # The c_attn of GPT-2 small, a projection of whole pages, stacked experts, an embedding.
 SHAPES = [(768, 2304), (4096, 4096), (16, 1024, 512), (16000, 768)]

@@ -17,8 +17,8 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import _type_traits
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from caten_sd.block_types import block_type
 from caten_sd.checkpoint import read_state_dict
+from caten_sd.quantization.block_types import block_type
 from caten_sd.tensor import dequantize
 
 VOCABULARY = 262_144

@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from caten_sd.block_types import block_type, quantize
+from caten_sd.quantization.block_types import block_type, quantize
 from caten_sd.tensor import dequantize
 
 Array = NDArray[Any]

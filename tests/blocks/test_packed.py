@@ -4,8 +4,8 @@ import gguf
 import numpy as np
 import pytest
 
-from caten_sd.block_types import block_type
 from caten_sd.errors import CatenError
+from caten_sd.quantization.block_types import block_type
 from caten_sd.tensor import dequantize
 
 

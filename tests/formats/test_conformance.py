@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from caten_sd.backing import FileBacking
-from caten_sd.catalog import formats
 from caten_sd.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import CatenError, FormatError, StateDictError
-from caten_sd.files import Format, write
+from caten_sd.files.catalog import formats
+from caten_sd.files.format import Format, write
 from caten_sd.fingerprint import digest
 from caten_sd.state_dict import StateDict
 from caten_sd.tensor import DTYPES, numpy_dtype, spec

@@ -19,8 +19,8 @@ from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 from caten_sd.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError
+from caten_sd.leaves.tiles import TiledTensor
 from caten_sd.state_dict import StateDict
-from caten_sd.tiles import TiledTensor
 
 W = torch.arange(48.0).reshape(8, 6)
 

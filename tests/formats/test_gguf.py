@@ -11,7 +11,7 @@ from gguf.quants import _type_traits
 
 from caten_sd.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files import read
+from caten_sd.files.format import read
 from caten_sd.formats.gguf import Gguf
 from caten_sd.source import BytesBacking, Source
 from caten_sd.state_dict import StateDict

@@ -15,10 +15,10 @@ from torch import nn
 
 from caten_sd.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError
-from caten_sd.files import read, recognize
+from caten_sd.files.format import read, recognize
 from caten_sd.formats.torch_legacy import TorchLegacy
 from caten_sd.source import BytesBacking, Source, open_file
-from caten_sd.torch_stream import HEAD
+from caten_sd.torch_files.stream import HEAD
 
 BASE = torch.arange(60, dtype=torch.float32)
 

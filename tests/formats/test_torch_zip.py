@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from caten_sd.checkpoint import read_state_dict
-from caten_sd.files import read, recognize
+from caten_sd.files.format import read, recognize
 from caten_sd.formats.torch_zip import TorchZip
 from caten_sd.source import BytesBacking, Source
 from caten_sd.tensor import DTYPES

@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caten_sd.mapping import detection as detect
 from caten_sd.errors import LayoutError
 from caten_sd.layouts.gpt2 import CATEN, HF
+from caten_sd.mapping import detection as detect
 from caten_sd.mapping.assembly import Stack
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout import Layout

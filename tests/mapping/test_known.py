@@ -5,8 +5,8 @@ from types import ModuleType
 
 import pytest
 
-from caten_sd.mapping import known as known_layouts
 from caten_sd.errors import LayoutError
+from caten_sd.mapping import known as known_layouts
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rows import Row

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from caten_sd.block_types import quantize
 from caten_sd.blocks.legacy import Q8_0
 from caten_sd.checkpoint import read_state_dict
 from caten_sd.mapping.derived import Derived, derive
 from caten_sd.mapping.narrowing import part
 from caten_sd.mapping.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
+from caten_sd.quantization.block_types import quantize
 from caten_sd.source import Source
 from caten_sd.tensor import BlockTensor, LazyTensor, spec
 

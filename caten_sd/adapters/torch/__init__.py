@@ -3,6 +3,7 @@
 from caten_sd.adapters.torch import (
     buffers,
     distributed,
+    flat,
     history,
     leaves,
     modules,
@@ -14,6 +15,7 @@ from caten_sd.adapters.torch import (
 __all__ = [
     "buffers",
     "distributed",
+    "flat",
     "history",
     "leaves",
     "modules",

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from caten_sd.errors import CatenError, LoadError
+from caten_sd.loading.place import Slot, assign, ready, refusal, replacement
 from caten_sd.mapping.derived import derive
 from caten_sd.mapping.narrowing import part, whole
 from caten_sd.mapping.steps import Reorder
-from caten_sd.place import Slot, assign, ready, refusal, replacement
 from caten_sd.sharing import Group, Share, group, share
 from caten_sd.tensor import DType, Numpy, as_array, spec
 

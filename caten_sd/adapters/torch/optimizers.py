@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from caten_sd.adapters.torch.leaves import torch_dtype
 from caten_sd.errors import LoadError, StateDictError
 from caten_sd.extract import get_state_dict, to_state_dict
-from caten_sd.fit import is_exact, largest_error
+from caten_sd.loading.fit import is_exact, largest_error
 from caten_sd.loading.planner import plan_of
 from caten_sd.report import LoadPlan, Outcome
 from caten_sd.state_dict import Pair, Path

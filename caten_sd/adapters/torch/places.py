@@ -11,7 +11,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from caten_sd.adapters.torch.leaves import torch_dtype
 from caten_sd.errors import LoadError
-from caten_sd.place import Slot, assign, ready, refusal, replacement
+from caten_sd.loading.place import Slot, assign, ready, refusal, replacement
 from caten_sd.tensor import DType, Torch, as_array
 
 LAZY = (UninitializedParameter, UninitializedBuffer)

@@ -14,7 +14,7 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from caten_sd.adapters.torch.distributed import Divided, is_whole
 from caten_sd.errors import LoadError, StateDictError
-from caten_sd.files import Format
+from caten_sd.files.format import Format
 from caten_sd.state_dict import StateDict
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,14 @@ from torch.distributed.checkpoint.filesystem import FileSystemWriter, _StoragePr
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlan
 
-from caten_sd.dcp_metadata import EXTRA
 from caten_sd.errors import CatenError, FormatError
-from caten_sd.file_set import FileSet
-from caten_sd.files import Format, stored_specs
-from caten_sd.sidecar import EMPTY
+from caten_sd.files.file_set import FileSet
+from caten_sd.files.format import Format, stored_specs
+from caten_sd.files.sidecar import EMPTY
 from caten_sd.state_dict import StateDict
 from caten_sd.tensor import Spec, Torch, as_array
-from caten_sd.torch_output import torch_holds
+from caten_sd.torch_files.dcp_metadata import EXTRA
+from caten_sd.torch_files.output import torch_holds
 
 METADATA, SUFFIX = ".metadata", ".distcp"
 _RANK = re.compile(r"__([0-9]{1,6})_[0-9]+\.distcp")
@@ -43,9 +42,7 @@ def save(path: Path, state_dict: StateDict, format: Format) -> None:
     record = EMPTY._replace(ties=dict(state_dict.ties), metadata=dict(state_dict.metadata))
     writer = NumberedWriter(folder, state_dict.ties, record.to_json().decode() if record else "")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch, about its own types
-            dcp.save(own, storage_writer=writer)
+        dcp.save(own, storage_writer=writer)
     except CatenError:
         raise
     except Exception as error:

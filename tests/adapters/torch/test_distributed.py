@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from caten_sd import read_state_dict, write_state_dict
-from tests.adapters.torch.ranks import run
+from tests.adapters.torch.ranks import Ranks
 from tests.adapters.torch.worker import values
+
+Run = Callable[..., list[Any]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Run a function of the worker in so many processes, which are kept for the next one."""
+    kept: dict[int, Ranks] = {}
+
+    def run(world: int, name: str, *arguments: Any) -> list[Any]:
+        if world not in kept or not kept[world].alive:
+            kept[world] = Ranks(world, tmp_path_factory.mktemp("ranks"))
+        return kept[world].call(name, *arguments)
+
+    yield run
+    for ranks in kept.values():
+        ranks.close()
 
 
 @pytest.fixture
@@ -23,14 +42,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("world", [2, 4])
-def test_the_indices_of_a_process_are_those_torch_gives_it(tmp_path: Path, world: int) -> None:
+def test_the_indices_of_a_process_are_those_torch_gives_it(
+    run: Run, tmp_path: Path, world: int
+) -> None:
     assert set(run(world, "axes_are_torchs", tmp_path)) == {12 if world == 2 else 48}
 
 
 @pytest.mark.parametrize(
     ("world", "kind"), [(1, "fsdp"), (2, "fsdp"), (2, "tp"), (4, "2d"), (2, "meta")]
 )
-def test_each_process_reads_its_own_part_only(folder: Path, world: int, kind: str) -> None:
+def test_each_process_reads_its_own_part_only(
+    run: Run, folder: Path, world: int, kind: str
+) -> None:
     found = run(world, "loads", folder, kind, "net.safetensors")
     for differing, read, held in found:
         assert differing == []
@@ -43,39 +66,43 @@ def test_each_process_reads_its_own_part_only(folder: Path, world: int, kind: st
 
 
 @pytest.mark.parametrize("name", ["offline.dcp", "net.pt"])
-def test_other_formats_are_read_in_parts_too(folder: Path, name: str) -> None:
+def test_other_formats_are_read_in_parts_too(run: Run, folder: Path, name: str) -> None:
     for differing, _, _ in run(2, "loads", folder, "fsdp", name):
         assert differing == []
 
 
-def test_every_leaf_goes_into_every_division(tmp_path: Path) -> None:
+def test_every_leaf_goes_into_every_division(run: Run, tmp_path: Path) -> None:
     assert run(2, "loads_every_leaf", tmp_path) == [[], []]
 
 
-def test_a_model_on_the_meta_device_adopts_its_parts_and_trains(folder: Path) -> None:
+def test_a_model_on_the_meta_device_adopts_its_parts_and_trains(run: Run, folder: Path) -> None:
     for differing, change in run(2, "trains_after_adopting", folder):
         assert differing == []
         assert change < 1e-6
 
 
 @pytest.mark.parametrize(("writers", "readers"), [(2, 4), (4, 1), (1, 2)])
-def test_a_checkpoint_of_n_processes_loads_in_m(tmp_path: Path, writers: int, readers: int) -> None:
+def test_a_checkpoint_of_n_processes_loads_in_m(
+    run: Run, tmp_path: Path, writers: int, readers: int
+) -> None:
     kind = "2d" if writers == 4 else "fsdp"
     run(writers, "saves", tmp_path, kind, "net.dcp")
     with read_state_dict(tmp_path / "net.dcp") as state:  # offline, and without the processes
         assert all(torch.equal(state[key].torch(), value) for key, value in values().items())
         assert state.metadata["step"] == "0"
         assert state.ties == {"head.weight": "wte.weight"}
-    for differing, read, held in run(readers, "loads", tmp_path, "fsdp", "net.dcp"):
+    for differing, _, _ in run(readers, "loads", tmp_path, "fsdp", "net.dcp"):
         assert differing == []
     assert run(readers, "torch_loads", tmp_path, "net.dcp") == [[]] * readers
 
 
-def test_torch_loads_what_was_written_offline(folder: Path) -> None:
+def test_torch_loads_what_was_written_offline(run: Run, folder: Path) -> None:
     assert run(2, "torch_loads", folder, "offline.dcp") == [[], []]
 
 
-def test_a_process_that_dies_in_a_save_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+def test_a_process_that_dies_in_a_save_leaves_the_checkpoint_before_it(
+    run: Run, tmp_path: Path
+) -> None:
     (files, _) = run(2, "saves", tmp_path, "fsdp", "net.dcp")
     assert files == [".metadata", "__0_0.distcp", "__1_0.distcp"]
     said, died = run(2, "dies", tmp_path, "net.dcp")
@@ -91,7 +118,7 @@ def test_a_process_that_dies_in_a_save_leaves_the_checkpoint_before_it(tmp_path:
         assert torch.equal(state["up.weight"].torch(), values(1)["up.weight"])
 
 
-def test_where_one_process_refuses_all_do(tmp_path: Path) -> None:
+def test_where_one_process_refuses_all_do(run: Run, tmp_path: Path) -> None:
     first, second = run(2, "refuses_together", tmp_path)
     assert "not equal" in first[0]
     assert all("process 1 refuses" in said for said in first[1:])
@@ -101,13 +128,13 @@ def test_where_one_process_refuses_all_do(tmp_path: Path) -> None:
     assert "up.bias cannot be loaded" in second[3]
 
 
-def test_a_file_of_one_process_is_refused_and_the_way_named(tmp_path: Path) -> None:
+def test_a_file_of_one_process_is_refused_and_the_way_named(run: Run, tmp_path: Path) -> None:
     for said in run(2, "one_file_is_refused", tmp_path):
         assert len(said) == 3
         assert all("ends in .dcp" in each and "full_tensor()" in each for each in said)
 
 
-def test_what_cannot_be_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_what_cannot_be_is_said_in_one_sentence(run: Run, tmp_path: Path) -> None:
     for sums, columns, plain, array in run(2, "says_what_it_cannot", tmp_path):
         assert "summands" in sums
         assert "distributed checkpoint" in columns
@@ -115,6 +142,17 @@ def test_what_cannot_be_is_said_in_one_sentence(tmp_path: Path) -> None:
         assert "full_tensor()" in array
 
 
-def test_what_a_cast_loses_is_the_largest_of_all_processes(tmp_path: Path) -> None:
+def test_what_a_cast_loses_is_the_largest_of_all_processes(run: Run, tmp_path: Path) -> None:
     here, there = run(2, "measures", tmp_path)
     assert here == there == pytest.approx(0.001, rel=0.1)
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_the_first_fsdp_loads_where_nothing_is_divided_and_names_the_way_else(
+    run: Run, tmp_path: Path, world: int
+) -> None:
+    for said in run(world, "flat", tmp_path):
+        assert said[0] == "loaded [7.0]"
+        assert "use_orig_params=True" in said[1]
+        assert said[2] == "loaded [7.0]" if world == 1 else "fully_shard()" in said[2]
+        assert "fully_shard()" in said[3]

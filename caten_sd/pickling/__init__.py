@@ -1,0 +1,1 @@
+"""Pickle read as data: an interpreter of its opcodes that imports nothing and calls nothing."""

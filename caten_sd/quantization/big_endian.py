@@ -1,0 +1,37 @@
+"""Blocks of a big-endian file, their 16-bit floats swapped when they are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caten_sd.quantization.block_types import BlockType
+from caten_sd.tensor import LazyTensor, Numpy, Spec, as_array, spec
+
+
+class SwappedBlocks:
+    """The bytes of a leaf of blocks as a little-endian file would hold them.
+
+    As in gguf-py's gguf_convert_endian: of a block, only its 16-bit floats differ.
+    """
+
+    __slots__ = ("block_type", "raw")
+
+    def __init__(self, raw: LazyTensor, block_type: BlockType) -> None:
+        self.raw, self.block_type = raw, block_type
+
+    def __repr__(self) -> str:
+        return f"SwappedBlocks({self.block_type.name}, {self.raw})"
+
+
+@spec.register(SwappedBlocks)
+def _spec(leaf: SwappedBlocks, /) -> Spec:
+    return spec(leaf.raw)
+
+
+@as_array.register(Numpy, SwappedBlocks)
+def _numpy(kind: Numpy, leaf: SwappedBlocks, /) -> Any:
+    swapped = as_array(kind, leaf.raw).copy()
+    blocks = swapped.reshape(-1, leaf.block_type.size)
+    for at in leaf.block_type.halves or ():
+        blocks[:, [at, at + 1]] = blocks[:, [at + 1, at]]
+    return swapped

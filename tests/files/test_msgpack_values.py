@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caten_sd.errors import FormatError
+from caten_sd.files.msgpack_values import (
+    Cursor,
+    Payload,
+    pack_count,
+    pack_ext,
+    pack_size,
+    pack_text,
+)
+from caten_sd.source import BytesBacking, Source
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 64) - 1)
+    | st.floats(allow_nan=False, width=32)
+    | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(), inner, max_size=20),
+)
+
+
+def cursor_of(data: bytes) -> Cursor:
+    return Cursor(Source("w.msgpack", BytesBacking(data), 0, len(data)))
+
+
+@given(plain, st.booleans())
+def test_every_plain_value_reads_as_msgpack_reads_it(value: Any, single: bool) -> None:
+    data = msgpack.packb(value, use_single_float=single)
+    cursor = cursor_of(data)
+    assert cursor.value() == msgpack.unpackb(data)
+    assert cursor.at == len(data)
+
+
+@given(plain, st.integers(0), st.binary(min_size=1, max_size=3))
+def test_no_damage_gets_past_the_library(value: Any, at: int, patch: bytes) -> None:
+    data = msgpack.packb(value)
+    at %= len(data)
+    for damaged in (data[:at], data[:at] + patch + data[at:], data[:at] + patch + data[at + 1 :]):
+        cursor = cursor_of(damaged)
+        with contextlib.suppress(FormatError):
+            cursor.value()
+        assert cursor.at <= len(damaged)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 8, 15, 16, 17, 31, 32, 255, 256, 65535, 65536])
+def test_heads_are_those_of_msgpack(size: int) -> None:
+    assert pack_size("bin", size) + bytes(size) == msgpack.packb(bytes(size))
+    assert pack_size("array", size) + bytes(size) == msgpack.packb([0] * size)
+    assert msgpack.packb(dict.fromkeys(range(size), 0)).startswith(pack_size("map", size))
+    assert pack_text("x" * size) == msgpack.packb("x" * size)
+    assert pack_count(size) == msgpack.packb(size)
+    if size:
+        ext = msgpack.ExtType(1, bytes(size))
+        assert pack_ext(1, size) + bytes(size) == msgpack.packb(ext)
+
+
+def test_payloads_are_jumped_over() -> None:
+    class Counting(BytesBacking):
+        taken = 0
+
+        def read(self, start: int, count: int) -> bytes:
+            Counting.taken += count
+            return super().read(start, count)
+
+    data = msgpack.packb([bytes(1 << 20), msgpack.ExtType(5, bytes(1 << 20)), 7])
+    cursor = Cursor(Source("w", Counting(data), 0, len(data)))
+    first, second, third = cursor.value()
+    assert first == Payload(None, 6, 1 << 20)
+    assert second == Payload(5, 12 + (1 << 20), 1 << 20)
+    assert third == 7
+    assert Counting.taken < 20_000
+
+
+def test_the_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caten_sd.files.msgpack_values.MAX_NODES", 100)
+    with pytest.raises(FormatError, match="too many"):
+        cursor_of(msgpack.packb([0] * 200)).value()

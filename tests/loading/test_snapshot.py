@@ -1,0 +1,60 @@
+"""A snapshot is a copy that training does not change; get_state_dict is a view that it does."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from caten_sd.extract import get_state_dict
+from caten_sd.load import load_state_dict
+from caten_sd.loading.snapshot import snapshot
+
+
+def trained(model: nn.Module) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    model(torch.tensor([[1.0, 2.0], [0.0, -1.0], [3.0, 1.0]])).square()[0].sum().backward()
+    optimizer.step()
+
+
+def test_training_changes_the_view_and_not_the_snapshot() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    before, view = snapshot(model), get_state_dict(model)
+    kept = {key: leaf.clone() for key, leaf in model.state_dict().items()}
+    trained(model)
+    assert all(torch.equal(before[key], leaf) for key, leaf in kept.items())
+    assert not torch.equal(view["0.weight"], kept["0.weight"])
+    assert view["1.num_batches_tracked"].item() == 1
+    load_state_dict(model, before, strict=True)
+    assert torch.equal(model[0].weight, kept["0.weight"])
+
+
+def test_its_leaves_are_plain_and_share_no_memory() -> None:
+    model = nn.Linear(2, 2)
+    copy = snapshot(model)
+    assert all(type(leaf) is torch.Tensor and not leaf.requires_grad for leaf in copy.values())
+    assert copy["weight"].data_ptr() != model.weight.data_ptr()
+
+
+def test_ties_and_paths_stay() -> None:
+    model = {"a": {"w": np.ones(2)}, "b": np.zeros(1)}
+    model["c"] = model["a"]["w"]
+    copy = snapshot(model)
+    assert copy["c"] is copy["a.w"]
+    assert copy.ties == {"c": "a.w"}
+    assert copy.paths["a.w"] == ["a", "w"]
+
+
+def test_extra_state_is_copied_too() -> None:
+    class Extra(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = {"n": [1]}
+
+        def get_extra_state(self) -> dict[str, list[int]]:
+            return self.table
+
+    model = Extra()
+    copy = snapshot(model)
+    model.table["n"].append(2)
+    assert copy["_extra_state"] == {"n": [1]}
