@@ -17,8 +17,8 @@ ROOT = Path(caten_sd.__file__).parent
 
 # A lower floor never imports a higher one. What is not named here is floor 2, the ideas.
 FLOORS = {
-    0: "errors dispatch garbage kinds slots indexing nibbles lanes grids grouping c_order",
-    1: "tensor source backing atomic spool state_dict report stream ties forward diagnosis",
+    0: "errors dispatch garbage kinds slots grouping",
+    1: "tensor source backing leaves quantization state_dict report stream forward",
     3: "formats layouts nn adapters",
     4: "__init__ __main__ cli",
 }

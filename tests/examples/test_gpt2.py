@@ -45,10 +45,10 @@ def test_it_prints_the_verdict_and_a_line_of_text() -> None:
     command = [sys.executable, EXAMPLES / "gpt2.py", "--prompt", "God said", "--tokens", "60"]
     here = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
     done = subprocess.run(command, capture_output=True, check=False, encoding="utf-8", env=here)
-    recognised, *_, verdict, text = done.stdout.splitlines()
+    recognised, *told, text = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
     assert recognised.startswith("hf-gpt2 (gpt2: n_layer 4, ")
-    assert verdict == "53 of 53 slots of Transformer fit, and the file has nothing else."
+    assert "53 of 53 slots of Transformer fit, and the file has nothing else." in told
     assert text.startswith("God said")
     assert text.isascii()
     assert len(text) > 40
