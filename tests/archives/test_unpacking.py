@@ -5,14 +5,12 @@ import contextlib
 import gzip
 import lzma
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.archives.spool import spooled
 from caten_sd.archives.unpacking import GRACE, Unpacking, packing
 from caten_sd.errors import FormatError
 from caten_sd.source import BytesBacking, Source
@@ -71,18 +69,3 @@ def test_a_bomb_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_not_packed() -> None:
     assert packing(Source("a", BytesBacking(b"PK"), 0, 2)) is None
-
-
-def test_a_spool_is_mapped_and_has_no_name(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    source = spooled("a", 6, iter([b"abc", b"def"]))
-    assert list(tmp_path.iterdir()) == []
-    assert bytes(source.view(2, 3)) == b"cde"
-    source.close()
-    with pytest.raises(FormatError, match="closed"):
-        source.read(0, 1)
-
-
-def test_a_spool_asks_for_room_first() -> None:
-    with pytest.raises(FormatError, match="are free"):
-        spooled("a", 1 << 60, iter([b"never taken"]))

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from caten_sd.archives.archive_folder import ArchivedSource, ArchiveFolder, Member
+from caten_sd.errors import FormatError
+from caten_sd.source import BytesBacking, Source
+
+
+def member(data: bytes, kind: str = "file") -> Member:
+    source = Source("x", BytesBacking(data), 0, len(data))
+    return Member(kind, len(data), lambda: ArchivedSource.of(source, "a.tar::x"))
+
+
+FOLDER = ArchiveFolder(
+    "a.tar",
+    {
+        "top": member(b"", "folder"),
+        "top/w.pt": member(b"weights"),
+        "top/link.pt": member(b"", "link"),
+        "b": member(b"b"),
+    },
+)
+
+
+def test_members_by_name() -> None:
+    assert FOLDER.names() == ["top/w.pt", "top/link.pt", "b"]
+    assert [FOLDER.has(name) for name in ("top/w.pt", "top/link.pt", "top", "c")] == [
+        *(True, False, False, False)
+    ]
+    assert (FOLDER.size("top/w.pt"), FOLDER.size("top/link.pt")) == (7, 0)
+    assert FOLDER.member("top/w.pt").read(0, 7) == b"weights"
+    assert FOLDER.member("b") is FOLDER.member("b")
+
+
+def test_a_folder_below() -> None:
+    below = FOLDER.below("top", "w.pt")
+    assert (below.name, below.index, below.names()) == ("a.tar::top", "w.pt", ["w.pt", "link.pt"])
+    assert FOLDER.below("").names() == FOLDER.names()
+
+
+def test_what_is_no_plain_file() -> None:
+    with pytest.raises(FormatError, match=r"a\.tar::top/link\.pt: it is a link"):
+        FOLDER.member("top/link.pt")
+    with pytest.raises(FormatError, match=r"no member '\.\./x'; it has top/w\.pt, "):
+        FOLDER.member("../x")

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from caten_sd.errors import FormatError
+from caten_sd.files.npy_header import numpy_lacks
+from caten_sd.files.sidecar import EMPTY, parse_sidecar, sidecar_of
+from caten_sd.source import BytesBacking, Source
+from caten_sd.state_dict import StateDict
+from caten_sd.tensor import DTYPES, DType, LazyTensor, spec
+
+
+def raw(count: int, width: int = 1) -> LazyTensor:
+    source = Source("w", BytesBacking(bytes(count * width)), 0, count * width)
+    return LazyTensor(source, 0, DType(f"unknown {width}-byte", "unknown", 8 * width), (count,))
+
+
+def test_only_what_the_container_lacks_is_recorded() -> None:
+    w, f4 = np.ones((3, 5), ml_dtypes.bfloat16), np.ones((3, 5), ml_dtypes.float4_e2m1fn)
+    given = StateDict({"w": w, "f4": f4, "v": np.ones(2), "t": w}, metadata={"a": range(2)})
+    specs = {key: spec(given[key]) for key in ("w", "f4", "v")}
+    record = sidecar_of(given, specs, numpy_lacks)
+    assert json.loads(record.to_json()) == {
+        "dtypes": {"w": "bfloat16", "f4": "float4_e2m1fn"},
+        "shapes": {"f4": [3, 5]},
+        "ties": {"t": "w"},
+        "metadata": {"a": [0, 1]},
+    }
+    assert parse_sidecar(record.to_json(), "x") == record._replace(metadata={"a": [0, 1]})
+    assert not sidecar_of(StateDict({"v": np.ones(2)}), {"v": spec(np.ones(2))}, numpy_lacks)
+
+
+def test_raw_bytes_become_what_the_record_says() -> None:
+    record = EMPTY._replace(dtypes={"w": "bfloat16", "p": "float4_e2m1fn"}, shapes={"p": [3, 3]})
+    assert record.leaf("w", raw(6, 2)).dtype == DTYPES["bfloat16"]
+    assert record.leaf("p", raw(5)).shape == (3, 3)
+    plain = LazyTensor(raw(4).source, 0, DTYPES["uint8"], (4,))
+    assert record.leaf("other", plain) is plain
+    for wrong in (raw(6), raw(3, 4), plain):
+        with pytest.raises(FormatError, match=r"its caten_sd record is damaged: 'w' is .*, not"):
+            record.leaf("w", wrong)
+
+
+def test_nesting_is_no_crash() -> None:
+    with pytest.raises(FormatError, match="not the JSON"):
+        parse_sidecar(b"[" * 100_000, "x")
