@@ -1,4 +1,4 @@
-"""Which tree of a nested checkpoint is the model: found by structure, and asked when several fit."""
+"""Which tree of a nested checkpoint is the model: found by structure, asked where several fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.state_dict import spec_or_none
 
 MAX_DEPTH = 100
-MAX_NODES = 4_000_000  # shared containers can unfold without bound; no real checkpoint comes near
+MAX_NODES = 4_000_000
+MAX_REPEATS = 100_000  # shared containers unfold without bound; no real checkpoint comes near
 
 
 class Tree(NamedTuple):
@@ -29,7 +30,7 @@ def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
     try:
         if root is not None:
             return flatten(_descend(contents, root, source), root)
-        trees = list(_candidates(contents, "", 0))
+        trees = list(_candidates(contents, "", 0, _Below()))
     except StateDictError as error:
         raise FormatError(source, str(error)) from error
     if len(trees) == 1:
@@ -64,21 +65,21 @@ def _is_optimizer(name: str, node: Any) -> bool:
     return name.lower().startswith("opt")
 
 
-def _candidates(node: Any, root: str, depth: int) -> Iterator[Tree]:
+def _candidates(node: Any, root: str, depth: int, below: _Below) -> Iterator[Tree]:
     """Yield the trees below an envelope, or the node itself where it is none."""
     if depth > MAX_DEPTH or not _is_container(node):
         return
-    if not _is_envelope(node):
+    if not _is_envelope(node, below):
         tree = flatten(node, root)
         if tree.leaves:
             yield tree
         return
     for name, child in _items(node):
         if not _is_optimizer(name, child):
-            yield from _candidates(child, f"{root}.{name}" if root else name, depth + 1)
+            yield from _candidates(child, f"{root}.{name}" if root else name, depth + 1, below)
 
 
-def _is_envelope(node: Any) -> bool:
+def _is_envelope(node: Any, below: _Below) -> bool:
     """Tell a mapping around trees ({"model": ..., "epoch": 3}) from a tree of parameters.
 
     A tree of parameters holds tensors and trees, and nothing else; a flat state dict has dotted
@@ -92,16 +93,44 @@ def _is_envelope(node: Any) -> bool:
             plain += not shape  # a number, text, a 0-d tensor
         elif _is_optimizer(name, value):
             optimizer = True
-        elif any(_holds_tensor(child, 0) for _, child in _items(value)):
+        elif (found := below(value)).tensor:
             trees += 1
-            dotted = dotted or any("." in key for key, _ in _items(value))
+            dotted = dotted or found.dotted
     return trees > 0 and (plain > 0 or optimizer or dotted) and tensors <= trees
 
 
-def _holds_tensor(node: Any, depth: int) -> bool:
-    if _is_container(node):
-        return depth < MAX_DEPTH and any(_holds_tensor(v, depth + 1) for _, v in _items(node))
-    return spec_or_none(node) is not None
+class _Found(NamedTuple):
+    tensor: bool = False
+    dotted: bool = False
+
+
+class _Below:
+    """Whether a tensor, and whether a dotted key, lies below a container; each is seen once.
+
+    Without that, a file of two hundred bytes whose lists hold each other twice would take for ever.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Found] = {}
+
+    def __call__(self, node: Any, depth: int = 0) -> _Found:
+        if not _is_container(node):
+            return _Found(tensor=spec_or_none(node) is not None)
+        known = self._known.get(id(node))
+        if known is None and depth < MAX_DEPTH:
+            self._known[id(node)] = _Found()  # of a container that holds itself
+            known = self._known[id(node)] = self._look(node, depth)
+        return known or _Found()
+
+    def _look(self, node: Any, depth: int) -> _Found:
+        tensor = dotted = False
+        for name, child in _items(node):
+            found = self(child, depth + 1)
+            tensor = tensor or found.tensor
+            dotted = dotted or found.dotted or ("." in name and found.tensor)
+            if tensor and dotted:
+                break
+        return _Found(tensor, dotted)
 
 
 def _descend(node: Any, root: str, source: str) -> Any:
@@ -128,14 +157,16 @@ def _below(children: Mapping[str, Any], start: str) -> dict[str, Any]:
 
 def flatten(node: Any, root: str) -> Tree:
     """Return the leaves below a node under dotted keys, in order."""
-    tree, nodes = Tree(root, {}, {}), 0
+    tree, nodes, repeats, seen = Tree(root, {}, {}), 0, 0, set()
     stack = [(name, value, 1) for name, value in reversed(list(_items(node)))]
     while stack:
         key, value, depth = stack.pop()
         nodes += 1
-        if depth > MAX_DEPTH or nodes > MAX_NODES:
+        if depth > MAX_DEPTH or nodes > MAX_NODES or repeats > MAX_REPEATS:
             raise StateDictError(f"its containers nest or repeat without bound at {key[:80]!r}")
         if _is_container(value):
+            repeats += id(value) in seen and len(value) > 0
+            seen.add(id(value))
             below = [(f"{key}.{name}", child, depth + 1) for name, child in _items(value)]
             stack.extend(reversed(below))
             continue

@@ -1,0 +1,110 @@
+"""Which tree of a nested checkpoint is the model."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from caten_sd import FormatError
+from caten_sd.files.roots import model_tree
+from caten_sd.tensor import Opaque
+
+W = np.zeros((2, 2), "f4")
+B = np.zeros(2, "f4")
+S = np.zeros((), "f4")
+FLAT = {"fc.weight": W, "fc.bias": B}
+NESTED = {"fc": {"weight": W, "bias": B}, "blocks": [{"w": W}, {"w": W}]}
+OPTIMIZER = {"state": {0: {"exp_avg": W}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+
+
+def tree(contents: Any, root: str | None = None) -> tuple[str, list[str]]:
+    found = model_tree(contents, "w.pt", root)
+    return found.root, list(found.leaves)
+
+
+@pytest.mark.parametrize(
+    ("contents", "root", "keys"),
+    [
+        (FLAT, "", ["fc.weight", "fc.bias"]),
+        (NESTED, "", ["fc.weight", "fc.bias", "blocks.0.w", "blocks.1.w"]),
+        (OrderedDict(FLAT), "", list(FLAT)),
+        ([W, B], "", ["0", "1"]),
+        ({"net": FLAT, "epoch": 3}, "net", list(FLAT)),
+        ({"model": FLAT, "optimizer": OPTIMIZER}, "model", list(FLAT)),
+        ({"model": FLAT, "opt": [OPTIMIZER], "epoch": 3}, "model", list(FLAT)),
+        ({"state_dict": {"model": FLAT, "step": S}}, "state_dict.model", list(FLAT)),
+        ({"state_dict": FLAT, "hyper": {"lr": 1, "betas": [0, 1]}}, "state_dict", list(FLAT)),
+        ({"logit_scale": S, "visual": {"w": W, "b": B}}, "visual", ["w", "b"]),
+        ({"w": W, "b": B, "block": {"w": W}}, "", ["w", "b", "block.w"]),
+        ({"epoch": 3}, "", []),
+        ({}, "", []),
+    ],
+)
+def test_the_one_tree_that_could_be_the_model_is_taken(
+    contents: Any, root: str, keys: list[str]
+) -> None:
+    assert tree(contents) == (root, keys)
+
+
+def test_several_trees_are_asked_about_with_their_sizes() -> None:
+    contents = {"model": FLAT, "ema": {"shadow": FLAT}, "optimizer": OPTIMIZER, "epoch": 3}
+    with pytest.raises(FormatError) as caught:
+        tree(contents)
+    message = str(caught.value)
+    assert message.startswith("w.pt: 2 trees in it could be the model: 'model' (2 tensors, 24 b")
+    assert "'ema.shadow'" in message
+    assert message.endswith("; choose one, as root='model'")
+
+
+@pytest.mark.parametrize(
+    ("root", "keys"),
+    [
+        ("model", ["fc.weight", "fc.bias"]),
+        ("ema.shadow", ["fc.weight", "fc.bias"]),
+        ("ema.dotted.name", ["w"]),
+        ("lists.1", ["0"]),
+        ("train.net", ["fc.w"]),
+        ("", ["model.fc.weight"]),
+    ],
+)
+def test_a_root_is_followed_by_names_indices_and_dotted_keys(root: str, keys: list[str]) -> None:
+    contents = {
+        "model": FLAT,
+        "ema": {"shadow": FLAT, "dotted.name": {"w": W}},
+        "lists": [[W], [B]],
+        "train.net.fc.w": W,
+    }
+    assert tree(contents, root)[1][: len(keys)] == keys
+
+
+def test_a_root_that_is_not_there_is_an_error_that_names_those_that_are() -> None:
+    with pytest.raises(FormatError, match=r"it has no tree 'net'; its trees are model, epoch"):
+        tree({"model": FLAT, "epoch": 3}, "net")
+
+
+def test_what_is_no_tensor_lies_beside() -> None:
+    found = model_tree({"w": W, "args": Opaque("argparse.Namespace"), "v": {"a": 1}}, "w.pt")
+    assert (list(found.leaves), list(found.others)) == (["w"], ["args", "v.a"])
+
+
+def test_two_entries_of_one_key_are_an_error() -> None:
+    with pytest.raises(FormatError, match=r"w\.pt: two entries give the key 'a\.b'"):
+        tree({"a": {"b": W, "c": B}, "a.b": W})
+
+
+@pytest.mark.parametrize("leaf", [W, 3])
+def test_containers_that_repeat_or_hold_themselves_end_soon(leaf: Any) -> None:
+    bomb: Any = [leaf]
+    for _ in range(60):
+        bomb = [bomb, bomb]
+    ring: list[Any] = [leaf]
+    ring.append(ring)
+    start = time.monotonic()
+    for contents in ({"a": bomb}, {"a": ring}, ring, {"a": {"b": ring}, "epoch": 3}):
+        with pytest.raises(FormatError, match=r"w\.pt: its containers nest or repeat"):
+            tree(contents)
+    assert time.monotonic() - start < 30  # half a second; unfolded it would take for ever
