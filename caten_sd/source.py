@@ -38,10 +38,12 @@ class Source:
     def _check(self, offset: int, count: int) -> None:
         if offset < 0 or count < 0 or offset + count > self.size:
             short = offset + count - self.size
+            problem = (
+                f"it is {short} bytes short" if short > 0 else "it points before its beginning"
+            )
             raise FormatError(
                 self.name,
-                f"it is {short} bytes short: bytes {offset} to {offset + count} are wanted "
-                f"and it has {self.size}",
+                f"{problem}: bytes {offset} to {offset + count} are wanted and it has {self.size}",
                 "it is truncated or damaged, so get it again",
             )
 

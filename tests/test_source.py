@@ -1,91 +1,228 @@
+"""A file's bytes, never past what is there; a folder's files, never outside of it."""
+
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from caten_sd.backing import BytesBacking
-from caten_sd.errors import FormatError
+from caten_sd import FormatError
+from caten_sd.backing import BytesBacking, FileBacking, JoinedBacking, ReopenedBacking
 from caten_sd.source import Folder, Source, open_file
+
+DATA = bytes(range(100)) * 100
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "in" / "sub").mkdir(parents=True)
-    (tmp_path / "in" / "a").write_bytes(b"abcdef")
-    (tmp_path / "in" / "sub" / "b").write_bytes(b"b")
-    (tmp_path / "secret").write_bytes(b"secret")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "c").write_bytes(b"secret")
-    return tmp_path / "in"
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "data.bin"
+    path.write_bytes(DATA)
+    return path
 
 
-def source() -> Source:
-    return Source("a.bin", BytesBacking(b"0123456789"), 2, 6)
+def joined(path: Path) -> Source:
+    half = open_file(path)
+    parts = [half.window(0, 5000), half.window(5000, 0), half.window(5000, 5000)]
+    return Source("joined", JoinedBacking(parts), 0, len(DATA))
 
 
-def test_a_window_of_a_window() -> None:
-    inner = source().window(1, 4).window(1, 2, "inner")
-    assert (inner.name, inner.size, inner.read(0, 2)) == ("inner", 2, b"45")
-    assert bytes(source().view(0, 6)) == b"234567"
-    assert source().head(100) == b"234567"
+KINDS: dict[str, Callable[[Path], Source]] = {
+    "mapped": open_file,
+    "streaming": lambda path: open_file(path, streaming=True),
+    "reopened": lambda path: open_file(path, held=False),
+    "memory": lambda path: Source("memory", BytesBacking(path.read_bytes()), 0, len(DATA)),
+    "joined": joined,
+}
 
 
-@pytest.mark.parametrize(("offset", "count"), [(0, 7), (6, 1), (-1, 1), (3, -1), (1 << 70, 1)])
-def test_nothing_beyond_it_is_read(offset: int, count: int) -> None:
-    for touch in (source().read, source().view, source().window):
-        with pytest.raises(FormatError, match=r"a\.bin: it is .* bytes short"):
-            touch(offset, count)
+@pytest.fixture(params=KINDS)
+def source(request: pytest.FixtureRequest, file: Path) -> Source:
+    return KINDS[request.param](file)
 
 
-def test_an_adopted_source_is_closed_with_it(folder: Path) -> None:
-    outer, other = open_file(folder / "a"), open_file(folder / "sub" / "b")
-    outer.adopt(other)
-    outer.close()
-    with pytest.raises(FormatError, match="closed"):
+@pytest.mark.parametrize(
+    ("offset", "count"), [(0, 0), (0, 10), (4095, 10), (4990, 20), (9990, 10), (10000, 0)]
+)
+def test_every_kind_of_source_gives_the_same_bytes(source: Source, offset: int, count: int) -> None:
+    expected = DATA[offset : offset + count]
+    assert bytes(source.view(offset, count)) == source.read(offset, count) == expected
+    assert isinstance(source.read(offset, count), bytes)
+
+
+def test_a_source_knows_its_name_and_size(source: Source) -> None:
+    assert (source.size, str(source)) == (len(DATA), source.name)
+    assert source.head(5) == DATA[:5]
+    assert source.head(1 << 40) == DATA
+
+
+@pytest.mark.parametrize(
+    ("offset", "count", "problem"),
+    [
+        (0, 10001, "it is 1 bytes short"),
+        (9999, 2, "it is 1 bytes short"),
+        (10001, 0, "it is 1 bytes short"),
+        (1 << 62, 1 << 62, f"it is {(1 << 63) - 10000} bytes short"),
+        (-1, 1, "it points before its beginning"),
+        (5, -1, "it points before its beginning"),
+    ],
+)
+def test_nothing_is_read_outside(source: Source, offset: int, count: int, problem: str) -> None:
+    for read in (source.view, source.read, source.window):
+        with pytest.raises(FormatError, match=problem):
+            read(offset, count)
+
+
+def test_a_window_begins_anew_and_ends_early(source: Source) -> None:
+    window = source.window(4990, 20, "member").window(5, 10)
+    assert (window.name, window.size) == ("member", 10)
+    assert window.read(0, 10) == DATA[4995:5005]
+    with pytest.raises(FormatError, match=r"member: it is 1 bytes short"):
+        window.view(0, 11)
+
+
+def test_what_was_read_stays_valid_when_the_source_is_closed(source: Source) -> None:
+    view = source.view(0, 10)
+    source.close()
+    source.close()
+    assert bytes(view) == DATA[:10]
+
+
+@pytest.mark.parametrize("kind", ["mapped", "streaming", "reopened"])
+def test_a_closed_file_is_an_error_of_ours(kind: str, file: Path) -> None:
+    source = KINDS[kind](file)
+    source.close()
+    for read in (source.view, source.read):
+        with pytest.raises(FormatError, match=r"cannot be read .*; open it again"):
+            read(0, 1)
+
+
+@pytest.mark.parametrize("kind", ["mapped", "streaming", "reopened", "joined"])
+def test_writing_to_a_view_never_reaches_the_file(kind: str, file: Path) -> None:
+    view = KINDS[kind](file).view(0, 10)
+    assert not view.readonly
+    view[0] = 255
+    assert file.read_bytes() == DATA
+
+
+def test_only_what_cannot_fail_later_counts_as_mapped(file: Path) -> None:
+    found = {kind: make(file).mapped for kind, make in KINDS.items()}
+    assert found == {
+        "mapped": True,
+        "streaming": False,
+        "reopened": False,
+        "memory": True,
+        "joined": True,
+    }
+
+
+def test_a_file_that_shrank_is_an_error(file: Path) -> None:
+    source = open_file(file, streaming=True)
+    os.truncate(file, 5000)
+    with pytest.raises(FormatError, match="it shrank while it was read, at byte 5000"):
+        source.read(4000, 2000)
+
+
+def test_a_file_that_is_opened_anew_must_have_its_size(file: Path) -> None:
+    source = open_file(file, held=False)
+    os.truncate(file, 5000)
+    with pytest.raises(FormatError, match="its size has changed from 10000 since"):
+        source.view(0, 1)
+
+
+def test_an_empty_file_has_no_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "empty"
+    path.touch()
+    assert bytes(open_file(path).view(0, 0)) == open_file(path).head(10) == b""
+
+
+def test_a_source_closes_those_it_adopted(file: Path) -> None:
+    one, other = open_file(file), open_file(file)
+    one.adopt(other)
+    one.close()
+    with pytest.raises(FormatError):
         other.read(0, 1)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../secret", "/etc/passwd", "sub/../../secret"])
-@pytest.mark.parametrize("spoil", ["", "\0", "\\"])
-def test_a_name_never_leads_out_of_a_folder(folder: Path, name: str, spoil: str) -> None:
-    with pytest.raises(FormatError, match="no plain path inside it"):
-        Folder(folder).member(name + spoil if spoil or name else name)
+def test_handles_are_given_back_by_those_who_forget(file: Path) -> None:
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    for _ in range(50):
+        open_file(file).view(0, 1)
+    if before:
+        assert len(os.listdir("/proc/self/fd")) <= before + 1
+    backing = FileBacking(file)
+    reopened = ReopenedBacking(file, backing.size)
+    assert bytes(reopened.view(0, 3)) == backing.read(0, 3)
 
 
-def test_entries_may_be_links_and_folders_on_the_way_may_not(folder: Path) -> None:
-    (folder / "link").symlink_to(folder.parent / "secret")
-    (folder / "away").symlink_to(folder.parent / "out")
-    opened = Folder(folder)
-    assert opened.member("link").read(0, 6) == b"secret"
-    assert opened.member("sub/b").read(0, 1) == b"b"
-    with pytest.raises(FormatError, match="'away' in it is a link"):
-        opened.member("away/c")
-    opened.close()
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("absent", "there is no such file"),
+        (".", "it is no regular file"),
+        ("a\0b", "check the path"),
+    ],
+)
+def test_what_is_no_file_is_an_error_that_names_it(path: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=message):
+        open_file(tmp_path / path)
 
 
-def test_names_sizes_and_what_is_there(folder: Path) -> None:
-    os.mkfifo(folder / "pipe")
-    opened = Folder(folder)
-    assert opened.names() == ["a", "pipe"]
-    assert [opened.has(n) for n in ("a", "pipe", "sub", "x", "n" * 300)] == [True] + [False] * 4
-    assert [opened.size(name) for name in ("a", "pipe", "x")] == [6, 0, 0]
-    assert opened.member("a") is opened.member("a")
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FormatError, match="it is no regular file"):
+        open_file(tmp_path / "pipe")
 
 
-@pytest.mark.parametrize("name", ["pipe", "loop", "gone", "/dev/zero", "dangling"])
-def test_only_regular_files_are_opened(folder: Path, name: str) -> None:
-    os.mkfifo(folder / "pipe")
-    (folder / "loop").symlink_to(folder / "loop")
-    (folder / "dangling").symlink_to(folder / "gone")
-    with pytest.raises(FormatError, match=r"no such file|no regular file|cannot be opened"):
-        open_file(folder / name)
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    (tmp_path / "inside" / "sub").mkdir(parents=True)
+    (tmp_path / "outside.bin").write_bytes(b"secret")
+    (tmp_path / "inside" / "b.bin").write_bytes(b"bb")
+    (tmp_path / "inside" / "sub" / "c.bin").write_bytes(b"ccc")
+    (tmp_path / "inside" / "cached.bin").symlink_to(tmp_path / "inside" / "b.bin")
+    (tmp_path / "inside" / "away").symlink_to(tmp_path)
+    return Folder(tmp_path / "inside")
 
 
-def test_a_file_that_shrinks_is_no_crash(folder: Path) -> None:
-    opened = open_file(folder / "a")
-    (folder / "a").write_bytes(b"abc")
-    with pytest.raises(FormatError, match="it shrank while it was read, at byte 3"):
-        opened.read(0, 6)
-    opened.close()
+def test_a_folder_opens_its_files_once(folder: Folder) -> None:
+    assert folder.names() == ["b.bin", "cached.bin"]
+    assert (folder.has("b.bin"), folder.has("sub"), folder.has("absent")) == (True, False, False)
+    assert (folder.size("b.bin"), folder.size("absent")) == (2, 0)
+    assert folder.member("b.bin") is folder.member("b.bin")
+    assert folder.member("sub/c.bin").head(9) == b"ccc"
+    assert folder.member("cached.bin").head(9) == b"bb"
+    folder.close()
+    with pytest.raises(FormatError):
+        folder.member("b.bin").read(0, 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.bin",
+        "/etc/passwd",
+        "sub/../../outside.bin",
+        "",
+        "..\\x",
+        "a\0b",
+        "away/outside.bin",
+    ],
+)
+def test_a_folder_never_leads_outside(folder: Folder, name: str) -> None:
+    with pytest.raises(FormatError, match=r"; do not use it"):
+        folder.member(name)
+
+
+def test_a_name_too_long_for_the_file_system_is_no_file(folder: Folder) -> None:
+    assert not folder.has("x" * 5000)
+    with pytest.raises(FormatError):
+        folder.member("x" * 5000)
+
+
+def test_a_folder_may_keep_no_handles(folder: Folder) -> None:
+    member = folder.member("b.bin", held=False)
+    assert not member.mapped
+    assert member.read(0, 2) == b"bb"
+    assert str(Folder(folder.path, "model.index.json")).endswith("inside/model.index.json")
