@@ -96,14 +96,13 @@ class Inside:
 
     def adapt(self, given: Offer, versions: Any) -> None:
         """Let each owner change the file's leaves as it does for a file of an older version."""
+        before = dict(given.leaves)
         for part in self._parts:
             if adapt.dispatch(type(part.owner)) is not _UNCHANGED:
-                self._adapt(part, given, versions)
-
-    def _adapt(self, part: Part, given: Offer, versions: Any) -> None:
-        prefix = self._key([*part.path, "x"]).removesuffix("x")
-        before = dict(given.leaves)
-        adapt(part.owner, prefix=prefix, leaves=given.leaves, versions=versions)
+                prefix = self._key([*part.path, "x"]).removesuffix("x")
+                adapt(part.owner, prefix=prefix, leaves=given.leaves, versions=versions)
+        if given.leaves.keys() == before.keys():
+            return
         gone = {id(leaf): name for name, leaf in before.items() if name not in given.leaves}
         for name, leaf in given.leaves.items():
             if name not in before:
