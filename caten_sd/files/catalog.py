@@ -86,5 +86,9 @@ def format_of_target(path: Path, *, folder: bool = False) -> Format:
         for format in known:
             if "/" in format.suffixes:
                 return format
-    suffixes = sorted({suffix for format in known for suffix in format.suffixes})
-    raise FormatError(path, "its suffix names no format", f"use one of {', '.join(suffixes)}")
+    suffixes = sorted({suffix for format in known for suffix in format.suffixes} - {"/"})
+    raise FormatError(
+        path,
+        "its suffix names no format",
+        f"use one of {', '.join(suffixes)}, or end it in / for a folder of shards",
+    )
