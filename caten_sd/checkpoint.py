@@ -75,11 +75,11 @@ def write_state_dict(
         given, paths=given.paths, ties=given.ties, metadata={**given.metadata, **(metadata or {})}
     )
     described.metadata.pop(STORED, None)  # of other bytes than those that are written now
+    if digests:
+        described.metadata[STORED] = json.dumps(tensor_digests(given))
     processes = group_of(given.values())
     if processes is not None and processes.write(chosen, path, described, options):
         return
-    if digests:
-        described.metadata[STORED] = json.dumps(tensor_digests(given))
     if chosen.many:
         write(chosen, path, described, **options)
         return

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed.checkpoint.state_dict_saver as dcp
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemWriter, _StoragePrefix
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlan
@@ -45,7 +46,7 @@ def save(path: Path, state_dict: StateDict, format: Format) -> None:
         dcp.save(own, storage_writer=writer)
     except CatenError:
         raise
-    except Exception as error:
+    except (Exception, CheckpointException) as error:  # torch's is no Exception
         why = str(error).strip().rpartition("\n")[2]
         raise FormatError(
             folder,

@@ -100,22 +100,50 @@ def test_torch_loads_what_was_written_offline(run: Run, folder: Path) -> None:
     assert run(2, "torch_loads", folder, "offline.dcp") == [[], []]
 
 
+@pytest.mark.parametrize(
+    ("rank", "moment"), [(1, "planned"), (1, "written"), (0, "written"), (0, "gathered")]
+)
 def test_a_process_that_dies_in_a_save_leaves_the_checkpoint_before_it(
-    run: Run, tmp_path: Path
+    run: Run, tmp_path: Path, rank: int, moment: str
 ) -> None:
     (files, _) = run(2, "saves", tmp_path, "fsdp", "net.dcp")
     assert files == [".metadata", "__0_0.distcp", "__1_0.distcp"]
-    said, died = run(2, "dies", tmp_path, "net.dcp")
-    assert died is None
-    assert "what was there before is whole" in said
+    said = run(2, "dies", tmp_path, "net.dcp", rank, moment)
+    assert said[rank] is None
+    assert said[1 - rank] is None or "what was there before is whole" in said[1 - rank]
     with read_state_dict(tmp_path / "net.dcp") as state:
         assert all(torch.equal(state[key].torch(), value) for key, value in values().items())
     for differing, _, _ in run(2, "loads", tmp_path, "fsdp", "net.dcp"):
         assert differing == []
     (files, _) = run(2, "saves", tmp_path, "fsdp", "net.dcp", 1)
     assert len(files) == 3  # what the dead one left is gone
+
+
+def test_where_the_disk_of_one_is_full_all_say_so(run: Run, tmp_path: Path) -> None:
+    run(2, "saves", tmp_path, "fsdp", "net.dcp")
+    for said in run(2, "dies", tmp_path, "net.dcp", 1, "full disk"):
+        assert "No space left on device" in said
+        assert said.count("\n") == 0
     with read_state_dict(tmp_path / "net.dcp") as state:
-        assert torch.equal(state["up.weight"].torch(), values(1)["up.weight"])
+        assert torch.equal(state["up.weight"].torch(), values()["up.weight"])
+
+
+def test_a_process_that_dies_behind_the_last_step_leaves_the_new_one(
+    run: Run, tmp_path: Path
+) -> None:
+    run(2, "saves", tmp_path, "fsdp", "net.dcp")
+    run(2, "dies", tmp_path, "net.dcp", 0, "committed")
+    with read_state_dict(tmp_path / "net.dcp") as state:
+        assert all(torch.equal(state[key].torch(), value) for key, value in values(1).items())
+
+
+def test_of_a_checkpoint_only_the_own_rows_are_read(run: Run, tmp_path: Path) -> None:
+    run(2, "writes_rows", tmp_path)
+    assert not (tmp_path / "digests.dcp").exists()
+    whole = 2048 * 256 * 4
+    for world in (4, 1):
+        for read in run(world, "reads_rows", tmp_path):
+            assert whole / world <= read < whole / world + (140 << 10)  # the ends of two zips
 
 
 def test_where_one_process_refuses_all_do(run: Run, tmp_path: Path) -> None:

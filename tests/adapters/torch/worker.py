@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import nn
-from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor.debug import CommDebugMode
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
     RowwiseParallel,
@@ -25,7 +26,9 @@ from torch.distributed.tensor.parallel import (
 
 from caten_sd import get_state_dict, load_state_dict, plan_load, read_state_dict, write_state_dict
 from caten_sd.adapters.torch.distributed import indices
+from caten_sd.adapters.torch.saving import NumberedWriter
 from caten_sd.errors import CatenError, LoadError
+from caten_sd.files.file_set import FileSet
 from caten_sd.mapping.derived import derive
 from caten_sd.mapping.steps import Permute
 from caten_sd.source import Source
@@ -96,14 +99,14 @@ def differing(model: Any, wanted: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def counted() -> Iterator[set[tuple[int, int]]]:
+def counted() -> Iterator[set[tuple[int, int, int]]]:
     """Collect the ranges of a file that are asked for; to make sure of one is no second reading."""
-    ranges: set[tuple[int, int]] = set()
+    ranges: set[tuple[int, int, int]] = set()
     view, read = Source.view, Source.read
 
     def counting(function: Any) -> Any:
         def count(self: Source, offset: int, size: int) -> Any:
-            ranges.add((self._start + offset, size))
+            ranges.add((id(self._backing), self._start + offset, size))
             return function(self, offset, size)
 
         return count
@@ -113,6 +116,24 @@ def counted() -> Iterator[set[tuple[int, int]]]:
         yield ranges
     finally:
         Source.view, Source.read = view, read  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def nothing_gathered(*, sending: str = "c10d.allreduce_") -> Iterator[None]:
+    """Fail where a tensor is gathered; a load sends three numbers, and a save its plan."""
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError("a tensor is gathered")
+
+    before = DTensor.full_tensor, DTensor.redistribute
+    DTensor.full_tensor = DTensor.redistribute = fail  # type: ignore[method-assign]
+    try:
+        with CommDebugMode() as communication:
+            yield
+    finally:
+        DTensor.full_tensor, DTensor.redistribute = before  # type: ignore[method-assign]
+    sent = {str(kind) for kind, count in communication.get_comm_counts().items() if count}
+    assert sent <= set(sending.split()), sent
 
 
 def own_bytes(model: Any) -> int:
@@ -138,9 +159,9 @@ def axes_are_torchs(folder: Path) -> int:
 def loads(folder: Path, kind: str, name: str) -> tuple[list[str], int, int]:
     """Load a file into a divided model; return what differs, bytes read and bytes held."""
     model = net(kind)
-    with read_state_dict(folder / name) as state, counted() as ranges:
+    with read_state_dict(folder / name) as state, counted() as ranges, nothing_gathered():
         load_state_dict(model, state, strict=True, assign=kind == "meta")
-    read = sum(size for _, size in ranges)
+    read = sum(size for _, _, size in ranges)
     return differing(model, values()), read, own_bytes(model)
 
 
@@ -205,23 +226,58 @@ def torch_loads(folder: Path, name: str) -> list[str]:
     return [key for key in found if not torch.equal(found[key], values()[key])]
 
 
-def dies(folder: Path, name: str) -> str:
-    """Save, and die in the last process while the others write."""
+def dies(folder: Path, name: str, rank: int, moment: str) -> str:
+    """Save, and die in one process: before it wrote, behind that, or around the last step."""
     model = net("fsdp")
     load_state_dict(model, values(1), strict=True)
-    if WORLD.get_rank() == WORLD.get_world_size() - 1:
-        write = FileSystemWriter.write_data
+    if WORLD.get_rank() == rank:
+        owner, method = {
+            "full disk": (NumberedWriter, "write_data"),
+            "planned": (NumberedWriter, "write_data"),
+            "written": (NumberedWriter, "write_data"),
+            "gathered": (NumberedWriter, "finish"),
+            "committed": (FileSet, "remove"),
+        }[moment]
+        before = getattr(owner, method)
 
-        def die(self: Any, plan: Any, planner: Any) -> Any:
-            write(self, plan, planner).wait()
+        def die(*arguments: Any, **options: Any) -> Any:
+            if moment == "full disk":
+                raise OSError("No space left on device")
+            if moment == "written":
+                before(*arguments).wait()
             os._exit(9)
 
-        FileSystemWriter.write_data = die  # type: ignore[method-assign]
+        setattr(owner, method, die)
+    else:
+        owner = None
     try:
         write_state_dict(get_state_dict(model), folder / name)
     except CatenError as error:
         return str(error)
+    finally:
+        if owner is not None:
+            setattr(owner, method, before)
     return "saved"
+
+
+def reads_rows(folder: Path) -> int:
+    """Load rows of a tensor that others cut otherwise; return how many bytes were asked for."""
+    place = distribute_tensor(torch.zeros(2048, 256), mesh(WORLD.get_world_size()), [Shard(0)])
+    with counted() as ranges, read_state_dict(folder / "rows.dcp") as state:
+        load_state_dict({"w": place}, state, strict=True)
+    first = indices(place)[0][0]
+    assert place.to_local()[0, 0] == first * 256
+    return sum(size for _, _, size in ranges)
+
+
+def writes_rows(folder: Path) -> None:
+    full = torch.arange(2048 * 256.0).reshape(2048, 256)
+    tensor = distribute_tensor(full, mesh(WORLD.get_world_size()), [Shard(0)])
+    plan = "c10d.allgather_ c10d.gather_ c10d.broadcast_ c10d.scatter_"
+    with nothing_gathered(sending=plan):
+        write_state_dict({"w": tensor}, folder / "rows.dcp")
+    with pytest.raises(CatenError, match=r"full_tensor\(\)"):
+        write_state_dict({"w": tensor}, folder / "digests.dcp", digests=True)
 
 
 def refuses_together(folder: Path) -> list[str]:
