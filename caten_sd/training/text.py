@@ -66,6 +66,9 @@ def _told(value: Any, path: Path, pairs: list[Pair]) -> Any:
         if isinstance(value, kind):
             inner = parts(value)
             return {tag: inner if kind in (bytes, complex) else _told(inner, path, pairs)}
+    if _kind_of(value) == "number":
+        pairs.append((path, value.__array__()))
+        return {"$leaf": "number"}
     if spec_or_none(value) is None:
         raise StateDictError(
             f"{show(path)} is a {type(value).__name__}, which no file can hold without running "
@@ -83,8 +86,10 @@ def _told_mapping(value: Mapping[Any, Any], path: Path, pairs: list[Pair]) -> An
 
 
 def _kind_of(leaf: Any) -> str:
-    """Tell numpy's arrays from all else, which comes back as torch's tensors."""
-    return "numpy" if type(leaf).__module__.partition(".")[0] == "numpy" else "torch"
+    """Tell numpy's arrays and numbers from all else, which comes back as torch's tensors."""
+    if type(leaf).__module__.partition(".")[0] != "numpy" or not hasattr(leaf, "dtype"):
+        return "torch"
+    return "numpy" if hasattr(leaf, "__setitem__") else "number"
 
 
 def read_text(leaf: Any) -> Any:
@@ -164,9 +169,9 @@ class SavedLeaf:
 
     def array(self) -> Any:
         """Return a copy of the tensor, of the kind that was saved."""
-        if self.kind == "numpy":
+        if self.kind in ("numpy", "number"):
             array = as_array(Numpy(), self.leaf).copy()
-            return array if array.ndim else array[()]
+            return array[()] if self.kind == "number" else array
         return as_array(Torch(), self.leaf).detach().clone()
 
 

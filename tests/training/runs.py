@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import AdamW
 
 from caten_sd import TrainingState, get_state_dict, load_state_dict, read_state_dict
 from caten_sd import write_state_dict as write
-
-Build = Callable[[nn.Module], torch.optim.Optimizer]
 
 
 class Net(nn.Module):
@@ -71,3 +71,16 @@ def assert_same(one: Any, other: Any) -> None:
             a.detach().reshape(-1).view(torch.uint8), b.detach().reshape(-1).view(torch.uint8)
         )
         assert same, key
+
+
+def training(
+    kind: Any = AdamW, dtype: torch.dtype = torch.float32, **options: Any
+) -> TrainingState:
+    net = Net(dtype=dtype)
+    return TrainingState(net, kind(net.parameters(), **copy.deepcopy(options)))
+
+
+def trained(kind: Any = AdamW, **options: Any) -> TrainingState:
+    made = training(kind, **options)
+    train(made, 3)
+    return made

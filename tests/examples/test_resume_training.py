@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "resume_training.py"
+
+
+@pytest.fixture
+def example() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("resume_training_example", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("suffix", ["", ".npz", ".pt"])
+def test_it_ends_where_it_would_have_ended(
+    suffix: str, example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert example.main([str(tmp_path / f"run{suffix}")] if suffix else []) == 0
+    verdict, losses, model = capsys.readouterr().out.splitlines()
+    assert verdict == "21 of 21 slots of TrainingState fit, and the file has nothing else."
+    _, _, _, _, one, _, _, _, other, *_ = losses.split()
+    assert one == other
+    assert model == "the model alone: 0.weight, 0.bias, 2.weight, 2.bias"
+
+
+def test_a_format_that_is_unknown_is_exit_code_2(
+    example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert example.main([str(tmp_path / "run.xyz")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,101 @@
+"""A training state as a state: its keys, its root, and what a load of it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from caten_sd import (
+    LoadError,
+    StateDictError,
+    TrainingState,
+    get_state_dict,
+    load_state_dict,
+    plan_load,
+    read_state_dict,
+    write_state_dict,
+)
+from caten_sd.report import Outcome
+from caten_sd.training.keys import is_training, model_part
+from tests.training.runs import Net, trained, training
+
+SUFFIXES = (".safetensors", ".npz", ".pt")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_root_takes_the_model_alone(suffix: str, tmp_path: Path) -> None:
+    saved, net = trained(), Net(width=6)
+    write_state_dict(get_state_dict(saved), tmp_path / f"run{suffix}")
+    with read_state_dict(tmp_path / f"run{suffix}", root="model") as state:
+        assert list(state) == list(saved.model.state_dict())
+        load_state_dict(net, state, strict=True)
+    assert torch.equal(net.inner.weight, saved.model.inner.weight)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_root_keeps_ties(suffix: str, tmp_path: Path) -> None:
+    net = Net(width=4)
+    net.outer = net.inner
+    write_state_dict(get_state_dict(TrainingState(net)), tmp_path / f"run{suffix}")
+    with read_state_dict(tmp_path / f"run{suffix}", root="model") as state:
+        assert dict(state.ties) == {"outer.weight": "inner.weight", "outer.bias": "inner.bias"}
+
+
+def test_a_root_that_is_none(tmp_path: Path) -> None:
+    write_state_dict(get_state_dict(trained()), tmp_path / "run.npz")
+    with pytest.raises(Exception, match="it has no tree 'mod'"):
+        read_state_dict(tmp_path / "run.npz", root="mod")
+
+
+def test_a_model_asked_to_load_it_says_where_the_model_lies() -> None:
+    plan = plan_load(Net(), get_state_dict(trained()))
+    assert plan.cause.startswith("the file is a training state")
+    assert 'root="model"' in plan.fix
+
+
+def test_every_key_is_accounted_for() -> None:
+    state = {**get_state_dict(trained()), "scaler.odd": np.zeros(2)}
+    plan = plan_load(training(), state)
+    assert [row.key for row in plan.rows if row.outcome is Outcome.UNEXPECTED] == ["scaler.odd"]
+    assert {row.source for row in plan.rows} == set(state)
+    assert plan.verdict == "14 of 14 slots of TrainingState fit; 1 in the file, not in the model"
+
+
+def test_patterns_hold_for_all_parts() -> None:
+    made = training()
+    model_only = {k: v for k, v in get_state_dict(trained()).items() if k.startswith("model.")}
+    plan = plan_load(made, model_only, allow_missing=["optimizer.*", "step"])
+    assert plan.fits
+    assert not plan.notes
+    plan = plan_load(made, model_only, allow_missing=["optimizer.*", "step", "nothing.*"])
+    assert plan.notes == ["allow_missing 'nothing.*' fits no key of the model or the file"]
+
+
+def test_a_load_of_nothing_is_an_error() -> None:
+    with pytest.raises(LoadError, match="nothing would be loaded"):
+        load_state_dict(training(), {"other": np.zeros(2)})
+
+
+def test_a_model_alone_may_be_a_training_state() -> None:
+    made = TrainingState(Net(), step=5)
+    other = TrainingState(Net(width=6))
+    load_state_dict(other, get_state_dict(made), strict=True)
+    assert other.step == 5
+
+
+def test_a_step_that_is_no_number() -> None:
+    with pytest.raises(StateDictError, match="the step of a training state is an int"):
+        get_state_dict(TrainingState(Net(), step=0.5))  # type: ignore[arg-type]
+    state = {**get_state_dict(TrainingState(Net())), "step": np.zeros(3, np.int64)}
+    plan = plan_load(TrainingState(Net()), state)
+    assert [row.key for row in plan.of(Outcome.SHAPE)] == ["step"]
+
+
+def test_what_is_no_training_state_is_left_as_it_is() -> None:
+    state = get_state_dict({"model": {"w": np.zeros(2)}, "other": np.zeros(1)})
+    assert not is_training(state)
+    assert model_part(state) is state
+    assert list(model_part(get_state_dict(trained()))) == list(Net().state_dict())
