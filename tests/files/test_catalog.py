@@ -1,77 +1,118 @@
+"""Which formats there are, and which one answers for a file or a target."""
+
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from caten_sd.errors import FormatError
+from caten_sd import Format, FormatError, read, recognize, write, write_state_dict
 from caten_sd.files.catalog import file_suffixes, find_format, format_of_target, formats
-from caten_sd.files.format import Format, recognize
-from caten_sd.source import BytesBacking, Folder, Source
+from caten_sd.files.format import Contents
+from caten_sd.source import Folder, open_file
 
 
-def source_of(name: str, data: bytes) -> Source:
-    return Source(name, BytesBacking(data), 0, len(data))
+def test_every_file_in_the_folder_of_formats_is_a_format_once() -> None:
+    names = [format.name for format in formats()]
+    assert len(names) == len(set(names))
+    assert len({type(format) for format in formats()}) == len(names)
 
 
-def test_every_file_of_formats_is_there_once() -> None:
-    import caten_sd.formats
-
-    files = {path.stem for path in Path(caten_sd.formats.__path__[0]).glob("[a-z]*.py")}
-    found = [type(format) for format in formats()]
-    assert {kind.__module__.rpartition(".")[2] for kind in found} >= files
-    assert len(set(found)) == len(found)
-    assert len({kind.name for kind in found}) == len(found)
-
-
-@pytest.mark.parametrize(
-    ("path", "folder", "name"),
-    [
-        ("a.safetensors", False, "safetensors"),
-        ("A.SAFETENSORS", False, "safetensors"),
-        ("a.safetensors.index.json", False, "sharded"),
-        ("a", False, "sharded"),
-        ("a", True, "sharded"),
-        ("checkpoint-1.5", True, "sharded"),
-        ("a.npy", False, "npy"),
-        ("a.npy", True, "npy folder"),
-        ("a.dcp", False, "dcp"),
-        ("a.dcp", True, "dcp"),
-        (".metadata", False, "dcp"),
-        ("a.tar.gz", False, "archive"),
-        ("pytorch_model.bin", False, "torch zip"),
-        ("a.msgpack", False, "msgpack"),
-        ("a.npz", False, "npz"),
-        ("a.gguf", False, "gguf"),
-    ],
-)
-def test_what_a_target_is_written_as(path: str, folder: bool, name: str) -> None:
-    assert format_of_target(Path(path), folder=folder).name == name
+def test_the_format_of_that_name_is_asked_first_and_alone() -> None:
+    code = """
+import sys
+from caten_sd.files.catalog import formats
+assert next(formats("npz")).suffixes == (".npz",)
+loaded = [name for name in sys.modules if name.startswith("caten_sd.formats.")]
+assert loaded == ["caten_sd.formats.npz"], loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_suffix_that_names_none() -> None:
-    with pytest.raises(FormatError, match=r"its suffix names no format; use one of .*\.gguf"):
-        format_of_target(Path("a.xyz"))
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".gguf", ".pt", ".msgpack"])
+def test_a_suffix_names_the_format_to_write(suffix: str, tmp_path: Path) -> None:
+    assert suffix in format_of_target(tmp_path / f"w{suffix}").suffixes
+    assert format_of_target(tmp_path / f"W{suffix.upper()}") is not None
+    assert suffix in file_suffixes()
 
 
-def test_a_format_of_ones_own_is_found_by_being_defined() -> None:
-    class Own(Format):
-        name = "own"
-        suffixes = (".own",)
-
-    @recognize.register(Own, Source)
-    def _own(format: Own, source: Source, /) -> str | None:
-        return "its first byte" if source.head(1) == b"!" else None
-
-    assert isinstance(find_format(source_of("x", b"!")), Own)
-    assert isinstance(format_of_target(Path("x.own")), Own)
-    assert ".own" in file_suffixes()
-    Own.name = ""  # no longer one
-    with pytest.raises(FormatError, match="none of the known formats"):
-        find_format(source_of("x", b"!"))
+def test_a_suffix_that_names_none_is_an_error_that_lists_them(tmp_path: Path) -> None:
+    with pytest.raises(
+        FormatError, match=r"w\.xyz: its suffix names no format; use one of .*\.npz"
+    ):
+        format_of_target(tmp_path / "w.xyz")
 
 
-def test_a_folder_that_is_none_says_what_it_holds(tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("x")
-    with pytest.raises(FormatError, match=r"it holds notes\.md; known are"):
+@pytest.mark.parametrize("name", ["w.safetensors", "w.npz", "w.pt", "no_suffix", "w.bin"])
+def test_a_file_is_recognised_by_its_content(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    write_state_dict({"w": np.zeros(2, "f4")}, path)
+    path = path.rename(tmp_path / name)
+    assert find_format(open_file(path)).name == "safetensors"
+
+
+def test_a_file_of_no_format_is_an_error_that_lists_them(tmp_path: Path) -> None:
+    path = tmp_path / "w.xyz"
+    path.write_bytes(b"nothing that anybody knows")
+    with pytest.raises(FormatError, match=r"it is none of the known formats; they are .*npz"):
+        find_format(open_file(path))
+
+
+def test_the_format_of_the_suffix_says_what_is_wrong_with_a_damaged_file(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"nothing that anybody knows")
+    assert find_format(open_file(path)).name == "safetensors"
+
+
+def test_a_folder_without_a_checkpoint_says_what_it_holds(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="no file in it makes it a checkpoint; it holds nothing"):
         find_format(Folder(tmp_path))
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FormatError, match=r"it holds notes\.txt"):
+        find_format(Folder(tmp_path))
+
+
+@pytest.fixture
+def lines() -> Iterator[type[Format]]:
+    """A format of a user's own: a line a tensor; it is forgotten again after the test."""
+
+    class Lines(Format):
+        name = "lines"
+        suffixes = (".lines",)
+
+    @recognize.register(Lines)
+    def recognize_lines(format: Any, source: Any, /) -> str | None:
+        return "a first line" if source.head(6) == b"#lines" else None
+
+    @read.register(Lines)
+    def read_lines(format: Any, source: Any, /) -> Contents:
+        rows = source.read(0, source.size).decode().splitlines()[1:]
+        tree = {row.split()[0]: np.array(row.split()[1:], "f4") for row in rows}
+        return Contents(tree, {})
+
+    @write.register(Lines)
+    def write_lines(format: Any, target: Any, state_dict: Any, /) -> None:
+        target.write(b"#lines\n")
+        for key, leaf in state_dict.items():
+            target.write(f"{key} {' '.join(map(str, leaf.tolist()))}\n".encode())
+
+    yield Lines
+    Lines.name = ""  # a nameless format is none
+
+
+def test_a_format_defined_anywhere_is_known_from_then_on(
+    lines: type[Format], tmp_path: Path
+) -> None:
+    from caten_sd import read_state_dict
+
+    path = tmp_path / "w.lines"
+    write_state_dict({"a": np.array([1, 2], "f4"), "b": np.array([3], "f4")}, path)
+    assert path.read_text() == "#lines\na 1.0 2.0\nb 3.0\n"
+    state = read_state_dict(path.rename(tmp_path / "w.npz"))
+    assert {key: leaf.tolist() for key, leaf in state.items()} == {"a": [1, 2], "b": [3]}
+    assert state.origin == "lines"

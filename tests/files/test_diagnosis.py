@@ -1,61 +1,70 @@
-"""What people really have under a checkpoint's name, said in one sentence whatever the suffix."""
+"""What a file that no format recognises really is."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
-import os
-import random
+import lzma
 from pathlib import Path
 
 import pytest
 
-from caten_sd.checkpoint import read_state_dict
-from caten_sd.errors import FormatError
-from caten_sd.files.catalog import file_suffixes
+from caten_sd import FormatError, read_state_dict
+from caten_sd.files.diagnosis import foreign_kind
+from caten_sd.source import BytesBacking, Source
 
-LFS = (
+POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"
-    b"oid sha256:4665adf8c4a9b8bb5ae5c0e8ae0ab4ecf4e0d2a2ad5a8d1a1e0f2b1a3f4c5d6e\nsize 548105171\n"
+    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
+    b"size 548105171\n"
 )
-NOISE = random.Random(7).randbytes(5000)
-
-KINDS = [
-    (b"", "it is empty"),
-    (LFS, "a Git LFS pointer of 134 bytes, the real file has 548,105,171 bytes; run git lfs pull"),
-    (b"  <!DOCTYPE html>\n<html><body>Not found</body></html>", "an HTML or XML page"),
-    (b"\xef\xbb\xbf<?xml version='1.0'?><Error/>", "an HTML or XML page"),
-    (b"\x89HDF\r\n\x1a\n" + bytes(600), "an HDF5 file"),
-    (bytes(70_000), "nothing but zero bytes"),
-    (NOISE, ""),
-    (b"{}", ""),
-    (b"Entry not found", ""),
-]
 
 
-@pytest.mark.parametrize("suffix", [*file_suffixes(), "", ".weights"])
-@pytest.mark.parametrize(("data", "problem"), KINDS)
-def test_each_is_named(tmp_path: Path, suffix: str, data: bytes, problem: str) -> None:
+def diagnose(data: bytes) -> str:
+    return str(foreign_kind(Source("w.pt", BytesBacking(data), 0, len(data))) or "")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "w.pt: it is empty; get it again"),
+        (
+            POINTER,
+            "w.pt: it is a Git LFS pointer of 134 bytes, the real file has 548,105,171 bytes; "
+            "run git lfs pull",
+        ),
+        (POINTER[:50], "w.pt: it is a Git LFS pointer of 50 bytes; run git lfs pull"),
+        (b"<!DOCTYPE html><html>", "it is an HTML or XML page, not a checkpoint"),
+        (b"\xef\xbb\xbf\n  <HTML>", "it is an HTML or XML page"),
+        (b"<?xml version='1.0'?><Error>", "it is an HTML or XML page"),
+        (gzip.compress(b"x"), "it is gzip data; convert or unpack it first"),
+        (bz2.compress(b"x"), "it is bzip2 data"),
+        (lzma.compress(b"x"), "it is xz data"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(8), "it is an HDF5 file (Keras weights, say)"),
+        (b"ggjt" + bytes(8), "it is an old GGML file, from before GGUF"),
+        (b"\x08\x00\x00\x00TFL3", "it is a TensorFlow Lite file"),
+        (bytes(600), "it begins with nothing but zero bytes; get it again"),
+    ],
+)
+def test_a_file_is_named_by_its_first_bytes(data: bytes, message: str) -> None:
+    assert message in diagnose(data)
+
+
+@pytest.mark.parametrize("data", [b"\x01\x02\x03", b"hello", b"{}", b"<", bytes(5) + b"x"])
+def test_what_is_not_known_is_not_guessed_at(data: bytes) -> None:
+    assert diagnose(data) == ""
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".gguf", ".npz", ".h5", ""])
+@pytest.mark.parametrize(
+    ("data", "message"), [(POINTER, "Git LFS pointer"), (b"<html>", "HTML"), (b"", "it is empty")]
+)
+def test_reading_one_says_so_whatever_its_name(
+    suffix: str, data: bytes, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"model{suffix}"
     path.write_bytes(data)
-    with pytest.raises(FormatError) as caught:
+    with pytest.raises(FormatError, match=message) as caught:
         read_state_dict(path)
-    assert problem in str(caught.value)
-    assert str(caught.value).startswith(str(path))
+    assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
-
-
-def test_what_is_only_packed_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors.gz"
-    path.write_bytes(gzip.compress(b"x" * 600))
-    with pytest.raises(FormatError, match="it is gzip data; convert or unpack it first"):
-        read_state_dict(path)
-
-
-@pytest.mark.parametrize("name", ["absent.pt", "loop.pt", "pipe.pt", "zero.pt", "folder.pt"])
-def test_what_is_no_file(tmp_path: Path, name: str) -> None:
-    (tmp_path / "loop.pt").symlink_to(tmp_path / "loop.pt")
-    (tmp_path / "zero.pt").symlink_to("/dev/zero")
-    (tmp_path / "folder.pt").mkdir()
-    os.mkfifo(tmp_path / "pipe.pt")
-    with pytest.raises(FormatError, match=r"no such file|no regular file|it holds nothing"):
-        read_state_dict(tmp_path / name)
