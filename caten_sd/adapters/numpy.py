@@ -75,8 +75,8 @@ def _shaped(leaf: LazyTensor, raw: memoryview, dtype: np.dtype[Any]) -> Array:
     stored = dtype if leaf.order == "<" else dtype.newbyteorder(">")
     if leaf.strides is None:
         return np.frombuffer(raw, stored).reshape(leaf.shape)
-    # as_strided cannot make one of float8_e5m2, and looks at no bounds. A memoryview would be let go
-    # of by ndarray, and the map behind it could be closed under the array; an array is held.
+    # as_strided cannot make one of float8_e5m2, and looks at no bounds. ndarray would let go of a
+    # memoryview, and the map behind it could be closed under the array; an array is held.
     held = np.frombuffer(raw, np.uint8)
     return np.ndarray(leaf.shape, stored, held, 0, [dtype.itemsize * n for n in leaf.strides])
 

@@ -7,6 +7,7 @@ numpy reads no member lazily and none whose dtype it lacks. Such arrays are writ
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -135,7 +136,7 @@ def _write(format: Npz, target: BinaryIO, state_dict: StateDict, /) -> None:
     output = ZipOutput(target)
     for key, (shape, dtype, nbytes) in specs.items():
         header = npy_bytes(dtype, shape)
-        data = chain([header], chunks(state_dict[key]))
+        data: Iterator[bytes | memoryview] = chain([header], chunks(state_dict[key]))
         output.add(f"{key}.npy", len(header) + nbytes, data)
     if record := sidecar_of(state_dict, specs, numpy_lacks):
         text = record.to_json()
