@@ -17,15 +17,16 @@ ROOT = Path(caten_sd.__file__).parent
 
 # A lower floor never imports a higher one. What is not named here is floor 2, the ideas.
 FLOORS = {
-    0: "errors dispatch garbage kinds slots grouping",
-    1: "tensor source backing leaves quantization state_dict report stream forward",
-    3: "formats layouts nn adapters",
+    0: "errors dispatch garbage kinds slots grouping backing",
+    1: "tensor leaves quantization source archives pickling torch_files stream sharing"
+    " state_dict report forward",
+    3: "formats blocks layouts nn adapters",
     4: "__init__ __main__ cli",
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 IDEAS = 2
 
-OPEN = {"formats", "layouts", "adapters"}  # rooms whose members never import each other
+OPEN = {"formats", "blocks", "layouts", "adapters"}  # rooms whose members never import each other
 
 FOREIGN = {"torch", "numpy", "ml_dtypes", "rich"}
 AT_HOME = {"nn", "adapters"}  # with those; what only works on files must not wait for their import
