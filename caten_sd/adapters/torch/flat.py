@@ -27,7 +27,7 @@ class FullySharded(ABC):
     def __subclasshook__(cls, other: type) -> Any:
         if cls is not FullySharded:
             return NotImplemented
-        return issubclass(other, nn.Module) and inner_name(other) == "_fsdp_wrapped_module"
+        return inner_name(other) == "_fsdp_wrapped_module"
 
 
 @to_state_dict.register(FullySharded)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from caten_sd import read_state_dict, write_state_dict
+from tests.adapters.torch.divided import values
 from tests.adapters.torch.ranks import Ranks
-from tests.adapters.torch.worker import values
 
 Run = Callable[..., list[Any]]
 

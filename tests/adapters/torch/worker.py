@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
-from torch.distributed.tensor.debug import CommDebugMode
-from torch.distributed.tensor.parallel import (
-    ColwiseParallel,
-    RowwiseParallel,
-    parallelize_module,
-)
 
 from caten_sd import get_state_dict, load_state_dict, plan_load, read_state_dict, write_state_dict
 from caten_sd.adapters.torch.distributed import indices
@@ -31,119 +22,24 @@ from caten_sd.errors import CatenError, LoadError
 from caten_sd.files.file_set import FileSet
 from caten_sd.mapping.derived import derive
 from caten_sd.mapping.steps import Permute
-from caten_sd.source import Source
+from tests.adapters.torch.divided import (
+    Net,
+    counted,
+    differing,
+    mesh,
+    net,
+    nothing_gathered,
+    own_bytes,
+    values,
+    whole,
+)
 
 TORCHS_OWN = ["FSDP is switching to", "The `NO_SHARD` sharding", "FSDP2-wrapped module .* view"]
-
-WORLD = torch.distributed
-
-
-class Net(nn.Module):
-    """Sizes that neither 2 nor 4 divides, a tie, and a buffer that every process has whole."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wte = nn.Embedding(11, 6)
-        self.up = nn.Linear(6, 9)
-        self.down = nn.Linear(9, 6)
-        self.head = nn.Linear(6, 11, bias=False)
-        self.head.weight = self.wte.weight
-        self.register_buffer("scale", torch.ones(3))
-
-    def forward(self, ids: Any) -> Any:
-        return self.head(self.down(torch.relu(self.up(self.wte(ids)))))
-
-
-def values(seed: int = 0) -> dict[str, torch.Tensor]:
-    """Return the state of a Net with random weights."""
-    torch.manual_seed(seed)
-    state = {k: torch.randn_like(v) for k, v in Net().state_dict().items()}
-    return {**state, "head.weight": state["wte.weight"]}
-
-
-def mesh(*sizes: int) -> Any:
-    return init_device_mesh("cpu", sizes, mesh_dim_names=("dp", "tp")[: len(sizes)])
-
-
-def net(kind: str) -> nn.Module:
-    """Return a Net divided over all processes, in one of several ways."""
-    size = WORLD.get_world_size()
-    torch.manual_seed(99)
-    model = Net()
-    if kind == "meta":
-        with torch.device("meta"):
-            model = Net()
-    plan = {"up": ColwiseParallel(), "down": RowwiseParallel()}
-    if kind == "tp":
-        parallelize_module(model, mesh(size), plan)
-        return model
-    if kind == "2d":
-        both = mesh(size // 2, 2)
-        parallelize_module(model, both["tp"], plan)
-        fully_shard(model, mesh=both["dp"])
-        return model
-    for child in (model.up, model.down):
-        fully_shard(child, mesh=mesh(size))
-    fully_shard(model, mesh=mesh(size))
-    return model
-
-
-def whole(state: Any) -> dict[str, torch.Tensor]:
-    """Return the state gathered, for a test to look at."""
-    return {k: v.full_tensor() if isinstance(v, DTensor) else v for k, v in state.items()}
-
-
-def differing(model: Any, wanted: Any) -> list[str]:
-    found = whole(get_state_dict(model))
-    return [key for key in found if not torch.equal(found[key], wanted[key])]
-
-
-@contextlib.contextmanager
-def counted() -> Iterator[set[tuple[int, int, int]]]:
-    """Collect the ranges of a file that are asked for; to make sure of one is no second reading."""
-    ranges: set[tuple[int, int, int]] = set()
-    view, read = Source.view, Source.read
-
-    def counting(function: Any) -> Any:
-        def count(self: Source, offset: int, size: int) -> Any:
-            ranges.add((id(self._backing), self._start + offset, size))
-            return function(self, offset, size)
-
-        return count
-
-    Source.view, Source.read = counting(view), counting(read)  # type: ignore[method-assign]
-    try:
-        yield ranges
-    finally:
-        Source.view, Source.read = view, read  # type: ignore[method-assign]
-
-
-@contextlib.contextmanager
-def nothing_gathered(*, sending: str = "c10d.allreduce_") -> Iterator[None]:
-    """Fail where a tensor is gathered; a load sends three numbers, and a save its plan."""
-
-    def fail(*arguments: Any, **options: Any) -> Any:
-        raise AssertionError("a tensor is gathered")
-
-    before = DTensor.full_tensor, DTensor.redistribute
-    DTensor.full_tensor = DTensor.redistribute = fail  # type: ignore[method-assign]
-    try:
-        with CommDebugMode() as communication:
-            yield
-    finally:
-        DTensor.full_tensor, DTensor.redistribute = before  # type: ignore[method-assign]
-    sent = {str(kind) for kind, count in communication.get_comm_counts().items() if count}
-    assert sent <= set(sending.split()), sent
-
-
-def own_bytes(model: Any) -> int:
-    leaves = {id(leaf): leaf for leaf in get_state_dict(model).values()}.values()
-    return sum((v.to_local() if isinstance(v, DTensor) else v).nbytes for v in leaves)
 
 
 def axes_are_torchs(folder: Path) -> int:
     """Compare where each element of a DTensor lies with what torch itself made of it."""
-    world, checked = WORLD.get_world_size(), 0
+    world, checked = dist.get_world_size(), 0
     meshes = [mesh(world)] + ([mesh(2, world // 2)] if world > 2 else [])
     kinds = [Shard(0), Shard(1), Replicate()]
     for grid, shape in itertools.product(meshes, [(8, 4), (5, 7), (1, 3), (3, 0)]):
@@ -172,7 +68,7 @@ def loads_every_leaf(folder: Path) -> list[str]:
     from caten_sd.tensor import BlockTensor
 
     torch.manual_seed(0)
-    grid, matrix = mesh(WORLD.get_world_size()), torch.randn(7, 96)
+    grid, matrix = mesh(dist.get_world_size()), torch.randn(7, 96)
     packed = BlockTensor(Q8_0(), quantize(Q8_0(), matrix.numpy()), (7, 96))
     turned = derive(Permute((1, 0)), [matrix.T.contiguous()])
     failed = []
@@ -230,7 +126,7 @@ def dies(folder: Path, name: str, rank: int, moment: str) -> str:
     """Save, and die in one process: before it wrote, behind that, or around the last step."""
     model = net("fsdp")
     load_state_dict(model, values(1), strict=True)
-    if WORLD.get_rank() == rank:
+    if dist.get_rank() == rank:
         owner, method = {
             "full disk": (NumberedWriter, "write_data"),
             "planned": (NumberedWriter, "write_data"),
@@ -262,7 +158,7 @@ def dies(folder: Path, name: str, rank: int, moment: str) -> str:
 
 def reads_rows(folder: Path) -> int:
     """Load rows of a tensor that others cut otherwise; return how many bytes were asked for."""
-    place = distribute_tensor(torch.zeros(2048, 256), mesh(WORLD.get_world_size()), [Shard(0)])
+    place = distribute_tensor(torch.zeros(2048, 256), mesh(dist.get_world_size()), [Shard(0)])
     with counted() as ranges, read_state_dict(folder / "rows.dcp") as state:
         load_state_dict({"w": place}, state, strict=True)
     first = indices(place)[0][0]
@@ -272,7 +168,7 @@ def reads_rows(folder: Path) -> int:
 
 def writes_rows(folder: Path) -> None:
     full = torch.arange(2048 * 256.0).reshape(2048, 256)
-    tensor = distribute_tensor(full, mesh(WORLD.get_world_size()), [Shard(0)])
+    tensor = distribute_tensor(full, mesh(dist.get_world_size()), [Shard(0)])
     plan = "c10d.allgather_ c10d.gather_ c10d.broadcast_ c10d.scatter_"
     with nothing_gathered(sending=plan):
         write_state_dict({"w": tensor}, folder / "rows.dcp")
@@ -287,7 +183,7 @@ def refuses_together(folder: Path) -> list[str]:
         model = net("fsdp")
         before = whole(get_state_dict(model))
         state: dict[str, Any] = dict(values())
-        if WORLD.get_rank() == 1:
+        if dist.get_rank() == 1:
             if case == "shape":
                 state["up.weight"] = torch.zeros(2, 2)
             elif case == "strict":
@@ -318,7 +214,7 @@ def one_file_is_refused(folder: Path) -> list[str]:
 
 def says_what_it_cannot(folder: Path) -> list[str]:
     """Sums, another division, and a plain place for a divided leaf."""
-    grid = mesh(WORLD.get_world_size())
+    grid = mesh(dist.get_world_size())
     rows = distribute_tensor(torch.arange(8.0).reshape(4, 2), grid, [Shard(0)])
     sums = DTensor.from_local(torch.ones(4, 2), grid, [Partial()])
     columns = distribute_tensor(torch.zeros(4, 2), grid, [Shard(1)])
@@ -343,7 +239,7 @@ def says_what_it_cannot(folder: Path) -> list[str]:
 
 def measures(folder: Path) -> float | None:
     """Narrow a dtype where the largest error lies in one process only."""
-    grid = mesh(WORLD.get_world_size())
+    grid = mesh(dist.get_world_size())
     place = distribute_tensor(torch.zeros(4, 2, dtype=torch.bfloat16), grid, [Shard(0)])
     leaf = torch.zeros(4, 2)
     leaf[0, 0] = 1.001
