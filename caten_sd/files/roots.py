@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.state_dict import spec_or_none
+from caten_sd.training.keys import MODEL, PARTS, STEP, VALUES, is_training
 
 MAX_DEPTH = 100
 MAX_NODES = 4_000_000
@@ -30,6 +31,8 @@ def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
     try:
         if root is not None:
             return flatten(_descend(contents, root, source), root)
+        if (whole := _training(contents)) is not None:
+            return whole
         trees = list(_candidates(contents, "", 0, _Below()))
     except StateDictError as error:
         raise FormatError(source, str(error)) from error
@@ -148,6 +151,15 @@ def _descend(node: Any, root: str, source: str) -> Any:
         name = max(names, key=len)
         node, rest = children[name], rest[len(name) + 1 :]
     return node
+
+
+def _training(contents: Any) -> Tree | None:
+    """Return all of a training state, which a format that nests its keys has in several trees."""
+    if not isinstance(contents, Mapping) or not {MODEL[:-1], STEP} <= set(contents):
+        return None
+    tree = flatten(contents, "")
+    values = any(f"{part}.{VALUES}" in tree.leaves for part in PARTS)
+    return tree if values and is_training(tree.leaves) else None
 
 
 def _below(children: Mapping[str, Any], start: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from caten_sd.state_dict import StateDict
 
 PARTS = ("optimizer", "scheduler", "scaler", "rng")
 MODEL, STEP = "model.", "step"
+VALUES = "values"  # the text of a part's plain values
 
 _STARTS = (MODEL, *(f"{part}." for part in PARTS))
 

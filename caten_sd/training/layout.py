@@ -17,8 +17,8 @@ from caten_sd.mapping.derived import Derived, derive
 from caten_sd.mapping.steps import Permute, Shift
 from caten_sd.state_dict import StateDict, spec_or_none
 from caten_sd.tensor import Spec, spec
-from caten_sd.training.keys import MODEL, model_part
-from caten_sd.training.text import VALUES, SavedLeaf, read_tree, tree_pairs
+from caten_sd.training.keys import MODEL, VALUES, model_part
+from caten_sd.training.text import SavedLeaf, read_tree, tree_pairs
 
 OPTIMIZER = "optimizer"
 # Rows and columns of a factored moment, torch's and transformers': a transpose swaps them.

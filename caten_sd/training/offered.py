@@ -7,7 +7,8 @@ from typing import Any
 
 from caten_sd.files.roots import flatten
 from caten_sd.state_dict import StateDict, spec_or_none
-from caten_sd.training.text import VALUES, SavedLeaf, read_tree
+from caten_sd.training.keys import VALUES
+from caten_sd.training.text import SavedLeaf, read_tree
 
 OPTIMIZER = {"state", "param_groups"}  # the two entries of what torch's optimizers save
 

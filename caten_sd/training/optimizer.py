@@ -14,10 +14,11 @@ from caten_sd.report import Outcome, Row
 from caten_sd.state_dict import spec_or_none
 from caten_sd.tensor import DType, Spec
 from caten_sd.training.groups import fitted_groups
+from caten_sd.training.keys import VALUES
 from caten_sd.training.offered import Offered
 from caten_sd.training.order import proven_names
 from caten_sd.training.saved import SavedOptimizer, saved_optimizer
-from caten_sd.training.text import VALUES, SavedLeaf, saved_leaves
+from caten_sd.training.text import SavedLeaf, saved_leaves
 
 GOOD = (Outcome.LOADED, Outcome.CAST)
 

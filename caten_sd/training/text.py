@@ -16,8 +16,7 @@ from caten_sd.errors import CatenError, LoadError, StateDictError
 from caten_sd.extract import pytorch_style_dict_key, show
 from caten_sd.state_dict import Name, Pair, Path, spec_or_none
 from caten_sd.tensor import Numpy, Torch, as_array
-
-VALUES = "values"
+from caten_sd.training.keys import VALUES
 
 _PLAIN = (type(None), bool, int, float, str)
 # What JSON has no word for: its tag, its class, its parts.

@@ -20,16 +20,16 @@ from caten_sd import (
 )
 from caten_sd.report import Outcome
 from caten_sd.training.keys import is_training, model_part
-from tests.training.runs import Net, trained, training
+from tests.training.runs import Net, assert_same, trained, training
 
-SUFFIXES = (".safetensors", ".npz", ".pt")
+SUFFIXES = (".safetensors", ".npz", ".pt", ".msgpack", ".dcp/", "/")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_root_takes_the_model_alone(suffix: str, tmp_path: Path) -> None:
     saved, net = trained(), Net(width=6)
-    write_state_dict(get_state_dict(saved), tmp_path / f"run{suffix}")
-    with read_state_dict(tmp_path / f"run{suffix}", root="model") as state:
+    write_state_dict(get_state_dict(saved), f"{tmp_path}/run{suffix}")
+    with read_state_dict(f"{tmp_path}/run{suffix}", root="model") as state:
         assert list(state) == list(saved.model.state_dict())
         load_state_dict(net, state, strict=True)
     assert torch.equal(net.inner.weight, saved.model.inner.weight)
@@ -39,9 +39,18 @@ def test_root_takes_the_model_alone(suffix: str, tmp_path: Path) -> None:
 def test_root_keeps_ties(suffix: str, tmp_path: Path) -> None:
     net = Net(width=4)
     net.outer = net.inner
-    write_state_dict(get_state_dict(TrainingState(net)), tmp_path / f"run{suffix}")
-    with read_state_dict(tmp_path / f"run{suffix}", root="model") as state:
+    write_state_dict(get_state_dict(TrainingState(net)), f"{tmp_path}/run{suffix}")
+    with read_state_dict(f"{tmp_path}/run{suffix}", root="model") as state:
         assert dict(state.ties) == {"outer.weight": "inner.weight", "outer.bias": "inner.bias"}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_format_gives_back_the_whole(suffix: str, tmp_path: Path) -> None:
+    saved, other = trained(), training()
+    write_state_dict(get_state_dict(saved), f"{tmp_path}/run{suffix}")
+    with read_state_dict(f"{tmp_path}/run{suffix}") as state:
+        load_state_dict(other, state, strict=True)
+    assert_same(saved, other)
 
 
 def test_a_root_that_is_none(tmp_path: Path) -> None:
