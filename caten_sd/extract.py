@@ -13,11 +13,9 @@ from caten_sd.dispatch.generic import generic
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.garbage import collector_paused
 from caten_sd.kinds import AttrsInstance, DataclassInstance, DeclaredMapping, NamedTuple
-from caten_sd.leaves.tiles import TiledTensor
-from caten_sd.mapping.derived import Derived
 from caten_sd.slots import slot_kind
 from caten_sd.state_dict import Name, Pair, Path, StateDict
-from caten_sd.tensor import BlockTensor, LazyTensor
+from caten_sd.tensor import Unread
 
 KeyMapper = Callable[[Path], str]
 
@@ -208,7 +206,7 @@ def _set_pairs(obj: Any, parent: Path, /) -> list[Pair]:
     return []
 
 
-@to_state_dict.register((LazyTensor, TiledTensor, BlockTensor, Derived))
+@to_state_dict.register(Unread)
 def _leaf_pairs(leaf: Any, parent: Path, /) -> list[Pair]:
     return [(list(parent), leaf)]
 

@@ -126,7 +126,47 @@ def dequantize(block_type: Any, raw: Any, /) -> Any:
     raise NotImplementedError
 
 
-class LazyTensor:
+class Unread:
+    """A leaf that describes itself, and has its data only when ``numpy()`` or ``torch()`` asks.
+
+    What subclasses it has ``shape`` and ``dtype``, and a method of ``as_array`` for Numpy at least.
+    """
+
+    __slots__ = ()
+    shape: tuple[int, ...]
+    dtype: DType
+
+    def numpy(self) -> Any:
+        """Return the values as a ``numpy.ndarray``, without a copy where the bytes allow it."""
+        return as_array(Numpy(), self)
+
+    def torch(self) -> Any:
+        """Return the values as a ``torch.Tensor``, without a copy where the bytes allow it."""
+        return as_array(Torch(), self)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"{self!r} becomes {dtype} by a copy only")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a leaf without axes has no length")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dtype}, {list(self.shape)})"
+
+
+@spec.register(Unread)
+def _unread_spec(leaf: Unread, /) -> Spec:
+    return spec_of(leaf.shape, leaf.dtype)
+
+
+class LazyTensor(Unread):
     """A leaf whose bytes still lie in a file: known from the header, mapped on first touch.
 
     Basic indexing stays lazy and narrows what will be read. ``strides`` count elements and default
@@ -160,22 +200,6 @@ class LazyTensor:
         """Return the stored bytes, mapped where the system allows."""
         return self.source.view(self.offset, self.extent)
 
-    def numpy(self) -> Any:
-        """Return a ``numpy.ndarray`` over the file's bytes, copied only if they need work."""
-        return as_array(Numpy(), self)
-
-    def torch(self) -> Any:
-        """Return a ``torch.Tensor`` over the file's bytes, copied only if they need work."""
-        return as_array(Torch(), self)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        array = self.numpy()
-        if dtype is not None and array.dtype != dtype:
-            if copy is False:
-                raise ValueError(f"{self!r} becomes {dtype} by a copy only")
-            return array.astype(dtype)
-        return array.copy() if copy else array
-
     def __getitem__(self, index: Any) -> LazyTensor:
         """Return the part under basic indexing (integers, slices of positive step), unread."""
         if not self.dtype.itemsize:
@@ -187,43 +211,22 @@ class LazyTensor:
         start = self.offset + offset * self.dtype.itemsize
         return LazyTensor(self.source, start, self.dtype, shape, strides, self.order)
 
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("a leaf without axes has no length")
-        return self.shape[0]
-
     def __repr__(self) -> str:
         return f"LazyTensor({self.dtype}, {list(self.shape)}, {self.source} at {self.offset})"
 
 
-class BlockTensor:
+class BlockTensor(Unread):
     """A leaf of quantised blocks kept packed: ``raw`` is (..., row bytes) uint8, any leaf kind.
 
     ``shape`` is row-major and counts elements; ``block_type`` is what ``dequantize`` dispatches on
     and names its ``dtype``. It is copied packed from file to file, and unpacked by ``numpy()``.
     """
 
-    __slots__ = ("block_type", "raw", "shape")
+    __slots__ = ("block_type", "dtype", "raw", "shape")
 
     def __init__(self, block_type: Any, raw: Any, shape: Sequence[int]) -> None:
         self.block_type, self.raw, self.shape = block_type, raw, tuple(shape)
-
-    @property
-    def dtype(self) -> DType:
-        """The block type's DType, of kind "block"."""
-        dtype: DType = self.block_type.dtype
-        return dtype
-
-    def numpy(self) -> Any:
-        """Return the float32 values as a ``numpy.ndarray`` of ``shape``."""
-        return as_array(Numpy(), self)
-
-    def torch(self) -> Any:
-        """Return the float32 values as a ``torch.Tensor`` of ``shape``."""
-        return as_array(Torch(), self)
-
-    def __repr__(self) -> str:
-        return f"BlockTensor({self.dtype}, {list(self.shape)})"
+        self.dtype: DType = block_type.dtype
 
 
 class Opaque:
@@ -236,8 +239,3 @@ class Opaque:
 
     def __repr__(self) -> str:
         return f"Opaque({self.name})"
-
-
-@spec.register((LazyTensor, BlockTensor))
-def _lazy_spec(leaf: LazyTensor | BlockTensor, /) -> Spec:
-    return spec_of(leaf.shape, leaf.dtype)

@@ -15,40 +15,22 @@ from caten_sd.tensor import (
     BlockTensor,
     DType,
     Numpy,
-    Spec,
-    Torch,
+    Unread,
     as_array,
     numpy_dtype,
     spec,
-    spec_of,
 )
 
 SHORT = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
 
-class Cast:
+class Cast(Unread):
     """A leaf's values in another dtype, rounded to nearest even where they need rounding."""
 
     __slots__ = ("dtype", "leaf", "shape")
 
     def __init__(self, leaf: Any, dtype: DType) -> None:
         self.leaf, self.dtype, self.shape = leaf, dtype, spec(leaf).shape
-
-    def numpy(self) -> Any:
-        """Return the cast values as a ``numpy.ndarray``."""
-        return as_array(Numpy(), self)
-
-    def torch(self) -> Any:
-        """Return the cast values as a ``torch.Tensor``."""
-        return as_array(Torch(), self)
-
-    def __repr__(self) -> str:
-        return f"Cast({self.dtype}, {list(self.shape)})"
-
-
-@spec.register(Cast)
-def _spec(leaf: Cast, /) -> Spec:
-    return spec_of(leaf.shape, leaf.dtype)
 
 
 @as_array.register(Numpy, Cast)
@@ -57,11 +39,6 @@ def _by_numpy(kind: Numpy, leaf: Cast, /) -> Any:
 
     with np.errstate(over="ignore", invalid="ignore"):  # infinite and NaN are reported
         return as_array(kind, leaf.leaf).astype(numpy_dtype(leaf.dtype))
-
-
-@as_array.register(Torch, Cast)
-def _by_torch(kind: Torch, leaf: Cast, /) -> Any:
-    return as_array(kind, as_array(Numpy(), leaf))
 
 
 def cast(leaf: Any, dtype: DType) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors import CatenError
 from caten_sd.leaves.indexing import picks
-from caten_sd.tensor import DType, Numpy, Spec, Torch, as_array, numpy_dtype, spec, spec_of
+from caten_sd.tensor import DType, Numpy, Unread, as_array, numpy_dtype
 
 Sizes = tuple[int, ...]
 
@@ -21,42 +21,23 @@ class Tile(NamedTuple):
     open: Callable[[], Any]
 
 
-class TiledTensor:
+class TiledTensor(Unread):
     """A leaf of tiles that cover it exactly; ``axes`` are the indices of the whole that it shows.
 
     Basic indexing stays lazy: a slice opens only the tiles that it meets.
     """
 
-    __slots__ = ("axes", "dtype", "tiles")
+    __slots__ = ("axes", "dtype", "shape", "tiles")
 
     def __init__(self, dtype: DType, tiles: Sequence[Tile], axes: Sequence[range | int]) -> None:
         self.dtype, self.tiles, self.axes = dtype, tuple(tiles), tuple(axes)
-
-    @property
-    def shape(self) -> Sizes:
-        """The size of every axis that is left."""
-        return tuple(len(axis) for axis in self.axes if isinstance(axis, range))
-
-    def numpy(self) -> Any:
-        """Return the values as a ``numpy.ndarray``, without a copy where they lie in one tile."""
-        return as_array(Numpy(), self)
-
-    def torch(self) -> Any:
-        """Return the values as a ``torch.Tensor``."""
-        return as_array(Torch(), self)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        array = self.numpy()
-        return array.astype(dtype or array.dtype, copy=bool(copy))
+        self.shape = tuple(len(axis) for axis in self.axes if isinstance(axis, range))
 
     def __getitem__(self, index: Any) -> TiledTensor:
         """Return the part under basic indexing (integers, slices of positive step), unread."""
         chosen = iter(picks(len(self.shape), index))
         axes = [_picked(axis, chosen) for axis in self.axes]
         return TiledTensor(self.dtype, self.tiles, axes)
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __repr__(self) -> str:
         return f"TiledTensor({self.dtype}, {list(self.shape)}, {len(self.tiles)} tiles)"
@@ -70,11 +51,6 @@ def _picked(axis: range | int, chosen: Iterator[Any]) -> range | int:
         raise IndexError("a leaf of a file is sliced forwards only")
     picked: range | int = axis[pick]
     return picked
-
-
-@spec.register(TiledTensor)
-def _spec(leaf: TiledTensor, /) -> Spec:
-    return spec_of(leaf.shape, leaf.dtype)
 
 
 @as_array.register(Numpy, TiledTensor)
@@ -98,11 +74,6 @@ def _part(tile: Tile, local: tuple[Any, ...]) -> Any:
     """Return a part of a tile; the whole as it is, since its bytes are then known to be dense."""
     whole = tuple(slice(0, stop - at, 1) for at, stop in zip(tile.start, tile.stop, strict=True))
     return tile.open() if local == whole else tile.open()[(*local, ...)]
-
-
-@as_array.register(Torch, TiledTensor)
-def _by_torch(kind: Torch, leaf: TiledTensor, /) -> Any:
-    return as_array(kind, as_array(Numpy(), leaf))
 
 
 def _overlap(

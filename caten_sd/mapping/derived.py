@@ -14,15 +14,14 @@ from caten_sd.tensor import (
     DType,
     LazyTensor,
     Numpy,
-    Spec,
     Torch,
+    Unread,
     as_array,
     spec,
-    spec_of,
 )
 
 
-class Derived:
+class Derived(Unread):
     """A leaf made of others by one step; made by ``derive``, read by ``numpy()`` or ``torch()``.
 
     Nothing is kept: each reading computes again, as a view where step and leaves allow it.
@@ -33,36 +32,14 @@ class Derived:
     def __init__(self, step: Step, leaves: Sequence[Any], shape: Shape, dtype: DType) -> None:
         self.step, self.leaves, self.shape, self.dtype = step, tuple(leaves), shape, dtype
 
-    def numpy(self) -> Any:
-        """Return the result as a ``numpy.ndarray``."""
-        return as_array(Numpy(), self)
-
-    def torch(self) -> Any:
-        """Return the result as a ``torch.Tensor``."""
-        return as_array(Torch(), self)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        array = self.numpy()
-        if dtype is not None and array.dtype != dtype:
-            return array.astype(dtype)
-        return array.copy() if copy else array
-
     def __getitem__(self, index: Any) -> Any:
         """Return the part under basic indexing (integers, slices of positive step), unread."""
         from caten_sd.mapping.narrowing import indexed  # it is built on this class
 
         return indexed(self, index)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def __repr__(self) -> str:
         return f"Derived({self.dtype}, {list(self.shape)}, {type(self.step).__name__})"
-
-
-@spec.register(Derived)
-def _spec(leaf: Derived, /) -> Spec:
-    return spec_of(leaf.shape, leaf.dtype)
 
 
 @as_array.register(Numpy, Derived)

@@ -5,27 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from caten_sd.quantization.block_types import BlockType
-from caten_sd.tensor import LazyTensor, Numpy, Spec, as_array, spec
+from caten_sd.tensor import LazyTensor, Numpy, Unread, as_array
 
 
-class SwappedBlocks:
+class SwappedBlocks(Unread):
     """The bytes of a leaf of blocks as a little-endian file would hold them.
 
     As in gguf-py's gguf_convert_endian: of a block, only its 16-bit floats differ.
     """
 
-    __slots__ = ("block_type", "raw")
+    __slots__ = ("block_type", "dtype", "raw", "shape")
 
     def __init__(self, raw: LazyTensor, block_type: BlockType) -> None:
         self.raw, self.block_type = raw, block_type
+        self.shape, self.dtype = raw.shape, raw.dtype
 
     def __repr__(self) -> str:
         return f"SwappedBlocks({self.block_type.name}, {self.raw})"
-
-
-@spec.register(SwappedBlocks)
-def _spec(leaf: SwappedBlocks, /) -> Spec:
-    return spec(leaf.raw)
 
 
 @as_array.register(Numpy, SwappedBlocks)

@@ -5,25 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from caten_sd.quantization.block_types import BlockType, quantize
-from caten_sd.tensor import DTYPES, BlockTensor, Numpy, Spec, as_array, spec, spec_of
+from caten_sd.tensor import DTYPES, BlockTensor, Numpy, Unread, as_array, spec
 
 
-class Quantized:
+class Quantized(Unread):
     """The bytes of a leaf's values quantised; what ``quantized`` gives a BlockTensor as ``raw``."""
 
-    __slots__ = ("block_type", "leaf")
+    __slots__ = ("block_type", "dtype", "leaf", "shape")
 
     def __init__(self, leaf: Any, block_type: BlockType) -> None:
-        self.leaf, self.block_type = leaf, block_type
+        self.leaf, self.block_type, self.dtype = leaf, block_type, DTYPES["uint8"]
+        *rows, count = spec(leaf).shape
+        self.shape = (*rows, block_type.dtype.nbytes(count))
 
     def __repr__(self) -> str:
         return f"Quantized({self.block_type.name}, {self.leaf!r})"
-
-
-@spec.register(Quantized)
-def _spec(leaf: Quantized, /) -> Spec:
-    *rows, count = spec(leaf.leaf).shape
-    return spec_of((*rows, leaf.block_type.dtype.nbytes(count)), DTYPES["uint8"])
 
 
 @as_array.register(Numpy, Quantized)
