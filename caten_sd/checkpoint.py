@@ -37,7 +37,8 @@ def read_state_dict(
     ``root`` names the tree to take ("model", "ema.shadow") where a file holds several that could be
     a model. ``streaming`` maps each leaf only while it is held, where a file larger than memory is
     read once from end to end. ``verify`` reads every tensor and compares it with the digest that
-    ``write_state_dict(..., digests=True)`` stored. FormatError if the file is none that is known, damaged or hostile.
+    ``write_state_dict(..., digests=True)`` stored. FormatError if the file is none that is known,
+    damaged or hostile.
     """
     source = open_source(Path(path), streaming=streaming)
     try:

@@ -42,7 +42,7 @@ def digest(state_dict: Mapping[str, Any]) -> str:
 
 
 def verify_digests(state_dict: StateDict, source: str) -> None:
-    """Read every tensor and compare it with the digest stored on save; FormatError names those off."""
+    """Compare every tensor with the digest stored on save; FormatError names those that differ."""
     try:
         stored = json.loads(state_dict.metadata[STORED])
     except (KeyError, TypeError, ValueError):
