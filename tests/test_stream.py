@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from caten_sd import StateDictError
+from caten_sd.quantization.block_types import block_type
 from caten_sd.source import BytesBacking, Source
 from caten_sd.stream import PIECE, chunks, observed, same_bytes
 from caten_sd.tensor import DTYPES, BlockTensor, LazyTensor
@@ -92,7 +93,7 @@ def test_bytes_of_a_file_are_read_in_pieces_and_not_mapped() -> None:
     backing = Read()
     size = 10 * PIECE + 8
     leaf = LazyTensor(Source("w", backing, 0, size), 8, DTYPES["uint8"], (size - 8,))
-    block = BlockTensor(None, leaf, (1,))
+    block = BlockTensor(block_type("q8_0"), leaf, (1,))
     tracemalloc.start()
     assert sum(len(piece) for piece in itertools.chain(chunks(leaf), chunks(block))) == 20 * PIECE
     assert tracemalloc.get_traced_memory()[1] < 4 * PIECE

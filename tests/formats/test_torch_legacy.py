@@ -211,7 +211,7 @@ def test_views_of_storages() -> None:
     ("data", "words"),
     [
         (persistent(("v", 2**40, 6)), "bytes short"),
-        (persistent(("v", -1, 6)), "bytes short"),
+        (persistent(("v", -1, 6)), "before its beginning"),
         (persistent(("v", 0)), "no key, offset and size"),
         (persistent((1, 0, 6)), "no key, offset and size"),
         (persistent(("v", 0, 1)), "reaches to element 1, and its storage has 1"),
