@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from caten_sd.files.roots import flatten
+from caten_sd.loading.renames import renamed
 from caten_sd.state_dict import StateDict, spec_or_none
 from caten_sd.training.keys import VALUES
 from caten_sd.training.text import SavedLeaf, read_tree
@@ -19,18 +20,28 @@ class Offered:
     A mapping of mappings, as ``torch.load`` returns it, is one too.
     """
 
-    def __init__(self, state_dict: Mapping[str, Any]) -> None:
+    def __init__(
+        self, state_dict: Mapping[str, Any], rename: Mapping[str, str] | None = None
+    ) -> None:
         self.nested = None if isinstance(state_dict, StateDict) else state_dict
         if isinstance(state_dict, StateDict):
             self.leaves, self.others = state_dict.entry, state_dict.others
         else:
             tree = flatten(state_dict, "")
             self.leaves, self.others = tree.leaves, tree.others
+        self.rename = rename
         self.metadata = getattr(state_dict, "metadata", None)
 
     def keys(self, at: str) -> list[str]:
         """Return the keys of the leaves below a part."""
         return [key for key in self.leaves if not at or key.startswith(f"{at}.")]
+
+    def renamed(self, names: Collection[str], at: str) -> dict[str, str]:
+        """Return what the caller's rules, which are of whole keys, make of a part's names."""
+        start = f"{at}." if at else ""
+        keys = dict.fromkeys([*self.keys(at), *(f"{start}{name}" for name in names)])
+        found = renamed(keys, self.rename) if self.rename else {key: key for key in keys}
+        return {name: found[f"{start}{name}"].removeprefix(start) for name in names}
 
     def below(self, at: str) -> StateDict:
         """Return the leaves below a part, under their whole keys."""

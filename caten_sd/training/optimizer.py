@@ -118,10 +118,16 @@ class _Fitting:
         """Return the file's optimizer under the names that parameters have here."""
         live = self.live
         own = {name: name for name in live.params} | dict(live.aliases)
-        found = find_names(Offer(dict.fromkeys(saved.flat)), own.__contains__)
+        asked = self.given.renamed(saved.flat, "model" if self.at else "")
+        if len(set(asked.values())) < len(asked):
+            raise LoadError("the renames make two parameters of the optimizer one; keep them apart")
+        found = find_names(
+            Offer(dict.fromkeys(asked.values()), {new: old for old, new in asked.items()}),
+            own.__contains__,
+        )
         for note in found.notes:
             self._note(note)
-        names = {found.key(name): own.get(name, name) for name in found.leaves}
+        names = {str(found.key(name)): own.get(name, name) for name in found.leaves}
         if len(set(names.values())) < len(names):
             raise LoadError(
                 "two parameters of the file's optimizer are one here, as their names are tied; "

@@ -33,7 +33,7 @@ def plan_training(
     by_slot: Callable[..., LoadPlan],
 ) -> LoadPlan:
     """Return what loading a training state would do, each key under its name in the file."""
-    given = Offered(state_dict)
+    given = Offered(state_dict, options.get("rename"))
     model = by_slot(Model(training.model), _model_state(given), **options)
     parts = [
         plan_part(part, at=name, given=given, model=training.model)
@@ -58,7 +58,7 @@ def plan_training(
 
 def plan_alone(part: Any, *, state_dict: Mapping[str, Any], options: Mapping[str, Any]) -> LoadPlan:
     """Return what loading a part by itself would do: an optimizer that knows its names."""
-    given = Offered(state_dict)
+    given = Offered(state_dict, options.get("rename"))
     planned = plan_part(part, at="", given=given, model=None)
     policy = _policy(options)
     rows = [*planned.rows, *_left(given, planned.rows)]

@@ -198,3 +198,20 @@ def test_what_is_no_optimizers_state() -> None:
     made = training()
     with pytest.raises(LoadError, match="optimizer holds no optimizer's state"):
         plan_load(made, {"model": made.model.state_dict(), "optimizer": {"lr": 0.1}})
+
+
+class Body(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = Net()
+
+
+def test_a_rename_of_the_model_holds_for_its_moments() -> None:
+    saved, net = trained(), Body()
+    resumed = TrainingState(net, AdamW(net.parameters()))
+    load_state_dict(resumed, get_state_dict(saved), strict=True, rename={"model": "model.body"})
+    moment = resumed.optimizer.state[net.body.inner.weight]["exp_avg"]
+    assert torch.equal(moment, saved.optimizer.state[saved.model.inner.weight]["exp_avg"])
+    clash = {"model.inner.weight": "model.outer.weight"}
+    with pytest.raises(LoadError, match="nothing was changed"):
+        load_state_dict(training(), get_state_dict(saved), rename=clash)
