@@ -68,6 +68,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.line(f"{'what':<{width}}  ratio  at most        ours        peer")
     for row in rows:
         terminalreporter.line(
-            f"{row.what:<{width}}  {row.ours / row.peer:5.2f}  {row.at_most:7.2f}"
+            f"{row.what:<{width}}  {row.ours / row.peer:5.3f}  {row.at_most:7.3f}"
             f"  {row.ours:10.4g}  {row.peer:10.4g} {row.unit}"
         )
