@@ -21,9 +21,9 @@ def test_it_is_paused_inside_and_goes_on_after() -> None:
 def test_it_goes_on_after_an_error() -> None:
     @collector_paused()
     def fail() -> None:
-        raise ValueError
+        raise ValueError("inside")
 
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="inside"):
         fail()
     assert gc.isenabled()
 
