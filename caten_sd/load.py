@@ -10,6 +10,7 @@ import attrs
 
 from caten_sd.errors import CatenError, LoadError, LoadWarning
 from caten_sd.extract import KeyMapper, get_state_dict, pytorch_style_dict_key
+from caten_sd.garbage import collector_paused
 from caten_sd.grouping import group_keys
 from caten_sd.loading.causes import Case, likely_cause
 from caten_sd.loading.fit import is_exact, largest_error
@@ -73,6 +74,7 @@ def load_state_dict(
 
 
 @by_type
+@collector_paused()
 def plan_load(
     obj: Any,
     state_dict: Mapping[str, Any],
@@ -110,11 +112,8 @@ def plan_load(
     matching = Matching(obj, inside, given, policy, keep=assign)
     rows = matching.rows()
     if policy.looks:
-        rows = [_looked_at(row, matching.moves.get(row.key)) for row in rows]
-    moves = [
-        _in_its_slot(move, assign or map_location is not None) for move in matching.moves.values()
-    ]
-    carry = Moves(obj, slots, matching.aliases, moves, adopt=assign, location=map_location)
+        moving = {move.key: move for move in matching.moves()}
+        rows = [_looked_at(row, moving.get(row.key)) for row in rows]
     idle = policy.idle([*slots, *(row.key for row in rows)])
     name = type(obj).__name__
     faults = any(row.outcome in FAULTS for row in rows)
@@ -124,7 +123,7 @@ def plan_load(
         rows,
         [*([f"read from {source.origin}"] if source.origin else []), *given.notes, *idle],
         *(cause or ("", "")),
-        apply=lambda plan: _apply(plan, carry),
+        apply=lambda plan: _apply(plan, _moves(matching, assign, map_location)),
     )
 
 
@@ -139,12 +138,20 @@ def _looked_at(row: Row, move: Move | None) -> Row:
     return attrs.evolve(row, finding="never written") if kept else row
 
 
+def _moves(matching: Matching, adopt: bool, location: Any) -> Moves:
+    every = adopt or location is not None
+    moves = [_in_its_slot(move, every) for move in matching.moves()]
+    obj, slots, aliases = matching.obj, matching.slots, matching.aliases
+    return Moves(obj, slots, aliases, moves, adopt=adopt, location=location)
+
+
 def _in_its_slot(move: Move, every: bool) -> Move:
     """Tell a slot whose present value cannot be written into, as on torch's meta device."""
     new = every or move.extra or move.recast or bool(getattr(move.place, "is_meta", False))
     return attrs.evolve(move, new=True) if new else move
 
 
+@collector_paused()
 def _apply(plan: LoadPlan, moves: Moves) -> LoadReport:
     """Refuse what no mode allows; then make the moves, and measure what casts have lost."""
     processes = group_of(moves.slots.values())

@@ -88,7 +88,7 @@ class Inside:
 
     def names(self, key: str) -> bool:
         """Tell whether a key names a slot, or what the object computes."""
-        return key in self.slots or key in self._computed
+        return key in self.slots.entry or key in self._computed
 
     def computes(self, key: str) -> bool:
         """Tell whether the object itself makes what lies under this key."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from caten_sd.errors import LoadError
+from caten_sd.dispatch.generic import GenericFunction
+from caten_sd.errors import LoadError, NoApplicableMethodError
 from caten_sd.leaves.ties import same_place
 from caten_sd.loading.fit import judge, same_values
 from caten_sd.loading.inside import Inside
@@ -19,6 +20,7 @@ from caten_sd.loading.policy import Policy
 from caten_sd.loading.repairs import Fill, skip
 from caten_sd.report import Outcome, Row
 from caten_sd.state_dict import spec_or_none
+from caten_sd.tensor import DType, Spec, spec
 
 GOOD = (Outcome.LOADED, Outcome.CAST)
 
@@ -30,12 +32,18 @@ class Matching:
         self.obj, self.inside, self.given, self.policy = obj, inside, given, policy
         self.slots = inside.slots
         self.default = "keep" if keep else "to_model"
-        self.moves: dict[str, Move] = {}
+        # Keys and shared values only: tens of thousands of objects more would wake the collector.
+        self._fed: dict[str, str] = {}
+        self._targets: dict[str, DType] = {}
+        self._recast: set[str] = set()
+        self._special: dict[str, Move] = {}
         self.aliases: dict[str, list[str]] = {}
         for alias, first in self.slots.ties.items():
             self.aliases.setdefault(first, []).append(alias)
         # A method may be added between two loads, so what has one is remembered for one load only.
         self._takes: Callable[..., bool] = functools.cache(_takes)
+        self._specs, self._refusals = _Methods(spec), _Methods(refusal)
+        self._as_in_model = not keep and not policy.dtypes.rules
 
     def rows(self) -> list[Row]:
         """Return one row per slot, in the model's order, then one per key that feeds none."""
@@ -49,45 +57,66 @@ class Matching:
         unused = [name for name in self.given.leaves if name not in self.slots]
         return rows + [self._unused_row(name) for name in unused]
 
+    def moves(self) -> list[Move]:
+        """Return what carries the rows out, made when asked for: not every plan is applied."""
+        made = {}
+        for key, name in self._fed.items():
+            place, leaf = self.slots[key], self.given.leaves[name]
+            made[key] = Move(key, place, leaf, self._targets[key], key in self._recast)
+        return list((made | self._special).values())
+
     def _row(self, key: str, name: str) -> Row:
         """Judge the slot ``key`` by the leaf that the file has under ``name``."""
-        place, leaves = self.slots[key], self.given.leaves
-        slot = spec_or_none(place)
-        if name not in leaves:
+        place, given = self.slots.entry[key], self.given
+        slot = self._spec(place)
+        if name not in given.leaves:
             return self._missing(Row(key, Outcome.MISSING, slot))
-        value = leaves[name]
-        leaf = spec_or_none(value)
-        source = self.given.key(name)
+        value = given.leaves[name]
+        leaf = self._spec(value)
+        source = given.keys.get(name, name) if given.keys else name
         note = "" if source else "made by the model for a file of an older version"
         row = Row(key, Outcome.LOADED, slot, leaf, source, note)
         if key.endswith("_extra_state") and self._is_extra(key):
-            self.moves[key] = Move(key, place, value, extra=True)
+            self._special[key] = Move(key, place, value, extra=True)
             return row
         if leaf is None:
             note = f"a {getattr(value, 'name', type(value).__name__)}, which is no tensor"
             return self._repaired(attrs.evolve(row, outcome=Outcome.DTYPE, note=note), None)
-        return self._judged(row, value)
-
-    def _judged(self, row: Row, value: Any) -> Row:
-        place, slot, leaf = self.slots[row.key], row.slot, row.leaf
         if (reason := self._refusal(place, value)) is not None:
             return attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=reason)
-        if slot is None or leaf is None:  # a lazy module's parameter takes the file's shape
-            self.moves[row.key] = Move(row.key, place, value)
+        if slot is None:  # a lazy module's parameter takes the file's shape
+            self._special[key] = Move(key, place, value)
             return attrs.evolve(row, note="it takes the shape of the file")
+        if slot == leaf and self._as_in_model:  # as most are, and there may be many
+            self._fed[key], self._targets[key] = name, slot.dtype
+            return row
+        return self._judged(row, name, slot, leaf)
+
+    def _judged(self, row: Row, name: str, slot: Spec, leaf: Spec) -> Row:
+        """Judge a slot that may take the leaf by shape and dtype."""
         target = self.policy.target(row.key, slot, leaf, self.default)
         outcome, note = judge(slot, leaf, target)
         if outcome not in GOOD:
-            return self._repaired(attrs.evolve(row, outcome=outcome, note=note), value)
-        self.moves[row.key] = Move(row.key, place, value, target, target != slot.dtype)
+            judged = attrs.evolve(row, outcome=outcome, note=note)
+            return self._repaired(judged, self.given.leaves[name])
+        self._fed[row.key], self._targets[row.key] = name, target
+        if target != slot.dtype:
+            self._recast.add(row.key)
         if outcome is row.outcome and not note:
             return row
         return attrs.evolve(row, outcome=outcome, note=row.note or note)
 
+    def _spec(self, leaf: Any) -> Spec | None:
+        try:
+            known: Spec = self._specs[type(leaf)](leaf)
+        except NoApplicableMethodError:
+            return None
+        return known
+
     def _refusal(self, place: Any, value: Any) -> str | None:
         """Return why the place takes no such value, or None."""
-        if reason := refusal(place):
-            return reason
+        if reason := self._refusals[type(place)](place):
+            return str(reason)
         if self._takes(type(place), type(value)):
             return None
         return f"a {type(place).__name__} that takes no {type(value).__name__}"
@@ -105,7 +134,7 @@ class Matching:
         if not getattr(place, "is_meta", False):
             return row
         if key in self.inside.rebuilt:
-            self.moves[key] = Move(key, place, self.inside.rebuilt[key])
+            self._special[key] = Move(key, place, self.inside.rebuilt[key])
             return attrs.evolve(row, outcome=Outcome.COMPUTED, note="made again by the model")
         return attrs.evolve(row, note="on the meta device, without values")
 
@@ -138,7 +167,7 @@ class Matching:
         target = self.policy.target(row.key, row.slot, leaf, self.default)
         outcome, _ = judge(row.slot, leaf, target)
         if outcome in GOOD:
-            self.moves[row.key] = Move(row.key, place, made, target, target != row.slot.dtype)
+            self._special[row.key] = Move(row.key, place, made, target, target != row.slot.dtype)
         return attrs.evolve(row, outcome=outcome, note=note)
 
     def _is_extra(self, key: str) -> bool:
@@ -194,6 +223,18 @@ class Matching:
                 note = f"left out, as allow_unexpected={rule.pattern!r} allows"
                 return attrs.evolve(row, outcome=Outcome.SKIPPED, note=note)
         return row
+
+
+class _Methods(dict[type, Callable[..., Any]]):
+    """The method of a generic for each class: found once, where the generic is asked each time."""
+
+    def __init__(self, generic: GenericFunction[..., Any]) -> None:
+        super().__init__()
+        self.generic = generic
+
+    def __missing__(self, cls: type) -> Callable[..., Any]:
+        self[cls] = method = self.generic.dispatch(cls)
+        return method
 
 
 def _takes(place: type, value: type) -> bool:

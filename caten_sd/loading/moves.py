@@ -91,7 +91,8 @@ class Moves:
             leaf = ready(own.place, leaf)
         if refusal(own.place) is None:
             _rehearse(own.place, leaf)
-        return attrs.evolve(move, place=own.place, leaf=leaf)
+        unchanged = own.place is move.place and leaf is move.leaf
+        return move if unchanged else attrs.evolve(move, place=own.place, leaf=leaf)
 
     def _puts(self, move: Move) -> list[tuple[Slot, Any, Path]]:
         """Return where the value goes: one object under every name, so that ties hold."""

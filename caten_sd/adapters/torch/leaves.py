@@ -24,7 +24,6 @@ from caten_sd.tensor import (
     as_array,
     numpy_dtype,
     spec,
-    spec_of,
 )
 
 _PAIRED = getattr(torch, "float4_e2m1fn_x2", None)  # one element of torch's holds two of ours
@@ -49,10 +48,11 @@ def dtype_of(dtype: torch.dtype) -> DType:
 
 @spec.register(torch.Tensor)
 def _spec(tensor: torch.Tensor, /) -> Spec:
-    shape = tuple(tensor.shape)
-    if tensor.dtype is _PAIRED and shape:
+    shape, dtype = tuple(tensor.shape), tensor.dtype
+    nbytes = tensor.numel() * dtype.itemsize
+    if dtype is _PAIRED and shape:
         shape = (*shape[:-1], 2 * shape[-1])
-    return spec_of(shape, dtype_of(tensor.dtype))
+    return Spec(shape, dtype_of(dtype), nbytes)
 
 
 @spec.register((nn.UninitializedParameter, nn.UninitializedBuffer))

@@ -24,14 +24,12 @@ def _refusal(place: torch.Tensor, /) -> str | None:
         return None
     if place.is_inference() and not torch.is_inference_mode_enabled():
         return "it was made in inference mode: clone it"
-    if place.layout is torch.strided and _overlaps(place):
+    if place.layout is not torch.strided or place.is_contiguous():
+        return ""
+    steps = zip(place.shape, place.stride(), strict=True)
+    if any(size > 1 and not stride for size, stride in steps):
         return "several of its elements share memory: clone it"
     return ""
-
-
-def _overlaps(place: torch.Tensor) -> bool:
-    steps = zip(place.shape, place.stride(), strict=True)
-    return any(size > 1 and not stride for size, stride in steps)
 
 
 @ready.register(torch.Tensor)
