@@ -12,7 +12,7 @@ from caten_sd.leaves.c_order import contiguous
 from caten_sd.leaves.nibbles import packed
 from caten_sd.tensor import BlockTensor, LazyTensor, Numpy, as_array
 
-PIECE = 4 << 20  # bytes; what is written next is still in the cache from being made
+PIECE = 1 << 20  # bytes; what is written next is still in the cache from being made
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -39,7 +39,7 @@ def observed(progress: Progress | None, total: int) -> Iterator[None]:
 
 
 def chunks(leaf: Any) -> Iterator[memoryview]:
-    """Yield the leaf's bytes in pieces of at most 4 MiB.
+    """Yield the leaf's bytes in pieces of at most 1 MiB.
 
     Bytes of a file are read plainly, not mapped, so that copying it takes the memory of a piece.
 
