@@ -12,7 +12,6 @@ from caten_sd.errors import CatenError, LoadError, LoadWarning
 from caten_sd.extract import KeyMapper, get_state_dict, pytorch_style_dict_key
 from caten_sd.garbage import collector_paused
 from caten_sd.grouping import group_keys
-from caten_sd.loading.causes import Case, likely_cause
 from caten_sd.loading.fit import is_exact, largest_error
 from caten_sd.loading.inside import Inside
 from caten_sd.loading.matching import Matching
@@ -23,7 +22,7 @@ from caten_sd.loading.policy import Patterns, Policy, Repair
 from caten_sd.loading.values import finding
 from caten_sd.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, Outcome, Row
 from caten_sd.sharing import Group, agreeing, group_of, refusing_together, share
-from caten_sd.state_dict import as_state_dict
+from caten_sd.state_dict import StateDict, as_state_dict
 from caten_sd.tensor import spec
 
 T = TypeVar("T")
@@ -116,15 +115,22 @@ def plan_load(
         rows = [_looked_at(row, moving.get(row.key)) for row in rows]
     idle = policy.idle([*slots, *(row.key for row in rows)])
     name = type(obj).__name__
-    faults = any(row.outcome in FAULTS for row in rows)
-    cause = likely_cause(Case(name, slots, source, rows)) if faults else None
     return LoadPlan(
         name,
         rows,
         [*([f"read from {source.origin}"] if source.origin else []), *given.notes, *idle],
-        *(cause or ("", "")),
+        *_cause(name, slots, source, rows),
         apply=lambda plan: _apply(plan, _moves(matching, assign, map_location)),
     )
+
+
+def _cause(model: str, slots: StateDict, file: StateDict, rows: list[Row]) -> tuple[str, str]:
+    """Return the likely cause of what does not fit and the line that mends it, or "" for both."""
+    if not any(row.outcome in FAULTS for row in rows):
+        return "", ""
+    from caten_sd.loading.causes import Case, likely_cause  # all layouts come with it
+
+    return likely_cause(Case(model, slots, file, rows)) or ("", "")
 
 
 def _looked_at(row: Row, move: Move | None) -> Row:
