@@ -55,25 +55,29 @@ class Moves:
                 made.append(self._ready(move))
         return made
 
-    def make(self, made_ready: Sequence[Move]) -> Mapping[str, Any]:
-        """Write everything and return what lies in each slot; LoadError if nothing was changed."""
-        placed: dict[str, Any] = {}
-        puts: list[tuple[Slot, Any, Path]] = []
-        copies: list[Move] = []
-        for move, ready_move in zip(self.moves, made_ready, strict=True):
-            placed[move.key] = ready_move.leaf if ready_move.new else move.place
-            if ready_move.new:
-                puts += self._puts(ready_move)
-            else:
-                copies.append(ready_move)
+    def make(self, made_ready: list[Move]) -> Mapping[str, Any]:
+        """Write everything and return what lies in each slot; LoadError if nothing was changed.
+
+        The list is emptied: what was mapped for one value is given back when that is written.
+        """
+        placed = {
+            move.key: staged.leaf if staged.new else move.place
+            for move, staged in zip(self.moves, made_ready, strict=True)
+        }
+        puts = [put for move in made_ready if move.new for put in self._puts(move)]
+        copies = [move for move in reversed(made_ready) if not move.new]
+        made_ready.clear()
         _put_all(self.obj, puts)
-        for count, move in enumerate(copies):
+        total = len(copies)
+        while copies:
+            move = copies.pop()
             try:
                 assign(move.place, move.leaf)
             except Exception as error:
+                done = total - len(copies) - 1 + len(puts)
                 raise LoadError(
-                    f"{move.key} could not be written ({error}); {count + len(puts)} of "
-                    f"{len(copies) + len(puts)} slots are written already: load again"
+                    f"{move.key} could not be written ({error}); {done} of {total + len(puts)} "
+                    f"slots are written already: load again"
                 ) from error
         return placed
 
