@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.files.atomic import replacing
+from caten_sd.files.beside import beside
 from caten_sd.files.catalog import find_format, format_of_target
 from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.roots import model_tree
@@ -71,6 +73,7 @@ def write_state_dict(
     folder = os.fspath(path).endswith(("/", os.sep))
     path = Path(path)
     chosen = format or format_of_target(path, folder=folder or path.is_dir())
+    _check_options(chosen, path, options)
     given = as_state_dict(state_dict)
     described = StateDict(
         given, paths=given.paths, ties=given.ties, metadata={**given.metadata, **(metadata or {})}
@@ -88,12 +91,25 @@ def write_state_dict(
         write(chosen, target, described, **options)
 
 
+def _check_options(format: Format, path: Path, options: Mapping[str, Any]) -> None:
+    """Refuse an option that the format's writer has not, before anything is written."""
+    for method in write.methods(type(format)) if options else ():
+        known = inspect.signature(method.function).parameters
+        unknown = [name for name in options if name not in known]
+        if unknown and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+            raise FormatError(
+                path,
+                f"it would be {format.name}, which is written without {unknown[0]}",
+                "leave that out, or end the path in / for a folder of shards",
+            )
+
+
 def open_source(path: Path, *, streaming: bool = False) -> Source | Folder:
     """Open a file, or a folder that is a checkpoint; an index stands for the folder it lies in.
 
     Behind ``::`` stands a member of an archive.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # which, other than Path's, is false where looking is forbidden
         return Folder(path, streaming=streaming)
     outer, _, inner = str(path).partition("::")
     source = open_file(Path(outer) if inner and not path.exists() else path, streaming=streaming)
@@ -114,6 +130,7 @@ def _state_dict(
         ties=contents.ties if root is None else None,  # whose names begin with the root's
         metadata=contents.metadata,
         others=tree.others,
+        beside=beside(contents.tree, tree.root),
         origin=(contents.origin or format.name)
         + (f", its tree {tree.root!r}" if tree.root else ""),
         close=source.close,

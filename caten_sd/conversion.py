@@ -22,7 +22,7 @@ from caten_sd.tensor import spec
 
 @attrs.frozen
 class Estimate:
-    """What a conversion will write and need: bytes of tensors, and of the largest one."""
+    """What a conversion will write and need: tensors, tied ones too, and bytes of each once."""
 
     tensors: int
     size: int
@@ -33,6 +33,7 @@ class Estimate:
 class Conversion:
     """What a conversion did; the counts and the error are read back from what was written.
 
+    ``left_out`` are the values that are no tensors, and what lay beside the tree that was taken.
     ``findings`` are those of the layout: what was dropped and why, what was tied, what no row took.
     """
 
@@ -56,7 +57,8 @@ class Conversion:
             text += f"; cast {kinds}, largest error {self.error:.2g}"
             text += f" in {self.error_key}" if self.error_key else ""
         if self.left_out:
-            text += f"; left out, as no tensor: {', '.join(self.left_out[:5])}"
+            text += f"; left out: {', '.join(self.left_out[:5])}"
+            text += ", ..." * (len(self.left_out) > 5)
         return "\n  ".join([text, *self.findings])
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,17 +90,15 @@ def convert(
             write_state_dict(meant, target, **options)
         with read_state_dict(target, streaming=True) as written:
             done = _compared(meant, written, Path(source), Path(target))
-    return attrs.evolve(done, findings=findings)
+        left_out = (*meant.others, *given.beside)
+    return attrs.evolve(done, left_out=left_out, findings=findings)
 
 
 def estimate(state_dict: StateDict) -> Estimate:
     """Return how many bytes writing the leaves takes on disk, and in memory at a time."""
-    sizes = [
-        known.nbytes
-        for key, leaf in state_dict.items()
-        if key not in state_dict.ties and (known := spec_or_none(leaf))
-    ]
-    return Estimate(len(sizes), sum(sizes), 2 * max(sizes, default=0) + PIECE)
+    specs = {key: known for key, leaf in state_dict.items() if (known := spec_or_none(leaf))}
+    sizes = [known.nbytes for key, known in specs.items() if key not in state_dict.ties]
+    return Estimate(len(specs), sum(sizes), 2 * max(sizes, default=0) + PIECE)
 
 
 def _in_layout(
@@ -141,7 +141,4 @@ def _compared(meant: StateDict, written: StateDict, source: Path, target: Path) 
             lost = largest_error(before, written[key])
             error, error_key = max((error, error_key), (lost, key))
     layout = str(meant.metadata.get("caten_sd.layout", ""))
-    left_out = tuple(meant.others)
-    return Conversion(
-        str(source), str(target), len(meant), size, layout, casts, error, error_key, left_out
-    )
+    return Conversion(str(source), str(target), len(meant), size, layout, casts, error, error_key)

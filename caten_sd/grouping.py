@@ -16,7 +16,17 @@ class Group(NamedTuple):
     keys: list[str]
 
     def __str__(self) -> str:
-        return self.pattern if len(self.keys) == 1 else f"{self.pattern} x{len(self.keys)}"
+        pattern = printable(self.pattern)
+        return pattern if len(self.keys) == 1 else f"{pattern} x{len(self.keys)}"
+
+
+def printable(name: str) -> str:
+    """Return a name as it can stand on a line: quoted if it is empty or would steer the terminal.
+
+    >>> print(printable("h.0.w"), printable(""), printable("a\\nb"))
+    h.0.w '' 'a\\nb'
+    """
+    return name if name and name.isprintable() else repr(name)
 
 
 def group_keys(keys: Iterable[str]) -> list[Group]:

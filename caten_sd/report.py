@@ -115,7 +115,7 @@ class Ledger:
     @property
     def verdict(self) -> str:
         """The one line that says how it stands, with counts."""
-        slots = sum(row.slot is not None for row in self.rows)
+        slots = sum(row.slot is not None or row.outcome in FITS for row in self.rows)
         done = len(self.of(*FITS))
         counts = Counter(row.outcome for row in self.rows)
         wrong = [f"{counts[o]} {WORDS[o]}" for o in FAULTS if counts[o]]
@@ -149,7 +149,7 @@ class Ledger:
         sections = list(self._sections(detailed=True))
         if sum(map(len, sections)) > room:
             sections = list(self._sections(detailed=False))
-        return "\n".join(head + _fitted(sections, room) + tail)
+        return "\n".join(head + fitted(sections, room) + tail)
 
     def _sections(self, detailed: bool) -> Iterator[list[str]]:
         """Yield a heading for each outcome worth showing, and its keys by pattern.
@@ -239,7 +239,7 @@ def _several(rows: Sequence[Row]) -> str:
     return f"of {len(shapes)} shapes" if len(shapes) > 1 else ""
 
 
-def _fitted(sections: list[list[str]], room: int) -> list[str]:
+def fitted(sections: list[list[str]], room: int) -> list[str]:
     """Return the lines of all sections, the longest of them cut until they fit the room."""
     sizes = [len(section) for section in sections]
     while sum(sizes) > room and max(sizes) > 2:
@@ -247,6 +247,6 @@ def _fitted(sections: list[list[str]], room: int) -> list[str]:
     lines = []
     for section, size in zip(sections, sizes, strict=True):
         left = len(section) - size + 1
-        more = [f"  ... and {left} more lines; to_dict() has every row"]
+        more = [f"  ... and {left} more lines; to_dict(), or --json, has every row"]
         lines += section if size == len(section) else section[: size - 1] + more
     return lines

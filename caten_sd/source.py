@@ -119,7 +119,10 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names of the files directly inside, sorted."""
-        return sorted(entry.name for entry in self.path.iterdir() if not entry.is_dir())
+        try:
+            return sorted(entry.name for entry in self.path.iterdir() if not entry.is_dir())
+        except OSError as error:
+            raise _unopened(self.path, error) from error
 
     def has(self, name: str) -> bool:
         """Tell whether there is a regular file of that name below the folder."""
@@ -169,12 +172,28 @@ def open_file(path: Path, *, streaming: bool = False, held: bool = True) -> Sour
     """Open a regular file; FormatError if it is absent, unreadable or no regular file."""
     try:
         if not path.is_file():
-            what = "it is no regular file" if path.exists() else "there is no such file"
-            raise FormatError(path, what, "check the path")
+            what = "it is no regular file" if path.exists() else "there is no such file or folder"
+            raise FormatError(path, what, _alike(path) or "check the path")
         backing: FileBacking | ReopenedBacking = FileBacking(path, streaming=streaming)
         if not held:
             backing.close()
             backing = ReopenedBacking(path, backing.size)
     except (OSError, ValueError) as error:
-        raise FormatError(path, f"it cannot be opened ({error})", "check the path") from error
+        raise _unopened(path, error) from error
     return Source(str(path), backing, 0, backing.size)
+
+
+def _unopened(path: Path, error: Exception) -> FormatError:
+    why = getattr(error, "strerror", None) or error
+    return FormatError(path, f"it cannot be opened ({why})", "check the path")
+
+
+def _alike(path: Path) -> str:
+    """Return a question that names what is there under a like name, or ""."""
+    import difflib
+
+    with contextlib.suppress(OSError):
+        names = [entry.name for entry in path.parent.iterdir()]
+        for name in difflib.get_close_matches(path.name, names, 1):
+            return f"did you mean {str(path.with_name(name))!r}?"
+    return ""

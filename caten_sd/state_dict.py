@@ -15,6 +15,7 @@ from collections.abc import (
 from typing import Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
+from caten_sd.grouping import printable
 from caten_sd.tensor import Opaque, Spec, spec
 
 Path = list[Any]  # of str (slot) and int (index)
@@ -35,8 +36,8 @@ class StateDict(Mapping[str, Any]):
 
     ``entry`` is the plain dict, as in Caten's struct. ``paths`` gives each key's path, ``ties``
     each further name of a leaf and its first name, ``metadata`` what a file says of itself, and
-    ``others`` what lay beside the leaves and is no tensor (a number, an inert Opaque), ``origin``
-    what kind of file they were read from.
+    ``others`` what lay among the leaves and is no tensor (a number, an inert Opaque), ``beside``
+    what the file holds outside the tree that was taken, ``origin`` what kind of file it is.
 
     >>> import numpy
     >>> print(StateDict({"wte.weight": numpy.zeros((32, 8))}))  # doctest: +ELLIPSIS
@@ -54,6 +55,7 @@ class StateDict(Mapping[str, Any]):
         ties: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         others: Mapping[str, Any] | None = None,
+        beside: Mapping[str, Any] | None = None,
         origin: str = "",
         close: Callable[[], None] | None = None,
     ) -> None:
@@ -65,6 +67,7 @@ class StateDict(Mapping[str, Any]):
         self._ties = ties
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.others: dict[str, Any] = dict(others or {})
+        self.beside: dict[str, Any] = dict(beside or {})
         self.origin = origin
         self._close = close
 
@@ -121,8 +124,10 @@ class StateDict(Mapping[str, Any]):
         self.close()
 
     def __repr__(self) -> str:
-        width = max(map(len, self.entry), default=0)
-        lines = [f"{key:<{width}} -> {shape_text(leaf)}" for key, leaf in self.entry.items()]
+        names = [printable(key) for key in self.entry]
+        width = max(map(len, names), default=0)
+        shapes = map(shape_text, self.entry.values())
+        lines = [f"{name:<{width}} -> {text}" for name, text in zip(names, shapes, strict=True)]
         return "\n".join(["#<STATE-DICT", "{", *lines, f"}} {{{id(self):X}}}>"])
 
     def _repr_html_(self) -> str:

@@ -73,7 +73,7 @@ def test_a_long_report_keeps_a_part_of_every_section() -> None:
     assert lines[-2:] == ["likely cause: this", "fix: that"]
     for outcome in (Outcome.MISSING, Outcome.UNEXPECTED, Outcome.SHAPE):
         assert f"{WORDS[outcome]} (" in text
-    assert text.count("to_dict() has every row") == 2
+    assert text.count("to_dict(), or --json, has every row") == 2
 
 
 def test_a_note_on_what_is_loaded_is_shown_and_nothing_else_of_it() -> None:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from caten_sd.checkpoint import read_state_dict
-from caten_sd.cli.models import build, is_model
+from caten_sd.cli.arguments import MODEL, parser_of
+from caten_sd.cli.models import is_model, state_of
+from caten_sd.mapping.check import check_layout
 from caten_sd.state_dict import StateDict
 
 
 def run(words: Sequence[str]) -> int:
     """Print the verdict, the groups, the cause and the fix; 0 if it fits, 1 if not."""
-    parser = argparse.ArgumentParser("caten-sd check", description=__doc__)
-    parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--against", required=True, metavar="LAYOUT|module:callable")
+    parser = parser_of("check")
+    parser.add_argument(
+        "--against",
+        required=True,
+        metavar="LAYOUT|module:callable",
+        help=f"the name of a layout, as hf-gpt2; or {MODEL}",
+    )
     parser.add_argument("--to", metavar="LAYOUT", help="bring the file into this layout first")
-    parser.add_argument("--root", help="the tree to check, where a file holds several")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
     with read_state_dict(options.file, root=options.root) as state_dict:
         given = _in_layout(state_dict, options.to)
         against = options.against
-        result = _by_model(given, against) if is_model(against) else _by_layout(given, against)
+        if is_model(against):
+            result = _by_model(given, against)
+        else:
+            result = check_layout(given, against, file=options.file)
         print(json.dumps(result.to_dict(), indent=1) if options.json else result)
         return 0 if result.fits else 1
 
@@ -40,10 +47,4 @@ def _in_layout(state_dict: StateDict, layout: str | None) -> StateDict:
 def _by_model(state_dict: StateDict, model: str) -> Any:
     from caten_sd.load import plan_load
 
-    return plan_load(build(model), state_dict)
-
-
-def _by_layout(state_dict: StateDict, layout: str) -> Any:
-    from caten_sd.mapping.check import check_layout
-
-    return check_layout(state_dict, layout)
+    return plan_load(state_of(model)[0], state_dict)

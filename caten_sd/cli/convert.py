@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import sys
@@ -10,32 +9,38 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from caten_sd.checkpoint import read_state_dict
-from caten_sd.cli.text import bytes_text
+from caten_sd.cli.arguments import parser_of
+from caten_sd.cli.text import bytes_text, counted
 from caten_sd.conversion import convert, estimate
 from caten_sd.errors import CatenError
 
 
 def run(words: Sequence[str]) -> int:
     """Convert, and print what was done."""
-    parser = argparse.ArgumentParser("caten-sd convert", description=__doc__)
-    parser.add_argument("source", metavar="IN")
-    parser.add_argument("target", metavar="OUT", help="its suffix names the format")
+    parser = parser_of("convert", "source", "IN")
+    parser.add_argument("target", metavar="OUT", help="its suffix names the format; DIR/ a folder")
     parser.add_argument("--to", metavar="LAYOUT", help="rename and turn the tensors as it says")
     parser.add_argument("--dtype", help="what floats become: f32, bf16, f16, ...")
     parser.add_argument(
         "--keep", action="append", default=[], metavar="PATTERN=DTYPE", help="an exception to it"
     )
-    parser.add_argument("--root", help="the tree to take, where a file holds several")
-    parser.add_argument("--max-shard-size", help="split into shards of at most this, as in 5GB")
+    parser.add_argument(
+        "--max-shard-size", metavar="SIZE", help="split into shards of at most this, as in 5GB"
+    )
+    parser.add_argument(
+        "--digests", action="store_true", help="store what caten-sd digest --verify compares with"
+    )
     parser.add_argument("--json", action="store_true", help="the result, for programs")
     options = parser.parse_args(words)
-    writer = {"max_shard_size": options.max_shard_size} if options.max_shard_size else {}
+    writer: dict[str, Any] = {"digests": True} if options.digests else {}
+    if options.max_shard_size:
+        writer["max_shard_size"] = options.max_shard_size
     with read_state_dict(options.source, root=options.root) as state_dict:
         need = estimate(state_dict)
     if not options.json:
         print(
-            f"{options.source}: {need.tensors} tensors, {bytes_text(need.size)}; "
-            f"memory needed about {bytes_text(need.memory)}"
+            f"{options.source}: {state_dict.origin}, {counted(need.tensors, 'tensor')}, "
+            f"{bytes_text(need.size)}; memory needed about {bytes_text(need.memory)}"
         )
     with _progress_bar() as progress:
         done = convert(

@@ -8,7 +8,8 @@ import os
 import sys
 from typing import Any
 
-from caten_sd.errors import CatenError
+from caten_sd.errors import CatenError, StateDictError
+from caten_sd.state_dict import StateDict
 
 
 def is_model(text: str) -> bool:
@@ -38,6 +39,17 @@ def build(text: str) -> Any:
             f"{text} gives no model ({type(error).__name__}: {error}); name a module and a "
             f"callable in it, as in package.module:build or package.module:Model(32, depth=2)"
         ) from error
+
+
+def state_of(text: str) -> tuple[Any, StateDict]:
+    """Return the model that ``build`` gives, and its state dict; CatenError if it is empty."""
+    from caten_sd.extract import get_state_dict
+
+    model = build(text)
+    state_dict = get_state_dict(model)
+    if not state_dict:
+        raise StateDictError(f"{text} has no state: no slot of it holds a tensor")
+    return model, state_dict
 
 
 def _parse(call: str) -> tuple[str, list[Any], dict[str, Any]]:

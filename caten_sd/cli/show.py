@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from caten_sd.checkpoint import read_state_dict
-from caten_sd.cli.text import bytes_text, cut
-from caten_sd.grouping import group_keys
+from caten_sd.cli.arguments import parser_of
+from caten_sd.cli.text import bytes_text, counted, cut, few, thing_text
+from caten_sd.grouping import group_keys, printable
 from caten_sd.state_dict import StateDict, spec_or_none
 from caten_sd.tensor import Spec
 
-MAX_GROUPS = 16
+MAX_LINES = 20
 MAX_METADATA = 3
+WIDTH = 80
 
 
 def run(words: Sequence[str]) -> int:
     """Print the summary; nothing but headers is read."""
-    parser = argparse.ArgumentParser("caten-sd show", description=__doc__)
-    parser.add_argument("file", metavar="FILE")
+    parser = parser_of("show")
     parser.add_argument("--all", action="store_true", help="one line for every tensor")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
-    parser.add_argument("--root", help="the tree to show, where a file holds several")
     options = parser.parse_args(words)
     with read_state_dict(options.file, root=options.root) as state_dict:
         if options.json:
             print(json.dumps(_as_json(options.file, state_dict), indent=1, default=str))
         else:
-            print("\n".join(_lines(options.file, state_dict, every=options.all)))
+            specs = _specs(state_dict)
+            head = list(_head(options.file, state_dict, specs, every=options.all))
+            room = None if options.all else MAX_LINES - len(head)
+            print("\n".join([*head, *_tensors(state_dict, specs, room)]))
     return 0
 
 
@@ -40,24 +42,40 @@ def _specs(state_dict: StateDict) -> dict[str, Spec]:
     }
 
 
-def _lines(file: str, state_dict: StateDict, *, every: bool) -> Iterable[str]:
-    specs = _specs(state_dict)
+def _head(
+    file: str, state_dict: StateDict, specs: dict[str, Spec], *, every: bool
+) -> Iterator[str]:
+    """Yield what it is, what it says of itself, and what it holds that is no tensor of the tree."""
     own = {key: known for key, known in specs.items() if key not in state_dict.ties}
     size = sum(known.nbytes for known in own.values())
     count = sum(math.prod(known.shape) for known in own.values())
-    held = f"{len(specs)} tensors, {count:,} elements, {bytes_text(size)}"
-    yield f"{file}: {state_dict.origin}, {held}"
-    for key, value in list(state_dict.metadata.items())[: None if every else MAX_METADATA]:
-        yield f"  {key} = {cut(str(value), 60)}"
-    if state_dict.others:
-        yield f"  beside the tensors: {cut(', '.join(state_dict.others), 70)}"
-    rows = list(_rows(specs, state_dict, every=every))
-    width = max((len(row[0]) for row in rows), default=0)
-    shown = rows if every else rows[:MAX_GROUPS]
+    held = [counted(len(specs), "tensor"), counted(count, "element"), bytes_text(size)]
+    yield f"{file}: {state_dict.origin}, {', '.join(held)}"
+    yield from _metadata(state_dict, every=every)
+    for where, things in (("beside it", state_dict.beside), ("values", state_dict.others)):
+        if things:
+            told = [thing_text(name, value) for name, value in things.items()]
+            yield f"  {where}: {', '.join(told) if every else few(told, WIDTH)}"
+
+
+def _tensors(state_dict: StateDict, specs: dict[str, Spec], room: int | None) -> Iterator[str]:
+    """Yield the tensors in groups, on as many lines as there is room for; one a line on None."""
+    rows = list(_rows(specs, state_dict, every=room is None))
+    shown = rows if room is None or len(rows) <= room else rows[: room - 1]
+    width = max((len(row[0]) for row in shown), default=0)
     for name, *rest in shown:
-        yield f"  {name:<{width}}  {'  '.join(rest)}".rstrip()
+        yield f"  {name:<{width}}  {'  '.join(rest)}"
     if len(rows) > len(shown):
-        yield f"  ... and {len(rows) - len(shown)} more groups; --all shows every tensor"
+        yield f"  ... and {len(rows) - len(shown):,} more groups; --all shows every tensor"
+
+
+def _metadata(state_dict: StateDict, *, every: bool) -> Iterator[str]:
+    told = [f"  {printable(k)} = {cut(str(v), WIDTH)}" for k, v in state_dict.metadata.items()]
+    if every or len(told) <= MAX_METADATA:
+        yield from told
+        return
+    yield from told[: MAX_METADATA - 1]
+    yield f"  ... and {len(told) - MAX_METADATA + 1} more entries; --all shows every one"
 
 
 def _rows(
@@ -90,6 +108,7 @@ def _as_json(file: str, state_dict: StateDict) -> dict[str, Any]:
         "file": file,
         "format": state_dict.origin,
         "metadata": state_dict.metadata,
+        "beside": list(state_dict.beside),
         "others": list(state_dict.others),
         "tensors": tensors,
     }

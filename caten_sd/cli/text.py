@@ -1,6 +1,14 @@
-"""Sizes and long text as they stand on a screen."""
+"""Sizes, values and long text as they stand on a screen."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from caten_sd.errors import CatenError
+from caten_sd.files.roots import flatten
+from caten_sd.grouping import printable
+from caten_sd.state_dict import spec_or_none
 
 
 def bytes_text(count: int) -> str:
@@ -15,11 +23,51 @@ def bytes_text(count: int) -> str:
     return f"{count} B"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return how many there are of what.
+
+    >>> counted(1, "tensor"), counted(40_000, "tensor")
+    ('1 tensor', '40,000 tensors')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def cut(text: str, width: int) -> str:
-    """Return the text on one line, cut to ``width`` with an ellipsis.
+    """Return the text on one line, cut to ``width`` with an ellipsis, its control codes shown.
 
     >>> cut("a long\\nline", 8)
     'a long …'
     """
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def few(told: Sequence[str], width: int) -> str:
+    """Return as many of the texts as go on one line, and how many more there are.
+
+    >>> few(["epoch = 3", "step = 7", "args (12 values)"], 20)
+    'epoch = 3, step = 7 and 1 more'
+    """
+    shown = 1
+    while shown < len(told) and len(", ".join(told[: shown + 1])) <= width:
+        shown += 1
+    more = f" and {len(told) - shown:,} more" if len(told) > shown else ""
+    return ", ".join(told[:shown]) + more
+
+
+def thing_text(name: str, value: Any) -> str:
+    """Return what a file holds under a name, tree, tensor or value, in a few words.
+
+    >>> thing_text("epoch", 3), thing_text("args", {"lr": 0.1, "betas": [0, 1]})
+    ('epoch = 3', 'args (3 values)')
+    """
+    name = cut(name, 40)
+    if isinstance(value, (Mapping, list, tuple)):
+        try:
+            tree = flatten(value, name)
+        except CatenError:
+            return f"{name} (nested without bound)"
+        kind = (len(tree.leaves), "tensor") if tree.leaves else (len(tree.others), "value")
+        return f"{name} ({counted(*kind)})"
+    known = spec_or_none(value)
+    return f"{name} = {cut(str(value), 40)}" if known is None else f"{name} {list(known.shape)}"

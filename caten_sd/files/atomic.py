@@ -27,7 +27,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             stale.unlink(missing_ok=True)
         handle, name = tempfile.mkstemp(MARK, f".{path.name}.", path.parent)
     except OSError as error:
-        raise FormatError(path, f"it cannot be written ({error})", "check the folder") from error
+        if not path.parent.is_dir():
+            raise FormatError(path, "there is no such folder to write it in", "make it") from error
+        what = f"it cannot be written ({error.strerror})"
+        raise FormatError(path, what, "check the folder") from error
     try:
         with os.fdopen(handle, "w+b", buffering=1 << 20) as file:
             yield file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 from caten_sd.errors import FormatError
@@ -40,6 +41,19 @@ def foreign_kind(source: Source) -> FormatError | None:
     for magic, kind in _KINDS:
         if head.startswith(magic):
             return FormatError(source.name, f"it is {kind}", "convert or unpack it first")
+    if (line := _first_line(head)) is not None:
+        return FormatError(source.name, f"it is text, which begins {line!r}", "check the download")
     if not head.strip(b"\0"):
         return FormatError(source.name, "it begins with nothing but zero bytes", "get it again")
     return None
+
+
+def _first_line(head: bytes) -> str | None:
+    """Return the first words of a text; None for bytes that are none, or too few to tell."""
+    try:
+        # Its decoder waits for the rest of a character that is cut at the end of what was read.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return None
+    line = " ".join(text.split())
+    return line[:40] if len(line) > 3 and line.isprintable() else None

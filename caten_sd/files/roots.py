@@ -43,11 +43,12 @@ def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
     raise FormatError(
         source,
         f"{len(trees)} trees in it could be the model: " + ", ".join(map(str, trees)),
-        f"choose one, as root={trees[0].root!r}",
+        f"choose one, as root={trees[0].root!r} or --root {trees[0].root}",
     )
 
 
-def _items(node: Any) -> Iterator[tuple[str, Any]]:
+def items(node: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a container holds with its names, which are indices in a list."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             yield str(key), value
@@ -77,7 +78,7 @@ def _candidates(node: Any, root: str, depth: int, below: _Below) -> Iterator[Tre
         if tree.leaves:
             yield tree
         return
-    for name, child in _items(node):
+    for name, child in items(node):
         if not _is_optimizer(name, child):
             yield from _candidates(child, f"{root}.{name}" if root else name, depth + 1, below)
 
@@ -89,7 +90,7 @@ def _is_envelope(node: Any, below: _Below) -> bool:
     keys. So: containers that hold tensors, beside plain values, an optimizer, or with dotted keys.
     """
     trees, tensors, plain, dotted, optimizer = 0, 0, 0, False, False
-    for name, value in _items(node):
+    for name, value in items(node):
         if not _is_container(value):
             shape = getattr(value, "shape", None)
             tensors += bool(shape)
@@ -127,7 +128,7 @@ class _Below:
 
     def _look(self, node: Any, depth: int) -> _Found:
         tensor = dotted = False
-        for name, child in _items(node):
+        for name, child in items(node):
             found = self(child, depth + 1)
             tensor = tensor or found.tensor
             dotted = dotted or found.dotted or ("." in name and found.tensor)
@@ -140,7 +141,7 @@ def _descend(node: Any, root: str, source: str) -> Any:
     """Return the node at a dotted root; a key that itself holds dots is met by its longest name."""
     rest = root
     while rest:
-        children = dict(_items(node))
+        children = dict(items(node))
         names = [name for name in children if rest == name or rest.startswith(name + ".")]
         if not names and (below := _below(children, f"{rest}.")):
             return below
@@ -170,7 +171,7 @@ def _below(children: Mapping[str, Any], start: str) -> dict[str, Any]:
 def flatten(node: Any, root: str) -> Tree:
     """Return the leaves below a node under dotted keys, in order."""
     tree, nodes, repeats, seen = Tree(root, {}, {}), 0, 0, set()
-    stack = [(name, value, 1) for name, value in reversed(list(_items(node)))]
+    stack = [(name, value, 1) for name, value in reversed(list(items(node)))]
     while stack:
         key, value, depth = stack.pop()
         nodes += 1
@@ -179,7 +180,7 @@ def flatten(node: Any, root: str) -> Tree:
         if _is_container(value):
             repeats += id(value) in seen and len(value) > 0
             seen.add(id(value))
-            below = [(f"{key}.{name}", child, depth + 1) for name, child in _items(value)]
+            below = [(f"{key}.{name}", child, depth + 1) for name, child in items(value)]
             stack.extend(reversed(below))
             continue
         place = tree.others if spec_or_none(value) is None else tree.leaves

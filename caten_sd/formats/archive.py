@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
+from typing import Any
 
 from caten_sd.archives.archive_folder import ArchivedSource, ArchiveFolder, Member
 from caten_sd.archives.spool import spooled
@@ -24,7 +25,7 @@ from caten_sd.archives.zip_archive import ZipArchive
 from caten_sd.archives.zip_directory import STORED
 from caten_sd.errors import FormatError
 from caten_sd.files.catalog import file_suffixes, find_format
-from caten_sd.files.format import Contents, Format, read, recognize
+from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shards import INDEX
 from caten_sd.source import Source
 
@@ -39,6 +40,11 @@ class Archive(Format):
     name = "archive"
     suffixes = (".nemo", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip")
     holds_files = True
+
+
+@write.register(Archive)
+def _write(format: Archive, target: Any, state_dict: Any, /, **options: Any) -> None:
+    raise FormatError("archive", "this format is read and not written", "write what goes into it")
 
 
 @recognize.register(Archive, Source)

@@ -17,6 +17,7 @@ from caten_sd.mapping.sizes import Numbers, size_text, solve
 from caten_sd.state_dict import StateDict, as_state_dict, spec_or_none
 from caten_sd.training.keys import model_part
 
+MAX_PREFIX = 8  # parts
 _INDEX = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
@@ -56,12 +57,16 @@ class Detection(NamedTuple):
     """The layout found, or None, with the evidence, and every candidate, the best first.
 
     ``numbers`` are those that the shapes tell: n_layer, n_embd, ... Head counts are in no shape.
+    Where none is found but would be without what every key begins with, that is the ``prefix``, and
+    the layout is ``behind`` it.
     """
 
     layout: Layout | None
     evidence: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     numbers: Mapping[str, int]
+    prefix: str = ""
+    behind: Layout | None = None
 
     @property
     def architecture(self) -> str:
@@ -72,7 +77,8 @@ class Detection(NamedTuple):
         """Return the layout; LayoutError that asks for it where none or several fit."""
         if self.layout is not None:
             return self.layout
-        raise LayoutError(f"{'; '.join(self.evidence)}; name the layout with source=")
+        remedy = "" if self.behind else "; name the layout with source="
+        raise LayoutError("; ".join(self.evidence) + remedy)
 
     def __str__(self) -> str:
         head = "not known"
@@ -87,7 +93,11 @@ def detect_layout(state_dict: Mapping[str, Any]) -> Detection:
 
     Nothing is read. Where two layouts fit alike none is chosen.
     """
-    state = model_part(as_state_dict(state_dict))
+    return _detect(model_part(as_state_dict(state_dict)), 0)
+
+
+def _detect(state: StateDict, cut: int) -> Detection:
+    """Return what is found of keys from which ``cut`` parts of a prefix were taken."""
     samples = _samples(state)
     weighed: list[Candidate] = []
     for known in (built_in_layouts, announced_layouts):
@@ -95,7 +105,28 @@ def detect_layout(state_dict: Mapping[str, Any]) -> Detection:
         if any(each.fits for each in weighed):
             break
     weighed.sort(key=_rank, reverse=True)
-    return _decide(state, tuple(each for each in weighed if each.taken))
+    found = _decide(state, tuple(each for each in weighed if each.taken))
+    recognised = any(each.fits for each in weighed)
+    return found if recognised or cut == MAX_PREFIX else _behind_prefix(state, found, cut)
+
+
+def _behind_prefix(state: StateDict, found: Detection, cut: int) -> Detection:
+    """Return what is found, with the layout that the keys have behind their common prefix."""
+    first = next(iter(state), "").partition(".")[0] + "."
+    if first[:-1].isdecimal() or not all(key.startswith(first) for key in state):
+        return found
+    rest = {key[len(first) :]: leaf for key, leaf in state.items()}
+    ties = {key[len(first) :]: name[len(first) :] for key, name in state.ties.items()}
+    inner = _detect(StateDict(rest, ties=ties), cut + 1)
+    layout = inner.layout or inner.behind
+    if layout is None:
+        return found
+    prefix = first + inner.prefix if inner.prefix else first[:-1]
+    told = (
+        f"behind {prefix + '.'!r}, with which every key begins, it is {layout.name}: open it with "
+        f"root={prefix!r} or --root {prefix}"
+    )
+    return found._replace(evidence=(*found.evidence, told), prefix=prefix, behind=layout)
 
 
 def _rank(candidate: Candidate) -> tuple[bool, int, bool]:

@@ -62,6 +62,11 @@ class Findings:
 
     def lines(self) -> list[str]:
         """Return the findings as text, one kind a line."""
+        complaint = [self.complaint] * bool(self.complaint)
+        return [*self.notes(), *complaint, *self.hints]
+
+    def notes(self) -> list[str]:
+        """Return what is no fault: what was dropped and why, tied, taken on the layout's word."""
         told = [f"{_few(keys)}: dropped, {reason}" for reason, keys in self._by_reason().items()]
         told += [f"{name}: tied to {first}" for name, first in self.tied.items()]
         if self.square:
@@ -70,9 +75,7 @@ class Findings:
             )
         if self.rounded:
             told.append(f"{_few(self.rounded)}: a number is added, which may round the last digit")
-        if self.complaint:
-            told.append(self.complaint)
-        return told + self.hints
+        return told
 
     def _by_reason(self) -> dict[str, list[str]]:
         reasons: dict[str, list[str]] = {}

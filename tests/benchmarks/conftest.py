@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -37,7 +37,7 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 @pytest.fixture
-def race(request: pytest.FixtureRequest) -> Iterator[Race]:
+def race(request: pytest.FixtureRequest) -> Race:
     """``race(what, ours, peer, at_most)`` times two functions in pairs and adds a row."""
     rows = request.config.stash.setdefault(ROWS, [])
 
@@ -56,7 +56,7 @@ def race(request: pytest.FixtureRequest) -> Iterator[Race]:
         rows.append(Row(what, *medians, at_most, unit))
         return rows[-1]
 
-    yield run
+    return run
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

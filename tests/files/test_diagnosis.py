@@ -43,6 +43,12 @@ def diagnose(data: bytes) -> str:
         (b"\x89HDF\r\n\x1a\n" + bytes(8), "it is an HDF5 file (Keras weights, say)"),
         (b"ggjt" + bytes(8), "it is an old GGML file, from before GGUF"),
         (b"\x08\x00\x00\x00TFL3", "it is a TensorFlow Lite file"),
+        (
+            b"Entry not found",
+            "w.pt: it is text, which begins 'Entry not found'; check",
+        ),
+        (b'{\n "vocab": 3}', """it is text, which begins '{ "vocab": 3}'"""),
+        ("重".encode() * 300, "it is text, which begins '重重"),
         (bytes(600), "it begins with nothing but zero bytes; get it again"),
     ],
 )
@@ -50,7 +56,7 @@ def test_a_file_is_named_by_its_first_bytes(data: bytes, message: str) -> None:
     assert message in diagnose(data)
 
 
-@pytest.mark.parametrize("data", [b"\x01\x02\x03", b"hello", b"{}", b"<", bytes(5) + b"x"])
+@pytest.mark.parametrize("data", [b"\x01\x02\x03", b"{}", b"<", bytes(5) + b"x", b"\xff\xfehello"])
 def test_what_is_not_known_is_not_guessed_at(data: bytes) -> None:
     assert diagnose(data) == ""
 

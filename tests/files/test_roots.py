@@ -57,7 +57,7 @@ def test_several_trees_are_asked_about_with_their_sizes() -> None:
     message = str(caught.value)
     assert message.startswith("w.pt: 2 trees in it could be the model: 'model' (2 tensors, 24 b")
     assert "'ema.shadow'" in message
-    assert message.endswith("; choose one, as root='model'")
+    assert message.endswith("; choose one, as root='model' or --root model")
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_a_zip_whose_member_is_a_link(tmp_path: Path) -> None:
 
 
 def test_what_is_named_as_an_archive_and_is_none(tmp_path: Path) -> None:
-    (tmp_path / "m.nemo").write_bytes(b"some bytes " * 100)
+    (tmp_path / "m.nemo").write_bytes(b"\1some bytes" * 100)
     with pytest.raises(FormatError, match="checksum"):
         read_state_dict(tmp_path / "m.nemo")
     with pytest.raises(FormatError, match="checksum"):

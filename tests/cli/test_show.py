@@ -1,0 +1,95 @@
+"""What ``caten-sd show`` says of nested files, odd names and files that hold no tensor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.cli.test_cli import run
+
+NESTED = {
+    "model": {"fc.weight": torch.ones(2, 3), "fc.bias": torch.ones(2)},
+    "optimizer": {"state": {0: {"exp_avg": torch.ones(2, 3)}}, "param_groups": [{"lr": 0.1}]},
+    "epoch": 3,
+    "args": {"lr": 0.1, "betas": [0.9, 0.95]},
+    "step": torch.tensor(7),
+}
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: str | Path) -> list[str]:
+    code, out, err = run(capsys, "show", *words)
+    assert (code, err) == (0, "")
+    return out.splitlines()
+
+
+def test_a_nested_file_says_which_tree_is_shown_and_what_lies_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "last.ckpt"
+    torch.save(NESTED, path)
+    assert shown(capsys, path)[:2] == [
+        f"{path}: torch zip, its tree 'model', 2 tensors, 8 elements, 32 B",
+        "  beside it: optimizer (1 tensor), epoch = 3, args (3 values), step []",
+    ]
+    assert shown(capsys, path, "--root", "optimizer")[:3] == [
+        f"{path}: torch zip, its tree 'optimizer', 1 tensor, 6 elements, 24 B",
+        "  beside it: model (2 tensors), epoch = 3, args (3 values), step []",
+        "  values: param_groups.0.lr = 0.1",
+    ]
+    told = json.loads(run(capsys, "show", path, "--json")[1])
+    assert told["beside"] == ["optimizer", "epoch", "args", "step"]
+
+
+def test_much_beside_it_is_one_line_unless_all_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "last.pt"
+    torch.save({"model": NESTED["model"], **{f"value_{i}": i for i in range(30)}}, path)
+    line = shown(capsys, path)[1]
+    assert len(line) <= 110
+    assert line.endswith(" and 24 more")
+    assert shown(capsys, path, "--all")[1].count("value_") == 30
+
+
+def test_names_that_would_steer_the_terminal_are_shown_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "odd.safetensors"
+    names = ["", "\x1b[31mred", "new\nline", "重み.層.0", "emoji.🦊", "with space"]
+    save_file({name: torch.ones(1) for name in names}, path, {"note": "a\x1b[2Jb"})
+    for words in (["show"], ["show", "--all"], ["keys"], ["keys", "--caten"]):
+        code, out, _ = run(capsys, *words, path)
+        assert code == 0
+        assert "\x1b" not in out
+        for name in ("''", r"'\x1b[31mred'", r"'new\nline'", "重み.層.0", "emoji.🦊", "with space"):
+            assert any(line.strip().startswith(name) for line in out.splitlines())
+
+
+@pytest.mark.parametrize("groups", [17, 18, 19, 20, 400])
+def test_a_screenful_never_leaves_out_a_single_line(
+    groups: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "w.safetensors"
+    save_file({f"name{chr(97 + i % 26)}{i}x": torch.ones(i + 1) for i in range(groups)}, path)
+    lines = shown(capsys, path)
+    assert len(lines) == min(groups + 1, 20)
+    assert (" more groups;" in lines[-1]) == (groups > 19)
+
+
+def test_metadata_that_is_not_shown_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "w.safetensors"
+    save_file({"w": torch.ones(1)}, path, {f"k{i}": "v" for i in range(9)})
+    assert shown(capsys, path)[3] == "  ... and 7 more entries; --all shows every one"
+    assert sum(" = v" in line for line in shown(capsys, path, "--all")) == 9
+
+
+@pytest.mark.parametrize("contents", [{}, [], {"epoch": 3}])
+def test_a_file_without_tensors_is_shown_as_such(
+    contents: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    torch.save(contents, tmp_path / "w.pt")
+    assert "0 tensors" in shown(capsys, tmp_path / "w.pt")[0]
