@@ -154,7 +154,7 @@ def _moves(matching: Matching, adopt: bool, location: Any) -> Moves:
 def _in_its_slot(move: Move, every: bool) -> Move:
     """Tell a slot whose present value cannot be written into, as on torch's meta device."""
     new = every or move.extra or move.recast or bool(getattr(move.place, "is_meta", False))
-    return attrs.evolve(move, new=True) if new else move
+    return attrs.evolve(move, new=True) if new and not move.unit else move
 
 
 @collector_paused()

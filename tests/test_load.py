@@ -13,12 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from caten_sd.errors import CatenError, LoadError, LoadWarning, StateDictError
+from caten_sd.errors import CatenError, LoadError, LoadWarning
 from caten_sd.extract import get_state_dict, pytorch_style_dict_key
 from caten_sd.load import load_state_dict, plan_load
 from caten_sd.report import Outcome
-from caten_sd.source import BytesBacking, Source
-from caten_sd.tensor import DTYPES, LazyTensor
 
 
 @attrs.define
@@ -246,117 +244,6 @@ def test_one_element_goes_into_a_slot_of_no_axes_and_two_do_not() -> None:
     with pytest.raises(LoadError):
         load_state_dict(model, {"scale": torch.tensor([7.0, 8.0])})
     assert model.scale.item() == 7
-
-
-class TestAssign:
-    def test_adopts_without_a_copy_and_keeps_requires_grad(self) -> None:
-        model = nn.Linear(3, 2)
-        model.bias.requires_grad_(False)
-        file = {"weight": torch.zeros(2, 3), "bias": nn.Parameter(torch.zeros(2))}
-        load_state_dict(model, file, assign=True)
-        assert model.weight.data_ptr() == file["weight"].data_ptr()
-        assert model.weight.requires_grad
-        assert not model.bias.requires_grad
-        assert file["bias"].requires_grad  # the caller's own flag
-        assert [name for name, _ in model.named_parameters()] == ["weight", "bias"]
-
-    def test_adopts_the_files_dtype(self) -> None:
-        model = nn.Linear(3, 2)
-        half = {key: leaf.half() for key, leaf in model.state_dict().items()}
-        load_state_dict(model, half, assign=True)
-        assert model.weight.dtype is torch.float16
-
-    def test_adopts_into_lists_mappings_and_attrs_slots(self) -> None:
-        value = torch.ones(2)
-        for model in (Layer(torch.zeros(2)), {"weight": torch.zeros(2)}, [torch.zeros(2)]):
-            key = "0" if isinstance(model, list) else "weight"
-            load_state_dict(model, {key: value}, assign=True)
-            assert get_state_dict(model)[key] is value
-
-    def test_what_is_immutable_is_refused_before_anything_is_touched(self) -> None:
-        @attrs.frozen
-        class Frozen:
-            weight: object
-
-        for part, key in ((Frozen(torch.zeros(2)), "b.weight"), ((torch.zeros(2),), "b.0")):
-            model = {"a": torch.zeros(2), "b": part}
-            kept = model["a"]
-            file = {"a": torch.ones(2), key: torch.ones(2)}
-            with pytest.raises(LoadError, match=r"cannot take a new value.*nothing was changed"):
-                load_state_dict(model, file, assign=True)
-            assert model["a"] is kept
-            assert kept.tolist() == [0, 0]
-            load_state_dict(model, file, strict=True)  # a copy needs no new slot
-            assert get_state_dict(model)[key].tolist() == [1, 1]
-
-
-class Unreadable:
-    """A leaf that describes itself, and fails when its data are wanted."""
-
-    shape, dtype = (2,), "float32"
-
-
-def test_a_leaf_that_cannot_be_read_half_way_leaves_everything_as_it_was() -> None:
-    model = net()
-    before = frozen(model)
-    file = file_of_net()
-    source = Source("w.bin", BytesBacking(b"\0" * 8), 0, 8)  # 32 bytes are wanted
-    file["last.weight"] = LazyTensor(source, 0, DTYPES["float32"], (4, 2))
-    for mode in ({}, {"silent": True}, {"strict": True}, {"assign": True}):
-        with pytest.raises(LoadError, match=r"last\.weight.*nothing was changed"):
-            load_state_dict(model, file, **mode)
-    assert frozen(model) == before
-
-
-def test_a_tensor_without_data_is_refused_before_anything_is_touched() -> None:
-    model = net()
-    before = frozen(model)
-    file = {**file_of_net(), "last.weight": torch.zeros(4, 2, device="meta")}
-    with pytest.raises(LoadError, match=r"last\.weight.*nothing was changed"):
-        load_state_dict(model, file)
-    assert frozen(model) == before
-
-
-def test_a_read_only_place_is_named_and_nothing_is_changed() -> None:
-    model = net()
-    model.first.weight.flags.writeable = False
-    before = frozen(model)
-    with pytest.raises(LoadError, match="nothing can be put into"):
-        load_state_dict(model, file_of_net(), silent=True)
-    assert frozen(model) == before
-
-
-def _inference_tensor() -> torch.Tensor:
-    with torch.inference_mode():
-        return torch.zeros(2)
-
-
-@pytest.mark.parametrize("make", [lambda: torch.zeros(1).expand(2), _inference_tensor])
-def test_a_tensor_that_cannot_be_written_is_named_and_nothing_is_changed(make: object) -> None:
-    model = {"a": torch.zeros(2), "b": make()}
-    with pytest.raises(LoadError, match=r"  b: .*clone it"):
-        load_state_dict(model, {"a": torch.ones(2), "b": torch.arange(2.0)})
-    assert model["a"].tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("wrong", [None, 3, [("weight", 1)], "weight", nn.Linear(1, 1)])
-def test_what_is_no_mapping_is_refused_with_its_type(wrong: object) -> None:
-    with pytest.raises(StateDictError, match=type(wrong).__name__):
-        load_state_dict(net(), wrong)
-
-
-def test_keys_that_are_no_text_are_refused_by_name() -> None:
-    with pytest.raises(StateDictError, match="the key 3 is"):
-        plan_load(net(), {3: torch.zeros(1)})
-
-
-@pytest.mark.parametrize("value", [None, "text", 3.5, [1, 2], object()])
-def test_a_value_that_is_no_tensor_is_not_put_into_a_slot(value: object) -> None:
-    model = net()
-    plan = plan_load(model, {**file_of_net(), "first.bias": value})
-    assert outcomes(plan)["first.bias"] is Outcome.DTYPE
-    with pytest.raises(LoadError, match="nothing was changed"):
-        load_state_dict(model, {**file_of_net(), "first.bias": value}, strict=True)
 
 
 @given(st.lists(st.sampled_from(["fit", "cast", "shape", "float", "absent", "stray"]), min_size=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from caten_sd.dispatch.generic import generic
@@ -21,6 +21,31 @@ def rebuild(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
     and leaves out what it cannot make.
     """
     raise NotImplementedError
+
+
+@generic
+def fabricates(owner: Any, /) -> bool:
+    """Tell whether an owner may give leaves that do not lie in it; cheap, and asked of all."""
+    raise NotImplementedError
+
+
+@generic
+def unit(owner: Any, /, *, leaves: Mapping[str, Any], inside: Iterable[Any]) -> Any:
+    """Return a place for those leaves by name that an owner has made up, or None.
+
+    Its ``names`` are those that it takes, as one mapping, all at once. ``inside`` are all owners.
+    """
+    raise NotImplementedError
+
+
+@fabricates.register(object)
+def _gives_what_it_has(owner: Any, /) -> bool:
+    return False
+
+
+@unit.register(object)
+def _no_unit(owner: Any, /, *, leaves: Mapping[str, Any], inside: Iterable[Any]) -> None:
+    return None
 
 
 @rebuild.register(object)
@@ -79,6 +104,23 @@ class Inside:
         return made
 
     @functools.cached_property
+    def units(self) -> dict[str, Any]:
+        """The place of each slot whose leaf its owner makes up, one for all of an owner's."""
+        if not any(fabricates(part.owner) for part in self._parts):
+            return {}
+        below: dict[tuple[Any, ...], dict[str, tuple[str, Any]]] = {}
+        for key, path in self.slots.paths.items():
+            below.setdefault(tuple(path[:-1]), {})[key] = (path[-1], self.slots[key])
+        found: dict[str, Any] = {}
+        for part in self._parts:
+            named = below.get(tuple(part.path), {})
+            owners = (each.owner for each in self._parts)
+            place = unit(part.owner, leaves=dict(named.values()), inside=owners) if named else None
+            if place is not None:
+                found |= {key: place for key, (name, _) in named.items() if name in place.names}
+        return found
+
+    @functools.cached_property
     def _computed(self) -> dict[str, tuple[Path, Any]]:
         return {
             self._key([*part.path, name]): ([*part.path, name], leaf)
@@ -103,6 +145,10 @@ class Inside:
                 adapt(part.owner, prefix=prefix, leaves=given.leaves, versions=versions)
         if given.leaves.keys() == before.keys():
             return
+        # What a module has taken for a slot of its own is still to be loaded by the plan.
+        given.leaves |= {
+            n: v for n, v in before.items() if n in self.slots and n not in given.leaves
+        }
         gone = {id(leaf): name for name, leaf in before.items() if name not in given.leaves}
         for name, leaf in given.leaves.items():
             if name not in before:

@@ -36,6 +36,8 @@ class Matching:
         self._fed: dict[str, str] = {}
         self._targets: dict[str, DType] = {}
         self._recast: set[str] = set()
+        self._units = inside.units
+        self._united_moves: dict[int, Move] = {}
         self._special: dict[str, Move] = {}
         self.aliases: dict[str, list[str]] = {}
         for alias, first in self.slots.ties.items():
@@ -63,7 +65,7 @@ class Matching:
         for key, name in self._fed.items():
             place, leaf = self.slots[key], self.given.leaves[name]
             made[key] = Move(key, place, leaf, self._targets[key], key in self._recast)
-        return list((made | self._special).values())
+        return [*(made | self._special).values(), *self._united_moves.values()]
 
     def _row(self, key: str, name: str) -> Row:
         """Judge the slot ``key`` by the leaf that the file has under ``name``."""
@@ -79,6 +81,8 @@ class Matching:
         if key.endswith("_extra_state") and self._is_extra(key):
             self._special[key] = Move(key, place, value, extra=True)
             return row
+        if key in self._units:
+            return self._united(row, value)
         if leaf is None:
             note = f"a {getattr(value, 'name', type(value).__name__)}, which is no tensor"
             return self._repaired(attrs.evolve(row, outcome=Outcome.DTYPE, note=note), None)
@@ -91,6 +95,18 @@ class Matching:
             self._fed[key], self._targets[key] = name, slot.dtype
             return row
         return self._judged(row, name, slot, leaf)
+
+    def _united(self, row: Row, value: Any) -> Row:
+        """Judge a slot whose owner makes its leaf up: it goes back with all the others of it."""
+        if row.slot is not None and row.leaf is not None:
+            outcome, _ = judge(row.slot, row.leaf)
+            if outcome not in GOOD:
+                return self._repaired(attrs.evolve(row, outcome=outcome), value)
+        place = self._units[row.key]
+        key = f"the state that {type(place.owner).__name__} makes up with {row.key}"
+        move = self._united_moves.setdefault(id(place), Move(key, place, {}, unit=True))
+        move.leaf[self.slots.paths[row.key][-1]] = value
+        return row
 
     def _judged(self, row: Row, name: str, slot: Spec, leaf: Spec) -> Row:
         """Judge a slot that may take the leaf by shape and dtype."""

@@ -24,7 +24,7 @@ class Move:
 
     ``dtype`` is what the slot shall have, and ``recast`` says that it has another. ``new`` says
     that the value shall lie in the slot itself and is not copied into the place, ``extra`` that it
-    is a torch module's extra state.
+    is a torch module's extra state, ``unit`` that it is all that a module makes up of its state.
     """
 
     key: str
@@ -34,6 +34,7 @@ class Move:
     recast: bool = False
     new: bool = False
     extra: bool = False
+    unit: bool = False
 
 
 @attrs.define

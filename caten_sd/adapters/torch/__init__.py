@@ -9,6 +9,7 @@ from caten_sd.adapters.torch import (
     modules,
     optimizers,
     places,
+    units,
     wrappers,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "modules",
     "optimizers",
     "places",
+    "units",
     "wrappers",
 ]

@@ -12,12 +12,23 @@ from caten_sd.errors import CatenError
 from caten_sd.loading.offer import adapt
 from caten_sd.tensor import Torch, as_array
 
+_ABSENT = object()
+
 
 class AsTensors(MutableMapping[str, Any]):
     """A view of leaves as hooks expect them: tensors, made when touched."""
 
     def __init__(self, leaves: dict[str, Any]) -> None:
         self.leaves = leaves
+        self._before: list[tuple[str, Any]] = []
+
+    def undo(self) -> None:
+        """Put back what was there before the first change."""
+        for key, leaf in reversed(self._before):
+            if leaf is _ABSENT:
+                del self.leaves[key]
+            else:
+                self.leaves[key] = leaf
 
     def __getitem__(self, key: str) -> Any:
         leaf = self.leaves[key]
@@ -30,9 +41,11 @@ class AsTensors(MutableMapping[str, Any]):
         return self.leaves[key]
 
     def __setitem__(self, key: str, leaf: Any) -> None:
+        self._before.append((key, self.leaves.get(key, _ABSENT)))
         self.leaves[key] = leaf
 
     def __delitem__(self, key: str) -> None:
+        self._before.append((key, self.leaves[key]))
         del self.leaves[key]
 
     def __contains__(self, key: object) -> bool:
@@ -59,16 +72,28 @@ def _adapt(module: nn.Module, /, *, prefix: str, leaves: dict[str, Any], version
     if not overridden and not module._load_state_dict_pre_hooks:
         return
     known = dict((versions or {}).get(prefix.removesuffix("."), {}))
-    arguments: tuple[Any, ...] = AsTensors(leaves), prefix, known, False, [], [], []
+    view = AsTensors(leaves)
+    try:
+        _run(module, overridden, view, prefix, known)
+    except Exception:  # it misses something, and the plan will say what
+        view.undo()
+
+
+def _run(
+    module: nn.Module, overridden: bool, view: AsTensors, prefix: str, known: dict[str, Any]
+) -> None:
+    arguments: tuple[Any, ...] = view, prefix, known, False, [], [], []
     for hook in list(module._load_state_dict_pre_hooks.values()):
         # A lazy module's own hook gives it its shapes, which is for the load and not for the plan.
         if getattr(getattr(hook, "hook", hook), "__name__", "") != "_lazy_load_hook":
             hook(*arguments)
     if overridden:
         known["assign_to_params_buffers"] = True
-        extra = {k: leaves.pop(k) for k in [f"{prefix}_extra_state"] if k in leaves}
-        _twin(module)._load_from_state_dict(*arguments)
-        leaves.update(extra)
+        extra = {k: view.leaves.pop(k) for k in [f"{prefix}_extra_state"] if k in view.leaves}
+        try:
+            _twin(module)._load_from_state_dict(*arguments)
+        finally:
+            view.leaves.update(extra)
 
 
 def _twin(module: nn.Module) -> nn.Module:

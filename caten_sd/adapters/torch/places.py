@@ -106,18 +106,30 @@ def _replacement(
     copy: bool = False,
 ) -> torch.Tensor:
     given = _ready(place, leaf)
-    tensor = given.detach().reshape(place.shape)
+    tensor = given.detach()
+    if tensor.shape != place.shape:
+        tensor = tensor.reshape(place.shape)
     home = place.device if copy and not place.is_meta else tensor.device
     moved = _moved(tensor, location, home)
-    moved = moved.to(torch_dtype(dtype) if dtype else tensor.dtype)
-    if copy and moved.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr():
-        moved = tensor.clone(memory_format=torch.contiguous_format)
+    if dtype and torch_dtype(dtype) != moved.dtype:
+        moved = moved.to(torch_dtype(dtype))
+    if copy and _share(moved, tensor):
+        moved = tensor.clone()
     if isinstance(place, nn.Parameter):
         return nn.Parameter(moved, requires_grad=place.requires_grad)
     same = moved is tensor and given.shape == place.shape and type(given) is torch.Tensor
     if same and given.requires_grad == place.requires_grad:
         return given
     return moved.requires_grad_(place.requires_grad)
+
+
+def _share(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Tell whether two tensors lie in one memory; a subclass may have none of its own."""
+    if one is other or type(one) not in _KNOWN:
+        return one is other
+    if one.layout is not torch.strided:
+        return False
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
 def _moved(tensor: torch.Tensor, location: Any, home: torch.device) -> torch.Tensor:
@@ -130,4 +142,5 @@ def _moved(tensor: torch.Tensor, location: Any, home: torch.device) -> torch.Ten
         return place.set_(storage, tensor.storage_offset(), tensor.shape, tensor.stride())
     if isinstance(location, Mapping):
         location = location.get(str(tensor.device), location.get(tensor.device))
-    return tensor.to(home if location is None else torch.device(location))
+    device = home if location is None else torch.device(location)
+    return tensor if tensor.device == device else tensor.to(device)

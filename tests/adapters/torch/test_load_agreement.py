@@ -1,0 +1,76 @@
+"""What torch's own load_state_dict accepts strictly we accept, with the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from caten_sd.extract import get_state_dict
+from caten_sd.load import load_state_dict
+
+from .loading import MODELS, Shared, alike, both, filled
+
+# torch unties what it adopts, and we do not: see TestTies.
+CASES = [(name, assign) for name in MODELS for assign in (False, True) if name != "shared"]
+
+
+@pytest.mark.parametrize(("name", "assign"), [*CASES, ("shared", False)])
+def test_a_models_own_state_dict(name: str, assign: bool) -> None:
+    make = MODELS[name]
+    file = filled(make(), 5).state_dict()
+    *_, refusal = both(make, file, assign)
+    assert refusal is None
+    *_, refusal = both(make, get_state_dict(filled(make(), 5)).entry, assign)
+    assert refusal is None
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_a_key_more_or_less_or_of_another_shape_is_refused(make: Callable[[], nn.Module]) -> None:
+    file = filled(make(), 5).state_dict()
+    *_, refusal = both(make, {**file, "stray": torch.zeros(2)}, False)
+    assert refusal
+    for key in file:
+        if make is not Shared:
+            both(make, {k: v for k, v in file.items() if k != key}, False)
+        if isinstance(file[key], torch.Tensor):
+            both(make, {**file, key: torch.zeros(3, 9)}, False)
+            *_, refusal = both(make, {**file, f"{key}.bad_key": torch.zeros(1)}, False)
+            assert refusal
+
+
+actions = st.sampled_from(["keep", "drop", "shape", "rename", "none"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(MODELS)), st.lists(actions, max_size=12), st.booleans())
+def test_whatever_is_wrong_torch_and_we_agree(name: str, deeds: list[str], assign: bool) -> None:
+    file: dict[str, object] = {}
+    leaves = filled(MODELS[name](), 3).state_dict().items()
+    for (key, leaf), deed in zip(leaves, deeds + ["keep"] * len(leaves), strict=False):
+        if deed == "shape" and isinstance(leaf, torch.Tensor):
+            leaf = torch.zeros(7, 7, dtype=leaf.dtype)
+        if deed != "drop":
+            file[key + "x" * (deed == "rename")] = None if deed == "none" else leaf
+    if name not in ("extra", "shared"):
+        both(MODELS[name], file, assign)
+
+
+class TestTies:
+    """Where torch loses a tie, or asks for each of its names, we keep it and ask for one."""
+
+    def test_ties_are_kept_by_assign(self) -> None:
+        model = Shared()
+        load_state_dict(model, filled(Shared(), 5).state_dict(), strict=True, assign=True)
+        assert model.a.weight is model.b.weight is model.head.weight
+
+    @pytest.mark.parametrize("name", ["a.weight", "b.weight", "head.weight"])
+    def test_one_name_is_enough(self, name: str) -> None:
+        # Failure case 18.
+        model, saved = Shared(), filled(Shared(), 5).state_dict()
+        load_state_dict(model, {name: saved[name], "a.bias": saved["a.bias"]}, strict=True)
+        alike(model, filled(Shared(), 5))

@@ -1,0 +1,104 @@
+"""Extra state, lazy modules, map_location: how values get into what is no plain tensor."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from caten_sd.errors import LoadError
+from caten_sd.load import load_state_dict, plan_load
+from caten_sd.report import Outcome
+
+from .loading import Extra, alike, filled
+
+
+class TestExtraState:
+    def test_it_is_loaded_and_accounted_for(self) -> None:
+        model = nn.Sequential(Extra())
+        plan = plan_load(model, {"0.w": torch.zeros(2), "0._extra_state": {"b": 2}})
+        assert [row.outcome for row in plan.rows] == [Outcome.LOADED] * 2
+        plan.apply()
+        assert model[0].table == {"b": 2}
+
+    def test_one_that_refuses_leaves_everything_as_it_was(self) -> None:
+        model = nn.Sequential(Extra(), Extra())
+        file = {
+            "0.w": torch.zeros(2),
+            "0._extra_state": {"b": 2},
+            "1.w": torch.zeros(2),
+            "1._extra_state": "no table",
+        }
+        before = copy.deepcopy(model)
+        for assign in (False, True):
+            with pytest.raises(LoadError, match=r"1\._extra_state .*the extra state is a table"):
+                load_state_dict(model, file, assign=assign)
+            alike(model, before)
+
+    def test_tensors_of_another_size_are_its_own_business(self) -> None:
+        class Blob(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.blob = torch.zeros(3, dtype=torch.uint8)
+
+            def get_extra_state(self) -> torch.Tensor:
+                return self.blob
+
+            def set_extra_state(self, state: torch.Tensor) -> None:
+                self.blob = state
+
+        model = Blob()
+        load_state_dict(model, {"_extra_state": torch.ones(9, dtype=torch.uint8)}, strict=True)
+        assert model.blob.tolist() == [1] * 9
+
+
+class TestLazy:
+    def test_a_lazy_module_takes_the_files_shapes(self) -> None:
+        model = nn.Sequential(nn.LazyLinear(2), nn.LazyBatchNorm1d())
+        file = filled(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)), 1).state_dict()
+        plan = plan_load(model, file)
+        assert "it takes the shape of the file" in str(plan)
+        assert isinstance(model[0].weight, nn.UninitializedParameter)
+        plan.apply()
+        assert model[0].weight.shape == (2, 3)
+        assert torch.equal(model[0].weight, file["0.weight"])
+        assert model(torch.ones(2, 3)).shape == (2, 2)
+
+    @pytest.mark.parametrize("assign", [False, True])
+    def test_torch_and_we_agree(self, assign: bool) -> None:
+        theirs, ours = nn.LazyLinear(2), nn.LazyLinear(2)
+        file = filled(nn.Linear(3, 2), 1).state_dict()
+        theirs.load_state_dict(file, assign=assign)
+        load_state_dict(ours, file, strict=True, assign=assign)
+        alike(ours, theirs)
+
+    def test_a_value_that_is_no_tensor_is_refused(self) -> None:
+        plan = plan_load(nn.LazyLinear(2), {"weight": "text", "bias": torch.zeros(2)})
+        assert [row.outcome for row in plan.rows] == [Outcome.DTYPE, Outcome.LOADED]
+
+
+class TestMapLocation:
+    @pytest.mark.parametrize(
+        "location", ["cpu", torch.device("cpu"), {"cpu": "cpu"}, lambda storage, place: storage]
+    )
+    def test_its_forms(self, location: object) -> None:
+        model, file = nn.Linear(3, 2), nn.Linear(3, 2).state_dict()
+        load_state_dict(model, file, strict=True, map_location=location)
+        assert torch.equal(model.weight, file["weight"])
+        assert model.weight.data_ptr() != file["weight"].data_ptr()
+        assert isinstance(model.weight, nn.Parameter)
+
+    def test_leaves_go_where_asked(self) -> None:
+        model, file = nn.Linear(3, 2), nn.Linear(3, 2).state_dict()
+        load_state_dict(model, file, map_location={"cpu": "meta"})
+        assert model.weight.is_meta
+
+    def test_a_numpy_array_stays_in_the_hosts_memory(self) -> None:
+        model = [np.zeros(2)]
+        load_state_dict(model, {"0": np.ones(2)}, map_location="cpu")
+        with pytest.raises(LoadError, match="numpy array lies in the host"):
+            load_state_dict(model, {"0": np.zeros(2)}, map_location="cuda")
+        assert model[0].tolist() == [1, 1]
