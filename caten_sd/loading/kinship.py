@@ -50,6 +50,8 @@ class _Patterns:
     def __init__(self, shapes: Mapping[str, Shape]) -> None:
         self.shapes: dict[Parts, dict[Parts, Shape]] = {}
         for key, shape in shapes.items():
+            if not key:  # a lone tensor's: a rule with nothing on one side would mean all keys
+                continue
             pattern = tuple(_INDEX.sub("#", key).split("."))
             self.shapes.setdefault(pattern, {})[tuple(_INDEX.findall(key))] = shape
         if len(self.shapes) > MAX_PATTERNS:

@@ -45,3 +45,8 @@ def test_thousands_of_keys_take_no_time() -> None:
     model = {f"h.{i}.{name}.w": (i, 2) for i in range(3000) for name in ("a", "b", "c")}
     found = renamings({f"m.{key}": shape for key, shape in model.items()}, model)
     assert [(each.old, each.new, each.agreeing) for each in found] == [("m", "", 9000)]
+
+
+def test_a_lone_tensor_has_no_name_to_change() -> None:
+    assert renamings({"": (3,)}, {"weight": (3, 3), "bias": (3,)}) == []
+    assert renamings({"weight": (3, 3), "bias": (3,)}, {"": (3,)}) == []
