@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import sys
@@ -15,8 +16,7 @@ from caten_sd.conversion import convert, estimate
 from caten_sd.errors import CatenError
 
 
-def run(words: Sequence[str]) -> int:
-    """Convert, and print what was done."""
+def _parser() -> argparse.ArgumentParser:
     parser = parser_of("convert", "source", "IN")
     parser.add_argument("target", metavar="OUT", help="its suffix names the format; DIR/ a folder")
     parser.add_argument("--to", metavar="LAYOUT", help="rename and turn the tensors as it says")
@@ -31,7 +31,12 @@ def run(words: Sequence[str]) -> int:
         "--digests", action="store_true", help="store what caten-sd digest --verify compares with"
     )
     parser.add_argument("--json", action="store_true", help="the result, for programs")
-    options = parser.parse_args(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Convert, and print what was done."""
+    options = _parser().parse_args(words)
     writer: dict[str, Any] = {"digests": True} if options.digests else {}
     if options.max_shard_size:
         writer["max_shard_size"] = options.max_shard_size
