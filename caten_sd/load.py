@@ -16,6 +16,7 @@ from caten_sd.loading.fit import is_exact, largest_error
 from caten_sd.loading.inside import Inside
 from caten_sd.loading.matching import Matching
 from caten_sd.loading.moves import Move, Moves
+from caten_sd.loading.nested import put_together, with_others
 from caten_sd.loading.offer import find_names, offer
 from caten_sd.loading.planner import by_type
 from caten_sd.loading.policy import Patterns, Policy, Repair
@@ -106,7 +107,8 @@ def plan_load(
     policy = Policy(allow_missing, allow_unexpected, on_mismatch, dtype, check)
     inside = Inside(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
     slots = inside.slots
-    given = find_names(offer(source, rename or {}), inside.names)
+    given = find_names(offer(with_others(source, inside.no_tensors), rename or {}), inside.names)
+    put_together(given, source, inside.no_tensors)
     inside.adapt(given, getattr(state_dict, "_metadata", None))
     matching = Matching(obj, inside, given, policy, keep=assign)
     rows = matching.rows()

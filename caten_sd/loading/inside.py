@@ -10,6 +10,7 @@ from caten_sd.dispatch.generic import generic
 from caten_sd.extract import KeyMapper
 from caten_sd.loading.offer import Offer, adapt
 from caten_sd.loading.parts import Part, computed, parts
+from caten_sd.loading.place import EXTRA_STATE
 from caten_sd.state_dict import Path, StateDict
 
 
@@ -128,9 +129,16 @@ class Inside:
             for name, leaf in computed(part).items()
         }
 
+    @functools.cached_property
+    def no_tensors(self) -> list[str]:
+        """The slots whose leaf may be no tensor: extra state, and what a module makes up."""
+        return [key for key in self.slots if key.endswith(EXTRA_STATE) or key in self.units]
+
     def names(self, key: str) -> bool:
-        """Tell whether a key names a slot, or what the object computes."""
-        return key in self.slots.entry or key in self._computed
+        """Tell whether a key names a slot or a part of one, or what the object computes."""
+        if key in self.slots.entry or key in self._computed:
+            return True
+        return any(key.startswith(f"{name}.") for name in self.no_tensors)
 
     def computes(self, key: str) -> bool:
         """Tell whether the object itself makes what lies under this key."""

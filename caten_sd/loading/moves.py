@@ -11,6 +11,7 @@ import attrs
 
 from caten_sd.errors import LoadError
 from caten_sd.leaves.tiles import TiledTensor
+from caten_sd.loading.nested import copied
 from caten_sd.loading.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
 from caten_sd.mapping.derived import Derived
 from caten_sd.sharing import share
@@ -85,7 +86,7 @@ class Moves:
     def _ready(self, move: Move) -> Move:
         """Return the move with its value in a form that cannot fail once writing has begun."""
         if move.extra:
-            return attrs.evolve(move, leaf=_extra(move.leaf))
+            return attrs.evolve(move, leaf=copied(move.leaf))
         own = share(move.place)
         leaf = certain(own.part(move.leaf))
         if move.new:
@@ -127,10 +128,6 @@ def certain(leaf: Any) -> Any:
 
 def _is(one: Any, other: Any) -> bool:
     return one is other
-
-
-def _extra(value: Any) -> Any:
-    return value.torch().clone() if isinstance(value, LazyTensor) else value
 
 
 def _rehearse(place: Any, leaf: Any) -> None:

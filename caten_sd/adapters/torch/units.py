@@ -7,7 +7,6 @@ which takes it back all at once, by its own ``_load_from_state_dict``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -15,8 +14,8 @@ from torch import nn
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.inside import fabricates, unit
+from caten_sd.loading.nested import copied
 from caten_sd.loading.place import assign
-from caten_sd.tensor import LazyTensor, Torch, as_array
 
 
 class Unit:
@@ -68,12 +67,8 @@ def _lies(leaf: Any, known: set[int]) -> bool:
 def _take_back(place: Unit, values: Mapping[str, Any], /) -> None:
     """Hand the module everything that it made up; LoadError for what it does not take."""
     refused: list[str] = []
-    state = {name: _tensor(value) for name, value in values.items()}
+    state = {name: copied(value) for name, value in values.items()}
     known = {"version": place.owner._version}
     place.owner._load_from_state_dict(state, "", known, False, [], [], refused)
     if refused:
         raise LoadError("; ".join(refused))
-
-
-def _tensor(value: Any) -> Any:
-    return as_array(Torch(), value).clone() if isinstance(value, LazyTensor) else deepcopy(value)

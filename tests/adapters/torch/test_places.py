@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from caten_sd.checkpoint import read_state_dict
 from caten_sd.errors import LoadError
 from caten_sd.load import load_state_dict, plan_load
 from caten_sd.report import Outcome
@@ -37,6 +39,25 @@ class TestExtraState:
             with pytest.raises(LoadError, match=r"1\._extra_state .*the extra state is a table"):
                 load_state_dict(model, file, assign=assign)
             alike(model, before)
+
+    def test_it_comes_back_from_a_file(self, tmp_path: Path) -> None:
+        saved, model = nn.Sequential(Extra(), Extra()), nn.Sequential(Extra(), Extra())
+        saved[0].table = {"n": 3, "list": [torch.ones(2), None], "deep": {"w": torch.zeros(1)}}
+        saved[1].table = {"empty": "no"}
+        torch.save(nn.DataParallel(saved).state_dict(), tmp_path / "model.pt")
+        load_state_dict(model, read_state_dict(tmp_path / "model.pt"), strict=True)
+        found = model[0].table
+        assert found["n"] == 3
+        assert torch.equal(found["list"][0], torch.ones(2))
+        assert found["list"][1] is None
+        assert torch.equal(found["deep"]["w"], torch.zeros(1))
+        assert model[1].table == {"empty": "no"}
+
+    def test_it_is_copied(self) -> None:
+        model, table = Extra(), {"a": [1]}
+        load_state_dict(model, {"w": torch.zeros(2), "_extra_state": table})
+        table["a"].append(2)
+        assert model.table == {"a": [1]}
 
     def test_tensors_of_another_size_are_its_own_business(self) -> None:
         class Blob(nn.Module):
