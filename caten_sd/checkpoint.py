@@ -17,6 +17,7 @@ from caten_sd.files.catalog import find_format, format_of_target
 from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.roots import model_tree
 from caten_sd.fingerprint import STORED, tensor_digests, verify_digests
+from caten_sd.garbage import collector_paused
 from caten_sd.sharing import group_of
 from caten_sd.source import Folder, Source, open_file
 from caten_sd.state_dict import StateDict, as_state_dict
@@ -26,6 +27,7 @@ from caten_sd.state_dict import StateDict, as_state_dict
 _INDEX = re.compile(r".*(\.index\.json|\.metadata|-[0-9]{5}-of-[0-9]{5}\.gguf)", re.DOTALL)
 
 
+@collector_paused()
 def read_state_dict(
     path: str | os.PathLike[str],
     *,
