@@ -34,8 +34,13 @@ if TYPE_CHECKING:
     from caten_sd.load import load_state_dict as load_state_dict
     from caten_sd.load import plan_load as plan_load
     from caten_sd.loading.place import assign as assign
+    from caten_sd.loading.repairs import fill as fill
+    from caten_sd.loading.repairs import pad_rows as pad_rows
+    from caten_sd.loading.repairs import skip as skip
+    from caten_sd.loading.repairs import trim_rows as trim_rows
     from caten_sd.mapping.detection import detect_layout as detect_layout
     from caten_sd.mapping.layout import Layout as Layout
+    from caten_sd.mapping.operations import Transpose as Transpose
     from caten_sd.mapping.plan import plan_layout as plan_layout
     from caten_sd.mapping.plan import to_layout as to_layout
     from caten_sd.mapping.rows import Drop as Drop
@@ -65,6 +70,8 @@ _HOMES = {
     "mapping.layout": "Layout",
     "mapping.plan": "plan_layout to_layout",
     "loading.place": "assign",
+    "loading.repairs": "fill pad_rows skip trim_rows",
+    "mapping.operations": "Transpose",
     "mapping.rows": "Drop Row",
     "slots": "buffer transient",
     "state_dict": "StateDict",

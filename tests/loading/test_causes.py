@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+import caten_sd
 from caten_sd.extract import get_state_dict
 from caten_sd.load import load_state_dict, plan_load
 from caten_sd.loading.causes import Case, Cause, likely_cause
-from caten_sd.loading.repairs import fill, pad_rows, skip, trim_rows
 from caten_sd.mapping.plan import to_layout
 from caten_sd.nn.transformer import Transformer
 from caten_sd.report import LoadPlan
@@ -37,11 +37,8 @@ def file_of(**sizes: int) -> dict[str, torch.Tensor]:
 
 def paste(fix: str, model: object, state_dict: object) -> object:
     """Run the fix as a reader would."""
-    names = {
-        "load_state_dict": load_state_dict, "to_layout": to_layout, "model": model, "skip": skip,
-        "state_dict": state_dict, "fill": fill, "trim_rows": trim_rows, "pad_rows": pad_rows,
-    }  # fmt: skip
-    return eval(fix, names)
+    names = {name: getattr(caten_sd, name) for name in caten_sd.__all__}
+    return eval(fix, {**names, "model": model, "state_dict": state_dict})
 
 
 def loaded(model: nn.Module) -> bool:
