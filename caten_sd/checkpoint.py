@@ -72,17 +72,12 @@ def write_state_dict(
     A path that ends in "/" is a folder. What was at ``path`` stays whole until the new file, or
     the new set of files, is complete and on disk.
     """
-    folder = os.fspath(path).endswith(("/", os.sep))
+    folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)
     path = Path(path)
-    chosen = format or format_of_target(path, folder=folder or path.is_dir())
+    chosen = format or format_of_target(path, folder=folder)
     _check_options(chosen, path, options)
     given = as_state_dict(state_dict)
-    described = StateDict(
-        given, paths=given.paths, ties=given.ties, metadata={**given.metadata, **(metadata or {})}
-    )
-    described.metadata.pop(STORED, None)  # of other bytes than those that are written now
-    if digests:
-        described.metadata[STORED] = json.dumps(tensor_digests(given))
+    described = _described(given, metadata or {}, digests=digests)
     processes = group_of(given.values())
     if processes is not None and processes.write(chosen, path, described, options):
         return
@@ -91,6 +86,15 @@ def write_state_dict(
         return
     with replacing(path) as target:
         write(chosen, target, described, **options)
+
+
+def _described(given: StateDict, metadata: Mapping[str, Any], *, digests: bool) -> StateDict:
+    """Return the state dict with the metadata that is to be written, and its digests if asked."""
+    told = {**given.metadata, **metadata}
+    told.pop(STORED, None)  # of other bytes than those that are written now
+    if digests:
+        told[STORED] = json.dumps(tensor_digests(given))
+    return StateDict(given, paths=given.paths, ties=given.ties, metadata=told)
 
 
 def _check_options(format: Format, path: Path, options: Mapping[str, Any]) -> None:

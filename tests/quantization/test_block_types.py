@@ -36,7 +36,8 @@ def test_an_unknown_name_lists_those_there_are() -> None:
 
 def test_types_are_named_without_importing_numpy() -> None:
     code = (
-        "import sys, caten_sd.quantization.block_types as b; b.block_types(); assert 'numpy' not in sys.modules"
+        "import sys, caten_sd.quantization.block_types as b; b.block_types();"
+        "assert 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
