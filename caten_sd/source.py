@@ -172,7 +172,9 @@ def open_file(path: Path, *, streaming: bool = False, held: bool = True) -> Sour
     """Open a regular file; FormatError if it is absent, unreadable or no regular file."""
     try:
         if not path.is_file():
-            what = "it is no regular file" if path.exists() else "there is no such file or folder"
+            if path.exists():
+                raise FormatError(path, "it is no regular file", "check the path")
+            what = "there is no such file or folder"
             raise FormatError(path, what, _alike(path) or "check the path")
         backing: FileBacking | ReopenedBacking = FileBacking(path, streaming=streaming)
         if not held:

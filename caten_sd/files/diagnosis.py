@@ -42,7 +42,8 @@ def foreign_kind(source: Source) -> FormatError | None:
         if head.startswith(magic):
             return FormatError(source.name, f"it is {kind}", "convert or unpack it first")
     if (line := _first_line(head)) is not None:
-        return FormatError(source.name, f"it is text, which begins {line!r}", "check the download")
+        problem = f"it is text, which begins {line!r}"
+        return FormatError(source.name, problem, "name the checkpoint itself, or get it again")
     if not head.strip(b"\0"):
         return FormatError(source.name, "it begins with nothing but zero bytes", "get it again")
     return None

@@ -45,7 +45,7 @@ def diagnose(data: bytes) -> str:
         (b"\x08\x00\x00\x00TFL3", "it is a TensorFlow Lite file"),
         (
             b"Entry not found",
-            "w.pt: it is text, which begins 'Entry not found'; check",
+            "w.pt: it is text, which begins 'Entry not found'; name",
         ),
         (b'{\n "vocab": 3}', """it is text, which begins '{ "vocab": 3}'"""),
         ("重".encode() * 300, "it is text, which begins '重重"),
