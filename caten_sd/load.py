@@ -122,7 +122,7 @@ def plan_load(
         rows,
         [*([f"read from {source.origin}"] if source.origin else []), *given.notes, *idle],
         *_cause(name, slots, source, rows),
-        apply=lambda plan: _apply(plan, _moves(matching, assign, map_location)),
+        apply=lambda plan: _apply(plan, inside, _moves(matching, assign, map_location)),
     )
 
 
@@ -160,7 +160,7 @@ def _in_its_slot(move: Move, every: bool) -> Move:
 
 
 @collector_paused()
-def _apply(plan: LoadPlan, moves: Moves) -> LoadReport:
+def _apply(plan: LoadPlan, inside: Inside, moves: Moves) -> LoadReport:
     """Refuse what no mode allows; then make the moves, and measure what casts have lost."""
     processes = group_of(moves.slots.values())
     said = [(row.key, row.outcome.value, row.source) for row in plan.rows] if processes else None
@@ -171,7 +171,9 @@ def _apply(plan: LoadPlan, moves: Moves) -> LoadReport:
     leaves = {move.key: move.leaf for move in moves.moves}
     rows = [_measured(row, leaves.get(row.key), placed.get(row.key)) for row in plan.rows]
     rows = _of_all(rows, processes) if processes else rows
-    return LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
+    report = LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
+    inside.tell(report)
+    return report
 
 
 def _refuse(plan: LoadPlan) -> None:

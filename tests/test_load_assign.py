@@ -9,7 +9,7 @@ from torch import nn
 
 from caten_sd.errors import LoadError
 from caten_sd.extract import get_state_dict
-from caten_sd.load import load_state_dict
+from caten_sd.load import load_state_dict, plan_load
 
 from .test_load import Layer
 
@@ -54,3 +54,14 @@ class TestAssign:
             assert kept.tolist() == [0, 0]
             load_state_dict(model, file, strict=True)  # a copy needs no new slot
             assert get_state_dict(model)[key].tolist() == [1, 1]
+
+    def test_one_leaf_for_two_slots_that_are_not_tied_is_copied_for_the_second(self) -> None:
+        model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+        leaf = torch.ones(2, 2)
+        plan = plan_load(model, {"0.weight": leaf, "1.weight": leaf}, assign=True)
+        assert "1.weight: a copy, as 0.weight has the file's own" in str(plan)
+        plan.apply()
+        assert model[0].weight.data_ptr() == leaf.data_ptr()
+        with torch.no_grad():
+            model[0].weight.zero_()
+        assert (model[1].weight == 1).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import attrs
 from caten_sd.errors import CatenError
 from caten_sd.grouping import group_keys
 from caten_sd.loading.kinship import renamings
+from caten_sd.loading.marks import KINDS
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.report import Outcome, Row
 from caten_sd.state_dict import StateDict
@@ -59,44 +59,6 @@ def _load(options: str) -> str:
     return f"load_state_dict(model, state_dict, {options})"
 
 
-class _Kind(NamedTuple):
-    """A kind of file that is no model's weights: its marks in keys, and in what share of them."""
-
-    marks: re.Pattern[str]
-    share: float
-    text: str
-    fix: str
-
-
-_KINDS = (
-    _Kind(
-        re.compile(
-            r"(^|\.)(exp_avg|exp_avg_sq|exp_avg_sq_(row|col)|max_exp_avg_sq|momentum_buffer|"
-            r"square_avg|acc_delta|param_groups)(\.|$)"
-        ),
-        0.5,
-        "the file holds an optimizer's state ({}), and that is no model's weights",
-        'load_state_dict(model, read_state_dict("THE_FILE_WITH_THE_WEIGHTS"))',
-    ),
-    _Kind(
-        re.compile(r"(^|[._])(lora|hada|lokr|loha|ia3)([A-Z_.]|$)"),
-        0.5,
-        "the file is an adapter ({}): it changes the weights of a base model and has none itself",
-        'model = peft.PeftModel.from_pretrained(model, "FOLDER_OF_THE_ADAPTER").merge_and_unload()',
-    ),
-    _Kind(
-        re.compile(
-            r"\.(qweight|qzeros|g_idx|SCB|absmax|quant_map|quant_state(\..*)?|weight_packed|"
-            r"weight_scale(_inv)?|weight_format)$"
-        ),
-        0.1,
-        "the file is quantised ({}): its packed weights mean nothing without the scales beside "
-        "them, which the model has no slots for",
-        'quantised_model.dequantize().save_pretrained("FOLDER")  # and load that folder',
-    ),
-)
-
-
 def _training(case: Case) -> Cause | None:
     """Say so where the file is a whole training state, and the model is asked for."""
     if not is_training(case.file.keys()):
@@ -110,7 +72,7 @@ def _training(case: Case) -> Cause | None:
 def _other_kind(case: Case) -> Cause | None:
     """Say so where the file is an optimizer's, an adapter's or quantised."""
     keys = [row.key for row in case.of(Outcome.UNEXPECTED)]
-    for kind in _KINDS:
+    for kind in KINDS:
         found = [key for key in keys if kind.marks.search(key)]
         if found and len(found) >= kind.share * len(case.file):
             return Cause(kind.text.format(f"{len(found)} keys such as {found[0]}"), kind.fix)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from caten_sd.dispatch.generic import generic
+from caten_sd.errors import LoadError
 from caten_sd.extract import KeyMapper
 from caten_sd.loading.offer import Offer, adapt
 from caten_sd.loading.parts import Part, computed, parts
 from caten_sd.loading.place import EXTRA_STATE
+from caten_sd.report import LoadReport, Outcome
 from caten_sd.state_dict import Path, StateDict
 
 
@@ -39,6 +41,12 @@ def unit(owner: Any, /, *, leaves: Mapping[str, Any], inside: Iterable[Any]) -> 
     raise NotImplementedError
 
 
+@generic
+def loaded(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
+    """Tell an owner that a load is done, and which keys were in one of the two only."""
+    raise NotImplementedError
+
+
 @fabricates.register(object)
 def _gives_what_it_has(owner: Any, /) -> bool:
     return False
@@ -59,6 +67,11 @@ def _from_defaults(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, A
         for name, factory in factories.items()
         if factory is not None
     }
+
+
+@loaded.register(object)
+def _nothing_to_do(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
+    return None
 
 
 _UNCHANGED: Callable[..., Any] = adapt.dispatch(object)
@@ -161,3 +174,15 @@ class Inside:
         for name, leaf in given.leaves.items():
             if name not in before:
                 given.keys[name] = given.key(gone[id(leaf)]) if id(leaf) in gone else None
+
+    def tell(self, report: LoadReport) -> None:
+        """Tell every owner that the load is done; LoadError for what one of them makes of it."""
+        missing = [row.key for row in report.of(Outcome.MISSING)]
+        unexpected = [row.key for row in report.of(Outcome.UNEXPECTED)]
+        for part in self._parts:
+            try:
+                loaded(part.owner, missing=missing, unexpected=unexpected)
+            except Exception as error:
+                raise LoadError(
+                    f"{type(part.owner).__name__} has failed after everything was loaded ({error})"
+                ) from error

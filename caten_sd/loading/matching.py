@@ -36,6 +36,8 @@ class Matching:
         self._fed: dict[str, str] = {}
         self._targets: dict[str, DType] = {}
         self._recast: set[str] = set()
+        self._adopted: dict[int, str] = {}
+        self._copied: set[str] = set()
         self._units = inside.units
         self._united_moves: dict[int, Move] = {}
         self._special: dict[str, Move] = {}
@@ -64,7 +66,9 @@ class Matching:
         made = {}
         for key, name in self._fed.items():
             place, leaf = self.slots[key], self.given.leaves[name]
-            made[key] = Move(key, place, leaf, self._targets[key], key in self._recast)
+            made[key] = Move(
+                key, place, leaf, self._targets[key], key in self._recast, copy=key in self._copied
+            )
         return [*(made | self._special).values(), *self._united_moves.values()]
 
     def _row(self, key: str, name: str) -> Row:
@@ -116,11 +120,21 @@ class Matching:
             judged = attrs.evolve(row, outcome=outcome, note=note)
             return self._repaired(judged, self.given.leaves[name])
         self._fed[row.key], self._targets[row.key] = name, target
+        if self.default == "keep":
+            note = note or self._shared_note(row.key, self.given.leaves[name])
         if target != slot.dtype:
             self._recast.add(row.key)
         if outcome is row.outcome and not note:
             return row
         return attrs.evolve(row, outcome=outcome, note=row.note or note)
+
+    def _shared_note(self, key: str, leaf: Any) -> str:
+        """Keep slots apart which are not tied, though the file has one leaf for both of them."""
+        first = self._adopted.setdefault(id(leaf), key)
+        if first == key:
+            return ""
+        self._copied.add(key)
+        return f"a copy, as {first} has the file's own"
 
     def _spec(self, leaf: Any) -> Spec | None:
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import attrs
@@ -25,7 +25,8 @@ class Move:
 
     ``dtype`` is what the slot shall have, and ``recast`` says that it has another. ``new`` says
     that the value shall lie in the slot itself and is not copied into the place, ``extra`` that it
-    is a torch module's extra state, ``unit`` that it is all that a module makes up of its state.
+    is a torch module's extra state, ``unit`` that it is all that a module makes up of its state,
+    ``copy`` that the leaf is not to be adopted.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Move:
     new: bool = False
     extra: bool = False
     unit: bool = False
+    copy: bool = False
 
 
 @attrs.define
@@ -90,7 +92,11 @@ class Moves:
         own = share(move.place)
         leaf = certain(own.part(move.leaf))
         if move.new:
-            wishes = {"dtype": move.dtype, "location": self.location, "copy": not self.adopt}
+            wishes = {
+                "dtype": move.dtype,
+                "location": self.location,
+                "copy": move.copy or not self.adopt,
+            }
             new = replacement(own.place, leaf, **wishes)
             return attrs.evolve(move, leaf=own.whole(new))
         if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
@@ -133,7 +139,7 @@ def _is(one: Any, other: Any) -> bool:
 def _rehearse(place: Any, leaf: Any) -> None:
     """Try a place that may still refuse on a copy of it."""
     try:
-        double = copy.deepcopy(place)
+        double = deepcopy(place)
     except Exception:  # what cannot be copied cannot be tried
         return
     assign(double, leaf)

@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import _IncompatibleKeys
 
 from caten_sd.errors import CatenError
+from caten_sd.loading.inside import loaded
 from caten_sd.loading.offer import adapt
 from caten_sd.tensor import Torch, as_array
 
@@ -94,6 +96,14 @@ def _run(
             _twin(module)._load_from_state_dict(*arguments)
         finally:
             view.leaves.update(extra)
+
+
+@loaded.register(nn.Module)
+def _run_post_hooks(module: nn.Module, /, *, missing: list[str], unexpected: list[str]) -> None:
+    if module._load_state_dict_post_hooks:
+        known = _IncompatibleKeys(missing, unexpected)
+        for hook in list(module._load_state_dict_post_hooks.values()):
+            hook(module, known)
 
 
 def _twin(module: nn.Module) -> nn.Module:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
+from caten_sd.errors import LoadError
 from caten_sd.load import load_state_dict, plan_load
 
 from .loading import alike, both, filled
@@ -75,3 +77,27 @@ class TestVersions:
         before = copy.deepcopy(model)
         assert plan_load(model, file).fits
         alike(model, before)
+
+
+class TestPostHooks:
+    def hooked(self, calls: list[object]) -> nn.Module:
+        model = nn.Sequential(nn.Linear(2, 2))
+        model[0].register_load_state_dict_post_hook(lambda module, keys: calls.append(keys))
+        return model
+
+    def test_they_run_once_everything_is_loaded(self) -> None:
+        calls: list[object] = []
+        model, file = self.hooked(calls), {"0.weight": torch.ones(2, 2), "x": torch.ones(1)}
+        plan = plan_load(model, file)
+        assert not calls
+        plan.apply()
+        (keys,) = calls
+        assert keys.missing_keys == ["0.bias"]
+        assert keys.unexpected_keys == ["x"]
+
+    def test_one_that_fails_says_that_everything_was_loaded(self) -> None:
+        model = nn.Linear(2, 2)
+        model.register_load_state_dict_post_hook(lambda module, keys: 1 / 0)
+        with pytest.raises(LoadError, match="failed after everything was loaded"):
+            load_state_dict(model, {"weight": torch.ones(2, 2), "bias": torch.ones(2)})
+        assert (model.weight == 1).all()

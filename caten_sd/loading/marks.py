@@ -1,0 +1,44 @@
+"""Files that are no model's weights, and the names in their keys that tell: data, not code."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """A kind of file that is no model's weights: its marks in keys, and in what share of them."""
+
+    marks: re.Pattern[str]
+    share: float
+    text: str
+    fix: str
+
+
+KINDS = (
+    Kind(
+        re.compile(
+            r"(^|\.)(exp_avg|exp_avg_sq|exp_avg_sq_(row|col)|max_exp_avg_sq|momentum_buffer|"
+            r"square_avg|acc_delta|param_groups)(\.|$)"
+        ),
+        0.5,
+        "the file holds an optimizer's state ({}), and that is no model's weights",
+        'load_state_dict(model, read_state_dict("THE_FILE_WITH_THE_WEIGHTS"))',
+    ),
+    Kind(
+        re.compile(r"(^|[._])(lora|hada|lokr|loha|ia3)([A-Z_.]|$)"),
+        0.5,
+        "the file is an adapter ({}): it changes the weights of a base model and has none itself",
+        'model = peft.PeftModel.from_pretrained(model, "FOLDER_OF_THE_ADAPTER").merge_and_unload()',
+    ),
+    Kind(
+        re.compile(
+            r"\.(qweight|qzeros|g_idx|SCB|absmax|quant_map|quant_state(\..*)?|weight_packed|"
+            r"weight_scale(_inv)?|weight_format)$"
+        ),
+        0.1,
+        "the file is quantised ({}): its packed weights mean nothing without the scales beside "
+        "them, which the model has no slots for",
+        'quantised_model.dequantize().save_pretrained("FOLDER")  # and load that folder',
+    ),
+)
