@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from caten_sd.loading.repairs import pad_rows as pad_rows
     from caten_sd.loading.repairs import skip as skip
     from caten_sd.loading.repairs import trim_rows as trim_rows
+    from caten_sd.loading.snapshot import snapshot as snapshot
     from caten_sd.mapping.detection import detect_layout as detect_layout
     from caten_sd.mapping.layout import Layout as Layout
     from caten_sd.mapping.operations import Transpose as Transpose
@@ -71,6 +72,7 @@ _HOMES = {
     "mapping.plan": "plan_layout to_layout",
     "loading.place": "assign",
     "loading.repairs": "fill pad_rows skip trim_rows",
+    "loading.snapshot": "snapshot",
     "mapping.operations": "Transpose",
     "mapping.rows": "Drop Row",
     "slots": "buffer transient",
