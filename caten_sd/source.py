@@ -174,6 +174,8 @@ def open_file(path: Path, *, streaming: bool = False, held: bool = True) -> Sour
         if not path.is_file():
             if path.exists():
                 raise FormatError(path, "it is no regular file", "check the path")
+            if path.is_symlink():
+                raise FormatError(path, "it is a link that leads nowhere", "get what it points at")
             what = "there is no such file or folder"
             raise FormatError(path, what, _alike(path) or "check the path")
         backing: FileBacking | ReopenedBacking = FileBacking(path, streaming=streaming)

@@ -37,6 +37,8 @@ def test_a_mistyped_name_is_answered_with_the_one_that_is_there(
     mistyped = good.with_name("god.safetensors")
     assert failed(capsys, "show", mistyped).endswith(f"did you mean {str(good)!r}?\n")
     assert failed(capsys, "show", good.parent / "absent").endswith("check the path\n")
+    good.with_name("link.pt").symlink_to(good.with_name("gone.pt"))
+    assert "a link that leads nowhere" in failed(capsys, "show", good.with_name("link.pt"))
     assert failed(capsys, "show", f"{good.parent}::w.pt").endswith(
         "it is no regular file; check the path\n"
     )
