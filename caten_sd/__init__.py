@@ -39,8 +39,17 @@ if TYPE_CHECKING:
     from caten_sd.loading.repairs import skip as skip
     from caten_sd.loading.repairs import trim_rows as trim_rows
     from caten_sd.loading.snapshot import snapshot as snapshot
+    from caten_sd.mapping.assembly import Concat as Concat
+    from caten_sd.mapping.assembly import Split as Split
+    from caten_sd.mapping.assembly import Stack as Stack
+    from caten_sd.mapping.assembly import Unstack as Unstack
     from caten_sd.mapping.detection import detect_layout as detect_layout
+    from caten_sd.mapping.heads import Regroup as Regroup
+    from caten_sd.mapping.heads import Rotary as Rotary
+    from caten_sd.mapping.heads import packing as packing
     from caten_sd.mapping.layout import Layout as Layout
+    from caten_sd.mapping.operations import Chain as Chain
+    from caten_sd.mapping.operations import Offset as Offset
     from caten_sd.mapping.operations import Transpose as Transpose
     from caten_sd.mapping.plan import plan_layout as plan_layout
     from caten_sd.mapping.plan import to_layout as to_layout
@@ -60,7 +69,9 @@ _HOMES = {
     "forward": "call",
     "checkpoint": "read_state_dict write_state_dict",
     "conversion": "convert",
+    "mapping.assembly": "Concat Split Stack Unstack",
     "mapping.detection": "detect_layout",
+    "mapping.heads": "Regroup Rotary packing",
     "fingerprint": "digest",
     "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning "
     "StateDictError",
@@ -73,7 +84,7 @@ _HOMES = {
     "loading.place": "assign",
     "loading.repairs": "fill pad_rows skip trim_rows",
     "loading.snapshot": "snapshot",
-    "mapping.operations": "Transpose",
+    "mapping.operations": "Chain Offset Transpose",
     "mapping.rows": "Drop Row",
     "slots": "buffer transient",
     "state_dict": "StateDict",

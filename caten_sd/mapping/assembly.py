@@ -18,11 +18,8 @@ MOST = 1 << 20  # keys or rows that are listed one by one; a file may claim any 
 
 
 @dataclass(frozen=True)
-class Concat(Operation):
-    """Several tensors joined along an axis, of which each takes its share: (1, 1, 1) for thirds.
-
-    Counts do as well, since only proportions matter: ("n_head", "n_kv_head", "n_kv_head").
-    """
+class _Shared(Operation):
+    """An operation on shares of an axis."""
 
     shares: tuple[Size, ...]
     axis: int = 0
@@ -30,13 +27,21 @@ class Concat(Operation):
     def __post_init__(self) -> None:
         check_shares(self.shares, self.axis)
 
-    def inverse(self) -> Operation:
-        """Return the split into the same shares."""
-        return Split(self.shares, self.axis)
-
     def bind(self, lookup: Lookup) -> Operation:
         """Return it with its shares looked up."""
         return replace(self, shares=bound(self.shares, lookup))
+
+
+@dataclass(frozen=True)
+class Concat(_Shared):
+    """Several tensors joined along an axis, of which each takes its share: (1, 1, 1) for thirds.
+
+    Counts do as well, since only proportions matter: ("n_head", "n_kv_head", "n_kv_head").
+    """
+
+    def inverse(self) -> Operation:
+        """Return the split into the same shares."""
+        return Split(self.shares, self.axis)
 
     def labels(self, labels: Labels) -> Labels:
         """Return the labels without the part."""
@@ -56,22 +61,12 @@ class Concat(Operation):
 
 
 @dataclass(frozen=True)
-class Split(Operation):
+class Split(_Shared):
     """One tensor cut along an axis into shares: (1, 1, 1) for thirds."""
-
-    shares: tuple[Size, ...]
-    axis: int = 0
-
-    def __post_init__(self) -> None:
-        check_shares(self.shares, self.axis)
 
     def inverse(self) -> Operation:
         """Return the concatenation of the same shares."""
         return Concat(self.shares, self.axis)
-
-    def bind(self, lookup: Lookup) -> Operation:
-        """Return it with its shares looked up."""
-        return replace(self, shares=bound(self.shares, lookup))
 
     def labels(self, labels: Labels) -> Labels:
         """Return the labels and the part."""
