@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from caten_sd.extract import get_state_dict
-from caten_sd.load import load_state_dict
+from caten_sd.load import load_state_dict, plan_load
+from caten_sd.report import FAULTS, FITS, Outcome
 
 from .loading import MODELS, Shared, alike, both, filled
+from .test_architectures import USUAL, _quiet
+from .test_architectures import build as architecture
+from .test_layers import LAYERS, build
+
+__all__ = ["_quiet"]  # a fixture that holds here too
 
 # torch unties what it adopts, and we do not: see TestTies.
 CASES = [(name, assign) for name in MODELS for assign in (False, True) if name != "shared"]
@@ -74,3 +80,43 @@ class TestTies:
         model, saved = Shared(), filled(Shared(), 5).state_dict()
         load_state_dict(model, {name: saved[name], "a.bias": saved["a.bias"]}, strict=True)
         alike(model, filled(Shared(), 5))
+
+
+@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.parametrize("name", [name for name in LAYERS if not name.startswith("Lazy")])
+def test_every_layer_of_torch(name: str, assign: bool) -> None:
+    """Load each layer's own state dict, and the same without one of its keys."""
+    torch.manual_seed(0)
+    file = build(name).state_dict()
+    *_, refusal = both(lambda: build(name), file, assign)
+    assert refusal is None
+    for key in list(file)[:2]:
+        both(lambda: build(name), {k: leaf for k, leaf in file.items() if k != key}, assign)
+
+
+def plans_as_torch_would(name: str) -> None:
+    model = architecture(name)
+    file = {
+        key: torch.zeros((), dtype=leaf.dtype).expand(leaf.shape)
+        for key, leaf in model.state_dict().items()
+    }
+    plan = plan_load(model, file)
+    made = {key for key, _ in model.named_buffers()} - file.keys()
+    assert {row.key for row in plan.of(*FAULTS)} <= made  # on the meta device, without values
+    assert all(row.outcome in FITS or row.key in made for row in plan.rows)
+    assert [row.key for row in plan.rows if row.key in file] == list(file)
+    ties = get_state_dict(model).ties
+    key = next(key for key in file if key not in {*ties, *ties.values()})
+    fewer = {name: leaf for name, leaf in file.items() if name != key}
+    assert key in {row.key for row in plan_load(model, fewer).of(Outcome.MISSING)}
+
+
+@pytest.mark.parametrize("name", USUAL[::12])
+def test_a_plan_for_an_architecture_of_transformers(name: str) -> None:
+    plans_as_torch_would(name)
+
+
+@pytest.mark.slow
+def test_a_plan_for_every_usual_architecture_of_transformers() -> None:
+    for name in USUAL:
+        plans_as_torch_would(name)
