@@ -85,6 +85,21 @@ def test_copying_does_not_alias_the_file() -> None:
     assert model.first.weight.max() == 5
 
 
+def test_a_model_loads_leaves_of_its_own_as_they_were() -> None:
+    """torch writes the first, and then the second from what it has just written."""
+    model = {"a": torch.zeros(2, 2), "b": torch.ones(2, 2), "c": torch.arange(4.0).reshape(2, 2)}
+    load_state_dict(model, {"a": model["b"], "b": model["a"], "c": model["c"].T}, strict=True)
+    assert (model["a"] == 1).all()
+    assert (model["b"] == 0).all()
+    assert model["c"].tolist() == [[0, 2], [1, 3]]
+    arrays = {"a": np.zeros(2), "b": np.ones(2)}
+    load_state_dict(arrays, {"a": arrays["b"], "b": arrays["a"]}, strict=True)
+    assert arrays["a"].tolist() == [1, 1]
+    assert arrays["b"].tolist() == [0, 0]
+    load_state_dict(model, get_state_dict(model), strict=True)  # onto itself
+    assert (model["a"] == 1).all()
+
+
 def test_the_callers_mapping_is_untouched() -> None:
     file = file_of_net()
     kept, ids = copy.deepcopy(file), {key: id(leaf) for key, leaf in file.items()}

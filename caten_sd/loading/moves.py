@@ -12,6 +12,7 @@ import attrs
 from caten_sd.errors import LoadError
 from caten_sd.leaves.tiles import TiledTensor
 from caten_sd.loading.nested import copied
+from caten_sd.loading.overlap import kept_apart
 from caten_sd.loading.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
 from caten_sd.mapping.derived import Derived
 from caten_sd.sharing import share
@@ -57,7 +58,14 @@ class Moves:
         for move in self.moves:
             with _naming(move.key):
                 made.append(self._ready(move))
-        return made
+        apart = kept_apart(
+            [(move.place, None if move.new else move.leaf) for move in made],
+            lambda place, leaf: replacement(place, leaf, copy=True),
+        )
+        return [
+            move if move.new or leaf is move.leaf else attrs.evolve(move, leaf=leaf)
+            for move, leaf in zip(made, apart, strict=True)
+        ]
 
     def make(self, made_ready: list[Move]) -> Mapping[str, Any]:
         """Write everything and return what lies in each slot; LoadError if nothing was changed.
