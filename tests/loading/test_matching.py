@@ -1,0 +1,81 @@
+"""Which leaf feeds which slot: one row for each, in the model's order, and moves for what fits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from caten_sd.load import plan_load
+from caten_sd.report import FITS, Outcome
+
+names = st.lists(st.sampled_from("abcdef"), unique=True)
+
+
+@given(st.permutations("abcdef"), names)
+def test_rows_are_in_the_models_order_and_strays_follow_in_the_files(
+    slots: list[str], file: list[str]
+) -> None:
+    model = {name: np.zeros(1) for name in slots[:4]}
+    plan = plan_load(model, {name: np.ones(1) for name in file})
+    strays = [name for name in file if name not in model]
+    assert [row.key for row in plan.rows] == [*slots[:4], *strays]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=8), names)
+def test_every_name_of_a_tied_slot_has_its_row(ties: list[int], file: list[str]) -> None:
+    arrays = [np.zeros(2) for _ in range(4)]
+    model = {name: arrays[at] for name, at in zip("abcdefgh", ties, strict=False)}
+    plan = plan_load(model, {name: np.ones(2) for name in file})
+    assert [row.key for row in plan.rows][: len(model)] == list(model)
+    for row in plan.rows[: len(model)]:
+        fed = any(model.get(name) is model[row.key] for name in file)
+        assert (row.outcome in FITS) == fed
+    plan_firsts = [row for row in plan.rows if row.outcome is Outcome.LOADED]
+    assert len({id(model[row.key]) for row in plan_firsts}) == len(plan_firsts)
+
+
+def test_a_tied_slot_is_fed_by_the_first_of_its_names_that_the_file_has() -> None:
+    shared = np.zeros(2)
+    plan = plan_load({"a": shared, "b": shared, "c": shared}, {"c": np.ones(2), "b": np.ones(2)})
+    assert [(row.key, row.outcome, row.source) for row in plan.rows] == [
+        ("a", Outcome.LOADED, "b"),
+        ("b", Outcome.TIED, "b"),
+        ("c", Outcome.TIED, "c"),
+    ]
+    plan.apply()
+    assert shared.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("value", [np.array([np.nan, 0.0]), np.array([np.nan, -0.0])])
+def test_tied_names_that_are_equal_as_values_do_not_differ(value: np.ndarray) -> None:
+    shared = np.zeros(2)
+    plan = plan_load({"a": shared, "b": shared}, {"a": np.array([np.nan, 0.0]), "b": value})
+    assert plan.fits
+
+
+def test_tied_names_that_lie_at_one_place_are_not_read() -> None:
+    model = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
+    model.b.weight = model.a.weight
+    unreadable = torch.zeros(2, 2, device="meta")
+    plan = plan_load(model, {"a.weight": unreadable, "b.weight": unreadable})
+    assert plan.fits
+
+
+def test_a_buffer_that_the_model_computes_is_no_stray() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(1))
+            self.register_buffer("mask", torch.ones(2), persistent=False)
+
+    file = {"0.w": torch.ones(1), "0.mask": torch.zeros(2), "0.mask.x": torch.zeros(1)}
+    plan = plan_load([Masked()], file)
+    assert [row.outcome for row in plan.rows] == [
+        Outcome.LOADED,
+        Outcome.COMPUTED,
+        Outcome.UNEXPECTED,
+    ]

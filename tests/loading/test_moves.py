@@ -1,0 +1,137 @@
+"""Moves: made sure of while nothing is touched, then made, and put back where a slot refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.errors import LoadError
+from caten_sd.load import load_state_dict, plan_load
+from caten_sd.loading.moves import certain
+from caten_sd.mapping.derived import derive
+from caten_sd.mapping.steps import Permute
+from caten_sd.source import Source
+from caten_sd.tensor import DTYPES, BlockTensor, LazyTensor, Numpy, as_array
+
+
+class Unmapped:
+    """A backing that maps nothing and counts how often it is read."""
+
+    mapped = False
+
+    def __init__(self, data: bytes, fails: bool = False) -> None:
+        self.data, self.fails, self.reads = data, fails, 0
+
+    def view(self, start: int, count: int) -> memoryview:
+        return memoryview(self.read(start, count))
+
+    def read(self, start: int, count: int) -> bytes:
+        self.reads += 1
+        if self.fails:
+            raise OSError("the disk is gone")
+        return self.data[start : start + count]
+
+    def close(self) -> None:
+        self.fails = True
+
+
+def lazy(backing: Unmapped, shape: tuple[int, ...] = (2,)) -> LazyTensor:
+    source = Source("w.bin", backing, 0, len(backing.data))
+    return LazyTensor(source, 0, DTYPES["float32"], shape)
+
+
+def test_what_lies_in_no_map_is_read_before_the_first_write() -> None:
+    backing = Unmapped(np.ones(2, np.float32).tobytes())
+    leaf = certain(lazy(backing))
+    backing.close()
+    assert as_array(Numpy(), leaf).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda leaf: leaf,
+        lambda leaf: derive(Permute((1, 0)), [leaf]),
+        lambda leaf: derive(
+            Permute((1, 0)), [derive(Permute((1, 0)), [np.ones((1, 2))]), leaf][1:]
+        ),
+    ],
+)
+def test_a_disk_that_fails_changes_nothing(wrap: Callable[[LazyTensor], object]) -> None:
+    broken = wrap(lazy(Unmapped(b"\0" * 8, fails=True), (1, 2)))
+    shape = broken.shape
+    model = {"a": torch.zeros(2), "b": torch.zeros(shape), "c": torch.zeros(2)}
+    file = {"a": torch.ones(2), "b": broken, "c": torch.ones(2)}
+    with pytest.raises(LoadError, match=r"b cannot be loaded .*disk is gone.*nothing was changed"):
+        load_state_dict(model, file)
+    assert not model["a"].any()
+    assert not model["c"].any()
+
+
+class Unheard:
+    """A block type that nobody taught dequantize."""
+
+    dtype = DTYPES["float32"]._replace(name="q_new", kind="block", bits=16, per=32)
+
+
+def test_blocks_that_nobody_can_unpack_change_nothing() -> None:
+    model = {"a": torch.zeros(2), "b": torch.zeros(1, 32)}
+    blocks = BlockTensor(Unheard(), np.zeros((1, 2), np.uint8), (1, 32))
+    with pytest.raises(LoadError, match="nobody taught how to unpack q_new"):
+        load_state_dict(model, {"a": torch.ones(2), "b": blocks})
+    assert not model["a"].any()
+
+
+def test_a_closed_file_changes_nothing(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2)
+    write_state_dict(model.state_dict(), tmp_path / "w.safetensors")
+    with read_state_dict(tmp_path / "w.safetensors") as file:
+        pass
+    before = model.weight.clone()
+    with pytest.raises(LoadError, match="nothing was changed"):
+        load_state_dict(model, file)
+    assert torch.equal(model.weight, before)
+
+
+def test_a_streamed_file_loads_and_can_be_closed(tmp_path: Path) -> None:
+    saved, model = nn.Linear(2, 2), nn.Linear(2, 2)
+    write_state_dict(saved.state_dict(), tmp_path / "w.safetensors")
+    with read_state_dict(tmp_path / "w.safetensors", streaming=True) as file:
+        load_state_dict(model, file, strict=True)
+    assert torch.equal(model.weight, saved.weight)
+
+
+def test_slots_are_put_back_where_a_later_one_refuses() -> None:
+    class Stubborn(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(2))
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "w" and "w" in self.__dict__.get("_parameters", {}):
+                raise RuntimeError("it is welded in")
+            super().__setattr__(name, value)
+
+    model = nn.ModuleList([nn.Linear(1, 2, bias=False), Stubborn()])
+    kept = model[0].weight
+    file = {"0.weight": torch.ones(2, 1), "1.w": torch.ones(2)}
+    with pytest.raises(LoadError, match=r"1\.w of ModuleList cannot take .*welded in.*nothing"):
+        load_state_dict(model, file, assign=True)
+    assert model[0].weight is kept
+    load_state_dict(model, file, strict=True)
+    assert (model[1].w == 1).all()
+
+
+def test_a_plan_can_be_applied_again() -> None:
+    model = {"w": torch.zeros(2)}
+    plan = plan_load(model, {"w": torch.ones(2)})
+    plan.apply()
+    model["w"].zero_()
+    plan.apply()
+    assert model["w"].tolist() == [1, 1]
