@@ -1,0 +1,147 @@
+"""All or nothing, whatever is wrong and whatever is asked: a property over the kinds of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from caten_sd.errors import CatenError
+from caten_sd.extract import get_state_dict
+from caten_sd.load import plan_load
+from caten_sd.loading.fit import same_values
+from caten_sd.loading.repairs import fill, skip
+from caten_sd.report import Outcome
+from caten_sd.source import BytesBacking, Source
+from caten_sd.tensor import DTYPES, BlockTensor, LazyTensor, Numpy, as_array
+
+
+@attrs.frozen
+class Frozen:
+    leaf: object
+
+
+def read_only() -> np.ndarray:
+    array = np.zeros(4, np.float32)
+    array.flags.writeable = False
+    return array
+
+
+PLACES: dict[str, Any] = {
+    "tensor": lambda: torch.zeros(4),
+    "parameter": lambda: nn.Parameter(torch.zeros(4)),
+    "module": lambda: nn.Linear(4, 1, bias=False),
+    "half": lambda: torch.zeros(4, dtype=torch.bfloat16),
+    "array": lambda: np.zeros(4, np.float32),
+    "count": lambda: np.zeros(4, np.int64),
+    "frozen": lambda: Frozen(torch.zeros(4)),
+    "tuple": lambda: (np.zeros(4, np.float32),),
+    "strided": lambda: torch.zeros(4, 2)[:, 0],
+    "read-only": read_only,
+    "expanded": lambda: torch.zeros(1).expand(4),
+}
+BROKEN = {"read-only", "expanded"}
+
+
+def mapped(count: int) -> LazyTensor:
+    data = np.arange(1, 5, dtype=np.float32).tobytes()[: 4 * count]
+    return LazyTensor(Source("w.bin", BytesBacking(data), 0, len(data)), 0, DTYPES["float32"], (4,))
+
+
+class Unheard:
+    dtype = DTYPES["float32"]._replace(name="q_new", kind="block", bits=16, per=4)
+
+
+LEAVES: dict[str, Any] = {
+    "tensor": lambda: torch.arange(1.0, 5),
+    "array": lambda: np.arange(1, 5, dtype=np.float32),
+    "double": lambda: np.arange(1, 5, dtype=np.float64) + 1e-9,
+    "int": lambda: torch.arange(1, 5),
+    "mapped": lambda: mapped(4),
+    "big endian": lambda: np.arange(1, 5, dtype=">f4"),
+    "short": lambda: mapped(3),
+    "meta": lambda: torch.zeros(4, device="meta"),
+    "sparse": lambda: torch.arange(1.0, 5).to_sparse(),
+    "blocks": lambda: BlockTensor(Unheard(), np.zeros((1, 2), np.uint8), (4,)),
+    "shape": lambda: torch.zeros(5),
+    "text": lambda: "text",
+    "nothing": lambda: None,
+}
+UNREADABLE = {"short", "meta", "sparse", "blocks"}
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "assign": st.booleans(),
+        "dtype": st.sampled_from(["keep", "to_model", "float16", {"s0*": "float64"}]),
+        "allow_missing": st.sampled_from(["*", "s1"]),
+        "allow_unexpected": st.just("*"),
+        "on_mismatch": st.sampled_from(
+            [{"*": skip}, {"s0": fill(7)}, {"*": lambda file, place: 1 / 0}]
+        ),
+        "check": st.just("values"),
+        "map_location": st.just("cpu"),
+    },
+)
+
+
+def bits(model: object) -> dict[str, tuple[int, bytes]]:
+    return {
+        key: (id(leaf), as_array(Numpy(), leaf).tobytes())
+        for key, leaf in get_state_dict(model).items()
+    }
+
+
+def key_of(index: int, kind: str) -> str:
+    return f"s{index}" + {"module": ".weight", "frozen": ".leaf", "tuple": ".0"}.get(kind, "")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(PLACES)), st.sampled_from([*LEAVES, "absent"])),
+        min_size=1,
+        max_size=5,
+    ),
+    options,
+)
+def test_all_or_nothing(pairs: list[tuple[str, str]], wishes: dict[str, Any]) -> None:
+    model = {f"s{index}": PLACES[place]() for index, (place, _) in enumerate(pairs)}
+    file = {
+        key_of(index, place): LEAVES[leaf]().reshape(1, 4) if place == "module" else LEAVES[leaf]()
+        for index, (place, leaf) in enumerate(pairs)
+        if leaf != "absent" and not (place == "module" and leaf not in ("tensor", "array"))
+    }
+    before = bits(model)
+    try:
+        report = plan_load(model, file, **wishes).apply()
+    except CatenError as error:
+        assert bits(model) == before, error  # noqa: PT017 (either may happen)
+        return
+    state = get_state_dict(model)
+    assert [row.key for row in report.rows][: len(state)] == list(state)
+    for row in report.rows[: len(state)]:
+        if row.outcome is Outcome.LOADED and not row.note.startswith("fill"):
+            assert same_values(file[row.key], state[row.key])
+        elif row.outcome not in (Outcome.LOADED, Outcome.CAST):
+            assert before[row.key] == bits(model)[row.key]
+
+
+@given(st.sampled_from(sorted(PLACES)), st.sampled_from(sorted(UNREADABLE)), st.booleans())
+def test_what_cannot_be_had_is_an_error_and_never_half_a_load(
+    place: str, leaf: str, assign: bool
+) -> None:
+    model = {"a": torch.zeros(2), "b": PLACES[place](), "c": torch.zeros(2)}
+    file = {"a": torch.ones(2), "c": torch.ones(2)}
+    file[key_of(0, place).replace("s0", "b")] = LEAVES[leaf]()
+    before = bits(model)
+    try:
+        plan_load(model, file, assign=assign).apply()
+    except CatenError:
+        assert bits(model) == before
+    else:  # it was no fit at all, or a sparse tensor was adopted
+        assert place in ("module", "count") or leaf == "sparse"
