@@ -172,3 +172,18 @@ def test_wrappers_at_any_depth_come_off_again(path: list[str], around: list[str]
         key.insert(place % len(key), wrapper)
     found = unwrapped(".".join(key), {".".join(inner): "slot"}.get)
     assert found == (("slot", "".join(f"{p}." for p in key if p in WRAPPERS)) if around else None)
+
+
+def test_a_model_that_is_trained_in_parallel_by_a_process_of_its_own() -> None:
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model, saved = Net(), Net()
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        assert list(get_state_dict(wrapped)) == list(get_state_dict(model))
+        file = nn.parallel.DistributedDataParallel(saved).state_dict()
+        assert next(iter(file)).startswith("module.")
+        load_state_dict(wrapped, file, strict=True)
+        assert torch.equal(model.fc.weight, saved.fc.weight)
+    finally:
+        torch.distributed.destroy_process_group()
