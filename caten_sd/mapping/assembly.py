@@ -86,8 +86,8 @@ class Split(_Shared):
 
 
 @dataclass(frozen=True)
-class Stack(Operation):
-    """The tensors of all values of a captured index (experts, layers) as one, on a new axis."""
+class _Indexed(Operation):
+    """An operation over the values of a captured index."""
 
     over: str
     axis: int = 0
@@ -95,6 +95,11 @@ class Stack(Operation):
     def __post_init__(self) -> None:
         _check_index(self.over)
         check_axis(self.axis)
+
+
+@dataclass(frozen=True)
+class Stack(_Indexed):
+    """The tensors of all values of a captured index (experts, layers) as one, on a new axis."""
 
     def inverse(self) -> Operation:
         """Return the unstacking over the same index."""
@@ -110,15 +115,8 @@ class Stack(Operation):
 
 
 @dataclass(frozen=True)
-class Unstack(Operation):
+class Unstack(_Indexed):
     """One tensor as many, one for each index of an axis, which their keys then carry."""
-
-    over: str
-    axis: int = 0
-
-    def __post_init__(self) -> None:
-        _check_index(self.over)
-        check_axis(self.axis)
 
     def inverse(self) -> Operation:
         """Return the stacking over the same index."""

@@ -11,19 +11,20 @@ import subprocess
 import sys
 from abc import ABC, ABCMeta
 from collections import namedtuple
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from multipledispatch.dispatcher import MDNotImplementedError
 
-from caten_sd.dispatch.generic import GenericFunction, generic
+from caten_sd.dispatch.generic import generic
 from caten_sd.errors import (
     DispatchError,
     DuplicateMethodError,
     NoApplicableMethodError,
 )
+
+from .models import A, B, C, constant, fresh
 
 
 @generic
@@ -39,32 +40,6 @@ def describe(thing: Any, /, *rest: Any, loud: bool = False) -> str:
 @describe.register(int)
 def describe_int(thing: int, *rest: Any, loud: bool = False) -> str:
     return "AN INT" if loud else "an int"
-
-
-def fresh(arity: int = 1) -> GenericFunction[..., Any]:
-    @generic
-    def one(a: Any, /) -> Any: ...
-
-    @generic
-    def two(a: Any, b: Any, /) -> Any: ...
-
-    @generic
-    def four(a: Any, b: Any, c: Any, d: Any, /, *rest: Any) -> Any: ...
-
-    return {1: one, 2: two, 4: four}[arity]
-
-
-def constant(value: Any) -> Callable[..., Any]:
-    return lambda *args: value
-
-
-class A: ...
-
-
-class B: ...
-
-
-class C(A, B): ...
 
 
 @pytest.mark.parametrize("order", [(A, B), (B, A)])
