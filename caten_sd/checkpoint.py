@@ -94,7 +94,7 @@ def _described(given: StateDict, metadata: Mapping[str, Any], *, digests: bool) 
     told.pop(STORED, None)  # of other bytes than those that are written now
     if digests:
         told[STORED] = json.dumps(tensor_digests(given))
-    return StateDict(given, paths=given.paths, ties=given.ties, metadata=told)
+    return given.with_entry(given, paths=given.paths, ties=given.ties, metadata=told)
 
 
 def _check_options(format: Format, path: Path, options: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ def convert(
     dtype: str | None = None,
     keep: Mapping[str, str] | None = None,
     root: str | None = None,
+    announce: Callable[[Estimate], Any] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Conversion:
@@ -81,17 +82,20 @@ def convert(
 
     ``to`` names a layout, ``dtype`` ("bf16") what floats become, ``keep`` exceptions by pattern,
     ``root`` the tree of a file that holds several; ``options`` go to the format's writer. One
-    tensor is in memory at a time. The target is re-opened and every tensor compared.
+    tensor is in memory at a time. The target is re-opened and every tensor compared. ``announce``
+    is told what will be written before anything is, ``progress`` the bytes that are.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
         turned, findings = _in_layout(given, to, Path(source))
         meant = cast_floats(turned, dtype, keep)
-        with observed(progress, estimate(meant).size):
+        need = estimate(meant)
+        if announce is not None:
+            announce(need)
+        with observed(progress, need.size):
             write_state_dict(meant, target, **options)
         with read_state_dict(target, streaming=True) as written:
             done = _compared(meant, written, Path(source), Path(target))
-        left_out = (*meant.others, *given.beside)
-    return attrs.evolve(done, left_out=left_out, findings=findings)
+    return attrs.evolve(done, left_out=(*meant.others, *meant.beside), findings=findings)
 
 
 def estimate(state_dict: StateDict) -> Estimate:

@@ -71,6 +71,31 @@ class StateDict(Mapping[str, Any]):
         self.origin = origin
         self._close = close
 
+    def with_entry(
+        self,
+        entry: Mapping[str, Any],
+        *,
+        paths: Mapping[str, Path] | None = None,
+        ties: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> StateDict:
+        """Return a state dict of these leaves, with all else as here; what it gives is replaced.
+
+        >>> state = StateDict({"w": 1}, metadata={"note": "kept"}, origin="npz")
+        >>> state.with_entry({"v": 1}).metadata
+        {'note': 'kept'}
+        """
+        return StateDict(
+            entry,
+            paths=paths,
+            ties=ties,
+            metadata=self.metadata if metadata is None else metadata,
+            others=self.others,
+            beside=self.beside,
+            origin=self.origin,
+            close=self.close,
+        )
+
     @property
     def paths(self) -> Mapping[str, Path]:
         """Each key's path; where none was recorded, the key split at its dots."""

@@ -82,6 +82,21 @@ def test_progress_ends_at_the_bytes_that_were_announced(tmp_path: Path):
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
+def test_what_is_announced_is_what_is_written_not_what_was_read(tmp_path: Path):
+    source, target = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file(weights(), source)
+    told = []
+    done = sd.convert(source, target, dtype="bf16", announce=lambda need: told.append(need))
+    assert [(need.tensors, need.size) for need in told] == [(done.tensors, done.size)]
+    assert done.size == 2 * (8 * 4 + 4) + 8  # two bytes a float, eight for the int64
+
+
+def test_what_lay_beside_the_tree_is_named_after_a_cast(tmp_path: Path):
+    torch.save({"model": weights(), "optimizer": {"lr": 0.1}, "epoch": 3}, tmp_path / "run.pt")
+    done = sd.convert(tmp_path / "run.pt", tmp_path / "out.safetensors", dtype="bf16")
+    assert {"optimizer", "epoch"} <= set(done.left_out)
+
+
 MEASURE = """
 import resource, sys
 import caten_sd as sd, numpy, ml_dtypes, caten_sd.adapters.numpy, caten_sd.mapping.plan

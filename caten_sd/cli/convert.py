@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from caten_sd.checkpoint import read_state_dict
 from caten_sd.cli.arguments import parser_of
 from caten_sd.cli.text import bytes_text, counted
-from caten_sd.conversion import convert, estimate
+from caten_sd.conversion import Estimate, convert
 from caten_sd.errors import CatenError
 
 
@@ -40,13 +39,6 @@ def run(words: Sequence[str]) -> int:
     writer: dict[str, Any] = {"digests": True} if options.digests else {}
     if options.max_shard_size:
         writer["max_shard_size"] = options.max_shard_size
-    with read_state_dict(options.source, root=options.root) as state_dict:
-        need = estimate(state_dict)
-    if not options.json:
-        print(
-            f"{options.source}: {state_dict.origin}, {counted(need.tensors, 'tensor')}, "
-            f"{bytes_text(need.size)}; memory needed about {bytes_text(need.memory)}"
-        )
     with _progress_bar() as progress:
         done = convert(
             options.source,
@@ -55,11 +47,19 @@ def run(words: Sequence[str]) -> int:
             dtype=options.dtype,
             keep=dict(map(_exception, options.keep)),
             root=options.root,
+            announce=None if options.json else _announce,
             progress=progress,
             **writer,
         )
     print(json.dumps(done.to_dict(), indent=1) if options.json else done)
     return 0
+
+
+def _announce(need: Estimate) -> None:
+    print(
+        f"to write: {counted(need.tensors, 'tensor')}, {bytes_text(need.size)}; "
+        f"memory needed at most about {bytes_text(need.memory)}"
+    )
 
 
 def _exception(text: str) -> tuple[str, str]:

@@ -92,14 +92,7 @@ def cast_floats(
     unused = [p for p in wanted if not any(fnmatchcase(key, p) for key in state_dict)]
     if unused:
         raise StateDictError(f"no key matches the pattern {unused[0]!r}; mend it or leave it out")
-    return StateDict(
-        entry,
-        paths=state_dict.paths,
-        ties=state_dict.ties,
-        metadata=state_dict.metadata,
-        others=state_dict.others,
-        close=state_dict.close,
-    )
+    return state_dict.with_entry(entry, paths=state_dict.paths, ties=state_dict.ties)
 
 
 def _wanted(name: str) -> DType | None:

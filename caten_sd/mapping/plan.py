@@ -117,7 +117,7 @@ def plan_layout(
     stale = {HINT + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
     kept = {key: value for key, value in state.metadata.items() if key not in stale}
     entry, paths = _collected(state, target, items)
-    result = _like(state, entry, paths, {**kept, **told, STAMP: target.name})
+    result = state.with_entry(entry, paths=paths, metadata={**kept, **told, STAMP: target.name})
     return LayoutPlan(origin, target, result, read.findings, detection)
 
 
@@ -184,21 +184,6 @@ def _declared(state: StateDict, layout: Layout) -> StateDict:
     """Return the very state dict if its metadata names the layout, else one that does."""
     if state.metadata.get(STAMP) == layout.name:
         return state
-    return _like(state, state.entry, state.paths, {**state.metadata, STAMP: layout.name})
-
-
-def _like(
-    state: StateDict,
-    entry: Mapping[str, Any],
-    paths: Mapping[str, Path],
-    metadata: Mapping[str, Any],
-) -> StateDict:
-    """Return a state dict of these leaves, with all else as another has it."""
-    return StateDict(
-        entry,
-        paths=paths,
-        metadata=metadata,
-        others=state.others,
-        origin=state.origin,
-        close=state.close,
+    return state.with_entry(
+        state.entry, paths=state.paths, metadata={**state.metadata, STAMP: layout.name}
     )

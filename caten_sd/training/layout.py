@@ -57,13 +57,7 @@ def training_in_layout(state: StateDict, model: StateDict, again: Mapper) -> Sta
             **{key: leaf for key, leaf in rest.items() if not key.startswith(start)},
         }
     entry = {**{f"{MODEL}{key}": leaf for key, leaf in model.items()}, **rest}
-    return StateDict(
-        entry,
-        metadata=model.metadata,
-        others=state.others,
-        origin=state.origin,
-        close=state.close,
-    )
+    return state.with_entry(entry, metadata=model.metadata)
 
 
 def _optimizer_pairs(state: StateDict, again: Mapper) -> list[Any]:

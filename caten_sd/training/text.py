@@ -47,11 +47,10 @@ def tree_pairs(tree: Any, parent: Path) -> list[Pair]:
     >>> [(path, getattr(leaf, "nbytes", 0)) for path, leaf in tree_pairs({"lr": 0.1}, ["adam"])]
     [(['adam', 'values'], 10)]
     """
-    import numpy as np
 
     pairs: list[Pair] = []
-    text = json.dumps(_told(tree, list(parent), pairs), separators=(",", ":")).encode()
-    return [*pairs, ([*parent, VALUES], np.frombuffer(bytearray(text), np.uint8))]
+    text = write_text(_told(tree, list(parent), pairs))
+    return [*pairs, ([*parent, VALUES], text)]
 
 
 def _told(value: Any, path: Path, pairs: list[Pair]) -> Any:
