@@ -10,9 +10,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from caten_sd.checkpoint import read_state_dict as read_state_dict
-    from caten_sd.checkpoint import write_state_dict as write_state_dict
-    from caten_sd.conversion import convert as convert
     from caten_sd.dispatch.generic import generic as generic
     from caten_sd.errors import CatenError as CatenError
     from caten_sd.errors import FormatError as FormatError
@@ -21,24 +18,19 @@ if TYPE_CHECKING:
     from caten_sd.errors import LoadError as LoadError
     from caten_sd.errors import LoadWarning as LoadWarning
     from caten_sd.errors import StateDictError as StateDictError
-    from caten_sd.extract import get_state_dict as get_state_dict
-    from caten_sd.extract import lisp_style_dict_key as lisp_style_dict_key
-    from caten_sd.extract import pytorch_style_dict_key as pytorch_style_dict_key
-    from caten_sd.extract import to_state_dict as to_state_dict
+    from caten_sd.files.checkpoint import read_state_dict as read_state_dict
+    from caten_sd.files.checkpoint import write_state_dict as write_state_dict
+    from caten_sd.files.conversion import convert as convert
     from caten_sd.files.format import Format as Format
     from caten_sd.files.format import read as read
     from caten_sd.files.format import recognize as recognize
     from caten_sd.files.format import write as write
-    from caten_sd.fingerprint import digest as digest
-    from caten_sd.forward import call as call
-    from caten_sd.load import load_state_dict as load_state_dict
-    from caten_sd.load import plan_load as plan_load
-    from caten_sd.loading.place import assign as assign
+    from caten_sd.loading.load import load_state_dict as load_state_dict
+    from caten_sd.loading.load import plan_load as plan_load
     from caten_sd.loading.repairs import fill as fill
     from caten_sd.loading.repairs import pad_rows as pad_rows
     from caten_sd.loading.repairs import skip as skip
     from caten_sd.loading.repairs import trim_rows as trim_rows
-    from caten_sd.loading.snapshot import snapshot as snapshot
     from caten_sd.mapping.assembly import Concat as Concat
     from caten_sd.mapping.assembly import Split as Split
     from caten_sd.mapping.assembly import Stack as Stack
@@ -55,40 +47,48 @@ if TYPE_CHECKING:
     from caten_sd.mapping.plan import to_layout as to_layout
     from caten_sd.mapping.rows import Drop as Drop
     from caten_sd.mapping.rows import Row as Row
-    from caten_sd.slots import buffer as buffer
-    from caten_sd.slots import transient as transient
-    from caten_sd.state_dict import StateDict as StateDict
-    from caten_sd.tensor import as_array as as_array
-    from caten_sd.tensor import dequantize as dequantize
-    from caten_sd.tensor import spec as spec
+    from caten_sd.objects.call import call as call
+    from caten_sd.objects.extract import get_state_dict as get_state_dict
+    from caten_sd.objects.extract import to_state_dict as to_state_dict
+    from caten_sd.objects.place import assign as assign
+    from caten_sd.objects.slots import buffer as buffer
+    from caten_sd.objects.slots import transient as transient
+    from caten_sd.objects.snapshot import snapshot as snapshot
+    from caten_sd.state.digest import digest as digest
+    from caten_sd.state.keys import lisp_style_dict_key as lisp_style_dict_key
+    from caten_sd.state.keys import pytorch_style_dict_key as pytorch_style_dict_key
+    from caten_sd.state.leaf import as_array as as_array
+    from caten_sd.state.leaf import dequantize as dequantize
+    from caten_sd.state.leaf import spec as spec
+    from caten_sd.state.state_dict import StateDict as StateDict
     from caten_sd.training.randomness import ProcessRandomness as ProcessRandomness
     from caten_sd.training.saved import name_positions as name_positions
     from caten_sd.training.state import TrainingState as TrainingState
 
 _HOMES = {
-    "forward": "call",
-    "checkpoint": "read_state_dict write_state_dict",
-    "conversion": "convert",
+    "dispatch.generic": "generic",
+    "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning StateDictError",
+    "files.checkpoint": "read_state_dict write_state_dict",
+    "files.conversion": "convert",
+    "files.format": "Format read recognize write",
+    "loading.load": "load_state_dict plan_load",
+    "loading.repairs": "fill pad_rows skip trim_rows",
     "mapping.assembly": "Concat Split Stack Unstack",
     "mapping.detection": "detect_layout",
     "mapping.heads": "Regroup Rotary packing",
-    "fingerprint": "digest",
-    "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning "
-    "StateDictError",
-    "extract": "get_state_dict lisp_style_dict_key pytorch_style_dict_key to_state_dict",
-    "files.format": "Format read recognize write",
-    "dispatch.generic": "generic",
-    "load": "load_state_dict plan_load",
     "mapping.layout": "Layout",
-    "mapping.plan": "plan_layout to_layout",
-    "loading.place": "assign",
-    "loading.repairs": "fill pad_rows skip trim_rows",
-    "loading.snapshot": "snapshot",
     "mapping.operations": "Chain Offset Transpose",
+    "mapping.plan": "plan_layout to_layout",
     "mapping.rows": "Drop Row",
-    "slots": "buffer transient",
-    "state_dict": "StateDict",
-    "tensor": "as_array dequantize spec",
+    "objects.call": "call",
+    "objects.extract": "get_state_dict to_state_dict",
+    "objects.place": "assign",
+    "objects.slots": "buffer transient",
+    "objects.snapshot": "snapshot",
+    "state.digest": "digest",
+    "state.keys": "lisp_style_dict_key pytorch_style_dict_key",
+    "state.leaf": "as_array dequantize spec",
+    "state.state_dict": "StateDict",
     "training.randomness": "ProcessRandomness",
     "training.saved": "name_positions",
     "training.state": "TrainingState",

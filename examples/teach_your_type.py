@@ -23,7 +23,7 @@ from caten_sd import (
     to_state_dict,
     write_state_dict,
 )
-from caten_sd.tensor import Numpy, Spec, Torch
+from caten_sd.state.leaf import Numpy, Spec, Torch
 
 # 1. A quantised weight: two tensors, and one object to everybody who uses it.
 

@@ -138,7 +138,7 @@ class Unreadable:
 @pytest.fixture
 def unreadable() -> type:
     from caten_sd import as_array, spec
-    from caten_sd.tensor import DTYPES, Numpy, spec_of
+    from caten_sd.state.leaf import DTYPES, Numpy, spec_of
 
     class Failing(Unreadable):
         pass

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import caten_sd as sd
-from caten_sd.conversion import estimate
+from caten_sd.files.conversion import estimate
 
 GB = 1_000_000_000
 
@@ -100,7 +100,7 @@ def test_what_lay_beside_the_tree_is_named_after_a_cast(tmp_path: Path):
 MEASURE = """
 import resource, sys
 import caten_sd as sd, numpy, ml_dtypes, caten_sd.adapters.numpy, caten_sd.mapping.plan
-from caten_sd.leaves.cast import Cast
+from caten_sd.files.cast import Cast
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 start = peak()
 sd.convert(sys.argv[1], sys.argv[2], **eval(sys.argv[3]))

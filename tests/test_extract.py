@@ -23,8 +23,8 @@ from caten_sd import (
     pytorch_style_dict_key,
     to_state_dict,
 )
-from caten_sd.slots import SLOT, buffer, transient
-from caten_sd.state_dict import Name
+from caten_sd.objects.slots import SLOT, buffer, transient
+from caten_sd.state.state_dict import Name
 
 W = np.zeros(2)
 T = torch.zeros(3)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import caten_sd as sd
-from caten_sd.fingerprint import STORED, tensor_digests
+from caten_sd.state.digest import STORED, tensor_digests
 
 STATE = {
     "a": torch.arange(5, dtype=torch.float64),

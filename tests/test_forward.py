@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from caten_sd.errors import NoApplicableMethodError
-from caten_sd.forward import call
+from caten_sd.objects.call import call
 
 
 @attrs.define
@@ -48,7 +48,7 @@ def test_a_model_without_a_method_is_named() -> None:
 
 
 def test_call_needs_no_torch() -> None:
-    code = "import sys, caten_sd.forward; sys.exit('torch' in sys.modules)"
+    code = "import sys, caten_sd.objects.call; sys.exit('torch' in sys.modules)"
     assert run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from caten_sd.garbage import collector_paused
+from caten_sd.state.garbage import collector_paused
 
 
 def test_it_is_paused_inside_and_goes_on_after() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.grouping import group_keys
+from caten_sd.state.grouping import group_keys
 
 parts = st.sampled_from(["h", "0", "1", "10", "w", "b", "attn"])
 keys = st.lists(st.lists(parts, min_size=1, max_size=4).map(".".join), unique=True, max_size=30)

@@ -17,9 +17,9 @@ WORKER = '''
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from caten_sd import stream
+from caten_sd.state import stream
 from caten_sd.files import catalog
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 
 folder, name, before, after, points = Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5])
 options = {"one": {}, "many": {"max_shard_size": 900}, "": {}}

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from caten_sd.load import plan_load
-from caten_sd.report import FAULTS, MAX_LINES, WORDS, LoadReport, Outcome, Row
-from caten_sd.tensor import DTYPES, spec_of
+from caten_sd.loading.load import plan_load
+from caten_sd.loading.report import FAULTS, WORDS, LoadReport, Outcome, Row
+from caten_sd.state.grouping import MAX_LINES
+from caten_sd.state.leaf import DTYPES, spec_of
 
 
 def row(key: str, outcome: Outcome, shape: tuple[int, ...] = (2,), **more: object) -> Row:

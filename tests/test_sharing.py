@@ -10,7 +10,7 @@ import pytest
 
 from caten_sd import load_state_dict
 from caten_sd.errors import LoadError
-from caten_sd.sharing import agreeing, group, group_of, refusing_together, share
+from caten_sd.objects.sharing import agreeing, group, group_of, refusing_together, share
 
 
 class Party:

@@ -6,7 +6,7 @@ from subprocess import run
 import attrs
 import pytest
 
-from caten_sd.slots import SLOT, buffer, slot_kind, transient
+from caten_sd.objects.slots import SLOT, buffer, slot_kind, transient
 
 
 @attrs.define
@@ -40,5 +40,5 @@ def test_a_declaration_is_inherited() -> None:
 
 
 def test_slots_need_neither_torch_nor_numpy() -> None:
-    code = "import sys, caten_sd.slots; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, caten_sd.objects.slots; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from caten_sd import StateDictError
-from caten_sd.quantization.block_types import block_type
-from caten_sd.source import BytesBacking, Source
-from caten_sd.stream import PIECE, chunks, observed, same_bytes
-from caten_sd.tensor import DTYPES, BlockTensor, LazyTensor
+from caten_sd.blocks.block_types import block_type
+from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.stream import PIECE, chunks, observed
+from caten_sd.state.compare import same_bytes
+from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor
 
 
 def whole(leaf: Any) -> bytes:

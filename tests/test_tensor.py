@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from caten_sd import CatenError, as_array, spec
-from caten_sd.source import BytesBacking, Source
-from caten_sd.tensor import (
+from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.leaf import (
     DTYPES,
     BlockTensor,
     DType,

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caten_sd.errors import FormatError
-from caten_sd.pickling.interpreter import unpickle
+from caten_sd.encodings.pickle.interpreter import unpickle
 
 
 class Config(argparse.Namespace):

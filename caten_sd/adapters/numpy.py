@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caten_sd.errors import CatenError, LoadError
-from caten_sd.extract import to_state_dict
-from caten_sd.leaves.nibbles import unpacked
-from caten_sd.loading.place import assign, ready, refusal, replacement
-from caten_sd.state_dict import Pair, Path
-from caten_sd.tensor import (
+from caten_sd.objects.extract import to_state_dict
+from caten_sd.objects.place import assign, ready, refusal, replacement
+from caten_sd.state.leaf import (
     DTYPES,
     BlockTensor,
     DType,
@@ -25,6 +23,8 @@ from caten_sd.tensor import (
     numpy_dtype,
     spec,
 )
+from caten_sd.state.nibbles import unpacked
+from caten_sd.state.state_dict import Pair, Path
 
 Array = NDArray[Any]
 

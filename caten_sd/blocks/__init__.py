@@ -1,1 +1,1 @@
-"""One file per family of block types; adding a family is adding a file."""
+"""Quantised blocks: what a block type is, and the bit work that its families share."""

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from caten_sd.checkpoint import read_state_dict
 from caten_sd.cli.arguments import MODEL, parser_of
 from caten_sd.cli.models import is_model, state_of
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.check import check_layout
-from caten_sd.state_dict import StateDict
+from caten_sd.state.state_dict import StateDict
 
 
 def run(words: Sequence[str]) -> int:
@@ -45,6 +45,6 @@ def _in_layout(state_dict: StateDict, layout: str | None) -> StateDict:
 
 
 def _by_model(state_dict: StateDict, model: str) -> Any:
-    from caten_sd.load import plan_load
+    from caten_sd.loading.load import plan_load
 
     return plan_load(state_of(model)[0], state_dict)

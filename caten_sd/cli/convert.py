@@ -11,8 +11,8 @@ from typing import Any
 
 from caten_sd.cli.arguments import parser_of
 from caten_sd.cli.text import bytes_text, counted
-from caten_sd.conversion import Estimate, convert
 from caten_sd.errors import CatenError
+from caten_sd.files.conversion import Estimate, convert
 
 
 def _parser() -> argparse.ArgumentParser:

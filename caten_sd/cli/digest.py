@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from caten_sd.checkpoint import read_state_dict
 from caten_sd.cli.arguments import parser_of
-from caten_sd.fingerprint import digest, tensor_digests
-from caten_sd.grouping import printable
+from caten_sd.files.checkpoint import read_state_dict
+from caten_sd.state.digest import digest, tensor_digests
+from caten_sd.state.grouping import printable
 
 
 def run(words: Sequence[str]) -> int:

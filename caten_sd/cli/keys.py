@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from caten_sd.checkpoint import read_state_dict
 from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
 from caten_sd.cli.models import is_model, state_of
-from caten_sd.grouping import printable
-from caten_sd.state_dict import StateDict
+from caten_sd.files.checkpoint import read_state_dict
+from caten_sd.state.grouping import printable
+from caten_sd.state.state_dict import StateDict
 
 
 def run(words: Sequence[str]) -> int:

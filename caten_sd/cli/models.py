@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from caten_sd.errors import CatenError, StateDictError
-from caten_sd.state_dict import StateDict
+from caten_sd.state.state_dict import StateDict
 
 
 def is_model(text: str) -> bool:
@@ -43,7 +43,7 @@ def build(text: str) -> Any:
 
 def state_of(text: str) -> tuple[Any, StateDict]:
     """Return the model that ``build`` gives, and its state dict; CatenError if it is empty."""
-    from caten_sd.extract import get_state_dict
+    from caten_sd.objects.extract import get_state_dict
 
     model = build(text)
     state_dict = get_state_dict(model)

@@ -7,12 +7,12 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from caten_sd.checkpoint import read_state_dict
 from caten_sd.cli.arguments import parser_of
 from caten_sd.cli.text import bytes_text, counted, cut, few, thing_text
-from caten_sd.grouping import group_keys, printable
-from caten_sd.state_dict import StateDict, spec_or_none
-from caten_sd.tensor import Spec
+from caten_sd.files.checkpoint import read_state_dict
+from caten_sd.state.grouping import group_keys, printable
+from caten_sd.state.leaf import Spec
+from caten_sd.state.state_dict import StateDict, spec_or_none
 
 MAX_LINES = 20
 MAX_METADATA = 3

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caten_sd.errors import CatenError
-from caten_sd.files.roots import flatten
-from caten_sd.grouping import printable
-from caten_sd.state_dict import spec_or_none
+from caten_sd.state.grouping import printable
+from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.tree import flatten
 
 
 def bytes_text(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from caten_sd.files.roots import items
+from caten_sd.state.tree import items
 
 
 def beside(contents: Any, root: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from caten_sd.errors import FormatError
 from caten_sd.files.diagnosis import foreign_kind
 from caten_sd.files.format import Format, recognize
-from caten_sd.source import Folder, Source
+from caten_sd.state.source import Folder, Source
 
 FORMATS_PACKAGE = "caten_sd.formats"
 
@@ -35,7 +35,7 @@ def formats(first: str = "") -> Iterator[Format]:
         for kind in vars(module).values():
             if not (isinstance(kind, type) and issubclass(kind, Format) and kind.name):
                 continue
-            if kind.__module__ == module.__name__ and kind not in seen:
+            if kind.__module__.startswith(module.__name__) and kind not in seen:
                 seen.add(kind)
                 yield kind()
     for kind in Format.__subclasses__():

@@ -6,7 +6,7 @@ import codecs
 import re
 
 from caten_sd.errors import FormatError
-from caten_sd.source import Source
+from caten_sd.state.source import Source
 
 _KINDS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras weights, say)"),

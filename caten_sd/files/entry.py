@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from caten_sd.errors import FormatError
 from caten_sd.files.shards import INDEX, ShardName, shard_name
-from caten_sd.source import Folder
+from caten_sd.state.source import Folder
 
 # Of two models in one folder the first of these is meant, as transformers and diffusers have it.
 _FIRST = tuple(

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import StateDictError
-from caten_sd.state_dict import StateDict, spec_or_none
-from caten_sd.tensor import Spec
+from caten_sd.state.leaf import Spec
+from caten_sd.state.state_dict import StateDict, spec_or_none
 
 
 class Format:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import plain
-from caten_sd.source import Source
+from caten_sd.state.source import Source
 
 MAX_INDEX = 256 << 20  # bytes
 INDEX = ".index.json"

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.files.format import plain
-from caten_sd.state_dict import StateDict
-from caten_sd.tensor import DTYPES, DType, LazyTensor, Spec
+from caten_sd.state.leaf import DTYPES, DType, LazyTensor, Spec
+from caten_sd.state.state_dict import StateDict
 
 MAX_RECORD = 64 << 20  # bytes
 

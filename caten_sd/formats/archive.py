@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from caten_sd.archives.archive_folder import ArchivedSource, ArchiveFolder, Member
-from caten_sd.archives.spool import spooled
-from caten_sd.archives.tar_headers import (
+from caten_sd.encodings.archive_folder import ArchivedSource, ArchiveFolder, Member
+from caten_sd.encodings.spool import spooled
+from caten_sd.encodings.tar_headers import (
     BLOCK,
     SourceStream,
     Stream,
@@ -21,13 +21,13 @@ from caten_sd.archives.tar_headers import (
     is_tar,
     tar_members,
 )
-from caten_sd.archives.zip_archive import ZipArchive
-from caten_sd.archives.zip_directory import STORED
+from caten_sd.encodings.zip_archive import ZipArchive
+from caten_sd.encodings.zip_directory import STORED
 from caten_sd.errors import FormatError
 from caten_sd.files.catalog import file_suffixes, find_format
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shards import INDEX
-from caten_sd.source import Source
+from caten_sd.state.source import Source
 
 _STEP = 1 << 20
 _OF_SETS = (INDEX, ".metadata", ".distcp", ".npy", "caten_sd.json")
@@ -51,12 +51,12 @@ def _write(format: Archive, target: Any, state_dict: Any, /, **options: Any) -> 
 def _recognize(format: Archive, source: Source, /) -> str | None:
     head = source.head(BLOCK)
     if is_tar(head):
-        from caten_sd.torch_files.tar import is_torch_tar
+        from caten_sd.encodings.tar_headers import is_torch_tar
 
         return None if is_torch_tar(head) else "the first header of a tar"
     if head.startswith(b"PK\3\4"):
         return _evidence_of_zip(source)
-    from caten_sd.archives.unpacking import Unpacking, packing
+    from caten_sd.encodings.unpacking import Unpacking, packing
 
     if packing(source) is None:
         return None
@@ -116,7 +116,7 @@ def _model_folder(folder: ArchiveFolder, index: str) -> ArchiveFolder:
 def _folder(source: Source) -> ArchiveFolder:
     if source.head(2) == b"PK":
         return ArchiveFolder(source.name, _zip_members(source))
-    from caten_sd.archives.unpacking import packing
+    from caten_sd.encodings.unpacking import packing
 
     packed = packing(source) is not None
     return ArchiveFolder(source.name, _packed_members(source) if packed else _tar_members(source))
@@ -137,7 +137,7 @@ def _window(source: Source, known: TarMember) -> Source:
 
 def _packed_members(source: Source) -> dict[str, Member]:
     """Return the members of a packed tar, checkpoints unpacked on the way, others passed over."""
-    from caten_sd.archives.unpacking import Unpacking
+    from caten_sd.encodings.unpacking import Unpacking
 
     stream = Unpacking(source)
     wanted = (*file_suffixes(), *_OF_SETS)

@@ -6,7 +6,7 @@ from caten_sd.errors import FormatError
 from caten_sd.files.catalog import file_suffixes, find_format
 from caten_sd.files.entry import find_entry
 from caten_sd.files.format import Contents, Format, read, recognize
-from caten_sd.source import Folder
+from caten_sd.state.source import Folder
 
 
 class OneInFolder(Format):

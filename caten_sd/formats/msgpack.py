@@ -11,10 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from caten_sd.backing import JoinedBacking
-from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.files.msgpack_values import (
+from caten_sd.encodings.msgpack import (
     Cursor,
     Payload,
     pack_count,
@@ -22,11 +19,14 @@ from caten_sd.files.msgpack_values import (
     pack_size,
     pack_text,
 )
+from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
 from caten_sd.files.sidecar import EMPTY, parse_sidecar
-from caten_sd.source import Source
-from caten_sd.state_dict import StateDict
-from caten_sd.stream import chunks
-from caten_sd.tensor import DTYPES, LazyTensor, Opaque, Spec
+from caten_sd.state.backing import JoinedBacking
+from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque, Spec
+from caten_sd.state.source import Source
+from caten_sd.state.state_dict import StateDict
+from caten_sd.state.stream import chunks
 
 ARRAY, COMPLEX, SCALAR, TIMESTAMP = 1, 2, 3, -1
 CHUNKED = "__msgpack_chunked_array__"

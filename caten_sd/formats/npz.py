@@ -11,12 +11,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
-from caten_sd.archives.zip_archive import ZipArchive
-from caten_sd.archives.zip_directory import STORED, is_unsafe
-from caten_sd.archives.zip_output import ZipOutput
-from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.files.npy_header import (
+from caten_sd.encodings.npy import (
     MAGIC,
     is_array,
     npy_bytes,
@@ -24,11 +19,16 @@ from caten_sd.files.npy_header import (
     npy_leaf,
     numpy_lacks,
 )
+from caten_sd.encodings.zip_archive import ZipArchive
+from caten_sd.encodings.zip_directory import STORED, is_unsafe
+from caten_sd.encodings.zip_output import ZipOutput
+from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, Sidecar, parse_sidecar, sidecar_of
-from caten_sd.source import Source
-from caten_sd.state_dict import StateDict
-from caten_sd.stream import chunks
-from caten_sd.tensor import DTYPES, Opaque
+from caten_sd.state.leaf import DTYPES, Opaque
+from caten_sd.state.source import Source
+from caten_sd.state.state_dict import StateDict
+from caten_sd.state.stream import chunks
 
 RECORD = "__caten_sd__"
 

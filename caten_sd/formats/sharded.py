@@ -15,7 +15,6 @@ from caten_sd.files.catalog import file_suffixes, find_format, format_of_target
 from caten_sd.files.entry import Entry, find_entry
 from caten_sd.files.file_set import FileSet, file_set
 from caten_sd.files.format import Contents, Format, read, recognize, write
-from caten_sd.files.roots import model_tree
 from caten_sd.files.shards import (
     INDEX,
     Index,
@@ -27,8 +26,9 @@ from caten_sd.files.shards import (
     shards_of,
     split_sizes,
 )
-from caten_sd.source import Folder
-from caten_sd.state_dict import StateDict, spec_or_none
+from caten_sd.files.which_tree import model_tree
+from caten_sd.state.source import Folder
+from caten_sd.state.state_dict import StateDict, spec_or_none
 
 SHOWN = 3
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import attrs
 
 from caten_sd.errors import CatenError
-from caten_sd.grouping import group_keys
-from caten_sd.loading.kinship import renamings
-from caten_sd.loading.marks import KINDS
+from caten_sd.loading.file_kinds import KINDS
+from caten_sd.loading.renaming_guess import renamings
+from caten_sd.loading.report import Outcome, Row
 from caten_sd.mapping.detection import detect_layout
-from caten_sd.report import Outcome, Row
-from caten_sd.state_dict import StateDict
-from caten_sd.training.keys import is_training
+from caten_sd.state.grouping import group_keys
+from caten_sd.state.state_dict import StateDict
+from caten_sd.state.training_keys import is_training
 
 Shape = tuple[int, ...]
 

@@ -10,17 +10,18 @@ import attrs
 
 from caten_sd.dispatch.generic import GenericFunction
 from caten_sd.errors import LoadError, NoApplicableMethodError
-from caten_sd.leaves.ties import same_place
-from caten_sd.loading.fit import judge, same_values
-from caten_sd.loading.inside import Inside
+from caten_sd.loading.fit import judge
 from caten_sd.loading.moves import Move
-from caten_sd.loading.offer import Offer
-from caten_sd.loading.place import assign, follow, ready, refusal, unwrap, wrapper_of
+from caten_sd.loading.names import Offer
+from caten_sd.loading.owners import Inside
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.repairs import Fill, skip
-from caten_sd.report import Outcome, Row
-from caten_sd.state_dict import spec_or_none
-from caten_sd.tensor import DType, Spec, spec
+from caten_sd.loading.report import Outcome, Row
+from caten_sd.objects.place import assign, follow, ready, refusal, unwrap, wrapper_of
+from caten_sd.state.compare import same_values
+from caten_sd.state.leaf import DType, Spec, spec
+from caten_sd.state.same_place import same_place
+from caten_sd.state.state_dict import spec_or_none
 
 GOOD = (Outcome.LOADED, Outcome.CAST)
 

@@ -10,14 +10,14 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.leaves.tiles import TiledTensor
+from caten_sd.loading.aliasing import kept_apart
 from caten_sd.loading.nested import copied
-from caten_sd.loading.overlap import kept_apart
-from caten_sd.loading.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
-from caten_sd.mapping.derived import Derived
-from caten_sd.sharing import share
-from caten_sd.state_dict import Path, StateDict
-from caten_sd.tensor import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
+from caten_sd.objects.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
+from caten_sd.objects.sharing import share
+from caten_sd.state.derived import Derived
+from caten_sd.state.leaf import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
+from caten_sd.state.state_dict import Path, StateDict
+from caten_sd.state.tiles import TiledTensor
 
 
 @attrs.frozen

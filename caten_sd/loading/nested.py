@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
-from caten_sd.loading.offer import Offer
-from caten_sd.state_dict import StateDict
-from caten_sd.tensor import LazyTensor
+from caten_sd.loading.names import Offer
+from caten_sd.state.leaf import LazyTensor
+from caten_sd.state.state_dict import StateDict
 
 
 def with_others(source: StateDict, wanted: Collection[str]) -> StateDict:

@@ -9,15 +9,14 @@ from typing import Any
 
 import attrs
 
-from caten_sd.grouping import group_keys
 from caten_sd.mapping.detection import Detection, detect_layout
 from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
 from caten_sd.mapping.sizes import Numbers, size_text
-from caten_sd.report import MAX_LINES, fitted
-from caten_sd.state_dict import as_state_dict
+from caten_sd.state.grouping import MAX_LINES, fitted, group_keys
+from caten_sd.state.state_dict import as_state_dict
 
 
 @attrs.frozen

@@ -14,8 +14,8 @@ from caten_sd.mapping.patterns import is_index
 from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
 from caten_sd.mapping.rules import Rule
 from caten_sd.mapping.sizes import Numbers, size_text, solve
-from caten_sd.state_dict import StateDict, as_state_dict, spec_or_none
-from caten_sd.training.keys import model_part
+from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
+from caten_sd.state.training_keys import model_part
 
 MAX_PREFIX = 8  # parts
 _INDEX = re.compile(r"(?<![^.])\d+(?![^.])")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from caten_sd.grouping import group_keys
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.sizes import Size, size_text
+from caten_sd.state.grouping import group_keys
 
 SHOWN = 6
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.derived import derive
 from caten_sd.mapping.sizes import Lookup
-from caten_sd.mapping.steps import Permute, Shape, Shift
-from caten_sd.state_dict import spec_or_none
+from caten_sd.state.derived import derive
+from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.steps import Permute, Shape, Shift
 
 # No capture can have this name.
 PART = "(part)"

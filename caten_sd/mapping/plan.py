@@ -21,8 +21,8 @@ from caten_sd.mapping.rows import Row
 from caten_sd.mapping.sizes import Numbers
 from caten_sd.mapping.walk import Item
 from caten_sd.mapping.writing import HINT, write_canonical
-from caten_sd.state_dict import Path, StateDict, as_state_dict
-from caten_sd.training.keys import is_training, model_part
+from caten_sd.state.state_dict import Path, StateDict, as_state_dict
+from caten_sd.state.training_keys import is_training, model_part
 
 STAMP = "caten_sd.layout"
 
@@ -125,7 +125,7 @@ def _plan_training(
     state: StateDict, target: Layout, source: str | Layout | None, **options: Any
 ) -> LayoutPlan:
     """Plan for the model of a training state, and let the optimizer's state follow it."""
-    from caten_sd.training.layout import training_in_layout
+    from caten_sd.mapping.training import training_in_layout
 
     plan = plan_layout(model_part(state), target, source=source, **options)
 

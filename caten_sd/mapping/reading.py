@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from caten_sd.leaves.ties import same_place
 from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rules import Rule, Side
 from caten_sd.mapping.sizes import Lookup, Numbers, Size, solve
 from caten_sd.mapping.walk import Item, Walk
-from caten_sd.state_dict import StateDict, spec_or_none
+from caten_sd.state.same_place import same_place
+from caten_sd.state.state_dict import StateDict, spec_or_none
 
 
 class Reading(NamedTuple):

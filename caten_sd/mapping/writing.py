@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from caten_sd.leaves.ties import same_place
-from caten_sd.mapping.derived import rounds, turns_square
 from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rules import Rule
 from caten_sd.mapping.sizes import Numbers
 from caten_sd.mapping.walk import Item, Walk
+from caten_sd.state.derived import rounds, turns_square
+from caten_sd.state.same_place import same_place
 
 HINT = "caten_sd."  # what a metadata key of ours begins with
 

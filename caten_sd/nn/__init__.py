@@ -1,6 +1,5 @@
 """Models as attrs classes with torch leaves, initialised and named as Caten does."""
 
-from caten_sd.forward import call
 from caten_sd.nn.activation import (
     GELU,
     LeakyReLU,
@@ -21,7 +20,8 @@ from caten_sd.nn.module import Module
 from caten_sd.nn.norm import BatchNorm, LayerNorm, RMSNorm
 from caten_sd.nn.sequential import Sequential, defsequence
 from caten_sd.nn.transformer import FeedForward, Transformer, TransformerBlock
-from caten_sd.slots import buffer, slot_kind, transient
+from caten_sd.objects.call import call
+from caten_sd.objects.slots import buffer, slot_kind, transient
 
 __all__ = [
     "GELU",

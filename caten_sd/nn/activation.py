@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from caten_sd.errors import ModelError
-from caten_sd.forward import call
 from caten_sd.nn.module import Module
+from caten_sd.objects.call import call
 
 GELU_FORMS = ("tanh", "none", "sigmoid")
 

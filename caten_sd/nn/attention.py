@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from caten_sd.errors import ModelError
-from caten_sd.forward import call
 from caten_sd.nn.linear import Linear
 from caten_sd.nn.module import Module
 from caten_sd.nn.sizes import require_sizes
-from caten_sd.slots import transient
+from caten_sd.objects.call import call
+from caten_sd.objects.slots import transient
 
 
 @attrs.define(init=False)

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import Parameter, functional
 
 from caten_sd.errors import ModelError
-from caten_sd.forward import call
 from caten_sd.nn.module import Module
 from caten_sd.nn.sizes import require_sizes
+from caten_sd.objects.call import call
 
 Sizes = int | Sequence[int]
 

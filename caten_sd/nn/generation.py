@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from caten_sd.errors import ModelError
-from caten_sd.forward import call
 from caten_sd.nn.transformer import Transformer
+from caten_sd.objects.call import call
 
 
 @torch.no_grad()

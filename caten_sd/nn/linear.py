@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter, functional, init
 
-from caten_sd.forward import call
 from caten_sd.nn.module import Module
 from caten_sd.nn.sizes import require_sizes
+from caten_sd.objects.call import call
 
 
 @attrs.define(init=False)

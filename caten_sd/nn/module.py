@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import attrs
 import torch
 
-from caten_sd.extract import get_state_dict
-from caten_sd.forward import call
 from caten_sd.nn.move import Move
 from caten_sd.nn.walk import Walk
-from caten_sd.slots import SlotKind
+from caten_sd.objects.call import call
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.objects.slots import SlotKind
 
 M = TypeVar("M", bound="Module")
 

@@ -6,7 +6,7 @@ import attrs
 import torch
 
 from caten_sd.errors import ModelError
-from caten_sd.slots import SlotKind
+from caten_sd.objects.slots import SlotKind
 
 
 @attrs.frozen

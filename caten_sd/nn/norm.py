@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import Parameter, functional
 
 from caten_sd.errors import ModelError
-from caten_sd.forward import call
 from caten_sd.nn.module import Module
 from caten_sd.nn.sizes import as_sizes, require_sizes
-from caten_sd.slots import buffer
+from caten_sd.objects.call import call
+from caten_sd.objects.slots import buffer
 
 
 @attrs.define(init=False)

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, ParamSpec
 import attrs
 
 from caten_sd.errors import ModelError
-from caten_sd.extract import children, to_state_dict
-from caten_sd.forward import call
 from caten_sd.nn.module import Module
-from caten_sd.state_dict import Pair, Path
+from caten_sd.objects.call import call
+from caten_sd.objects.extract import children, to_state_dict
+from caten_sd.state.state_dict import Pair, Path
 
 P = ParamSpec("P")
 Node = Callable[..., Any]

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from caten_sd.errors import ModelError
-from caten_sd.forward import call
 from caten_sd.nn.activation import GELU
 from caten_sd.nn.attention import Attention
 from caten_sd.nn.embedding import Embedding
@@ -15,6 +14,7 @@ from caten_sd.nn.linear import Linear
 from caten_sd.nn.module import Module
 from caten_sd.nn.norm import LayerNorm
 from caten_sd.nn.sizes import require_sizes
+from caten_sd.objects.call import call
 
 
 @attrs.define(init=False)

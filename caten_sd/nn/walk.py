@@ -10,8 +10,9 @@ import attrs
 import torch
 
 from caten_sd.errors import ModelError
-from caten_sd.extract import pytorch_style_dict_key, to_state_dict
-from caten_sd.slots import SlotKind, slot_kind
+from caten_sd.objects.extract import to_state_dict
+from caten_sd.objects.slots import SlotKind, slot_kind
+from caten_sd.state.keys import pytorch_style_dict_key
 
 Visit = Callable[[torch.Tensor, SlotKind], torch.Tensor]
 

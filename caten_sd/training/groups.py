@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from caten_sd.loading.fit import same_values
-from caten_sd.report import Outcome, Row
-from caten_sd.state_dict import spec_or_none
+from caten_sd.loading.report import Outcome, Row
+from caten_sd.state.compare import same_values
+from caten_sd.state.plain_values import SavedLeaf, saved_leaves
+from caten_sd.state.state_dict import spec_or_none
 from caten_sd.training.saved import MEMBERS, SavedOptimizer
-from caten_sd.training.text import SavedLeaf, saved_leaves
 
 if TYPE_CHECKING:
-    from caten_sd.training.optimizer import LiveOptimizer
+    from caten_sd.training.live import LiveOptimizer
 
 # What schedulers write into a group; an optimizer that has none yet takes them all the same.
 _OF_SCHEDULERS = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum", "swa_lr"}

@@ -9,52 +9,25 @@ import attrs
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.fit import judge
-from caten_sd.loading.offer import Offer, find_names
-from caten_sd.report import Outcome, Row
-from caten_sd.state_dict import spec_or_none
-from caten_sd.tensor import DType, Spec
+from caten_sd.loading.names import Offer, find_names
+from caten_sd.loading.report import Outcome, Row
+from caten_sd.state.leaf import DType, Spec
+from caten_sd.state.plain_values import SavedLeaf, saved_leaves
+from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.training_keys import VALUES
+from caten_sd.training.given import Offered
 from caten_sd.training.groups import fitted_groups
-from caten_sd.training.keys import VALUES
-from caten_sd.training.offered import Offered
+from caten_sd.training.live import Filling, LiveOptimizer, OptimizerPlan
 from caten_sd.training.order import proven_names
 from caten_sd.training.saved import SavedOptimizer, saved_optimizer
-from caten_sd.training.text import SavedLeaf, saved_leaves
 
 GOOD = (Outcome.LOADED, Outcome.CAST)
 
 
-@attrs.frozen
-class LiveOptimizer:
-    """An optimizer as it is, by the names of its parameters; ``aliases`` are further names.
-
-    ``order_matters`` says that its state speaks of the order of its parameters.
-    """
-
-    kind: str
-    members: list[list[str]]
-    params: dict[str, Spec]
-    groups: list[dict[str, Any]]
-    state: Mapping[str, Mapping[str, Any]]
-    aliases: Mapping[str, str]
-    order_matters: bool = False
 
 
-@attrs.frozen
-class Filling:
-    """A tensor on its way into a parameter's state, and the dtype it shall have there."""
-
-    leaf: SavedLeaf
-    dtype: DType
 
 
-@attrs.define
-class OptimizerPlan:
-    """What each parameter's state and each group become, with the rows that say so."""
-
-    rows: list[Row] = attrs.field(factory=list)
-    notes: list[str] = attrs.field(factory=list)
-    state: dict[str, dict[str, Any]] = attrs.field(factory=dict)
-    groups: list[dict[str, Any]] = attrs.field(factory=list)
 
 
 def plan_optimizer(live: LiveOptimizer, given: Offered, at: str) -> OptimizerPlan:

@@ -10,11 +10,11 @@ import attrs
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import CatenError, LoadError, StateDictError
-from caten_sd.report import Outcome, Row
-from caten_sd.state_dict import spec_or_none
-from caten_sd.training.keys import VALUES
-from caten_sd.training.offered import Offered
-from caten_sd.training.text import live, saved_leaves
+from caten_sd.loading.report import Outcome, Row
+from caten_sd.state.plain_values import live, saved_leaves
+from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.training_keys import VALUES
+from caten_sd.training.given import Offered
 
 Undo = Callable[[], None]
 

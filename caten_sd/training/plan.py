@@ -9,10 +9,10 @@ import attrs
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.policy import Policy
-from caten_sd.report import FITS, LoadPlan, LoadReport, Outcome, Row
-from caten_sd.state_dict import StateDict, spec_or_none
-from caten_sd.tensor import DTYPES, Numpy, as_array, spec_of
-from caten_sd.training.offered import Offered
+from caten_sd.loading.report import FITS, LoadPlan, LoadReport, Outcome, Row
+from caten_sd.state.leaf import DTYPES, Numpy, as_array, spec_of
+from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.training.given import Offered
 from caten_sd.training.parts import PartPlan, Undo, plan_part
 
 STEP = "step"

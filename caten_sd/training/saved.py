@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.training.offered import Offered
-from caten_sd.training.text import SavedLeaf
+from caten_sd.state.plain_values import SavedLeaf
+from caten_sd.training.given import Offered
 
 MEMBERS = ("params", "param_names")
 

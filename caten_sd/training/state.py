@@ -8,13 +8,13 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import StateDictError
-from caten_sd.extract import to_state_dict
-from caten_sd.loading.planner import plan_of
-from caten_sd.report import LoadPlan
-from caten_sd.state_dict import Pair, Path
-from caten_sd.training.keys import PARTS
+from caten_sd.loading.plan_of import plan_of
+from caten_sd.loading.report import LoadPlan
+from caten_sd.objects.extract import to_state_dict
+from caten_sd.state.plain_values import tree_pairs
+from caten_sd.state.state_dict import Pair, Path
+from caten_sd.state.training_keys import PARTS
 from caten_sd.training.parts import part_tree
-from caten_sd.training.text import tree_pairs
 
 
 @attrs.define(eq=False)

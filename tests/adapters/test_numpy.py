@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from caten_sd import CatenError, as_array, get_state_dict, spec, to_state_dict
-from caten_sd.source import BytesBacking, Source
-from caten_sd.tensor import DTYPES, BlockTensor, LazyTensor, Numpy, numpy_dtype
+from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor, Numpy, numpy_dtype
 
 NAMES = [name for name, dtype in DTYPES.items() if dtype.bits != 6]
 
@@ -82,7 +82,7 @@ def test_a_shape_that_numpy_cannot_have_is_an_error_that_names_the_file() -> Non
 
 
 def test_blocks_are_unpacked_by_their_type() -> None:
-    from caten_sd.quantization.block_types import block_type
+    from caten_sd.blocks.block_types import block_type
 
     q8_0 = block_type("q8_0")
     raw = np.zeros((2, 34), "u1")

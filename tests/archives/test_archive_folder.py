@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from caten_sd.archives.archive_folder import ArchivedSource, ArchiveFolder, Member
+from caten_sd.encodings.archive_folder import ArchivedSource, ArchiveFolder, Member
 from caten_sd.errors import FormatError
-from caten_sd.source import BytesBacking, Source
+from caten_sd.state.source import BytesBacking, Source
 
 
 def member(data: bytes, kind: str = "file") -> Member:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from caten_sd.archives.spool import spooled
+from caten_sd.encodings.spool import spooled
 from caten_sd.errors import FormatError
 
 

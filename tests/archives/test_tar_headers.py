@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caten_sd.archives.tar_headers import BLOCK, SourceStream, TarMember, is_tar, tar_members
+from caten_sd.encodings.tar_headers import BLOCK, SourceStream, TarMember, is_tar, tar_members
 from caten_sd.errors import FormatError
-from caten_sd.source import BytesBacking, Source
+from caten_sd.state.source import BytesBacking, Source
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 LONG = "a/" * 60 + "weights.ckpt"
@@ -128,7 +128,7 @@ def test_sparse_members_are_known_as_such() -> None:
 
 
 def test_the_number_of_members_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caten_sd.archives.tar_headers.MAX_MEMBERS", 3)
+    monkeypatch.setattr("caten_sd.encodings.tar_headers.MAX_MEMBERS", 3)
     with pytest.raises(FormatError, match="over 3 members"):
         members_of(tar_of(*((f"f{n}", b"") for n in range(5))))
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.archives.unpacking import GRACE, Unpacking, packing
+from caten_sd.encodings.unpacking import GRACE, Unpacking, packing
 from caten_sd.errors import FormatError
-from caten_sd.source import BytesBacking, Source
+from caten_sd.state.source import BytesBacking, Source
 
 PACKERS: list[Any] = [gzip.compress, bz2.compress, lzma.compress]
 BODY = os.urandom(1000) + bytes(700_000) + os.urandom(1000)
@@ -60,7 +60,7 @@ def test_zeros_behind_gzip_are_padding() -> None:
 
 
 def test_a_bomb_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caten_sd.archives.unpacking.GRACE", 1 << 16)
+    monkeypatch.setattr("caten_sd.encodings.unpacking.GRACE", 1 << 16)
     stream = stream_of(gzip.compress(bytes(10 << 20)))
     with pytest.raises(FormatError, match="over 200 times its size"):
         stream.drain(GRACE)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.archives.zip_archive import ZipArchive
+from caten_sd.encodings.zip_archive import ZipArchive
 from caten_sd.errors import FormatError
-from caten_sd.source import BytesBacking, Source, open_file
+from caten_sd.state.source import BytesBacking, Source, open_file
 
 BODY = b"some bytes, some bytes, some bytes"
 

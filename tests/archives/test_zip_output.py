@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.archives import zip_output
-from caten_sd.archives.zip_archive import ZipArchive
-from caten_sd.archives.zip_output import ZipOutput
+from caten_sd.encodings import zip_output
+from caten_sd.encodings.zip_archive import ZipArchive
+from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import StateDictError
-from caten_sd.source import BytesBacking, Source
+from caten_sd.state.source import BytesBacking, Source
 
 
 def written(members: dict[str, bytes], **options: Any) -> bytes:

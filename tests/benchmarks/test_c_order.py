@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd.leaves.c_order import contiguous
+from caten_sd.state.c_order import contiguous
 
 from .conftest import Race
 

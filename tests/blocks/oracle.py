@@ -8,8 +8,8 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from caten_sd.quantization.block_types import block_type, quantize
-from caten_sd.tensor import dequantize
+from caten_sd.blocks.block_types import block_type, quantize
+from caten_sd.state.leaf import dequantize
 
 Array = NDArray[Any]
 SCALES = np.array([0, -0.0, 1, -2.5, 6e-8, 65504, np.inf, -np.inf, np.nan], np.float16)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caten_sd.quantization.block_types import block_type, quantize
-from caten_sd.tensor import dequantize
+from caten_sd.blocks.block_types import block_type, quantize
+from caten_sd.state.leaf import dequantize
 
 from .oracle import assert_packs, assert_unpacks, random_blocks, special_blocks
 

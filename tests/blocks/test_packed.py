@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from caten_sd.errors import CatenError
-from caten_sd.quantization.block_types import block_type
-from caten_sd.tensor import dequantize
+from caten_sd.blocks.block_types import block_type
+from caten_sd.state.leaf import dequantize
 
 
 @pytest.mark.parametrize("name", ["q8_1", "q8_k", "q1_0"])

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from caten_sd import source
+from caten_sd.state import source
 from tests.cli.test_cli import run
 
 

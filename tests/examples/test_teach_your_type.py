@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from caten_sd import LoadError, get_state_dict, load_state_dict, plan_load
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "teach_your_type.py"
 

@@ -14,7 +14,7 @@ import pytest
 from caten_sd import Format, FormatError, read, recognize, write, write_state_dict
 from caten_sd.files.catalog import file_suffixes, find_format, format_of_target, formats
 from caten_sd.files.format import Contents
-from caten_sd.source import Folder, open_file
+from caten_sd.state.source import Folder, open_file
 
 
 def test_every_file_in_the_folder_of_formats_is_a_format_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from caten_sd.errors import FormatError
 from caten_sd.files.entry import find_entry
-from caten_sd.source import Folder
+from caten_sd.state.source import Folder
 
 SUFFIXES = (".safetensors", ".bin", ".pt", ".ckpt", ".gguf")
 

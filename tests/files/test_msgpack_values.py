@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caten_sd.errors import FormatError
-from caten_sd.files.msgpack_values import (
+from caten_sd.encodings.msgpack import (
     Cursor,
     Payload,
     pack_count,
@@ -17,7 +17,7 @@ from caten_sd.files.msgpack_values import (
     pack_size,
     pack_text,
 )
-from caten_sd.source import BytesBacking, Source
+from caten_sd.state.source import BytesBacking, Source
 
 plain = st.recursive(
     st.none()
@@ -82,6 +82,6 @@ def test_payloads_are_jumped_over() -> None:
 
 
 def test_the_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caten_sd.files.msgpack_values.MAX_NODES", 100)
+    monkeypatch.setattr("caten_sd.encodings.msgpack.MAX_NODES", 100)
     with pytest.raises(FormatError, match="too many"):
         cursor_of(msgpack.packb([0] * 200)).value()

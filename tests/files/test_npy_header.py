@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caten_sd.errors import FormatError
-from caten_sd.files.npy_header import MAX_HEADER, npy_bytes, npy_header, npy_leaf
-from caten_sd.source import BytesBacking, Source
-from caten_sd.tensor import DTYPES, Opaque
+from caten_sd.encodings.npy import MAX_HEADER, npy_bytes, npy_header, npy_leaf
+from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.leaf import DTYPES, Opaque
 
 
 def source_of(data: bytes) -> Source:

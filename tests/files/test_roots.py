@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from caten_sd import FormatError
-from caten_sd.files.roots import model_tree
-from caten_sd.tensor import Opaque
+from caten_sd.files.which_tree import model_tree
+from caten_sd.state.leaf import Opaque
 
 W = np.zeros((2, 2), "f4")
 B = np.zeros(2, "f4")

@@ -16,7 +16,7 @@ from caten_sd.files.shards import (
     shard_name,
     split_sizes,
 )
-from caten_sd.source import BytesBacking, Source
+from caten_sd.state.source import BytesBacking, Source
 
 
 @given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 60))

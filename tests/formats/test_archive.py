@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from caten_sd.backing import FileBacking
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.state.backing import FileBacking
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import CatenError, FormatError
 from caten_sd.formats.archive import Archive
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from caten_sd.backing import FileBacking
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.state.backing import FileBacking
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import CatenError, FormatError, StateDictError
 from caten_sd.files.catalog import formats
 from caten_sd.files.format import Format, write
-from caten_sd.fingerprint import digest
-from caten_sd.state_dict import StateDict
-from caten_sd.tensor import DTYPES, numpy_dtype, spec
+from caten_sd.state.digest import digest
+from caten_sd.state.state_dict import StateDict
+from caten_sd.state.leaf import DTYPES, numpy_dtype, spec
 
 READ_ONLY = {"torch legacy", "folder", "archive"}
 ONE_ARRAY = {"npy"}  # which has no key to keep, and is tested in its own file
@@ -156,7 +156,7 @@ def test_tensors_of_torch(target: Target) -> None:
 def test_tensors_of_many_pieces(
     target: Target, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr("caten_sd.stream.PIECE", piece)
+    monkeypatch.setattr("caten_sd.state.stream.PIECE", piece)
     target.write(model(40))
     equal(target.load(), model(40))
 

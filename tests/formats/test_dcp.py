@@ -17,10 +17,10 @@ from torch.distributed.checkpoint import metadata as md
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError
-from caten_sd.leaves.tiles import TiledTensor
-from caten_sd.state_dict import StateDict
+from caten_sd.state.tiles import TiledTensor
+from caten_sd.state.state_dict import StateDict
 
 W = torch.arange(48.0).reshape(8, 6)
 
@@ -246,7 +246,7 @@ def test_a_folder_without_its_metadata(tmp_path: Path) -> None:
 def test_torch_is_not_needed(tmp_path: Path) -> None:
     cut(tmp_path, W, GRID)
     code = (
-        "import sys; from caten_sd.checkpoint import read_state_dict, write_state_dict\n"
+        "import sys; from caten_sd.files.checkpoint import read_state_dict, write_state_dict\n"
         "with read_state_dict(sys.argv[1]) as found: write_state_dict(found, sys.argv[2])\n"
         "assert 'torch' not in sys.modules\n"
     )

@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 import pytest
 
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 
 from .registry import wheels
 

@@ -8,11 +8,11 @@ import msgpack
 import numpy as np
 import pytest
 
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.formats import msgpack as ours
-from caten_sd.state_dict import StateDict
-from caten_sd.tensor import LazyTensor
+from caten_sd.state.state_dict import StateDict
+from caten_sd.state.leaf import LazyTensor
 
 
 def flax_array(array: Any) -> bytes:
@@ -109,7 +109,7 @@ def test_chunked_arrays_are_flaxs_and_stay_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     monkeypatch.setattr(ours, "CHUNK", chunk)
-    monkeypatch.setattr("caten_sd.stream.PIECE", 56)
+    monkeypatch.setattr("caten_sd.state.stream.PIECE", 56)
     array = np.arange(60.0).reshape(3, 4, 5)
     path = tmp_path / "w.msgpack"
     write_state_dict({"a.w": array, "a.small": np.ones(1)}, path)

@@ -6,10 +6,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.formats.npy import RECORD
-from caten_sd.state_dict import StateDict
+from caten_sd.state.state_dict import StateDict
 
 
 def test_one_array_has_its_files_name(tmp_path: Path) -> None:

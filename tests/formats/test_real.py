@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 
 from .registry import unpack
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import nn
 
-from caten_sd.checkpoint import read_state_dict
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.files.format import read, recognize
-from caten_sd.formats.torch_zip import TorchZip
-from caten_sd.source import BytesBacking, Source
-from caten_sd.tensor import DTYPES
+from caten_sd.formats.torch.zip import TorchZip
+from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.leaf import DTYPES
 
 DTYPES_OF_TORCH = [
     getattr(torch, "float4_e2m1fn_x2" if dtype.bits == 4 else name)
@@ -244,7 +244,7 @@ def test_recognised_by_content() -> None:
 def test_reading_needs_no_torch(tmp_path: Path) -> None:
     torch.save({"w": BASE, "n": argparse.Namespace()}, tmp_path / "a.pt")
     code = (
-        "import sys; from caten_sd.checkpoint import read_state_dict, write_state_dict\n"
+        "import sys; from caten_sd.files.checkpoint import read_state_dict, write_state_dict\n"
         "found = read_state_dict('a.pt'); assert found['w'].numpy()[7] == 7\n"
         "write_state_dict({'w': found['w']}, 'b.pt'); assert 'torch' not in sys.modules"
     )

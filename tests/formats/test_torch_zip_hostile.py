@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from caten_sd.errors import CatenError, FormatError
 from caten_sd.files.format import read
-from caten_sd.files.roots import model_tree
-from caten_sd.formats.torch_zip import TorchZip
-from caten_sd.source import BytesBacking, Source
+from caten_sd.files.which_tree import model_tree
+from caten_sd.formats.torch.zip import TorchZip
+from caten_sd.state.source import BytesBacking, Source
 
 BASE = torch.arange(60, dtype=torch.float32)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caten_sd.leaves import c_order as module
-from caten_sd.leaves.c_order import contiguous
+from caten_sd.state import c_order as module
+from caten_sd.state.c_order import contiguous
 
 DTYPES = ["u1", "f2", "f4", ">f4", "f8", "c16", "?", ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn]
 

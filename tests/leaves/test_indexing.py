@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from caten_sd.leaves.indexing import c_strides, narrow
+from caten_sd.state.indexing import c_strides, narrow
 
 
 def taken(shape: tuple[int, ...], strides: tuple[int, ...] | None, index: Any) -> Any:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from caten_sd.leaves.nibbles import packed, unpacked
+from caten_sd.state.nibbles import packed, unpacked
 
 
 @given(hnp.arrays(np.uint8, hnp.array_shapes(max_dims=3), elements=st.integers(0, 15)))

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from caten_sd.leaves.ties import same_place
+from caten_sd.state.same_place import same_place
 
 
 def test_names_of_a_tied_parameter_are_one_leaf() -> None:

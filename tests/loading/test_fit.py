@@ -11,9 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.loading.fit import is_exact, judge, largest_error, same_values
-from caten_sd.report import Outcome
-from caten_sd.tensor import DTYPES, numpy_dtype, spec_of
+from caten_sd.state.compare import is_exact, largest_error, same_values
+from caten_sd.loading.fit import judge
+from caten_sd.loading.report import Outcome
+from caten_sd.state.leaf import DTYPES, numpy_dtype, spec_of
 
 ORDINARY = [d for d in DTYPES.values() if d.kind != "complex" and d.bits >= 8]
 FLOATS = ["float64", "float32", "float16", "bfloat16", "float8_e5m2", "float8_e4m3fn"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 import torch
 
-from caten_sd.load import load_state_dict, plan_load
-from caten_sd.report import Outcome
-from caten_sd.slots import buffer
+from caten_sd.loading.load import load_state_dict, plan_load
+from caten_sd.loading.report import Outcome
+from caten_sd.objects.slots import buffer
 
 
 def mask() -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.loading.kinship import renamings
+from caten_sd.loading.renaming_guess import renamings
 from caten_sd.loading.renames import renamed
 
 names = st.sampled_from(["attn", "mlp", "ln", "h", "0", "1", "wte"])

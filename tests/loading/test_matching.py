@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from caten_sd.load import plan_load
-from caten_sd.report import FITS, Outcome
+from caten_sd.loading.load import plan_load
+from caten_sd.loading.report import FITS, Outcome
 
 names = st.lists(st.sampled_from("abcdef"), unique=True)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.loading.offer import Offer, find_names, offer
-from caten_sd.state_dict import StateDict
+from caten_sd.loading.names import Offer, find_names, offer
+from caten_sd.state.state_dict import StateDict
 
 plain = st.lists(st.sampled_from(["a", "b", "0", "w"]), min_size=1, max_size=3).map(".".join)
 

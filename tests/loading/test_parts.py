@@ -9,8 +9,8 @@ import attrs
 import torch
 from torch import nn
 
-from caten_sd.loading.parts import computed, parts
-from caten_sd.slots import buffer, transient
+from caten_sd.objects.parts import computed, parts
+from caten_sd.objects.slots import buffer, transient
 
 
 @attrs.define

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError, NoApplicableMethodError
-from caten_sd.extract import to_state_dict
-from caten_sd.load import load_state_dict, plan_load
-from caten_sd.loading.place import Slot, assign, ready, refusal, replacement, slot_at, unwrap
-from caten_sd.report import Outcome
-from caten_sd.tensor import DTYPES, Numpy, Spec, as_array, spec, spec_of
+from caten_sd.objects.extract import to_state_dict
+from caten_sd.loading.load import load_state_dict, plan_load
+from caten_sd.objects.place import Slot, assign, ready, refusal, replacement, slot_at, unwrap
+from caten_sd.loading.report import Outcome
+from caten_sd.state.leaf import DTYPES, Numpy, Spec, as_array, spec, spec_of
 
 
 @attrs.define

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
-from caten_sd.load import load_state_dict, plan_load
+from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.policy import Policy, Rules
 from caten_sd.loading.repairs import fill, pad_rows, skip, trim_rows
-from caten_sd.report import Outcome, Row
+from caten_sd.loading.report import Outcome, Row
 
 
 def model() -> nn.Module:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from caten_sd.extract import get_state_dict
-from caten_sd.load import load_state_dict
-from caten_sd.loading.snapshot import snapshot
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.loading.load import load_state_dict
+from caten_sd.objects.snapshot import snapshot
 
 
 def trained(model: nn.Module) -> None:

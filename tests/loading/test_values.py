@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError, LoadWarning
-from caten_sd.load import load_state_dict, plan_load
+from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.repairs import skip
-from caten_sd.loading.values import finding
-from caten_sd.source import BytesBacking, Source
-from caten_sd.tensor import DTYPES, LazyTensor
+from caten_sd.loading.value_check import finding
+from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.leaf import DTYPES, LazyTensor
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.assembly import Concat, Split, Stack, Unstack
 from caten_sd.mapping.operations import PART, Operand, Operation
-from caten_sd.tensor import Numpy, as_array
+from caten_sd.state.leaf import Numpy, as_array
 
 
 def run(operation: Operation, operand: Any) -> Operand:

@@ -14,8 +14,8 @@ from caten_sd import as_array, get_state_dict, read_state_dict, to_layout, write
 from caten_sd.cli import main
 from caten_sd.mapping.check import check_layout
 from caten_sd.nn import Transformer
-from caten_sd.report import MAX_LINES
-from caten_sd.tensor import Numpy
+from caten_sd.state.grouping import MAX_LINES
+from caten_sd.state.leaf import Numpy
 
 CAUSE, FIX = "likely cause: ", "fix: "
 

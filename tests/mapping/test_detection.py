@@ -12,7 +12,7 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Transpose
 from caten_sd.mapping.plan import to_layout
 from caten_sd.mapping.rows import Drop, Row
-from caten_sd.state_dict import StateDict
+from caten_sd.state.state_dict import StateDict
 
 NUMBERS = {"vocab_size": 11, "n_positions": 7, "n_embd": 4, "3*n_embd": 12, "n_inner": 16}
 

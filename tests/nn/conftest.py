@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from caten_sd import nn
-from caten_sd.extract import get_state_dict
+from caten_sd.objects.extract import get_state_dict
 
 
 @pytest.fixture(autouse=True)

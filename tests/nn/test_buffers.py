@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from caten_sd.extract import get_state_dict
-from caten_sd.load import load_state_dict
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.loading.load import load_state_dict
 from caten_sd.nn import Linear, Module, buffer, call
 
 DIM, CONTEXT = 3, 6

@@ -5,7 +5,7 @@ import torch
 from torch.nn import Parameter
 
 from caten_sd.errors import ModelError
-from caten_sd.extract import get_state_dict
+from caten_sd.objects.extract import get_state_dict
 from caten_sd.nn import Linear, Sequential
 
 from .models import Everything, ramp

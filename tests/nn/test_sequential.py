@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from caten_sd.errors import ModelError
-from caten_sd.extract import get_state_dict, lisp_style_dict_key
-from caten_sd.load import load_state_dict
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.state.keys import lisp_style_dict_key
+from caten_sd.loading.load import load_state_dict
 from caten_sd.nn import Linear, ReLU, Sequential, call, defsequence
 
 

@@ -5,8 +5,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from caten_sd.errors import ModelError
-from caten_sd.extract import get_state_dict
-from caten_sd.load import load_state_dict
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.loading.load import load_state_dict
 from caten_sd.nn import FeedForward, Transformer, TransformerBlock
 
 SIZES = (32, 2, 2, 1e-5, 32)

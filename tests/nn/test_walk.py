@@ -9,7 +9,7 @@ import torch
 from torch.nn import Parameter
 
 from caten_sd.errors import ModelError
-from caten_sd.extract import get_state_dict, to_state_dict
+from caten_sd.objects.extract import get_state_dict, to_state_dict
 
 from .models import Everything, ramp
 

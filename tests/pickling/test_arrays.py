@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from caten_sd.errors import FormatError
-from caten_sd.pickling.arrays import array_leaf
-from caten_sd.pickling.interpreter import unpickle
-from caten_sd.pickling.objects import Instance
-from caten_sd.tensor import LazyTensor
+from caten_sd.encodings.pickle.arrays import array_leaf
+from caten_sd.encodings.pickle.interpreter import unpickle
+from caten_sd.encodings.pickle.objects import Instance
+from caten_sd.state.leaf import LazyTensor
 
 ARRAYS: dict[str, Any] = {
     "matrix": np.arange(6).reshape(2, 3),

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caten_sd.errors import FormatError
-from caten_sd.pickling.interpreter import OPCODES, Unpickled, _unknown, unpickle
-from caten_sd.pickling.objects import Instance, Ordered, Reference
+from caten_sd.encodings.pickle.interpreter import OPCODES, Unpickled, _unknown, unpickle
+from caten_sd.encodings.pickle.objects import Instance, Ordered, Reference
 
 PROTOCOLS = range(6)
 

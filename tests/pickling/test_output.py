@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from caten_sd.pickling import output as out
+from caten_sd.encodings.pickle import output as out
 
 
 @pytest.mark.parametrize("n", [0, 255, 256, (1 << 31) - 1, 1 << 31, (1 << 63) - 1, 1 << 64])

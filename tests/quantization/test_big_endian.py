@@ -9,7 +9,7 @@ import pytest
 from gguf import GGMLQuantizationType
 from gguf.scripts import gguf_convert_endian
 
-from caten_sd.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError
 
 VALUES = np.random.default_rng(0).normal(size=(3, 256)).astype("f4")

@@ -9,8 +9,8 @@ import pytest
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from caten_sd.errors import CatenError
-from caten_sd.quantization.block_types import PIECE, BlockType, block_type, block_types, quantize
-from caten_sd.tensor import dequantize
+from caten_sd.blocks.block_types import PIECE, BlockType, block_type, block_types, quantize
+from caten_sd.state.leaf import dequantize
 
 DENSE = {"F32", "F16", "BF16", "F64", "I8", "I16", "I32", "I64"}
 
@@ -36,7 +36,7 @@ def test_an_unknown_name_lists_those_there_are() -> None:
 
 def test_types_are_named_without_importing_numpy() -> None:
     code = (
-        "import sys, caten_sd.quantization.block_types as b; b.block_types();"
+        "import sys, caten_sd.blocks.block_types as b; b.block_types();"
         "assert 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,7 +5,7 @@ import pytest
 from gguf.constants import GGMLQuantizationType
 from gguf.quants import _type_traits
 
-from caten_sd.quantization.grids import grid
+from caten_sd.blocks.grids import grid
 
 
 @pytest.mark.parametrize("name", ["iq1_s", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s"])

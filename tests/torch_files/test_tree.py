@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from caten_sd.checkpoint import read_state_dict
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.errors import FormatError
-from caten_sd.pickling.objects import Instance, Ordered, Reference
-from caten_sd.source import BytesBacking, Source
-from caten_sd.tensor import DTYPES, LazyTensor, Opaque
-from caten_sd.torch_files.pickles import OPAQUE, load, tree_of
-from caten_sd.torch_files.tree import MAX_DEPTH, settle
+from caten_sd.encodings.pickle.objects import Instance, Ordered, Reference
+from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque
+from caten_sd.formats.torch.pickles import OPAQUE, load, tree_of
+from caten_sd.formats.torch.tree import MAX_DEPTH, settle
 
 LEAF = LazyTensor(Source("a", BytesBacking(bytes(4)), 0, 4), 0, DTYPES["float32"], (1,))
 
@@ -67,7 +67,7 @@ def test_a_whole_pickled_module_gives_what_its_state_dict_gives(protocol: int) -
     net = Net()
     file = io.BytesIO()
     torch.save(net, file, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
-    from caten_sd.torch_files.stream import read_stream
+    from caten_sd.formats.torch.stream import read_stream
 
     data = file.getvalue().replace(b"Net", b"Gon").replace(b"Block", b"Glock")
     source = Source("a.pt", BytesBacking(data), 0, len(data))

@@ -26,7 +26,7 @@ from caten_sd import (
 )
 from caten_sd.mapping.assembly import Concat
 from caten_sd.mapping.operations import Offset, Transpose
-from caten_sd.tensor import Numpy, as_array
+from caten_sd.state.leaf import Numpy, as_array
 
 IDS = torch.randint(0, 17, (2, 8), generator=torch.Generator().manual_seed(0))
 SIZES = {"n_layer": 1, "n_head": 2, "n_embd": 8, "vocab_size": 17, "n_positions": 8}

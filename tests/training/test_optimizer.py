@@ -18,7 +18,7 @@ from caten_sd import (
     name_positions,
     plan_load,
 )
-from caten_sd.report import Outcome
+from caten_sd.loading.report import Outcome
 from tests.training.runs import Net, assert_same, train, trained, training
 
 

@@ -18,8 +18,8 @@ from caten_sd import (
     read_state_dict,
     write_state_dict,
 )
-from caten_sd.report import Outcome
-from caten_sd.training.keys import is_training, model_part
+from caten_sd.loading.report import Outcome
+from caten_sd.state.training_keys import is_training, model_part
 from tests.training.runs import Net, assert_same, trained, training
 
 SUFFIXES = (".safetensors", ".npz", ".pt", ".msgpack", ".dcp/", "/")

@@ -8,137 +8,35 @@ here it is named until one is met.
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
+from caten_sd.adapters.torch.dtensor import Divided, Shard, _words, is_whole, local
 from caten_sd.errors import CatenError, LoadError
-from caten_sd.loading.place import Slot, assign, ready, refusal, replacement
-from caten_sd.mapping.derived import derive
-from caten_sd.mapping.narrowing import part, whole
-from caten_sd.mapping.steps import Reorder
-from caten_sd.sharing import Group, Share, group, share
-from caten_sd.tensor import DType, Numpy, as_array, spec
+from caten_sd.objects.place import Slot, assign, ready, refusal, replacement
+from caten_sd.objects.sharing import Group, Share, group, share
+from caten_sd.state.leaf import DType, Numpy, as_array
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 
-class Divided(ABC):
-    """Stands for ``torch.distributed.tensor.DTensor``."""
-
-    @classmethod
-    def __subclasshook__(cls, other: type) -> Any:
-        if cls is not Divided:
-            return NotImplemented
-        return any(
-            each.__name__ == "DTensor" and each.__module__.startswith("torch.distributed.")
-            for each in other.__mro__
-        )
 
 
-class Shard(Share):
-    """This process's part of a DTensor: ``axes`` are the indices of the whole that lie in it."""
-
-    def __init__(self, tensor: DTensor) -> None:
-        super().__init__(local(tensor))
-        self.tensor = tensor
-        self.axes = indices(tensor)
-
-    def part(self, leaf: Any) -> Any:
-        """Return the part of a leaf of the whole's shape that belongs to this process, unread."""
-        if isinstance(leaf, Divided):
-            return self._part_of_another(leaf)
-        if not self.place.numel():
-            return torch.empty(self.place.shape, dtype=self.place.dtype)
-        if spec(leaf).shape != tuple(self.tensor.shape):  # one element for a place of no axes
-            return leaf
-        box = tuple(slice(min(axis), max(axis) + 1) for axis in self.axes)
-        found = leaf if box == whole(self.tensor.shape) else part(leaf, box)
-        for number, axis in enumerate(self.axes):
-            if len(axis) < box[number].stop - box[number].start:
-                order = tuple(index - box[number].start for index in axis)
-                found = derive(Reorder(number, order), [found])
-        return found
-
-    def _part_of_another(self, leaf: Any) -> torch.Tensor:
-        if indices(leaf) != self.axes:
-            raise LoadError(
-                f"it is divided as {_words(leaf)} and its place as {_words(self.tensor)}: write it "
-                f"to a distributed checkpoint and load that, or redistribute() it first"
-            )
-        return local(leaf)
-
-    def whole(self, new: Any) -> Any:
-        """Return a DTensor, divided as the old one, of which ``new`` is this process's part."""
-        from torch.distributed.tensor import DTensor
-
-        old = self.tensor
-        made: torch.Tensor = DTensor.from_local(
-            new.to(old.device_mesh.device_type).contiguous(),
-            old.device_mesh,
-            old.placements,
-            run_check=False,
-            shape=old.shape,
-            stride=old.stride(),
-        )
-        if isinstance(old, nn.Parameter):
-            return nn.Parameter(made, requires_grad=old.requires_grad)
-        return made
 
 
-def local(tensor: DTensor) -> torch.Tensor:
-    """Return this process's part of a DTensor; what is written into it is in the DTensor."""
-    with torch.no_grad():
-        return tensor.to_local()
 
 
-def indices(tensor: DTensor) -> tuple[Sequence[int], ...]:
-    """Return for every axis which indices of the whole lie in this process, in order.
-
-    As torch divides: an axis may be divided by several dimensions of the mesh, unevenly.
-    """
-    axes: list[Sequence[int]] = [range(n) for n in tensor.shape]
-    mesh = tensor.device_mesh
-    here = mesh.get_coordinate()
-    if here is None:
-        return tuple(range(0) for _ in axes)
-    for dimension, placement in enumerate(tensor.placements):
-        if hasattr(placement, "dim"):
-            count, factor = mesh.size(dimension), int(getattr(placement, "split_factor", 1))
-            pieces = [_chunk(axes[placement.dim], factor, n) for n in range(factor)]
-            axes[placement.dim] = _joined([_chunk(each, count, here[dimension]) for each in pieces])
-    return tuple(axes)
 
 
-def _chunk(axis: Sequence[int], count: int, number: int) -> Sequence[int]:
-    """Return a piece of an axis as torch.chunk cuts it."""
-    size = -(-len(axis) // count)
-    return axis[size * number : size * (number + 1)]
 
 
-def _joined(pieces: Sequence[Sequence[int]]) -> Sequence[int]:
-    """Return the pieces as one, which is a range where they follow each other."""
-    filled = [piece for piece in pieces if len(piece)]
-    if len(filled) < 2:
-        return filled[0] if filled else range(0)
-    every = [index for piece in filled for index in piece]
-    run = range(every[0], every[-1] + 1)
-    return run if len(run) == len(every) else every
 
 
-def _words(tensor: DTensor) -> str:
-    return f"{list(map(str, tensor.placements))} over {tensor.device_mesh.size()} processes"
 
 
-def is_whole(tensor: DTensor) -> bool:
-    """Tell whether this process has all of the tensor's values, as where it is replicated."""
-    sizes = [tensor.device_mesh.size(n) for n in range(tensor.device_mesh.ndim)]
-    known = zip(tensor.placements, sizes, strict=True)
-    return all(placement.is_replicate() or size == 1 for placement, size in known)
 
 
 @share.register(Divided)

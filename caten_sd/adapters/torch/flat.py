@@ -14,10 +14,11 @@ from torch import nn
 
 from caten_sd.adapters.torch.wrappers import inner_name
 from caten_sd.errors import StateDictError
-from caten_sd.extract import show, to_state_dict
-from caten_sd.loading.offer import adapt
-from caten_sd.loading.place import unwrap
-from caten_sd.state_dict import Pair, Path
+from caten_sd.loading.names import adapt
+from caten_sd.objects.extract import to_state_dict
+from caten_sd.objects.place import unwrap
+from caten_sd.state.keys import show
+from caten_sd.state.state_dict import Pair, Path
 
 
 class FullySharded(ABC):

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn.modules.module import _IncompatibleKeys
 
 from caten_sd.errors import CatenError
-from caten_sd.loading.inside import loaded
-from caten_sd.loading.offer import adapt
-from caten_sd.tensor import Torch, as_array
+from caten_sd.loading.names import adapt
+from caten_sd.loading.owners import loaded
+from caten_sd.state.leaf import Torch, as_array
 
 _ABSENT = object()
 

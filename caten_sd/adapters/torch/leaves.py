@@ -11,10 +11,8 @@ import torch
 from torch import nn
 
 from caten_sd.errors import CatenError, NoApplicableMethodError
-from caten_sd.extract import to_state_dict
-from caten_sd.leaves.nibbles import packed, unpacked
-from caten_sd.state_dict import Pair, Path
-from caten_sd.tensor import (
+from caten_sd.objects.extract import to_state_dict
+from caten_sd.state.leaf import (
     DTYPES,
     DType,
     LazyTensor,
@@ -25,6 +23,8 @@ from caten_sd.tensor import (
     numpy_dtype,
     spec,
 )
+from caten_sd.state.nibbles import packed, unpacked
+from caten_sd.state.state_dict import Pair, Path
 
 _PAIRED = getattr(torch, "float4_e2m1fn_x2", None)  # one element of torch's holds two of ours
 

@@ -8,9 +8,10 @@ from torch import nn
 
 from caten_sd.adapters.torch.wrappers import inner_name, inner_of
 from caten_sd.errors import StateDictError
-from caten_sd.extract import children, show, to_state_dict
-from caten_sd.kinds import AttrsInstance, DataclassInstance
-from caten_sd.state_dict import Name, Pair, Path
+from caten_sd.objects.extract import children, to_state_dict
+from caten_sd.objects.kinds import AttrsInstance, DataclassInstance
+from caten_sd.state.keys import show
+from caten_sd.state.state_dict import Name, Pair, Path
 
 MAX_DEPTH = 500  # levels that the plain walk follows; torch's own ends at Python's recursion limit
 

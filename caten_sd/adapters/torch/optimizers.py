@@ -15,18 +15,19 @@ from torch.optim import Optimizer
 
 from caten_sd.adapters.torch.leaves import torch_dtype
 from caten_sd.errors import LoadError, StateDictError
-from caten_sd.extract import get_state_dict, to_state_dict
-from caten_sd.loading.fit import is_exact, largest_error
-from caten_sd.loading.planner import plan_of
-from caten_sd.report import LoadPlan, Outcome
-from caten_sd.state_dict import Pair, Path
-from caten_sd.tensor import Spec, Torch, as_array, spec
-from caten_sd.training.offered import Offered
-from caten_sd.training.optimizer import Filling, LiveOptimizer, plan_optimizer
+from caten_sd.loading.plan_of import plan_of
+from caten_sd.loading.report import LoadPlan, Outcome
+from caten_sd.objects.extract import get_state_dict, to_state_dict
+from caten_sd.state.compare import is_exact, largest_error
+from caten_sd.state.leaf import Spec, Torch, as_array, spec
+from caten_sd.state.plain_values import live, tree_pairs
+from caten_sd.state.state_dict import Pair, Path
+from caten_sd.training.given import Offered
+from caten_sd.training.live import Filling, LiveOptimizer
+from caten_sd.training.optimizer import plan_optimizer
 from caten_sd.training.parts import PartPlan, Undo, part_tree, plan_part, restore
 from caten_sd.training.plan import plan_alone
 from caten_sd.training.saved import MEMBERS
-from caten_sd.training.text import live, tree_pairs
 
 _IN_ORDER = (torch.optim.LBFGS,)  # their state is of all parameters laid end to end
 

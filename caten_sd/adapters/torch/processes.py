@@ -12,10 +12,10 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
 
-from caten_sd.adapters.torch.distributed import Divided, is_whole
+from caten_sd.adapters.torch.dtensor import Divided, is_whole
 from caten_sd.errors import LoadError, StateDictError
 from caten_sd.files.format import Format
-from caten_sd.state_dict import StateDict
+from caten_sd.state.state_dict import StateDict
 
 
 class Processes:

@@ -23,10 +23,10 @@ from caten_sd.errors import CatenError, FormatError
 from caten_sd.files.file_set import FileSet
 from caten_sd.files.format import Format, stored_specs
 from caten_sd.files.sidecar import EMPTY
-from caten_sd.state_dict import StateDict
-from caten_sd.tensor import Spec, Torch, as_array
-from caten_sd.torch_files.dcp_metadata import EXTRA
-from caten_sd.torch_files.output import torch_holds
+from caten_sd.formats.torch.dcp_metadata import EXTRA
+from caten_sd.formats.torch.pickle_output import torch_holds
+from caten_sd.state.leaf import Spec, Torch, as_array
+from caten_sd.state.state_dict import StateDict
 
 METADATA, SUFFIX = ".metadata", ".distcp"
 _RANK = re.compile(r"__([0-9]{1,6})_[0-9]+\.distcp")

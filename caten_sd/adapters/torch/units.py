@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
-from caten_sd.loading.inside import fabricates, unit
 from caten_sd.loading.nested import copied
-from caten_sd.loading.place import assign
+from caten_sd.loading.owners import fabricates, unit
+from caten_sd.objects.place import assign
 
 
 class Unit:

@@ -6,7 +6,7 @@ import functools
 
 from torch import nn
 
-from caten_sd.loading.place import unwrap
+from caten_sd.objects.place import unwrap
 
 # Named, not imported: torch._dynamo alone takes a second, and who holds one has imported it.
 _WRAPPED = {

@@ -20,7 +20,7 @@ from torch.distributed.tensor.parallel import (
 )
 
 from caten_sd import get_state_dict
-from caten_sd.source import Source
+from caten_sd.state.source import Source
 
 
 class Net(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from caten_sd.errors import CatenError
-from caten_sd.load import load_state_dict
+from caten_sd.loading.load import load_state_dict
 
 
 class Shared(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
-from caten_sd.load import load_state_dict, plan_load
+from caten_sd.loading.load import load_state_dict, plan_load
 
 from .loading import alike, both, filled
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from caten_sd.load import load_state_dict, plan_load
+from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.repairs import fill
-from caten_sd.report import Outcome
+from caten_sd.loading.report import Outcome
 
 from .loading import Buffers, Shared, filled
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from caten_sd.load import load_state_dict, plan_load
+from caten_sd.loading.load import load_state_dict, plan_load
 
 
 def old_weight_norm(module: nn.Module) -> nn.Module:

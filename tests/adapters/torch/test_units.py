@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
-from caten_sd.extract import get_state_dict
-from caten_sd.load import load_state_dict, plan_load
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.loading.load import load_state_dict, plan_load
 
 
 class Halved(nn.Module):
@@ -68,7 +68,7 @@ class TestMadeUpState:
         code = """if True:
             import torch
             from torch import nn
-            from caten_sd.load import load_state_dict
+            from caten_sd.loading.load import load_state_dict
             make = lambda: torch.ao.quantization.quantize_dynamic(
                 nn.Sequential(nn.Linear(3, 2)), {nn.Linear}, dtype=torch.qint8)
             saved, model, inputs = make(), make(), torch.ones(1, 3)

@@ -16,12 +16,12 @@ from torch import nn
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
 
 from caten_sd import get_state_dict, load_state_dict, plan_load, read_state_dict, write_state_dict
-from caten_sd.adapters.torch.distributed import indices
+from caten_sd.adapters.torch.dtensor import indices
 from caten_sd.adapters.torch.saving import NumberedWriter
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.files.file_set import FileSet
-from caten_sd.mapping.derived import derive
-from caten_sd.mapping.steps import Permute
+from caten_sd.state.derived import derive
+from caten_sd.state.steps import Permute
 from tests.adapters.torch.divided import (
     Net,
     counted,
@@ -63,9 +63,9 @@ def loads(folder: Path, kind: str, name: str) -> tuple[list[str], int, int]:
 
 def loads_every_leaf(folder: Path) -> list[str]:
     """Load turned, packed and tiled leaves into places divided along each axis."""
-    from caten_sd.blocks.legacy import Q8_0
-    from caten_sd.quantization.block_types import quantize
-    from caten_sd.tensor import BlockTensor
+    from caten_sd.blocks.families.legacy import Q8_0
+    from caten_sd.blocks.block_types import quantize
+    from caten_sd.state.leaf import BlockTensor
 
     torch.manual_seed(0)
     grid, matrix = mesh(dist.get_world_size()), torch.randn(7, 96)
@@ -229,7 +229,7 @@ def says_what_it_cannot(folder: Path) -> list[str]:
     assert torch.equal(same.to_local(), rows.to_local())
     try:
         np.asarray(get_state_dict({"w": rows})["w"].to_local())
-        from caten_sd.tensor import Numpy, as_array
+        from caten_sd.state.leaf import Numpy, as_array
 
         as_array(Numpy(), rows)
     except CatenError as error:

@@ -1,0 +1,33 @@
+"""Blocks of a big-endian file, their 16-bit floats swapped when they are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caten_sd.blocks.block_types import BlockType
+from caten_sd.state.leaf import LazyTensor, Numpy, Unread, as_array
+
+
+class SwappedBlocks(Unread):
+    """The bytes of a leaf of blocks as a little-endian file would hold them.
+
+    As in gguf-py's gguf_convert_endian: of a block, only its 16-bit floats differ.
+    """
+
+    __slots__ = ("block_type", "dtype", "raw", "shape")
+
+    def __init__(self, raw: LazyTensor, block_type: BlockType) -> None:
+        self.raw, self.block_type = raw, block_type
+        self.shape, self.dtype = raw.shape, raw.dtype
+
+    def __repr__(self) -> str:
+        return f"SwappedBlocks({self.block_type.name}, {self.raw})"
+
+
+@as_array.register(Numpy, SwappedBlocks)
+def _numpy(kind: Numpy, leaf: SwappedBlocks, /) -> Any:
+    swapped = as_array(kind, leaf.raw).copy()
+    blocks = swapped.reshape(-1, leaf.block_type.size)
+    for at in leaf.block_type.halves or ():
+        blocks[:, [at, at + 1]] = blocks[:, [at + 1, at]]
+    return swapped

@@ -1,0 +1,172 @@
+"""msgpack, read within bounds and without its payloads, and the few headers that writing needs.
+
+Format: https://github.com/msgpack/msgpack/blob/master/spec.md. The msgpack package copies every
+payload, and allocates what an array's header claims.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, NamedTuple, NoReturn
+
+from caten_sd.errors import FormatError
+from caten_sd.state.source import Source
+
+MAX_DEPTH = 100
+MAX_NODES = 4_000_000
+MAX_TEXT = 1 << 26  # bytes of one text
+_AHEAD = 1 << 12  # bytes read at once: headers are small, and payloads are jumped over
+
+# First byte -> what follows and how many bytes give its length.
+_SIZED = {
+    **{0xC4 + n: ("bin", 1 << n) for n in range(3)},
+    **{0xC7 + n: ("ext", 1 << n) for n in range(3)},
+    **{0xD9 + n: ("str", 1 << n) for n in range(3)},
+    **{0xDC + n: ("array", 2 << n) for n in range(2)},
+    **{0xDE + n: ("map", 2 << n) for n in range(2)},
+}
+_NUMBERS = {
+    0xCA: ">f",
+    0xCB: ">d",
+    **{0xCC + n: f">{code}" for n, code in enumerate("BHIQ")},
+    **{0xD0 + n: f">{code}" for n, code in enumerate("bhiq")},
+}
+_PLAIN = {0xC0: None, 0xC2: False, 0xC3: True}
+
+
+class Payload(NamedTuple):
+    """Binary data, or an extension type's, where it lies; ``code`` is None for binary data."""
+
+    code: int | None
+    offset: int
+    size: int
+
+
+class Cursor:
+    """A place in a msgpack source; ``value`` returns what is there and moves behind it."""
+
+    def __init__(self, source: Source, at: int = 0, end: int | None = None) -> None:
+        self.source, self.at = source, at
+        self.end = source.size if end is None else end
+        self._nodes = 0
+        self._buffer, self._buffer_at = b"", 0
+
+    def value(self, depth: int = 0) -> Any:
+        """Return plain values, lists, dicts with text keys, and Payloads; FormatError otherwise."""
+        self._nodes += 1
+        if depth > MAX_DEPTH or self._nodes > MAX_NODES:
+            self.refuse("its values nest too deep or are too many")
+        kind, size = self.head()
+        if kind == "map":
+            return self._map(size, depth)
+        if kind == "array":
+            self._check(size)
+            return [self.value(depth + 1) for _ in range(size)]
+        if kind == "str":
+            return self._text(size)
+        if kind == "number":
+            return struct.unpack(_NUMBERS[size], self.take(struct.calcsize(_NUMBERS[size])))[0]
+        if kind == "plain":
+            return size
+        code = struct.unpack(">b", self.take(1))[0] if kind == "ext" else None
+        self._check(size)
+        self.at += size
+        return Payload(code, self.at - size, size)
+
+    def head(self) -> tuple[str, Any]:
+        """Return the kind of the next value, and its length or the value itself."""
+        first = self.take(1)[0]
+        if first < 0x80 or first >= 0xE0:
+            return "plain", first if first < 0x80 else first - 0x100
+        if first < 0xC0:
+            kind = ("map", "array", "str", "str")[(first >> 4) - 8]
+            return kind, first & (0x1F if kind == "str" else 0x0F)
+        if first in _SIZED:
+            kind, width = _SIZED[first]
+            return kind, int.from_bytes(self.take(width), "big")
+        if first in _NUMBERS:
+            return "number", first
+        if 0xD4 <= first <= 0xD8:
+            return "ext", 1 << (first - 0xD4)
+        if first not in _PLAIN:
+            self.refuse(f"byte {self.at - 1} is {first:#x}, which msgpack never uses")
+        return "plain", _PLAIN[first]
+
+    def _map(self, size: int, depth: int) -> dict[str, Any]:
+        self._check(2 * size)
+        found: dict[str, Any] = {}
+        for _ in range(size):
+            kind, length = self.head()
+            if kind != "str":
+                self.refuse(f"a key before byte {self.at} is no text")
+            key = self._text(length)
+            if key in found:
+                self.refuse(f"the key {key!r} is given twice")
+            found[key] = self.value(depth + 1)
+        return found
+
+    def _text(self, size: int) -> str:
+        if size > MAX_TEXT:
+            self.refuse(f"a text at byte {self.at} has {size} bytes")
+        try:
+            return self.take(size).decode()
+        except UnicodeDecodeError:
+            self.refuse(f"a text before byte {self.at} is no UTF-8")
+
+    def take(self, count: int) -> bytes:
+        """Return the next ``count`` bytes."""
+        self._check(count)
+        start = self.at - self._buffer_at
+        if start < 0 or start + count > len(self._buffer):
+            ahead = min(max(count, _AHEAD), self.end - self.at)
+            self._buffer, self._buffer_at, start = self.source.read(self.at, ahead), self.at, 0
+        self.at += count
+        return self._buffer[start : start + count]
+
+    def _check(self, count: int) -> None:
+        if count > self.end - self.at:
+            self.refuse(f"byte {self.at} promises {count} more and {self.end - self.at} are there")
+
+    def refuse(self, problem: str) -> NoReturn:
+        """Raise the FormatError that says so."""
+        raise FormatError(
+            self.source.name, problem, "it is damaged or no msgpack file, so get it again"
+        )
+
+
+def pack_text(text: str) -> bytes:
+    """Return a text.
+
+    >>> pack_text("w")
+    b'\\xa1w'
+    """
+    data = text.encode()
+    if len(data) < 32:
+        return bytes([0xA0 | len(data)]) + data
+    return _sized(0xD9, len(data), 1) + data
+
+
+def pack_size(kind: str, size: int) -> bytes:
+    """Return the head of a "map", an "array" or "bin" data of that size."""
+    if kind == "bin":
+        return _sized(0xC4, size, 1)
+    short, first = (0x80, 0xDE) if kind == "map" else (0x90, 0xDC)
+    return bytes([short | size]) if size < 16 else _sized(first, size, 2)
+
+
+def pack_ext(code: int, size: int) -> bytes:
+    """Return the head of an extension type's data."""
+    if size in (1, 2, 4, 8, 16):
+        return bytes([0xD3 + size.bit_length(), code])
+    return _sized(0xC7, size, 1) + bytes([code])
+
+
+def pack_count(number: int) -> bytes:
+    """Return a number that is not negative."""
+    return bytes([number]) if number < 0x80 else _sized(0xCC, number, 1)
+
+
+def _sized(first: int, number: int, narrowest: int) -> bytes:
+    width = next(w for w in (1, 2, 4, 8) if w >= narrowest and number < 1 << 8 * w)
+    step = (width // narrowest).bit_length() - 1
+    return bytes([first + step]) + number.to_bytes(width, "big")

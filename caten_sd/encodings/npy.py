@@ -1,0 +1,185 @@
+"""The header of an .npy file, parsed by a grammar of its own and never evaluated.
+
+Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html, versions 1 to 3.
+numpy's reader hands the header to Python's parser, which a long or deep one can exhaust.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn
+
+from caten_sd.errors import FormatError
+from caten_sd.state.leaf import DTYPES, DType, LazyTensor, Opaque, Spec
+from caten_sd.state.source import Source
+
+MAGIC = b"\x93NUMPY"
+MAX_HEADER = 1 << 16  # bytes; numpy itself refuses more than 10,000 unless told otherwise
+MAX_RANK = 64
+MAX_TEXT = 1 << 12  # bytes of a text that is worth reading with the headers
+
+_DTYPES = {
+    "b1": DTYPES["bool"],
+    **{f"i{n}": DTYPES[f"int{8 * n}"] for n in (1, 2, 4, 8)},
+    **{f"u{n}": DTYPES[f"uint{8 * n}"] for n in (1, 2, 4, 8)},
+    **{f"f{n}": DTYPES[f"float{8 * n}"] for n in (2, 4, 8)},
+    **{f"c{n}": DTYPES[f"complex{8 * n}"] for n in (8, 16)},
+}
+_CODES = {dtype.name: f"{'|' if dtype.bits == 8 else '<'}{code}" for code, dtype in _DTYPES.items()}
+
+_ENTRY = re.compile(
+    r"\s*(['\"])(?P<key>\w+)\1\s*:\s*"
+    r"(?P<value>(['\"])[^'\"\\]*\4|True|False|\([0-9L, ]*\))"
+    r"\s*(?:,|(?=\}))",
+    re.ASCII,
+)
+_SIZES = re.compile(r"(?:[0-9]{1,19}L?, ?)*(?:[0-9]{1,19}L?)?")
+_DESCR = re.compile(r"[<>|=]?([A-Za-z])([0-9]{0,9})(\[[0-9]*[A-Za-z]+\])?")
+
+
+class NpyHeader(NamedTuple):
+    """What an .npy file says of its array; ``start`` is the position of the first data byte."""
+
+    descr: str
+    fortran: bool
+    shape: tuple[int, ...]
+    start: int
+
+
+def npy_header(source: Source) -> NpyHeader:
+    """Return the header of an .npy file; FormatError unless it is exactly what numpy writes."""
+    head = source.head(12)
+    if not head.startswith(MAGIC) or len(head) < 10:
+        _refuse(source, "it does not begin as an .npy file")
+    version = head[6]
+    if version not in (1, 2, 3):
+        _refuse(source, f"its .npy version {version}.{head[7]} is unknown")
+    start = 10 if version == 1 else 12
+    length = int.from_bytes(head[8:start], "little")
+    if length > min(MAX_HEADER, source.size - start):
+        _refuse(source, f"its .npy header claims {length} bytes")
+    try:
+        text = source.read(start, length).decode("utf-8" if version == 3 else "latin-1")
+    except UnicodeDecodeError:
+        _refuse(source, "its .npy header is no UTF-8")
+    return _header(source, _entries(source, text.strip()), start + length)
+
+
+def npy_leaf(source: Source, header: NpyHeader) -> Any:
+    """Return the array as a lazy leaf, or as text or an Opaque where no tensor has its dtype.
+
+    ``|V2`` and its like are leaves of an unknown dtype: bytes that are kept and never interpreted.
+    """
+    descr, fortran, shape, start = header
+    known = _DESCR.fullmatch(descr)
+    kind, size = (known[1], int(known[2] or 0)) if known else ("", 0)
+    dtype = _DTYPES.get(f"{kind}{size}")
+    if (kind == "V" and size) or f"{kind}{size}" == "f1":  # f1: what numpy makes of float8_e5m2
+        dtype = DType(f"unknown {size}-byte", "unknown", 8 * size)
+    if dtype is None:
+        return _no_tensor(source, header, kind, size)
+    _check_size(source, header, dtype.nbytes(math.prod(shape)))
+    strides = _fortran_strides(shape) if fortran and len(shape) > 1 else None
+    return LazyTensor(source, start, dtype, shape, strides, ">" if descr[0] == ">" else "<")
+
+
+def npy_bytes(dtype: DType, shape: Sequence[int]) -> bytes:
+    """Return the header of a C-ordered array, as numpy pads it: to a multiple of 64 bytes.
+
+    A dtype that numpy lacks is written as raw bytes; packed elements of less than a byte as a row
+    of them.
+
+    >>> npy_bytes(DTYPES["float32"], (2, 3)).rstrip()[10:]
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
+    """
+    if not dtype.itemsize:
+        shape = (dtype.nbytes(math.prod(shape)),)
+    descr = _CODES.get(dtype.name) or f"|V{dtype.itemsize or 1}"
+    sizes = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}"
+    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
+    return MAGIC + b"\1\0" + len(text).to_bytes(2, "little") + text.encode()
+
+
+def is_array(known: Spec) -> bool:
+    """Tell whether an .npy file can store a leaf of this spec, be it as raw bytes."""
+    return known.dtype.name in DTYPES or known.dtype.kind == "unknown"
+
+
+def numpy_lacks(dtype: DType) -> bool:
+    """Tell whether an .npy header cannot name the dtype, though it is a known one."""
+    return dtype.name in DTYPES and dtype.name not in _CODES
+
+
+def _refuse(source: Source, problem: str) -> NoReturn:
+    raise FormatError(source.name, problem, "it is damaged or no .npy file, so get it again")
+
+
+def _entries(source: Source, text: str) -> dict[str, str]:
+    """Return the entries of the header's dict, as they are written."""
+    entries: dict[str, str] = {}
+    at = 1
+    while text[:1] == "{" and (entry := _ENTRY.match(text, at)):
+        if entry["key"] in entries:
+            _refuse(source, f"its .npy header gives {entry['key']!r} twice")
+        entries[entry["key"]] = entry["value"]
+        at = entry.end()
+    rest = text[at:].strip()
+    if rest != "}":
+        if re.match(r"'descr'\s*:\s*[\[(]", rest):
+            _refuse(source, "its dtype is a record or a subarray, which no tensor has")
+        _refuse(source, f"its .npy header is not what numpy writes, from {rest[:40]!r}")
+    return entries
+
+
+def _header(source: Source, entries: dict[str, str], start: int) -> NpyHeader:
+    if set(entries) != {"descr", "fortran_order", "shape"}:
+        _refuse(source, f"its .npy header has the keys {', '.join(entries) or 'none'}")
+    descr, order, sizes = entries["descr"], entries["fortran_order"], entries["shape"]
+    inner = sizes[1:-1].strip()
+    if descr[0] not in "'\"" or order not in ("True", "False"):
+        _refuse(source, f"its dtype {descr[:40]} or its fortran_order {order[:40]} is none")
+    if sizes[0] != "(" or not _SIZES.fullmatch(inner):
+        _refuse(source, f"its shape {sizes[:40]} is none")
+    if inner.isdecimal():
+        _refuse(source, f"its shape {sizes!r} is a number")
+    shape = tuple(int(size.strip(" L")) for size in inner.split(",") if size.strip())
+    if len(shape) > MAX_RANK or any(size >= 1 << 63 for size in shape):
+        _refuse(source, f"its shape of {len(shape)} axes is beyond what an array can have")
+    return NpyHeader(descr[1:-1], order == "True", shape, start)
+
+
+def _no_tensor(source: Source, header: NpyHeader, kind: str, size: int) -> Any:
+    """Return short text as str, other text and dates as an Opaque; FormatError for the rest."""
+    if kind == "O":
+        _refuse(source, "it holds Python objects, as a pickle, and a pickle is a program")
+    width = {"U": 4, "S": 1, "a": 1, "M": 8, "m": 8, "f": 1, "c": 1}.get(kind)
+    if width is None or (kind in "fc" and size not in (12, 16, 24, 32)):
+        _refuse(source, f"its dtype {header.descr[:40]!r} is unknown")
+    width = width if kind in "Mm" else width * size
+    _check_size(source, header, width * math.prod(header.shape))
+    if kind == "U" and not header.shape and width <= MAX_TEXT:
+        codec = "utf-32-be" if header.descr[0] == ">" else "utf-32-le"
+        return source.read(header.start, width).decode(codec, "replace").rstrip("\0")
+    return Opaque(f"numpy.ndarray of {header.descr}", (header.shape,))
+
+
+def _check_size(source: Source, header: NpyHeader, wanted: int) -> None:
+    there = source.size - header.start
+    if wanted > there:
+        _refuse(
+            source,
+            f"it is {wanted - there} bytes short: {header.descr} {list(header.shape)} takes "
+            f"{wanted} and {there} are there",
+        )
+    if wanted < there:
+        _refuse(source, f"{there - wanted} bytes follow the data of its array")
+
+
+def _fortran_strides(shape: tuple[int, ...]) -> list[int]:
+    strides = [1]
+    for size in shape[:-1]:
+        strides.append(strides[-1] * size)
+    return strides

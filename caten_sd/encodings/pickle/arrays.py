@@ -1,0 +1,95 @@
+"""numpy's arrays and scalars inside a pickle, made lazy leaves over the pickle's own bytes.
+
+What has no dtype of a tensor (text, objects, records) stays an inert Instance.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from caten_sd.encodings.pickle.objects import Instance, Reference
+from caten_sd.state.indexing import c_strides
+from caten_sd.state.leaf import DTYPES, DType, LazyTensor
+from caten_sd.state.source import BytesBacking, Source
+
+_KINDS = {"f": "float", "i": "int", "u": "uint", "b": "bool", "c": "complex"}
+
+
+def array_leaf(made: Instance) -> LazyTensor | None:
+    """Return the leaf of a rebuilt ``numpy.ndarray``; None if the object is none, or of no dtype.
+
+    Its state is (version, shape, dtype, whether it is in Fortran order, bytes).
+    """
+    if not made.name.endswith(".multiarray._reconstruct") or type(made.state) is not tuple:
+        return None
+    if len(made.state) != 5:
+        raise ValueError("the state of an array has five parts")
+    _, shape, dtype, fortran, data = made.state
+    return _leaf(data, dtype, shape, bool(fortran))
+
+
+def _leaf(data: Any, dtype: Any, shape: Any, fortran: bool) -> LazyTensor | None:
+    element, order = _element(dtype)
+    if type(data) is str:
+        data = data.encode()  # Python 2's strings come as text where they are that
+    if element is None or type(data) not in (bytes, bytearray, memoryview):
+        return None
+    if type(shape) is not tuple or len(shape) > 64 or not all(_is_size(n) for n in shape):
+        raise ValueError("an array has no shape")
+    if element.nbytes(math.prod(shape)) != len(data):
+        raise ValueError(f"an array of {list(shape)} {element} is made of {len(data)} bytes")
+    strides = tuple(reversed(c_strides(shape[::-1]))) if fortran and len(shape) > 1 else None
+    source = Source("a pickled array", BytesBacking(data), 0, len(data))
+    return LazyTensor(source, 0, element, shape, strides, order)
+
+
+def _is_size(n: Any) -> bool:
+    return type(n) is int and n >= 0
+
+
+def _element(dtype: Any) -> tuple[DType | None, str]:
+    """Return the element type and byte order of a rebuilt ``numpy.dtype``."""
+    if type(dtype) is not Instance or dtype.name != "numpy.dtype" or not dtype.args:
+        raise ValueError("an array has no dtype")
+    code = dtype.args[0]
+    if type(code) is Reference:  # ml_dtypes names its classes
+        return DTYPES.get(code.name.removeprefix("ml_dtypes.")), "<"
+    if type(code) is not str or not code.isascii():
+        return None, "<"
+    order = code[0] if code[:1] in ("<", ">") else "<"
+    if type(dtype.state) is tuple and len(dtype.state) > 1 and dtype.state[1] == ">":
+        order = ">"
+    letters, size = code.lstrip("<>=|")[:1], code.lstrip("<>=|")[1:]
+    if letters not in _KINDS or not size.isdecimal() or len(size) > 2:
+        return None, order
+    name = "bool" if letters == "b" else f"{_KINDS[letters]}{8 * int(size)}"
+    return DTYPES.get(name), order
+
+
+def _scalar(dtype: Any, data: Any = b"") -> LazyTensor | Instance:
+    """Return a numpy scalar as a leaf of no axes."""
+    made = _leaf(data, dtype, (), fortran=False)
+    if made is None and _is_object(dtype):
+        raise ValueError("a scalar of dtype object holds a pickle of its own")
+    return Instance("numpy.scalar", (dtype, data)) if made is None else made
+
+
+def _is_object(dtype: Instance) -> bool:
+    return type(dtype.args[0]) is str and "O" in dtype.args[0]
+
+
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> LazyTensor | Instance:
+    """Return an array as protocol 5 keeps one."""
+    made = _leaf(data, dtype, shape, fortran=order == "F")
+    return Instance("numpy.ndarray", (data, dtype, shape, order)) if made is None else made
+
+
+NUMPY: dict[tuple[str, str], Any] = {
+    (f"numpy.{core}.{module}", name): make
+    for core in ("core", "_core")
+    for module, name, make in (
+        ("multiarray", "scalar", _scalar),
+        ("numeric", "_frombuffer", _from_buffer),
+    )
+}

@@ -1,0 +1,80 @@
+"""Pickle read as data: an interpreter of its opcodes that imports nothing and calls nothing.
+
+A name in a pickle is looked up in a table of exact names, whose entries are this library's own
+functions; any other becomes an inert Opaque. Not a subclass of pickle.Unpickler, which allocates
+what a length claims. Protocols 0 to 5, as Python's pickletools documents them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from caten_sd.encodings.pickle.calls import CALLS
+from caten_sd.encodings.pickle.machine import Machine
+from caten_sd.encodings.pickle.scalars import SCALARS, Opcode
+from caten_sd.encodings.pickle.stack import STACK
+from caten_sd.errors import FormatError
+
+MALFORMED = (IndexError, KeyError, TypeError, ValueError, OverflowError, struct.error)
+_STOP = ord(".")
+
+
+def _unknown(machine: Machine, at: int) -> int:
+    raise ValueError("no such opcode")
+
+
+_TABLE = {**SCALARS, **STACK, **CALLS}
+OPCODES: list[Opcode] = [_TABLE.get(bytes([code]), _unknown) for code in range(256)]
+
+
+class Unpickled(NamedTuple):
+    """A pickle's value, where it ends, and how many objects of each class stayed opaque."""
+
+    value: Any
+    end: int
+    opaque: Counter[str]
+
+
+def unpickle(
+    data: bytes | memoryview,
+    *,
+    source_name: str,
+    start: int = 0,
+    persistent_load: Callable[[Any], Any] | None = None,
+    allowed: Mapping[tuple[str, str], Any] | None = None,
+) -> Unpickled:
+    """Read one pickle; FormatError if it is malformed or asks to call what no checkpoint needs.
+
+    ``allowed`` maps (module, name) to a function of ours, or to the value that the name stands for.
+    Large byte strings of a memoryview are given as parts of it, not copied.
+
+    >>> unpickle(b"\\x80\\x02}U\\x01aK\\x01s.", source_name="a.pkl").value
+    {'a': 1}
+    >>> unpickle(b"cmodels\\nNet\\n)\\x81.", source_name="a.pkl").value
+    Opaque(models.Net)
+    """
+    machine = Machine(data, source_name, persistent_load, allowed or {})
+    end = _run(machine, start)
+    return Unpickled(machine.value, end, machine.opaque)
+
+
+def _run(machine: Machine, at: int) -> int:
+    """Read opcodes until STOP and return the position behind it; the value is in ``value``."""
+    data, opcodes, opcode = machine.data, OPCODES, _STOP
+    try:
+        while (opcode := data[at]) != _STOP:
+            at = opcodes[opcode](machine, at + 1)
+        machine.value = machine.stack.pop()
+        return at + 1
+    except MALFORMED as error:
+        place = f"ends before byte {at}" if at >= machine.end else f"is malformed at byte {at}"
+        why = str(error)[:200] or type(error).__name__
+        raise FormatError(
+            machine.source_name,
+            f"its pickle {place} (opcode {bytes([opcode])!r}: {why})",
+            "it is truncated, damaged or made to deceive, so get it again",
+        ) from error
+

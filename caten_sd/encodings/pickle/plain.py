@@ -1,0 +1,87 @@
+"""The plain Python classes that a pickle may name, each with our own function that rebuilds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caten_sd.encodings.pickle.objects import Instance, Ordered, Reference, check_key
+
+
+def _mapping(*args: Any) -> Ordered:
+    """Return a dict of a mapping or of pairs; a factory, as of a defaultdict, is left out."""
+    made = Ordered()
+    for given in args:
+        pairs = given.items() if isinstance(given, dict) else given
+        for key, value in pairs if not isinstance(pairs, Reference) else ():
+            check_key(key)
+            made[key] = value
+    return made
+
+
+def _list(values: Any = (), *_: Any) -> list[Any]:
+    if type(values) not in (list, tuple):
+        raise ValueError("a sequence is made of what is none")
+    return list(values)
+
+
+def _set(values: Any = ()) -> set[Any]:
+    for value in (items := _list(values)):
+        check_key(value)
+    return set(items)
+
+
+def _frozenset(values: Any = ()) -> frozenset[Any]:
+    return frozenset(_set(values))
+
+
+def _bytes(value: Any = b"", encoding: str = "latin1") -> bytes:
+    if type(value) is str and encoding in ("latin1", "latin-1", "utf-8", "ascii"):
+        return value.encode(encoding)
+    if type(value) in (bytes, bytearray, memoryview, list, tuple):
+        return bytes(value)
+    raise ValueError("bytes are made of what are none")
+
+
+def _bytearray(*args: Any) -> bytearray:
+    return bytearray(_bytes(*args))
+
+
+def _complex(real: Any = 0, imaginary: Any = 0) -> complex:
+    if type(real) not in (int, float) or type(imaginary) not in (int, float):
+        raise ValueError("a complex number is made of what are no numbers")
+    return complex(real, imaginary)
+
+
+def _reconstructor(kind: Any, base: Any, state: Any) -> Any:
+    """Return an object as protocols 0 and 1 make one: of a class, over a built-in's value."""
+    if type(kind) is not Reference or type(base) is not Reference:
+        raise ValueError("an object is made of what is no class")
+    made = kind.call((), bare=True)
+    if type(made) is Instance and type(state) in (dict, list, set):
+        made.entries = state
+    return made
+
+
+def _new(kind: Any, *args: Any) -> Any:
+    if type(kind) is not Reference:
+        raise ValueError("an object is made of what is no class")
+    return kind.call(args, bare=True)
+
+
+PLAIN: dict[tuple[str, str], Any] = {
+    ("_codecs", "encode"): _bytes,
+    ("builtins", "bytearray"): _bytearray,
+    ("builtins", "bytes"): _bytes,
+    ("builtins", "complex"): _complex,
+    ("builtins", "dict"): _mapping,
+    ("builtins", "frozenset"): _frozenset,
+    ("builtins", "list"): _list,
+    ("builtins", "set"): _set,
+    ("collections", "Counter"): _mapping,
+    ("collections", "OrderedDict"): _mapping,
+    ("collections", "defaultdict"): _mapping,
+    ("collections", "deque"): _list,
+    ("copyreg", "__newobj__"): _new,
+    ("copyreg", "_reconstructor"): _reconstructor,
+}
+RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}

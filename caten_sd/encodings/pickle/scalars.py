@@ -1,0 +1,173 @@
+"""The opcodes of a pickle that push a constant, a number or a string, after Python's pickletools.
+
+Each takes the reading machine and the position of its operand, and returns the next position. Every
+length is compared with the bytes left before it is used.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from caten_sd.encodings.pickle.machine import Machine
+
+Opcode = Callable[["Machine", int], int]
+
+MAX_DIGITS = 4300  # as Python's own limit: converting more takes quadratic time
+MAX_SETS = 1_000_000  # a byte of the file makes one, of 216 bytes; a list or dict takes 60
+SHARED = 1 << 16  # a byte string from here on stays a part of the mapped file, not a copy
+
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
+_ESCAPED = {code[:1]: code[1:] for code in (b"n\n", b"t\t", b"r\r", b"a\a", b"b\b", b"f\f", b"v\v")}
+
+
+def _constant(make: Callable[[], Any]) -> Opcode:
+    def push(m: Machine, at: int) -> int:
+        m.stack.append(make())
+        return at
+
+    return push
+
+
+def _empty_set(m: Machine, at: int) -> int:
+    m.sets += 1
+    if m.sets > MAX_SETS:
+        raise ValueError(f"more than {MAX_SETS:,} sets")
+    m.stack.append(set())
+    return at
+
+
+def _number(code: str) -> Opcode:
+    packed = struct.Struct(code)
+    unpack_from, size = packed.unpack_from, packed.size
+
+    def push(m: Machine, at: int) -> int:
+        m.stack.append(unpack_from(m.data, at)[0])
+        return at + size
+
+    return push
+
+
+def _byte(m: Machine, at: int) -> int:
+    m.stack.append(m.data[at])
+    return at + 1
+
+
+def _digits(m: Machine, at: int) -> int:
+    line = m.line(at)
+    if len(line) > MAX_DIGITS:
+        raise ValueError(f"an integer of {len(line)} digits")
+    m.stack.append(int(line.rstrip(b"L"), 0))
+    return at + len(line) + 1
+
+
+def _digits_or_truth(m: Machine, at: int) -> int:
+    """Read INT, by which protocol 0 also writes booleans: as 00 and 01."""
+    if bytes(m.data[at : at + 3]) not in (b"00\n", b"01\n"):
+        return _digits(m, at)
+    m.stack.append(m.data[at + 1] == ord("1"))
+    return at + 3
+
+
+def _decimal(m: Machine, at: int) -> int:
+    line = m.line(at)
+    m.stack.append(float(line))
+    return at + len(line) + 1
+
+
+def _sized(code: str, make: Callable[[bytes | memoryview], Any]) -> Opcode:
+    """Return the opcode whose operand is a size, packed as ``code``, and that many bytes."""
+    packed = struct.Struct(code)
+    unpack_from, size = packed.unpack_from, packed.size
+
+    def push(m: Machine, at: int) -> int:
+        start = at + size
+        end = start + unpack_from(m.data, at)[0]
+        if not start <= end <= m.end:
+            raise ValueError(f"{end - start} bytes are wanted and {m.end - start} are left")
+        m.stack.append(make(m.data[start:end]))
+        return int(end)
+
+    return push
+
+
+def _text(data: bytes | memoryview) -> str:
+    return str(data, "utf-8", "surrogatepass")
+
+
+def _text_or_bytes(data: bytes | memoryview) -> str | bytes:
+    """Read a string of Python 2, which is text or not."""
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError:
+        return bytes(data)
+
+
+def _integer(data: bytes | memoryview) -> int:
+    return int.from_bytes(data, "little", signed=True)
+
+
+def _blob(data: bytes | memoryview) -> bytes | memoryview:
+    return bytes(data) if len(data) < SHARED else data
+
+
+def _changeable(data: bytes | memoryview) -> bytearray | memoryview:
+    return bytearray(data) if isinstance(data, bytes) or len(data) < SHARED else data
+
+
+def _quoted(m: Machine, at: int) -> int:
+    line = m.line(at)
+    text = line.strip()
+    if len(text) < 2 or text[0] != text[-1] or text[0] not in b"\"'":
+        raise ValueError("a string has no quotes")
+    m.stack.append(_text_or_bytes(_ESCAPE.sub(_unescaped, text[1:-1])))
+    return at + len(line) + 1
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    code = match[1]
+    if code[:1] == b"x" and len(code) == 3:
+        return bytes([int(code[1:], 16)])
+    if code[0] in b"01234567":
+        return bytes([int(code, 8) & 255])
+    return _ESCAPED.get(code, code if code in b"\\'\"" else b"\\" + code)
+
+
+def _unicode(m: Machine, at: int) -> int:
+    line = m.line(at)
+    m.stack.append(str(line, "raw-unicode-escape"))
+    return at + len(line) + 1
+
+
+SCALARS: dict[bytes, Opcode] = {
+    b"N": _constant(lambda: None),
+    b"\x88": _constant(lambda: True),
+    b"\x89": _constant(lambda: False),
+    b"K": _byte,
+    b"M": _number("<H"),
+    b"J": _number("<i"),
+    b"G": _number(">d"),
+    b"\x8a": _sized("<B", _integer),
+    b"\x8b": _sized("<i", _integer),
+    b"I": _digits_or_truth,
+    b"L": _digits,
+    b"F": _decimal,
+    b"\x8c": _sized("<B", _text),
+    b"X": _sized("<I", _text),
+    b"\x8d": _sized("<Q", _text),
+    b"V": _unicode,
+    b"U": _sized("<B", _text_or_bytes),
+    b"T": _sized("<i", _text_or_bytes),
+    b"S": _quoted,
+    b"C": _sized("<B", _blob),
+    b"B": _sized("<I", _blob),
+    b"\x8e": _sized("<Q", _blob),
+    b"\x96": _sized("<Q", _changeable),
+    b")": _constant(tuple),
+    b"]": _constant(list),
+    b"}": _constant(dict),
+    b"\x8f": _empty_set,
+}

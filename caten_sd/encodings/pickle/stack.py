@@ -1,0 +1,254 @@
+"""The opcodes of a pickle that work on what is on the stack: marks, memo and containers.
+
+After Python's pickletools; each takes the reading machine and a position and returns the next one.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from caten_sd.encodings.pickle.objects import Instance, Ordered, check_key
+
+if TYPE_CHECKING:
+    from caten_sd.encodings.pickle.machine import Machine
+    from caten_sd.encodings.pickle.scalars import Opcode
+
+MAX_MARKS = 100_000  # each opens a list; Python's own pickler nests a hundredth as deep
+
+_UINT32, _UINT64 = struct.Struct("<I"), struct.Struct("<Q")
+
+
+def _protocol(m: Machine, at: int) -> int:
+    if m.data[at] > 5:
+        raise ValueError(f"protocol {m.data[at]} is unknown")
+    return at + 1
+
+
+def _frame(m: Machine, at: int) -> int:
+    count = _UINT64.unpack_from(m.data, at)[0]
+    if at + 8 + count > m.end:
+        raise ValueError(f"a frame of {count} bytes, and {m.end - at - 8} are left")
+    return at + 8
+
+
+def _mark(m: Machine, at: int) -> int:
+    if len(m.below) > MAX_MARKS:
+        raise ValueError(f"more than {MAX_MARKS} marks are open")
+    m.below.append(m.stack)
+    m.stack = []
+    return at
+
+
+def since_mark(m: Machine) -> list[Any]:
+    """Take everything above the last mark off the stack."""
+    items = m.stack
+    m.stack = m.below.pop()
+    return items
+
+
+def _pop(m: Machine, at: int) -> int:
+    if m.stack:
+        m.stack.pop()
+    else:
+        since_mark(m)
+    return at
+
+
+def _pop_mark(m: Machine, at: int) -> int:
+    since_mark(m)
+    return at
+
+
+def _duplicate(m: Machine, at: int) -> int:
+    m.stack.append(m.stack[-1])
+    return at
+
+
+def _put1(m: Machine, at: int) -> int:
+    m.memo[m.data[at]] = m.stack[-1]
+    return at + 1
+
+
+def _put4(m: Machine, at: int) -> int:
+    m.memo[_UINT32.unpack_from(m.data, at)[0]] = m.stack[-1]
+    return at + 4
+
+
+def _put_next(m: Machine, at: int) -> int:
+    m.memo[len(m.memo)] = m.stack[-1]
+    return at
+
+
+def _put_line(m: Machine, at: int) -> int:
+    line = m.line(at)
+    m.memo[_index(line)] = m.stack[-1]
+    return at + len(line) + 1
+
+
+def _get1(m: Machine, at: int) -> int:
+    m.stack.append(m.memo[m.data[at]])
+    return at + 1
+
+
+def _get4(m: Machine, at: int) -> int:
+    m.stack.append(m.memo[_UINT32.unpack_from(m.data, at)[0]])
+    return at + 4
+
+
+def _get_line(m: Machine, at: int) -> int:
+    line = m.line(at)
+    m.stack.append(m.memo[_index(line)])
+    return at + len(line) + 1
+
+
+def _index(line: bytes) -> int:
+    if not line.isdigit() or len(line) > 20:
+        raise ValueError("an index of the memo is no number")
+    return int(line)
+
+
+def _tuple(m: Machine, at: int) -> int:
+    items = m.stack
+    m.stack = m.below.pop()
+    m.stack.append(tuple(items))
+    return at
+
+
+def _tuple1(m: Machine, at: int) -> int:
+    m.stack[-1] = (m.stack[-1],)
+    return at
+
+
+def _tuple2(m: Machine, at: int) -> int:
+    last = m.stack.pop()
+    m.stack[-1] = (m.stack[-1], last)
+    return at
+
+
+def _tuple3(m: Machine, at: int) -> int:
+    last = m.stack.pop()
+    middle = m.stack.pop()
+    m.stack[-1] = (m.stack[-1], middle, last)
+    return at
+
+
+def _list(m: Machine, at: int) -> int:
+    items = since_mark(m)
+    m.stack.append(items)
+    return at
+
+
+def _append(m: Machine, at: int) -> int:
+    value = m.stack.pop()
+    _extend(m.stack[-1], [value])
+    return at
+
+
+def _appends(m: Machine, at: int) -> int:
+    values = since_mark(m)
+    _extend(m.stack[-1], values)
+    return at
+
+
+def _extend(target: Any, values: list[Any]) -> None:
+    if type(target) is Instance:
+        if target.entries is None:
+            target.entries = []
+        target = target.entries
+    if type(target) is not list:
+        raise ValueError(f"an item is appended to a {type(target).__name__}")
+    target.extend(values)
+
+
+def _dict(m: Machine, at: int) -> int:
+    items = since_mark(m)
+    made: dict[Any, Any] = {}
+    _set_items(made, items)
+    m.stack.append(made)
+    return at
+
+
+def _setitem(m: Machine, at: int) -> int:
+    value = m.stack.pop()
+    key = m.stack.pop()
+    _set_items(m.stack[-1], [key, value])
+    return at
+
+
+def _setitems(m: Machine, at: int) -> int:
+    items = since_mark(m)
+    _set_items(m.stack[-1], items)
+    return at
+
+
+def _set_items(target: Any, items: list[Any]) -> None:
+    if type(target) is Instance:
+        if target.entries is None:
+            target.entries = {}
+        target = target.entries
+    if type(target) not in (dict, Ordered):
+        raise ValueError(f"an item is set on a {type(target).__name__}")
+    if len(items) % 2:
+        raise ValueError("a key has no value")
+    keys = items[0::2]
+    for key in keys:
+        if type(key) is not str:
+            check_key(key)
+    before = len(target)
+    target.update(zip(keys, items[1::2], strict=True))
+    if len(target) != before + len(keys):
+        raise ValueError("a key is given twice")
+
+
+def _add_items(m: Machine, at: int) -> int:
+    items, target = since_mark(m), m.stack[-1]
+    if type(target) is Instance:
+        if target.entries is None:
+            target.entries = set()
+        target = target.entries
+    if type(target) is not set:
+        raise ValueError(f"an item is added to a {type(target).__name__}")
+    target.update(_hashable(items))
+    return at
+
+
+def _frozenset(m: Machine, at: int) -> int:
+    items = since_mark(m)
+    m.stack.append(frozenset(_hashable(items)))
+    return at
+
+
+def _hashable(items: list[Any]) -> list[Any]:
+    for item in items:
+        check_key(item)
+    return items
+
+
+STACK: dict[bytes, Opcode] = {
+    b"\x80": _protocol,
+    b"\x95": _frame,
+    b"(": _mark,
+    b"0": _pop,
+    b"1": _pop_mark,
+    b"2": _duplicate,
+    b"q": _put1,
+    b"r": _put4,
+    b"\x94": _put_next,
+    b"p": _put_line,
+    b"h": _get1,
+    b"j": _get4,
+    b"g": _get_line,
+    b"t": _tuple,
+    b"\x85": _tuple1,
+    b"\x86": _tuple2,
+    b"\x87": _tuple3,
+    b"l": _list,
+    b"a": _append,
+    b"e": _appends,
+    b"d": _dict,
+    b"s": _setitem,
+    b"u": _setitems,
+    b"\x90": _add_items,
+    b"\x91": _frozenset,
+}

@@ -1,0 +1,229 @@
+"""A zip file whose members are windows of it: what is stored is mapped, what is packed waits.
+
+A member that is compressed is inflated when it is first touched, and never beyond its size.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from caten_sd.encodings.zip_directory import (
+    DAMAGED,
+    DEFLATED,
+    DESCRIPTOR,
+    ENCRYPTED,
+    FULL32,
+    LOCAL,
+    STORED,
+    Entry,
+    long_field,
+    read_entries,
+)
+from caten_sd.errors import FormatError
+from caten_sd.state.source import Source
+
+_STEP = 1 << 20
+_HEAD = 1 << 13
+
+
+class ZipArchive:
+    """The members of a zip file; FormatError if its directory is not well-formed.
+
+    >>> import io, zipfile
+    >>> from caten_sd.state.source import BytesBacking
+    >>> file = io.BytesIO()
+    >>> with zipfile.ZipFile(file, "w") as writer:
+    ...     writer.writestr("a.txt", "text")
+    >>> archive = ZipArchive(Source("a.zip", BytesBacking(file.getvalue()), 0, file.tell()))
+    >>> archive.names(), archive.member("a.txt").read(0, 4)
+    (['a.txt'], b'text')
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._entries, self._limits = read_entries(source)
+
+    def names(self) -> list[str]:
+        """Return the members' names in the order of the directory, folders left out."""
+        return [name for name in self._entries if not name.endswith("/")]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def entry(self, name: str) -> Entry:
+        """Return what the directory says of a member; FormatError if there is none of that name."""
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise FormatError(self.source.name, f"it has no member {name!r}", DAMAGED) from None
+
+    def member(self, name: str) -> Source:
+        """Return a member's bytes: a window of the file, or inflated on first touch."""
+        entry, packed = self.entry(name), self._packed(name)
+        if entry.method == STORED:
+            return packed
+        return Source(packed.name, InflatedBacking(packed, entry), 0, entry.size)
+
+    def inflated(self, name: str) -> Iterator[bytes]:
+        """Yield the bytes of a deflated member in parts; FormatError at the end if they differ."""
+        return _inflated(self._packed(name), self.entry(name))
+
+    def _packed(self, name: str) -> Source:
+        entry = self.entry(name)
+        label = f"{self.source.name}:{name}"
+        return self.source.window(self._data_start(entry), entry.packed, label)
+
+    def read(self, name: str, *, limit: int) -> bytes:
+        """Return a whole member of at most ``limit`` bytes, its checksum verified."""
+        entry = self.entry(name)
+        if entry.size > limit:
+            raise FormatError(
+                self.source.name,
+                f"its member {name!r} has {entry.size} bytes, {limit} at most are read",
+            )
+        data = self.member(name).read(0, entry.size)
+        if entry.method == STORED and zlib.crc32(data) != entry.crc:
+            raise FormatError(
+                self.source.name, f"its member {name!r} does not match its checksum", DAMAGED
+            )
+        return data
+
+    def _data_start(self, entry: Entry) -> int:
+        """Return where a member's bytes begin, its own header held against the directory's."""
+        name = self.source.name
+        if entry.flags & ENCRYPTED:
+            raise FormatError(name, f"its member {entry.name!r} is encrypted", "decrypt it first")
+        if entry.link:
+            raise FormatError(name, f"its member {entry.name!r} is a link", "do not use it")
+        if entry.method not in (STORED, DEFLATED):
+            raise FormatError(
+                name,
+                f"its member {entry.name!r} is compressed by method {entry.method}",
+                "write it stored or deflated",
+            )
+        header = self.source.read(entry.offset, LOCAL.size + len(entry.raw_name))
+        extra_size = _check_local(name, entry, header, self.source)
+        start = entry.offset + len(header) + extra_size
+        if start + entry.packed > self._limits[entry.offset]:
+            raise FormatError(
+                name, f"its member {entry.name!r} runs into what comes after it", DAMAGED
+            )
+        return start
+
+
+def _check_local(name: str, entry: Entry, header: bytes, source: Source) -> int:
+    """Return the size of the extra fields; FormatError where the two headers disagree."""
+    # fmt: off
+    (magic, _, flags, method, _, _, crc, packed, size, name_size, extra_size
+     ) = LOCAL.unpack_from(header)
+    # fmt: on
+    same = (
+        magic == b"PK\3\4"
+        and name_size == len(entry.raw_name)
+        and header[LOCAL.size :] == entry.raw_name
+        and (flags ^ entry.flags) & (ENCRYPTED | DESCRIPTOR) == 0
+        and method == entry.method
+    )
+    if FULL32 in (packed, size):
+        extra = source.read(entry.offset + len(header), extra_size)
+        size, packed = _long_pair(long_field(extra), size, packed)
+    said, known = (crc, packed, size), (entry.crc, entry.packed, entry.size)
+    # What follows the data may be left open before it.
+    unsaid = ((0, 0, 0), (0, *known[1:])) if flags & DESCRIPTOR else ()
+    if not same or (said != known and said not in unsaid):
+        raise FormatError(
+            name,
+            f"the header of its member {entry.name!r} and its directory contradict each other",
+            DAMAGED,
+        )
+    return int(extra_size)
+
+
+def _long_pair(field: bytes, size: int, packed: int) -> tuple[int, int]:
+    """Return size and packed size, from the 64-bit field where the short ones are full."""
+    longs = [int.from_bytes(field[at : at + 8], "little") for at in range(0, len(field) - 7, 8)]
+    if size == FULL32 and longs:
+        size = longs.pop(0)
+    if packed == FULL32 and longs:
+        packed = longs.pop(0)
+    return size, packed
+
+
+class InflatedBacking:
+    """A deflated member as a backing; it is inflated whole on first touch, and checked.
+
+    An access that reaches the member's end lets go of the bytes, so that a stream of a file's
+    tensors holds one at a time; a later access inflates anew. A read near the start inflates only
+    the start, so that a list of what the members are leaves them packed.
+    """
+
+    mapped = False
+
+    def __init__(self, packed: Source, entry: Entry) -> None:
+        self._packed, self._entry = packed, entry
+        self._data: memoryview | None = None
+        self._head = b""
+
+    def view(self, start: int, count: int) -> memoryview:
+        """Return the bytes, in memory."""
+        data = self._data
+        if data is None:
+            data = memoryview(_inflate(self._packed, self._entry))
+        self._data = None if start + count == self._entry.size else data
+        return data[start : start + count]
+
+    def read(self, start: int, count: int) -> bytes:
+        """Return a copy of the bytes."""
+        if self._data is None and start + count <= min(_HEAD, self._entry.size - 1):
+            self._head = self._head or _inflated_head(self._packed)
+            if start + count <= len(self._head):
+                return self._head[start : start + count]
+        return bytes(self.view(start, count))
+
+    def close(self) -> None:
+        """Forget the bytes and give back the file's handle; views stay valid."""
+        self._data = None
+        self._packed.close()
+
+
+def _inflated_head(packed: Source) -> bytes:
+    """Return the member's first bytes, unchecked, or none where they cannot be inflated."""
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed.head(_HEAD), _HEAD)
+    except zlib.error:
+        return b""
+
+
+def _inflate(packed: Source, entry: Entry) -> bytearray:
+    """Return the member's bytes; memory grows with what really comes out, up to its size."""
+    data = bytearray()
+    for part in _inflated(packed, entry):
+        data += part
+    return data
+
+
+def _inflated(packed: Source, entry: Entry) -> Iterator[bytes]:
+    """Yield the member's bytes; FormatError at the end if they are not those it is said to have."""
+    stream, at, pending, size, crc = zlib.decompressobj(-zlib.MAX_WBITS), 0, b"", 0, 0
+    try:
+        while not stream.eof and size <= entry.size:
+            if not pending:
+                pending = packed.read(at, min(_STEP, packed.size - at))
+                at += len(pending)
+            part = stream.decompress(pending, _STEP)
+            if not part and not pending:
+                break
+            pending = stream.unconsumed_tail
+            size, crc = size + len(part), zlib.crc32(part, crc)
+            yield part
+    except zlib.error as error:
+        raise FormatError(packed.name, f"it cannot be inflated ({error})", DAMAGED) from None
+    if size != entry.size or not stream.eof:
+        raise FormatError(
+            packed.name,
+            f"it does not inflate to the {entry.size} bytes it is said to have",
+            DAMAGED,
+        )
+    if crc != entry.crc:
+        raise FormatError(packed.name, "it does not match its checksum", DAMAGED)

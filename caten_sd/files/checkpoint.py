@@ -1,0 +1,143 @@
+"""The verbs over checkpoint files of any format: read lazily, write atomically."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from caten_sd.errors import FormatError
+from caten_sd.files.atomic import replacing
+from caten_sd.files.beside import beside
+from caten_sd.files.catalog import find_format, format_of_target
+from caten_sd.files.format import Contents, Format, read, write
+from caten_sd.files.which_tree import model_tree
+from caten_sd.objects.sharing import group_of
+from caten_sd.state.digest import STORED, tensor_digests, verify_digests
+from caten_sd.state.garbage import collector_paused
+from caten_sd.state.source import Folder, Source, open_file
+from caten_sd.state.state_dict import StateDict, as_state_dict
+
+# Files that stand for their folder: an index of shards, that of a torch distributed checkpoint, and
+# any part of a split GGUF.
+_INDEX = re.compile(r".*(\.index\.json|\.metadata|-[0-9]{5}-of-[0-9]{5}\.gguf)", re.DOTALL)
+
+
+@collector_paused()
+def read_state_dict(
+    path: str | os.PathLike[str],
+    *,
+    root: str | None = None,
+    format: Format | None = None,
+    streaming: bool = False,
+    verify: bool = False,
+) -> StateDict:
+    """Open a checkpoint of any format and return its lazy leaves; only headers are read.
+
+    ``root`` names the tree to take ("model", "ema.shadow") where a file holds several that could be
+    a model. ``streaming`` maps each leaf only while it is held, where a file larger than memory is
+    read once from end to end. ``verify`` reads every tensor and compares it with the digest that
+    ``write_state_dict(..., digests=True)`` stored. FormatError if the file is none that is known,
+    damaged or hostile.
+    """
+    source = open_source(Path(path), streaming=streaming)
+    try:
+        chosen = format or find_format(source)
+        if isinstance(source, Source) and source.inner and not chosen.holds_files:
+            raise FormatError(source.name, f"it is no archive that could hold {source.inner!r}")
+        state_dict = _state_dict(read(chosen, source), source, root, chosen)
+        if verify:
+            verify_digests(state_dict, source.name)
+        return state_dict
+    except BaseException:
+        source.close()
+        raise
+
+
+def write_state_dict(
+    state_dict: Mapping[str, Any],
+    path: str | os.PathLike[str],
+    *,
+    format: Format | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    digests: bool = False,
+    **options: Any,
+) -> None:
+    """Write a state dict in the format of the path's suffix, one tensor at a time, atomically.
+
+    A path that ends in "/" is a folder. What was at ``path`` stays whole until the new file, or
+    the new set of files, is complete and on disk.
+    """
+    folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)
+    path = Path(path)
+    chosen = format or format_of_target(path, folder=folder)
+    _check_options(chosen, path, options)
+    given = as_state_dict(state_dict)
+    described = _described(given, metadata or {}, digests=digests)
+    processes = group_of(given.values())
+    if processes is not None and processes.write(chosen, path, described, options):
+        return
+    if chosen.many:
+        write(chosen, path, described, **options)
+        return
+    with replacing(path) as target:
+        write(chosen, target, described, **options)
+
+
+def _described(given: StateDict, metadata: Mapping[str, Any], *, digests: bool) -> StateDict:
+    """Return the state dict with the metadata that is to be written, and its digests if asked."""
+    told = {**given.metadata, **metadata}
+    told.pop(STORED, None)  # of other bytes than those that are written now
+    if digests:
+        told[STORED] = json.dumps(tensor_digests(given))
+    return given.with_entry(given, paths=given.paths, ties=given.ties, metadata=told)
+
+
+def _check_options(format: Format, path: Path, options: Mapping[str, Any]) -> None:
+    """Refuse an option that the format's writer has not, before anything is written."""
+    for method in write.methods(type(format)) if options else ():
+        known = inspect.signature(method.function).parameters
+        unknown = [name for name in options if name not in known]
+        if unknown and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+            raise FormatError(
+                path,
+                f"it would be {format.name}, which is written without {unknown[0]}",
+                "leave that out, or end the path in / for a folder of shards",
+            )
+
+
+def open_source(path: Path, *, streaming: bool = False) -> Source | Folder:
+    """Open a file, or a folder that is a checkpoint; an index stands for the folder it lies in.
+
+    Behind ``::`` stands a member of an archive.
+    """
+    if os.path.isdir(path):  # which, other than Path's, is false where looking is forbidden
+        return Folder(path, streaming=streaming)
+    outer, _, inner = str(path).partition("::")
+    source = open_file(Path(outer) if inner and not path.exists() else path, streaming=streaming)
+    if source.name == outer:
+        source.inner = inner
+    if _INDEX.fullmatch(path.name):
+        source.close()
+        return Folder(path.parent, path.name, streaming=streaming)
+    return source
+
+
+def _state_dict(
+    contents: Contents, source: Source | Folder, root: str | None, format: Format
+) -> StateDict:
+    tree = model_tree(contents.tree, source.name, root)
+    return StateDict(
+        tree.leaves,
+        ties=contents.ties if root is None else None,  # whose names begin with the root's
+        metadata=contents.metadata,
+        others=tree.others,
+        beside=beside(contents.tree, tree.root),
+        origin=(contents.origin or format.name)
+        + (f", its tree {tree.root!r}" if tree.root else ""),
+        close=source.close,
+    )

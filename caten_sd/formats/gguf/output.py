@@ -1,0 +1,146 @@
+"""The header of a GGUF file as bytes: version 3, little endian, as gguf-py writes it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from caten_sd.blocks.block_types import block_types
+from caten_sd.errors import StateDictError
+from caten_sd.files.format import plain
+from caten_sd.formats.gguf.header import (
+    ALIGNMENT,
+    DEFAULT_ALIGNMENT,
+    DENSE,
+    MAGIC,
+    MAX_RANK,
+    VERSION,
+)
+from caten_sd.formats.gguf.values import CODES, NUMBERS, TYPES, Array, default_type
+from caten_sd.state.leaf import DType, Spec
+
+_DENSE_NUMBERS = {dtype.name: number for number, dtype in DENSE.items()}
+
+
+def type_number(dtype: DType) -> int | None:
+    """Return GGUF's number of an element type or block type; None if it has none."""
+    if dtype.kind == "block":
+        found = block_types().get(dtype.name)
+        return found.gguf if found else None
+    return _DENSE_NUMBERS.get(dtype.name)
+
+
+def can_store(known: Spec) -> bool:
+    """Say whether GGUF has a type for a leaf of this spec."""
+    return type_number(known.dtype) is not None
+
+
+def header_bytes(specs: Mapping[str, Spec], metadata: Mapping[str, Any]) -> tuple[bytes, int]:
+    """Return everything before the data, padded, and the alignment of each tensor behind it.
+
+    StateDictError for a metadata value that does not fit its recorded type.
+    """
+    values = {key: value for key, value in metadata.items() if key != TYPES}
+    types = _recorded_types(metadata)
+    alignment = _alignment(values)
+    head = bytearray(struct.pack("<4sIQQ", MAGIC, VERSION, len(specs), len(values)))
+    for key, value in values.items():
+        head += _text(key) + _typed(key, value, types.get(key))
+    offset = 0
+    for name, known in specs.items():
+        head += _row(name, known, offset)
+        offset += known.nbytes + -known.nbytes % alignment
+    return bytes(head + padding(len(head), alignment)), alignment
+
+
+def padding(count: int, alignment: int) -> bytes:
+    """Return the zeros that fill ``count`` bytes up to the next aligned one."""
+    return bytes(-count % alignment)
+
+
+def _alignment(values: Mapping[str, Any]) -> int:
+    alignment = values.get(ALIGNMENT, DEFAULT_ALIGNMENT)
+    alignment = int(alignment) if str(alignment).isdecimal() else 0
+    if not 0 < alignment < 1 << 32 or alignment & (alignment - 1):
+        raise StateDictError(
+            f"the metadata {ALIGNMENT!r} is {values[ALIGNMENT]!r}, and GGUF wants a power of two; "
+            f"set it to {DEFAULT_ALIGNMENT} or leave it out"
+        )
+    return alignment
+
+
+def _row(name: str, known: Spec, offset: int) -> bytes:
+    rank = len(known.shape)
+    if rank > MAX_RANK or not name:
+        problem = f"{rank} dimensions, and GGUF has at most {MAX_RANK}" if name else "no name"
+        raise StateDictError(f"{name!r} has {problem}; reshape it, leave it out, or rename it")
+    shape = known.shape[::-1]
+    return _text(name) + struct.pack(f"<I{rank}QIQ", rank, *shape, type_number(known.dtype), offset)
+
+
+def _recorded_types(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of types, which other formats hold as JSON text."""
+    types = metadata.get(TYPES, {})
+    try:
+        types = json.loads(types) if isinstance(types, str) else types
+    except (ValueError, RecursionError):
+        types = None
+    if not isinstance(types, Mapping):
+        raise StateDictError(f"the metadata {TYPES!r} is no map of key to type; leave it out")
+    return {ALIGNMENT: "uint32", **types}
+
+
+def _typed(key: str, value: Any, type: Any) -> bytes:
+    """Return a value's type and bytes; without a recorded type, the one that fits it best."""
+    try:
+        if type not in (None, "string") and isinstance(value, str):
+            value = json.loads(value)  # as formats whose metadata is text hold it
+        if type is None and (type := default_type(value)) is None:
+            type, value = "string", json.dumps(value, default=plain)
+        return _type(type) + _value(value, type)
+    except (struct.error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise StateDictError(
+            f"the metadata {key!r} is {_short(value)}, which is no GGUF {type} ({error}); change "
+            f"it, or take {key!r} out of the metadata {TYPES!r}"
+        ) from error
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _type(type: Any) -> bytes:
+    return struct.pack("<I", NUMBERS["array"] if isinstance(type, list) else NUMBERS[type])
+
+
+def _value(value: Any, type: Any) -> bytes:
+    if isinstance(type, list):
+        return _array(value, type)
+    if type == "string":
+        return _text(value)
+    if type == "bool" and not isinstance(value, bool):
+        raise TypeError("not a bool")
+    return struct.pack(f"<{CODES[type]}", value)
+
+
+def _array(value: Any, type: list[Any]) -> bytes:
+    if isinstance(value, Array) and type == [value.type] and value.order == "<":
+        return _type(value.type) + struct.pack("<Q", len(value)) + value.stored
+    if len(type) == 1 and isinstance(type[0], str):
+        items = value.raw() if isinstance(value, Array) else value
+        return _count(type[0], items) + b"".join(_value(item, type[0]) for item in items)
+    if len(type) != len(value):
+        raise ValueError("of another length")
+    return _count("array", value) + b"".join(map(_array, value, type))
+
+
+def _count(type: str, items: Any) -> bytes:
+    return _type(type) + struct.pack("<Q", len(items))
+
+
+def _text(value: Any) -> bytes:
+    stored = value if isinstance(value, bytes) else value.encode()
+    return struct.pack("<Q", len(stored)) + stored

@@ -1,0 +1,7 @@
+"""torch's formats: zip, the older ones, distributed checkpoints."""
+
+from caten_sd.formats.torch.dcp import Dcp
+from caten_sd.formats.torch.legacy import TorchLegacy
+from caten_sd.formats.torch.zip import TorchZip
+
+__all__ = ["Dcp", "TorchLegacy", "TorchZip"]

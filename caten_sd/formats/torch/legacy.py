@@ -1,0 +1,71 @@
+"""What ``torch.save`` wrote before 1.6, and a bare pickle: of arrays, or of torch's tensors.
+
+torch reads the tar only by running it, and all of them only with torch; it is the oracle in the
+tests. Nothing is written in these formats.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from caten_sd.encodings.pickle.interpreter import Unpickled
+from caten_sd.encodings.tar_headers import is_torch_tar
+from caten_sd.errors import FormatError
+from caten_sd.files.format import Contents, Format, read, recognize, write
+from caten_sd.formats.torch.pickles import load, tree_of
+from caten_sd.formats.torch.stream import HEAD, nested_reader, read_stream
+from caten_sd.formats.torch.tar import read_tar
+from caten_sd.state.source import Source
+
+# A dict, a list, or the name of a class or function.
+_TEXT_PICKLE = re.compile(rb"\(?[dl]p\d+\n|[}\]]q|c[\w.]+\n[\w.]+\n")
+
+
+class TorchLegacy(Format):
+    """torch's formats of before its zip, and bare pickles; read only."""
+
+    name = "torch legacy"
+    suffixes = (".pkl", ".pickle")
+
+
+@recognize.register(TorchLegacy, Source)
+def _recognize(format: TorchLegacy, source: Source, /) -> str | None:
+    head = source.head(512)
+    if head.startswith(HEAD):
+        return "torch's magic number"
+    if is_torch_tar(head):
+        return "a tar that begins with a member of torch's"
+    if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= 5:
+        return f"a pickle of protocol {head[1]}"
+    if _TEXT_PICKLE.match(head) and source.read(source.size - 1, 1) == b".":
+        return "what a pickle of protocol 0 or 1 begins and ends with"
+    return None
+
+
+@read.register(TorchLegacy, Source)
+def _read(format: TorchLegacy, source: Source, /) -> Contents:
+    head = source.head(512)
+    if head.startswith(HEAD):
+        found = read_stream(source)
+    elif is_torch_tar(head):
+        found = read_tar(source)
+    else:
+        found = _read_bare(source)
+    return Contents(*tree_of(found, source.name))
+
+
+def _read_bare(source: Source) -> Unpickled:
+    found = load(source, nested=nested_reader(source.name))
+    if found.end != source.size:
+        raise FormatError(
+            source.name,
+            f"{source.size - found.end} bytes follow its pickle",
+            "it is damaged, or no pickle alone",
+        )
+    return found
+
+
+@write.register(TorchLegacy)
+def _write(format: TorchLegacy, target: Any, state_dict: Any, /, **options: Any) -> None:
+    raise FormatError("torch legacy", "this format is read and not written", "name the file .pt")

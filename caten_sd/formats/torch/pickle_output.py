@@ -1,0 +1,67 @@
+"""The pickle of a flat state dict as ``torch.save`` writes it, made by hand: no torch is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from caten_sd.encodings.pickle.output import Memo, integer, sizes, text
+from caten_sd.formats.torch.types import PAIRS, STORAGE_OF
+from caten_sd.state.indexing import c_strides
+from caten_sd.state.leaf import DTYPES, DType, Spec
+
+
+class StoredTensor(NamedTuple):
+    """A contiguous tensor and the key of the storage that it fills."""
+
+    name: str
+    spec: Spec
+    storage: str
+
+
+def torch_holds(spec: Spec) -> bool:
+    """Tell whether torch has a tensor of this dtype and shape."""
+    if spec.dtype == PAIRS.dtype:
+        return bool(spec.shape) and spec.shape[-1] % 2 == 0
+    return bool(spec.dtype.itemsize) and DTYPES.get(spec.dtype.name) == spec.dtype
+
+
+def pickle_of(tensors: Iterable[StoredTensor]) -> bytes:
+    """Return the pickle of an OrderedDict of the tensors, which weights_only takes.
+
+    Tensors of one storage are tied when it is loaded.
+    """
+    memo = Memo()
+    ordered = memo.name("collections", "OrderedDict")
+    parts = [b"\x80\x02", ordered, b")R("]
+    for tensor in tensors:
+        parts += [text(tensor.name), _tensor(memo, tensor)]
+    return b"".join([*parts, b"u."])
+
+
+def pickle_of_one(spec: Spec, storage: str) -> bytes:
+    """Return the pickle of one tensor by itself."""
+    return b"\x80\x02" + _tensor(Memo(), StoredTensor("", spec, storage)) + b"."
+
+
+def _tensor(memo: Memo, tensor: StoredTensor) -> bytes:
+    """Return a call of torch's function that makes a tensor of a storage."""
+    dtype, shape = tensor.spec.dtype, tensor.spec.shape
+    storage = STORAGE_OF.get(dtype.name)
+    function = memo.name("torch._utils", "_rebuild_tensor_v2" if storage else "_rebuild_tensor_v3")
+    kind = memo.name("torch" if storage else "torch.storage", storage or "UntypedStorage")
+    if dtype == PAIRS.dtype:
+        shape = (*shape[:-1], shape[-1] // 2)
+    count = tensor.spec.nbytes // dtype.itemsize if storage else tensor.spec.nbytes
+    # fmt: off
+    return b"".join([
+        function, b"((", memo.text("storage"), kind, text(tensor.storage), memo.text("cpu"),
+        integer(count), b"tQK\0", sizes(shape), sizes(c_strides(shape)), b"\x89",
+        memo.name("collections", "OrderedDict"), b")R",
+        b"" if storage else memo.name("torch", _torch_name(dtype)), b"tR",
+    ])
+    # fmt: on
+
+
+def _torch_name(dtype: DType) -> str:
+    return PAIRS.name.removeprefix("torch.") if dtype == PAIRS.dtype else dtype.name

@@ -1,0 +1,134 @@
+"""torch's file of before 0.2: a tar of pickles that list storages, tensors and the object.
+
+``storages`` is a count, then for each a pickle of (key, location, class), an element count and the
+elements, then the views; ``tensors`` is a count, then for each a pickle of (key, storage, class),
+and its shape, strides and offset. After torch.serialization._legacy_load.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from caten_sd.encodings.pickle.interpreter import Unpickled
+from caten_sd.encodings.pickle.objects import brief
+from caten_sd.encodings.tar_headers import TORCH_MEMBERS as MEMBERS
+from caten_sd.errors import FormatError
+from caten_sd.formats.torch.pickles import load
+from caten_sd.formats.torch.storage import DAMAGED, MAX_AXES, Storage
+from caten_sd.formats.torch.types import StorageType
+from caten_sd.state.source import Source
+
+_BLOCK = 512
+
+
+
+
+def read_tar(source: Source) -> Unpickled:
+    """Read the whole file; FormatError if a member is absent, twice there or malformed."""
+    members = _members(source)
+    for name in MEMBERS:
+        if name not in members:
+            raise FormatError(source.name, f"it is a tar of torch's without {name!r}", DAMAGED)
+    machine = _Cursor(members["sys_info"]).pickle()
+    if type(machine) is not dict or machine.get("little_endian") is not True:
+        raise FormatError(
+            source.name, "it was written on a big-endian machine", "save it again there"
+        )
+    try:
+        objects = _storages(_Cursor(members["storages"]))
+        objects.update(_tensors(_Cursor(members["tensors"]), objects))
+    except (ValueError, TypeError, KeyError, struct.error) as error:
+        raise FormatError(source.name, f"its lists are malformed ({error})", DAMAGED) from error
+
+    def persistent(identity: Any) -> Any:
+        return identity[0] if type(identity) is tuple and identity else objects[int(identity)]
+
+    return load(members["pickle"], persistent_load=persistent)
+
+
+def _members(source: Source) -> dict[str, Source]:
+    """Return the plain files of a tar; FormatError for anything else in it."""
+    found: dict[str, Source] = {}
+    at = 0
+    while at + _BLOCK <= source.size and any(head := source.read(at, _BLOCK)):
+        name = head[:100].rstrip(b"\0").decode("latin1").removeprefix("./")
+        checksum = sum(head[:148]) + 8 * 32 + sum(head[156:])
+        if _octal(source, head[148:156]) != checksum:
+            raise FormatError(source.name, f"its tar header at {at} has a wrong checksum", DAMAGED)
+        size = _octal(source, head[124:136])
+        if head[156:157] not in (b"0", b"\0") or name in found:
+            raise FormatError(source.name, f"its member {name!r} is no plain file, or twice there")
+        found[name] = source.window(at + _BLOCK, size)
+        at += _BLOCK + -(-size // _BLOCK) * _BLOCK
+    return found
+
+
+def _octal(source: Source, field: bytes) -> int:
+    digits = field.strip(b" \0")
+    if not digits.isdigit() or b"8" in digits or b"9" in digits:
+        raise FormatError(source.name, "its tar headers are malformed", DAMAGED)
+    return int(digits, 8)
+
+
+class _Cursor:
+    """A place in a member, which pickles and raw values follow one another from."""
+
+    def __init__(self, member: Source) -> None:
+        self.member, self._at = member, 0
+
+    def pickle(self) -> Any:
+        read = load(self.member, self._at)
+        self._at = read.end
+        return read.value
+
+    def unpack(self, code: str) -> tuple[Any, ...]:
+        size = struct.calcsize(code)
+        return struct.unpack(code, self.window(size).read(0, size))
+
+    def window(self, size: int) -> Source:
+        part = self.member.window(self._at, size)
+        self._at += size
+        return part
+
+
+def _storages(cursor: _Cursor) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    for _ in range(_count(cursor)):
+        key, _, kind = cursor.pickle()
+        (count,) = cursor.unpack("<q")
+        if type(kind) is not StorageType or count < 0:
+            raise ValueError(f"{brief(kind)} is no storage class of torch's")
+        found[_key(key)] = Storage(cursor.window(count * kind.element.itemsize), kind.element)
+    for view, root, offset, count in cursor.pickle():
+        storage = found[_key(root)]
+        size = storage.element.itemsize
+        part = storage.source.window(offset * size, count * size)
+        found[_key(view)] = Storage(part, storage.element)
+    return found
+
+
+def _tensors(cursor: _Cursor, storages: dict[int, Any]) -> dict[int, Any]:
+    found = {}
+    for _ in range(_count(cursor)):
+        key, storage, _ = cursor.pickle()
+        axes, _ = cursor.unpack("<ii")  # four bytes more follow the count: it was once a 64-bit one
+        if not 0 <= axes <= MAX_AXES:
+            raise ValueError(f"a tensor has {axes} axes")
+        shape, strides = cursor.unpack(f"<{axes}q"), cursor.unpack(f"<{axes}q")
+        (offset,) = cursor.unpack("<q")
+        found[_key(key)] = storages[_key(storage)].view(offset, shape, strides)
+    return found
+
+
+def _key(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{brief(value)} is no key")
+    return value
+
+
+def _count(cursor: _Cursor) -> int:
+    count = cursor.pickle()
+    if type(count) is not int or not 0 <= count <= cursor.member.size:
+        raise ValueError(f"{brief(count)} is no count")
+    return count

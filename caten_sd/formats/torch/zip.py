@@ -1,0 +1,165 @@
+"""torch's zip: one pickle that names tensors over storages, which are members of their own.
+
+Written by ``torch.save`` since 1.6, and by TorchScript, whose code is left alone. The root folder
+has any name; ``byteorder`` may be absent. After torch.serialization._save. torch reads it only with
+torch, all of it or mapped, and maps names of the file to classes; it is the oracle in the tests.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, BinaryIO
+
+from caten_sd.encodings.zip_archive import ZipArchive
+from caten_sd.encodings.zip_directory import DEFLATED, find_directory
+from caten_sd.encodings.zip_output import ZipOutput
+from caten_sd.errors import FormatError
+from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.sidecar import EMPTY, MAX_RECORD, parse_sidecar
+from caten_sd.formats.torch.pickle_output import StoredTensor, pickle_of, torch_holds
+from caten_sd.formats.torch.pickles import load, storage_id, tree_of
+from caten_sd.formats.torch.script import ScriptClasses
+from caten_sd.formats.torch.storage import DAMAGED, Storage
+from caten_sd.formats.torch.stream import nested_reader
+from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.state_dict import StateDict
+from caten_sd.state.stream import chunks
+
+_ROOT = "archive"
+_RECORD = "caten_sd.json"  # what the format has no place for; torch does not look at it
+_ALIGNMENT = 64  # bytes; torch's own
+
+# torch never compresses; who does so afterwards gets a tenth, and a bomb a thousandth.
+MAX_RATIO = 100
+
+
+class TorchZip(Format):
+    """The format of ``torch.save`` and of TorchScript."""
+
+    name = "torch zip"
+    suffixes = (".pt", ".pth", ".bin", ".ckpt")
+
+
+@recognize.register(TorchZip, Source)
+def _recognize(format: TorchZip, source: Source, /) -> str | None:
+    head = source.head(30)
+    if len(head) < 30 or head[:4] != b"PK\3\4":
+        return None
+    (size,) = struct.unpack_from("<H", head, 26)
+    if source.head(30 + size).endswith(b"/data.pkl"):
+        return "a zip file that begins with data.pkl"
+    try:
+        directory = find_directory(source)
+    except FormatError:
+        return None
+    if b"/data.pkl" in source.read(directory.offset, directory.size):
+        return "a zip file that has a data.pkl"
+    return None
+
+
+@read.register(TorchZip, Source)
+def _read(format: TorchZip, source: Source, /) -> Contents:
+    if source.head(2) != b"PK":
+        raise FormatError(
+            source.name, "it is no zip file, nor what torch wrote before it used zip", DAMAGED
+        )
+    archive = ZipArchive(source)
+    root = _root(archive)
+    storages = _Storages(archive, root)
+    entry = archive.entry(f"{root}/data.pkl")
+    limit = MAX_RATIO * entry.packed if entry.method == DEFLATED else entry.size
+    data = archive.read(entry.name, limit=limit)
+    pickled = load(
+        Source(f"{source.name}:{entry.name}", BytesBacking(data), 0, len(data)),
+        persistent_load=storages.persistent,
+        nested=nested_reader(source.name),
+    )
+    if pickled.end != len(data):
+        raise FormatError(source.name, "bytes follow the pickle in its data.pkl", DAMAGED)
+    tree, metadata = tree_of(pickled, source.name, ScriptClasses(archive, root).attributes)
+    if f"{root}/constants.pkl" in archive:
+        metadata["torch"] = "TorchScript"
+    if (record := f"{root}/{_RECORD}") in archive:
+        text = archive.read(record, limit=MAX_RECORD)
+        metadata.update(parse_sidecar(text, f"{source.name}:{record}").metadata)
+    return Contents(tree, metadata)
+
+
+@write.register(TorchZip)
+def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None:
+    specs = stored_specs(format, state_dict, torch_holds)
+    places = {key: str(number) for number, key in enumerate(specs)}
+    tensors = [
+        StoredTensor(key, specs[first], places[first])
+        for key in state_dict
+        for first in [state_dict.ties.get(key, key)]
+    ]
+    output = ZipOutput(target, alignment=_ALIGNMENT)
+    for name, data in (
+        ("data.pkl", pickle_of(tensors)),
+        (".format_version", b"1"),
+        (".storage_alignment", str(_ALIGNMENT).encode()),
+        ("byteorder", b"little"),
+    ):
+        output.add(f"{_ROOT}/{name}", len(data), [data])
+    for key, known in specs.items():
+        output.add(f"{_ROOT}/data/{places[key]}", known.nbytes, chunks(state_dict[key]))
+    if state_dict.metadata:
+        record = EMPTY._replace(metadata=dict(state_dict.metadata)).to_json()
+        output.add(f"{_ROOT}/{_RECORD}", len(record), [record])
+    output.add(f"{_ROOT}/version", 2, [b"3\n"])
+    output.finish()
+
+
+def _root(archive: ZipArchive) -> str:
+    """Return the one folder that has a data.pkl."""
+    name = archive.source.name
+    roots = [
+        folder
+        for folder, _, rest in (member.partition("/") for member in archive.names())
+        if rest == "data.pkl"
+    ]
+    if len(roots) != 1:
+        problem = "it is a zip file without a torch data.pkl"
+        if roots:
+            problem = f"it has a data.pkl in each of {', '.join(roots)}"
+        raise FormatError(name, problem, "get it again, or choose the right file")
+    return roots[0]
+
+
+class _Storages:
+    """The storages of an archive by key, each a member of it."""
+
+    def __init__(self, archive: ZipArchive, root: str) -> None:
+        self._archive, self._root = archive, root
+        self._order = _byte_order(archive, root)
+        self._found: dict[tuple[str, str], Storage] = {}
+
+    def persistent(self, identity: Any) -> Storage:
+        wanted = storage_id(identity)
+        known = wanted.key, wanted.element.name
+        storage = self._found.get(known)
+        if storage is None:
+            member = self._archive.member(f"{self._root}/data/{wanted.key}")
+            storage = self._found[known] = Storage(member, wanted.element, self._order)
+        nbytes, held = wanted.size * wanted.element.itemsize, storage.source.size
+        if not nbytes <= held < nbytes + wanted.element.itemsize:
+            raise FormatError(
+                storage.source.name,
+                f"it has {held} bytes, and {wanted.size} elements of {wanted.element.name} "
+                f"take {nbytes}",
+                DAMAGED,
+            )
+        return storage
+
+
+def _byte_order(archive: ZipArchive, root: str) -> str:
+    if f"{root}/byteorder" not in archive:
+        return "<"
+    text = archive.read(f"{root}/byteorder", limit=64)
+    order = {b"little": "<", b"big": ">"}.get(text)
+    if order is None:
+        raise FormatError(
+            archive.source.name, f"its byteorder is {text!r}, neither little nor big", DAMAGED
+        )
+    return order

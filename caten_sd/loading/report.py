@@ -1,0 +1,239 @@
+"""What a load would do and what it did, as values that print in a screenful."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from caten_sd.state.grouping import MAX_LINES, fitted, group_keys
+from caten_sd.state.leaf import Spec
+
+
+class Outcome(str, enum.Enum):
+    """What happens to one slot of the model or one key of the file."""
+
+    LOADED = "loaded"
+    CAST = "cast"
+    TIED = "tied"
+    COMPUTED = "computed"
+    SKIPPED = "skipped"
+    MISSING = "missing"
+    UNEXPECTED = "unexpected"
+    SHAPE = "wrong shape"
+    DTYPE = "refused dtype"
+    UNASSIGNABLE = "unassignable"
+    CONFLICT = "conflict"
+
+
+WORDS = {
+    Outcome.LOADED: "loaded",
+    Outcome.CAST: "loaded with a change of dtype",
+    Outcome.TIED: "tied to a slot that is loaded",
+    Outcome.COMPUTED: "computed by the model, not loaded",
+    Outcome.SKIPPED: "skipped, as asked",
+    Outcome.MISSING: "in the model, not in the file",
+    Outcome.UNEXPECTED: "in the file, not in the model",
+    Outcome.SHAPE: "of another shape in the file",
+    Outcome.DTYPE: "of a dtype that would lose its meaning",
+    Outcome.UNASSIGNABLE: "in a slot that nothing can be put into",
+    Outcome.CONFLICT: "tied in the model, and different in the file",
+}
+FITS = (Outcome.LOADED, Outcome.CAST, Outcome.TIED)
+FAULTS = (
+    Outcome.CONFLICT,
+    Outcome.UNASSIGNABLE,
+    Outcome.SHAPE,
+    Outcome.DTYPE,
+    Outcome.MISSING,
+    Outcome.UNEXPECTED,
+)
+SHOWN = (Outcome.LOADED, Outcome.CAST, Outcome.TIED, Outcome.COMPUTED, Outcome.SKIPPED)
+QUIET = (Outcome.LOADED,)  # shown only where there is something to say
+
+
+@attrs.frozen
+class Row:
+    """One slot or key: ``slot`` is what the model has there, ``leaf`` what the file has.
+
+    ``source`` is the file's key that feeds the slot, ``error`` the largest absolute difference
+    that a cast left, known after the load, ``finding`` what is odd in the values, if they were
+    looked at.
+    """
+
+    key: str
+    outcome: Outcome
+    slot: Spec | None = None
+    leaf: Spec | None = None
+    source: str | None = None
+    note: str = ""
+    error: float | None = None
+    finding: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as plain values, for JSON."""
+        return {
+            "key": self.key,
+            "outcome": self.outcome.value,
+            "file_key": self.source,
+            "model": _spec_dict(self.slot),
+            "file": _spec_dict(self.leaf),
+            "note": self.note,
+            "largest_error": self.error,
+            "finding": self.finding,
+        }
+
+
+@attrs.frozen
+class Ledger:
+    """Every slot and every key of a load, each accounted for once; the ground of plan and report.
+
+    ``notes`` says what holds for the load as a whole (a prefix that was stripped), ``cause`` and
+    ``fix`` what is likely wrong and the one line that mends it.
+    """
+
+    model: str
+    rows: Sequence[Row] = attrs.field(repr=False)
+    notes: Sequence[str] = ()
+    cause: str = ""
+    fix: str = ""
+
+    def of(self, *outcomes: Outcome) -> list[Row]:
+        """Return the rows with one of these outcomes, in order."""
+        return [row for row in self.rows if row.outcome in outcomes]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every slot is satisfied and every key has its place."""
+        return not self.of(*FAULTS)
+
+    @property
+    def verdict(self) -> str:
+        """The one line that says how it stands, with counts."""
+        slots = sum(row.slot is not None or row.outcome in FITS for row in self.rows)
+        done = len(self.of(*FITS))
+        counts = Counter(row.outcome for row in self.rows)
+        wrong = [f"{counts[o]} {WORDS[o]}" for o in FAULTS if counts[o]]
+        end = "; " + "; ".join(wrong) if wrong else ", and the file has nothing else"
+        return f"{done} of {slots} slots of {self.model} fit{end}"
+
+    @property
+    def sound(self) -> bool:
+        """Whether no value that was looked at is NaN or infinite."""
+        return not any("NaN" in row.finding or "Inf" in row.finding for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return {
+            "verdict": self.verdict,
+            "fits": self.fits,
+            "sound": self.sound,
+            "model": self.model,
+            "counts": {o.value: len(self.of(o)) for o in Outcome},
+            "notes": list(self.notes),
+            "cause": self.cause,
+            "fix": self.fix,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def __str__(self) -> str:
+        tail = [f"likely cause: {self.cause}"] * bool(self.cause)
+        tail += [f"fix: {self.fix}"] * bool(self.fix)
+        head = [self.verdict + ".", *self.notes]
+        room = MAX_LINES - len(head) - len(tail)
+        sections = list(self._sections(detailed=True))
+        if sum(map(len, sections)) > room:
+            sections = list(self._sections(detailed=False))
+        return "\n".join(head + fitted(sections, room) + tail)
+
+    def _sections(self, detailed: bool) -> Iterator[list[str]]:
+        """Yield a heading for each outcome worth showing, and its keys by pattern.
+
+        Keys of one pattern share a line where what is said of them is the same, or where the
+        details have to be left out for want of room.
+        """
+        for outcome in (*FAULTS, *SHOWN):
+            rows = [row for row in self.of(outcome) if outcome not in QUIET or row.note]
+            if not rows:
+                continue
+            alike: dict[str, list[str]] = {}
+            for row in rows:
+                alike.setdefault(_detail(row) if detailed else "", []).append(row.key)
+            by_key = {row.key: row for row in rows}
+            yield [
+                f"{WORDS[outcome]} ({len(rows)}):",
+                *(
+                    f"  {group}{_said([by_key[key] for key in group.keys])}"
+                    for keys in alike.values()
+                    for group in group_keys(keys)
+                ),
+            ]
+        yield from self._findings()
+
+    def _findings(self) -> Iterator[list[str]]:
+        found: dict[str, list[str]] = {}
+        for row in self.rows:
+            if row.finding:
+                found.setdefault(row.finding, []).append(row.key)
+        if found:
+            lines = [
+                f"  {group}: {text}" for text, keys in found.items() for group in group_keys(keys)
+            ]
+            yield [f"values to look at ({sum(map(len, found.values()))}):", *lines]
+
+
+@attrs.frozen
+class LoadPlan(Ledger):
+    """What a load would do; nothing is touched before ``apply()``."""
+
+    _apply: Callable[[LoadPlan], LoadReport] = attrs.field(
+        kw_only=True, repr=False, eq=False, alias="apply"
+    )
+
+    def apply(self) -> LoadReport:
+        """Do what the plan says, all of it or nothing, and return the report."""
+        return self._apply(self)
+
+
+@attrs.frozen
+class LoadReport(Ledger):
+    """What a load did."""
+
+
+def _spec_dict(spec: Spec | None) -> dict[str, Any] | None:
+    return spec and {"shape": list(spec.shape), "dtype": spec.dtype.name, "bytes": spec.nbytes}
+
+
+def _detail(row: Row) -> str:
+    """Return what is said of a row: its shapes and dtypes, both where they differ, and its note."""
+    parts = []
+    if row.slot and row.leaf and row.slot.shape != row.leaf.shape:
+        parts.append(f"file {list(row.leaf.shape)}, model {list(row.slot.shape)}")
+    if row.slot and row.leaf and row.slot.dtype != row.leaf.dtype:
+        parts.append(f"file {row.leaf.dtype}, model {row.slot.dtype}")
+    if row.note:
+        parts.append(row.note)
+    elif not parts and (known := row.slot or row.leaf):
+        parts.append(f"{list(known.shape)} {known.dtype}")
+    return "; ".join(parts)
+
+
+def _said(rows: Sequence[Row]) -> str:
+    """Return what holds for all rows of a line, and the largest error among them."""
+    details = {_detail(row) for row in rows}
+    parts = [details.pop()] if len(details) == 1 else [_several(rows)]
+    worst = max((row.error for row in rows if row.error is not None), default=None)
+    if worst is not None:
+        parts.append(f"largest error {worst:.2g}")
+    text = "; ".join(part for part in parts if part)
+    return f": {text}" if text else ""
+
+
+def _several(rows: Sequence[Row]) -> str:
+    shapes = {known.shape for row in rows if (known := row.slot or row.leaf)}
+    return f"of {len(shapes)} shapes" if len(shapes) > 1 else ""
+
+

@@ -1,0 +1,230 @@
+"""From an object to its state: which slots hold leaves, and under which paths and keys."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import fields as dataclass_fields
+from types import ModuleType
+from typing import Any
+
+from caten_sd.dispatch.generic import generic
+from caten_sd.errors import NoApplicableMethodError, StateDictError
+from caten_sd.objects.kinds import AttrsInstance, DataclassInstance, DeclaredMapping, NamedTuple
+from caten_sd.objects.slots import slot_kind
+from caten_sd.state.garbage import collector_paused
+from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key, show
+from caten_sd.state.leaf import Unread
+from caten_sd.state.state_dict import Name, Pair, Path, StateDict
+
+
+@generic
+def to_state_dict(obj: Any, parent: Path, /) -> list[Pair]:
+    """Return the (path, leaf) pairs of an object, each path beginning with ``parent``.
+
+    A leaf gives itself; attrs classes, dataclasses, lists, tuples, mappings and ``torch.nn.Module``
+    are walked in order; None, numbers, text and functions are no state. Add a method to teach it a
+    type; it may call the generic for its parts. After Caten's ``->state-dict``.
+
+    >>> import numpy
+    >>> to_state_dict({"w": [None, numpy.zeros(2)]}, ["head"])
+    [(['head', 'w', 1], array([0., 0.]))]
+    """
+    raise NotImplementedError
+
+
+
+
+
+
+
+
+@collector_paused()
+def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:
+    """Return the state of an object as key -> live leaf, in order, with paths and ties.
+
+    The leaves are the object's own, not copies. StateDictError if two paths give one key, or if the
+    object holds itself; NoApplicableMethodError if nobody taught its class what its state is.
+    """
+    pairs = to_state_dict(obj, [])
+    if not pairs:
+        _refuse_stateless(obj)
+    paths = [path for path, _ in pairs]
+    leaves = [leaf for _, leaf in pairs]
+    state = StateDict(zip(map(key_mapper, paths), leaves, strict=True), paths=paths)
+    if len(state) < len(pairs):
+        raise _collision(obj, paths, key_mapper)
+    return state
+
+
+def _refuse_stateless(obj: Any) -> None:
+    """Tell a model without state, whose state dict is empty, from what is no model at all."""
+    if to_state_dict.dispatch(type(obj)) not in (_no_pairs, _unknown):
+        return
+    name = type(obj).__name__
+    if isinstance(obj, type):
+        fix = f"make an instance, {obj.__name__}(...)"
+    elif isinstance(obj, str):
+        fix = "read_state_dict(path) reads a file"
+    elif type(obj).__module__ == "builtins":
+        fix = "pass a model, or a list, tuple or dict of tensors"
+    else:
+        fix = f"make it an attrs class or a dataclass, or add @to_state_dict.register({name})"
+    raise NoApplicableMethodError(f"a {name} has no slots to take a state from; {fix}")
+
+
+def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictError:
+    first: dict[str, Path] = {}
+    for path in paths:
+        key = key_mapper(path)
+        if first.setdefault(key, path) is not path:
+            break
+    return StateDictError(
+        f"the paths {first[key]} and {path} of {type(obj).__name__} both give the key {key!r}; "
+        f"rename a slot or pass a key_mapper that keeps them apart"
+    )
+
+
+class _Walk(threading.local):
+    """Where this thread's walk is: the containers it is inside of, each with its path."""
+
+    def __init__(self) -> None:
+        self.inside: dict[int, Path] = {}
+        self.in_unknown = False
+
+
+_walk = _Walk()
+
+
+def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[Pair]:
+    """Return the pairs of a container's items, each under ``parent`` and its name.
+
+    A container that holds itself is a StateDictError that names the path.
+    """
+    inside = _walk.inside
+    if id(obj) in inside:
+        raise StateDictError(
+            f"{show(parent)} is {show(inside[id(obj)])} again: a {type(obj).__name__} that holds "
+            f"itself has no state dict; declare that slot transient()"
+        )
+    inside[id(obj)] = parent
+    try:
+        pairs: list[Pair] = []
+        for name, value in items:
+            pairs += to_state_dict(value, [*parent, name])
+        return pairs
+    except RecursionError:
+        raise StateDictError(
+            f"the containers at {show(parent[:8])} are nested too deep, {len(parent)} levels and "
+            f"more; keep them in a list"
+        ) from None
+    finally:
+        del inside[id(obj)]
+
+
+
+
+@to_state_dict.register(AttrsInstance)
+def _attrs_pairs(obj: Any, parent: Path, /) -> list[Pair]:
+    return _declared(obj, parent, obj.__attrs_attrs__)  # attrs puts inherited fields first
+
+
+@to_state_dict.register(DataclassInstance)
+def _dataclass_pairs(obj: Any, parent: Path, /) -> list[Pair]:
+    return _declared(obj, parent, dataclass_fields(obj))
+
+
+def _declared(obj: Any, parent: Path, fields: Iterable[Any]) -> list[Pair]:
+    names = [field.name for field in fields if slot_kind(field) in ("state", "buffer")]
+    # A slot that was never set is no state.
+    return children(obj, parent, [(n, getattr(obj, n)) for n in names if hasattr(obj, n)])
+
+
+@to_state_dict.register(DeclaredMapping)
+def _declared_mapping_pairs(obj: Any, parent: Path, /) -> list[Pair]:
+    attrs_fields = getattr(obj, "__attrs_attrs__", None)
+    return _declared(obj, parent, dataclass_fields(obj) if attrs_fields is None else attrs_fields)
+
+
+@to_state_dict.register(NamedTuple)
+def _namedtuple_pairs(obj: Any, parent: Path, /) -> list[Pair]:
+    return children(obj, parent, zip(obj._fields, obj, strict=True))
+
+
+@to_state_dict.register((list, tuple, deque))
+def _list_pairs(obj: Any, parent: Path, /) -> list[Pair]:
+    return children(obj, parent, enumerate(obj))
+
+
+@to_state_dict.register(Mapping)
+def _mapping_pairs(obj: Mapping[Any, Any], parent: Path, /) -> list[Pair]:
+    pairs = children(obj, parent, ((_name(key), value) for key, value in obj.items()))
+    for path, _ in pairs:
+        if not isinstance(path[len(parent)], (str, int)):
+            raise StateDictError(
+                f"{show(parent)} holds a leaf under the key {path[len(parent)]!r}; a mapping's "
+                f"keys must be strings or integers to become part of a path"
+            )
+    return pairs
+
+
+def _name(key: Any) -> Any:
+    return Name(str.__str__(key)) if isinstance(key, str) and "-" in key else key
+
+
+@to_state_dict.register((set, frozenset))
+def _set_pairs(obj: Any, parent: Path, /) -> list[Pair]:
+    if children(obj, parent, enumerate(obj)):
+        raise StateDictError(f"{show(parent)} is a set of leaves, which has no order; use a list")
+    return []
+
+
+@to_state_dict.register(Unread)
+def _leaf_pairs(leaf: Any, parent: Path, /) -> list[Pair]:
+    return [(list(parent), leaf)]
+
+
+@to_state_dict.register((type(None), bool, int, float, complex, str, bytes))
+def _no_pairs(value: Any, parent: Path, /) -> list[Pair]:
+    return []
+
+
+@to_state_dict.register(object)
+def _unknown(obj: Any, parent: Path, /) -> list[Pair]:
+    """Take an object nobody taught us as no state, unless it is a leaf or hides one."""
+    name = type(obj).__name__
+    teach = f"add a method with @to_state_dict.register({name})"
+    if _looks_like_leaf(obj):
+        raise NoApplicableMethodError(
+            f"{show(parent)}, a {name}, looks like a tensor, but is of a class nobody taught us; "
+            f"{teach}"
+        )
+    for path, _ in _hidden(obj, parent):
+        raise NoApplicableMethodError(
+            f"{show(path)} lies in {show(parent)}, a {name}, a class nobody taught us; make it an "
+            f"attrs class or a dataclass, {teach}, or declare its slot transient()"
+        )
+    return []
+
+
+def _looks_like_leaf(obj: Any) -> bool:
+    own = getattr(obj, "__dict__", ())
+    return not isinstance(obj, type) and all(
+        hasattr(type(obj), name) or name in own for name in ("shape", "dtype")
+    )
+
+
+def _hidden(obj: Any, parent: Path) -> list[Pair]:
+    """Return the state in the attributes of an object, looking into no second one like it.
+
+    Without that bound the search would go on through loggers and modules into all there is.
+    """
+    slots = getattr(obj, "__dict__", None)
+    if not slots or _walk.in_unknown or isinstance(obj, (type, ModuleType)):
+        return []
+    _walk.in_unknown = True
+    try:
+        return children(obj, parent, list(slots.items()))
+    finally:
+        _walk.in_unknown = False

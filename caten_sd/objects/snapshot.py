@@ -1,0 +1,39 @@
+"""A state dict that later training does not change, next to ``get_state_dict``, which is a view."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.objects.place import replacement
+from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
+from caten_sd.state.leaf import LazyTensor, Numpy, as_array
+from caten_sd.state.state_dict import StateDict, spec_or_none
+
+
+def snapshot(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:
+    """Return a copy of the state of an object: it shares no memory, and tied names stay tied.
+
+    >>> import numpy
+    >>> model = {"w": numpy.zeros(2)}
+    >>> before = snapshot(model)
+    >>> model["w"] += 1
+    >>> before["w"].tolist()
+    [0.0, 0.0]
+    """
+    state = get_state_dict(obj, key_mapper=key_mapper)
+    copies: dict[str, Any] = {}
+    for key, leaf in state.items():
+        first = state.ties.get(key)
+        copies[key] = copies[first] if first is not None else _copied(leaf)
+    return StateDict(copies, paths=state.paths, ties=state.ties, metadata=state.metadata)
+
+
+def _copied(leaf: Any) -> Any:
+    if spec_or_none(leaf) is None:
+        return deepcopy(leaf)  # extra state, or a lazy module's parameter
+    if isinstance(leaf, LazyTensor):
+        return as_array(Numpy(), leaf).copy()
+    plain = leaf.detach() if hasattr(leaf, "detach") else leaf  # a parameter's values only
+    return replacement(plain, plain, copy=True)

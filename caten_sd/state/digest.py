@@ -1,0 +1,67 @@
+"""What a state dict holds, as one hash that no container, order of keys or tie changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from caten_sd.errors import FormatError
+from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
+from caten_sd.state.stream import pieces
+
+STORED = "caten_sd.digests"  # the metadata entry that carries each tensor's own
+
+
+def tensor_digests(state_dict: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of each tensor's key, dtype, shape and bytes (C order, little endian).
+
+    >>> import numpy
+    >>> tensor_digests({"w": numpy.zeros(2, "float32")})["w"][:16]
+    'b8787d2e50d18261'
+    """
+    known = as_state_dict(state_dict)
+    contents: dict[int, str] = {}  # a leaf of several names is read once
+    digests = {}
+    for key, leaf in known.items():
+        spec = spec_or_none(leaf)
+        if spec is None:
+            continue
+        if id(leaf) not in contents:
+            contents[id(leaf)] = _content(leaf)
+        record = [key, spec.dtype.name, list(spec.shape), contents[id(leaf)]]
+        digests[key] = hashlib.sha256(json.dumps(record).encode()).hexdigest()
+    return digests
+
+
+def digest(state_dict: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over the sorted digests of the tensors; metadata does not count."""
+    lines = sorted(tensor_digests(state_dict).values())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def verify_digests(state_dict: StateDict, source: str) -> None:
+    """Compare every tensor with the digest stored on save; FormatError names those that differ."""
+    try:
+        stored = json.loads(state_dict.metadata[STORED])
+    except (KeyError, TypeError, ValueError):
+        raise FormatError(
+            source, "it carries no digests to verify", "write it with digests=True"
+        ) from None
+    found = tensor_digests(state_dict)
+    wrong = [key for key in {**stored, **found} if stored.get(key) != found.get(key)]
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise FormatError(
+            source,
+            f"{', '.join(wrong[:5])}{more} differ from what was saved",
+            "the file is damaged, so get it again",
+        )
+
+
+def _content(leaf: Any) -> str:
+    content = hashlib.sha256()
+    for piece in pieces(leaf):
+        content.update(piece)
+    return content.hexdigest()

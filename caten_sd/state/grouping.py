@@ -1,0 +1,94 @@
+"""Many keys in few lines: keys that differ in an index only become one pattern."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+_INDEX = re.compile(r"(?<![^.])\d+(?![^.])")
+
+
+class Group(NamedTuple):
+    """Keys of one pattern, in order: ``str(group)`` is ``h.{0..11}.ln_1.bias x12``."""
+
+    pattern: str
+    keys: list[str]
+
+    def __str__(self) -> str:
+        pattern = printable(self.pattern)
+        return pattern if len(self.keys) == 1 else f"{pattern} x{len(self.keys)}"
+
+
+def printable(name: str) -> str:
+    """Return a name as it can stand on a line: quoted if it is empty or would steer the terminal.
+
+    >>> print(printable("h.0.w"), printable(""), printable("a\\nb"))
+    h.0.w '' 'a\\nb'
+    """
+    return name if name and name.isprintable() else repr(name)
+
+
+def group_keys(keys: Iterable[str]) -> list[Group]:
+    """Collapse keys that differ in their indices, and then in their last name.
+
+    >>> [str(g) for g in group_keys(["h.0.w", "h.0.b", "h.1.w", "h.1.b", "wte"])]
+    ['h.{0..1}.{w,b} x4', 'wte']
+    """
+    shapes: dict[str, list[str]] = {}
+    for key in keys:
+        shapes.setdefault(_INDEX.sub("#", key), []).append(key)
+    by_place: dict[tuple[str, ...], list[tuple[str, list[str]]]] = {}
+    for members in shapes.values():
+        pattern = _pattern(members)
+        parent, _, name = pattern.rpartition(".")
+        # Groups join only where the indices ran over the same values.
+        place = (parent, str(len(members))) if parent and "#" not in name else (pattern, "")
+        by_place.setdefault(place, []).append((name, members))
+    return [_join(place[0], named) for place, named in by_place.items()]
+
+
+def _join(place: str, named: list[tuple[str, list[str]]]) -> Group:
+    keys = [key for _, members in named for key in members]
+    if len(named) == 1:
+        return Group(_pattern(named[0][1]), keys)
+    return Group(f"{place}.{{{','.join(name for name, _ in named)}}}", keys)
+
+
+def _pattern(keys: list[str]) -> str:
+    """Return the pattern of keys of one shape, with ``{0..11}`` or ``{0,2,5}`` for each index."""
+    parts = [key.split(".") for key in keys]
+    return ".".join(_segment(list(column)) for column in zip(*parts, strict=True))
+
+
+def _segment(values: list[str]) -> str:
+    unique = sorted(set(values), key=lambda value: (len(value), value))
+    if len(unique) == 1:
+        return unique[0]
+    return "{" + ",".join(_runs([int(value) for value in unique])) + "}"
+
+
+def _runs(numbers: list[int]) -> Iterator[str]:
+    """Yield ``0..3`` for a run of numbers and ``7`` for a lone one."""
+    start = before = numbers[0]
+    for number in [*numbers[1:], -1]:
+        if number != before + 1:
+            yield str(start) if start == before else f"{start}..{before}"
+            start = number
+        before = number
+
+
+MAX_LINES = 20
+
+
+def fitted(sections: list[list[str]], room: int) -> list[str]:
+    """Return the lines of all sections, the longest of them cut until they fit the room."""
+    sizes = [len(section) for section in sections]
+    while sum(sizes) > room and max(sizes) > 2:
+        sizes[sizes.index(max(sizes))] -= 1
+    lines = []
+    for section, size in zip(sections, sizes, strict=True):
+        left = len(section) - size + 1
+        more = [f"  ... and {left} more lines; to_dict(), or --json, has every row"]
+        lines += section if size == len(section) else section[: size - 1] + more
+    return lines

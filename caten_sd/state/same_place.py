@@ -1,0 +1,36 @@
+"""Whether two leaves are one: the same object, or the same bytes in memory or in a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from caten_sd.state.leaf import LazyTensor
+
+
+def same_place(one: Any, other: Any) -> bool:
+    """Say whether two leaves have the same data at the same place, without reading it.
+
+    ``torch.nn.Module.state_dict`` gives each name of a tied parameter a tensor object of its own.
+
+    >>> import numpy
+    >>> array = numpy.zeros((2, 3))
+    >>> same_place(array, array[:]), same_place(array, array.copy())
+    (True, False)
+    """
+    if one is other:
+        return True
+    first = _place(one)
+    return first is not None and first == _place(other)
+
+
+def _place(leaf: Any) -> tuple[Any, ...] | None:
+    if isinstance(leaf, LazyTensor):
+        return id(leaf.source), leaf.offset, leaf.dtype, leaf.shape, leaf.strides, leaf.order
+    if callable(pointer := getattr(leaf, "data_ptr", None)):
+        # A tensor on the meta device, or an empty one, lies nowhere.
+        at = pointer()
+        return (at, leaf.dtype, leaf.shape, leaf.stride(), leaf.device) if at else None
+    if isinstance(memory := getattr(leaf, "__array_interface__", None), dict):
+        at = memory["data"][0]
+        return (at, leaf.dtype, leaf.shape, leaf.strides) if at and leaf.size else None
+    return None

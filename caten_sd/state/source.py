@@ -1,0 +1,203 @@
+"""A file's bytes, or a window of them, under the name that an error calls it; a folder's files.
+
+No access goes past what the file holds, whatever a header claims: every length is compared with the
+bytes that are left before it is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caten_sd.errors import FormatError
+from caten_sd.state.backing import Backing as Backing
+from caten_sd.state.backing import BytesBacking as BytesBacking
+from caten_sd.state.backing import FileBacking as FileBacking
+from caten_sd.state.backing import ReopenedBacking as ReopenedBacking
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Source:
+    """A window of ``size`` bytes on a backing; ``name`` is what an error calls it.
+
+    >>> source = Source("four bytes", BytesBacking(b"abcd"), 0, 4)
+    >>> source.read(1, 2)
+    b'bc'
+    """
+
+    __slots__ = ("_adopted", "_backing", "_start", "inner", "name", "size")
+
+    def __init__(self, name: str, backing: Backing, start: int, size: int) -> None:
+        self.name, self._backing, self._start, self.size = name, backing, start, size
+        self._adopted: tuple[Source, ...] = ()
+        self.inner = ""  # the member of an archive that was asked for
+
+    def _check(self, offset: int, count: int) -> None:
+        if offset < 0 or count < 0 or offset + count > self.size:
+            short = offset + count - self.size
+            problem = (
+                f"it is {short} bytes short" if short > 0 else "it points before its beginning"
+            )
+            raise FormatError(
+                self.name,
+                f"{problem}: bytes {offset} to {offset + count} are wanted and it has {self.size}",
+                "it is truncated or damaged, so get it again",
+            )
+
+    def view(self, offset: int, count: int) -> memoryview:
+        """Return ``count`` bytes from ``offset``, mapped where possible; FormatError past them."""
+        self._check(offset, count)
+        try:
+            return self._backing.view(self._start + offset, count)
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return a copy of ``count`` bytes from ``offset``; FormatError beyond the end."""
+        self._check(offset, count)
+        try:
+            data = self._backing.read(self._start + offset, count)
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+        if len(data) < count:
+            raise FormatError(
+                self.name, f"it shrank while it was read, at byte {offset + len(data)}"
+            )
+        return data
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the bytes lie in memory or in a map, so that reading them cannot fail."""
+        return self._backing.mapped
+
+    def _unreadable(self, error: Exception) -> FormatError:
+        return FormatError(self.name, f"it cannot be read ({error})", "open it again")
+
+    def head(self, count: int) -> bytes:
+        """Return the first ``count`` bytes, or all where there are fewer."""
+        return self.read(0, min(count, self.size))
+
+    def window(self, offset: int, count: int, name: str | None = None) -> Source:
+        """Return a source over a part of this one."""
+        self._check(offset, count)
+        return Source(name or self.name, self._backing, self._start + offset, count)
+
+    @classmethod
+    def of(cls, source: Source, name: str) -> Self:
+        """Return the same bytes under another name, as a source of this class."""
+        return cls(name, source._backing, source._start, source.size)
+
+    def close(self) -> None:
+        """Give back the handle; arrays that were read stay valid, a new read fails."""
+        self._backing.close()
+        for source in self._adopted:
+            source.close()
+
+    def adopt(self, source: Source) -> None:
+        """Close another source with this one."""
+        self._adopted += (source,)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Folder:
+    """A folder that is a checkpoint; ``member`` never leads out of it.
+
+    ``index`` is the file in it by which it was opened, if any.
+    """
+
+    kind = "folder"
+
+    def __init__(self, path: Path, index: str = "", *, streaming: bool = False) -> None:
+        self.path, self.index, self.streaming = path, index, streaming
+        self.name = str(path / index)
+        self._opened: dict[str, Source] = {}
+
+    def names(self) -> list[str]:
+        """Return the names of the files directly inside, sorted."""
+        try:
+            return sorted(entry.name for entry in self.path.iterdir() if not entry.is_dir())
+        except OSError as error:
+            raise _unopened(self.path, error) from error
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a regular file of that name below the folder."""
+        path = self.path / self._inside(name)
+        with contextlib.suppress(OSError):  # a name too long for the file system, say
+            return path.is_file()
+        return False
+
+    def size(self, name: str) -> int:
+        """Return a member's size in bytes; 0 where there is none."""
+        return (self.path / name).stat().st_size if self.has(name) else 0
+
+    def member(self, name: str, *, held: bool = True) -> Source:
+        """Open a file below the folder; FormatError for a path that leads out of it.
+
+        Links are followed only where they are the folder's own entries, as in a download cache.
+        ``held=False`` keeps no handle, for a folder of thousands of files.
+        """
+        if name not in self._opened:
+            self._opened[name] = open_file(
+                self.path / self._inside(name), streaming=self.streaming, held=held
+            )
+        return self._opened[name]
+
+    def _inside(self, name: str) -> Path:
+        relative = Path(name)
+        outside = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name
+        if outside or not relative.parts:
+            raise FormatError(
+                self.name, f"it names {name!r}, which is no plain path inside it", "do not use it"
+            )
+        for parent in relative.parents:
+            if (self.path / parent).is_symlink() and parent.parts:
+                raise FormatError(self.name, f"{str(parent)!r} in it is a link", "do not use it")
+        return relative
+
+    def close(self) -> None:
+        """Close every member that was opened; arrays that were read stay valid."""
+        for source in self._opened.values():
+            source.close()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def open_file(path: Path, *, streaming: bool = False, held: bool = True) -> Source:
+    """Open a regular file; FormatError if it is absent, unreadable or no regular file."""
+    try:
+        if not path.is_file():
+            if path.exists():
+                raise FormatError(path, "it is no regular file", "check the path")
+            if path.is_symlink():
+                raise FormatError(path, "it is a link that leads nowhere", "get what it points at")
+            what = "there is no such file or folder"
+            raise FormatError(path, what, _alike(path) or "check the path")
+        backing: FileBacking | ReopenedBacking = FileBacking(path, streaming=streaming)
+        if not held:
+            backing.close()
+            backing = ReopenedBacking(path, backing.size)
+    except (OSError, ValueError) as error:
+        raise _unopened(path, error) from error
+    return Source(str(path), backing, 0, backing.size)
+
+
+def _unopened(path: Path, error: Exception) -> FormatError:
+    why = getattr(error, "strerror", None) or error
+    return FormatError(path, f"it cannot be opened ({why})", "check the path")
+
+
+def _alike(path: Path) -> str:
+    """Return a question that names what is there under a like name, or ""."""
+    import difflib
+
+    with contextlib.suppress(OSError):
+        names = [entry.name for entry in path.parent.iterdir()]
+        for name in difflib.get_close_matches(path.name, names, 1):
+            return f"did you mean {str(path.with_name(name))!r}?"
+    return ""

@@ -1,0 +1,230 @@
+"""StateDict: an ordered mapping of key to leaf that remembers paths, ties and metadata."""
+
+from __future__ import annotations
+
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Sequence,
+    ValuesView,
+)
+from typing import Any
+
+from caten_sd.errors import NoApplicableMethodError, StateDictError
+from caten_sd.state.grouping import printable
+from caten_sd.state.leaf import Opaque, Spec, spec
+
+Path = list[Any]  # of str (slot) and int (index)
+Pair = tuple[Path, Any]
+
+
+class Name(str):
+    """A path element that is data (a mapping's key, a name given by torch), not a slot.
+
+    A key mapper leaves it as it is, hyphens too.
+    """
+
+    __slots__ = ()
+
+
+class StateDict(Mapping[str, Any]):
+    """An ordered mapping of key to leaf.
+
+    ``entry`` is the plain dict, as in Caten's struct. ``paths`` gives each key's path, ``ties``
+    each further name of a leaf and its first name, ``metadata`` what a file says of itself, and
+    ``others`` what lay among the leaves and is no tensor (a number, an inert Opaque), ``beside``
+    what the file holds outside the tree that was taken, ``origin`` what kind of file it is.
+
+    >>> import numpy
+    >>> print(StateDict({"wte.weight": numpy.zeros((32, 8))}))  # doctest: +ELLIPSIS
+    #<STATE-DICT
+    {
+    wte.weight -> (32 8)
+    } {...}>
+    """
+
+    def __init__(
+        self,
+        entry: Mapping[str, Any] | Iterable[tuple[str, Any]],
+        *,
+        paths: Mapping[str, Path] | Sequence[Path] | None = None,
+        ties: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        others: Mapping[str, Any] | None = None,
+        beside: Mapping[str, Any] | None = None,
+        origin: str = "",
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        self.entry = dict(entry)
+        # Paths in the entry's order become a dict when they are asked for, which few callers do.
+        self._paths: Mapping[str, Path] | tuple[list[str], Sequence[Path]] | None = (
+            (list(self.entry), paths) if isinstance(paths, Sequence) else paths
+        )
+        self._ties = ties
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self.others: dict[str, Any] = dict(others or {})
+        self.beside: dict[str, Any] = dict(beside or {})
+        self.origin = origin
+        self._close = close
+
+    def with_entry(
+        self,
+        entry: Mapping[str, Any],
+        *,
+        paths: Mapping[str, Path] | None = None,
+        ties: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> StateDict:
+        """Return a state dict of these leaves, with all else as here; what it gives is replaced.
+
+        >>> state = StateDict({"w": 1}, metadata={"note": "kept"}, origin="npz")
+        >>> state.with_entry({"v": 1}).metadata
+        {'note': 'kept'}
+        """
+        return StateDict(
+            entry,
+            paths=paths,
+            ties=ties,
+            metadata=self.metadata if metadata is None else metadata,
+            others=self.others,
+            beside=self.beside,
+            origin=self.origin,
+            close=self.close,
+        )
+
+    @property
+    def paths(self) -> Mapping[str, Path]:
+        """Each key's path; where none was recorded, the key split at its dots."""
+        if self._paths is None:
+            self._paths = {key: _split(key) for key in self.entry}
+        elif isinstance(self._paths, tuple):
+            self._paths = dict(zip(*self._paths, strict=True))
+        return self._paths
+
+    @property
+    def ties(self) -> Mapping[str, str]:
+        """Each further name of one leaf -> its first name; found by identity if not recorded."""
+        if self._ties is None:
+            self._ties = find_ties(self.entry)
+        return self._ties
+
+    def __getitem__(self, key: str) -> Any:
+        return self.entry[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entry)
+
+    def __len__(self) -> int:
+        return len(self.entry)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.entry
+
+    # The views of the plain dict are several times faster than those that Mapping derives.
+    def keys(self) -> KeysView[str]:
+        """Return the keys, in order."""
+        return self.entry.keys()
+
+    def values(self) -> ValuesView[Any]:
+        """Return the leaves, in order."""
+        return self.entry.values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return (key, leaf), in order."""
+        return self.entry.items()
+
+    def close(self) -> None:
+        """Close the file behind the leaves; arrays that were read stay valid."""
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> StateDict:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        names = [printable(key) for key in self.entry]
+        width = max(map(len, names), default=0)
+        shapes = map(shape_text, self.entry.values())
+        lines = [f"{name:<{width}} -> {text}" for name, text in zip(names, shapes, strict=True)]
+        return "\n".join(["#<STATE-DICT", "{", *lines, f"}} {{{id(self):X}}}>"])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{escape(key)}</td><td>{escape(shape_text(leaf))}</td>"
+            f"<td>{escape(dtype_text(leaf))}</td><td>{escape(self.ties.get(key, ''))}</td></tr>"
+            for key, leaf in self.entry.items()
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("key", "shape", "dtype", "tied to"))
+        caption = f"<caption>StateDict, {len(self)} keys</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def as_state_dict(state_dict: Mapping[str, Any]) -> StateDict:
+    """Return a StateDict for any mapping of str to leaf, leaving the mapping as it is."""
+    if isinstance(state_dict, StateDict):
+        return state_dict
+    if not isinstance(state_dict, Mapping):
+        raise StateDictError(
+            f"a state dict is a mapping of key to leaf, and this is a {type(state_dict).__name__}; "
+            f"pass get_state_dict(obj) for a model or read_state_dict(path) for a file"
+        )
+    for key in state_dict:
+        if not isinstance(key, str):
+            raise StateDictError(
+                f"the key {key!r} is of type {type(key).__name__}; a state dict's keys are strings"
+            )
+    return StateDict(state_dict)
+
+
+def find_ties(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return each further name of a leaf that several keys share, with its first name.
+
+    What is no tensor is not tied: two modules whose extra state is None share nothing.
+    """
+    first: dict[int, str] = {}
+    ties = {}
+    for key, leaf in entry.items():
+        name = first.setdefault(id(leaf), key)
+        if name is not key and spec_or_none(leaf) is not None:
+            ties[key] = name
+    return ties
+
+
+def spec_or_none(leaf: Any) -> Spec | None:
+    """Return the leaf's spec; None for a value that is no tensor (extra state, say)."""
+    try:
+        return spec(leaf)
+    except NoApplicableMethodError:
+        return None
+
+
+def shape_text(leaf: Any) -> str:
+    """Return the shape as Lisp prints it, or the class of what is no tensor.
+
+    >>> import numpy
+    >>> shape_text(numpy.zeros((96, 32))), shape_text("text")
+    ('(96 32)', '<str>')
+    """
+    known = spec_or_none(leaf)
+    if known is None:
+        return f"<{leaf.name if isinstance(leaf, Opaque) else type(leaf).__name__}>"
+    return f"({' '.join(map(str, known.shape))})"
+
+
+def dtype_text(leaf: Any) -> str:
+    """Return the dtype's name, or "" for what is no tensor."""
+    known = spec_or_none(leaf)
+    return "" if known is None else known.dtype.name
+
+
+def _split(key: str) -> Path:
+    return [int(part) if part.isdecimal() else part for part in key.split(".")]

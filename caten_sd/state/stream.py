@@ -1,0 +1,89 @@
+"""A leaf's data as it lies in a file: C order, little endian, a bounded piece at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+from caten_sd.errors import StateDictError
+from caten_sd.state.c_order import contiguous
+from caten_sd.state.leaf import BlockTensor, LazyTensor, Numpy, as_array
+from caten_sd.state.nibbles import packed
+
+PIECE = 1 << 20  # bytes; what is written next is still in the cache from being made
+
+Progress = Callable[[int, int], None]  # bytes done, bytes in all
+
+# Every writer draws its bytes from here, whatever its format, so here they are counted.
+_observer: ContextVar[Callable[[int], None] | None] = ContextVar("observer", default=None)
+
+
+@contextlib.contextmanager
+def observed(progress: Progress | None, total: int) -> Iterator[None]:
+    """Report to ``progress`` how many bytes the writers in this context have drawn."""
+    done = 0
+
+    def count(size: int) -> None:
+        nonlocal done
+        done += size
+        if progress is not None:
+            progress(done, total)
+
+    token = _observer.set(count)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+def chunks(leaf: Any) -> Iterator[memoryview]:
+    """Yield the leaf's bytes in pieces of at most 1 MiB.
+
+    Bytes of a file are read plainly, not mapped, so that copying it takes the memory of a piece.
+
+    >>> import numpy
+    >>> [bytes(piece) for piece in chunks(numpy.array([1, 2], "<u2"))]
+    [b'\\x01\\x00\\x02\\x00']
+    """
+    observer = _observer.get()
+    for piece in pieces(leaf):
+        yield piece
+        if observer is not None:
+            observer(len(piece))
+
+
+
+
+def pieces(leaf: Any) -> Iterator[memoryview]:
+    """Yield what ``chunks`` yields, uncounted: for reading that is no writing."""
+    if isinstance(leaf, BlockTensor):
+        yield from pieces(leaf.raw)
+    elif isinstance(leaf, LazyTensor) and leaf.strides is None and leaf.order == "<":
+        for start in range(0, leaf.extent, PIECE):
+            count = min(PIECE, leaf.extent - start)
+            yield memoryview(leaf.source.read(leaf.offset + start, count))
+    else:
+        yield from _array_pieces(as_array(Numpy(), leaf))
+
+
+def _array_pieces(array: Any) -> Iterator[memoryview]:
+    """Yield the bytes of a ``numpy.ndarray`` in C order and little endian."""
+    import numpy as np
+
+    if array.dtype.hasobject:
+        raise StateDictError("an array of Python objects has no bytes to write; leave it out")
+    if array.dtype.name == "float4_e2m1fn":
+        array = packed(array)
+    array = array if array.ndim else array.reshape(1)
+    row = array.nbytes // max(len(array), 1)
+    rows = max(len(array), 1) if array.flags.c_contiguous else max(PIECE // max(row, 1), 1)
+    for part in (array[start : start + rows] for start in range(0, len(array), rows)):
+        ordered = contiguous(part)
+        if ordered.dtype.byteorder == ">":
+            ordered = ordered.astype(ordered.dtype.newbyteorder("<"))
+        # Not every dtype of ml_dtypes speaks the buffer protocol; bytes do.
+        data = memoryview(ordered.reshape(-1).view(np.uint8))
+        for start in range(0, len(data), PIECE):
+            yield data[start : start + PIECE]

@@ -1,0 +1,65 @@
+"""Split from caten_sd/files/which_tree.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from caten_sd.errors import StateDictError
+from caten_sd.state.state_dict import spec_or_none
+
+MAX_DEPTH = 100
+
+
+MAX_NODES = 4_000_000
+
+
+MAX_REPEATS = 100_000  # shared containers unfold without bound; no real checkpoint comes near
+
+
+class Tree(NamedTuple):
+    """A tree that could be a model: its place in the file, its leaves and what is no tensor."""
+
+    root: str
+    leaves: dict[str, Any]
+    others: dict[str, Any]
+
+    def __str__(self) -> str:
+        size = sum(known.nbytes for leaf in self.leaves.values() if (known := spec_or_none(leaf)))
+        return f"{self.root!r} ({len(self.leaves)} tensors, {size:,} bytes)"
+
+
+def items(node: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a container holds with its names, which are indices in a list."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield str(key), value
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield str(index), value
+
+
+def _is_container(node: Any) -> bool:
+    return isinstance(node, (Mapping, list, tuple))
+
+
+def flatten(node: Any, root: str) -> Tree:
+    """Return the leaves below a node under dotted keys, in order."""
+    tree, nodes, repeats, seen = Tree(root, {}, {}), 0, 0, set()
+    stack = [(name, value, 1) for name, value in reversed(list(items(node)))]
+    while stack:
+        key, value, depth = stack.pop()
+        nodes += 1
+        if depth > MAX_DEPTH or nodes > MAX_NODES or repeats > MAX_REPEATS:
+            raise StateDictError(f"its containers nest or repeat without bound at {key[:80]!r}")
+        if _is_container(value):
+            repeats += id(value) in seen and len(value) > 0
+            seen.add(id(value))
+            below = [(f"{key}.{name}", child, depth + 1) for name, child in items(value)]
+            stack.extend(reversed(below))
+            continue
+        place = tree.others if spec_or_none(value) is None else tree.leaves
+        if key in tree.leaves or key in tree.others:
+            raise StateDictError(f"two entries give the key {key!r}")
+        place[key] = value
+    return tree
