@@ -88,7 +88,8 @@ def upward(modules: Sources) -> list[str]:
     return [
         f"{module} (floor {floor(module)}) imports {target} (floor {floor(target)})"
         for module, target in imports(modules)
-        if target.split(".")[0] == ROOT.name and floor(target) >= floor(module)
+        if target.split(".")[0] == ROOT.name
+        and floor(target) >= floor(module)
         and room(target) != room(module)
     ]
 

@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.state.backing import Backing, BytesBacking, FileBacking, JoinedBacking, ReopenedBacking
 from caten_sd.errors import FormatError
+from caten_sd.state.backing import (
+    Backing,
+    BytesBacking,
+    FileBacking,
+    JoinedBacking,
+    ReopenedBacking,
+)
 from caten_sd.state.source import Source
 
 DATA = bytes(range(256)) * 300

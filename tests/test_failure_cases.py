@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import load_model
 from torch import nn
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import CatenError, LoadError
-from caten_sd.objects.extract import get_state_dict
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.repairs import fill, trim_rows
 from caten_sd.loading.report import Outcome
+from caten_sd.objects.extract import get_state_dict
 
 
 def keys_of(plan: object, outcome: Outcome) -> list[str]:

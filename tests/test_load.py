@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from caten_sd.errors import CatenError, LoadError, LoadWarning
-from caten_sd.objects.extract import get_state_dict
-from caten_sd.state.keys import pytorch_style_dict_key
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import Outcome
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.state.keys import pytorch_style_dict_key
 
 
 @attrs.define

@@ -16,10 +16,10 @@ from hypothesis.extra import numpy as hnp
 
 from caten_sd import StateDictError
 from caten_sd.blocks.block_types import block_type
-from caten_sd.state.source import BytesBacking, Source
-from caten_sd.state.stream import PIECE, chunks, observed
 from caten_sd.state.compare import same_bytes
 from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor
+from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.stream import PIECE, chunks, observed
 
 
 def whole(leaf: Any) -> bytes:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from caten_sd import CatenError, as_array, spec
-from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.leaf import (
     DTYPES,
     BlockTensor,
@@ -24,6 +23,7 @@ from caten_sd.state.leaf import (
     numpy_dtype,
     spec_of,
 )
+from caten_sd.state.source import BytesBacking, Source
 
 
 def lazy(array: Any, offset: int = 0, **how: Any) -> LazyTensor:

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caten_sd.errors import FormatError
 from caten_sd.encodings.pickle.interpreter import unpickle
+from caten_sd.errors import FormatError
 
 
 class Config(argparse.Namespace):

@@ -32,10 +32,6 @@ def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
     )
 
 
-
-
-
-
 def _is_optimizer(name: str, node: Any) -> bool:
     """Tell an optimizer's state, by torch's two keys or, where there are none, by its name."""
     first = node[0] if isinstance(node, (list, tuple)) and node else node
@@ -141,5 +137,3 @@ def _training(contents: Any) -> Tree | None:
 def _below(children: Mapping[str, Any], start: str) -> dict[str, Any]:
     """Return the tree that lies below a part of dotted keys, as a training state has its model."""
     return {name[len(start) :]: child for name, child in children.items() if name.startswith(start)}
-
-

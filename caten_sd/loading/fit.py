@@ -34,13 +34,3 @@ def judge(slot: Spec, leaf: Spec, target: DType | None = None) -> tuple[Outcome,
     if slot.dtype != target:
         note = f"the slot becomes {target}"
     return (Outcome.LOADED if leaf.dtype == target else Outcome.CAST), note
-
-
-
-
-
-
-
-
-
-

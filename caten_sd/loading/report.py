@@ -235,5 +235,3 @@ def _said(rows: Sequence[Row]) -> str:
 def _several(rows: Sequence[Row]) -> str:
     shapes = {known.shape for row in rows if (known := row.slot or row.leaf)}
     return f"of {len(shapes)} shapes" if len(shapes) > 1 else ""
-
-

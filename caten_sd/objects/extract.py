@@ -34,12 +34,6 @@ def to_state_dict(obj: Any, parent: Path, /) -> list[Pair]:
     raise NotImplementedError
 
 
-
-
-
-
-
-
 @collector_paused()
 def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:
     """Return the state of an object as key -> live leaf, in order, with paths and ties.
@@ -121,8 +115,6 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
         ) from None
     finally:
         del inside[id(obj)]
-
-
 
 
 @to_state_dict.register(AttrsInstance)

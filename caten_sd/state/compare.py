@@ -20,7 +20,6 @@ _FLOATS = {
 _BLOCK = 1 << 20  # elements compared at a time
 
 
-
 def is_exact(source: DType, target: DType) -> bool:
     """Tell whether every value of ``source`` is a value of ``target``.
 

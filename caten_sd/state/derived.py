@@ -296,25 +296,3 @@ def cut(leaf: Any, box: Box) -> Any:
 def whole(shape: Sequence[int]) -> Box:
     """Return the box that is all of a shape."""
     return tuple(slice(0, n) for n in shape)
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

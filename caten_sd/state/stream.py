@@ -54,8 +54,6 @@ def chunks(leaf: Any) -> Iterator[memoryview]:
             observer(len(piece))
 
 
-
-
 def pieces(leaf: Any) -> Iterator[memoryview]:
     """Yield what ``chunks`` yields, uncounted: for reading that is no writing."""
     if isinstance(leaf, BlockTensor):

@@ -24,12 +24,6 @@ from caten_sd.training.saved import SavedOptimizer, saved_optimizer
 GOOD = (Outcome.LOADED, Outcome.CAST)
 
 
-
-
-
-
-
-
 def plan_optimizer(live: LiveOptimizer, given: Offered, at: str) -> OptimizerPlan:
     """Return what loading the file's optimizer does; LoadError where names cannot be had.
 

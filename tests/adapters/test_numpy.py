@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from caten_sd import CatenError, as_array, get_state_dict, spec, to_state_dict
-from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor, Numpy, numpy_dtype
+from caten_sd.state.source import BytesBacking, Source
 
 NAMES = [name for name, dtype in DTYPES.items() if dtype.bits != 6]
 

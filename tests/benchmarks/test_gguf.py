@@ -10,8 +10,8 @@ import pytest
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import _type_traits
 
-from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.blocks.block_types import block_type
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.leaf import dequantize
 
 from .conftest import Race

@@ -4,8 +4,8 @@ import gguf
 import numpy as np
 import pytest
 
-from caten_sd.errors import CatenError
 from caten_sd.blocks.block_types import block_type
+from caten_sd.errors import CatenError
 from caten_sd.state.leaf import dequantize
 
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.errors import FormatError
 from caten_sd.encodings.msgpack import (
     Cursor,
     Payload,
@@ -17,6 +16,7 @@ from caten_sd.encodings.msgpack import (
     pack_size,
     pack_text,
 )
+from caten_sd.errors import FormatError
 from caten_sd.state.source import BytesBacking, Source
 
 plain = st.recursive(

@@ -6,12 +6,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd.errors import FormatError
 from caten_sd.encodings.npy import numpy_lacks
+from caten_sd.errors import FormatError
 from caten_sd.files.sidecar import EMPTY, parse_sidecar, sidecar_of
+from caten_sd.state.leaf import DTYPES, DType, LazyTensor, spec
 from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.leaf import DTYPES, DType, LazyTensor, spec
 
 
 def raw(count: int, width: int = 1) -> LazyTensor:

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from caten_sd.state.backing import FileBacking
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import CatenError, FormatError
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.formats.archive import Archive
+from caten_sd.state.backing import FileBacking
 
 ARRAYS = {"w": np.arange(6, dtype="f4").reshape(2, 3), "b": np.ones(3, "f4")}
 MODES = {".tar": "w", ".nemo": "w", ".tar.gz": "w:gz", ".tar.xz": "w:xz", ".tar.bz2": "w:bz2"}

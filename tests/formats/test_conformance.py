@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from caten_sd.state.backing import FileBacking
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import CatenError, FormatError, StateDictError
 from caten_sd.files.catalog import formats
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.files.format import Format, write
+from caten_sd.state.backing import FileBacking
 from caten_sd.state.digest import digest
-from caten_sd.state.state_dict import StateDict
 from caten_sd.state.leaf import DTYPES, numpy_dtype, spec
+from caten_sd.state.state_dict import StateDict
 
 READ_ONLY = {"torch legacy", "folder", "archive"}
 ONE_ARRAY = {"npy"}  # which has no key to keep, and is tested in its own file

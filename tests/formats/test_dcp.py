@@ -17,10 +17,10 @@ from torch.distributed.checkpoint import metadata as md
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError
-from caten_sd.state.tiles import TiledTensor
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.state.state_dict import StateDict
+from caten_sd.state.tiles import TiledTensor
 
 W = torch.arange(48.0).reshape(8, 6)
 

@@ -18,9 +18,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import CatenError
 from caten_sd.files.catalog import formats
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.files.format import Format
 from caten_sd.state.state_dict import StateDict
 

@@ -9,13 +9,13 @@ import pytest
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFEndian
 from gguf.quants import _type_traits
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.files.format import read
 from caten_sd.formats.gguf.format import Gguf
+from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor, spec
 from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor, spec
 
 RANDOM = np.random.default_rng(0)
 DENSE = ["f4", "f2", "f8", "i1", "i2", "i4", "i8"]

@@ -8,11 +8,11 @@ import msgpack
 import numpy as np
 import pytest
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.formats import msgpack as ours
-from caten_sd.state.state_dict import StateDict
 from caten_sd.state.leaf import LazyTensor
+from caten_sd.state.state_dict import StateDict
 
 
 def flax_array(array: Any) -> bytes:

@@ -6,8 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.formats.npy import RECORD
 from caten_sd.state.state_dict import StateDict
 

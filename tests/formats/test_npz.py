@@ -10,11 +10,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import CatenError, FormatError, StateDictError
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.formats import npz
-from caten_sd.state.state_dict import StateDict
 from caten_sd.state.leaf import Opaque, spec
+from caten_sd.state.state_dict import StateDict
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import torch
 from safetensors.numpy import save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.state.state_dict import StateDict
 
 INDEX = "model.safetensors.index.json"

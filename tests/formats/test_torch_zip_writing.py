@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.utils import serialization
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import StateDictError
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
+from caten_sd.state.leaf import DTYPES, LazyTensor
 from caten_sd.state.source import BytesBacking, Source, open_file
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.leaf import DTYPES, LazyTensor
 
 DTYPES_OF_TORCH = [
     getattr(torch, "float4_e2m1fn_x2" if dtype.bits == 4 else name)

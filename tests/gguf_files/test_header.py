@@ -12,13 +12,13 @@ from gguf import GGMLQuantizationType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from caten_sd.blocks.block_types import block_type
 from caten_sd.errors import FormatError
 from caten_sd.files.format import plain, read, write
 from caten_sd.formats.gguf.format import Gguf
-from caten_sd.blocks.block_types import block_type
+from caten_sd.state.leaf import BlockTensor, Numpy, as_array
 from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.leaf import BlockTensor, Numpy, as_array
 
 
 @pytest.fixture

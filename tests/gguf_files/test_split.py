@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from gguf import GGUFValueType
 
-from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.errors import FormatError
+from caten_sd.files.checkpoint import read_state_dict
 
 TENSORS = {f"blk.{i}.w": np.full((2, 3), i, "f4") for i in range(5)}
 

@@ -12,8 +12,8 @@ from caten_sd.errors import LayoutError
 from caten_sd.layouts.gpt2 import CATEN, GGUF, HF
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.plan import STAMP, plan_layout, to_layout
-from caten_sd.state.state_dict import StateDict
 from caten_sd.state.leaf import Torch, as_array
+from caten_sd.state.state_dict import StateDict
 
 CONV1D = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 LAYOUTS = [CATEN, HF, GGUF]

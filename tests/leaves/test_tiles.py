@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caten_sd.errors import CatenError
-from caten_sd.state.tiles import Cover, Tile, TiledTensor, misfit
 from caten_sd.state.leaf import DTYPES, spec
+from caten_sd.state.tiles import Cover, Tile, TiledTensor, misfit
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]
 

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 import caten_sd
-from caten_sd.objects.extract import get_state_dict
-from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.causes import Case, Cause, likely_cause
+from caten_sd.loading.load import load_state_dict, plan_load
+from caten_sd.loading.report import LoadPlan
 from caten_sd.mapping.plan import to_layout
 from caten_sd.nn.transformer import Transformer
-from caten_sd.loading.report import LoadPlan
+from caten_sd.objects.extract import get_state_dict
 
 
 class Block(nn.Module):

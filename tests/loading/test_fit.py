@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.state.compare import is_exact, largest_error, same_values
 from caten_sd.loading.fit import judge
 from caten_sd.loading.report import Outcome
+from caten_sd.state.compare import is_exact, largest_error, same_values
 from caten_sd.state.leaf import DTYPES, numpy_dtype, spec_of
 
 ORDINARY = [d for d in DTYPES.values() if d.kind != "complex" and d.bits >= 8]

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from caten_sd.errors import CatenError
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.loading.load import plan_load
-from caten_sd.state.compare import same_values
 from caten_sd.loading.repairs import fill, skip
 from caten_sd.loading.report import Outcome
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.state.compare import same_values
 from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor, Numpy, as_array
+from caten_sd.state.source import BytesBacking, Source
 
 
 @attrs.frozen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from caten_sd.loading.nested import put_together, with_others
 from caten_sd.loading.names import Offer
+from caten_sd.loading.nested import put_together, with_others
 from caten_sd.state.state_dict import StateDict
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError, NoApplicableMethodError
-from caten_sd.objects.extract import to_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
-from caten_sd.objects.place import Slot, assign, ready, refusal, replacement, slot_at, unwrap
 from caten_sd.loading.report import Outcome
+from caten_sd.objects.extract import to_state_dict
+from caten_sd.objects.place import Slot, assign, ready, refusal, replacement, slot_at, unwrap
 from caten_sd.state.leaf import DTYPES, Numpy, Spec, as_array, spec, spec_of
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.loading.load import load_state_dict
+from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.snapshot import snapshot
 
 

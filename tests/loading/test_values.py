@@ -11,8 +11,8 @@ from caten_sd.errors import LoadError, LoadWarning
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.repairs import skip
 from caten_sd.loading.value_check import finding
-from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.leaf import DTYPES, LazyTensor
+from caten_sd.state.source import BytesBacking, Source
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 from torch.optim.swa_utils import AveragedModel
 
 from caten_sd.errors import LoadError
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
-from caten_sd.loading.wrappers import WRAPPERS, unwrapped
 from caten_sd.loading.report import Outcome
+from caten_sd.loading.wrappers import WRAPPERS, unwrapped
+from caten_sd.objects.extract import get_state_dict
 
 
 class Net(nn.Module):

@@ -8,8 +8,8 @@ import torch
 from caten_sd.errors import LayoutError
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.state.derived import Derived, derive, turns_square
-from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
 from caten_sd.state.leaf import DTYPES, BlockTensor, DType, LazyTensor, Numpy, Torch, as_array, spec
+from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
 
 ARRAY = np.arange(24, dtype="f4").reshape(2, 3, 4)
 STEPS: list[tuple[Step, int, Any]] = [

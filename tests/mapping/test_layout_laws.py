@@ -12,8 +12,8 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Chain, Identity, Operation, Transpose
 from caten_sd.mapping.plan import to_layout
 from caten_sd.mapping.rows import Row
-from caten_sd.state.state_dict import StateDict
 from caten_sd.state.leaf import Numpy, Torch, as_array
+from caten_sd.state.state_dict import StateDict
 
 NUMBERS = {"n_head": 2, "n_kv_head": 1}
 SHAPE = (12, 8)

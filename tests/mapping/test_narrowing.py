@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from caten_sd.blocks.block_types import quantize
 from caten_sd.blocks.families.legacy import Q8_0
 from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.state.derived import Derived, derive
-from caten_sd.state.derived import part
-from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
-from caten_sd.blocks.block_types import quantize
-from caten_sd.state.source import Source
+from caten_sd.state.derived import Derived, derive, part
 from caten_sd.state.leaf import BlockTensor, LazyTensor, spec
+from caten_sd.state.source import Source
+from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
 
 ARRAY = np.arange(24, dtype="f4").reshape(2, 3, 4)
 STEPS: list[tuple[Step, int]] = [

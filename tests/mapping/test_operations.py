@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from caten_sd.errors import LayoutError
-from caten_sd.state.derived import Derived
 from caten_sd.mapping.operations import Chain, Identity, Offset, Operand, Operation, Transpose
+from caten_sd.state.derived import Derived
 from caten_sd.state.leaf import Numpy, Torch, as_array, spec
 
 

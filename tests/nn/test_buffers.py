@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.loading.load import load_state_dict
 from caten_sd.nn import Linear, Module, buffer, call
+from caten_sd.objects.extract import get_state_dict
 
 DIM, CONTEXT = 3, 6
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import Parameter
 
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.loading.load import load_state_dict
 from caten_sd.nn import BatchNorm, Linear, Sequential, Transformer, call
+from caten_sd.objects.extract import get_state_dict
 
 from .models import Everything
 

@@ -5,8 +5,8 @@ import torch
 from torch.nn import Parameter
 
 from caten_sd.errors import ModelError
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.nn import Linear, Sequential
+from caten_sd.objects.extract import get_state_dict
 
 from .models import Everything, ramp
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from caten_sd.errors import ModelError
-from caten_sd.objects.extract import get_state_dict
-from caten_sd.state.keys import lisp_style_dict_key
 from caten_sd.loading.load import load_state_dict
 from caten_sd.nn import Linear, ReLU, Sequential, call, defsequence
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.state.keys import lisp_style_dict_key
 
 
 @defsequence

@@ -5,9 +5,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from caten_sd.errors import ModelError
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.loading.load import load_state_dict
 from caten_sd.nn import FeedForward, Transformer, TransformerBlock
+from caten_sd.objects.extract import get_state_dict
 
 SIZES = (32, 2, 2, 1e-5, 32)
 CONV1D = ("c_attn.weight", "c_proj.weight", "c_fc.weight")

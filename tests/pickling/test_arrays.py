@@ -7,10 +7,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd.errors import FormatError
 from caten_sd.encodings.pickle.arrays import array_leaf
 from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.encodings.pickle.objects import Instance
+from caten_sd.errors import FormatError
 from caten_sd.state.leaf import LazyTensor
 
 ARRAYS: dict[str, Any] = {

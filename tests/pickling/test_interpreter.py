@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caten_sd.errors import FormatError
 from caten_sd.encodings.pickle.interpreter import OPCODES, Unpickled, _unknown, unpickle
 from caten_sd.encodings.pickle.objects import Instance, Ordered, Reference
+from caten_sd.errors import FormatError
 
 PROTOCOLS = range(6)
 

@@ -9,8 +9,8 @@ import pytest
 from gguf import GGMLQuantizationType
 from gguf.scripts import gguf_convert_endian
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.errors import FormatError
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 
 VALUES = np.random.default_rng(0).normal(size=(3, 256)).astype("f4")
 # What gguf-py converts; it quantises nothing to the K types, so any bytes stand in for them.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from caten_sd.errors import CatenError
 from caten_sd.blocks.block_types import PIECE, BlockType, block_type, block_types, quantize
+from caten_sd.errors import CatenError
 from caten_sd.state.leaf import dequantize
 
 DENSE = {"F32", "F16", "BF16", "F64", "I8", "I16", "I32", "I64"}

@@ -6,14 +6,14 @@ import gguf
 import numpy as np
 import pytest
 
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
-from caten_sd.files.conversion import convert
-from caten_sd.errors import CatenError, StateDictError
-from caten_sd.files.cast import before_cast, cast_floats, dtype_named
 from caten_sd.blocks.block_types import block_type, quantize
 from caten_sd.blocks.quantized import quantized
-from caten_sd.state.state_dict import StateDict
+from caten_sd.errors import CatenError, StateDictError
+from caten_sd.files.cast import before_cast, cast_floats, dtype_named
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.conversion import convert
 from caten_sd.state.leaf import spec
+from caten_sd.state.state_dict import StateDict
 
 VALUES = np.random.default_rng(0).normal(size=(3, 64)).astype("f4")
 

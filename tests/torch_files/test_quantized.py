@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.state.source import BytesBacking, Source
-from caten_sd.state.leaf import BlockTensor, Opaque, spec
 from caten_sd.formats.torch.quantized import quantised
 from caten_sd.formats.torch.storage import Storage
 from caten_sd.formats.torch.types import ELEMENTS
+from caten_sd.state.leaf import BlockTensor, Opaque, spec
+from caten_sd.state.source import BytesBacking, Source
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*quantized.*", "ignore::UserWarning")
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caten_sd.errors import FormatError
-from caten_sd.state.source import BytesBacking, Source
-from caten_sd.state.leaf import LazyTensor, Opaque
 from caten_sd.formats.torch.storage import UNFOLDED, Storage, negated
 from caten_sd.formats.torch.types import ELEMENTS, PAIRS
+from caten_sd.state.leaf import LazyTensor, Opaque
+from caten_sd.state.source import BytesBacking, Source
 
 
 def storage(data: bytes, name: str = "float32", order: str = "<") -> Storage:

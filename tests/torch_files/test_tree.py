@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.errors import FormatError
 from caten_sd.encodings.pickle.objects import Instance, Ordered, Reference
-from caten_sd.state.source import BytesBacking, Source
-from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque
+from caten_sd.errors import FormatError
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.formats.torch.pickles import OPAQUE, load, tree_of
 from caten_sd.formats.torch.tree import MAX_DEPTH, settle
+from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque
+from caten_sd.state.source import BytesBacking, Source
 
 LEAF = LazyTensor(Source("a", BytesBacking(bytes(4)), 0, 4), 0, DTYPES["float32"], (1,))
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as some
 
 from caten_sd import LoadError, StateDictError, read_state_dict, write_state_dict
 from caten_sd.state.keys import pytorch_style_dict_key
-from caten_sd.state.training_keys import VALUES
 from caten_sd.state.plain_values import live, read_tree, tree_pairs
+from caten_sd.state.training_keys import VALUES
 
 PLAIN = some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text()
 TREES = some.recursive(

@@ -4,8 +4,6 @@ torch.distributed.tensor takes half a second to import; whoever holds a DTensor 
 here it is named until one is met.
 """
 
-# ruff: noqa: B024 (an ABC is what can say by a hook which classes belong to it)
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -21,22 +19,6 @@ from caten_sd.state.leaf import DType, Numpy, as_array
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 @share.register(Divided)

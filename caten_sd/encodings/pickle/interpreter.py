@@ -77,4 +77,3 @@ def _run(machine: Machine, at: int) -> int:
             f"its pickle {place} (opcode {bytes([opcode])!r}: {why})",
             "it is truncated, damaged or made to deceive, so get it again",
         ) from error
-

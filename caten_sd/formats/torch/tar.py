@@ -22,8 +22,6 @@ from caten_sd.state.source import Source
 _BLOCK = 512
 
 
-
-
 def read_tar(source: Source) -> Unpickled:
     """Read the whole file; FormatError if a member is absent, twice there or malformed."""
     members = _members(source)

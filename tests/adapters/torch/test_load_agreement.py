@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import FAULTS, FITS, Outcome
+from caten_sd.objects.extract import get_state_dict
 
 from .loading import MODELS, Shared, alike, both, filled
 from .test_architectures import USUAL, _quiet

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.errors import LoadError
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import Outcome
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
+from caten_sd.objects.extract import get_state_dict
 
 
 class Halved(nn.Module):
