@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from caten_sd.mapping.heads import Rotary as Rotary
     from caten_sd.mapping.heads import packing as packing
     from caten_sd.mapping.layout import Layout as Layout
+    from caten_sd.mapping.layout_plan import plan_layout as plan_layout
+    from caten_sd.mapping.layout_plan import to_layout as to_layout
     from caten_sd.mapping.operations import Chain as Chain
     from caten_sd.mapping.operations import Offset as Offset
     from caten_sd.mapping.operations import Transpose as Transpose
-    from caten_sd.mapping.plan import plan_layout as plan_layout
-    from caten_sd.mapping.plan import to_layout as to_layout
     from caten_sd.mapping.rows import Drop as Drop
     from caten_sd.mapping.rows import Row as Row
     from caten_sd.objects.call import call as call
@@ -62,12 +62,13 @@ if TYPE_CHECKING:
     from caten_sd.state.leaf import spec as spec
     from caten_sd.state.state_dict import StateDict as StateDict
     from caten_sd.training.randomness import ProcessRandomness as ProcessRandomness
-    from caten_sd.training.saved import name_positions as name_positions
-    from caten_sd.training.state import TrainingState as TrainingState
+    from caten_sd.training.saved_optimizer import name_positions as name_positions
+    from caten_sd.training.training_state import TrainingState as TrainingState
 
 _HOMES = {
     "dispatch.generic": "generic",
-    "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning StateDictError",
+    "errors": "CatenError FormatError LayoutError LayoutWarning LoadError LoadWarning"
+    " StateDictError",
     "files.checkpoint": "read_state_dict write_state_dict",
     "files.conversion": "convert",
     "files.format": "Format read recognize write",
@@ -78,7 +79,7 @@ _HOMES = {
     "mapping.heads": "Regroup Rotary packing",
     "mapping.layout": "Layout",
     "mapping.operations": "Chain Offset Transpose",
-    "mapping.plan": "plan_layout to_layout",
+    "mapping.layout_plan": "plan_layout to_layout",
     "mapping.rows": "Drop Row",
     "objects.call": "call",
     "objects.extract": "get_state_dict to_state_dict",
@@ -90,8 +91,8 @@ _HOMES = {
     "state.leaf": "as_array dequantize spec",
     "state.state_dict": "StateDict",
     "training.randomness": "ProcessRandomness",
-    "training.saved": "name_positions",
-    "training.state": "TrainingState",
+    "training.saved_optimizer": "name_positions",
+    "training.training_state": "TrainingState",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -9,7 +9,7 @@ from typing import Any
 from caten_sd.cli.arguments import MODEL, parser_of
 from caten_sd.cli.models import is_model, state_of
 from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.mapping.check import check_layout
+from caten_sd.mapping.layout_check import check_layout
 from caten_sd.state.state_dict import StateDict
 
 
@@ -39,7 +39,7 @@ def run(words: Sequence[str]) -> int:
 def _in_layout(state_dict: StateDict, layout: str | None) -> StateDict:
     if layout is None:
         return state_dict
-    from caten_sd.mapping.plan import to_layout
+    from caten_sd.mapping.layout_plan import to_layout
 
     return to_layout(state_dict, layout, silent=True)
 

@@ -16,7 +16,7 @@ from caten_sd.encodings.zip_directory import (
     FULL32,
     LOCAL,
     STORED,
-    Entry,
+    ZipEntry,
     long_field,
     read_entries,
 )
@@ -51,7 +51,7 @@ class ZipArchive:
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
-    def entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> ZipEntry:
         """Return what the directory says of a member; FormatError if there is none of that name."""
         try:
             return self._entries[name]
@@ -89,7 +89,7 @@ class ZipArchive:
             )
         return data
 
-    def _data_start(self, entry: Entry) -> int:
+    def _data_start(self, entry: ZipEntry) -> int:
         """Return where a member's bytes begin, its own header held against the directory's."""
         name = self.source.name
         if entry.flags & ENCRYPTED:
@@ -112,7 +112,7 @@ class ZipArchive:
         return start
 
 
-def _check_local(name: str, entry: Entry, header: bytes, source: Source) -> int:
+def _check_local(name: str, entry: ZipEntry, header: bytes, source: Source) -> int:
     """Return the size of the extra fields; FormatError where the two headers disagree."""
     # fmt: off
     (magic, _, flags, method, _, _, crc, packed, size, name_size, extra_size
@@ -160,7 +160,7 @@ class InflatedBacking:
 
     mapped = False
 
-    def __init__(self, packed: Source, entry: Entry) -> None:
+    def __init__(self, packed: Source, entry: ZipEntry) -> None:
         self._packed, self._entry = packed, entry
         self._data: memoryview | None = None
         self._head = b""
@@ -195,7 +195,7 @@ def _inflated_head(packed: Source) -> bytes:
         return b""
 
 
-def _inflate(packed: Source, entry: Entry) -> bytearray:
+def _inflate(packed: Source, entry: ZipEntry) -> bytearray:
     """Return the member's bytes; memory grows with what really comes out, up to its size."""
     data = bytearray()
     for part in _inflated(packed, entry):
@@ -203,7 +203,7 @@ def _inflate(packed: Source, entry: Entry) -> bytearray:
     return data
 
 
-def _inflated(packed: Source, entry: Entry) -> Iterator[bytes]:
+def _inflated(packed: Source, entry: ZipEntry) -> Iterator[bytes]:
     """Yield the member's bytes; FormatError at the end if they are not those it is said to have."""
     stream, at, pending, size, crc = zlib.decompressobj(-zlib.MAX_WBITS), 0, b"", 0, 0
     try:

@@ -27,7 +27,7 @@ LOCAL = struct.Struct("<4s5H3I2H")
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 
 
-class Entry(NamedTuple):
+class ZipEntry(NamedTuple):
     """A member as the directory has it: sizes in bytes, ``offset`` of its own header."""
 
     name: str
@@ -69,14 +69,14 @@ def find_directory(source: Source) -> Directory:
     return found
 
 
-def read_entries(source: Source) -> tuple[dict[str, Entry], dict[int, int]]:
+def read_entries(source: Source) -> tuple[dict[str, ZipEntry], dict[int, int]]:
     """Return the members by name, and for each header's offset where the next thing begins.
 
     FormatError for a duplicate, an overlap or a name that leads out of a folder.
     """
     directory = find_directory(source)
     table = source.read(directory.offset, directory.size)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ZipEntry] = {}
     for entry in _entries(source.name, table):
         if entry.name in entries:
             raise FormatError(source.name, f"it has two members named {entry.name!r}", DAMAGED)
@@ -128,7 +128,7 @@ def _end64(source: Source, locator_at: int, short: Directory) -> tuple[int, Dire
     return at, long
 
 
-def _entries(source_name: str, table: bytes) -> Iterator[Entry]:
+def _entries(source_name: str, table: bytes) -> Iterator[ZipEntry]:
     at, end = 0, len(table)
     while at < end:
         if at + CENTRAL.size > end or table[at : at + 4] != b"PK\1\2":
@@ -148,7 +148,7 @@ def _entries(source_name: str, table: bytes) -> Iterator[Entry]:
             extra = table[name_end:extra_end]
             size, packed, offset = _long_sizes(source_name, name, extra, size, packed, offset)
         link = made_by >> 8 == 3 and (mode >> 28) == 0xA
-        yield Entry(name, raw, flags, method, crc, packed, size, offset, link)
+        yield ZipEntry(name, raw, flags, method, crc, packed, size, offset, link)
 
 
 def _name(source_name: str, raw: bytes, flags: int) -> str:
@@ -193,7 +193,7 @@ def long_field(extra: bytes) -> bytes:
     return b""
 
 
-def _limits(source_name: str, entries: dict[str, Entry], end: int) -> dict[int, int]:
+def _limits(source_name: str, entries: dict[str, ZipEntry], end: int) -> dict[int, int]:
     limit, limits = end, {}
     for entry in sorted(entries.values(), key=attrgetter("offset"), reverse=True):
         offset, packed = entry.offset, entry.packed

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from caten_sd.blocks.block_types import block_type, packable
-from caten_sd.blocks.quantized import Quantized, fits, quantized
+from caten_sd.blocks.quantized_leaf import Quantized, fits, quantized
 from caten_sd.errors import StateDictError
 from caten_sd.state.leaf import (
     DTYPES,

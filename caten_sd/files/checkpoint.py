@@ -12,13 +12,13 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.files.atomic import replacing
-from caten_sd.files.beside import beside
 from caten_sd.files.catalog import find_format, format_of_target
 from caten_sd.files.format import Contents, Format, read, write
+from caten_sd.files.rest import beside
 from caten_sd.files.which_tree import model_tree
-from caten_sd.objects.sharing import group_of
+from caten_sd.objects.shards import group_of
 from caten_sd.state.digest import STORED, tensor_digests, verify_digests
-from caten_sd.state.garbage import collector_paused
+from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.source import Folder, Source, open_file
 from caten_sd.state.state_dict import StateDict, as_state_dict
 

@@ -16,8 +16,8 @@ from caten_sd.files.cast import before_cast, cast_floats
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.leaf import spec
+from caten_sd.state.pieces import PIECE, Progress, observed
 from caten_sd.state.state_dict import StateDict, spec_or_none
-from caten_sd.state.stream import PIECE, Progress, observed
 
 
 @attrs.frozen
@@ -110,7 +110,7 @@ def _in_layout(
 ) -> tuple[StateDict, tuple[str, ...]]:
     if layout is None:
         return state_dict, ()
-    from caten_sd.mapping.plan import plan_layout
+    from caten_sd.mapping.layout_plan import plan_layout
 
     plan = plan_layout(state_dict, layout, config=_config(source))
     return plan.state_dict, tuple(plan.findings.lines())

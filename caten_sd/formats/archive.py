@@ -26,7 +26,7 @@ from caten_sd.encodings.zip_directory import STORED
 from caten_sd.errors import FormatError
 from caten_sd.files.catalog import file_suffixes, find_format
 from caten_sd.files.format import Contents, Format, read, recognize, write
-from caten_sd.files.shards import INDEX
+from caten_sd.files.shard_names import INDEX
 from caten_sd.state.source import Source
 
 _STEP = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from caten_sd.errors import FormatError
 from caten_sd.files.catalog import file_suffixes, find_format
-from caten_sd.files.entry import find_entry
+from caten_sd.files.folder_entry import find_entry
 from caten_sd.files.format import Contents, Format, read, recognize
 from caten_sd.state.source import Folder
 

@@ -24,9 +24,9 @@ from caten_sd.files.format import Contents, Format, read, recognize, stored_spec
 from caten_sd.files.sidecar import EMPTY, parse_sidecar
 from caten_sd.state.backing import JoinedBacking
 from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque, Spec
+from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.stream import chunks
 
 ARRAY, COMPLEX, SCALAR, TIMESTAMP = 1, 2, 3, -1
 CHUNKED = "__msgpack_chunked_array__"

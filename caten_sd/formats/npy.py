@@ -15,9 +15,9 @@ from caten_sd.files.file_set import new_folder
 from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, parse_sidecar, sidecar_of
 from caten_sd.state.leaf import Spec
+from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.stream import chunks
 
 RECORD = "caten_sd.json"
 _BESIDE = ("", ".json", ".md", ".txt", ".yaml", ".yml")  # what may lie beside arrays

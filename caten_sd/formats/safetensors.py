@@ -15,9 +15,9 @@ from typing import Any, BinaryIO, NoReturn
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, plain, read, recognize, write
 from caten_sd.state.leaf import DTYPES, DType, LazyTensor, Spec
+from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict, spec_or_none
-from caten_sd.state.stream import chunks
 
 MAX_HEADER = 100_000_000  # bytes; the reference's own limit
 

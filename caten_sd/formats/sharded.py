@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.files.catalog import file_suffixes, find_format, format_of_target
-from caten_sd.files.entry import Entry, find_entry
 from caten_sd.files.file_set import FileSet, file_set
+from caten_sd.files.folder_entry import FolderEntry, find_entry
 from caten_sd.files.format import Contents, Format, read, recognize, write
-from caten_sd.files.shards import (
+from caten_sd.files.shard_names import (
     INDEX,
     Index,
     ShardName,
@@ -63,7 +63,7 @@ def _read(format: Sharded, folder: Folder, /) -> Contents:
     return _merged(folder, index, shards, entry)
 
 
-def _is_stray(name: str, shards: set[str], entry: Entry) -> bool:
+def _is_stray(name: str, shards: set[str], entry: FolderEntry) -> bool:
     """Tell a shard that the index forgot from another checkpoint, and from a killed save's rest."""
     stem, _, suffix = entry.name.removesuffix(INDEX).rpartition(".")
     if name in shards or not name.endswith(f".{suffix}") or suffix != "safetensors":
@@ -76,7 +76,7 @@ def _is_stray(name: str, shards: set[str], entry: Entry) -> bool:
     return not variant and not name.startswith(("consolidated", "adapter"))
 
 
-def _whole_set(folder: Folder, entry: Entry) -> list[str]:
+def _whole_set(folder: Folder, entry: FolderEntry) -> list[str]:
     """Return the names of a set of shards without an index; FormatError if it is not whole."""
     total = entry.shards[0].total
     expected = [str(entry.shards[0]._replace(number=number + 1)) for number in range(total)]
@@ -86,7 +86,7 @@ def _whole_set(folder: Folder, entry: Entry) -> list[str]:
     return expected
 
 
-def _merged(folder: Folder, index: Index | None, shards: list[str], entry: Entry) -> Contents:
+def _merged(folder: Folder, index: Index | None, shards: list[str], entry: FolderEntry) -> Contents:
     found: dict[str, dict[str, Any]] = {}
     ties: dict[str, str] = {}
     metadata: dict[str, Any] = {}
@@ -132,7 +132,7 @@ def _check_index(
         _refuse(folder, f"{shard} holds {_some(forgotten)}, of which the index says nothing")
 
 
-def _check_strays(folder: Folder, index: Index, entry: Entry) -> None:
+def _check_strays(folder: Folder, index: Index, entry: FolderEntry) -> None:
     """Refuse a shard beside the others that the index does not name."""
     shards = set(index.shards())
     strays = [name for name in folder.names() if _is_stray(name, shards, entry)]
@@ -143,7 +143,7 @@ def _check_strays(folder: Folder, index: Index, entry: Entry) -> None:
         )
 
 
-def _shard(folder: Folder, name: str, entry: Entry) -> Contents:
+def _shard(folder: Folder, name: str, entry: FolderEntry) -> Contents:
     member = folder.member(name)
     inner = find_format(member)
     if ".safetensors" in entry.name and inner.name != "safetensors":

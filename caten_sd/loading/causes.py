@@ -11,7 +11,7 @@ import attrs
 from caten_sd.errors import CatenError
 from caten_sd.loading.file_kinds import KINDS
 from caten_sd.loading.renaming_guess import renamings
-from caten_sd.loading.report import Outcome, Row
+from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.state.grouping import group_keys
 from caten_sd.state.state_dict import StateDict
@@ -34,7 +34,7 @@ class Case:
     model: str
     slots: StateDict
     file: StateDict
-    rows: list[Row]
+    rows: list[LoadRow]
 
     def shapes(self, outcome: Outcome) -> dict[str, Shape]:
         """Return the shapes of the rows with an outcome: the file's, or the model's if missing."""
@@ -45,7 +45,7 @@ class Case:
                 found[row.key] = known.shape
         return found
 
-    def of(self, outcome: Outcome) -> list[Row]:
+    def of(self, outcome: Outcome) -> list[LoadRow]:
         """Return the rows with an outcome."""
         return [row for row in self.rows if row.outcome is outcome]
 
@@ -137,7 +137,7 @@ def _rows_or_biases(case: Case) -> Cause | None:
     return Cause("; ".join(told), _load(f"on_mismatch={{{listed}}}"))
 
 
-def _rows_differ(row: Row) -> bool:
+def _rows_differ(row: LoadRow) -> bool:
     file, model = (row.leaf.shape if row.leaf else ()), (row.slot.shape if row.slot else ())
     return len(file) == len(model) == 2 and file[1] == model[1]
 
@@ -155,7 +155,7 @@ def _transposed(case: Case) -> Cause | None:
     )
 
 
-def _turned(row: Row) -> bool:
+def _turned(row: LoadRow) -> bool:
     return bool(row.leaf and row.slot and row.leaf.shape == row.slot.shape[::-1])
 
 

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """A kind of file that is no model's weights: its marks in keys, and in what share of them."""
 
     marks: re.Pattern[str]
@@ -16,7 +16,7 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind(
+    FileKind(
         re.compile(
             r"(^|\.)(exp_avg|exp_avg_sq|exp_avg_sq_(row|col)|max_exp_avg_sq|momentum_buffer|"
             r"square_avg|acc_delta|param_groups)(\.|$)"
@@ -25,13 +25,13 @@ KINDS = (
         "the file holds an optimizer's state ({}), and that is no model's weights",
         'load_state_dict(model, read_state_dict("THE_FILE_WITH_THE_WEIGHTS"))',
     ),
-    Kind(
+    FileKind(
         re.compile(r"(^|[._])(lora|hada|lokr|loha|ia3)([A-Z_.]|$)"),
         0.5,
         "the file is an adapter ({}): it changes the weights of a base model and has none itself",
         'model = peft.PeftModel.from_pretrained(model, "FOLDER_OF_THE_ADAPTER").merge_and_unload()',
     ),
-    Kind(
+    FileKind(
         re.compile(
             r"\.(qweight|qzeros|g_idx|SCB|absmax|quant_map|quant_state(\..*)?|weight_packed|"
             r"weight_scale(_inv)?|weight_format)$"

@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 import attrs
 
 from caten_sd.errors import CatenError, LoadError, LoadWarning
+from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.matching import Matching
 from caten_sd.loading.moves import Move, Moves
-from caten_sd.loading.names import find_names, offer
-from caten_sd.loading.nested import put_together, with_others
-from caten_sd.loading.owners import Inside
+from caten_sd.loading.named_leaves import match_names, offer
+from caten_sd.loading.nested_state import put_together, with_others
 from caten_sd.loading.plan_of import by_type
 from caten_sd.loading.policy import Patterns, Policy, Repair
-from caten_sd.loading.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, Outcome, Row
+from caten_sd.loading.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, LoadRow, Outcome
 from caten_sd.loading.value_check import finding
 from caten_sd.objects.extract import get_state_dict
-from caten_sd.objects.sharing import Group, agreeing, group_of, refusing_together, share
+from caten_sd.objects.shards import ProcessGroup, agreeing, group_of, refusing_together, share
 from caten_sd.state.compare import is_exact, largest_error
-from caten_sd.state.garbage import collector_paused
+from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.grouping import group_keys
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.leaf import spec
@@ -106,9 +106,9 @@ def plan_load(
     """
     source = as_state_dict(state_dict)
     policy = Policy(allow_missing, allow_unexpected, on_mismatch, dtype, check)
-    inside = Inside(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
+    inside = LoadTarget(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
     slots = inside.slots
-    given = find_names(offer(with_others(source, inside.no_tensors), rename or {}), inside.names)
+    given = match_names(offer(with_others(source, inside.no_tensors), rename or {}), inside.names)
     put_together(given, source, inside.no_tensors)
     inside.adapt(given, getattr(state_dict, "_metadata", None))
     matching = Matching(obj, inside, given, policy, keep=assign)
@@ -127,7 +127,7 @@ def plan_load(
     )
 
 
-def _cause(model: str, slots: StateDict, file: StateDict, rows: list[Row]) -> tuple[str, str]:
+def _cause(model: str, slots: StateDict, file: StateDict, rows: list[LoadRow]) -> tuple[str, str]:
     """Return the likely cause of what does not fit and the line that mends it, or "" for both."""
     if not any(row.outcome in FAULTS for row in rows):
         return "", ""
@@ -136,7 +136,7 @@ def _cause(model: str, slots: StateDict, file: StateDict, rows: list[Row]) -> tu
     return likely_cause(Case(model, slots, file, rows)) or ("", "")
 
 
-def _looked_at(row: Row, move: Move | None) -> Row:
+def _looked_at(row: LoadRow, move: Move | None) -> LoadRow:
     """Say what is odd in a value, or that the slot keeps the one it has."""
     if move is not None and not move.extra:
         try:
@@ -161,7 +161,7 @@ def _in_its_slot(move: Move, every: bool) -> Move:
 
 
 @collector_paused()
-def _apply(plan: LoadPlan, inside: Inside, moves: Moves) -> LoadReport:
+def _apply(plan: LoadPlan, inside: LoadTarget, moves: Moves) -> LoadReport:
     """Refuse what no mode allows; then make the moves, and measure what casts have lost."""
     processes = group_of(moves.slots.values())
     said = [(row.key, row.outcome.value, row.source) for row in plan.rows] if processes else None
@@ -193,14 +193,14 @@ def _with_plan(plan: LoadPlan, deed: Callable[[], T]) -> T:
         raise
 
 
-def _of_all(rows: Sequence[Row], processes: Group) -> list[Row]:
+def _of_all(rows: Sequence[LoadRow], processes: ProcessGroup) -> list[LoadRow]:
     """Return the rows with the largest error over all processes, each of which saw its own part."""
     seen = [row.error for row in rows if row.error is not None]
     largest = iter(processes.largest(seen))
     return [row if row.error is None else attrs.evolve(row, error=next(largest)) for row in rows]
 
 
-def _measured(row: Row, leaf: Any, placed: Any) -> Row:
+def _measured(row: LoadRow, leaf: Any, placed: Any) -> LoadRow:
     """Add to a cast that can lose something what it lost."""
     if row.outcome is not Outcome.CAST or row.leaf is None:
         return row

@@ -10,13 +10,13 @@ import attrs
 
 from caten_sd.dispatch.generic import GenericFunction
 from caten_sd.errors import LoadError, NoApplicableMethodError
-from caten_sd.loading.fit import judge
+from caten_sd.loading.judge import judge
+from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.moves import Move
-from caten_sd.loading.names import Offer
-from caten_sd.loading.owners import Inside
+from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.repairs import Fill, skip
-from caten_sd.loading.report import Outcome, Row
+from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.objects.place import assign, follow, ready, refusal, unwrap, wrapper_of
 from caten_sd.state.compare import same_values
 from caten_sd.state.leaf import DType, Spec, spec
@@ -29,7 +29,9 @@ GOOD = (Outcome.LOADED, Outcome.CAST)
 class Matching:
     """The rows of a plan and the moves that would carry it out."""
 
-    def __init__(self, obj: Any, inside: Inside, given: Offer, policy: Policy, keep: bool) -> None:
+    def __init__(
+        self, obj: Any, inside: LoadTarget, given: NamedLeaves, policy: Policy, keep: bool
+    ) -> None:
         self.obj, self.inside, self.given, self.policy = obj, inside, given, policy
         self.slots = inside.slots
         self.default = "keep" if keep else "to_model"
@@ -50,9 +52,9 @@ class Matching:
         self._specs, self._refusals = _Methods(spec), _Methods(refusal)
         self._as_in_model = not keep and not policy.dtypes.rules
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[LoadRow]:
         """Return one row per slot, in the model's order, then one per key that feeds none."""
-        found: dict[str, Row] = {}
+        found: dict[str, LoadRow] = {}
         for key in self.slots:
             if key in self.aliases:
                 found.update((row.key, row) for row in self._slot_rows([key, *self.aliases[key]]))
@@ -72,17 +74,17 @@ class Matching:
             )
         return [*(made | self._special).values(), *self._united_moves.values()]
 
-    def _row(self, key: str, name: str) -> Row:
+    def _row(self, key: str, name: str) -> LoadRow:
         """Judge the slot ``key`` by the leaf that the file has under ``name``."""
         place, given = self.slots.entry[key], self.given
         slot = self._spec(place)
         if name not in given.leaves:
-            return self._missing(Row(key, Outcome.MISSING, slot))
+            return self._missing(LoadRow(key, Outcome.MISSING, slot))
         value = given.leaves[name]
         leaf = self._spec(value)
         source = given.keys.get(name, name) if given.keys else name
         note = "" if source else "made by the model for a file of an older version"
-        row = Row(key, Outcome.LOADED, slot, leaf, source, note)
+        row = LoadRow(key, Outcome.LOADED, slot, leaf, source, note)
         if key.endswith("_extra_state") and self._is_extra(key):
             self._special[key] = Move(key, place, value, extra=True)
             return row
@@ -101,7 +103,7 @@ class Matching:
             return row
         return self._judged(row, name, slot, leaf)
 
-    def _united(self, row: Row, value: Any) -> Row:
+    def _united(self, row: LoadRow, value: Any) -> LoadRow:
         """Judge a slot whose owner makes its leaf up: it goes back with all the others of it."""
         if row.slot is not None and row.leaf is not None:
             outcome, _ = judge(row.slot, row.leaf)
@@ -113,7 +115,7 @@ class Matching:
         move.leaf[self.slots.paths[row.key][-1]] = value
         return row
 
-    def _judged(self, row: Row, name: str, slot: Spec, leaf: Spec) -> Row:
+    def _judged(self, row: LoadRow, name: str, slot: Spec, leaf: Spec) -> LoadRow:
         """Judge a slot that may take the leaf by shape and dtype."""
         target = self.policy.target(row.key, slot, leaf, self.default)
         outcome, note = judge(slot, leaf, target)
@@ -152,7 +154,7 @@ class Matching:
             return None
         return f"a {type(place).__name__} that takes no {type(value).__name__}"
 
-    def _missing(self, row: Row) -> Row:
+    def _missing(self, row: LoadRow) -> LoadRow:
         """Return the row of a slot that the file has nothing for."""
         key, place = row.key, self.slots[row.key]
         if wrapper := wrapper_of(self.obj, self.slots.paths[key]):
@@ -169,7 +171,7 @@ class Matching:
             return attrs.evolve(row, outcome=Outcome.COMPUTED, note="made again by the model")
         return attrs.evolve(row, note="on the meta device, without values")
 
-    def _repaired(self, row: Row, value: Any) -> Row:
+    def _repaired(self, row: LoadRow, value: Any) -> LoadRow:
         """Return the row as ``on_mismatch`` has it: skipped, or with a leaf made to fit."""
         rule = self.policy.repairs.find(row.key)
         if rule is None or (
@@ -181,7 +183,9 @@ class Matching:
             return attrs.evolve(row, outcome=Outcome.SKIPPED, note=note)
         return self._made_to_fit(row, value, rule.wish, note)
 
-    def _made_to_fit(self, row: Row, value: Any, repair: Callable[..., Any], note: str) -> Row:
+    def _made_to_fit(
+        self, row: LoadRow, value: Any, repair: Callable[..., Any], note: str
+    ) -> LoadRow:
         place = self.slots[row.key]
         try:
             made = repair(None if value is None else ready(place, value), place)
@@ -207,7 +211,7 @@ class Matching:
             return False
         return hasattr(unwrap(follow(self.obj, path[:-1])), "set_extra_state")
 
-    def _slot_rows(self, names: list[str]) -> list[Row]:
+    def _slot_rows(self, names: list[str]) -> list[LoadRow]:
         """Judge a slot of several names by the first of them that the file has."""
         key, leaves = names[0], self.given.leaves
         here = [name for name in names if name in leaves]
@@ -234,7 +238,7 @@ class Matching:
         rule = self.policy.repairs.find(name) if len(here) > 1 else None
         return rule.pattern if rule and rule.wish is skip else ""
 
-    def _out(self, row: Row, left_out: Mapping[str, str]) -> Row:
+    def _out(self, row: LoadRow, left_out: Mapping[str, str]) -> LoadRow:
         if row.key not in left_out:
             return row
         pattern = left_out[row.key]
@@ -242,9 +246,9 @@ class Matching:
             row, note=f"{row.note}; the file's is left out, on_mismatch[{pattern!r}]"
         )
 
-    def _unused_row(self, name: str) -> Row:
+    def _unused_row(self, name: str) -> LoadRow:
         leaf, source = spec_or_none(self.given.leaves[name]), self.given.key(name)
-        row = Row(source or name, Outcome.UNEXPECTED, leaf=leaf, source=source)
+        row = LoadRow(source or name, Outcome.UNEXPECTED, leaf=leaf, source=source)
         if name in self.given.of_wrappers:
             return attrs.evolve(row, outcome=Outcome.COMPUTED, note="a wrapper's own, left out")
         if self.inside.computes(name):

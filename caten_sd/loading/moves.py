@@ -11,9 +11,9 @@ import attrs
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.aliasing import kept_apart
-from caten_sd.loading.nested import copied
+from caten_sd.loading.nested_state import copied
 from caten_sd.objects.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
-from caten_sd.objects.sharing import share
+from caten_sd.objects.shards import share
 from caten_sd.state.derived import Derived
 from caten_sd.state.leaf import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
 from caten_sd.state.state_dict import Path, StateDict

@@ -18,7 +18,7 @@ Repair = Callable[[Any, Any], Any]
 
 
 @attrs.frozen
-class Rule(Generic[T]):
+class PolicyRule(Generic[T]):
     """A glob pattern over whole keys, in which ``*`` crosses dots, and what it asks for."""
 
     pattern: str
@@ -26,20 +26,21 @@ class Rule(Generic[T]):
     wish: T
 
 
-class Rules(Generic[T]):
-    """Rules in the order in which they were given; the first that fits a key holds for it.
+class PolicyRules(Generic[T]):
+    """PolicyRules in the order in which they were given; the first that fits a key holds for it.
 
-    >>> Rules("allow_missing", {"head.*": True}).find("head.fc.bias").pattern
+    >>> PolicyRules("allow_missing", {"head.*": True}).find("head.fc.bias").pattern
     'head.*'
     """
 
     def __init__(self, name: str, wishes: Mapping[str, T]) -> None:
         self.name = name
-        self.rules: list[Rule[T]] = [
-            Rule(text, re.compile(translate(text)).match, wish) for text, wish in wishes.items()
+        self.rules: list[PolicyRule[T]] = [
+            PolicyRule(text, re.compile(translate(text)).match, wish)
+            for text, wish in wishes.items()
         ]
 
-    def find(self, key: str) -> Rule[T] | None:
+    def find(self, key: str) -> PolicyRule[T] | None:
         """Return the rule for a key, or None."""
         return next((rule for rule in self.rules if rule.fits(key)), None)
 
@@ -63,11 +64,13 @@ class Policy:
         if check not in (None, "values"):
             raise LoadError(f'check is "values" or nothing, and not {check!r}')
         self.looks = check == "values"
-        self.missing = Rules("allow_missing", _allowed("allow_missing", allow_missing))
-        self.unexpected = Rules("allow_unexpected", _allowed("allow_unexpected", allow_unexpected))
-        self.repairs = Rules("on_mismatch", _repairs(on_mismatch))
+        self.missing = PolicyRules("allow_missing", _allowed("allow_missing", allow_missing))
+        self.unexpected = PolicyRules(
+            "allow_unexpected", _allowed("allow_unexpected", allow_unexpected)
+        )
+        self.repairs = PolicyRules("on_mismatch", _repairs(on_mismatch))
         wishes = dtype if isinstance(dtype, Mapping) else {} if dtype is None else {"*": dtype}
-        self.dtypes = Rules("dtype", {text: _wish(value) for text, value in wishes.items()})
+        self.dtypes = PolicyRules("dtype", {text: _wish(value) for text, value in wishes.items()})
 
     def target(self, key: str, slot: Spec, leaf: Spec, default: str) -> DType:
         """Return the dtype that the slot shall have; a named one is for floats in float slots."""

@@ -56,7 +56,7 @@ QUIET = (Outcome.LOADED,)  # shown only where there is something to say
 
 
 @attrs.frozen
-class Row:
+class LoadRow:
     """One slot or key: ``slot`` is what the model has there, ``leaf`` what the file has.
 
     ``source`` is the file's key that feeds the slot, ``error`` the largest absolute difference
@@ -96,12 +96,12 @@ class Ledger:
     """
 
     model: str
-    rows: Sequence[Row] = attrs.field(repr=False)
+    rows: Sequence[LoadRow] = attrs.field(repr=False)
     notes: Sequence[str] = ()
     cause: str = ""
     fix: str = ""
 
-    def of(self, *outcomes: Outcome) -> list[Row]:
+    def of(self, *outcomes: Outcome) -> list[LoadRow]:
         """Return the rows with one of these outcomes, in order."""
         return [row for row in self.rows if row.outcome in outcomes]
 
@@ -207,7 +207,7 @@ def _spec_dict(spec: Spec | None) -> dict[str, Any] | None:
     return spec and {"shape": list(spec.shape), "dtype": spec.dtype.name, "bytes": spec.nbytes}
 
 
-def _detail(row: Row) -> str:
+def _detail(row: LoadRow) -> str:
     """Return what is said of a row: its shapes and dtypes, both where they differ, and its note."""
     parts = []
     if row.slot and row.leaf and row.slot.shape != row.leaf.shape:
@@ -221,7 +221,7 @@ def _detail(row: Row) -> str:
     return "; ".join(parts)
 
 
-def _said(rows: Sequence[Row]) -> str:
+def _said(rows: Sequence[LoadRow]) -> str:
     """Return what holds for all rows of a line, and the largest error among them."""
     details = {_detail(row) for row in rows}
     parts = [details.pop()] if len(details) == 1 else [_several(rows)]
@@ -232,6 +232,6 @@ def _said(rows: Sequence[Row]) -> str:
     return f": {text}" if text else ""
 
 
-def _several(rows: Sequence[Row]) -> str:
+def _several(rows: Sequence[LoadRow]) -> str:
     shapes = {known.shape for row in rows if (known := row.slot or row.leaf)}
     return f"of {len(shapes)} shapes" if len(shapes) > 1 else ""

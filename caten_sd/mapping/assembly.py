@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from caten_sd.errors import LayoutError
+from caten_sd.mapping.axis_sizes import Lookup, Size, factors, value
 from caten_sd.mapping.operations import PART, Coordinates, Labels, Operand, Operation, extent_of
 from caten_sd.mapping.patterns import is_index
-from caten_sd.mapping.sizes import Lookup, Size, factors, value
 from caten_sd.state.derived import derive
 from caten_sd.state.steps import Cut, Join, Pick, Pile
 

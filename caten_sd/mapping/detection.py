@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
+from caten_sd.mapping.axis_sizes import Numbers, size_text, solve
 from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.known import announced_layouts, built_in_layouts
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.patterns import is_index
 from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
 from caten_sd.mapping.rules import Rule
-from caten_sd.mapping.sizes import Numbers, size_text, solve
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
 from caten_sd.state.training_keys import model_part
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from caten_sd.mapping.axis_sizes import Size, size_text
 from caten_sd.mapping.rows import Row
-from caten_sd.mapping.sizes import Size, size_text
 from caten_sd.state.grouping import group_keys
 
 SHOWN = 6

@@ -12,8 +12,8 @@ from typing import Any
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.assembly import MOST, bound, check_axis, check_shares, divided, unknown
+from caten_sd.mapping.axis_sizes import Lookup, Size, factors, value
 from caten_sd.mapping.operations import Identity, Operation, extent_of, inverted
-from caten_sd.mapping.sizes import Lookup, Size, factors, value
 from caten_sd.state.derived import derive
 from caten_sd.state.steps import Reorder
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, solve
 from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rule_run import Item, RuleRun
 from caten_sd.mapping.rules import Rule, Side
-from caten_sd.mapping.sizes import Lookup, Numbers, Size, solve
-from caten_sd.mapping.walk import Item, Walk
 from caten_sd.state.same_place import same_place
 from caten_sd.state.state_dict import StateDict, spec_or_none
 
@@ -32,7 +32,7 @@ def read_canonical(
     layout: Layout, items: Iterable[Item], lookup: Lookup, *, lenient: bool = False
 ) -> Reading:
     """Return the items under their canonical names; nothing is read of their data."""
-    walk = Walk(layout.name, layout.reading, lookup, lenient=lenient)
+    walk = RuleRun(layout.name, layout.reading, lookup, lenient=lenient)
     result = walk.run(items)
     findings = Findings(dropped=walk.dropped, untaken=walk.untaken)
     idle = walk.idle()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 
+from caten_sd.mapping.axis_sizes import Size
 from caten_sd.mapping.operations import Identity, Operation
-from caten_sd.mapping.sizes import Size
 
 Names = str | tuple[str, ...]
 AS_IT_IS = Identity()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from caten_sd.mapping.axis_sizes import Numbers
 from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rule_run import Item, RuleRun
 from caten_sd.mapping.rules import Rule
-from caten_sd.mapping.sizes import Numbers
-from caten_sd.mapping.walk import Item, Walk
 from caten_sd.state.derived import rounds, turns_square
 from caten_sd.state.same_place import same_place
 
@@ -17,7 +17,7 @@ def write_canonical(
     target: Layout, items: list[Item], lookup: Numbers, findings: Findings
 ) -> tuple[list[Item], dict[str, str]]:
     """Return the items in the target's names, with what its reader must be told."""
-    walk = Walk(target.name, target.writing, lookup)
+    walk = RuleRun(target.name, target.writing, lookup)
     kept, metadata = _without_ties(target, items, walk, findings)
     unread = {name for row in findings.idle for name in row.canonical_names}
     result = walk.run(kept)
@@ -30,7 +30,7 @@ def write_canonical(
 
 
 def _without_ties(
-    target: Layout, items: list[Item], walk: Walk, findings: Findings
+    target: Layout, items: list[Item], walk: RuleRun, findings: Findings
 ) -> tuple[list[Item], dict[str, str]]:
     """Leave out what the target ties by leaving it out, and tell where it is not tied."""
     leaves = {item.key: item.leaf for item in items if not item.foreign}

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import attrs
 import torch
 
-from caten_sd.nn.move import Move
+from caten_sd.nn.device_move import DeviceMove
 from caten_sd.nn.walk import Walk
 from caten_sd.objects.call import call
 from caten_sd.objects.extract import get_state_dict
@@ -37,11 +37,11 @@ class Module:
         return call(self, *inputs, **options)
 
     def to(self: M, *where: torch.device | torch.dtype | str | int) -> M:
-        """Move parameters and buffers, saved or not, to a device, a floating dtype, or both.
+        """DeviceMove parameters and buffers, saved or not, to a device, a floating dtype, or both.
 
         Ties stay ties, and integers and booleans keep their dtype. Transient slots are left alone.
         """
-        Walk(Move.to(*where))(self)
+        Walk(DeviceMove.to(*where))(self)
         return self
 
     def named_parameters(self) -> Iterator[tuple[str, torch.Tensor]]:

@@ -1,0 +1,1 @@
+"""Live objects: their slots, how a value gets into one, and who holds one together."""

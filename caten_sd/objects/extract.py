@@ -11,9 +11,14 @@ from typing import Any
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import NoApplicableMethodError, StateDictError
-from caten_sd.objects.kinds import AttrsInstance, DataclassInstance, DeclaredMapping, NamedTuple
+from caten_sd.objects.class_kinds import (
+    AttrsInstance,
+    DataclassInstance,
+    DeclaredMapping,
+    NamedTuple,
+)
 from caten_sd.objects.slots import slot_kind
-from caten_sd.state.garbage import collector_paused
+from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key, show
 from caten_sd.state.leaf import Unread
 from caten_sd.state.state_dict import Name, Pair, Path, StateDict
@@ -80,7 +85,7 @@ def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictE
     )
 
 
-class _Walk(threading.local):
+class _Extraction(threading.local):
     """Where this thread's walk is: the containers it is inside of, each with its path."""
 
     def __init__(self) -> None:
@@ -88,7 +93,7 @@ class _Walk(threading.local):
         self.in_unknown = False
 
 
-_walk = _Walk()
+_walk = _Extraction()
 
 
 def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[Pair]:

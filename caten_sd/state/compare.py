@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from caten_sd.state.leaf import DType, Numpy, as_array
-from caten_sd.state.stream import pieces
+from caten_sd.state.pieces import pieces
 
 # Bits of exponent and of mantissa: a float holds another exactly if it has no less of both.
 _FLOATS = {

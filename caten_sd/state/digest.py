@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from caten_sd.errors import FormatError
+from caten_sd.state.pieces import pieces
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
-from caten_sd.state.stream import pieces
 
 STORED = "caten_sd.digests"  # the metadata entry that carries each tensor's own
 

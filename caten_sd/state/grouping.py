@@ -9,7 +9,7 @@ from typing import NamedTuple
 _INDEX = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
-class Group(NamedTuple):
+class KeyGroup(NamedTuple):
     """Keys of one pattern, in order: ``str(group)`` is ``h.{0..11}.ln_1.bias x12``."""
 
     pattern: str
@@ -29,7 +29,7 @@ def printable(name: str) -> str:
     return name if name and name.isprintable() else repr(name)
 
 
-def group_keys(keys: Iterable[str]) -> list[Group]:
+def group_keys(keys: Iterable[str]) -> list[KeyGroup]:
     """Collapse keys that differ in their indices, and then in their last name.
 
     >>> [str(g) for g in group_keys(["h.0.w", "h.0.b", "h.1.w", "h.1.b", "wte"])]
@@ -48,11 +48,11 @@ def group_keys(keys: Iterable[str]) -> list[Group]:
     return [_join(place[0], named) for place, named in by_place.items()]
 
 
-def _join(place: str, named: list[tuple[str, list[str]]]) -> Group:
+def _join(place: str, named: list[tuple[str, list[str]]]) -> KeyGroup:
     keys = [key for _, members in named for key in members]
     if len(named) == 1:
-        return Group(_pattern(named[0][1]), keys)
-    return Group(f"{place}.{{{','.join(name for name, _ in named)}}}", keys)
+        return KeyGroup(_pattern(named[0][1]), keys)
+    return KeyGroup(f"{place}.{{{','.join(name for name, _ in named)}}}", keys)
 
 
 def _pattern(keys: list[str]) -> str:

@@ -8,23 +8,23 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.loading.fit import judge
-from caten_sd.loading.names import Offer, find_names
-from caten_sd.loading.report import Outcome, Row
+from caten_sd.loading.judge import judge
+from caten_sd.loading.named_leaves import NamedLeaves, match_names
+from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.state.leaf import DType, Spec
 from caten_sd.state.plain_values import SavedLeaf, saved_leaves
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import VALUES
-from caten_sd.training.given import Offered
-from caten_sd.training.groups import fitted_groups
-from caten_sd.training.live import Filling, LiveOptimizer, OptimizerPlan
+from caten_sd.training.live_optimizer import Filling, LiveOptimizer, OptimizerPlan
 from caten_sd.training.order import proven_names
-from caten_sd.training.saved import SavedOptimizer, saved_optimizer
+from caten_sd.training.param_groups import fitted_groups
+from caten_sd.training.saved_optimizer import SavedOptimizer, saved_optimizer
+from caten_sd.training.saved_training import SavedTraining
 
 GOOD = (Outcome.LOADED, Outcome.CAST)
 
 
-def plan_optimizer(live: LiveOptimizer, given: Offered, at: str) -> OptimizerPlan:
+def plan_optimizer(live: LiveOptimizer, given: SavedTraining, at: str) -> OptimizerPlan:
     """Return what loading the file's optimizer does; LoadError where names cannot be had.
 
     Nothing is read but shapes, dtypes and the text of plain values.
@@ -33,13 +33,13 @@ def plan_optimizer(live: LiveOptimizer, given: Offered, at: str) -> OptimizerPla
     text = _key(at, VALUES)
     tree = given.tree(at)
     if tree is None:
-        plan.rows.append(Row(text, Outcome.MISSING))
+        plan.rows.append(LoadRow(text, Outcome.MISSING))
         return plan
     saved = saved_optimizer(tree, at)
     if (known := spec_or_none(given.leaves.get(text))) is not None:
-        plan.rows.append(Row(text, Outcome.LOADED, known, known, text))
+        plan.rows.append(LoadRow(text, Outcome.LOADED, known, known, text))
     if saved.kind and saved.kind != live.kind:
-        row = plan.rows[0] if plan.rows else Row(text, Outcome.LOADED)
+        row = plan.rows[0] if plan.rows else LoadRow(text, Outcome.LOADED)
         note = f"of a {saved.kind} in the file, and here is a {live.kind}: make one of its kind"
         plan.rows[:1] = [attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)]
         plan.rows += [_unexpected(leaf) for leaf in saved_leaves(tree)]
@@ -51,7 +51,9 @@ def plan_optimizer(live: LiveOptimizer, given: Offered, at: str) -> OptimizerPla
 class _Fitting:
     """One file's optimizer laid upon a live one."""
 
-    def __init__(self, live: LiveOptimizer, given: Offered, at: str, plan: OptimizerPlan) -> None:
+    def __init__(
+        self, live: LiveOptimizer, given: SavedTraining, at: str, plan: OptimizerPlan
+    ) -> None:
         self.live, self.given, self.at, self.plan = live, given, at, plan
         self.file_params: dict[str, Spec] = {}
 
@@ -72,7 +74,7 @@ class _Fitting:
             if name not in mine.flat:
                 note = "the file's optimizer has no such parameter; its state starts anew"
                 self.plan.rows.append(
-                    Row(_key(self.at, f"state.{name}"), Outcome.MISSING, note=note)
+                    LoadRow(_key(self.at, f"state.{name}"), Outcome.MISSING, note=note)
                 )
         rows, notes, self.plan.groups = fitted_groups(self.live, mine, self.at)
         self.plan.rows += rows
@@ -88,8 +90,8 @@ class _Fitting:
         asked = self.given.renamed(saved.flat, "model" if self.at else "")
         if len(set(asked.values())) < len(asked):
             raise LoadError("the renames make two parameters of the optimizer one; keep them apart")
-        found = find_names(
-            Offer(dict.fromkeys(asked.values()), {new: old for old, new in asked.items()}),
+        found = match_names(
+            NamedLeaves(dict.fromkeys(asked.values()), {new: old for old, new in asked.items()}),
             own.__contains__,
         )
         for note in found.notes:
@@ -127,7 +129,7 @@ class _Fitting:
             self.plan.state[name] = fillings
         self.plan.rows += rows
 
-    def _filled(self, name: str, slot: str, value: Any) -> tuple[Any, list[Row]]:
+    def _filled(self, name: str, slot: str, value: Any) -> tuple[Any, list[LoadRow]]:
         if isinstance(value, SavedLeaf):
             row, dtype = self._judged(name, slot, value)
             return Filling(value, dtype), [row]
@@ -136,9 +138,9 @@ class _Fitting:
             return [one for one, _ in filled], [row for _, rows in filled for row in rows]
         return value, []
 
-    def _judged(self, name: str, slot: str, saved: SavedLeaf) -> tuple[Row, DType]:
+    def _judged(self, name: str, slot: str, saved: SavedLeaf) -> tuple[LoadRow, DType]:
         leaf = spec_or_none(saved.leaf)
-        row = Row(saved.key, Outcome.LOADED, leaf, leaf, saved.key)
+        row = LoadRow(saved.key, Outcome.LOADED, leaf, leaf, saved.key)
         if leaf is None:
             note = f"a {getattr(saved.leaf, 'name', type(saved.leaf).__name__)}, which is no tensor"
             raise LoadError(f"{saved.key} is {note}; nothing was changed")
@@ -172,8 +174,8 @@ def _fitting(leaf: tuple[int, ...], param: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(1 if size == 1 else wanted for size, wanted in zip(leaf, param, strict=True))
 
 
-def _unexpected(leaf: SavedLeaf) -> Row:
-    return Row(leaf.key, Outcome.UNEXPECTED, leaf=spec_or_none(leaf.leaf), source=leaf.key)
+def _unexpected(leaf: SavedLeaf) -> LoadRow:
+    return LoadRow(leaf.key, Outcome.UNEXPECTED, leaf=spec_or_none(leaf.leaf), source=leaf.key)
 
 
 def _key(at: str, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from caten_sd.errors import LoadError
 from caten_sd.state.plain_values import SavedLeaf
 from caten_sd.state.state_dict import spec_or_none
-from caten_sd.training.saved import SavedOptimizer
+from caten_sd.training.saved_optimizer import SavedOptimizer
 
 Shape = tuple[int, ...]
 

@@ -156,7 +156,7 @@ def test_tensors_of_torch(target: Target) -> None:
 def test_tensors_of_many_pieces(
     target: Target, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr("caten_sd.state.stream.PIECE", piece)
+    monkeypatch.setattr("caten_sd.state.pieces.PIECE", piece)
     target.write(model(40))
     equal(target.load(), model(40))
 

@@ -109,7 +109,7 @@ def test_chunked_arrays_are_flaxs_and_stay_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     monkeypatch.setattr(ours, "CHUNK", chunk)
-    monkeypatch.setattr("caten_sd.state.stream.PIECE", 56)
+    monkeypatch.setattr("caten_sd.state.pieces.PIECE", 56)
     array = np.arange(60.0).reshape(3, 4, 5)
     path = tmp_path / "w.msgpack"
     write_state_dict({"a.w": array, "a.small": np.ones(1)}, path)

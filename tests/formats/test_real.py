@@ -11,8 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
-
-from .registry import unpack
+from tests.formats.registry import unpack
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 from caten_sd.errors import LayoutError
 from caten_sd.layouts.gpt2 import CATEN, GGUF, HF
 from caten_sd.mapping.detection import detect_layout
-from caten_sd.mapping.plan import STAMP, plan_layout, to_layout
+from caten_sd.mapping.layout_plan import STAMP, plan_layout, to_layout
 from caten_sd.state.leaf import Torch, as_array
 from caten_sd.state.state_dict import StateDict
 

@@ -10,7 +10,7 @@ import caten_sd
 from caten_sd.loading.causes import Case, Cause, likely_cause
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import LoadPlan
-from caten_sd.mapping.plan import to_layout
+from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.nn.transformer import Transformer
 from caten_sd.objects.extract import get_state_dict
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.load import load_state_dict, plan_load
-from caten_sd.loading.policy import Policy, Rules
+from caten_sd.loading.policy import Policy, PolicyRules
 from caten_sd.loading.repairs import fill, pad_rows, skip, trim_rows
-from caten_sd.loading.report import Outcome, Row
+from caten_sd.loading.report import LoadRow, Outcome
 
 
 def model() -> nn.Module:
@@ -27,7 +27,7 @@ def file_without_head() -> dict[str, torch.Tensor]:
     return {"body.weight": torch.ones(3, 3), "body.bias": torch.ones(3)}
 
 
-def row(plan: object, key: str) -> Row:
+def row(plan: object, key: str) -> LoadRow:
     return next(row for row in plan.rows if row.key == key)
 
 
@@ -261,7 +261,7 @@ class TestDtype:
 
 
 def test_rules_are_found_in_order_and_cross_dots() -> None:
-    rules = Rules("dtype", {"h.*.bias": 1, "h.*": 2})
+    rules = PolicyRules("dtype", {"h.*.bias": 1, "h.*": 2})
     assert [getattr(rules.find(key), "wish", None) for key in ("h.0.mlp.bias", "h.1", "wte")] == [
         1,
         2,

@@ -9,8 +9,8 @@ from caten_sd.mapping import detection as detect
 from caten_sd.mapping.assembly import Stack
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.mapping.operations import Transpose
-from caten_sd.mapping.plan import to_layout
 from caten_sd.mapping.rows import Drop, Row
 from caten_sd.state.state_dict import StateDict
 

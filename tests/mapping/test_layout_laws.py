@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from caten_sd.mapping.assembly import Concat, Split, Stack, Unstack
 from caten_sd.mapping.heads import Regroup, Rotary
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.mapping.operations import Chain, Identity, Operation, Transpose
-from caten_sd.mapping.plan import to_layout
 from caten_sd.mapping.rows import Row
 from caten_sd.state.leaf import Numpy, Torch, as_array
 from caten_sd.state.state_dict import StateDict

@@ -10,7 +10,7 @@ from caten_sd.adapters.torch import (
     optimizers,
     places,
     units,
-    wrappers,
+    wrapper_modules,
 )
 
 __all__ = [
@@ -23,5 +23,5 @@ __all__ = [
     "optimizers",
     "places",
     "units",
-    "wrappers",
+    "wrapper_modules",
 ]

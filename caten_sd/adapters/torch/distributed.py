@@ -14,7 +14,7 @@ import torch
 from caten_sd.adapters.torch.dtensor import Divided, Shard, _words, is_whole, local
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.objects.place import Slot, assign, ready, refusal, replacement
-from caten_sd.objects.sharing import Group, Share, group, share
+from caten_sd.objects.shards import LocalShard, ProcessGroup, group, share
 from caten_sd.state.leaf import DType, Numpy, as_array
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 @share.register(Divided)
-def _share(place: DTensor, /) -> Share:
+def _share(place: DTensor, /) -> LocalShard:
     return Shard(place)
 
 
 @group.register(Divided)
-def _group(leaf: DTensor, /, *, leaves: Sequence[DTensor]) -> Group | None:
+def _group(leaf: DTensor, /, *, leaves: Sequence[DTensor]) -> ProcessGroup | None:
     from caten_sd.adapters.torch.processes import Processes
 
     meshes = list(dict.fromkeys(each.device_mesh for each in leaves))

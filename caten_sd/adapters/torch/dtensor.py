@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
-from caten_sd.objects.sharing import Share
+from caten_sd.objects.shards import LocalShard
 from caten_sd.state.derived import derive, part, whole
 from caten_sd.state.leaf import spec
 from caten_sd.state.steps import Reorder
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 
-class Divided(ABC):
+class Divided(ABC):  # noqa: B024
     """Stands for ``torch.distributed.tensor.DTensor``."""
 
     @classmethod
@@ -32,7 +32,7 @@ class Divided(ABC):
         )
 
 
-class Shard(Share):
+class Shard(LocalShard):
     """This process's part of a DTensor: ``axes`` are the indices of the whole that lie in it."""
 
     def __init__(self, tensor: DTensor) -> None:

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.modules.module import _IncompatibleKeys
 
 from caten_sd.errors import CatenError
-from caten_sd.loading.names import adapt
-from caten_sd.loading.owners import loaded
+from caten_sd.loading.load_target import loaded
+from caten_sd.loading.named_leaves import adapt
 from caten_sd.state.leaf import Torch, as_array
 
 _ABSENT = object()

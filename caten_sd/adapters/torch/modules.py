@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from caten_sd.adapters.torch.wrappers import inner_name, inner_of
+from caten_sd.adapters.torch.wrapper_modules import inner_name, inner_of
 from caten_sd.errors import StateDictError
+from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.extract import children, to_state_dict
-from caten_sd.objects.kinds import AttrsInstance, DataclassInstance
 from caten_sd.state.keys import show
 from caten_sd.state.state_dict import Name, Pair, Path
 

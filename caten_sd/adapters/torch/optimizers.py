@@ -22,22 +22,28 @@ from caten_sd.state.compare import is_exact, largest_error
 from caten_sd.state.leaf import Spec, Torch, as_array, spec
 from caten_sd.state.plain_values import live, tree_pairs
 from caten_sd.state.state_dict import Pair, Path
-from caten_sd.training.given import Offered
-from caten_sd.training.live import Filling, LiveOptimizer
+from caten_sd.training.components import (
+    ComponentPlan,
+    Undo,
+    component_tree,
+    plan_component,
+    restore,
+)
+from caten_sd.training.live_optimizer import Filling, LiveOptimizer
 from caten_sd.training.optimizer import plan_optimizer
-from caten_sd.training.parts import PartPlan, Undo, part_tree, plan_part, restore
-from caten_sd.training.plan import plan_alone
-from caten_sd.training.saved import MEMBERS
+from caten_sd.training.saved_optimizer import MEMBERS
+from caten_sd.training.saved_training import SavedTraining
+from caten_sd.training.training_plan import plan_alone
 
 _IN_ORDER = (torch.optim.LBFGS,)  # their state is of all parameters laid end to end
 
 
 @to_state_dict.register(Optimizer)
 def _pairs(optimizer: Optimizer, parent: Path, /) -> list[Pair]:
-    return tree_pairs(part_tree(optimizer, model=None), parent)
+    return tree_pairs(component_tree(optimizer, model=None), parent)
 
 
-@part_tree.register(Optimizer)
+@component_tree.register(Optimizer)
 def _tree(optimizer: Optimizer, /, *, model: Any) -> Any:
     """Return what ``optimizer.state_dict()`` holds, under names in the place of positions."""
     names = _names(optimizer, model)
@@ -108,8 +114,8 @@ def _plan_alone(
     return plan_alone(optimizer, state_dict=state_dict, options=options)
 
 
-@plan_part.register(Optimizer)
-def _plan(optimizer: Optimizer, /, *, at: str, given: Offered, model: Any) -> PartPlan:
+@plan_component.register(Optimizer)
+def _plan(optimizer: Optimizer, /, *, at: str, given: SavedTraining, model: Any) -> ComponentPlan:
     names = _names(optimizer, model)
     params = dict(zip(_flat(names), _parameters(optimizer), strict=True))
     tree = _tree(optimizer, model=model)
@@ -137,7 +143,7 @@ def _plan(optimizer: Optimizer, /, *, at: str, given: Offered, model: Any) -> Pa
         values = [{name: live(value) for name, value in group.items()} for group in plan.groups]
         return lambda: _commit(optimizer, state, values)
 
-    return PartPlan(plan.rows, prepare, plan.notes, errors)
+    return ComponentPlan(plan.rows, prepare, plan.notes, errors)
 
 
 def _spec_of(param: torch.Tensor) -> Spec:
@@ -214,7 +220,7 @@ def _commit(optimizer: Optimizer, state: dict[Any, Any], values: list[dict[str, 
     return undo
 
 
-@part_tree.register(torch.Generator)
+@component_tree.register(torch.Generator)
 def _generator_tree(generator: torch.Generator, /, *, model: Any) -> Any:
     return {"class": "Generator", "state": {"device": str(generator.device.type),
                                             "state": generator.get_state()}}  # fmt: skip

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
-from caten_sd.loading.nested import copied
-from caten_sd.loading.owners import fabricates, unit
+from caten_sd.loading.load_target import may_synthesize, unit
+from caten_sd.loading.nested_state import copied
 from caten_sd.objects.place import assign
 
 
@@ -25,7 +25,7 @@ class Unit:
         self.owner, self.names = owner, names
 
 
-@fabricates.register(nn.Module)
+@may_synthesize.register(nn.Module)
 def _fabricates(module: nn.Module, /) -> bool:
     cls: Any = type(module)
     overridden = cls._save_to_state_dict is not nn.Module._save_to_state_dict

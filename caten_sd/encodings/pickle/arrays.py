@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from caten_sd.encodings.pickle.objects import Instance, Reference
+from caten_sd.encodings.pickle.inert_values import Instance, Reference
 from caten_sd.state.indexing import c_strides
 from caten_sd.state.leaf import DTYPES, DType, LazyTensor
 from caten_sd.state.source import BytesBacking, Source

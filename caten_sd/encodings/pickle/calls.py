@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caten_sd.encodings.pickle.objects import Instance, Ordered, brief
+from caten_sd.encodings.pickle.inert_values import Instance, Ordered, brief
 from caten_sd.encodings.pickle.stack import since_mark
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from caten_sd.encodings.pickle.arrays import NUMPY
-from caten_sd.encodings.pickle.objects import Instance, Reference, brief
+from caten_sd.encodings.pickle.inert_values import Instance, Reference, brief
 from caten_sd.encodings.pickle.plain import PLAIN, RENAMED
 
 _KNOWN = {**PLAIN, **NUMPY}

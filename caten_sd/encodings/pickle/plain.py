@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from caten_sd.encodings.pickle.objects import Instance, Ordered, Reference, check_key
+from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference, check_key
 
 
 def _mapping(*args: Any) -> Ordered:

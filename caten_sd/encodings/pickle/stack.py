@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from caten_sd.encodings.pickle.objects import Instance, Ordered, check_key
+from caten_sd.encodings.pickle.inert_values import Instance, Ordered, check_key
 
 if TYPE_CHECKING:
     from caten_sd.encodings.pickle.machine import Machine

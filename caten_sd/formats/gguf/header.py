@@ -41,7 +41,7 @@ DENSE = {
 }
 
 
-class Entry(NamedTuple):
+class TensorInfo(NamedTuple):
     """One row of the table of tensors; ``shape`` is row-major, ``offset`` counts from the data."""
 
     name: str
@@ -61,7 +61,7 @@ class Header(NamedTuple):
 
     order: str
     metadata: Mapping[str, Any]
-    entries: list[Entry]
+    entries: list[TensorInfo]
     start: int
 
 
@@ -135,7 +135,7 @@ def _alignment(header: HeaderBytes, metadata: Mapping[str, Any]) -> int:
     return int(alignment)
 
 
-def _read_entry(header: HeaderBytes, order: str) -> Entry:
+def _read_entry(header: HeaderBytes, order: str) -> TensorInfo:
     name = header.text("a tensor's name")
     if not name:
         header.refuse("it has a tensor without a name")
@@ -151,7 +151,7 @@ def _read_entry(header: HeaderBytes, order: str) -> Entry:
         header.refuse(f"{name!r} has the unknown tensor type {number}")
     if isinstance(type, BlockType):
         _check_blocks(header, name, shape, type, order)
-    return Entry(name, shape, type, offset)
+    return TensorInfo(name, shape, type, offset)
 
 
 @functools.cache
@@ -176,7 +176,7 @@ def _check_blocks(
         )
 
 
-def _check_names(header: HeaderBytes, entries: list[Entry]) -> None:
+def _check_names(header: HeaderBytes, entries: list[TensorInfo]) -> None:
     seen: set[str] = set()
     for entry in entries:
         if entry.name in seen:
@@ -184,7 +184,9 @@ def _check_names(header: HeaderBytes, entries: list[Entry]) -> None:
         seen.add(entry.name)
 
 
-def _check_places(header: HeaderBytes, entries: list[Entry], size: int, alignment: int) -> None:
+def _check_places(
+    header: HeaderBytes, entries: list[TensorInfo], size: int, alignment: int
+) -> None:
     """Refuse misplaced tensors, overlaps, holes, missing and trailing bytes.
 
     As in llama.cpp, each tensor begins at the first aligned byte behind the one before. Trailing

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from caten_sd.errors import FormatError
-from caten_sd.files.shards import ShardName, shard_name
+from caten_sd.files.shard_names import ShardName, shard_name
 from caten_sd.formats.gguf.header import Header, read_header
 from caten_sd.formats.gguf.values import TYPES
 from caten_sd.state.source import Folder, Source

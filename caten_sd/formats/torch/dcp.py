@@ -19,13 +19,19 @@ from caten_sd.files.file_set import file_set
 from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
 from caten_sd.files.sidecar import EMPTY, parse_sidecar
 from caten_sd.files.which_tree import model_tree
-from caten_sd.formats.torch.dcp_metadata import Chunk, DcpMetadata, Entry, Record, read_dcp_metadata
+from caten_sd.formats.torch.dcp_metadata import (
+    Chunk,
+    DcpMetadata,
+    DcpTensor,
+    Record,
+    read_dcp_metadata,
+)
 from caten_sd.formats.torch.dcp_output import dcp_metadata_bytes, write_record
 from caten_sd.formats.torch.pickle_output import torch_holds
 from caten_sd.state.leaf import DType, Opaque, Spec, spec
+from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.stream import chunks
 from caten_sd.state.tiles import Cover, Sizes, Tile, TiledTensor, misfit
 
 METADATA, SUFFIX = ".metadata", ".distcp"
@@ -73,7 +79,7 @@ def _read(format: Dcp, folder: Folder, /) -> Contents:
 
 
 def _leaf(
-    folder: Folder, key: str, entry: Entry, sizes: Mapping[str, int], absent: list[str]
+    folder: Folder, key: str, entry: DcpTensor, sizes: Mapping[str, int], absent: list[str]
 ) -> Any:
     if entry.dtype is None:
         return Opaque(f"{entry.name} in a distributed checkpoint")

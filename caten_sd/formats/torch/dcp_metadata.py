@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, NoReturn
 
+from caten_sd.encodings.pickle.inert_values import Instance
 from caten_sd.encodings.pickle.interpreter import unpickle
-from caten_sd.encodings.pickle.objects import Instance
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.types import TYPES, ElementType
 from caten_sd.state.leaf import DType, Opaque
@@ -38,7 +38,7 @@ class Chunk(NamedTuple):
     record: Record | None
 
 
-class Entry(NamedTuple):
+class DcpTensor(NamedTuple):
     """A tensor: ``dtype`` is None for one that is no tensor, or has a dtype no leaf has."""
 
     name: str
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 class DcpMetadata(NamedTuple):
     """The tensors by key, each key's path in the tree that was saved, and our own record."""
 
-    entries: dict[str, Entry]
+    entries: dict[str, DcpTensor]
     paths: dict[str, tuple[Any, ...]]
     extra: str
 
@@ -99,15 +99,15 @@ def _record(state: dict[str, Any]) -> Record:
     return record
 
 
-def _entry(key: str, value: Any, records: dict[tuple[str, Sizes | None], Record]) -> Entry:
+def _entry(key: str, value: Any, records: dict[tuple[str, Sizes | None], Record]) -> DcpTensor:
     if isinstance(value, Instance) and value.name.endswith(".BytesStorageMetadata"):
-        return Entry("bytes", None, (), [])
+        return DcpTensor("bytes", None, (), [])
     state = _fields(value, "TensorStorageMetadata")
     element = _properties(state["properties"])
     shape = _sizes(state["size"])
     dtype = element.dtype if element.dtype and element.dtype.itemsize else None
     chunks = [_chunk(key, chunk, shape, records) for chunk in list(state["chunks"])]
-    return Entry(element.name, dtype, shape, chunks)
+    return DcpTensor(element.name, dtype, shape, chunks)
 
 
 def _properties(value: Any) -> ElementType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import BinaryIO
 
-from caten_sd.encodings.pickle.output import (
+from caten_sd.encodings.pickle.opcode_output import (
     FALSE,
     NONE,
     POP,

@@ -13,8 +13,8 @@ from caten_sd.encodings.pickle.interpreter import Unpickled
 from caten_sd.encodings.tar_headers import is_torch_tar
 from caten_sd.errors import FormatError
 from caten_sd.files.format import Contents, Format, read, recognize, write
+from caten_sd.formats.torch.legacy_stream import HEAD, nested_reader, read_stream
 from caten_sd.formats.torch.pickles import load, tree_of
-from caten_sd.formats.torch.stream import HEAD, nested_reader, read_stream
 from caten_sd.formats.torch.tar import read_tar
 from caten_sd.state.source import Source
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from caten_sd.encodings.pickle.output import Memo, integer, sizes, text
+from caten_sd.encodings.pickle.opcode_output import Memo, integer, sizes, text
 from caten_sd.formats.torch.types import PAIRS, STORAGE_OF
 from caten_sd.state.indexing import c_strides
 from caten_sd.state.leaf import DTYPES, DType, Spec

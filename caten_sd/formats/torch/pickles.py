@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from caten_sd.encodings.pickle.arrays import array_leaf
+from caten_sd.encodings.pickle.inert_values import Instance, Reference, brief
 from caten_sd.encodings.pickle.interpreter import Unpickled, unpickle
-from caten_sd.encodings.pickle.objects import Instance, Reference, brief
 from caten_sd.errors import FormatError
-from caten_sd.formats.torch.quantized import quantised
+from caten_sd.formats.torch.affine import affine_leaf
+from caten_sd.formats.torch.resolve import Attributes, resolve
 from caten_sd.formats.torch.storage import Storage, negated
-from caten_sd.formats.torch.tree import Attributes, settle
 from caten_sd.formats.torch.types import TYPES, ElementType, StorageType
 from caten_sd.state.leaf import BlockTensor, LazyTensor, Opaque
 from caten_sd.state.source import Source
@@ -64,7 +64,7 @@ def tree_of(
     of a TorchScript class's parameters and buffers.
     """
     try:
-        tree, opaque = settle(read.value, attributes)
+        tree, opaque = resolve(read.value, attributes)
     except ValueError as error:
         raise FormatError(source_name, str(error), "it is made to deceive, do not use it") from None
     if isinstance(tree, (LazyTensor, BlockTensor)):
@@ -128,7 +128,7 @@ def _tensor_v3(
 
 
 def _quantised(storage: Any, offset: Any, shape: Any, strides: Any, params: Any, *_: Any) -> Any:
-    return quantised(_storage(storage), offset, shape, strides, params)
+    return affine_leaf(_storage(storage), offset, shape, strides, params)
 
 
 def _parameter(data: Any, *_: Any) -> Any:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from caten_sd.encodings.pickle.inert_values import brief
 from caten_sd.encodings.pickle.interpreter import Unpickled
-from caten_sd.encodings.pickle.objects import brief
 from caten_sd.encodings.tar_headers import TORCH_MEMBERS as MEMBERS
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.pickles import load
@@ -28,14 +28,14 @@ def read_tar(source: Source) -> Unpickled:
     for name in MEMBERS:
         if name not in members:
             raise FormatError(source.name, f"it is a tar of torch's without {name!r}", DAMAGED)
-    machine = _Cursor(members["sys_info"]).pickle()
+    machine = _TarCursor(members["sys_info"]).pickle()
     if type(machine) is not dict or machine.get("little_endian") is not True:
         raise FormatError(
             source.name, "it was written on a big-endian machine", "save it again there"
         )
     try:
-        objects = _storages(_Cursor(members["storages"]))
-        objects.update(_tensors(_Cursor(members["tensors"]), objects))
+        objects = _storages(_TarCursor(members["storages"]))
+        objects.update(_tensors(_TarCursor(members["tensors"]), objects))
     except (ValueError, TypeError, KeyError, struct.error) as error:
         raise FormatError(source.name, f"its lists are malformed ({error})", DAMAGED) from error
 
@@ -69,7 +69,7 @@ def _octal(source: Source, field: bytes) -> int:
     return int(digits, 8)
 
 
-class _Cursor:
+class _TarCursor:
     """A place in a member, which pickles and raw values follow one another from."""
 
     def __init__(self, member: Source) -> None:
@@ -90,7 +90,7 @@ class _Cursor:
         return part
 
 
-def _storages(cursor: _Cursor) -> dict[int, Any]:
+def _storages(cursor: _TarCursor) -> dict[int, Any]:
     found: dict[int, Any] = {}
     for _ in range(_count(cursor)):
         key, _, kind = cursor.pickle()
@@ -106,7 +106,7 @@ def _storages(cursor: _Cursor) -> dict[int, Any]:
     return found
 
 
-def _tensors(cursor: _Cursor, storages: dict[int, Any]) -> dict[int, Any]:
+def _tensors(cursor: _TarCursor, storages: dict[int, Any]) -> dict[int, Any]:
     found = {}
     for _ in range(_count(cursor)):
         key, storage, _ = cursor.pickle()
@@ -125,7 +125,7 @@ def _key(value: Any) -> int:
     return value
 
 
-def _count(cursor: _Cursor) -> int:
+def _count(cursor: _TarCursor) -> int:
     count = cursor.pickle()
     if type(count) is not int or not 0 <= count <= cursor.member.size:
         raise ValueError(f"{brief(count)} is no count")

@@ -16,14 +16,14 @@ from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import FormatError
 from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, parse_sidecar
+from caten_sd.formats.torch.legacy_stream import nested_reader
 from caten_sd.formats.torch.pickle_output import StoredTensor, pickle_of, torch_holds
 from caten_sd.formats.torch.pickles import load, storage_id, tree_of
 from caten_sd.formats.torch.script import ScriptClasses
 from caten_sd.formats.torch.storage import DAMAGED, Storage
-from caten_sd.formats.torch.stream import nested_reader
+from caten_sd.state.pieces import chunks
 from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.stream import chunks
 
 _ROOT = "archive"
 _RECORD = "caten_sd.json"  # what the format has no place for; torch does not look at it
@@ -65,7 +65,7 @@ def _read(format: TorchZip, source: Source, /) -> Contents:
         )
     archive = ZipArchive(source)
     root = _root(archive)
-    storages = _Storages(archive, root)
+    storages = _ZipStorages(archive, root)
     entry = archive.entry(f"{root}/data.pkl")
     limit = MAX_RATIO * entry.packed if entry.method == DEFLATED else entry.size
     data = archive.read(entry.name, limit=limit)
@@ -127,7 +127,7 @@ def _root(archive: ZipArchive) -> str:
     return roots[0]
 
 
-class _Storages:
+class _ZipStorages:
     """The storages of an archive by key, each a member of it."""
 
     def __init__(self, archive: ZipArchive, root: str) -> None:

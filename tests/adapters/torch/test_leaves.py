@@ -11,9 +11,9 @@ import torch
 
 from caten_sd import CatenError, as_array, spec
 from caten_sd.state.leaf import DTYPES, LazyTensor, Numpy, Torch
+from caten_sd.state.pieces import pieces
 from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.state_dict import spec_or_none
-from caten_sd.state.stream import pieces
 
 from ..test_numpy import noise
 

@@ -64,7 +64,7 @@ def loads(folder: Path, kind: str, name: str) -> tuple[list[str], int, int]:
 def loads_every_leaf(folder: Path) -> list[str]:
     """Load turned, packed and tiled leaves into places divided along each axis."""
     from caten_sd.blocks.block_types import quantize
-    from caten_sd.blocks.families.legacy import Q8_0
+    from caten_sd.blocks.families.q4_to_q8 import Q8_0
     from caten_sd.state.leaf import BlockTensor
 
     torch.manual_seed(0)

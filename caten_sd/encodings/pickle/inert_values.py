@@ -1,0 +1,97 @@
+"""What a pickle's names and unknown objects become: values that hold data and do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from caten_sd.encodings.pickle.inert_names import is_inert
+from caten_sd.errors import FormatError
+from caten_sd.state.leaf import Opaque
+
+DO_NOT_USE = "no checkpoint needs that; nothing was run, and it should be loaded nowhere"
+
+
+class Instance(Opaque):
+    """An object of a class that is not looked for: ``entries`` is what a list, dict or set held."""
+
+    __slots__ = ("entries",)
+
+    def __init__(self, name: str, args: Any = (), state: Any = None, entries: Any = None) -> None:
+        super().__init__(name, args, state)
+        self.entries = entries
+
+
+class Reference(Opaque):
+    """A global that a pickle names; ``make`` is our own function for it, or None."""
+
+    __slots__ = ("make", "source_name")
+
+    def __init__(self, name: str, source_name: str, make: Callable[..., Any] | None = None) -> None:
+        super().__init__(name)
+        self.source_name, self.make = source_name, make
+
+    def call(self, args: Any, *, bare: bool = False) -> Any:
+        """Return what calling it stands for: our own function's result, or an inert Instance.
+
+        ``bare`` says that an object is made without its initialiser, which nothing can hide in.
+        """
+        if type(args) is not tuple:
+            raise ValueError(f"{self.name} is called with no tuple of arguments")
+        if self.make is not None:
+            return self.make(*args)
+        if (bare and not args) or is_inert(self.name):
+            return Instance(self.name, args)
+        raise FormatError(self.source_name, f"it asks to call {self.name}", DO_NOT_USE)
+
+
+class Ordered(dict[Any, Any]):
+    """An OrderedDict of a pickle; ``state`` is what was set on it beside its items."""
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: Any = None
+
+
+def brief(value: Any) -> str:
+    """Return a short text for a value of a pickle, whose own ``repr`` can be made endless.
+
+    >>> brief("name"), brief(1 << 99999), brief([1])
+    ("'name'", 'an integer of 100000 bits', 'a list')
+    """
+    if isinstance(value, Opaque):
+        return value.name[:80]
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an integer of {value.bit_length()} bits"
+    if value is None or isinstance(value, (str, bytes, int, float)):
+        return repr(value[:99] if isinstance(value, (str, bytes)) else value)[:40]
+    return f"a {type(value).__name__}"
+
+
+_UNHASHABLE = (list, dict, set, bytearray, Ordered, memoryview)
+
+
+def check_key(key: Any) -> None:
+    """ValueError unless hashing the key takes bounded time, which shared tuples need not.
+
+    >>> check_key(("a", 1))
+    >>> check_key([])
+    Traceback (most recent call last):
+    ValueError: a list is used as a key
+    """
+    nodes, budget = [key], 1000
+    while nodes:
+        node = nodes.pop()
+        kind = type(node)
+        budget -= len(node) if kind is tuple else 1
+        if budget < 0:
+            raise ValueError("a key nests or repeats without bound")
+        if kind is tuple:
+            nodes.extend(node)
+        elif kind is int and not -(1 << 63) <= node < 1 << 64:
+            # Python hashes integers modulo 2^61 - 1: longer ones can be made to collide at will.
+            raise ValueError("a key is an integer of more than 64 bits")
+        elif kind in _UNHASHABLE:
+            raise ValueError(f"a {kind.__name__} is used as a key")

@@ -1,0 +1,79 @@
+"""Which of a folder's files is the model: by the names that the field's own libraries write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from caten_sd.errors import FormatError
+from caten_sd.files.shard_names import INDEX, ShardName, shard_name
+from caten_sd.state.source import Folder
+
+# Of two models in one folder the first of these is meant, as transformers and diffusers have it.
+_FIRST = tuple(
+    f"{stem}{ending}"
+    for suffix in (".safetensors", ".bin")
+    for stem in ("model", "diffusion_pytorch_model", "pytorch_model")
+    for ending in (suffix, suffix + INDEX)
+)
+_BESIDE = ("optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args")
+
+
+class FolderEntry:
+    """The file, the index or the set of shards without one, by which a folder is read."""
+
+    def __init__(self, name: str, shards: Sequence[ShardName] = ()) -> None:
+        self.name, self.shards = name, tuple(shards)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it is several files."""
+        return bool(self.shards) or self.name.endswith(INDEX)
+
+
+def find_entry(folder: Folder, suffixes: Sequence[str]) -> FolderEntry | None:
+    """Return the model in a folder, or None; FormatError names them where there are several.
+
+    ``suffixes`` are those of checkpoint files. safetensors is taken before all others.
+    """
+    if folder.index:
+        return FolderEntry(folder.index) if folder.index.endswith(INDEX) else None
+    names = [name for name in folder.names() if _is_candidate(name, suffixes)]
+    safe = [name for name in names if _has(name, (".safetensors", f".safetensors{INDEX}"))]
+    found = _entries(safe or names)
+    for first in _FIRST:
+        meant = [entry for entry in found if PurePosixPath(entry.name).name == first]
+        if len(meant) == 1:
+            return meant[0]
+    if len(found) > 1:
+        sizes = [f"{entry.name} ({folder.size(entry.name):,} bytes)" for entry in found]
+        raise FormatError(
+            folder.name,
+            f"{len(found)} checkpoints are in it: {', '.join(sizes[:8])}",
+            "open one of them by its own path"
+            + f", {folder.name}::{found[0].name} say" * (folder.kind == "archive"),
+        )
+    return found[0] if found else None
+
+
+def _entries(names: list[str]) -> list[FolderEntry]:
+    """Return single files, indexes, and sets of shards that no index lists."""
+    sets: dict[tuple[object, ...], list[ShardName]] = {}
+    singles = []
+    for name in names:
+        if known := shard_name(name):
+            sets.setdefault(known._replace(number=0), []).append(known)
+        else:
+            singles.append(name)
+    listed = {name.removesuffix(INDEX) for name in singles if name.endswith(INDEX)}
+    rest = [s for s in sets.values() if s[0].stem + s[0].suffix not in listed]
+    return [*map(FolderEntry, singles), *(FolderEntry(str(shards[0]), shards) for shards in rest)]
+
+
+def _is_candidate(name: str, suffixes: Sequence[str]) -> bool:
+    base = PurePosixPath(name).name.lower()
+    return not base.startswith((".", *_BESIDE)) and _has(base, (*suffixes, INDEX))
+
+
+def _has(name: str, suffixes: Sequence[str]) -> bool:
+    return name.lower().endswith(tuple(suffixes))

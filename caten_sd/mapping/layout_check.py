@@ -1,0 +1,135 @@
+"""Whether a state dict is in a layout; where it is not, which one it is in and how to change it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from caten_sd.mapping.axis_sizes import Numbers, size_text
+from caten_sd.mapping.detection import Detection, detect_layout
+from caten_sd.mapping.findings import Findings, Misfit
+from caten_sd.mapping.known import find_layout
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.reading import items_of, read_canonical
+from caten_sd.state.grouping import MAX_LINES, fitted, group_keys
+from caten_sd.state.state_dict import as_state_dict
+
+
+@attrs.frozen
+class LayoutCheck:
+    """How many keys are names of the layout, what does not fit it, and what was detected."""
+
+    layout: Layout
+    total: int
+    findings: Findings
+    detection: Detection
+    file: str = "FILE"
+
+    @property
+    def fits(self) -> bool:
+        """Whether every key has a row, every row a key, and every shape is as declared."""
+        return not self.findings.complaint
+
+    @property
+    def verdict(self) -> str:
+        """The one line that says how it stands, with counts."""
+        taken = self.total - len(self.findings.untaken)
+        text = f"{taken} of {self.total} keys are names of {self.layout.name}"
+        if self.fits:
+            return f"{text}, in the shapes that it declares"
+        return "; ".join([text, *(f"{len(rows)} {what}" for what, rows in self._faults().items())])
+
+    def _faults(self) -> dict[str, list[Any]]:
+        kinds: dict[str, Sequence[Any]] = {
+            "in the file, not in the layout": self.findings.untaken,
+            "in the layout, not in the file": self.findings.idle,
+            "of another shape than the layout declares": self.findings.misfits,
+        }
+        return {what: list(rows) for what, rows in kinds.items() if rows}
+
+    @property
+    def cause(self) -> str:
+        """What is likely wrong; "" where it fits, or where nothing tells."""
+        found, turned = self.detection, [each for each in self.findings.misfits if each.swapped]
+        if self.fits or found.layout is self.layout:
+            return ""
+        if not self.total:
+            return "the file holds no tensors"
+        if turned and len(turned) * 2 >= len(self.findings.misfits):
+            return f"{len(turned)} matrices lie the other way round than {self.layout.name} has it"
+        if found.layout:
+            return f"it is in {found.layout.name} ({'; '.join(found.evidence[:2])})"
+        return "; ".join(found.evidence[1 if found.behind else 0 :][:2])
+
+    @property
+    def fix(self) -> str:
+        """The one line that brings it into the layout; "" where it is, or where none is known."""
+        found = self.detection.layout or self.detection.behind
+        if self.fits or found is None or self.detection.layout is self.layout:
+            return ""
+        if found.canonical is not self.layout.canonical:
+            return ""
+        target = f"{Path(self.file).stem}.{self.layout.name}.safetensors"
+        words = ["caten-sd", "convert", self.file, target, "--to", self.layout.name]
+        prefix = self.detection.prefix
+        return shlex.join([*words, *["--root", prefix] * bool(prefix)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        found = self.detection.layout
+        return {
+            "verdict": self.verdict,
+            "fits": self.fits,
+            "layout": self.layout.name,
+            "detected": found.name if found else None,
+            "prefix": self.detection.prefix,
+            "evidence": list(self.detection.evidence),
+            "untaken": self.findings.untaken,
+            "idle": [str(row) for row in self.findings.idle],
+            "misfits": [str(misfit) for misfit in self.findings.misfits],
+            "cause": self.cause,
+            "fix": self.fix,
+        }
+
+    def __str__(self) -> str:
+        head = [f"{self.verdict}."]
+        tail = [f"likely cause: {self.cause}"] * bool(self.cause)
+        tail += [f"fix: {self.fix}"] * bool(self.fix)
+        notes = [f"  {line}" for line in self.findings.notes()]
+        sections = [notes] * bool(notes) + list(self._sections())
+        return "\n".join(head + fitted(sections, MAX_LINES - len(head) - len(tail)) + tail)
+
+    def _sections(self) -> Iterator[list[str]]:
+        """Yield a heading for each kind of fault, and its keys or names by pattern."""
+        for what, rows in self._faults().items():
+            if isinstance(rows[0], Misfit):
+                lines = _misfit_lines(rows)
+            else:
+                names = [row if isinstance(row, str) else " and ".join(row.names) for row in rows]
+                lines = [str(group) for group in group_keys(names)]
+            yield [f"{what} ({len(rows)}):", *(f"  {line}" for line in lines)]
+
+
+def _misfit_lines(misfits: list[Misfit]) -> list[str]:
+    said: dict[str, list[str]] = {}
+    for each in misfits:
+        text = f"would be {list(each.shape)}, declared {size_text(each.sizes)}"
+        said.setdefault(text, []).append(each.key)
+    return [f"{group}: {text}" for text, keys in said.items() for group in group_keys(keys)]
+
+
+def check_layout(
+    state_dict: Mapping[str, Any], layout: str | Layout, *, file: str = "FILE"
+) -> LayoutCheck:
+    """Hold a state dict's keys and shapes against a layout; nothing is read.
+
+    ``file`` is what the line that mends it calls the file.
+    """
+    state = as_state_dict(state_dict)
+    asked = find_layout(layout)
+    reading = read_canonical(asked, items_of(state), Numbers({}), lenient=True)
+    return LayoutCheck(asked, len(state), reading.findings, detect_layout(state), file)

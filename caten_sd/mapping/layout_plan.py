@@ -1,0 +1,189 @@
+"""From one layout to another by way of the canonical names, unread and in order.
+
+A layout is applied once: its name travels in the metadata, and where it does not, the layout is
+detected with evidence or asked for. Orientation is never inferred from a shape; shapes are only
+held against what the layout declares.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from caten_sd.errors import LayoutError, LayoutWarning
+from caten_sd.mapping.axis_sizes import Numbers
+from caten_sd.mapping.detection import Detection, detect_layout
+from caten_sd.mapping.findings import Findings
+from caten_sd.mapping.known import find_layout
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.reading import items_of, read_canonical
+from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rule_run import Item
+from caten_sd.mapping.writing import HINT, write_canonical
+from caten_sd.state.state_dict import Path, StateDict, as_state_dict
+from caten_sd.state.training_keys import is_training, model_part
+
+STAMP = "caten_sd.layout"
+
+
+class RenamedPaths(Mapping[str, Path]):
+    """The path of each key, made when asked for: as it was where the key is, else split anew."""
+
+    def __init__(self, state: StateDict, keys: Collection[str], kept: Collection[str]) -> None:
+        self._state, self._keys, self._kept = state, keys, kept
+
+    def __getitem__(self, key: str) -> Path:
+        if key in self._kept:
+            return self._state.paths[key]
+        if key not in self._keys:
+            raise KeyError(key)
+        return StateDict({key: None}).paths[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+class LayoutPlan(NamedTuple):
+    """What applying a layout gives: a lazy state dict and what was found on the way."""
+
+    source: Layout
+    target: Layout
+    state_dict: StateDict
+    findings: Findings
+    detection: Detection | None  # None where the source was declared
+
+    def __str__(self) -> str:
+        head = f"{self.source.name} to {self.target.name}: {len(self.state_dict)} tensors"
+        return "\n  ".join([head, *self.findings.lines()])
+
+
+def to_layout(
+    state_dict: Mapping[str, Any],
+    layout: str | Layout,
+    *,
+    source: str | Layout | None = None,
+    config: Any = None,
+    strict: bool = False,
+    silent: bool = False,
+    **numbers: int,
+) -> StateDict:
+    """Return the state dict in a layout: keys renamed, leaves derived lazily, nothing read.
+
+    ``source`` is the layout it is in; left out, the one in its metadata, or else the one detected.
+    ``config`` and the keywords give numbers that an operation names, such as head counts. Keys
+    that no row takes stay as they are, with a LayoutWarning unless ``silent``; ``strict`` makes
+    them, rows that find nothing and shapes that are not as declared a LayoutError.
+    """
+    plan = plan_layout(state_dict, layout, source=source, config=config, **numbers)
+    complaint = plan.findings.complaint
+    if complaint:
+        message = f"{plan.source.name} to {plan.target.name}: {complaint}"
+        if strict:
+            raise LayoutError(message)
+        if not silent:
+            warnings.warn(LayoutWarning(message, plan.findings), stacklevel=2)
+    return plan.state_dict
+
+
+def plan_layout(
+    state_dict: Mapping[str, Any],
+    layout: str | Layout,
+    *,
+    source: str | Layout | None = None,
+    config: Any = None,
+    **numbers: int,
+) -> LayoutPlan:
+    """Return what ``to_layout`` would give, with its findings; LayoutError as there."""
+    state = as_state_dict(state_dict)
+    target = find_layout(layout)
+    if is_training(state.keys()):
+        return _plan_training(state, target, source, config=config, **numbers)
+    origin, detection = source_layout(state, source, target)
+    if origin is target and detection is None:
+        return LayoutPlan(origin, target, _declared(state, target), Findings(), None)
+    if origin.canonical.name != target.canonical.name:
+        raise LayoutError(
+            f"{origin.name} is a layout of {origin.architecture} and {target.name} one of "
+            f"{target.architecture}; their canonical names do not meet"
+        )
+    lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases})
+    read = read_canonical(origin, items_of(state), lookup)
+    _refuse_swapped(origin, read.findings)
+    items, told = write_canonical(target, read.items, lookup, read.findings)
+    stale = {HINT + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
+    kept = {key: value for key, value in state.metadata.items() if key not in stale}
+    entry, paths = _collected(state, target, items)
+    result = state.with_entry(entry, paths=paths, metadata={**kept, **told, STAMP: target.name})
+    return LayoutPlan(origin, target, result, read.findings, detection)
+
+
+def _plan_training(
+    state: StateDict, target: Layout, source: str | Layout | None, **options: Any
+) -> LayoutPlan:
+    """Plan for the model of a training state, and let the optimizer's state follow it."""
+    from caten_sd.mapping.training_layout import training_in_layout
+
+    plan = plan_layout(model_part(state), target, source=source, **options)
+
+    def again(stands: StateDict) -> StateDict:
+        return plan_layout(stands, target, source=plan.source, **options).state_dict
+
+    turned = training_in_layout(state, plan.state_dict, again)
+    return plan._replace(state_dict=turned)
+
+
+def _refuse_swapped(origin: Layout, findings: Findings) -> None:
+    for misfit in findings.misfits:
+        if misfit.swapped:
+            raise LayoutError(
+                f"layout {origin.name}: {misfit}, so its axes are the other way round and the "
+                f"tensors are in another layout; name that one with source="
+            )
+
+
+def source_layout(
+    state: StateDict, source: str | Layout | None, target: Layout
+) -> tuple[Layout, Detection | None]:
+    """Return the layout a state dict is in: as declared, as stamped, or as detected."""
+    # A layout of the caller's own is in no list; its name and its canonical one's are known here.
+    near = {layout.name: layout for layout in (target.canonical, target)}
+    stamp = state.metadata.get(STAMP)
+    if source is None and stamp is None:
+        detection = detect_layout(state)
+        return detection.decided(), detection
+    meant = str(stamp) if source is None else source
+    declared = near[meant] if isinstance(meant, str) and meant in near else find_layout(meant)
+    if stamp is not None and stamp != declared.name:
+        raise LayoutError(
+            f"the metadata says that the layout is {stamp!r} and source= says {declared.name!r}; "
+            f"a layout is applied once, so leave source= out or correct {STAMP} in the metadata"
+        )
+    return declared, None
+
+
+def _collected(
+    state: StateDict, target: Layout, items: Iterable[Item]
+) -> tuple[dict[str, Any], Mapping[str, Path]]:
+    """Return the items' leaves and paths by key; LayoutError where two have one key."""
+    found: dict[str, Item] = {}
+    for item in items:
+        if found.setdefault(item.key, item) is not item:
+            raise LayoutError(
+                f"{found[item.key].origin} and {item.origin} would both be {item.key} in layout "
+                f"{target.name}; remove or rename one of them"
+            )
+    kept = {key for key, item in found.items() if item.origin == key}
+    return {key: item.leaf for key, item in found.items()}, RenamedPaths(state, found, kept)
+
+
+def _declared(state: StateDict, layout: Layout) -> StateDict:
+    """Return the very state dict if its metadata names the layout, else one that does."""
+    if state.metadata.get(STAMP) == layout.name:
+        return state
+    return state.with_entry(
+        state.entry, paths=state.paths, metadata={**state.metadata, STAMP: layout.name}
+    )

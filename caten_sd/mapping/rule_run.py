@@ -1,0 +1,159 @@
+"""One walk over the keys of a state dict with the rules of one direction of a layout."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from caten_sd.errors import LayoutError
+from caten_sd.mapping.axis_sizes import Lookup, solve
+from caten_sd.mapping.operations import PART, Coordinates, Operand, Operation
+from caten_sd.mapping.rows import Drop
+from caten_sd.mapping.rules import Rule, Side, missing_inputs
+from caten_sd.state.state_dict import spec_or_none
+
+
+class Item(NamedTuple):
+    """A leaf on its way: its key now, and the first key that it came from."""
+
+    key: str
+    leaf: Any
+    origin: str
+    foreign: bool = False  # no row takes it: it passes as it is
+    plain: bool = True  # it was renamed only
+
+
+class _Gathered:
+    """The leaves that one rule takes together, each at its coordinates."""
+
+    def __init__(self, rule: Rule, captured: dict[str, str], origin: str) -> None:
+        self.rule, self.captured, self.origin = rule, captured, origin
+        self.operand: Operand = {}
+        self.keys: dict[Coordinates, str] = {}
+
+
+class RuleRun:
+    """Takes items through the rules of one side; what it found is in its attributes after ``run``.
+
+    ``lenient`` leaves out what a rule cannot make instead of raising, for a look at shapes.
+    """
+
+    def __init__(self, name: str, side: Side, lookup: Lookup, *, lenient: bool = False) -> None:
+        self.name, self.side, self.lookup, self.lenient = name, side, lookup, lenient
+        self.dropped: dict[str, str] = {}
+        self.untaken: list[str] = []
+        self.fired: set[int] = set()
+        self._bound: dict[int, Operation] = {}
+        self._made: dict[Any, Operand] = {}
+        self._shared: set[int] = set()
+
+    def run(self, items: Iterable[Item]) -> list[Item]:
+        """Return the items under their new names, in the order of the first key of each."""
+        items = list(items)
+        uses = Counter(id(item.leaf) for item in items)
+        self._shared = {leaf for leaf, count in uses.items() if count > 1}
+        groups: dict[Any, _Gathered] = {}
+        taken: list[_Gathered | Item] = []
+        for item in items:
+            found = item if item.foreign else self._take(item, groups)
+            if found is not None:
+                taken.append(found)
+        made: list[Item] = []
+        for each in taken:
+            made += [each] if isinstance(each, Item) else self._make(each)
+        return made
+
+    def idle(self) -> list[Rule]:
+        """Return the rules that found nothing and are not optional."""
+        rules = self.side.rules
+        return [r for r in rules if id(r) not in self.fired and not r.row.optional]
+
+    def _take(self, item: Item, groups: dict[Any, _Gathered]) -> _Gathered | Item | None:
+        """Return what takes the item's place, if it is the first to take one."""
+        rule, part, captured = self._taker(item)
+        if rule is None:
+            self.untaken.append(item.key)
+            return item._replace(foreign=True)
+        if isinstance(rule, Drop):
+            self.dropped[item.key] = rule.reason
+            return None
+        self.fired.add(id(rule))
+        if rule.simple:
+            return Item(rule.outputs[0].key(captured), item.leaf, item.origin)
+        stacked = {name: captured.pop(name) for name in rule.stacked}
+        place = (id(rule), *sorted(captured.items()))
+        group = groups.get(place) if rule.grouped else None
+        if group is not None:
+            self._put(group, item, _coordinates(rule, part, stacked))
+            return None
+        group = groups[place] = _Gathered(rule, captured, item.origin)
+        self._put(group, item, _coordinates(rule, part, stacked))
+        return group
+
+    def _taker(self, item: Item) -> tuple[Rule | Drop | None, int, dict[str, str]]:
+        found = self.side.matcher.find(item.key)
+        for (rule, part), captured in found:
+            if isinstance(rule, Drop) and rule.shape is not None:
+                known = spec_or_none(item.leaf)
+                if known is not None and solve(rule.shape, known.shape, {}):
+                    return rule, part, captured
+        for (rule, part), captured in found:
+            if isinstance(rule, Rule) or rule.shape is None:
+                return rule, part, captured
+        return None, 0, {}
+
+    def _put(self, group: _Gathered, item: Item, at: Coordinates) -> None:
+        if at in group.keys:
+            raise LayoutError(
+                f"layout {self.name}: {group.keys[at]} and {item.origin} are both "
+                f"{item.key}; remove one of them"
+            )
+        group.operand[at] = item.leaf
+        group.keys[at] = item.origin
+
+    def _make(self, group: _Gathered) -> list[Item]:
+        rule = group.rule
+        try:
+            self._check_whole(group)
+            result = self._applied(group)
+        except LayoutError as error:
+            if self.lenient:
+                return []
+            raise LayoutError(f"layout {self.name}, {group.origin}: {error}") from None
+        made = []
+        for at, leaf in result.items():
+            places = dict(at)
+            part = places.pop(PART, 0)
+            key = rule.outputs[part].key({**group.captured, **places})
+            made.append(Item(key, leaf, group.origin, plain=rule.row.renames_only))
+        return made
+
+    def _check_whole(self, group: _Gathered) -> None:
+        if not group.rule.grouped:
+            return
+        many = len(group.rule.inputs) > 1
+        seen = set()
+        for at in group.keys:
+            places = dict(at)
+            seen.add((places.pop(PART) if many else 0, *places.values()))
+        if missing := missing_inputs(group.rule, group.captured, seen):
+            raise LayoutError(f"{missing} belongs to it and is not there")
+
+    def _applied(self, group: _Gathered) -> Operand:
+        """Apply the rule's operation; leaves that are tied stay one leaf under the same one."""
+        rule, operand = group.rule, group.operand
+        if id(rule) not in self._bound:
+            self._bound[id(rule)] = rule.operation.bind(self.lookup)
+        operation = self._bound[id(rule)]
+        if not any(id(leaf) in self._shared for leaf in operand.values()):
+            return operation.apply(operand)
+        place = operation, tuple((at, id(leaf)) for at, leaf in sorted(operand.items()))
+        if place not in self._made:
+            self._made[place] = operation.apply(operand)
+        return self._made[place]
+
+
+def _coordinates(rule: Rule, part: int, stacked: Mapping[str, str]) -> Coordinates:
+    places = [(label, int(index)) for label, index in sorted(stacked.items())]
+    return ((PART, part), *places) if len(rule.inputs) > 1 else tuple(places)

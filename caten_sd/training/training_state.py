@@ -1,0 +1,68 @@
+"""TrainingState: a model and all that training goes on from, as one state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from caten_sd.errors import StateDictError
+from caten_sd.loading.plan_of import plan_of
+from caten_sd.loading.report import LoadPlan
+from caten_sd.objects.extract import to_state_dict
+from caten_sd.state.plain_values import tree_pairs
+from caten_sd.state.state_dict import Pair, Path
+from caten_sd.state.training_keys import PARTS
+from caten_sd.training.components import component_tree
+
+
+@attrs.define(eq=False)
+class TrainingState:
+    """A model with its optimizer, scheduler, gradient scaler, step and chance; all but it optional.
+
+    ``get_state_dict`` gives ``model.<key>``, ``optimizer.state.<parameter>.<slot>`` and so on, for
+    a file of any format; ``load_state_dict`` puts it back, all of it or nothing, by name.
+    ``scheduler``, ``scaler`` and ``rng`` are whatever has ``state_dict()`` and
+    ``load_state_dict(state)``; for ``rng`` see ``ProcessRandomness``, or give a torch.Generator.
+
+    >>> import torch
+    >>> model = torch.nn.Linear(2, 1)
+    >>> training = TrainingState(model, torch.optim.SGD(model.parameters(), lr=0.1), step=3)
+    >>> [path for path, _ in to_state_dict(training, [])][2:]
+    [['optimizer', 'values'], ['step']]
+    """
+
+    model: Any
+    optimizer: Any = None
+    scheduler: Any = None
+    scaler: Any = None
+    step: int = attrs.field(default=0, kw_only=True)
+    rng: Any = attrs.field(default=None, kw_only=True)
+
+    def parts(self) -> Iterator[tuple[str, Any]]:
+        """Yield what there is beside the model, by name."""
+        for name in PARTS:
+            if (part := getattr(self, name)) is not None:
+                yield name, part
+
+
+@to_state_dict.register(TrainingState)
+def _pairs(training: TrainingState, parent: Path, /) -> list[Pair]:
+    import numpy as np
+
+    if not isinstance(training.step, int):
+        raise StateDictError(
+            f"the step of a training state is an int, and this is {training.step!r}: give int(step)"
+        )
+    pairs = to_state_dict(training.model, [*parent, "model"])
+    for name, part in training.parts():
+        pairs += tree_pairs(component_tree(part, model=training.model), [*parent, name])
+    return [*pairs, ([*parent, "step"], np.asarray(training.step, np.int64))]
+
+
+@plan_of.register(TrainingState)
+def _plan(training: TrainingState, /, **options: Any) -> LoadPlan:
+    from caten_sd.training.training_plan import plan_training
+
+    return plan_training(training, **options)

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import argparse
+import collections
+import datetime
+import functools
+import pathlib
+import pickle
+import pickletools
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference
+from caten_sd.encodings.pickle.interpreter import OPCODES, Unpickled, _unknown, unpickle
+from caten_sd.errors import FormatError
+
+PROTOCOLS = range(6)
+
+
+def read(data: bytes, **options: Any) -> Any:
+    return whole(data, **options).value
+
+
+def whole(data: bytes, **options: Any) -> Unpickled:
+    return unpickle(data, source_name="a.pkl", **options)
+
+
+# Plain values: Python's own pickler writes, and its own unpickler is the oracle.
+
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False)
+texts = st.text(st.characters(), max_size=9)
+plain = (
+    st.none()
+    | st.booleans()
+    | numbers
+    | texts
+    | st.binary(max_size=300)
+    | st.complex_numbers(allow_nan=False)
+)
+keys = texts | st.integers(-(2**63), 2**64 - 1) | st.tuples(texts, st.booleans())
+values = st.recursive(
+    plain,
+    lambda below: (
+        st.lists(below, max_size=5)
+        | st.tuples(below, below)
+        | st.lists(below, max_size=5).map(tuple)
+        | st.dictionaries(keys, below, max_size=5)
+        | st.dictionaries(keys, below, max_size=3).map(collections.OrderedDict)
+        | st.sets(keys, max_size=4)
+        | st.frozensets(keys, max_size=4)
+        | st.binary(max_size=9).map(bytearray)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(values, st.sampled_from(PROTOCOLS), st.booleans())
+def test_plain_values_are_read_as_python_reads_them(
+    value: Any, protocol: int, mapped: bool
+) -> None:
+    data = pickle.dumps(value, protocol)
+    found = unpickle(memoryview(data) if mapped else data, source_name="a.pkl")
+    assert found.end == len(data)
+    assert not found.opaque
+    same(found.value, pickle.loads(data))
+
+
+def same(found: Any, expected: Any) -> None:
+    assert found == expected
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key in expected:
+            same(found[key], expected[key])
+        return
+    assert type(found) is type(expected)
+    if isinstance(expected, (list, tuple)):
+        for one, other in zip(found, expected, strict=True):
+            same(one, other)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_containers_that_pickle_by_name(protocol: int) -> None:
+    given = {
+        "default": collections.defaultdict(list, {"a": [1]}),
+        "counter": collections.Counter("aab"),
+        "deque": collections.deque([1, 2], maxlen=3),
+        "nested": collections.OrderedDict(a=collections.OrderedDict(b=1)),
+    }
+    found = read(pickle.dumps(given, protocol))
+    assert found == {**given, "deque": [1, 2]}
+    assert type(found["nested"]["a"]) is Ordered
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_is_shared_stays_shared_and_a_cycle_stays_one(protocol: int) -> None:
+    shared = ["x"]
+    ring: list[Any] = [shared, shared]
+    ring.append(ring)
+    found = read(pickle.dumps({"ring": ring, "again": shared}, protocol))
+    assert found["ring"][0] is found["ring"][1] is found["again"]
+    assert found["ring"][2] is found["ring"]
+
+
+def test_every_opcode_of_pythons_own_list_is_known_but_those_that_reach_out() -> None:
+    known = {ord(opcode.code) for opcode in pickletools.opcodes}
+    ours = {code for code in range(256) if OPCODES[code] is not _unknown}
+    # STOP is the loop's; EXT1 to EXT4 name a registry of the process, NEXT_BUFFER another channel.
+    assert known - ours == {ord("."), 0x82, 0x83, 0x84, 0x97}
+    assert ours <= known
+
+
+def test_strings_of_python_2() -> None:
+    assert read(b"U\x03abc.") == "abc"
+    assert read(b"T\x02\0\0\0\xff\xfe.") == b"\xff\xfe"
+    assert read(b"S'a\\n\\x41\\101\\'\\q'\n.") == "a\nAA'\\q"
+    assert read(b'S"\\xff\\t"\n.') == b"\xff\t"
+    assert read(b"(dp0\nS'a'\np1\nI01\nsS'b'\nL5L\ns.") == {"a": True, "b": 5}
+
+
+def test_opcodes_that_no_pickler_of_today_writes() -> None:
+    assert read(b"(NNd.") == {None: None}
+    assert read(b"(K\1K\2l.") == [1, 2]
+    assert read(b"K\1(K\2K\x031.") == 1
+    assert read(b"K\1(0.") == 1
+    assert read(b"K\x012\x86.") == (1, 1)
+    assert read(b"Vab\\u00e9\n.") == "abé"
+    assert read(b"\x96\1\0\0\0\0\0\0\0a\x98.") == bytearray(b"a")
+    assert read(b"(imodels\nNet\n.").name == "models.Net"
+    assert read(b"(cmodels\nNet\nK\1o.").args == (1,)
+    assert read(b"P7\n.", persistent_load=lambda name: f"stored {name}") == "stored 7"
+
+
+def test_large_bytes_of_a_map_are_parts_of_it() -> None:
+    payload = bytes(range(256)) * 300
+    data = memoryview(pickle.dumps([payload, bytearray(payload)], 5))
+    copied, changeable = unpickle(data, source_name="a.pkl").value
+    for part in (copied, changeable):
+        assert type(part) is memoryview
+        assert part.obj is data.obj
+        assert part == payload
+
+
+def test_the_end_is_where_the_pickle_ends() -> None:
+    first, second = pickle.dumps([1]), pickle.dumps("two")
+    end = whole(first + second).end
+    assert end == len(first)
+    assert whole(first + second, start=end) == ("two", len(first) + len(second), {})
+
+
+# Objects of classes that are looked for nowhere.
+
+
+class Config(argparse.Namespace):
+    pass
+
+
+class Words(list[str]):
+    pass
+
+
+class Table(dict[str, int]):
+    pass
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_object_keeps_its_name_arguments_and_state(protocol: int) -> None:
+    given = {
+        "plain": argparse.Namespace(lr=0.1),
+        "config": Config(lr=0.1),
+        "words": Words(["a"]),
+        "table": Table(a=1),
+        "path": pathlib.PurePosixPath("/tmp/x"),
+        "date": datetime.date(2020, 1, 2),
+        "class": Config,
+        "partial": functools.partial(int, base=2),
+    }
+    result = whole(pickle.dumps(given, protocol))
+    found = result.value
+    assert found["plain"].name == "argparse.Namespace"
+    assert found["plain"].state == {"lr": 0.1}
+    assert found["config"].name == f"{__name__}.Config"
+    assert found["config"].state == {"lr": 0.1}
+    assert found["words"].entries == ["a"]
+    assert found["table"].entries == {"a": 1}
+    assert found["path"].args == ("/", "tmp", "x")
+    assert found["date"].name == "datetime.date"
+    assert type(found["class"]) is Reference
+    assert found["partial"].state[2] == {"base": 2}
+    assert result.opaque[f"{__name__}.Config"] == 1
+    assert all(type(v) is Instance for k, v in found.items() if k != "class")
+
+
+def test_one_name_is_one_reference() -> None:
+    found = read(pickle.dumps([Config, Config, {Config: 1}]))
+    assert found[0] is found[1]
+    assert found[2] == {found[0]: 1}
+
+
+def test_names_that_are_allowed_stand_for_what_they_are_given() -> None:
+    data = pickle.dumps((complex(1, 2), sys.intern), 2)
+    found = read(
+        data,
+        allowed={("builtins", "complex"): lambda *args: args, ("builtins", "intern"): "a value"},
+    )
+    assert found == ((1.0, 2.0), "a value")
+
+
+def test_a_wrong_call_of_an_allowed_name_is_the_files_fault() -> None:
+    with pytest.raises(FormatError, match="malformed at byte"):
+        read(b"cm\nf\n)R.", allowed={("m", "f"): lambda needed: needed})

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import caten_sd as sd
+from caten_sd.files.conversion import estimate
+
+GB = 1_000_000_000
+
+
+def weights() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return {
+        "h.0.w": torch.randn(8, 4),
+        "h.0.norm": torch.randn(4),
+        "step": torch.tensor(7),
+    }
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pt", ".safetensors"])
+def test_there_and_back_is_bit_exact(tmp_path: Path, suffix: str):
+    save_file(weights(), tmp_path / "in.safetensors", {"format": "pt", "note": "kept"})
+    there = tmp_path / f"there{suffix}"
+    sd.convert(tmp_path / "in.safetensors", there)
+    done = sd.convert(there, tmp_path / "back.safetensors")
+    assert done.tensors == 3
+    back = load_file(tmp_path / "back.safetensors")
+    for key, tensor in weights().items():
+        assert torch.equal(back[key], tensor)
+    if suffix != ".pt":  # a torch zip has no place for metadata
+        with sd.read_state_dict(tmp_path / "back.safetensors") as read:
+            assert read.metadata["note"] == "kept"
+
+
+def test_casts_are_counted_and_the_largest_error_read_back(tmp_path: Path):
+    source, target = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file(weights(), source)
+    done = sd.convert(source, target, dtype="bf16", keep={"*norm*": "f32"})
+    given, written = weights()["h.0.w"], load_file(target)
+    assert done.casts == {"float32 to bfloat16": 1}
+    assert written["h.0.norm"].dtype == torch.float32
+    assert written["step"].dtype == torch.int64
+    assert done.error == (given - written["h.0.w"].float()).abs().max().item()
+    assert done.error_key == "h.0.w"
+    assert "cast 1 float32 to bfloat16, largest error" in str(done)
+    assert json.loads(json.dumps(done.to_dict()))["error_key"] == "h.0.w"
+
+
+def test_output_on_input_is_right_and_a_failure_leaves_it_whole(tmp_path: Path):
+    path = tmp_path / "w.safetensors"
+    save_file(weights(), path)
+    sd.convert(path, path, dtype="f16")
+    assert load_file(path)["h.0.w"].dtype == torch.float16
+    before = path.read_bytes()
+    with pytest.raises(sd.StateDictError, match="no key matches"):
+        sd.convert(path, path, keep={"nothing": "f32"})
+    with pytest.raises(sd.LayoutError, match="no layout is called 'gpt3'"):
+        sd.convert(path, path, to="gpt3")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_progress_ends_at_the_bytes_that_were_announced(tmp_path: Path):
+    save_file(weights(), tmp_path / "in.safetensors")
+    seen: list[tuple[int, int]] = []
+    sd.convert(
+        tmp_path / "in.safetensors",
+        tmp_path / "out.npz",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    with sd.read_state_dict(tmp_path / "in.safetensors") as read:
+        size = estimate(read).size
+    assert seen[-1] == (size, size)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_what_is_announced_is_what_is_written_not_what_was_read(tmp_path: Path):
+    source, target = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    save_file(weights(), source)
+    told = []
+    done = sd.convert(source, target, dtype="bf16", announce=lambda need: told.append(need))
+    assert [(need.tensors, need.size) for need in told] == [(done.tensors, done.size)]
+    assert done.size == 2 * (8 * 4 + 4) + 8  # two bytes a float, eight for the int64
+
+
+def test_what_lay_beside_the_tree_is_named_after_a_cast(tmp_path: Path):
+    torch.save({"model": weights(), "optimizer": {"lr": 0.1}, "epoch": 3}, tmp_path / "run.pt")
+    done = sd.convert(tmp_path / "run.pt", tmp_path / "out.safetensors", dtype="bf16")
+    assert {"optimizer", "epoch"} <= set(done.left_out)
+
+
+MEASURE = """
+import resource, sys
+import caten_sd as sd, numpy, ml_dtypes, caten_sd.adapters.numpy, caten_sd.mapping.layout_plan
+from caten_sd.files.cast import Cast
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+start = peak()
+sd.convert(sys.argv[1], sys.argv[2], **eval(sys.argv[3]))
+print(peak() - start)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["safetensors", "npz", "pt"])
+@pytest.mark.parametrize("options", ["{}", "{'dtype': 'bf16'}"], ids=["as it is", "cast"])
+def test_two_gigabytes_take_200_megabytes(tmp_path: Path, suffix: str, options: str):
+    source = tmp_path / "in.safetensors"
+    tensor = np.random.default_rng(0).standard_normal((3125, 4000), "f4")  # 50 MB
+    sd.write_state_dict({f"h.{i}.w": tensor + i for i in range(40)}, source)
+    assert source.stat().st_size > 2 * GB
+    grown = subprocess.run(
+        [sys.executable, "-c", MEASURE, source, tmp_path / f"out.{suffix}", options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(grown.stdout) < 200
