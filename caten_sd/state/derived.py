@@ -31,8 +31,6 @@ from caten_sd.state.steps import (
     Shape,
     Shift,
     Step,
-    _length,
-    needed,
 )
 
 
@@ -239,7 +237,7 @@ def _of_blocks(leaf: BlockTensor, box: Box, /) -> Any:
     per, size = leaf.dtype.per, leaf.dtype.nbytes(leaf.dtype.per)
     first, end = last.start // per, -(-last.stop // per)
     raw = part(leaf.raw, (*rows, slice(first * size, end * size)))
-    shape = (*(_length(each) for each in rows), (end - first) * per)
+    shape = (*(each.stop - each.start for each in rows), (end - first) * per)
     around = first * per
     inside = (slice(0, n) for n in shape[:-1])
     return cut(
@@ -253,7 +251,7 @@ def _of_derived(leaf: Derived, box: Box, /) -> Any:
     if box == whole(leaf.shape):
         return leaf
     shapes = [spec(each).shape for each in leaf.leaves]
-    needs = needed(leaf.step, shapes, box) if all(map(_length, box)) else None
+    needs = leaf.step.needed(shapes, box) if all(each.stop > each.start for each in box) else None
     if needs is None:
         return cut(leaf, box)
     step, boxes = needs

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LayoutError
 
 Shape = tuple[int, ...]
+Box = tuple[slice, ...]  # one slice an axis, with a start, a stop and no step
 
 
 class Step:
@@ -29,6 +29,18 @@ class Step:
     def keeps_rows(self, rank: int) -> bool:
         """Say whether the last axis stays last and whole, so that packed blocks can be moved."""
         return False
+
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs | None:
+        """Return the boxes of the leaves that a box of the result needs, and the step to do then.
+
+        None, as for a step of one's own, means all of every leaf. A step of None means that there
+        is nothing left to do.
+        """
+        return None
+
+
+# The step that is left, and the boxes it takes: each with the number of its leaf.
+Needs = tuple[Step | None, list[tuple[int, Box]]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,11 @@ class Permute(Step):
         """Say whether the last axis stays last."""
         return self.axes[-1] == rank - 1
 
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
+        """Return the box with its axes in the leaf's order."""
+        inner = dict(zip(self.axes, box, strict=True))
+        return self, [(0, tuple(inner[axis] for axis in range(len(box))))]
+
 
 @dataclass(frozen=True)
 class Reorder(Step):
@@ -68,6 +85,13 @@ class Reorder(Step):
     def keeps_rows(self, rank: int) -> bool:
         """Say whether another axis than the last is reordered."""
         return self.axis != rank - 1
+
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
+        """Return the range from the first to the last of the indices that are asked for."""
+        order = self.order[box[self.axis]]
+        first = min(order)
+        inner = _with(box, self.axis, slice(first, max(order) + 1))
+        return Reorder(self.axis, tuple(index - first for index in order)), [(0, inner)]
 
 
 @dataclass(frozen=True)
@@ -90,6 +114,12 @@ class Cut(Step):
         """Say whether another axis than the last is cut."""
         return self.axis != rank - 1
 
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
+        """Return the box in the uncut leaf, of which nothing is left to cut."""
+        asked = box[self.axis]
+        inner = slice(self.start + asked.start, self.start + asked.stop)
+        return None, [(0, _with(box, self.axis, inner))]
+
 
 @dataclass(frozen=True)
 class Pick(Step):
@@ -109,6 +139,11 @@ class Pick(Step):
     def keeps_rows(self, rank: int) -> bool:
         """Say whether another axis than the last is picked from."""
         return self.axis != rank - 1
+
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
+        """Return the box at the one index of the axis."""
+        chosen = slice(self.index, self.index + 1)
+        return Pick(self.axis, 0), [(0, (*box[: self.axis], chosen, *box[self.axis :]))]
 
 
 @dataclass(frozen=True)
@@ -130,6 +165,17 @@ class Join(Step):
     def keeps_rows(self, rank: int) -> bool:
         """Say whether another axis than the last grows."""
         return self.axis != rank - 1
+
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
+        """Return a box of each leaf that the range along the axis reaches into."""
+        wanted, start, boxes = box[self.axis], 0, []
+        for number, shape in enumerate(shapes):
+            stop = start + shape[self.axis]
+            first, last = max(start, wanted.start), min(stop, wanted.stop)
+            if first < last:
+                boxes.append((number, _with(box, self.axis, slice(first - start, last - start))))
+            start = stop
+        return self, boxes
 
 
 @dataclass(frozen=True)
@@ -154,6 +200,11 @@ class Pile(Step):
         """Say whether the new axis stands before the last."""
         return self.axis < rank
 
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
+        """Return the same box of each leaf that is asked for."""
+        chosen, inner = box[self.axis], (*box[: self.axis], *box[self.axis + 1 :])
+        return self, [(number, inner) for number in range(chosen.start, chosen.stop)]
+
 
 @dataclass(frozen=True)
 class Shift(Step):
@@ -171,6 +222,10 @@ class Shift(Step):
         # numpy turns a 0-d sum into a scalar, and ml_dtypes has no common dtype with a Python one.
         return library.asarray(array + library.asarray(self.by, dtype=array.dtype))
 
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
+        """Return the same box."""
+        return self, [(0, box)]
+
 
 def _replaced(shape: Shape, axis: int, extent: int) -> Shape:
     return (*shape[:axis], extent, *shape[axis + 1 :])
@@ -178,81 +233,6 @@ def _replaced(shape: Shape, axis: int, extent: int) -> Shape:
 
 def _listed(shapes: Sequence[Shape]) -> str:
     return ", ".join(str(shape) for shape in dict.fromkeys(shapes))
-
-
-Box = tuple[slice, ...]  # one slice an axis, with a start, a stop and no step
-
-
-Needs = tuple[Step | None, list[tuple[int, Box]]]
-
-
-def _length(each: slice) -> int:
-    return int(each.stop - each.start)
-
-
-@generic
-def needed(step: Any, shapes: Any, box: Any, /) -> Needs | None:
-    """Return which boxes of which leaves a box of a step's result needs, and the step to do then.
-
-    None, as for a step that has no method here, means that it needs all of them; a step of None
-    that there is nothing left to do.
-    """
-    raise NotImplementedError
-
-
-@needed.register(Step)
-def _all_of_them(step: Step, shapes: Sequence[Shape], box: Box, /) -> None:
-    return None
-
-
-@needed.register(Permute)
-def _for_permute(step: Permute, shapes: Sequence[Shape], box: Box, /) -> Needs:
-    inner = dict(zip(step.axes, box, strict=True))
-    return step, [(0, tuple(inner[axis] for axis in range(len(box))))]
-
-
-@needed.register(Reorder)
-def _for_reorder(step: Reorder, shapes: Sequence[Shape], box: Box, /) -> Needs:
-    order = step.order[box[step.axis]]
-    first = min(order)
-    inner = _with(box, step.axis, slice(first, max(order) + 1))
-    return Reorder(step.axis, tuple(index - first for index in order)), [(0, inner)]
-
-
-@needed.register(Cut)
-def _for_cut(step: Cut, shapes: Sequence[Shape], box: Box, /) -> Needs:
-    each = box[step.axis]
-    inner = slice(step.start + each.start, step.start + each.stop)
-    return None, [(0, _with(box, step.axis, inner))]
-
-
-@needed.register(Pick)
-def _for_pick(step: Pick, shapes: Sequence[Shape], box: Box, /) -> Needs:
-    chosen = slice(step.index, step.index + 1)
-    return Pick(step.axis, 0), [(0, (*box[: step.axis], chosen, *box[step.axis :]))]
-
-
-@needed.register(Join)
-def _for_join(step: Join, shapes: Sequence[Shape], box: Box, /) -> Needs:
-    wanted, start, boxes = box[step.axis], 0, []
-    for number, shape in enumerate(shapes):
-        stop = start + shape[step.axis]
-        first, last = max(start, wanted.start), min(stop, wanted.stop)
-        if first < last:
-            boxes.append((number, _with(box, step.axis, slice(first - start, last - start))))
-        start = stop
-    return step, boxes
-
-
-@needed.register(Pile)
-def _for_pile(step: Pile, shapes: Sequence[Shape], box: Box, /) -> Needs:
-    chosen, inner = box[step.axis], (*box[: step.axis], *box[step.axis + 1 :])
-    return step, [(number, inner) for number in range(chosen.start, chosen.stop)]
-
-
-@needed.register(Shift)
-def _for_shift(step: Shift, shapes: Sequence[Shape], box: Box, /) -> Needs:
-    return step, [(0, box)]
 
 
 def _with(box: Box, axis: int, each: slice) -> Box:
