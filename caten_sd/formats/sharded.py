@@ -1,7 +1,7 @@
 """Shards: several safetensors (or torch) files in one folder, and an index that maps keys to them.
 
-As transformers and huggingface_hub write them. Index and files are held against each other, both
-ways, before any data is read; their own readers take what they are given.
+transformers and huggingface_hub write such folders. Their own readers trust the index; here it is
+compared with the files, in both directions, before any data is read.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHOWN = 3
 
 
 class Sharded(Format):
-    """Shards with an index; ``max_shard_size`` ("5GB", or bytes) is the writer's option."""
+    """Shards with an index; the writer takes ``max_shard_size`` ("5GB", or a number of bytes)."""
 
     name = "sharded"
     suffixes = (INDEX, "/")
@@ -51,20 +51,23 @@ def _recognize(format: Sharded, folder: Folder, /) -> str | None:
 def _read(format: Sharded, folder: Folder, /) -> Contents:
     entry = find_entry(folder, file_suffixes())
     if entry is None:
-        raise FormatError(folder.name, "no index of shards is in it", "open a file by its own path")
+        raise FormatError(folder.name, "it has no index of shards", "open a file by its own path")
     if entry.shards:
-        return _merged(folder, None, _whole_set(folder, entry), entry)
+        return _merged(folder, None, _complete_set(folder, entry), entry)
     index = read_index(folder.member(entry.name))
     shards = index.shards()
-    absent = [name for name in shards if not folder.has(name)]
-    if absent:
-        lost = [f"{name} ({len(index.keys_of(name))} tensors)" for name in absent]
-        _refuse(folder, f"index names {len(shards)} shards; {len(absent)} absent: {_some(lost)}")
+    missing = [name for name in shards if not folder.has(name)]
+    if missing:
+        lost = [f"{name} ({_tensors(len(index.keys_of(name)))})" for name in missing]
+        _refuse(folder, f"its index names {len(shards)} shards; {len(lost)} missing: {_some(lost)}")
     return _merged(folder, index, shards, entry)
 
 
 def _is_stray(name: str, shards: set[str], entry: FolderEntry) -> bool:
-    """Tell a shard that the index forgot from another checkpoint, and from a killed save's rest."""
+    """Return whether a file is a shard that the index does not list.
+
+    Another checkpoint in the folder is not, and neither is what a killed save left.
+    """
     stem, _, suffix = entry.name.removesuffix(INDEX).rpartition(".")
     if name in shards or not name.endswith(f".{suffix}") or suffix != "safetensors":
         return False
@@ -76,13 +79,13 @@ def _is_stray(name: str, shards: set[str], entry: FolderEntry) -> bool:
     return not variant and not name.startswith(("consolidated", "adapter"))
 
 
-def _whole_set(folder: Folder, entry: FolderEntry) -> list[str]:
-    """Return the names of a set of shards without an index; FormatError if it is not whole."""
+def _complete_set(folder: Folder, entry: FolderEntry) -> list[str]:
+    """Return the names of a set of shards without an index; FormatError if one is missing."""
     total = entry.shards[0].total
     expected = [str(entry.shards[0]._replace(number=number + 1)) for number in range(total)]
-    absent = sorted(set(expected) - set(map(str, entry.shards)))
-    if absent:
-        _refuse(folder, f"its names tell of {total} shards; {len(absent)} absent: {_some(absent)}")
+    lost = sorted(set(expected) - set(map(str, entry.shards)))
+    if lost:
+        _refuse(folder, f"its names count {total} shards; {len(lost)} missing: {_some(lost)}")
     return expected
 
 
@@ -106,12 +109,12 @@ def _merged(folder: Folder, index: Index | None, shards: list[str], entry: Folde
 
 
 def _holders(folder: Folder, found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the shard of each key; FormatError where two hold one."""
+    """Return the shard of each key; FormatError if two shards have the same key."""
     holders: dict[str, str] = {}
     for name, leaves in found.items():
         for key in leaves:
             if key in holders:
-                _refuse(folder, f"{key!r} is both in {holders[key]} and in {name}")
+                _refuse(folder, f"{key!r} is in {holders[key]} and in {name}")
             holders[key] = name
     return holders
 
@@ -119,27 +122,27 @@ def _holders(folder: Folder, found: Mapping[str, Mapping[str, Any]]) -> dict[str
 def _check_index(
     folder: Folder, index: Index, holders: Mapping[str, str], ties: Mapping[str, str]
 ) -> None:
-    """Refuse a key that its shard lacks, and one that the index does not name."""
+    """Refuse a key that its shard lacks, and a key that the index does not list."""
     lacking = [key for key, name in index.weight_map.items() if holders.get(key) != name]
     if lacking:
         key, name = lacking[0], index.weight_map[lacking[0]]
-        where = f"is in {holders[key]}" if key in holders else "is in no shard"
-        more = f" (and {len(lacking) - 1} more are not where it says)" if len(lacking) > 1 else ""
-        _refuse(folder, f"index maps {key} to {name}, which lacks it: it {where}{more}")
+        where = f"is in {holders[key]}" if key in holders else "is not in any shard"
+        others = f" (the same for {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+        _refuse(folder, f"its index maps {key} to {name}, but {key} {where}{others}")
     forgotten = [key for key in holders if key not in index.weight_map and key not in ties]
     if forgotten:
         shard = holders[forgotten[0]]
-        _refuse(folder, f"{shard} holds {_some(forgotten)}, of which the index says nothing")
+        _refuse(folder, f"{shard} holds {_some(forgotten)}, which its index does not list")
 
 
 def _check_strays(folder: Folder, index: Index, entry: FolderEntry) -> None:
-    """Refuse a shard beside the others that the index does not name."""
+    """Refuse a shard in the folder that the index does not name."""
     shards = set(index.shards())
     strays = [name for name in folder.names() if _is_stray(name, shards, entry)]
     if strays:
         _refuse(
             folder,
-            f"index names {len(shards)} shards; {len(strays)} more beside them: {_some(strays)}",
+            f"its index names {len(shards)} shards; {len(strays)} more in it: {_some(strays)}",
         )
 
 
@@ -147,17 +150,23 @@ def _shard(folder: Folder, name: str, entry: FolderEntry) -> Contents:
     member = folder.member(name)
     inner = find_format(member)
     if ".safetensors" in entry.name and inner.name != "safetensors":
-        _refuse(folder, f"its shard {name} is {inner.name}, where safetensors is meant")
+        _refuse(folder, f"its shard {name} is {inner.name}, and its index asks for safetensors")
     return read(inner, member)
 
 
 def _some(names: list[str]) -> str:
-    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + rest
+    others = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + others
+
+
+def _tensors(count: int) -> str:
+    return f"{count} tensor" if count == 1 else f"{count} tensors"
 
 
 def _refuse(folder: Folder, problem: str) -> NoReturn:
-    raise FormatError(folder.name, problem, "get the missing part again, or move away what is not")
+    raise FormatError(
+        folder.name, problem, "get the files of one model again, or move away those of another"
+    )
 
 
 @write.register(Sharded)
@@ -166,24 +175,24 @@ def _write(
 ) -> None:
     index_name = target.name if target.name.endswith(INDEX) else f"model.safetensors{INDEX}"
     folder = target.parent if target.name == index_name else target
-    whole = index_name.removesuffix(INDEX)
-    inner = format_of_target(Path(whole))
+    single = index_name.removesuffix(INDEX)
+    inner = format_of_target(Path(single))
     sizes = {
         key: known.nbytes if (known := spec_or_none(leaf)) else 0
         for key, leaf in state_dict.items()
         if key not in state_dict.ties
     }
-    parts = split_sizes(sizes, byte_count(max_shard_size))
+    shards = split_sizes(sizes, byte_count(max_shard_size))
     with file_set(folder) as files:
         before = files.names()
-        if len(parts) == 1 and target == folder:
-            with files.commit(whole) as file:
+        if len(shards) == 1 and target == folder:
+            with files.commit(single) as file:
                 write(inner, file, state_dict)
-            new = {whole}
+            new = {single}
         else:
-            new = _write_set(files, index_name, inner, parts, state_dict, sum(sizes.values()))
-        stem, _, suffix = whole.rpartition(".")
-        old = [*map(str, shards_of(before, stem, f".{suffix}")), whole, index_name]
+            new = _write_set(files, index_name, inner, shards, state_dict, sum(sizes.values()))
+        stem, _, suffix = single.rpartition(".")
+        old = [*map(str, shards_of(before, stem, f".{suffix}")), single, index_name]
         files.remove(name for name in old if name not in new)
 
 
@@ -191,27 +200,27 @@ def _write_set(
     files: FileSet,
     index_name: str,
     inner: Format,
-    parts: list[list[str]],
+    shards: list[list[str]],
     state_dict: StateDict,
     total_size: int,
 ) -> set[str]:
-    """Write the shards under names that nothing has, then the index; return all their names."""
+    """Write the shards under unused names, then the index; return the names of all."""
     stem, _, suffix = index_name.removesuffix(INDEX).rpartition(".")
     generation = free_generation(files.names(), stem, f".{suffix}")
     weight_map: dict[str, str] = {}
-    for number, keys in enumerate(parts):
-        name = str(ShardName(stem, generation, number + 1, len(parts), f".{suffix}"))
+    for number, keys in enumerate(shards):
+        name = str(ShardName(stem, generation, number + 1, len(shards), f".{suffix}"))
         with files.create(name) as file:
-            write(inner, file, _part(state_dict, keys))
+            write(inner, file, _selected(state_dict, keys))
         weight_map.update(dict.fromkeys(keys, name))
-    ordered = {key: weight_map[key] for part in parts for key in part}
+    ordered = {key: weight_map[key] for keys in shards for key in keys}
     index = Index(ordered, {**state_dict.metadata, "total_size": total_size})
     with files.commit(index_name) as file:
         file.write(index.to_json())
     return {*weight_map.values(), index_name}
 
 
-def _part(state_dict: StateDict, keys: list[str]) -> StateDict:
-    """Return some keys, with the further names of their leaves."""
+def _selected(state_dict: StateDict, keys: list[str]) -> StateDict:
+    """Return these keys alone, with the keys that are tied to them."""
     ties = {name: kept for name, kept in state_dict.ties.items() if kept in set(keys)}
     return StateDict({key: state_dict[key] for key in (*keys, *ties)}, ties=ties)

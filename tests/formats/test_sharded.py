@@ -166,33 +166,35 @@ def test_a_shard_that_is_named_and_absent(broken: Path) -> None:
     (broken / "model-00002-of-00003.safetensors").unlink()
     refused(
         broken,
-        r"index names 3 shards; 1 absent: model-00002-of-00003\.safetensors \(2 tensors\)",
+        r"3 shards; 1 missing: model-00002-of-00003\.safetensors \(2 tensors\)",
     )
 
 
 def test_a_key_that_its_shard_lacks(broken: Path) -> None:
     edit(broken, v="model-00001-of-00003.safetensors")
-    refused(broken, "index maps v to model-00001-of-00003.safetensors, which lacks it: .* no shard")
+    refused(broken, r"maps v to model-00001-of-00003\.safetensors, .* not in any shard")
     edit(broken, v=None, **{"layers.3.w": "model-00001-of-00003.safetensors"})
-    refused(broken, "which lacks it: it is in model-00002-of-00003.safetensors")
+    refused(
+        broken, r"maps layers\.3\.w to .*00001-of.*layers\.3\.w is in .*00002-of-00003\.safetensors"
+    )
 
 
 def test_a_shard_that_the_index_does_not_name(broken: Path) -> None:
     for stray in ("model-00004-of-00003.safetensors", "extra.safetensors"):
         save_file({"x": np.ones(2)}, broken / stray)
-        refused(broken, f"index names 3 shards; 1 more beside them: {stray}")
+        refused(broken, f"3 shards; 1 more in it: {stray}")
         (broken / stray).unlink()
 
 
 def test_a_key_that_the_index_does_not_name(broken: Path) -> None:
     edit(broken, **{"layers.1.w": None})
-    refused(broken, "holds layers.1.w, of which the index says nothing")
+    refused(broken, r"model-00001-of-00003\.safetensors holds layers\.1\.w")
 
 
 def test_a_key_in_two_shards(broken: Path) -> None:
     save_file({"layers.4.w": np.ones(2), "layers.0.w": np.ones(2)}, broken / "b.safetensors")
     edit(broken, **{"layers.4.w": "b.safetensors"})
-    refused(broken, "'layers.0.w' is both in model-00001-of-00003.safetensors and in b.safetensors")
+    refused(broken, r"'layers\.0\.w' .*model-00001-of-00003\.safetensors.* b\.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_no_path_leads_out_of_the_folder(broken: Path, name: str) -> None:
     save_file({"v": np.ones(2)}, outside / "x")
     (broken / "sub").symlink_to(outside)
     edit(broken, v=name)
-    refused(broken, "no plain path inside it|is a link")
+    refused(broken, "path|is a link")
 
 
 def test_entries_of_a_download_cache_are_links(broken: Path) -> None:
@@ -222,7 +224,7 @@ def test_a_set_without_an_index(broken: Path) -> None:
     (broken / INDEX).unlink()
     same(load(broken), arrays())
     (broken / "model-00003-of-00003.safetensors").unlink()
-    refused(broken, "its names tell of 3 shards; 1 absent: model-00003-of-00003.safetensors")
+    refused(broken, r"3 shards; 1 missing: model-00003-of-00003\.safetensors")
 
 
 def test_leftovers_of_killed_saves_are_no_strays(broken: Path) -> None:
@@ -238,7 +240,7 @@ def test_leftovers_of_killed_saves_are_no_strays(broken: Path) -> None:
 def test_a_safetensors_index_leads_to_no_pickle(broken: Path) -> None:
     torch.save({"v": torch.ones(2)}, broken / "v.safetensors")
     edit(broken, v="v.safetensors")
-    refused(broken, "its shard v.safetensors is torch zip, where safetensors is meant")
+    refused(broken, r"v\.safetensors is torch zip")
 
 
 def test_of_several_files_safetensors_wins_and_the_others_stay_closed(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""torch's file of before 0.2: a tar of pickles that list storages, tensors and the object.
+"""torch's format before 0.2: a tar of pickles that list storages, tensors and the object.
 
-``storages`` is a count, then for each a pickle of (key, location, class), an element count and the
-elements, then the views; ``tensors`` is a count, then for each a pickle of (key, storage, class),
-and its shape, strides and offset. After torch.serialization._legacy_load.
+``storages`` is a count, then for each storage a pickle of (key, location, class), an element count
+and the elements, and at last the views. ``tensors`` is a count, then for each tensor a pickle of
+(key, storage, class), its shape, strides and offset. Source: torch.serialization._legacy_load.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ _BLOCK = 512
 
 
 def read_tar(source: Source) -> Unpickled:
-    """Read the whole file; FormatError if a member is absent, twice there or malformed."""
+    """Read the whole file; FormatError if a member is missing, duplicated or malformed."""
     members = _members(source)
     for name in MEMBERS:
         if name not in members:
-            raise FormatError(source.name, f"it is a tar of torch's without {name!r}", DAMAGED)
+            raise FormatError(
+                source.name, f"it is a torch tar without the member {name!r}", DAMAGED
+            )
     machine = _TarCursor(members["sys_info"]).pickle()
     if type(machine) is not dict or machine.get("little_endian") is not True:
         raise FormatError(
@@ -46,7 +48,7 @@ def read_tar(source: Source) -> Unpickled:
 
 
 def _members(source: Source) -> dict[str, Source]:
-    """Return the plain files of a tar; FormatError for anything else in it."""
+    """Return the regular files of a tar; FormatError if it has any other member."""
     found: dict[str, Source] = {}
     at = 0
     while at + _BLOCK <= source.size and any(head := source.read(at, _BLOCK)):
@@ -56,7 +58,9 @@ def _members(source: Source) -> dict[str, Source]:
             raise FormatError(source.name, f"its tar header at {at} has a wrong checksum", DAMAGED)
         size = _octal(source, head[124:136])
         if head[156:157] not in (b"0", b"\0") or name in found:
-            raise FormatError(source.name, f"its member {name!r} is no plain file, or twice there")
+            raise FormatError(
+                source.name, f"its member {name!r} is not a regular file, or is in it twice"
+            )
         found[name] = source.window(at + _BLOCK, size)
         at += _BLOCK + -(-size // _BLOCK) * _BLOCK
     return found
@@ -70,7 +74,7 @@ def _octal(source: Source, field: bytes) -> int:
 
 
 class _TarCursor:
-    """A place in a member, which pickles and raw values follow one another from."""
+    """A position in a member, which holds pickles and raw values one after another."""
 
     def __init__(self, member: Source) -> None:
         self.member, self._at = member, 0
@@ -85,9 +89,9 @@ class _TarCursor:
         return struct.unpack(code, self.window(size).read(0, size))
 
     def window(self, size: int) -> Source:
-        part = self.member.window(self._at, size)
+        window = self.member.window(self._at, size)
         self._at += size
-        return part
+        return window
 
 
 def _storages(cursor: _TarCursor) -> dict[int, Any]:
@@ -96,13 +100,13 @@ def _storages(cursor: _TarCursor) -> dict[int, Any]:
         key, _, kind = cursor.pickle()
         (count,) = cursor.unpack("<q")
         if type(kind) is not StorageType or count < 0:
-            raise ValueError(f"{brief(kind)} is no storage class of torch's")
+            raise ValueError(f"{brief(kind)} is not a torch storage class")
         found[_key(key)] = Storage(cursor.window(count * kind.element.itemsize), kind.element)
     for view, root, offset, count in cursor.pickle():
         storage = found[_key(root)]
         size = storage.element.itemsize
-        part = storage.source.window(offset * size, count * size)
-        found[_key(view)] = Storage(part, storage.element)
+        window = storage.source.window(offset * size, count * size)
+        found[_key(view)] = Storage(window, storage.element)
     return found
 
 
@@ -110,7 +114,7 @@ def _tensors(cursor: _TarCursor, storages: dict[int, Any]) -> dict[int, Any]:
     found = {}
     for _ in range(_count(cursor)):
         key, storage, _ = cursor.pickle()
-        axes, _ = cursor.unpack("<ii")  # four bytes more follow the count: it was once a 64-bit one
+        axes, _ = cursor.unpack("<ii")  # four more bytes follow: the count was once 64 bits wide
         if not 0 <= axes <= MAX_AXES:
             raise ValueError(f"a tensor has {axes} axes")
         shape, strides = cursor.unpack(f"<{axes}q"), cursor.unpack(f"<{axes}q")
@@ -121,12 +125,12 @@ def _tensors(cursor: _TarCursor, storages: dict[int, Any]) -> dict[int, Any]:
 
 def _key(value: Any) -> int:
     if type(value) is not int:
-        raise ValueError(f"{brief(value)} is no key")
+        raise ValueError(f"{brief(value)} is not a key")
     return value
 
 
 def _count(cursor: _TarCursor) -> int:
     count = cursor.pickle()
     if type(count) is not int or not 0 <= count <= cursor.member.size:
-        raise ValueError(f"{brief(count)} is no count")
+        raise ValueError(f"{brief(count)} is not a count")
     return count

@@ -89,14 +89,14 @@ def test_the_tar_is_read_as_torch_reads_it(tmp_path: Path) -> None:
 
 TAR = tar()
 HOSTILE = {
-    "tar without a member": (tar(tensors=b"-"), "without 'tensors'"),
+    "tar without a member": (tar(tensors=b"-"), "without .* 'tensors'"),
     "tar of another machine": (tar(sys_info=dump({})), "big-endian machine"),
     "tar with os.system": (tar(pickle=dump(Call(exec, "1"))), "asks to call builtins.exec"),
-    "tar cut": (TAR[:700], "bytes short|without"),
+    "tar cut": (TAR[:700], "bytes short|without the member"),
     "tar header": (TAR.replace(b"ustar\x00" + b"00", b"ustar\x00" + b"01", 1), "wrong checksum"),
     "tar size": (TAR[:124] + b"9" * 11 + TAR[135:], "malformed|checksum"),
-    "tar storages": (tar(storages=dump(1) + dump((1, "cpu", 7)) + bytes(8)), "no storage class"),
-    "tar count": (tar(storages=dump(2**40)), "is no count"),
+    "tar storages": (tar(storages=dump(1) + dump((1, "cpu", 7)) + bytes(8)), "torch storage class"),
+    "tar count": (tar(storages=dump(2**40)), "not a count"),
     "tar storage too long": (
         tar(storages=dump(1) + dump((1, "cpu", torch.FloatStorage)) + struct.pack("<q", 2**50)),
         "bytes short",
@@ -105,7 +105,7 @@ HOSTILE = {
     "tar views of numbers": (tar(storages=dump(0) + dump(7)), "lists are malformed"),
     "tar key": (
         tar(storages=dump(1) + dump(("x", "cpu", torch.FloatStorage)) + bytes(8)),
-        "no key",
+        "not a key",
     ),
     "tar axes": (
         tar(tensors=dump(1) + dump((1, 1, torch.FloatTensor)) + struct.pack("<ii", 10**6, 0)),
@@ -129,8 +129,8 @@ def test_a_tar_of_links_or_twice_the_same_is_refused() -> None:
         info = tarfile.TarInfo("pickle")
         info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
         made.addfile(info)
-    with pytest.raises(FormatError, match="no plain file"):
+    with pytest.raises(FormatError, match="'pickle' is not a regular file"):
         read(TorchLegacy(), source_of(file.getvalue()))
     twice = tar_of(pickle=b"")[:512] + tar_of(pickle=b"")
-    with pytest.raises(FormatError, match="twice there"):
+    with pytest.raises(FormatError, match=r"'pickle' .* twice"):
         read(TorchLegacy(), source_of(twice))
