@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from caten_sd.cli.arguments import parser_of
-from caten_sd.cli.text import bytes_text, counted
+from caten_sd.cli.text import bytes_text
 from caten_sd.errors import CatenError
 from caten_sd.files.conversion import Estimate, convert
+from caten_sd.state.grouping import counted
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from caten_sd.cli.arguments import parser_of
-from caten_sd.cli.text import bytes_text, counted, cut, few, thing_text
+from caten_sd.cli.text import bytes_text, cut, few, thing_text
 from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.state.grouping import group_keys, printable
+from caten_sd.state.grouping import counted, group_keys, printable
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
 

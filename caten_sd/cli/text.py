@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caten_sd.errors import CatenError
-from caten_sd.state.grouping import printable
+from caten_sd.state.grouping import counted, printable
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.tree import flatten
 
@@ -21,15 +21,6 @@ def bytes_text(count: int) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count} B"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return how many there are of what.
-
-    >>> counted(1, "tensor"), counted(40_000, "tensor")
-    ('1 tensor', '40,000 tensors')
-    """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def cut(text: str, width: int) -> str:

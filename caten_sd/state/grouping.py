@@ -29,6 +29,15 @@ def printable(name: str) -> str:
     return name if name and name.isprintable() else repr(name)
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return how many there are of what; ``many`` is for plurals that do not end in -s.
+
+    >>> counted(1, "tensor"), counted(40_000, "tensor"), counted(2, "key has", "keys have")
+    ('1 tensor', '40,000 tensors', '2 keys have')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def group_keys(keys: Iterable[str]) -> list[KeyGroup]:
     """Collapse keys that differ in their indices, and then in their last name.
 
