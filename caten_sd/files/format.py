@@ -6,7 +6,7 @@ over all formats are in ``checkpoint.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
@@ -62,16 +62,6 @@ def read(format: Any, source: Any, /) -> Contents:
 def write(format: Any, target: Any, state_dict: Any, /, **options: Any) -> None:
     """Write one tensor at a time to a binary file that the caller makes atomic, or to a Path."""
     raise NotImplementedError
-
-
-def plain(value: Any) -> Any:
-    """Return a value that JSON lacks as one it has, for ``json.dumps(..., default=plain)``.
-
-    >>> import json
-    >>> json.dumps({"sizes": range(3), "at": 1j}, default=plain)
-    '{"sizes": [0, 1, 2], "at": "1j"}'
-    """
-    return list(value) if isinstance(value, Sequence) else str(value)
 
 
 def stored_specs(

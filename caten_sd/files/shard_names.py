@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files.format import plain
+from caten_sd.files.json_hooks import plain, unique
 from caten_sd.state.source import Source
 
 MAX_INDEX = 256 << 20  # bytes
@@ -77,7 +77,7 @@ def read_index(source: Source) -> Index:
     if source.size > MAX_INDEX:
         _refuse(source, f"it has {source.size} bytes, over the limit of {MAX_INDEX}")
     try:
-        parts = json.loads(source.read(0, source.size), object_pairs_hook=_unique)
+        parts = json.loads(source.read(0, source.size), object_pairs_hook=unique)
         weight_map, metadata = parts["weight_map"], parts.get("metadata") or {}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         detail = "" if isinstance(error, RecursionError) else f" ({error})"
@@ -88,15 +88,6 @@ def read_index(source: Source) -> Index:
         if not isinstance(name, str):
             _refuse(source, f"it maps {key!r} to {name!r}, which is no file name")
     return Index(weight_map, metadata)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name!r} is given twice")
-        found[name] = value
-    return found
 
 
 def _refuse(source: Source, problem: str) -> NoReturn:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
-from caten_sd.files.format import plain
+from caten_sd.files.json_hooks import plain
+from caten_sd.state.indexing import is_size
 from caten_sd.state.leaf import DTYPES, DType, LazyTensor, Spec
 from caten_sd.state.state_dict import StateDict
 
+RECORD = "__caten_sd__"  # the key that holds the record among arrays
+RECORD_FILE = "caten_sd.json"  # the file that holds it beside other files
 MAX_RECORD = 64 << 20  # bytes
 
 
@@ -88,7 +91,7 @@ def _is_well_formed(record: Sidecar) -> bool:
         and all(isinstance(name, str) and name in DTYPES for name in record.dtypes.values())
         and all(isinstance(kept, str) for kept in record.ties.values())
         and all(isinstance(shape, list) for shape in record.shapes.values())
-        and all(type(n) is int and 0 <= n < 1 << 63 for s in record.shapes.values() for n in s)
+        and all(is_size(n) for shape in record.shapes.values() for n in shape)
         and isinstance(record.keys, list)
         and all(isinstance(key, str) for key in record.keys)
     )

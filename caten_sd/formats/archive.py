@@ -27,10 +27,11 @@ from caten_sd.errors import FormatError
 from caten_sd.files.catalog import file_suffixes, find_format
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shard_names import INDEX
+from caten_sd.files.sidecar import RECORD_FILE
 from caten_sd.state.source import Source
 
 _STEP = 1 << 20
-_OF_SETS = (INDEX, ".metadata", ".distcp", ".npy", "caten_sd.json")
+_OF_SETS = (INDEX, ".metadata", ".distcp", ".npy", RECORD_FILE)
 _TAIL = 1 << 20  # bytes that may follow a tar's end mark: padding, and compression's own end
 
 

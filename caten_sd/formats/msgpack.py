@@ -21,8 +21,9 @@ from caten_sd.encodings.msgpack import (
 )
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.files.sidecar import EMPTY, parse_sidecar
+from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
 from caten_sd.state.backing import JoinedBacking
+from caten_sd.state.indexing import is_size
 from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque, Spec
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Source
@@ -31,7 +32,6 @@ from caten_sd.state.state_dict import StateDict
 ARRAY, COMPLEX, SCALAR, TIMESTAMP = 1, 2, 3, -1
 CHUNKED = "__msgpack_chunked_array__"
 CHUNK = 1 << 30  # bytes; what Flax puts into one chunk
-RECORD = "__caten_sd__"
 MAX_LOOKS = 64  # values; the arrays of a real file come sooner
 
 
@@ -126,17 +126,13 @@ def _array(source: Source, key: str, payload: Payload) -> LazyTensor:
     dtype = DTYPES.get(name) if isinstance(name, str) else None
     if dtype is None or not dtype.itemsize:
         cursor.refuse(f"the dtype of {key!r}, {str(name)[:40]!r}, is unknown")
-    if not isinstance(shape, list) or not all(map(_is_size, shape)):
+    if not isinstance(shape, list) or not all(map(is_size, shape)):
         cursor.refuse(f"the shape of {key!r} is no list of sizes")
     if not isinstance(data, Payload) or data.code is not None:
         cursor.refuse(f"{key!r} has no bytes")
     if dtype.nbytes(math.prod(shape)) != data.size:
         cursor.refuse(f"{key!r} is {dtype} {shape}, and has {data.size} bytes")
     return LazyTensor(source, data.offset, dtype, shape)
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _complex(source: Source, key: str, payload: Payload) -> complex:
@@ -152,7 +148,7 @@ def _joined(source: Source, key: str, parts: Mapping[str, Any]) -> LazyTensor:
     sizes, arrays = _numbered(parts.get("shape")), _numbered(parts.get("chunks"))
     fits = (
         bool(arrays)
-        and all(map(_is_size, sizes))
+        and all(map(is_size, sizes))
         and all(isinstance(array, LazyTensor) and array.extent for array in arrays)
         and len({array.dtype for array in arrays}) == 1
         and sum(array.extent for array in arrays) == arrays[0].dtype.nbytes(math.prod(sizes))

@@ -13,13 +13,12 @@ from caten_sd.encodings.npy import MAGIC, is_array, npy_bytes, npy_header, npy_l
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.file_set import new_folder
 from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.files.sidecar import EMPTY, MAX_RECORD, parse_sidecar, sidecar_of
+from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD_FILE, parse_sidecar, sidecar_of
 from caten_sd.state.leaf import Spec
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
 
-RECORD = "caten_sd.json"
 _BESIDE = ("", ".json", ".md", ".txt", ".yaml", ".yml")  # what may lie beside arrays
 
 
@@ -64,7 +63,7 @@ def _write(format: Npy, target: BinaryIO, state_dict: StateDict, /) -> None:
 def _recognize_folder(format: NpyFolder, folder: Folder, /) -> str | None:
     names = folder.names()
     arrays = _arrays(names)
-    if not (arrays or RECORD in names) or any(
+    if not (arrays or RECORD_FILE in names) or any(
         Path(name).suffix not in _BESIDE for name in set(names) - set(arrays)
     ):
         return None
@@ -75,14 +74,14 @@ def _recognize_folder(format: NpyFolder, folder: Folder, /) -> str | None:
 def _read_folder(format: NpyFolder, folder: Folder, /) -> Contents:
     names = folder.names()
     record = EMPTY
-    if RECORD in names:
-        text = folder.member(RECORD)
+    if RECORD_FILE in names:
+        text = folder.member(RECORD_FILE)
         record = parse_sidecar(text.head(MAX_RECORD), text.name)
     files = {_key(name): name for name in _arrays(names)}
     order = record.keys or list(files)
     if set(order) != set(files):
         odd = sorted(set(order) ^ set(files))[0]
-        where = "is not there" if odd in order else f"is not in {RECORD}"
+        where = "is not there" if odd in order else f"is not in {RECORD_FILE}"
         raise FormatError(folder.name, f"the array of {odd!r} {where}", "get the folder again")
     leaves = {}
     for key in order:
@@ -100,7 +99,7 @@ def _write_folder(format: NpyFolder, target: Path, state_dict: StateDict, /) -> 
         for key, known in specs.items():
             with files.create(_file_name(key)) as file:
                 _write_array(file, known, state_dict[key])
-        with files.create(RECORD) as file:
+        with files.create(RECORD_FILE) as file:
             file.write(record.to_json())
 
 

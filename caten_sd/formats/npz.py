@@ -24,13 +24,11 @@ from caten_sd.encodings.zip_directory import STORED, is_unsafe
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.files.sidecar import EMPTY, MAX_RECORD, Sidecar, parse_sidecar, sidecar_of
+from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD, Sidecar, parse_sidecar, sidecar_of
 from caten_sd.state.leaf import DTYPES, Opaque
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
-
-RECORD = "__caten_sd__"
 
 
 class Npz(Format):

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, NoReturn
 
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files.format import Contents, Format, plain, read, recognize, write
+from caten_sd.files.format import Contents, Format, read, recognize, write
+from caten_sd.files.json_hooks import plain, unique
+from caten_sd.state.indexing import is_size
 from caten_sd.state.leaf import DTYPES, DType, LazyTensor, Spec
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Source
@@ -95,22 +97,13 @@ def _header(source: Source) -> tuple[dict[str, Any], int]:
         if not text.startswith("{"):
             _refuse(source, "its header does not begin with {")
         header = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_no_constant
+            text, object_pairs_hook=unique, parse_constant=_no_constant, parse_float=_no_constant
         )
     except RecursionError:
         _refuse(source, "its header is nested too deep")
     except ValueError as error:  # of UnicodeDecodeError, JSONDecodeError and the two hooks
         _refuse(source, f"its header is not the JSON that the format asks for ({error})")
     return header, 8 + length
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    entry = dict(pairs)
-    if len(entry) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in entry if names.count(name) > 1)
-        raise ValueError(f"{twice!r} is given twice")
-    return entry
 
 
 def _no_constant(text: str) -> NoReturn:
@@ -127,7 +120,7 @@ def _entry(source: Source, key: str, entry: Any) -> tuple[DType, list[int], int,
     dtype = _DTYPES.get(code) if isinstance(code, str) else None
     if dtype is None:
         _refuse(source, f"the dtype {code!r} of {key!r} is unknown")
-    if not isinstance(shape, list) or not all(map(_is_size, (*shape, begin, end))):
+    if not isinstance(shape, list) or not all(map(is_size, (*shape, begin, end))):
         _refuse(source, f"the shape or the data_offsets of {key!r} are no list of sizes")
     bits = math.prod(shape) * dtype.bits
     if bits % 8 or end - begin != bits // 8:
@@ -137,10 +130,6 @@ def _entry(source: Source, key: str, entry: Any) -> tuple[DType, list[int], int,
             f"and its data_offsets span {end - begin}",
         )
     return dtype, shape, begin, end
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _check_ranges(source: Source, ranges: list[tuple[int, int, str]], size: int) -> None:

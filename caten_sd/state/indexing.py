@@ -6,6 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def is_size(value: Any) -> bool:
+    """Return whether a value that a file gives can be a size or an offset: an int of 63 bits.
+
+    >>> is_size(3), is_size(-1), is_size(True), is_size(1 << 63)
+    (True, False, False, False)
+    """
+    return type(value) is int and 0 <= value < 1 << 63
+
+
 def c_strides(shape: Sequence[int]) -> tuple[int, ...]:
     """Return the strides, in elements, of a C-contiguous array.
 

@@ -10,6 +10,7 @@ import pytest
 
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.sidecar import RECORD
 from caten_sd.formats import msgpack as ours
 from caten_sd.state.leaf import LazyTensor
 from caten_sd.state.state_dict import StateDict
@@ -130,10 +131,10 @@ def test_metadata_ties_and_an_order_that_nesting_would_change(tmp_path: Path) ->
         assert dict(found.ties) == {"c": "a.w"}
         assert found.metadata == {"step": 3}
     restored = flax_load((tmp_path / "w.msgpack").read_bytes())
-    assert list(restored) == ["a", "b", ours.RECORD]
+    assert list(restored) == ["a", "b", RECORD]
 
 
-@pytest.mark.parametrize("keys", [("a", "a.b"), ("a.b", "a"), ("a.b.c", "a.b"), (ours.RECORD,)])
+@pytest.mark.parametrize("keys", [("a", "a.b"), ("a.b", "a"), ("a.b.c", "a.b"), (RECORD,)])
 def test_a_key_with_no_place_in_the_tree_is_refused(tmp_path: Path, keys: tuple[str, ...]) -> None:
     with pytest.raises(StateDictError, match="has no place"):
         write_state_dict({key: np.ones(1) for key in keys}, tmp_path / "w.msgpack")

@@ -8,7 +8,7 @@ import pytest
 
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
-from caten_sd.formats.npy import RECORD
+from caten_sd.files.sidecar import RECORD_FILE
 from caten_sd.state.state_dict import StateDict
 
 
@@ -39,7 +39,11 @@ def test_a_folder_keeps_order_ties_dtypes_metadata_and_odd_keys(tmp_path: Path) 
     given = StateDict({"z/b": w, "a%2F": np.zeros(2), "tied": w}, metadata={"step": "3"})
     write_state_dict(given, f"{tmp_path}/out.npy/")
     folder = tmp_path / "out.npy"
-    assert sorted(path.name for path in folder.iterdir()) == ["a%252F.npy", RECORD, "z%2Fb.npy"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "a%252F.npy",
+        RECORD_FILE,
+        "z%2Fb.npy",
+    ]
     with read_state_dict(folder) as found:
         assert list(found) == ["z/b", "a%2F", "tied"]
         assert found["z/b"].numpy().dtype == w.dtype

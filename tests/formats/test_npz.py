@@ -12,7 +12,7 @@ import pytest
 
 from caten_sd.errors import CatenError, FormatError, StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
-from caten_sd.formats import npz
+from caten_sd.files.sidecar import RECORD
 from caten_sd.state.leaf import Opaque, spec
 from caten_sd.state.state_dict import StateDict
 
@@ -71,9 +71,9 @@ def test_dtypes_that_numpy_lacks_survive_beside_one_small_array(tmp_path: Path) 
         assert found[name].dtype == array.dtype
         assert found[name].tobytes() == array.tobytes()
     with np.load(path, allow_pickle=False) as opened:
-        assert opened.files == [*given, npz.RECORD]
+        assert opened.files == [*given, RECORD]
         assert opened["bfloat16"].view(ml_dtypes.bfloat16).tolist() == [0, 1, 2, 3, 4]
-        assert opened[npz.RECORD].dtype == np.uint8
+        assert opened[RECORD].dtype == np.uint8
 
 
 def test_two_raw_bytes_that_nothing_names_are_never_interpreted(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_metadata_and_ties_are_kept(tmp_path: Path) -> None:
         assert found.metadata == {"step": 3, "note": "é"}
         assert found["head"] is found["wte"]
     with np.load(tmp_path / "w.npz") as opened:
-        assert opened.files == ["wte", "b", npz.RECORD]
+        assert opened.files == ["wte", "b", RECORD]
 
 
 def test_text_and_dates_lie_beside_the_leaves(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_compressed_member_is_not_inflated_to_be_listed(
     assert 0 < inflated < 100_000
 
 
-@pytest.mark.parametrize("key", ["", "../up", "/abs", "a\\b", "a\0b", npz.RECORD])
+@pytest.mark.parametrize("key", ["", "../up", "/abs", "a\\b", "a\0b", RECORD])
 def test_a_key_that_cannot_name_a_member_is_refused(tmp_path: Path, key: str) -> None:
     with pytest.raises(StateDictError, match="cannot name a member"):
         write_state_dict({key: np.ones(1)}, tmp_path / "w.npz")
@@ -194,7 +194,7 @@ def test_a_damaged_record_is_refused(tmp_path: Path, text: bytes, problem: str) 
     path = tmp_path / "w.npz"
     write_state_dict(StateDict({"w": np.ones(3, ml_dtypes.bfloat16)}), path)
     record = npy_of(np.frombuffer(text, np.uint8))
-    path.write_bytes(rewritten(path.read_bytes(), **{npz.RECORD: record}))
+    path.write_bytes(rewritten(path.read_bytes(), **{RECORD: record}))
     with pytest.raises(FormatError, match=problem):
         read_state_dict(path)
 

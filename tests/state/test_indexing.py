@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from caten_sd.state.indexing import c_strides, narrow
+from caten_sd.state.indexing import c_strides, is_size, narrow
 
 
 def taken(shape: tuple[int, ...], strides: tuple[int, ...] | None, index: Any) -> Any:
@@ -70,3 +70,8 @@ def test_strides_of_c_order() -> None:
         expected = np.empty(shape, "i8").strides
         if 0 not in shape:
             assert [8 * step for step in c_strides(shape)] == list(expected)
+
+
+def test_sizes_are_ints_that_an_address_can_hold() -> None:
+    assert all(map(is_size, (0, 1, (1 << 63) - 1)))
+    assert not any(map(is_size, (-1, 1 << 63, 1.0, True, "1", None)))

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from caten_sd.encodings.pickle.inert_values import Instance, Reference
-from caten_sd.state.indexing import c_strides
+from caten_sd.state.indexing import c_strides, is_size
 from caten_sd.state.leaf import DTYPES, DType, LazyTensor
 from caten_sd.state.source import BytesBacking, Source
 
@@ -35,17 +35,13 @@ def _leaf(data: Any, dtype: Any, shape: Any, fortran: bool) -> LazyTensor | None
         data = data.encode()  # Python 2's strings come as text where they are that
     if element is None or type(data) not in (bytes, bytearray, memoryview):
         return None
-    if type(shape) is not tuple or len(shape) > 64 or not all(_is_size(n) for n in shape):
+    if type(shape) is not tuple or len(shape) > 64 or not all(map(is_size, shape)):
         raise ValueError("an array has no shape")
     if element.nbytes(math.prod(shape)) != len(data):
         raise ValueError(f"an array of {list(shape)} {element} is made of {len(data)} bytes")
     strides = tuple(reversed(c_strides(shape[::-1]))) if fortran and len(shape) > 1 else None
     source = Source("a pickled array", BytesBacking(data), 0, len(data))
     return LazyTensor(source, 0, element, shape, strides, order)
-
-
-def _is_size(n: Any) -> bool:
-    return type(n) is int and n >= 0
 
 
 def _element(dtype: Any) -> tuple[DType | None, str]:

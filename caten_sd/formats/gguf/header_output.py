@@ -9,7 +9,7 @@ from typing import Any
 
 from caten_sd.blocks.block_types import block_types
 from caten_sd.errors import StateDictError
-from caten_sd.files.format import plain
+from caten_sd.files.json_hooks import plain
 from caten_sd.formats.gguf.header import (
     ALIGNMENT,
     DEFAULT_ALIGNMENT,

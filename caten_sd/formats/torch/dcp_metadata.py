@@ -1,8 +1,8 @@
 """The .metadata of a torch distributed checkpoint: a pickle, read as data.
 
-Layout: torch/distributed/checkpoint/metadata.py and filesystem.py (2.13): which tensors there are,
-in which boxes each was cut, and in which file, from which byte, each box lies. torch reads it with
-plain pickle.load, which runs whatever it says.
+Source: torch/distributed/checkpoint/metadata.py and filesystem.py (2.13). It lists the tensors, the
+boxes that each was cut into, and the file and byte where each box begins. torch reads it with plain
+pickle.load, which runs whatever it says.
 """
 
 from __future__ import annotations
@@ -13,25 +13,29 @@ from caten_sd.encodings.pickle.inert_values import Instance
 from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.types import TYPES, ElementType
+from caten_sd.state.indexing import is_size
 from caten_sd.state.leaf import DType, Opaque
 from caten_sd.state.source import Source
 from caten_sd.state.tiles import Sizes
 
 MODULE = "torch.distributed.checkpoint.metadata"
-EXTRA = "caten_sd"  # an attribute that torch keeps and does not look at: a sidecar's JSON
+EXTRA = "caten_sd"  # an attribute that torch ignores: the JSON text of a Sidecar
 _MAX_RANK = 64
 
 
 class Record(NamedTuple):
-    """Where one torch.save of a box of a tensor lies."""
+    """The file, the first byte and the length of one torch.save."""
 
     path: str
     offset: int
     length: int
 
 
+_Records = dict[tuple[str, Sizes | None], Record]  # by key and first corner, None if not recorded
+
+
 class Chunk(NamedTuple):
-    """A box of a tensor, and its record, if any file has it."""
+    """A box of a tensor, and its record; None if no file has one."""
 
     start: Sizes
     stop: Sizes
@@ -39,7 +43,7 @@ class Chunk(NamedTuple):
 
 
 class DcpTensor(NamedTuple):
-    """A tensor: ``dtype`` is None for one that is no tensor, or has a dtype no leaf has."""
+    """One entry; ``dtype`` is None if it is not a tensor, or its dtype is not one of ours."""
 
     name: str
     dtype: DType | None
@@ -48,7 +52,7 @@ class DcpTensor(NamedTuple):
 
 
 class DcpMetadata(NamedTuple):
-    """The tensors by key, each key's path in the tree that was saved, and our own record."""
+    """The tensors by key, each key's path in the saved tree, and the text under EXTRA."""
 
     entries: dict[str, DcpTensor]
     paths: dict[str, tuple[Any, ...]]
@@ -56,23 +60,23 @@ class DcpMetadata(NamedTuple):
 
 
 def read_dcp_metadata(source: Source) -> DcpMetadata:
-    """Return what a .metadata file says; FormatError unless it is what torch writes."""
+    """Return what a .metadata file lists; FormatError unless it is one that torch writes."""
     if not source.size:
         raise FormatError(source.name, "it is empty", "get it again")
-    reading = unpickle(source.view(0, source.size), source_name=source.name, allowed=_NAMES)
+    pickled = unpickle(source.view(0, source.size), source_name=source.name, allowed=_NAMES)
     try:
-        return _metadata(reading.value)
+        return _metadata(pickled.value)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         _refuse(source, f"it is not what torch writes into .metadata ({error})")
 
 
 def _metadata(value: Any) -> DcpMetadata:
     state = _fields(value, "Metadata")
-    records: dict[tuple[str, Sizes | None], Record] = {}
+    records: _Records = {}
     for index, info in dict(state.get("storage_data") or {}).items():
-        at, where = _fields(index, "MetadataIndex"), _fields(info, "_StorageInfo")
-        offset = None if at.get("offset") is None else _sizes(at["offset"])
-        records[str(at["fqn"]), offset] = _record(where)
+        box, place = _fields(index, "MetadataIndex"), _fields(info, "_StorageInfo")
+        offset = None if box.get("offset") is None else _sizes(box["offset"])
+        records[str(box["fqn"]), offset] = _record(place)
     entries = {
         str(key): _entry(str(key), known, records)
         for key, known in dict(state["state_dict_metadata"]).items()
@@ -83,23 +87,23 @@ def _metadata(value: Any) -> DcpMetadata:
 
 
 def _fields(value: Any, name: str) -> dict[str, Any]:
-    """Return the attributes of an object of torch's class of that name."""
+    """Return the attributes of an object of the torch class of that name."""
     if not isinstance(value, Instance) or value.name.rpartition(".")[2] != name:
         what = value.name if isinstance(value, Opaque) else type(value).__name__
-        raise ValueError(f"a {what} stands where a {name} should")
+        raise ValueError(f"it has a {what} in the place of a {name}")
     return value.state if isinstance(value.state, dict) else {}
 
 
 def _record(state: dict[str, Any]) -> Record:
     record = Record(state["relative_path"], state["offset"], state["length"])
-    if not isinstance(record.path, str) or not all(_is_size(n) for n in record[1:]):
-        raise ValueError(f"{record} is no place in a file")
+    if not isinstance(record.path, str) or not all(is_size(n) for n in record[1:]):
+        raise ValueError(f"{record} is not a range of bytes in a file")
     if state.get("transform_descriptors"):
         raise ValueError(f"{record.path} was transformed by {state['transform_descriptors']}")
     return record
 
 
-def _entry(key: str, value: Any, records: dict[tuple[str, Sizes | None], Record]) -> DcpTensor:
+def _entry(key: str, value: Any, records: _Records) -> DcpTensor:
     if isinstance(value, Instance) and value.name.endswith(".BytesStorageMetadata"):
         return DcpTensor("bytes", None, (), [])
     state = _fields(value, "TensorStorageMetadata")
@@ -111,7 +115,7 @@ def _entry(key: str, value: Any, records: dict[tuple[str, Sizes | None], Record]
 
 
 def _properties(value: Any) -> ElementType:
-    """Return the element type of TensorProperties, whose state is a tuple that begins with it."""
+    """Return the element type of TensorProperties: the first item of its state, a tuple."""
     state = value.state if isinstance(value, Instance) else None
     element = state[0] if isinstance(state, tuple) and state else _fields(value, "_")
     if not isinstance(element, ElementType):
@@ -119,43 +123,39 @@ def _properties(value: Any) -> ElementType:
     return element
 
 
-def _chunk(
-    key: str, value: Any, shape: Sizes, records: dict[tuple[str, Sizes | None], Record]
-) -> Chunk:
+def _chunk(key: str, value: Any, shape: Sizes, records: _Records) -> Chunk:
     state = _fields(value, "ChunkStorageMetadata")
     start, sizes = _sizes(state["offsets"]), _sizes(state["sizes"])
     stop = tuple(at + size for at, size in zip(start, sizes, strict=True))
-    if len(start) != len(shape) or any(n > whole for n, whole in zip(stop, shape, strict=True)):
-        raise ValueError(f"{key} is {list(shape)}, and a box of it ends at {list(stop)}")
+    if len(start) != len(shape) or any(end > size for end, size in zip(stop, shape, strict=True)):
+        raise ValueError(f"{key} is {list(shape)} and one of its boxes ends at {list(stop)}")
     return Chunk(start, stop, records.get((key, start), records.get((key, None))))
 
 
 def _sizes(value: Any) -> Sizes:
     sizes = tuple(value) if isinstance(value, (tuple, list)) else (None,)
-    if len(sizes) > _MAX_RANK or not all(map(_is_size, sizes)):
-        raise ValueError(f"{str(sizes)[:60]} is no shape")
+    if len(sizes) > _MAX_RANK or not all(map(is_size, sizes)):
+        raise ValueError(f"{str(sizes)[:60]} is not a shape")
     return sizes
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _paths(planned: dict[Any, Any]) -> dict[str, tuple[Any, ...]]:
     return {
         str(key): path
         for key, path in planned.items()
-        if isinstance(path, tuple) and all(type(part) in (str, int) for part in path) and path
+        if isinstance(path, tuple) and all(type(step) in (str, int) for step in path) and path
     }
 
 
 def _refuse(source: Source, problem: str) -> NoReturn:
-    raise FormatError(source.name, problem, "it is damaged or of another kind, so get it again")
+    raise FormatError(
+        source.name, problem, "it is damaged or another kind of file, so get it again"
+    )
 
 
 def _size(values: Any = ()) -> Sizes:
     if not isinstance(values, (tuple, list)):
-        raise ValueError("a Size is made of what is no sequence")
+        raise ValueError("a torch.Size is not made of a sequence")
     return tuple(values)
 
 

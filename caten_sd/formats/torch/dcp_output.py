@@ -1,6 +1,6 @@
-"""What a torch distributed checkpoint is written as: one torch.save a tensor, and the .metadata.
+"""The bytes of a torch distributed checkpoint: one torch.save for each tensor, and the .metadata.
 
-Made by hand, as torch 2.13 pickles its own classes; torch is not needed.
+They are what torch 2.13 writes when it pickles its own classes; torch is not needed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from caten_sd.encodings.pickle.opcode_output import (
     text,
 )
 from caten_sd.encodings.zip_output import ZipOutput
+from caten_sd.files.sidecar import EMPTY
 from caten_sd.formats.torch.dcp_metadata import EXTRA, MODULE, Record
-from caten_sd.formats.torch.pickle_output import pickle_of_one
+from caten_sd.formats.torch.pickle_output import pickle_of_one, torch_can_hold
 from caten_sd.state.leaf import Spec
+from caten_sd.state.state_dict import StateDict
 
 _FILES = "torch.distributed.checkpoint.filesystem"
 _VERSION = "1.0.0"  # torch's CURRENT_DCP_VERSION
@@ -47,6 +49,17 @@ _FIELDS = (
 Stored = Mapping[str, tuple[Spec, Record]]
 
 
+def dcp_can_hold(known: Spec) -> bool:
+    """Return whether a record can hold a tensor of this dtype and shape."""
+    return known.dtype.itemsize > 0 and torch_can_hold(known)
+
+
+def extra_of(state_dict: StateDict) -> str:
+    """Return the text under EXTRA: the ties and the metadata, or "" if there are none."""
+    record = EMPTY._replace(ties=dict(state_dict.ties), metadata=dict(state_dict.metadata))
+    return record.to_json().decode() if record else ""
+
+
 def write_record(target: BinaryIO, known: Spec, pieces: Iterable[memoryview]) -> None:
     """Write one tensor as torch.save writes it."""
     output = ZipOutput(target)
@@ -59,10 +72,10 @@ def write_record(target: BinaryIO, known: Spec, pieces: Iterable[memoryview]) ->
 
 
 def dcp_metadata_bytes(stored: Stored, extra: str) -> bytes:
-    """Return the .metadata of tensors that lie whole in their records."""
+    """Return the .metadata of tensors that have one record each."""
     memo = Memo()
-    said_once = _said_once(memo, {known.dtype.name for known, _ in stored.values()})
-    parts = {
+    memoized = _memoized(memo, {known.dtype.name for known, _ in stored.values()})
+    fields = {
         "state_dict_metadata": mapping((text(k), _tensor(memo, s)) for k, (s, _) in stored.items()),
         "planner_data": mapping((text(key), sequence([text(key)])) for key in stored),
         "storage_data": mapping(
@@ -73,12 +86,12 @@ def dcp_metadata_bytes(stored: Stored, extra: str) -> bytes:
         "version": text(_VERSION),
         **({EXTRA: text(extra)} if extra else {}),
     }
-    state = mapping((text(name), part) for name, part in parts.items())
-    return START + said_once + instance(memo.name(MODULE, "Metadata"), state) + STOP
+    state = mapping((text(name), value) for name, value in fields.items())
+    return START + memoized + instance(memo.name(MODULE, "Metadata"), state) + STOP
 
 
-def _said_once(memo: Memo, dtypes: Iterable[str]) -> bytes:
-    """Return every name, put on the stack and taken off: from then on the memo has it."""
+def _memoized(memo: Memo, dtypes: Iterable[str]) -> bytes:
+    """Return opcodes that push and pop every name, so that all later uses come from the memo."""
     names = [
         *((MODULE, name) for name in _CLASSES),
         (_FILES, "_StorageInfo"),
@@ -87,8 +100,8 @@ def _said_once(memo: Memo, dtypes: Iterable[str]) -> bytes:
         *(("torch", name) for name in sorted(dtypes)),
     ]
     fields = [*_FIELDS, "torch.strided"]
-    said = [*(memo.name(*name) for name in names), *map(memo.text, fields)]
-    return b"".join(part + POP for part in said)
+    pushed = [*(memo.name(*name) for name in names), *map(memo.text, fields)]
+    return b"".join(push + POP for push in pushed)
 
 
 def _tensor(memo: Memo, known: Spec) -> bytes:
@@ -125,10 +138,10 @@ def _place(memo: Memo, record: Record) -> bytes:
     return _object(memo, _FILES, "_StorageInfo", relative_path=path, offset=offset, length=length)
 
 
-def _size(memo: Memo, given: Iterable[int]) -> bytes:
-    return called(memo.name("torch", "Size"), sizes(given))
+def _size(memo: Memo, values: Iterable[int]) -> bytes:
+    return called(memo.name("torch", "Size"), sizes(values))
 
 
 def _object(memo: Memo, module: str, name: str, **state: bytes) -> bytes:
-    kind = memo.name(module, name)
-    return instance(kind, mapping((memo.text(field), value) for field, value in state.items()))
+    made_of = memo.name(module, name)
+    return instance(made_of, mapping((memo.text(field), value) for field, value in state.items()))

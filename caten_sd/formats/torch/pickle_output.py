@@ -1,4 +1,4 @@
-"""The pickle of a flat state dict as ``torch.save`` writes it, made by hand: no torch is needed."""
+"""The pickle of a flat state dict as ``torch.save`` writes it; torch is not needed."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from caten_sd.state.leaf import DTYPES, DType, Spec
 
 
 class StoredTensor(NamedTuple):
-    """A contiguous tensor and the key of the storage that it fills."""
+    """A contiguous tensor, and the key of the storage that it fills."""
 
     name: str
     spec: Spec
     storage: str
 
 
-def torch_holds(spec: Spec) -> bool:
-    """Tell whether torch has a tensor of this dtype and shape."""
+def torch_can_hold(spec: Spec) -> bool:
+    """Return whether torch has a tensor of this dtype and shape."""
     if spec.dtype == PAIRS.dtype:
         return bool(spec.shape) and spec.shape[-1] % 2 == 0
     return bool(spec.dtype.itemsize) and DTYPES.get(spec.dtype.name) == spec.dtype
 
 
 def pickle_of(tensors: Iterable[StoredTensor]) -> bytes:
-    """Return the pickle of an OrderedDict of the tensors, which weights_only takes.
+    """Return the pickle of an OrderedDict of the tensors, which torch loads with weights_only.
 
-    Tensors of one storage are tied when it is loaded.
+    Tensors of one storage are tied after the load.
     """
     memo = Memo()
     ordered = memo.name("collections", "OrderedDict")
@@ -45,18 +45,18 @@ def pickle_of_one(spec: Spec, storage: str) -> bytes:
 
 
 def _tensor(memo: Memo, tensor: StoredTensor) -> bytes:
-    """Return a call of torch's function that makes a tensor of a storage."""
+    """Return the opcodes that call torch's function for a tensor over a storage."""
     dtype, shape = tensor.spec.dtype, tensor.spec.shape
     storage = STORAGE_OF.get(dtype.name)
     function = memo.name("torch._utils", "_rebuild_tensor_v2" if storage else "_rebuild_tensor_v3")
-    kind = memo.name("torch" if storage else "torch.storage", storage or "UntypedStorage")
+    storage_class = memo.name("torch" if storage else "torch.storage", storage or "UntypedStorage")
     if dtype == PAIRS.dtype:
         shape = (*shape[:-1], shape[-1] // 2)
     count = tensor.spec.nbytes // dtype.itemsize if storage else tensor.spec.nbytes
     # fmt: off
     return b"".join([
-        function, b"((", memo.text("storage"), kind, text(tensor.storage), memo.text("cpu"),
-        integer(count), b"tQK\0", sizes(shape), sizes(c_strides(shape)), b"\x89",
+        function, b"((", memo.text("storage"), storage_class, text(tensor.storage),
+        memo.text("cpu"), integer(count), b"tQK\0", sizes(shape), sizes(c_strides(shape)), b"\x89",
         memo.name("collections", "OrderedDict"), b")R",
         b"" if storage else memo.name("torch", _torch_name(dtype)), b"tR",
     ])

@@ -15,9 +15,9 @@ from caten_sd.encodings.zip_directory import DEFLATED, find_directory
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import FormatError
 from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
-from caten_sd.files.sidecar import EMPTY, MAX_RECORD, parse_sidecar
+from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD_FILE, parse_sidecar
 from caten_sd.formats.torch.legacy_stream import nested_reader
-from caten_sd.formats.torch.pickle_output import StoredTensor, pickle_of, torch_holds
+from caten_sd.formats.torch.pickle_output import StoredTensor, pickle_of, torch_can_hold
 from caten_sd.formats.torch.pickles import load, storage_id, tree_of
 from caten_sd.formats.torch.script import ScriptClasses
 from caten_sd.formats.torch.storage import DAMAGED, Storage
@@ -26,7 +26,6 @@ from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.state_dict import StateDict
 
 _ROOT = "archive"
-_RECORD = "caten_sd.json"  # what the format has no place for; torch does not look at it
 _ALIGNMENT = 64  # bytes; torch's own
 
 # torch never compresses; who does so afterwards gets a tenth, and a bomb a thousandth.
@@ -79,7 +78,7 @@ def _read(format: TorchZip, source: Source, /) -> Contents:
     tree, metadata = tree_of(pickled, source.name, ScriptClasses(archive, root).attributes)
     if f"{root}/constants.pkl" in archive:
         metadata["torch"] = "TorchScript"
-    if (record := f"{root}/{_RECORD}") in archive:
+    if (record := f"{root}/{RECORD_FILE}") in archive:
         text = archive.read(record, limit=MAX_RECORD)
         metadata.update(parse_sidecar(text, f"{source.name}:{record}").metadata)
     return Contents(tree, metadata)
@@ -87,7 +86,7 @@ def _read(format: TorchZip, source: Source, /) -> Contents:
 
 @write.register(TorchZip)
 def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None:
-    specs = stored_specs(format, state_dict, torch_holds)
+    specs = stored_specs(format, state_dict, torch_can_hold)
     places = {key: str(number) for number, key in enumerate(specs)}
     tensors = [
         StoredTensor(key, specs[first], places[first])
@@ -106,7 +105,7 @@ def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None
         output.add(f"{_ROOT}/data/{places[key]}", known.nbytes, chunks(state_dict[key]))
     if state_dict.metadata:
         record = EMPTY._replace(metadata=dict(state_dict.metadata)).to_json()
-        output.add(f"{_ROOT}/{_RECORD}", len(record), [record])
+        output.add(f"{_ROOT}/{RECORD_FILE}", len(record), [record])
     output.add(f"{_ROOT}/version", 2, [b"3\n"])
     output.finish()
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from caten_sd.blocks.block_types import block_type
 from caten_sd.errors import FormatError
-from caten_sd.files.format import plain, read, write
+from caten_sd.files.format import read, write
+from caten_sd.files.json_hooks import plain
 from caten_sd.formats.gguf.container import Gguf
 from caten_sd.state.leaf import BlockTensor, Numpy, as_array
 from caten_sd.state.source import BytesBacking, Source

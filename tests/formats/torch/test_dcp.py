@@ -158,7 +158,7 @@ def test_boxes_that_overlap(tmp_path: Path) -> None:
 def test_a_box_that_leads_past_the_tensor(tmp_path: Path) -> None:
     cut(tmp_path, W, GRID)
     edited(tmp_path, lambda m: setattr(m.state_dict_metadata["w"], "size", torch.Size((7, 6))))
-    refused(tmp_path, r"w is \[7, 6\], and a box of it ends at \[8, 3\]")
+    refused(tmp_path, r"w is \[7, 6\] .* ends at \[8, 3\]")
 
 
 def test_sizes_that_nothing_backs_are_not_allocated(tmp_path: Path) -> None:
@@ -175,15 +175,15 @@ def test_sizes_that_nothing_backs_are_not_allocated(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "problem"),
     [
-        ("offset", -1, "no place in a file"),
+        ("offset", -1, "range of bytes"),
         ("offset", 1 << 50, "ends before byte"),
         ("offset", 0, "zip|format"),
         ("length", 1 << 62, "ends before byte"),
         ("length", 400, "zip"),
         ("length", None, "not what torch writes .*length"),
-        ("relative_path", "../secret", "no plain path inside it"),
-        ("relative_path", "/etc/passwd", "no plain path inside it"),
-        ("relative_path", 3, "no place in a file"),
+        ("relative_path", "../secret", "path"),
+        ("relative_path", "/etc/passwd", "path"),
+        ("relative_path", 3, "range of bytes"),
         ("transform_descriptors", ("zstd",), "transformed by"),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_record_of_something_else(tmp_path: Path, data: bytes) -> None:
         place = next(iter(metadata.storage_data.values()))
         place.offset, place.length = 0, len(data)
 
-    refused(edited(tmp_path, change), "w: its record in __0_0.distcp holds|zip")
+    refused(edited(tmp_path, change), "w: its record in __0_0.distcp|zip")
 
 
 class Evil:
@@ -240,7 +240,7 @@ def test_a_metadata_that_is_none(tmp_path: Path, data: bytes) -> None:
 def test_a_folder_without_its_metadata(tmp_path: Path) -> None:
     cut(tmp_path, W, GRID)
     (tmp_path / ".metadata").unlink()
-    refused(tmp_path, r"no \.metadata, which the first process alone writes")
+    refused(tmp_path, r"no \.metadata, .*; copy")
 
 
 def test_torch_is_not_needed(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""Hooks for ``json``: one for values that it cannot write, one for names that it reads twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """Return a value that JSON lacks as one it has, for ``json.dumps(..., default=plain)``.
+
+    >>> import json
+    >>> json.dumps({"sizes": range(3), "at": 1j}, default=plain)
+    '{"sizes": [0, 1, 2], "at": "1j"}'
+    """
+    return list(value) if isinstance(value, Sequence) else str(value)
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object, for ``json.loads(..., object_pairs_hook=unique)``.
+
+    ValueError if a name is given twice, of which json would take the last.
+
+    >>> unique([("a", 1), ("b", 2)])
+    {'a': 1, 'b': 2}
+    """
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in members if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is given twice")
+    return members
