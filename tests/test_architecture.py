@@ -17,7 +17,7 @@ ROOT = Path(caten_sd.__file__).parent
 
 # A room imports only rooms of lower floors, and never another room of its own floor.
 FLOORS = {
-    1: "errors",
+    1: "errors wording",
     2: "dispatch",
     3: "state",
     4: "objects encodings blocks mapping",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.place import assign, ready, refusal, replacement
+from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import (
     DTYPES,
     BlockTensor,
@@ -24,7 +25,6 @@ from caten_sd.state.leaf import (
     spec,
 )
 from caten_sd.state.nibbles import unpacked
-from caten_sd.state.state_dict import Pair, Path
 
 Array = NDArray[Any]
 

@@ -13,7 +13,7 @@ from caten_sd.cli.arguments import parser_of
 from caten_sd.cli.text import bytes_text
 from caten_sd.errors import CatenError
 from caten_sd.files.conversion import Estimate, convert
-from caten_sd.state.grouping import counted
+from caten_sd.wording import counted
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,11 +10,11 @@ from typing import Any
 from caten_sd.cli.arguments import parser_of
 from caten_sd.cli.text import bytes_text, cut, few, thing_text
 from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.state.grouping import counted, group_keys, printable
+from caten_sd.state.grouping import MAX_LINES, group_keys, printable
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.wording import counted
 
-MAX_LINES = 20
 MAX_METADATA = 3
 WIDTH = 80
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caten_sd.errors import CatenError
-from caten_sd.state.grouping import counted, printable
+from caten_sd.state.grouping import printable
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.tree import flatten
+from caten_sd.wording import counted, first_few
 
 
 def bytes_text(count: int) -> str:
@@ -42,8 +43,7 @@ def few(told: Sequence[str], width: int) -> str:
     shown = 1
     while shown < len(told) and len(", ".join(told[: shown + 1])) <= width:
         shown += 1
-    more = f" and {len(told) - shown:,} more" if len(told) > shown else ""
-    return ", ".join(told[:shown]) + more
+    return first_few(told, shown)
 
 
 def thing_text(name: str, value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from caten_sd.dispatch.method import Classes, Function, Method, class_names, label
+from caten_sd.wording import first_few
 
 SHOWN = 8
 
@@ -17,8 +18,7 @@ def missing(
     ``plugins`` maps the name of each plug-in that did not load to the reason.
     """
     known = [each.classes for each in methods if each.qualifier == "primary"]
-    names = ", ".join(f"({class_names(classes)})" for classes in known[:SHOWN]) or "none"
-    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    names = first_few([f"({class_names(classes)})" for classes in known], SHOWN) or "none"
     others = sorted({each.qualifier for each in methods if each.applies(types)})
     only = f" as its primary method, only {' and '.join(others)} methods do" if others else ""
     broken = "".join(
@@ -26,7 +26,7 @@ def missing(
         for name, reason in plugins.items()
     )
     return (
-        f"no method of {generic} takes ({_full_names(types)}){only}; known are {names}{more}; "
+        f"no method of {generic} takes ({_full_names(types)}){only}; known are {names}; "
         f"add one with @{generic}.register({class_names(_telling(types, known))}){broken}"
     )
 

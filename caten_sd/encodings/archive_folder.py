@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from caten_sd.errors import FormatError
 from caten_sd.state.source import Folder, Source
+from caten_sd.wording import first_few
 
 
 class ArchivedSource(Source):
@@ -49,7 +50,7 @@ class ArchiveFolder(Folder):
         known = self._members.get(name)
         if known is None:
             raise FormatError(
-                self.name, f"it has no member {name!r}", f"it has {', '.join(self.names()[:8])}"
+                self.name, f"it has no member {name!r}", f"it has {first_few(self.names(), 8)}"
             )
         if known.kind != "file":
             raise FormatError(

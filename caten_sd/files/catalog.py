@@ -12,6 +12,7 @@ from caten_sd.errors import FormatError
 from caten_sd.files.diagnosis import foreign_kind
 from caten_sd.files.format import Format, recognize
 from caten_sd.state.source import Folder, Source
+from caten_sd.wording import first_few
 
 FORMATS_PACKAGE = "caten_sd.formats"
 
@@ -55,7 +56,7 @@ def find_format(source: Source | Folder) -> Format:
             return format
     known = ", ".join(sorted(format.name for format in formats()))
     if isinstance(source, Folder):
-        there = ", ".join(source.names()[:8]) or "nothing"
+        there = first_few(source.names(), 8) or "nothing"
         problem = f"no file in it makes it a checkpoint; it holds {there}"
         raise FormatError(source.name, problem, f"known are {known}")
     if (kind := foreign_kind(source)) is not None:

@@ -18,6 +18,7 @@ from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.leaf import spec
 from caten_sd.state.pieces import PIECE, Progress, observed
 from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.wording import first_few
 
 
 @attrs.frozen
@@ -57,7 +58,7 @@ class Conversion:
             text += f"; cast {kinds}, largest error {self.error:.2g}"
             text += f" in {self.error_key}" if self.error_key else ""
         if self.left_out:
-            text += f"; left out: {', '.join(self.left_out[:5])}"
+            text += f"; left out: {first_few(self.left_out, 5)}"
             text += ", ..." * (len(self.left_out) > 5)
         return "\n  ".join([text, *self.findings])
 

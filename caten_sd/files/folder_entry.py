@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from caten_sd.errors import FormatError
 from caten_sd.files.shard_names import INDEX, ShardName, shard_name
 from caten_sd.state.source import Folder
+from caten_sd.wording import first_few
 
 # Of two models in one folder the first of these is meant, as transformers and diffusers have it.
 _FIRST = tuple(
@@ -49,7 +50,7 @@ def find_entry(folder: Folder, suffixes: Sequence[str]) -> FolderEntry | None:
         sizes = [f"{entry.name} ({folder.size(entry.name):,} bytes)" for entry in found]
         raise FormatError(
             folder.name,
-            f"{len(found)} checkpoints are in it: {', '.join(sizes[:8])}",
+            f"{len(found)} checkpoints are in it: {first_few(sizes, 8)}",
             "open one of them by its own path"
             + f", {folder.name}::{found[0].name} say" * (folder.kind == "archive"),
         )

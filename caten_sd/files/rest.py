@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from caten_sd.state.keys import joined_key
 from caten_sd.state.tree import items
 
 
@@ -16,7 +17,7 @@ def beside(contents: Any, root: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     node, at = contents, ""
     while node is not None and at != root:
-        children = {f"{at}.{name}" if at else name: child for name, child in items(node)}
+        children = {joined_key(at, name): child for name, child in items(node)}
         way = [path for path in children if root == path or root.startswith(f"{path}.")]
         chosen = max(way, key=len, default=root)
         below = f"{root}."  # where the root is a beginning of dotted keys, not a node

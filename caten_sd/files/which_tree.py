@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.errors import FormatError, StateDictError
+from caten_sd.state.keys import joined_key
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import MODEL, PARTS, STEP, VALUES, is_training
 from caten_sd.state.tree import MAX_DEPTH, Tree, _is_container, flatten, items
@@ -51,7 +52,7 @@ def _candidates(node: Any, root: str, depth: int, below: _Below) -> Iterator[Tre
         return
     for name, child in items(node):
         if not _is_optimizer(name, child):
-            yield from _candidates(child, f"{root}.{name}" if root else name, depth + 1, below)
+            yield from _candidates(child, joined_key(root, name), depth + 1, below)
 
 
 def _is_envelope(node: Any, below: _Below) -> bool:

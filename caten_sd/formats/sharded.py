@@ -29,6 +29,7 @@ from caten_sd.files.shard_names import (
 from caten_sd.files.which_tree import model_tree
 from caten_sd.state.source import Folder
 from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.wording import counted, first_few
 
 SHOWN = 3
 
@@ -58,8 +59,11 @@ def _read(format: Sharded, folder: Folder, /) -> Contents:
     shards = index.shards()
     missing = [name for name in shards if not folder.has(name)]
     if missing:
-        lost = [f"{name} ({_tensors(len(index.keys_of(name)))})" for name in missing]
-        _refuse(folder, f"its index names {len(shards)} shards; {len(lost)} missing: {_some(lost)}")
+        lost = [f"{name} ({counted(len(index.keys_of(name)), 'tensor')})" for name in missing]
+        _refuse(
+            folder,
+            f"its index names {len(shards)} shards; {len(lost)} missing: {first_few(lost, SHOWN)}",
+        )
     return _merged(folder, index, shards, entry)
 
 
@@ -85,7 +89,9 @@ def _complete_set(folder: Folder, entry: FolderEntry) -> list[str]:
     expected = [str(entry.shards[0]._replace(number=number + 1)) for number in range(total)]
     lost = sorted(set(expected) - set(map(str, entry.shards)))
     if lost:
-        _refuse(folder, f"its names count {total} shards; {len(lost)} missing: {_some(lost)}")
+        _refuse(
+            folder, f"its names count {total} shards; {len(lost)} missing: {first_few(lost, SHOWN)}"
+        )
     return expected
 
 
@@ -132,7 +138,9 @@ def _check_index(
     forgotten = [key for key in holders if key not in index.weight_map and key not in ties]
     if forgotten:
         shard = holders[forgotten[0]]
-        _refuse(folder, f"{shard} holds {_some(forgotten)}, which its index does not list")
+        _refuse(
+            folder, f"{shard} holds {first_few(forgotten, SHOWN)}, which its index does not list"
+        )
 
 
 def _check_strays(folder: Folder, index: Index, entry: FolderEntry) -> None:
@@ -142,7 +150,8 @@ def _check_strays(folder: Folder, index: Index, entry: FolderEntry) -> None:
     if strays:
         _refuse(
             folder,
-            f"its index names {len(shards)} shards; {len(strays)} more in it: {_some(strays)}",
+            f"its index names {len(shards)} shards; {len(strays)} more in it: "
+            f"{first_few(strays, SHOWN)}",
         )
 
 
@@ -152,15 +161,6 @@ def _shard(folder: Folder, name: str, entry: FolderEntry) -> Contents:
     if ".safetensors" in entry.name and inner.name != "safetensors":
         _refuse(folder, f"its shard {name} is {inner.name}, and its index asks for safetensors")
     return read(inner, member)
-
-
-def _some(names: list[str]) -> str:
-    others = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + others
-
-
-def _tensors(count: int) -> str:
-    return f"{count} tensor" if count == 1 else f"{count} tensors"
 
 
 def _refuse(folder: Folder, problem: str) -> NoReturn:

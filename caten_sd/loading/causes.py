@@ -13,7 +13,7 @@ from caten_sd.loading.file_kinds import KINDS
 from caten_sd.loading.renaming_guess import renamings
 from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.mapping.detection import detect_layout
-from caten_sd.state.grouping import group_keys
+from caten_sd.state.grouping import few_keys
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.training_keys import is_training
 
@@ -149,8 +149,8 @@ def _transposed(case: Case) -> Cause | None:
     if not turned or len(turned) * 2 < len(rows):
         return None
     return Cause(
-        f"{len(turned)} matrices lie the other way round in the file ({_named(turned)}); square "
-        f"ones may too, and their shape cannot tell",
+        f"{len(turned)} matrices lie the other way round in the file ({few_keys(turned, 2)}); "
+        f"square ones may too, and their shape cannot tell",
         'Layout("mine", [Row("{part}.weight", "{part}.weight", Transpose())])  # one row for each',
     )
 
@@ -235,17 +235,12 @@ def _other_architecture(case: Case) -> Cause | None:
     common = sum(key in case.slots for key in case.file)
     if not case.file or not case.slots or common * 10 > min(len(case.file), len(case.slots)):
         return None
-    keys = _named([row.key for row in case.of(Outcome.UNEXPECTED)])
+    keys = few_keys([row.key for row in case.of(Outcome.UNEXPECTED)], 2)
     return Cause(
         f"{common} of the file's {len(case.file)} names occur in {case.model}: it is of another "
         f"architecture ({keys})",
         "print(detect_layout(state_dict))",
     )
-
-
-def _named(keys: list[str]) -> str:
-    groups = [str(group) for group in group_keys(keys)]
-    return ", ".join(groups[:2]) + (", ..." if len(groups) > 2 else "")
 
 
 _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (

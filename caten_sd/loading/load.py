@@ -22,7 +22,7 @@ from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.shards import ProcessGroup, agreeing, group_of, refusing_together, share
 from caten_sd.state.compare import is_exact, largest_error
 from caten_sd.state.gc_pause import collector_paused
-from caten_sd.state.grouping import group_keys
+from caten_sd.state.grouping import few_keys
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.leaf import spec
 from caten_sd.state.state_dict import StateDict, as_state_dict
@@ -215,15 +215,10 @@ def _warn(report: LoadReport) -> None:
     for outcome in (Outcome.SHAPE, Outcome.DTYPE, Outcome.MISSING, Outcome.UNEXPECTED):
         keys = [row.key for row in report.of(outcome)]
         if keys:
-            groups = _first(list(map(str, group_keys(keys))))
+            groups = few_keys(keys, 4, "pattern")
             message = f"{len(keys)} {WORDS[outcome]}, not loaded: {groups}"
             warnings.warn(LoadWarning(message, report), stacklevel=3)
     if not report.sound:
         keys = [row.key for row in report.rows if "NaN" in row.finding or "Inf" in row.finding]
-        message = f"{len(keys)} with NaN or Inf, loaded: {_first(list(map(str, group_keys(keys))))}"
+        message = f"{len(keys)} with NaN or Inf, loaded: {few_keys(keys, 4, 'pattern')}"
         warnings.warn(LoadWarning(message, report), stacklevel=3)
-
-
-def _first(groups: Sequence[str]) -> str:
-    rest = f" and {len(groups) - 4} more patterns" if len(groups) > 4 else ""
-    return ", ".join(groups[:4]) + rest

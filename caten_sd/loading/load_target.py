@@ -12,8 +12,8 @@ from caten_sd.loading.named_leaves import NamedLeaves, adapt
 from caten_sd.loading.report import LoadReport, Outcome
 from caten_sd.objects.containers import Container, computed, containers
 from caten_sd.objects.place import EXTRA_STATE
-from caten_sd.state.keys import KeyMapper
-from caten_sd.state.state_dict import Path, StateDict
+from caten_sd.state.keys import KeyMapper, Path
+from caten_sd.state.state_dict import StateDict
 
 
 @generic

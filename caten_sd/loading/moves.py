@@ -15,8 +15,9 @@ from caten_sd.loading.nested_state import copied
 from caten_sd.objects.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
 from caten_sd.objects.shards import share
 from caten_sd.state.derived import Derived
+from caten_sd.state.keys import Path
 from caten_sd.state.leaf import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
-from caten_sd.state.state_dict import Path, StateDict
+from caten_sd.state.state_dict import StateDict
 from caten_sd.state.tiles import TiledTensor
 
 

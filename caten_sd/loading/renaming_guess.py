@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from caten_sd.state.keys import INDEX_SEGMENT
+
 Shape = tuple[int, ...]
 Parts = tuple[str, ...]
 MAX_PATTERNS = 400  # beyond it names are too various for one of them to tell
 MAX_RIVALS = 16
-_INDEX = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
 class Renaming(NamedTuple):
@@ -52,8 +53,8 @@ class _Patterns:
         for key, shape in shapes.items():
             if not key:  # a lone tensor's: a rule with nothing on one side would mean all keys
                 continue
-            pattern = tuple(_INDEX.sub("#", key).split("."))
-            self.shapes.setdefault(pattern, {})[tuple(_INDEX.findall(key))] = shape
+            pattern = tuple(INDEX_SEGMENT.sub("#", key).split("."))
+            self.shapes.setdefault(pattern, {})[tuple(INDEX_SEGMENT.findall(key))] = shape
         if len(self.shapes) > MAX_PATTERNS:
             common = sorted(self.shapes, key=lambda each: len(self.shapes[each]), reverse=True)
             self.shapes = {each: self.shapes[each] for each in common[:MAX_PATTERNS]}

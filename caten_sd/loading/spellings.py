@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from caten_sd.state.keys import joined_key
+
 _NEW_OF_OLD = {
     "g": ("original0",),
     "v": ("original1", "0._v"),
@@ -30,12 +32,8 @@ def spellings(key: str) -> list[str]:
     """
     if new := _NEW.fullmatch(key):
         parent, name, part = new.groups()
-        return [_under(parent, f"{name}_{_OLD_OF_NEW[part]}")]
+        return [joined_key(parent, f"{name}_{_OLD_OF_NEW[part]}")]
     if old := _OLD.fullmatch(key):
         parent, name, part = old.groups()
-        return [_under(parent, f"parametrizations.{name}.{new}") for new in _NEW_OF_OLD[part]]
+        return [joined_key(parent, f"parametrizations.{name}.{new}") for new in _NEW_OF_OLD[part]]
     return []
-
-
-def _under(parent: str | None, rest: str) -> str:
-    return f"{parent}.{rest}" if parent else rest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,11 +13,11 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.patterns import is_index
 from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
 from caten_sd.mapping.rules import Rule
+from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
 from caten_sd.state.training_keys import model_part
 
 MAX_PREFIX = 8  # parts
-_INDEX = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
 class Candidate(NamedTuple):
@@ -162,7 +161,7 @@ def _samples(state: StateDict) -> dict[str, int]:
     counts: dict[str, int] = {}
     for key, leaf in state.items():
         known = spec_or_none(leaf)
-        kind = _INDEX.sub("#", key), known and known.shape
+        kind = INDEX_SEGMENT.sub("#", key), known and known.shape
         sample = first.setdefault(kind, key)
         counts[sample] = counts.get(sample, 0) + 1
     return counts

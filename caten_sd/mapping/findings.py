@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from caten_sd.mapping.axis_sizes import Size, size_text
 from caten_sd.mapping.rows import Row
-from caten_sd.state.grouping import group_keys
-
-SHOWN = 6
+from caten_sd.state.grouping import few_keys
+from caten_sd.wording import first_few
 
 
 class Misfit(NamedTuple):
@@ -53,9 +52,11 @@ class Findings:
         """What does not fit the layout, as one sentence; "" where everything does."""
         told = []
         if self.untaken:
-            told.append(f"{len(self.untaken)} keys have no row: {_few(self.untaken)}")
+            told.append(f"{len(self.untaken)} keys have no row: {few_keys(self.untaken)}")
         if self.idle:
-            told.append(f"{len(self.idle)} rows found no key: {_few_rows(self.idle)}")
+            told.append(
+                f"{len(self.idle)} rows found no key: {first_few(self.idle, 6, between='; ')}"
+            )
         if self.misfits:
             told.append(f"{len(self.misfits)} shapes are not as declared: {self.misfits[0]}")
         return "; ".join(told)
@@ -67,14 +68,18 @@ class Findings:
 
     def notes(self) -> list[str]:
         """Return what is no fault: what was dropped and why, tied, taken on the layout's word."""
-        told = [f"{_few(keys)}: dropped, {reason}" for reason, keys in self._by_reason().items()]
+        told = [
+            f"{few_keys(keys)}: dropped, {reason}" for reason, keys in self._by_reason().items()
+        ]
         told += [f"{name}: tied to {first}" for name, first in self.tied.items()]
         if self.square:
             told.append(
-                f"{_few(self.square)}: transposed on the layout's word, the shape is square"
+                f"{few_keys(self.square)}: transposed on the layout's word, the shape is square"
             )
         if self.rounded:
-            told.append(f"{_few(self.rounded)}: a number is added, which may round the last digit")
+            told.append(
+                f"{few_keys(self.rounded)}: a number is added, which may round the last digit"
+            )
         return told
 
     def _by_reason(self) -> dict[str, list[str]]:
@@ -82,14 +87,3 @@ class Findings:
         for key, reason in self.dropped.items():
             reasons.setdefault(reason, []).append(key)
         return reasons
-
-
-def _few(keys: list[str]) -> str:
-    groups = [str(group) for group in group_keys(keys)]
-    more = f" and {len(groups) - SHOWN} more" if len(groups) > SHOWN else ""
-    return ", ".join(groups[:SHOWN]) + more
-
-
-def _few_rows(rows: list[Row]) -> str:
-    more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return "; ".join(map(str, rows[:SHOWN])) + more

@@ -21,7 +21,8 @@ from caten_sd.mapping.reading import items_of, read_canonical
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.rule_run import Item
 from caten_sd.mapping.writing import HINT, write_canonical
-from caten_sd.state.state_dict import Path, StateDict, as_state_dict
+from caten_sd.state.keys import Path
+from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.state.training_keys import is_training, model_part
 
 STAMP = "caten_sd.layout"

@@ -15,7 +15,7 @@ from caten_sd.errors import LayoutError
 from caten_sd.state.compare import same_values
 from caten_sd.state.derived import Derived, derive
 from caten_sd.state.leaf import Spec, spec
-from caten_sd.state.plain_values import SavedLeaf, read_tree, tree_pairs
+from caten_sd.state.plain_values import SavedLeaf, bare, read_tree, tree_pairs
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.state.steps import Permute, Shift
 from caten_sd.state.training_keys import MODEL, VALUES, model_part
@@ -77,7 +77,7 @@ def _optimizer_pairs(state: StateDict, again: Mapper) -> list[Any]:
     new = {name: followed.slots(name) for name in members if name in ways}
     kept = {name: slots for name, slots in tree["state"].items() if name not in stands}
     slots = {name: slots for name, slots in {**new, **kept}.items() if slots}
-    return tree_pairs(_raw({**tree, "param_groups": groups, "state": slots}), [OPTIMIZER])
+    return tree_pairs(bare({**tree, "param_groups": groups, "state": slots}), [OPTIMIZER])
 
 
 def _refuse_ends(kind: str, ways: Mapping[str, Any]) -> None:
@@ -194,12 +194,3 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, SavedLeaf) and isinstance(other, SavedLeaf):
         return same_values(one.leaf, other.leaf)
     return type(one) is type(other) and bool(one == other)
-
-
-def _raw(tree: Any) -> Any:
-    """Return a tree with its leaves bare."""
-    if isinstance(tree, SavedLeaf):
-        return tree.leaf
-    if type(tree) is dict:
-        return {key: _raw(child) for key, child in tree.items()}
-    return type(tree)(map(_raw, tree)) if type(tree) in (list, tuple) else tree

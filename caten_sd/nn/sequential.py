@@ -12,7 +12,7 @@ from caten_sd.errors import ModelError
 from caten_sd.nn.module import Module
 from caten_sd.objects.call import call
 from caten_sd.objects.extract import children, to_state_dict
-from caten_sd.state.state_dict import Pair, Path
+from caten_sd.state.keys import Pair, Path
 
 P = ParamSpec("P")
 Node = Callable[..., Any]

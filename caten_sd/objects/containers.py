@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.objects.place import unwrap
 from caten_sd.objects.slots import slot_kind
-from caten_sd.state.state_dict import Name, Path
+from caten_sd.state.keys import Name, Path
 
 _LEAVES = (str, bytes, int, float, complex, type(None), type, type(lambda: None))
 

@@ -19,9 +19,9 @@ from caten_sd.objects.class_kinds import (
 )
 from caten_sd.objects.slots import slot_kind
 from caten_sd.state.gc_pause import collector_paused
-from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key, show
+from caten_sd.state.keys import KeyMapper, Name, Pair, Path, path_text, pytorch_style_dict_key
 from caten_sd.state.leaf import Unread
-from caten_sd.state.state_dict import Name, Pair, Path, StateDict
+from caten_sd.state.state_dict import StateDict
 
 
 @generic
@@ -104,8 +104,8 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
     inside = _walk.inside
     if id(obj) in inside:
         raise StateDictError(
-            f"{show(parent)} is {show(inside[id(obj)])} again: a {type(obj).__name__} that holds "
-            f"itself has no state dict; declare that slot transient()"
+            f"{path_text(parent)} is {path_text(inside[id(obj)])} again: a {type(obj).__name__} "
+            f"that holds itself has no state dict; declare that slot transient()"
         )
     inside[id(obj)] = parent
     try:
@@ -115,8 +115,8 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
         return pairs
     except RecursionError:
         raise StateDictError(
-            f"the containers at {show(parent[:8])} are nested too deep, {len(parent)} levels and "
-            f"more; keep them in a list"
+            f"the containers at {path_text(parent[:8])} are nested too deep, {len(parent)} levels "
+            f"and more; keep them in a list"
         ) from None
     finally:
         del inside[id(obj)]
@@ -160,8 +160,8 @@ def _mapping_pairs(obj: Mapping[Any, Any], parent: Path, /) -> list[Pair]:
     for path, _ in pairs:
         if not isinstance(path[len(parent)], (str, int)):
             raise StateDictError(
-                f"{show(parent)} holds a leaf under the key {path[len(parent)]!r}; a mapping's "
-                f"keys must be strings or integers to become part of a path"
+                f"{path_text(parent)} holds a leaf under the key {path[len(parent)]!r}; a "
+                f"mapping's keys must be strings or integers to become part of a path"
             )
     return pairs
 
@@ -173,7 +173,9 @@ def _name(key: Any) -> Any:
 @to_state_dict.register((set, frozenset))
 def _set_pairs(obj: Any, parent: Path, /) -> list[Pair]:
     if children(obj, parent, enumerate(obj)):
-        raise StateDictError(f"{show(parent)} is a set of leaves, which has no order; use a list")
+        raise StateDictError(
+            f"{path_text(parent)} is a set of leaves, which has no order; use a list"
+        )
     return []
 
 
@@ -194,13 +196,13 @@ def _unknown(obj: Any, parent: Path, /) -> list[Pair]:
     teach = f"add a method with @to_state_dict.register({name})"
     if _looks_like_leaf(obj):
         raise NoApplicableMethodError(
-            f"{show(parent)}, a {name}, looks like a tensor, but is of a class nobody taught us; "
-            f"{teach}"
+            f"{path_text(parent)}, a {name}, looks like a tensor, but is of a class nobody taught "
+            f"us; {teach}"
         )
     for path, _ in _hidden(obj, parent):
         raise NoApplicableMethodError(
-            f"{show(path)} lies in {show(parent)}, a {name}, a class nobody taught us; make it an "
-            f"attrs class or a dataclass, {teach}, or declare its slot transient()"
+            f"{path_text(path)} lies in {path_text(parent)}, a {name}, a class nobody taught us; "
+            f"make it an attrs class or a dataclass, {teach}, or declare its slot transient()"
         )
     return []
 

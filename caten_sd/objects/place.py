@@ -14,8 +14,8 @@ import attrs
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LoadError
+from caten_sd.state.keys import Path
 from caten_sd.state.leaf import as_array
-from caten_sd.state.state_dict import Path
 
 EXTRA_STATE = "_extra_state"  # torch's name for what a module adds to its tensors
 

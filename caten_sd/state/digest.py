@@ -10,6 +10,7 @@ from typing import Any
 from caten_sd.errors import FormatError
 from caten_sd.state.pieces import pieces
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
+from caten_sd.wording import counted, first_few
 
 STORED = "caten_sd.digests"  # the metadata entry that carries each tensor's own
 
@@ -52,10 +53,9 @@ def verify_digests(state_dict: StateDict, source: str) -> None:
     found = tensor_digests(state_dict)
     wrong = [key for key in {**stored, **found} if stored.get(key) != found.get(key)]
     if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise FormatError(
             source,
-            f"{', '.join(wrong[:5])}{more} differ from what was saved",
+            f"{counted(len(wrong), 'tensor')} not as saved: {first_few(wrong, 5)}",
             "the file is damaged, so get it again",
         )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-_INDEX = re.compile(r"(?<![^.])\d+(?![^.])")
+from caten_sd.state.keys import INDEX_SEGMENT
+from caten_sd.wording import first_few
+
+MAX_LINES = 20  # of a table on a screen
 
 
 class KeyGroup(NamedTuple):
@@ -29,15 +31,6 @@ def printable(name: str) -> str:
     return name if name and name.isprintable() else repr(name)
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return how many there are of what; ``many`` is for plurals that do not end in -s.
-
-    >>> counted(1, "tensor"), counted(40_000, "tensor"), counted(2, "key has", "keys have")
-    ('1 tensor', '40,000 tensors', '2 keys have')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def group_keys(keys: Iterable[str]) -> list[KeyGroup]:
     """Collapse keys that differ in their indices, and then in their last name.
 
@@ -46,7 +39,7 @@ def group_keys(keys: Iterable[str]) -> list[KeyGroup]:
     """
     shapes: dict[str, list[str]] = {}
     for key in keys:
-        shapes.setdefault(_INDEX.sub("#", key), []).append(key)
+        shapes.setdefault(INDEX_SEGMENT.sub("#", key), []).append(key)
     by_place: dict[tuple[str, ...], list[tuple[str, list[str]]]] = {}
     for members in shapes.values():
         pattern = _pattern(members)
@@ -55,6 +48,15 @@ def group_keys(keys: Iterable[str]) -> list[KeyGroup]:
         place = (parent, str(len(members))) if parent and "#" not in name else (pattern, "")
         by_place.setdefault(place, []).append((name, members))
     return [_join(place[0], named) for place, named in by_place.items()]
+
+
+def few_keys(keys: Iterable[str], most: int = 6, noun: str = "") -> str:
+    """Return keys as a message lists them: their first ``most`` groups, and how many more.
+
+    >>> few_keys(["h.0.w", "h.1.w", "wte", "wpe"], 2)
+    'h.{0..1}.w x2, wte and 1 more'
+    """
+    return first_few(group_keys(keys), most, noun)
 
 
 def _join(place: str, named: list[tuple[str, list[str]]]) -> KeyGroup:
@@ -85,9 +87,6 @@ def _runs(numbers: list[int]) -> Iterator[str]:
             yield str(start) if start == before else f"{start}..{before}"
             start = number
         before = number
-
-
-MAX_LINES = 20
 
 
 def fitted(sections: list[list[str]], room: int) -> list[str]:

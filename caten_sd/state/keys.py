@@ -1,17 +1,30 @@
-"""Split from caten_sd/objects/extract.py."""
+"""Keys and the paths they are made from: how a path becomes a key, and what a key's parts are."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from caten_sd.state.state_dict import Name, Path
-
+Path = list[Any]  # of str (a slot's name) and int (an index)
+Pair = tuple[Path, Any]  # a path and its leaf
 KeyMapper = Callable[[Path], str]
+
+# A whole segment of decimal digits, as the 11 in h.11.attn.
+INDEX_SEGMENT = re.compile(r"(?<![^.])\d+(?![^.])")
+
+
+class Name(str):
+    """A path element that is data (a mapping's key, a name given by torch), not a slot's name.
+
+    A key mapper keeps it as it is, hyphens included.
+    """
+
+    __slots__ = ()
 
 
 def pytorch_style_dict_key(path: Iterable[Any]) -> str:
-    """Return the key of a path as PyTorch would name it: "." between, "-" in a slot's name to "_".
+    """Return the key of a path as PyTorch writes it: joined by ".", a slot's "-" turned into "_".
 
     >>> pytorch_style_dict_key(["h", 0, "ln-1", "bias"])
     'h.0.ln_1.bias'
@@ -38,6 +51,15 @@ def lisp_style_dict_key(path: Iterable[Any]) -> str:
     return ".".join(map(str, path)).lower().replace("-", "_")
 
 
-def show(path: Path) -> str:
+def joined_key(parent: str | None, name: object) -> str:
+    """Return the key of ``name`` below ``parent``; the root has an empty key, or None.
+
+    >>> joined_key("h.0", "w"), joined_key("", 1)
+    ('h.0.w', '1')
+    """
+    return f"{parent}.{name}" if parent else str(name)
+
+
+def path_text(path: Path) -> str:
     """Return a path as a message names it."""
     return repr(pytorch_style_dict_key(path)) if path else "the root"

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from caten_sd.errors import CatenError, LoadError, StateDictError
-from caten_sd.state.keys import pytorch_style_dict_key, show
+from caten_sd.state.keys import Name, Pair, Path, path_text, pytorch_style_dict_key
 from caten_sd.state.leaf import Numpy, Torch, as_array
-from caten_sd.state.state_dict import Name, Pair, Path, spec_or_none
+from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import VALUES
 
 _PLAIN = (type(None), bool, int, float, str)
@@ -69,8 +70,8 @@ def _told(value: Any, path: Path, pairs: list[Pair]) -> Any:
         return {"$leaf": "number"}
     if spec_or_none(value) is None:
         raise StateDictError(
-            f"{show(path)} is a {type(value).__name__}, which no file can hold without running "
-            f"code from it; leave it out of the state_dict() it comes from"
+            f"{path_text(path)} is a {type(value).__name__}, which no file can hold without "
+            f"running code from it; leave it out of the state_dict() it comes from"
         )
     pairs.append((path, value))
     return {"$leaf": _kind_of(value)}
@@ -173,13 +174,25 @@ class SavedLeaf:
         return as_array(Torch(), self.leaf).detach().clone()
 
 
-def live(tree: Any) -> Any:
-    """Return a tree with arrays of its own in the place of what was saved."""
+def map_saved(change: Callable[[SavedLeaf], Any], tree: Any) -> Any:
+    """Return a tree in which ``change`` has replaced every saved leaf."""
     if isinstance(tree, SavedLeaf):
-        return tree.array()
+        return change(tree)
     if type(tree) is dict:
-        return {key: live(child) for key, child in tree.items()}
-    return type(tree)(map(live, tree)) if type(tree) in (list, tuple) else tree
+        return {key: map_saved(change, child) for key, child in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(map_saved(change, child) for child in tree)
+    return tree
+
+
+def live(tree: Any) -> Any:
+    """Return a tree with a new array in the place of every saved leaf."""
+    return map_saved(SavedLeaf.array, tree)
+
+
+def bare(tree: Any) -> Any:
+    """Return a tree with the file's own leaf in the place of every saved leaf."""
+    return map_saved(attrgetter("leaf"), tree)
 
 
 def saved_leaves(tree: Any) -> list[SavedLeaf]:

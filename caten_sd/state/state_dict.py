@@ -16,19 +16,8 @@ from typing import Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.state.grouping import printable
+from caten_sd.state.keys import Path
 from caten_sd.state.leaf import Opaque, Spec, spec
-
-Path = list[Any]  # of str (slot) and int (index)
-Pair = tuple[Path, Any]
-
-
-class Name(str):
-    """A path element that is data (a mapping's key, a name given by torch), not a slot.
-
-    A key mapper leaves it as it is, hyphens too.
-    """
-
-    __slots__ = ()
 
 
 class StateDict(Mapping[str, Any]):

@@ -11,6 +11,7 @@ from caten_sd.errors import LoadError
 from caten_sd.loading.judge import judge
 from caten_sd.loading.named_leaves import NamedLeaves, match_names
 from caten_sd.loading.report import LoadRow, Outcome
+from caten_sd.state.keys import joined_key
 from caten_sd.state.leaf import DType, Spec
 from caten_sd.state.plain_values import SavedLeaf, saved_leaves
 from caten_sd.state.state_dict import spec_or_none
@@ -30,7 +31,7 @@ def plan_optimizer(live: LiveOptimizer, given: SavedTraining, at: str) -> Optimi
     Nothing is read but shapes, dtypes and the text of plain values.
     """
     plan = OptimizerPlan(groups=[{} for _ in live.groups])
-    text = _key(at, VALUES)
+    text = joined_key(at, VALUES)
     tree = given.tree(at)
     if tree is None:
         plan.rows.append(LoadRow(text, Outcome.MISSING))
@@ -74,7 +75,7 @@ class _Fitting:
             if name not in mine.flat:
                 note = "the file's optimizer has no such parameter; its state starts anew"
                 self.plan.rows.append(
-                    LoadRow(_key(self.at, f"state.{name}"), Outcome.MISSING, note=note)
+                    LoadRow(joined_key(self.at, f"state.{name}"), Outcome.MISSING, note=note)
                 )
         rows, notes, self.plan.groups = fitted_groups(self.live, mine, self.at)
         self.plan.rows += rows
@@ -176,7 +177,3 @@ def _fitting(leaf: tuple[int, ...], param: tuple[int, ...]) -> tuple[int, ...]:
 
 def _unexpected(leaf: SavedLeaf) -> LoadRow:
     return LoadRow(leaf.key, Outcome.UNEXPECTED, leaf=spec_or_none(leaf.leaf), source=leaf.key)
-
-
-def _key(at: str, name: str) -> str:
-    return f"{at}.{name}" if at else name

@@ -10,6 +10,7 @@ from caten_sd.errors import LoadError
 from caten_sd.state.plain_values import SavedLeaf
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.training.saved_optimizer import SavedOptimizer
+from caten_sd.wording import first_few
 
 Shape = tuple[int, ...]
 
@@ -82,14 +83,10 @@ def _doubt(
     total = len(names)
     if moved:
         what = "changed order or shape since the save"
-        return f"{len(moved)} of {total} parameters {what} ({_few(moved)})"
+        return f"{len(moved)} of {total} parameters {what} ({first_few(moved, 2)})"
     count = Counter(shapes.values())
     alike = [n for at, n in pairs if count[shapes[n]] > 1 or known[at] is None]
     return (
         f"{len(alike)} of {total} parameters have a shape that others have too, or no state to "
-        f"tell ({_few(alike)}), so their order is not proven"
+        f"tell ({first_few(alike, 2)}), so their order is not proven"
     )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:2]) + (", ..." if len(names) > 2 else "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.state.compare import same_values
+from caten_sd.state.keys import joined_key
 from caten_sd.state.plain_values import SavedLeaf, saved_leaves
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.training.saved_optimizer import MEMBERS, SavedOptimizer
@@ -35,7 +36,7 @@ def fitted_groups(live: LiveOptimizer, saved: SavedOptimizer, at: str) -> Fitted
         if not sources and not members and n < len(saved.groups) and not saved.members[n]:
             sources = [n]
         found = [saved.groups[at_] for at_ in sources]
-        prefix = f"{at}.param_groups.{n}" if at else f"param_groups.{n}"
+        prefix = joined_key(at, f"param_groups.{n}")
         taken, more = _agreed(own, found, prefix, bool(saved.kind))
         values.append(taken)
         rows += more

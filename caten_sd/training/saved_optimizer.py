@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.state.plain_values import SavedLeaf
+from caten_sd.state.plain_values import bare
 from caten_sd.training.saved_training import SavedTraining
 
 MEMBERS = ("params", "param_names")
@@ -125,14 +125,6 @@ def name_positions(state_dict: Mapping[str, Any], names: Iterable[str]) -> dict[
     named = saved.named(dict(zip(saved.flat, given, strict=True)))
     groups = zip(named.groups, named.members, strict=True)
     return {
-        "state": {name: {k: _raw(v) for k, v in s.items()} for name, s in named.state.items()},
-        "param_groups": [
-            {**{k: _raw(v) for k, v in own.items()}, "params": m} for own, m in groups
-        ],
+        "state": bare(named.state),
+        "param_groups": [{**bare(own), "params": m} for own, m in groups],
     }
-
-
-def _raw(value: Any) -> Any:
-    if isinstance(value, SavedLeaf):
-        return value.leaf
-    return type(value)(map(_raw, value)) if type(value) in (list, tuple) else value

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from caten_sd.loading.renames import renamed
+from caten_sd.state.keys import joined_key
 from caten_sd.state.plain_values import SavedLeaf, read_tree
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.state.training_keys import VALUES
@@ -49,7 +50,7 @@ class SavedTraining:
 
     def tree(self, at: str) -> Any:
         """Return the state of a part as a tree with a SavedLeaf for each tensor; None without."""
-        if (f"{at}.{VALUES}" if at else VALUES) in self.leaves:
+        if joined_key(at, VALUES) in self.leaves:
             return read_tree(self.leaves, at)
         found: Any = self.nested
         if found is not None:
@@ -84,11 +85,7 @@ def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
 
 def _saved(value: Any, at: str) -> Any:
     if isinstance(value, Mapping):
-        return {key: _saved(child, _at(at, key)) for key, child in value.items()}
+        return {key: _saved(child, joined_key(at, key)) for key, child in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_saved(child, _at(at, n)) for n, child in enumerate(value))
+        return type(value)(_saved(child, joined_key(at, n)) for n, child in enumerate(value))
     return value if spec_or_none(value) is None else SavedLeaf(at, value)
-
-
-def _at(at: str, name: Any) -> str:
-    return f"{at}.{name}" if at else str(name)

@@ -11,8 +11,8 @@ from caten_sd.errors import StateDictError
 from caten_sd.loading.plan_of import plan_of
 from caten_sd.loading.report import LoadPlan
 from caten_sd.objects.extract import to_state_dict
+from caten_sd.state.keys import Pair, Path
 from caten_sd.state.plain_values import tree_pairs
-from caten_sd.state.state_dict import Pair, Path
 from caten_sd.state.training_keys import PARTS
 from caten_sd.training.components import component_tree
 

@@ -120,7 +120,7 @@ def test_digests_are_stored_and_verified(good: Path, capsys: pytest.CaptureFixtu
     damaged = bytearray(stored.read_bytes())
     damaged[-1] ^= 1
     stored.write_bytes(damaged)
-    assert "w differ from what was saved" in failed(capsys, "digest", "--verify", stored)
+    assert "1 tensor not as saved: w" in failed(capsys, "digest", "--verify", stored)
 
 
 def test_convert_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -24,7 +24,7 @@ from caten_sd import (
     to_state_dict,
 )
 from caten_sd.objects.slots import SLOT, buffer, transient
-from caten_sd.state.state_dict import Name
+from caten_sd.state.keys import Name
 
 W = np.zeros(2)
 T = torch.zeros(3)

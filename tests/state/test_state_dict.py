@@ -13,8 +13,9 @@ import torch
 
 from caten_sd import StateDict, StateDictError, get_state_dict
 from caten_sd.nn import Transformer
+from caten_sd.state.keys import Name
 from caten_sd.state.leaf import Opaque
-from caten_sd.state.state_dict import Name, as_state_dict, dtype_text, find_ties, shape_text
+from caten_sd.state.state_dict import as_state_dict, dtype_text, find_ties, shape_text
 
 LISTING = (Path(__file__).parents[1] / "data" / "caten_listing.txt").read_text()
 

@@ -17,8 +17,7 @@ from caten_sd.errors import StateDictError
 from caten_sd.loading.named_leaves import adapt
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.place import unwrap
-from caten_sd.state.keys import show
-from caten_sd.state.state_dict import Pair, Path
+from caten_sd.state.keys import Pair, Path, path_text
 
 
 class FullySharded(ABC):
@@ -37,12 +36,12 @@ def _pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
     handle = getattr(module, "_handle", None)
     if handle is not None and handle.uses_sharded_strategy:
         raise StateDictError(
-            f"{show(parent)}, a {type(module).__name__}, is divided into flat pieces that are no "
-            f"tensors of the model; divide it with fully_shard(), whose parameters are DTensors"
+            f"{path_text(parent)}, a {type(module).__name__}, is divided into flat pieces that are "
+            f"not tensors of the model; divide it with fully_shard(), whose parameters are DTensors"
         )
     if handle is not None and not module._use_orig_params:
         raise StateDictError(
-            f"{show(parent)}, a {type(module).__name__}, keeps one flat tensor and not the "
+            f"{path_text(parent)}, a {type(module).__name__}, keeps one flat tensor and not the "
             f"model's; wrap it with use_orig_params=True, or use fully_shard()"
         )
     return to_state_dict(unwrap(module), parent)

@@ -12,6 +12,7 @@ from torch import nn
 
 from caten_sd.errors import CatenError, NoApplicableMethodError
 from caten_sd.objects.extract import to_state_dict
+from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import (
     DTYPES,
     DType,
@@ -24,7 +25,6 @@ from caten_sd.state.leaf import (
     spec,
 )
 from caten_sd.state.nibbles import packed, unpacked
-from caten_sd.state.state_dict import Pair, Path
 
 _PAIRED = getattr(torch, "float4_e2m1fn_x2", None)  # one element of torch's holds two of ours
 

@@ -10,8 +10,7 @@ from caten_sd.adapters.torch.wrapper_modules import inner_name, inner_of
 from caten_sd.errors import StateDictError
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.extract import children, to_state_dict
-from caten_sd.state.keys import show
-from caten_sd.state.state_dict import Name, Pair, Path
+from caten_sd.state.keys import Name, Pair, Path, path_text
 
 MAX_DEPTH = 500  # levels that the plain walk follows; torch's own ends at Python's recursion limit
 
@@ -45,8 +44,8 @@ def _module_pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
             pass  # the walk below knows the path at which the module holds itself
     elif not _is_plain(type(module)) or _has_hooks(module):
         raise StateDictError(
-            f"{show(parent)}, a {type(module).__name__}, changes its state dict in a way of its "
-            f"own, and {taught[0].__name__} inside it has a to_state_dict method: "
+            f"{path_text(parent)}, a {type(module).__name__}, changes its state dict in its own "
+            f"way, and {taught[0].__name__} inside it has a to_state_dict method: "
             f"register one for {type(module).__name__} too"
         )
     return _pairs_by_child(module, parent)

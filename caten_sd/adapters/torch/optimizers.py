@@ -19,9 +19,9 @@ from caten_sd.loading.plan_of import plan_of
 from caten_sd.loading.report import LoadPlan, Outcome
 from caten_sd.objects.extract import get_state_dict, to_state_dict
 from caten_sd.state.compare import is_exact, largest_error
+from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import Spec, Torch, as_array, spec
 from caten_sd.state.plain_values import live, tree_pairs
-from caten_sd.state.state_dict import Pair, Path
 from caten_sd.training.components import (
     ComponentPlan,
     Undo,

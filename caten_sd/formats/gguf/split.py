@@ -14,6 +14,7 @@ from caten_sd.files.shard_names import ShardName, shard_name
 from caten_sd.formats.gguf.header import Header, read_header
 from caten_sd.formats.gguf.values import TYPES
 from caten_sd.state.source import Folder, Source
+from caten_sd.wording import first_few
 
 COUNT, NUMBER, TENSORS = "split.count", "split.no", "split.tensors.count"
 
@@ -36,8 +37,9 @@ def read_parts(folder: Folder, name: ShardName) -> list[tuple[Source, Header]]:
     names = [str(name._replace(number=number)) for number in range(1, name.total + 1)]
     missing = [each for each in names if each not in there]
     if missing or not names:
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        problem = f"{missing[0]}{others} is not beside it" if missing else "that is none"
+        verb = "is" if len(missing) == 1 else "are"
+        absent = f"{first_few(missing, 1)} {verb} not beside it"
+        problem = absent if missing else "that is none"
         raise FormatError(
             folder.name,
             f"it is split in {name.total} files, and {problem}",

@@ -1,0 +1,29 @@
+"""How a message counts and lists things: singular or plural, and the first few of many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a count and its noun; the plural is ``one`` with an "s" unless ``many`` is given.
+
+    >>> counted(1, "tensor"), counted(40_000, "tensor"), counted(2, "key has", "keys have")
+    ('1 tensor', '40,000 tensors', '2 keys have')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def first_few(texts: Sequence[object], most: int, noun: str = "", between: str = ", ") -> str:
+    """Return the first ``most`` of these texts, and how many more there are.
+
+    >>> first_few(["a", "b", "c", "d"], 2), first_few(["a", "b", "c"], 2, "pattern")
+    ('a, b and 2 more', 'a, b and 1 more pattern')
+    >>> first_few(["a, b", "c"], 1, between="; ")
+    'a, b; and 1 more'
+    """
+    shown, rest = between.join(map(str, texts[:most])), len(texts) - most
+    if rest <= 0:
+        return shown
+    link = " and " if between == ", " else f"{between}and "
+    return shown + link + (counted(rest, f"more {noun}") if noun else f"{rest:,} more")
