@@ -13,13 +13,12 @@ from typing import Any
 from caten_sd.encodings.pickle.inert_values import brief
 from caten_sd.encodings.pickle.interpreter import Unpickled
 from caten_sd.encodings.tar_headers import TORCH_MEMBERS as MEMBERS
+from caten_sd.encodings.tar_headers import SourceStream, tar_members
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.pickles import load
 from caten_sd.formats.torch.storage import DAMAGED, MAX_AXES, Storage
 from caten_sd.formats.torch.types import StorageType
 from caten_sd.state.source import Source
-
-_BLOCK = 512
 
 
 def read_tar(source: Source) -> Unpickled:
@@ -50,27 +49,13 @@ def read_tar(source: Source) -> Unpickled:
 def _members(source: Source) -> dict[str, Source]:
     """Return the regular files of a tar; FormatError if it has any other member."""
     found: dict[str, Source] = {}
-    at = 0
-    while at + _BLOCK <= source.size and any(head := source.read(at, _BLOCK)):
-        name = head[:100].rstrip(b"\0").decode("latin1").removeprefix("./")
-        checksum = sum(head[:148]) + 8 * 32 + sum(head[156:])
-        if _octal(source, head[148:156]) != checksum:
-            raise FormatError(source.name, f"its tar header at {at} has a wrong checksum", DAMAGED)
-        size = _octal(source, head[124:136])
-        if head[156:157] not in (b"0", b"\0") or name in found:
+    for member in tar_members(SourceStream(source)):
+        if member.kind != "file" or member.name in found:
             raise FormatError(
-                source.name, f"its member {name!r} is not a regular file, or is in it twice"
+                source.name, f"its member {member.name!r} is not a regular file, or is in it twice"
             )
-        found[name] = source.window(at + _BLOCK, size)
-        at += _BLOCK + -(-size // _BLOCK) * _BLOCK
+        found[member.name] = source.window(member.offset, member.size)
     return found
-
-
-def _octal(source: Source, field: bytes) -> int:
-    digits = field.strip(b" \0")
-    if not digits.isdigit() or b"8" in digits or b"9" in digits:
-        raise FormatError(source.name, "its tar headers are malformed", DAMAGED)
-    return int(digits, 8)
 
 
 class _TarCursor:
