@@ -12,9 +12,12 @@ from caten_sd.files.catalog import find_format
 from caten_sd.files.format import Format, read, recognize
 from caten_sd.files.which_tree import model_tree
 from caten_sd.formats.torch.dcp_metadata import Chunk, Record
+from caten_sd.formats.torch.zip import TorchZip
 from caten_sd.state.leaf import DType, spec
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.tiles import Sizes, Tile
+
+_ZIP = TorchZip()
 
 
 def refuse(folder: Folder, problem: str) -> NoReturn:
@@ -22,15 +25,19 @@ def refuse(folder: Folder, problem: str) -> NoReturn:
     raise FormatError(folder.name, problem, "get the missing files of every process")
 
 
+def _format_of(window: Source) -> Format:
+    """Return the format of a record: torch's zip, unless a very old torch wrote it."""
+    return _ZIP if recognize(_ZIP, window) else find_format(window)
+
+
 class RecordFolder:
-    """The folder of a checkpoint, its record files' sizes, and the format of its records."""
+    """The folder of a checkpoint, and the sizes of the files in it that hold records."""
 
     def __init__(self, folder: Folder, paths: Iterable[str]) -> None:
         self.folder = folder
         self.sizes: Mapping[str, int] = {
             path: folder.size(path) for path in paths if folder.has(path)
         }
-        self._format: Format | None = None
 
     def tile(self, key: str, chunk: Chunk, dtype: DType) -> Tile:
         """Return a box of a tensor, unread; FormatError if its record cannot hold it."""
@@ -48,15 +55,9 @@ class RecordFolder:
         """Return the leaf in a record, which must be a torch.save of exactly the box."""
         name = f"{self.folder.name}/{record.path}, {key}"
         window = self.folder.member(record.path).window(record.offset, record.length, name)
-        leaves = model_tree(read(self._format_of(window), window).tree, name).leaves
+        leaves = model_tree(read(_format_of(window), window).tree, name).leaves
         leaf = leaves.get("")  # a tensor that is saved by itself has no name
         if leaf is None or len(leaves) > 1 or spec(leaf)[:2] != (box, dtype):
             found = "no tensor by itself" if leaf is None else leaf
             refuse(self.folder, f"{key}: its record in {record.path} is {found}, not {dtype} {box}")
         return leaf
-
-    def _format_of(self, window: Source) -> Format:
-        """Return the format of a record; that of the record before is tried first."""
-        if self._format is None or not recognize(self._format, window):
-            self._format = find_format(window)
-        return self._format
