@@ -1,6 +1,6 @@
-"""Every error and warning that comes out of the library; each message is one sentence.
+"""Every error and warning of the library.
 
-A message says what is wrong, where (file, key, both sides) and what to do about it.
+Each message is one sentence: what is wrong, where (file, key, both sides) and what to do.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from typing import Any
 
 
 class CatenError(Exception):
-    """Root of the library's errors: ``except CatenError`` catches all of them and nothing else."""
+    """The root of the library's errors: ``except CatenError`` catches all and only them."""
 
 
 class DispatchError(CatenError):
-    """A generic function could not choose a method."""
+    """A generic function cannot choose a method, or refuses one."""
 
 
 class NoApplicableMethodError(DispatchError, TypeError):
-    """No method of a generic function takes the classes of these arguments."""
+    """No method of a generic function accepts arguments of these classes."""
 
 
 class AmbiguousMethodError(DispatchError, TypeError):
-    """Two methods apply and neither is more specific."""
+    """Two methods apply, and neither is more specific."""
 
 
 class DuplicateMethodError(DispatchError, ValueError):
-    """A second method was registered for a signature that has one."""
+    """A second method was registered for a signature that already has one."""
 
 
 class NoNextMethodError(DispatchError, TypeError):
-    """``call_next_method`` was called where there is no next method."""
+    """``call_next_method`` was called in the last method."""
 
 
 class StateDictError(CatenError):
@@ -37,7 +37,7 @@ class StateDictError(CatenError):
 
 
 class LoadError(CatenError):
-    """A load was refused before anything was touched; ``plan`` holds every slot and key."""
+    """A load was refused before it changed anything; ``plan`` lists every slot and key."""
 
     def __init__(self, message: str, plan: Any = None) -> None:
         super().__init__(message)
@@ -45,15 +45,17 @@ class LoadError(CatenError):
 
 
 class ModelError(CatenError, ValueError):
-    """A model was asked for sizes, inputs or a place that it cannot have."""
+    """A model cannot have these sizes, take these inputs or be on this device."""
 
 
 class LayoutError(CatenError):
-    """A layout is unknown, ambiguous, applied twice, or does not fit these keys."""
+    """A layout is unknown, ambiguous, applied twice, or does not match these keys."""
 
 
 class FormatError(CatenError):
-    """A file is not what it should be: ``source`` names it, ``problem`` says what is wrong.
+    """A file cannot be read or written: ``source`` names it, ``problem`` says what is wrong.
+
+    ``remedy`` says what to do.
 
     >>> str(FormatError("w.npz", "it is an HTML page", "download it again"))
     'w.npz: it is an HTML page; download it again'
@@ -65,7 +67,7 @@ class FormatError(CatenError):
 
 
 class LoadWarning(UserWarning):
-    """What a load left undone, once per kind; ``report`` holds every slot and key."""
+    """What a load did not do, once per kind; ``report`` lists every slot and key."""
 
     def __init__(self, message: str, report: Any = None) -> None:
         super().__init__(message)
@@ -73,7 +75,7 @@ class LoadWarning(UserWarning):
 
 
 class LayoutWarning(UserWarning):
-    """What did not fit a layout that was applied; ``findings`` holds every key and row."""
+    """What did not match a layout that was applied; ``findings`` lists every key and row."""
 
     def __init__(self, message: str, findings: Any = None) -> None:
         super().__init__(message)

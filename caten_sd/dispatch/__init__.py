@@ -1,1 +1,1 @@
-"""Generic functions: CLOS's order and method combination over multipledispatch."""
+"""Generic functions: CLOS's method order and combination, with multipledispatch's interface."""

@@ -1,4 +1,7 @@
-"""The effective method: CLOS's standard method combination, composed once per tuple of classes."""
+"""CLOS's standard method combination: the applicable methods composed into one function.
+
+The composition is done once for each tuple of argument classes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from caten_sd.errors import AmbiguousMethodError, NoNextMethodError
 
 
 def by_role(methods: Iterable[Method], types: Classes, generic: str) -> dict[str, Iterator[Method]]:
-    """Return the applicable methods in the order they run, under the qualifier they have."""
+    """Return the applicable methods by qualifier, each in the order they run."""
     rows: dict[str, list[Method]] = {"around": [], "before": [], "primary": [], "after": []}
     for method in methods:
         rows[method.qualifier].append(method)
@@ -21,7 +24,7 @@ def by_role(methods: Iterable[Method], types: Classes, generic: str) -> dict[str
 
 
 def effective(methods: Iterable[Method], types: Classes, generic: str) -> Function | None:
-    """Return what a call with arguments of these types runs; ``None`` without a primary method."""
+    """Return the function that a call with these types runs, or None without a primary method."""
     roles = by_role(methods, types, generic)
     first = next(roles["primary"], None)
     if first is None:
@@ -35,18 +38,18 @@ def effective(methods: Iterable[Method], types: Classes, generic: str) -> Functi
 
 
 def _link(method: Method, rest: Iterator[Method], last: Function) -> Function:
-    """Return a method that holds what comes next as its first argument, if it asks for that."""
+    """Return the method's function, its ``call_next_method`` bound if it has one."""
     if not method.wants_next:
         return method.function
     try:
         following = next(rest, None)
     except AmbiguousMethodError as error:
-        return partial(method.function, Undecided(str(error)))
+        return partial(method.function, AmbiguousNext(str(error)))
     return partial(method.function, last if following is None else _link(following, rest, last))
 
 
 class Framed:
-    """The primary methods with the ``before`` and ``after`` methods around them."""
+    """The primary methods between the ``before`` and the ``after`` methods."""
 
     __slots__ = ("after", "before", "main")
 
@@ -56,7 +59,7 @@ class Framed:
         self.before, self.main, self.after = before, main, after
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Run all of them with these arguments; the value is the primary method's."""
+        """Run all methods with these arguments, and return the primary method's value."""
         for function in self.before:
             function(*args, **kwargs)
         value = self.main(*args, **kwargs)
@@ -66,7 +69,7 @@ class Framed:
 
 
 class NoNext:
-    """What the last method gets for ``call_next_method``: false, and an error when called."""
+    """The ``call_next_method`` of the last method: it is false, and raises when called."""
 
     __slots__ = ("generic", "types")
 
@@ -84,8 +87,8 @@ class NoNext:
         )
 
 
-class Undecided:
-    """A next method that cannot be chosen: true, and an error when called."""
+class AmbiguousNext:
+    """An ambiguous ``call_next_method``: it is true, and raises when called."""
 
     __slots__ = ("message",)
 

@@ -1,6 +1,6 @@
-"""Foreign packages are met, not imported: ``adapters/<package>.py`` holds all methods for one.
+"""Adapters for foreign packages: ``adapters/<package>.py`` holds all methods for one package.
 
-It is imported the first time a type whose MRO names that package is dispatched on.
+An adapter is imported when a generic function first gets an object of a class from its package.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 class ForeignPackages:
-    """The adapters in one package of ours, and those that other distributions announce.
+    """The adapters in ``package``, and those of other distributions, found by entry points.
 
-    ``failures`` holds what kept an announced one from loading, by the name of its entry point.
+    ``failures`` gives the error of each entry point that could not be loaded.
     """
 
     def __init__(self, package: str, group: str) -> None:
         self.package, self.group = package, group
         self.failures: dict[str, str] = {}
-        self._settled: set[str] = set()
-        self._announced: list[EntryPoint] | None = None
+        self._finished: set[str] = set()
+        self._entry_points: list[EntryPoint] | None = None
         self._loading: set[tuple[int, str]] = set()
 
-    def meet(self, types: tuple[type, ...]) -> None:
-        """Import the adapter of every package that the MROs of these types name."""
-        for name in dict.fromkeys(_names(types)):
-            if name not in self._settled:
+    def import_adapters(self, types: tuple[type, ...]) -> None:
+        """Import the adapter for every package that a class in the MROs of these types is from."""
+        for name in dict.fromkeys(_packages(types)):
+            if name not in self._finished:
                 self._import(name)
-                # Only now: a second thread must wait for the import, not run ahead of it.
-                self._settled.add(name)
+                # Only after the import: until then a second thread must wait for it.
+                self._finished.add(name)
 
     def _import(self, name: str) -> None:
         module = f"{self.package}.{name}"
@@ -47,37 +47,38 @@ class ForeignPackages:
         except Exception as error:
             raise DispatchError(
                 f"{module}, the adapter for {name}, cannot be imported "
-                f"({type(error).__name__}: {error}); install a version of {name} that it knows"
+                f"({type(error).__name__}: {error}); install a version of {name} that it supports"
             ) from error
 
-    def load_announced(self) -> None:
-        """Load the entry points that were not loaded yet, each once."""
+    def load_entry_points(self) -> None:
+        """Load every entry point that was not loaded yet."""
         for point in self._points():
-            # A plug-in that dispatches while it is imported comes back here: it must not wait.
+            # A plug-in that dispatches during its own import gets here again and must not wait.
             key = (get_ident(), point.value)
-            if point.value in self._settled or key in self._loading:
+            if point.value in self._finished or key in self._loading:
                 continue
             self._loading.add(key)
             try:
                 point.load()
             except Exception as error:
-                # A broken plug-in must not hide the answer to what was asked.
+                # A broken plug-in must not hide the error that the caller needs.
                 self.failures[point.name] = f"{type(error).__name__}: {error}"
             finally:
                 self._loading.discard(key)
-            self._settled.add(point.value)
+            self._finished.add(point.value)
 
     def _points(self) -> list[EntryPoint]:
-        if self._announced is None:
+        if self._entry_points is None:
             from importlib.metadata import entry_points
 
-            self._announced = list(entry_points(group=self.group))
-        return self._announced
+            self._entry_points = list(entry_points(group=self.group))
+        return self._entry_points
 
 
-def _names(types: tuple[type, ...]) -> Iterator[str]:
+def _packages(types: tuple[type, ...]) -> Iterator[str]:
+    """Yield the package of every class in these MROs, or the one its ``__adapter__`` names."""
     for cls in (cls for each in types for cls in each.__mro__):
-        module = getattr(cls, "__module__", None)  # a C type keeps none in its __dict__
+        module = getattr(cls, "__module__", None)  # a C type has none in its __dict__
         if isinstance(module, str):
             yield module.partition(".")[0]
         adapter = cls.__dict__.get("__adapter__")

@@ -1,4 +1,4 @@
-"""Generic functions: a function whose methods anybody may add to, chosen as CLOS chooses.
+"""Generic functions: anybody may add methods, and CLOS's rules choose among them.
 
 >>> @generic
 ... def size(thing: object, /) -> int:
@@ -25,8 +25,8 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from multipledispatch.dispatcher import Dispatcher
 
 from caten_sd.dispatch.combination import by_role, effective
-from caten_sd.dispatch.complaint import duplicate, missing, too_few
 from caten_sd.dispatch.foreign import ForeignPackages
+from caten_sd.dispatch.messages import duplicate, missing, too_few
 from caten_sd.dispatch.method import (
     Classes,
     Function,
@@ -44,7 +44,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
-    """A function that dispatches on its required positional arguments; ``@generic`` makes one."""
+    """A function that dispatches on its required positional arguments; ``@generic`` makes one.
+
+    Only the interface is multipledispatch's: methods are stored and ordered here, so what the
+    stock class keeps for itself (``funcs``, ``ordering``) stays empty.
+    """
 
     foreign = ForeignPackages("caten_sd.adapters", "caten_sd.adapters")
 
@@ -57,7 +61,7 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         self.clear_cache()
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the methods that answer for the classes of the required positional arguments."""
+        """Run the methods for the classes of the required positional arguments."""
         if self._token != get_cache_token():
             self.clear_cache()
         try:
@@ -67,23 +71,23 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         return run(*args, **kwargs)  # type: ignore[no-any-return]
 
     def register(self, /, *types: Any) -> Callable[[F], F]:
-        """Add a method for arguments of these classes; what is left out is ``object``."""
+        """Add a method for arguments of these classes; those left out may be any ``object``."""
         return self._registrar("primary", types)
 
     def around(self, /, *types: Any) -> Callable[[F], F]:
-        """Add a method that runs in place of all others and gets them as ``call_next_method``."""
+        """Add a method that runs instead of all others, which it gets as ``call_next_method``."""
         return self._registrar("around", types)
 
     def before(self, /, *types: Any) -> Callable[[F], F]:
-        """Add a method that runs ahead of the primary method; its value is dropped."""
+        """Add a method that runs before the primary method; its value is ignored."""
         return self._registrar("before", types)
 
     def after(self, /, *types: Any) -> Callable[[F], F]:
-        """Add a method that runs behind the primary method; its value is dropped."""
+        """Add a method that runs after the primary method; its value is ignored."""
         return self._registrar("after", types)
 
     def _registrar(self, qualifier: str, types: tuple[Any, ...]) -> Callable[[F], F]:
-        signatures(types, self.arity, self.__name__)  # refused here, where the classes are written
+        signatures(types, self.arity, self.__name__)  # refused in the line with the classes
 
         def decorate(function: F) -> F:
             self.add(types, function, qualifier)
@@ -92,7 +96,7 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         return decorate
 
     def add(self, signature: tuple[Any, ...], func: Function, qualifier: str = "primary") -> None:
-        """Add a method; ``register`` and its siblings are the decorators over this."""
+        """Add a method; ``register``, ``around``, ``before`` and ``after`` decorate with it."""
         added = [
             method(qualifier, classes, func, self.__name__)
             for classes in signatures(signature, self.arity, self.__name__)
@@ -100,11 +104,8 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         with self._lock:
             for each in added:
                 self._refuse_duplicate(each)
-            # A new dict: a thread that is choosing a method goes on with the old one.
+            # A new dict, since another thread may be choosing a method from the old one.
             self._methods = {**self._methods, **{(m.qualifier, m.classes): m for m in added}}
-            for each in added:
-                if qualifier == "primary":
-                    super().add(each.classes, func)
             self.clear_cache()
 
     def _refuse_duplicate(self, new: Method) -> None:
@@ -113,20 +114,20 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
             raise DuplicateMethodError(duplicate(self.__name__, known, new.function))
 
     def clear_cache(self) -> None:
-        """Forget which method answers for which classes: the next call chooses again.
+        """Forget which method was chosen for which classes.
 
-        Nobody needs this after ``register`` or ``ABC.register``; it is for a class whose
-        ``__bases__`` were replaced, and lets go of classes that were called with.
+        ``register`` and ``ABC.register`` do not need this. It is for a class whose ``__bases__``
+        were replaced, and to release classes that were dispatched on.
         """
         token = get_cache_token()
-        # A new dict: what a thread chose from older methods is stored where nobody looks.
+        # A new dict: a thread that chose from older methods stores its choice in the old dict.
         self._cache: dict[Any, Function] = {}
         self._token = token
 
     def dispatch(self, *types: type) -> Function:
-        """Return what a call with arguments of exactly these classes runs, and remember it.
+        """Return the function that a call with arguments of these classes runs.
 
-        What is left out is ``object``, as in ``register``.
+        Classes left out are ``object``, as in ``register``.
         """
         if len(types) != self.arity:
             (types,) = signatures(types, self.arity, self.__name__)
@@ -139,10 +140,10 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         return run
 
     def _effective(self, types: Classes) -> Function:
-        self.foreign.meet(types)
+        self.foreign.import_adapters(types)
         run = effective(self._methods.values(), types, self.__name__)
         if run is None:
-            self.foreign.load_announced()
+            self.foreign.load_entry_points()
             run = effective(self._methods.values(), types, self.__name__)
         if run is None:
             raise NoApplicableMethodError(
@@ -162,14 +163,14 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         return types
 
     def methods(self, *types: type) -> tuple[Method, ...]:
-        """Return all methods, or those that answer for these classes, in the order they run.
+        """Return all methods, or those for these classes in the order they run.
 
-        What is left out is ``object``, as in ``register``.
+        Classes left out are ``object``, as in ``register``.
         """
         if not types:
             return tuple(self._methods.values())
         (filled,) = signatures(types, self.arity, self.__name__)
-        self.foreign.meet(filled)
+        self.foreign.import_adapters(filled)
         roles = by_role(self._methods.values(), filled, self.__name__)
         return tuple(each for row in roles.values() for each in row)
 
@@ -182,7 +183,7 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         return str(self.__qualname__)
 
 
-# A call costs what building the key costs, so the usual numbers of arguments spell it out.
+# Building the key is most of a call's cost, so one to three arguments have classes of their own.
 
 
 class _OnOne(GenericFunction[P, R]):
@@ -225,16 +226,18 @@ _BY_ARITY: dict[int, type[GenericFunction[Any, Any]]] = {1: _OnOne, 2: _OnTwo, 3
 
 
 def generic(definition: Callable[P, R]) -> GenericFunction[P, R]:
-    """Return a generic function with the signature and docstring of a definition, and no method."""
+    """Return a generic function without methods, with a definition's signature and docstring."""
     if definition.__qualname__.rpartition(".")[0].rpartition(".")[2] not in ("", "<locals>"):
-        raise DispatchError(f"{label(definition)} is in a class; define generic functions outside")
+        raise DispatchError(
+            f"{label(definition)} is in a class; define generic functions outside of classes"
+        )
     required = [
         p for p in inspect.signature(definition).parameters.values() if p.default is p.empty
     ]
     arity = sum(p.kind is p.POSITIONAL_ONLY for p in required)
     if not arity or any(p.kind is p.POSITIONAL_OR_KEYWORD for p in required):
         raise DispatchError(
-            f"{label(definition)} does not say what to dispatch on; write a / behind its required "
+            f"{label(definition)} does not say what to dispatch on; write a / after its required "
             f"parameters"
         )
     return _BY_ARITY.get(arity, GenericFunction)(definition, arity)

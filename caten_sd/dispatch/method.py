@@ -1,4 +1,4 @@
-"""One method of a generic function: when it applies, what runs, and where it was written."""
+"""One method of a generic function: when it applies, what it runs, where it was defined."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import GenericAlias
 from typing import Any, NamedTuple
 
 from caten_sd.errors import DispatchError
+from caten_sd.wording import counted
 
 Classes = tuple[type, ...]
 Function = Callable[..., Any]
@@ -17,7 +18,7 @@ NEXT = "call_next_method"
 
 
 class Method(NamedTuple):
-    """A function that answers for arguments of ``classes``, in the role ``qualifier`` names."""
+    """A function for arguments of ``classes``; ``qualifier`` is its role, such as "before"."""
 
     qualifier: str
     classes: Classes
@@ -25,7 +26,7 @@ class Method(NamedTuple):
     wants_next: bool
 
     def applies(self, types: Classes) -> bool:
-        """Whether this method takes arguments of exactly these types."""
+        """Return whether this method accepts arguments of exactly these types."""
         return all(map(issubclass, types, self.classes))
 
     def __str__(self) -> str:
@@ -37,24 +38,24 @@ class Method(NamedTuple):
 
 
 def method(qualifier: str, classes: Classes, function: Function, generic: str) -> Method:
-    """Return a Method whose function fits its role and takes the arguments it will get."""
+    """Return a Method; DispatchError if its function cannot be called in that role."""
     found = _parameters(function)
     wants = bool(found) and found[0].name == NEXT and found[0].kind in _POSITIONAL
     if qualifier == "around" and not wants:
         raise DispatchError(
-            f"the around method {label(function)} of {generic} cannot go on; name its first "
-            f"parameter {NEXT}"
+            f"the around method {label(function)} of {generic} cannot call the next method; "
+            f"name its first parameter {NEXT}"
         )
     if qualifier in ("before", "after") and wants:
         raise DispatchError(
-            f"the {qualifier} method {label(function)} of {generic} has no next method; drop its "
-            f"parameter {NEXT}"
+            f"the {qualifier} method {label(function)} of {generic} has no next method; remove "
+            f"its parameter {NEXT}"
         )
     taken = sum(each.kind in _POSITIONAL for each in found) - wants
     if taken < len(classes) and not any(each.kind is each.VAR_POSITIONAL for each in found):
         raise DispatchError(
-            f"{label(function)} takes {taken} positional arguments, but {generic} calls its "
-            f"methods with {len(classes)}; add the missing parameters"
+            f"{label(function)} takes {counted(taken, 'positional argument')}, but {generic} calls "
+            f"its methods with {len(classes)}; add the missing ones"
         )
     return Method(qualifier, classes, function, wants)
 
@@ -65,12 +66,12 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 def _parameters(function: Function) -> list[inspect.Parameter]:
     try:
         return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some built-ins do not tell
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return [inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)]
 
 
 def class_names(classes: Classes) -> str:
-    """Return the names of classes as a message shows them.
+    """Return the names of classes for a message.
 
     >>> class_names((int, Method))
     'int, Method'
@@ -85,7 +86,7 @@ def label(function: Function) -> str:
 
 
 def same_source(one: Function, other: Function) -> bool:
-    """Whether ``other`` is ``one`` defined again, as a reload or a notebook cell run twice does."""
+    """Return whether ``other`` is ``one`` defined again, by a reload or a cell run twice."""
     if one is other:
         return True
     if _name(one) != _name(other) or not hasattr(one, "__qualname__"):
@@ -105,15 +106,17 @@ def _location(function: Function) -> tuple[str, int]:
 
 
 def signatures(types: tuple[Any, ...], arity: int, generic: str) -> list[Classes]:
-    """Return every signature that ``register(*types)`` names: tuples are unions, the rest object.
+    """Return every signature that ``register(*types)`` means.
+
+    A tuple is a union of classes; an argument without a class takes any object.
 
     >>> signatures(((list, tuple),), 2, "f")
     [(<class 'list'>, <class 'object'>), (<class 'tuple'>, <class 'object'>)]
     """
     if len(types) > arity:
         raise DispatchError(
-            f"{generic} dispatches on {arity} argument{'s' * (arity != 1)}, but {len(types)} "
-            f"classes were given; leave out the last {len(types) - arity}"
+            f"{generic} dispatches on {counted(arity, 'argument')}, but {len(types)} classes were "
+            f"given; leave out the last {len(types) - arity}"
         )
     filled = [*types, *[object] * (arity - len(types))]
     return list(product(*(list(_members(each, generic)) for each in filled)))
@@ -130,8 +133,8 @@ def _members(each: Any, generic: str) -> Iterator[type]:
             issubclass(object, each)
         except TypeError as error:
             raise DispatchError(
-                f"{generic} cannot dispatch on {each!r} ({error}); write a class that issubclass "
-                f"can be asked about"
+                f"{generic} cannot dispatch on {each!r} ({error}); write a class that "
+                f"issubclass accepts"
             ) from error
         yield each
 
@@ -144,7 +147,7 @@ def _remedy(each: Any) -> str:
     if isinstance(each, str):
         return "write the class itself, not its name"
     if inspect.isroutine(each):
-        return "put the classes in parentheses behind register"
+        return "write the classes in parentheses after register"
     if getattr(each, "__origin__", None) in (list, dict, tuple, set, type):
-        return f"write {each.__origin__.__name__}, as the items are not looked at"
-    return "write one class, or several as a tuple"
+        return f"write {each.__origin__.__name__}, because the items are not checked"
+    return "write one class, or a tuple of classes"

@@ -1,7 +1,7 @@
-"""Which method goes first: CLOS's order, by the class precedence list of the actual arguments.
+"""CLOS's order of methods, by the class precedence list of the actual arguments.
 
-Python has the list: ``__mro__``. An abstract base class that is not in it stands where
-``functools.singledispatch`` would put it.
+That list is Python's ``__mro__``. An abstract base class outside it gets the position that
+``functools.singledispatch`` would give it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from abc import ABCMeta
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
-from caten_sd.dispatch.complaint import ambiguous
+from caten_sd.dispatch.messages import ambiguous
 from caten_sd.dispatch.method import Classes, Method
 from caten_sd.errors import AmbiguousMethodError
 
@@ -18,7 +18,7 @@ from caten_sd.errors import AmbiguousMethodError
 def ordered(methods: Iterable[Method], types: Classes, generic: str) -> Iterator[Method]:
     """Yield the applicable methods, most specific first.
 
-    Raises AmbiguousMethodError when a step is reached where none goes first, not before.
+    AmbiguousMethodError is raised only when a tie is reached.
     """
     left = [method for method in methods if method.applies(types)]
     while left:
@@ -31,10 +31,12 @@ def ordered(methods: Iterable[Method], types: Classes, generic: str) -> Iterator
 
 
 def _supersedes(one: Classes, other: Classes) -> bool:
+    """Return whether every class of one is a subclass of the other's, and not the reverse."""
     return all(map(issubclass, one, other)) and not all(map(issubclass, other, one))
 
 
 def _precedes(one: Classes, other: Classes, types: Classes) -> bool:
+    """Return whether one goes first by the leftmost argument in which the two differ."""
     for a, b, actual in zip(one, other, types, strict=True):
         if a is not b:
             here, there = _rank(a, actual), _rank(b, actual)
@@ -45,17 +47,18 @@ def _precedes(one: Classes, other: Classes, types: Classes) -> bool:
 
 
 def _rank(cls: type, actual: type) -> int:
+    """Return the position of a class in the order of an argument; ABCs fall between its bases."""
     mro = actual.__mro__
     if cls in mro:
         return 2 * mro.index(cls)
-    return 1 + max((2 * mro.index(each) for each in _ahead(cls, mro)), default=0)
+    return 1 + max((2 * mro.index(each) for each in _before_abc(cls, mro)), default=0)
 
 
-def _ahead(cls: type, mro: Classes) -> Iterator[type]:
-    """Yield the classes of an MRO that an ABC outside it stands behind.
+def _before_abc(cls: type, mro: Classes) -> Iterator[type]:
+    """Yield the classes of an MRO that precede an ABC which is not in it.
 
-    They are those that bring it in, and the ABCs that these name as bases (with what they inherit,
-    as far as the ABC does not): what is inherited goes before what is registered.
+    They are the classes that introduce the ABC, and the ABCs among their explicit bases (with
+    ancestors that the ABC does not share): inherited ABCs precede registered ones.
     """
     for each in mro:
         if issubclass(each, cls) and not any(issubclass(base, cls) for base in each.__bases__):

@@ -216,7 +216,7 @@ def test_an_ambiguity_counts_only_where_it_is_reached() -> None:
         return call_next_method(thing) if thing else bool(call_next_method)
 
     assert size({}) is True
-    with pytest.raises(AmbiguousMethodError, match=r"Sized.* or by .*Iterable"):
+    with pytest.raises(AmbiguousMethodError, match=r"Sized.* or .*Iterable"):
         size({1: 1})
     with pytest.raises(AmbiguousMethodError):
         size([])
@@ -243,7 +243,7 @@ def test_only_auxiliary_methods_are_no_answer() -> None:
 
     act.around()(lambda call_next_method, thing: 1)
     act.before(A)(lambda thing: 2)
-    match = "takes .*test_combination.A.* as its primary method, only around and before methods do;"
+    match = r"no primary method .*test_combination.A\), only around and before methods do;"
     with pytest.raises(NoApplicableMethodError, match=match):
         act(A())
 

@@ -157,8 +157,8 @@ def test_a_broken_entry_point_hides_neither_the_others_nor_the_sentence(
     announce(monkeypatch, "broken", "plugin")
     assert probe(1) == "plugin"
     match = (
-        r"no method of probe takes \(str\); known are \(int\); add one with @probe.register\(str\)"
-        r"; the plug-in broken might bring one, but does not load \(ModuleNotFoundError: .*\)"
+        r"no method of probe takes \(str\); .*\(int\); add one with @probe.register\(str\)"
+        r"; the plug-in broken .* cannot be loaded \(ModuleNotFoundError: .*\)"
     )
     with pytest.raises(NoApplicableMethodError, match=match):
         probe("")

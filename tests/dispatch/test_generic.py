@@ -30,6 +30,7 @@ def describe(thing: Any, /, *rest: Any, loud: bool = False) -> str:
 
 @describe.register(int)
 def describe_int(thing: int, *rest: Any, loud: bool = False) -> str:
+    """Describe an int."""
     return "AN INT" if loud else "an int"
 
 
@@ -72,12 +73,18 @@ def test_clear_cache_chooses_again_for_a_class_whose_bases_were_replaced() -> No
     assert function(changing()) is B
 
 
-def test_the_parts_inherited_from_stock_know_the_methods() -> None:
+def test_methods_are_in_one_table_which_stock_help_and_source_ask(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     function = fresh()
     function.register(int)(describe_int)
-    function.before(int)(constant(1))
-    assert function.funcs == {(int,): describe_int}
-    assert function.ordering == [(int,)]
+    function.before(str)(constant(1))
+    assert function.funcs == {}
+    function.help(1)
+    function.source(1)
+    printed = capsys.readouterr().out
+    assert "Describe an int." in printed
+    assert "def describe_int(thing: int" in printed
 
 
 def define(text: str) -> Callable[..., Any]:
@@ -97,7 +104,7 @@ def define(text: str) -> Callable[..., Any]:
     ],
 )
 def test_a_definition_must_say_what_to_dispatch_on(text: str) -> None:
-    with pytest.raises(DispatchError, match="does not say what to dispatch on; write a / behind"):
+    with pytest.raises(DispatchError, match="does not say what to dispatch on; write a / after"):
         generic(define(text))
 
 

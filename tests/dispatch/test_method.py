@@ -29,26 +29,26 @@ class Sizable(typing.Protocol):
         (None, r"not on None; write type\(None\)"),
         (Any, "write object"),
         ("int", "write the class itself, not its name"),
-        ([int], "write one class, or several as a tuple"),
-        ((), "write one class, or several as a tuple"),
-        (list[int], "write list, as the items are not looked at"),
-        (typing.List[int], "write list, as the items are not looked at"),  # noqa: UP006
-        (Optional[int], "write one class, or several as a tuple"),  # noqa: UP045
-        (Union[int, str], "write one class, or several as a tuple"),  # noqa: UP007
-        (int | str, "write one class, or several as a tuple"),
+        ([int], "write one class, or a tuple of classes"),
+        ((), "write one class, or a tuple of classes"),
+        (list[int], "write list, because the items are not checked"),
+        (typing.List[int], "write list, because the items are not checked"),  # noqa: UP006
+        (Optional[int], "write one class, or a tuple of classes"),  # noqa: UP045
+        (Union[int, str], "write one class, or a tuple of classes"),  # noqa: UP007
+        (int | str, "write one class, or a tuple of classes"),
         ((int, None), r"write type\(None\)"),
-        (len, "put the classes in parentheses behind register"),
-        (lambda thing: thing, "put the classes in parentheses behind register"),
-        (3, "write one class, or several as a tuple"),
-        (Structural, "write a class that issubclass can be asked about"),
+        (len, "write the classes in parentheses after register"),
+        (lambda thing: thing, "write the classes in parentheses after register"),
+        (3, "write one class, or a tuple of classes"),
+        (Structural, "write a class that issubclass accepts"),
     ],
 )
-def test_what_is_no_class_is_refused_with_what_to_write(given: Any, remedy: str) -> None:
+def test_what_is_not_a_class_is_refused_with_what_to_write(given: Any, remedy: str) -> None:
     with pytest.raises(DispatchError, match=rf"^f .*{remedy}$"):
         signatures((given,), 1, "f")
 
 
-def test_unions_are_tuples_and_what_is_left_out_is_object() -> None:
+def test_unions_are_tuples_and_classes_left_out_are_object() -> None:
     assert signatures((), 2, "f") == [(object, object)]
     assert signatures(((int, (str, bytes)), (list, dict)), 2, "f") == [
         (a, b) for a in (int, str, bytes) for b in (list, dict)
@@ -92,7 +92,7 @@ def wrapped(*everything: Any) -> Any:
         ("primary", keyword, "takes 1 positional"),
         ("around", long, "the around method .*long .* name its first parameter call_next_method"),
         ("around", asking_late, "name its first parameter call_next_method"),
-        ("before", asking, "the before method .* has no next method; drop its parameter"),
+        ("before", asking, "the before method .* has no next method; remove its parameter"),
         ("after", asking, "the after method .* has no next method"),
     ],
 )
