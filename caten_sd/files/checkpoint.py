@@ -16,7 +16,7 @@ from caten_sd.files.catalog import find_format, format_of_target
 from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.rest import beside
 from caten_sd.files.which_tree import model_tree
-from caten_sd.objects.shards import group_of
+from caten_sd.objects.shards import process_group_of
 from caten_sd.state.digest import STORED, tensor_digests, verify_digests
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.source import Folder, Source, open_file
@@ -78,7 +78,7 @@ def write_state_dict(
     _check_options(chosen, path, options)
     given = as_state_dict(state_dict)
     described = _described(given, metadata or {}, digests=digests)
-    processes = group_of(given.values())
+    processes = process_group_of(given.values())
     if processes is not None and processes.write(chosen, path, described, options):
         return
     if chosen.many:

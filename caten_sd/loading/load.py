@@ -19,7 +19,13 @@ from caten_sd.loading.policy import Patterns, Policy, Repair
 from caten_sd.loading.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, LoadRow, Outcome
 from caten_sd.loading.value_check import finding
 from caten_sd.objects.extract import get_state_dict
-from caten_sd.objects.shards import ProcessGroup, agreeing, group_of, refusing_together, share
+from caten_sd.objects.shards import (
+    ProcessGroup,
+    agreeing,
+    local_shard,
+    process_group_of,
+    refusing_together,
+)
 from caten_sd.state.compare import is_exact, largest_error
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.grouping import few_keys
@@ -163,7 +169,7 @@ def _in_its_slot(move: Move, every: bool) -> Move:
 @collector_paused()
 def _apply(plan: LoadPlan, inside: LoadTarget, moves: Moves) -> LoadReport:
     """Refuse what no mode allows; then make the moves, and measure what casts have lost."""
-    processes = group_of(moves.slots.values())
+    processes = process_group_of(moves.slots.values())
     said = [(row.key, row.outcome.value, row.source) for row in plan.rows] if processes else None
     with agreeing(processes, said):
         _refuse(plan)
@@ -206,8 +212,8 @@ def _measured(row: LoadRow, leaf: Any, placed: Any) -> LoadRow:
         return row
     if is_exact(row.leaf.dtype, spec(placed).dtype):
         return row
-    own = share(placed)
-    return attrs.evolve(row, error=largest_error(own.part(leaf), own.place))
+    own = local_shard(placed)
+    return attrs.evolve(row, error=largest_error(own.slice_of(leaf), own.place))
 
 
 def _warn(report: LoadReport) -> None:

@@ -33,16 +33,16 @@ def may_synthesize(owner: Any, /) -> bool:
 
 
 @generic
-def unit(owner: Any, /, *, leaves: Mapping[str, Any], inside: Iterable[Any]) -> Any:
+def synthesized_slot(owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]) -> Any:
     """Return a place for those leaves by name that an owner has made up, or None.
 
-    Its ``names`` are those that it takes, as one mapping, all at once. ``inside`` are all owners.
+    Its ``names`` are those that it takes, as one mapping, all at once. ``owners`` are all owners.
     """
     raise NotImplementedError
 
 
 @generic
-def loaded(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
+def after_load(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
     """Tell an owner that a load is done, and which keys were in one of the two only."""
     raise NotImplementedError
 
@@ -52,8 +52,8 @@ def _gives_what_it_has(owner: Any, /) -> bool:
     return False
 
 
-@unit.register(object)
-def _no_unit(owner: Any, /, *, leaves: Mapping[str, Any], inside: Iterable[Any]) -> None:
+@synthesized_slot.register(object)
+def _no_unit(owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]) -> None:
     return None
 
 
@@ -69,7 +69,7 @@ def _from_defaults(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, A
     }
 
 
-@loaded.register(object)
+@after_load.register(object)
 def _nothing_to_do(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
     return None
 
@@ -129,7 +129,11 @@ class LoadTarget:
         for part in self._parts:
             named = below.get(tuple(part.path), {})
             owners = (each.owner for each in self._parts)
-            place = unit(part.owner, leaves=dict(named.values()), inside=owners) if named else None
+            place = (
+                synthesized_slot(part.owner, leaves=dict(named.values()), owners=owners)
+                if named
+                else None
+            )
             if place is not None:
                 found |= {key: place for key, (name, _) in named.items() if name in place.names}
         return found
@@ -181,7 +185,7 @@ class LoadTarget:
         unexpected = [row.key for row in report.of(Outcome.UNEXPECTED)]
         for part in self._parts:
             try:
-                loaded(part.owner, missing=missing, unexpected=unexpected)
+                after_load(part.owner, missing=missing, unexpected=unexpected)
             except Exception as error:
                 raise LoadError(
                     f"{type(part.owner).__name__} has failed after everything was loaded ({error})"

@@ -13,7 +13,7 @@ from caten_sd.errors import LoadError
 from caten_sd.loading.aliasing import kept_apart
 from caten_sd.loading.nested_state import copied
 from caten_sd.objects.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
-from caten_sd.objects.shards import share
+from caten_sd.objects.shards import local_shard
 from caten_sd.state.derived import Derived
 from caten_sd.state.keys import Path
 from caten_sd.state.leaf import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
@@ -98,8 +98,8 @@ class Moves:
         """Return the move with its value in a form that cannot fail once writing has begun."""
         if move.extra:
             return attrs.evolve(move, leaf=copied(move.leaf))
-        own = share(move.place)
-        leaf = certain(own.part(move.leaf))
+        own = local_shard(move.place)
+        leaf = certain(own.slice_of(move.leaf))
         if move.new:
             wishes = {
                 "dtype": move.dtype,
@@ -107,7 +107,7 @@ class Moves:
                 "copy": move.copy or not self.adopt,
             }
             new = replacement(own.place, leaf, **wishes)
-            return attrs.evolve(move, leaf=own.whole(new))
+            return attrs.evolve(move, leaf=own.full(new))
         if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
             leaf = ready(own.place, leaf)
         if refusal(own.place) is None:

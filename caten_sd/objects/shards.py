@@ -1,6 +1,6 @@
-"""Places that several processes hold together: the share of this one, and what all agree on.
+"""Distributed tensors: this process's shard, and agreement between processes.
 
-Nothing of torch.distributed is known here; adapters add the methods for the types that are divided.
+Nothing here knows torch.distributed: an adapter adds the methods for its divided types.
 """
 
 from __future__ import annotations
@@ -15,74 +15,77 @@ from caten_sd.errors import CatenError, LoadError
 
 
 class LocalShard:
-    """What this process has of a place: ``place`` to write into, here all of it."""
+    """The shard of a place that lies in this process: ``place`` is what is written into.
+
+    This class is for a place that is not divided; its shard is all of it.
+    """
 
     def __init__(self, place: Any) -> None:
         self.place = place
 
-    def part(self, leaf: Any) -> Any:
-        """Return the part of a leaf of the whole's shape that belongs into the share, unread."""
+    def slice_of(self, leaf: Any) -> Any:
+        """Return the slice of a full-size leaf that belongs to this shard, without reading it."""
         return leaf
 
-    def whole(self, new: Any) -> Any:
-        """Return the new leaf for the slot whose share in this process is ``new``."""
+    def full(self, new: Any) -> Any:
+        """Return the full-size leaf whose shard in this process is ``new``."""
         return new
 
 
 @generic
-def share(place: Any, /) -> LocalShard:
-    """Return this process's share of a place, which is all of it unless its type says otherwise."""
+def local_shard(place: Any, /) -> LocalShard:
+    """Return this process's shard of a place; all of it, unless a method says otherwise."""
     raise NotImplementedError
 
 
-@share.register(object)
-def _all_of_it(place: Any, /) -> LocalShard:
+@local_shard.register(object)
+def _undivided(place: Any, /) -> LocalShard:
     return LocalShard(place)
 
 
 class ProcessGroup(Protocol):
-    """The processes that hold leaves together; each method is called by all of them or hangs."""
+    """Processes that hold leaves together. All of them must call a method, or it hangs."""
 
     def agree(self, refusal: str, plan: object = None) -> str:
-        """Return why one of the processes cannot go on, or "" where all can, with equal plans."""
+        """Return why a process cannot go on, or "" if all can and their plans are equal."""
 
     def largest(self, numbers: Sequence[float]) -> list[float]:
-        """Return the largest of each number over the processes."""
+        """Return the largest value of each number over all processes."""
 
     def write(self, format: Any, path: Path, state_dict: Any, options: Mapping[str, Any]) -> bool:
-        """Write a state dict together; False where it is one process's own affair."""
+        """Write a state dict together; return False if one process can write it alone."""
 
 
 @generic
-def group(leaf: Any, /, *, leaves: Sequence[Any]) -> ProcessGroup | None:
-    """Return the processes that hold ``leaves``, all of one type, together; None for one alone."""
+def process_group(leaf: Any, /, *, leaves: Sequence[Any]) -> ProcessGroup | None:
+    """Return the processes that hold ``leaves`` together, or None if this one holds them alone.
+
+    All ``leaves`` have the type of ``leaf``.
+    """
     raise NotImplementedError
 
 
-@group.register(object)
-def _alone(leaf: Any, /, *, leaves: Sequence[Any]) -> None:
+@process_group.register(object)
+def _this_process_alone(leaf: Any, /, *, leaves: Sequence[Any]) -> None:
     return None
 
 
-def group_of(leaves: Iterable[Any]) -> ProcessGroup | None:
-    """Return the processes that hold some of the leaves together, or None."""
+def process_group_of(leaves: Iterable[Any]) -> ProcessGroup | None:
+    """Return the processes that hold any of these leaves together, or None."""
     by_type: dict[type, list[Any]] = {}
     for leaf in leaves:
         by_type.setdefault(type(leaf), []).append(leaf)
-    found = (group(same[0], leaves=same) for same in by_type.values())
-    return next((each for each in found if each is not None), None)
+    groups = (process_group(same[0], leaves=same) for same in by_type.values())
+    return next((group for group in groups if group is not None), None)
 
 
 @contextlib.contextmanager
 def agreeing(processes: ProcessGroup | None, plan: object = None) -> Iterator[None]:
-    """Refuse in every process what the body refuses in one of them, before any goes on.
-
-    LoadError too where the plans of the processes are not equal.
-    """
+    """Fail in every process if the body fails in one, or if the plans are not equal."""
     try:
         yield
     except Exception as error:
-        _tell(processes, error)
+        _announce(processes, error)
         raise
     if processes is not None and (reason := processes.agree("", plan)):
         raise LoadError(f"{reason}; nothing was changed in any process")
@@ -90,16 +93,16 @@ def agreeing(processes: ProcessGroup | None, plan: object = None) -> Iterator[No
 
 @contextlib.contextmanager
 def refusing_together(leaves: Callable[[], Iterable[Any]]) -> Iterator[None]:
-    """Tell the other processes, which wait for an agreement on their plan, that there is none."""
+    """If the body fails, say so to the other processes, which wait to agree on a plan."""
     try:
         yield
     except Exception as error:
         with contextlib.suppress(CatenError):
-            _tell(group_of(leaves()), error)
+            _announce(process_group_of(leaves()), error)
         raise
 
 
-def _tell(processes: ProcessGroup | None, error: Exception) -> None:
+def _announce(processes: ProcessGroup | None, error: Exception) -> None:
     if processes is not None:
-        with contextlib.suppress(CatenError):  # a lost process hears nothing
+        with contextlib.suppress(CatenError):  # a process that is lost cannot be reached
             processes.agree(str(error) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""What a process has of a place, and what a party of processes agrees on, without any network."""
+"""Local shards, and agreement between processes, without a network."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ import pytest
 
 from caten_sd import load_state_dict
 from caten_sd.errors import LoadError
-from caten_sd.objects.shards import agreeing, group, group_of, refusing_together, share
+from caten_sd.objects.shards import (
+    agreeing,
+    local_shard,
+    process_group,
+    process_group_of,
+    refusing_together,
+)
 
 
-class Party:
-    """A group whose other members say what they are told to."""
+class Processes:
+    """A process group whose other members answer ``others``."""
 
     def __init__(self, others: str = "") -> None:
         self.others = others
@@ -32,51 +38,51 @@ class Party:
 
 
 class Held(np.ndarray[Any, Any]):
-    """An array that a party holds together."""
+    """An array that several processes hold together."""
 
-    party: Party | None = None
-
-
-@group.register(Held)
-def _party(leaf: Held, /, *, leaves: Sequence[Held]) -> Party | None:
-    return leaves[0].party
+    processes: Processes | None = None
 
 
-def held(party: Party) -> Held:
+@process_group.register(Held)
+def _processes(leaf: Held, /, *, leaves: Sequence[Held]) -> Processes | None:
+    return leaves[0].processes
+
+
+def held(processes: Processes) -> Held:
     array = np.zeros(2).view(Held)
-    array.party = party
+    array.processes = processes
     return array
 
 
-def test_a_place_of_one_process_is_its_own_share() -> None:
+def test_the_shard_of_an_undivided_place_is_all_of_it() -> None:
     place, leaf = np.zeros(2), object()
-    own = share(place)
+    own = local_shard(place)
     assert own.place is place
-    assert own.part(leaf) is leaf
-    assert own.whole(leaf) is leaf
-    assert group_of([place, 3, None]) is None
+    assert own.slice_of(leaf) is leaf
+    assert own.full(leaf) is leaf
+    assert process_group_of([place, 3, None]) is None
 
 
-def test_the_first_party_of_the_leaves_is_theirs() -> None:
-    party = Party()
-    assert group_of([np.zeros(1), held(party)]) is party
+def test_the_first_group_among_the_leaves_is_returned() -> None:
+    processes = Processes()
+    assert process_group_of([np.zeros(1), held(processes)]) is processes
 
 
-def test_a_refusal_is_told_once_and_stays_what_it_is() -> None:
-    party = Party()
-    with pytest.raises(ValueError, match="no"), agreeing(party):
+def test_a_failure_is_announced_once_and_raised_unchanged() -> None:
+    processes = Processes()
+    with pytest.raises(ValueError, match="no"), agreeing(processes):
         raise ValueError("no")
-    with pytest.raises(ValueError, match="never"), refusing_together(lambda: [held(party)]):
+    with pytest.raises(ValueError, match="never"), refusing_together(lambda: [held(processes)]):
         raise ValueError("never")
-    assert party.heard == ["no", "never"]
+    assert processes.heard == ["no", "never"]
 
 
-def test_a_load_that_another_process_refuses_changes_nothing() -> None:
-    place = held(Party("process 3 refuses: its disk is gone"))
+def test_a_load_that_fails_in_another_process_changes_nothing() -> None:
+    place = held(Processes("process 3 refuses: its disk is gone"))
     with pytest.raises(LoadError, match=r"process 3 refuses: .*; nothing was changed in any"):
         load_state_dict({"w": place}, {"w": np.ones(2)})
     assert not place.any()
-    place.party = Party()
+    place.processes = Processes()
     load_state_dict({"w": place}, {"w": np.ones(2)})
     assert place.all()
-    assert place.party.heard == [""]
+    assert place.processes.heard == [""]

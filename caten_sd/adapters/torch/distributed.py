@@ -14,19 +14,19 @@ import torch
 from caten_sd.adapters.torch.dtensor import Divided, Shard, _words, is_whole, local
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.objects.place import Slot, assign, ready, refusal, replacement
-from caten_sd.objects.shards import LocalShard, ProcessGroup, group, share
+from caten_sd.objects.shards import LocalShard, ProcessGroup, local_shard, process_group
 from caten_sd.state.leaf import DType, Numpy, as_array
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 
-@share.register(Divided)
+@local_shard.register(Divided)
 def _share(place: DTensor, /) -> LocalShard:
     return Shard(place)
 
 
-@group.register(Divided)
+@process_group.register(Divided)
 def _group(leaf: DTensor, /, *, leaves: Sequence[DTensor]) -> ProcessGroup | None:
     from caten_sd.adapters.torch.processes import Processes
 
@@ -73,7 +73,7 @@ def _not_ready(place: torch.Tensor, leaf: DTensor, /) -> torch.Tensor:
 @assign.register(Divided)
 def _copy_into(place: DTensor, leaf: Any, /) -> None:
     own = Shard(place)
-    assign(own.place, own.part(leaf))
+    assign(own.place, own.slice_of(leaf))
 
 
 @assign.after(Slot, Divided)
@@ -95,5 +95,5 @@ def _replacement(
     copy: bool = False,
 ) -> Any:
     own = Shard(place)
-    new = replacement(own.place, own.part(leaf), dtype=dtype, location=location, copy=copy)
-    return own.whole(new)
+    new = replacement(own.place, own.slice_of(leaf), dtype=dtype, location=location, copy=copy)
+    return own.full(new)

@@ -40,7 +40,7 @@ class Shard(LocalShard):
         self.tensor = tensor
         self.axes = indices(tensor)
 
-    def part(self, leaf: Any) -> Any:
+    def slice_of(self, leaf: Any) -> Any:
         """Return the part of a leaf of the whole's shape that belongs to this process, unread."""
         if isinstance(leaf, Divided):
             return self._part_of_another(leaf)
@@ -64,7 +64,7 @@ class Shard(LocalShard):
             )
         return local(leaf)
 
-    def whole(self, new: Any) -> Any:
+    def full(self, new: Any) -> Any:
         """Return a DTensor, divided as the old one, of which ``new`` is this process's part."""
         from torch.distributed.tensor import DTensor
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.module import _IncompatibleKeys
 
 from caten_sd.errors import CatenError
-from caten_sd.loading.load_target import loaded
+from caten_sd.loading.load_target import after_load
 from caten_sd.loading.named_leaves import adapt
 from caten_sd.state.leaf import Torch, as_array
 
@@ -98,7 +98,7 @@ def _run(
             view.leaves.update(extra)
 
 
-@loaded.register(nn.Module)
+@after_load.register(nn.Module)
 def _run_post_hooks(module: nn.Module, /, *, missing: list[str], unexpected: list[str]) -> None:
     if module._load_state_dict_post_hooks:
         known = _IncompatibleKeys(missing, unexpected)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
-from caten_sd.loading.load_target import may_synthesize, unit
+from caten_sd.loading.load_target import may_synthesize, synthesized_slot
 from caten_sd.loading.nested_state import copied
 from caten_sd.objects.place import assign
 
@@ -33,9 +33,9 @@ def _fabricates(module: nn.Module, /) -> bool:
     return overridden or hooked or cls.state_dict is not nn.Module.state_dict
 
 
-@unit.register(nn.Module)
-def _unit(module: nn.Module, /, *, leaves: Mapping[str, Any], inside: Iterable[Any]) -> Unit | None:
-    lying = _memory(owner for owner in inside if isinstance(owner, nn.Module))
+@synthesized_slot.register(nn.Module)
+def _unit(module: nn.Module, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]) -> Unit | None:
+    lying = _memory(owner for owner in owners if isinstance(owner, nn.Module))
     made_up = [name for name, leaf in leaves.items() if not _lies(leaf, lying)]
     return Unit(module, frozenset(made_up) - {"_extra_state"}) if made_up else None
 
