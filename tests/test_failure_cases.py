@@ -1,7 +1,7 @@
-"""Failures seen in the wild that concern loading, each by its number in the list of them.
+"""Failures of real users that concern loading, by the numbers of a list of such cases.
 
-"Today" is what the usual tool does. The cases of layouts, files and conversion are tested where
-those are.
+"Today" marks what the usual tool does. The cases of layouts, files and conversion are tested with
+those rooms.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def test_case_07_thirty_two_layers_in_twenty_lines() -> None:
     assert len(missing) == 64
 
 
-def test_case_08_a_file_of_two_trees_asks_which(tmp_path: Path) -> None:
+def test_case_08_a_file_of_two_trees_needs_a_root(tmp_path: Path) -> None:
     model = two_linears()
     file, other = ones_like(model), {k: leaf * 2 for k, leaf in ones_like(model).items()}
     optimizer = torch.optim.Adam(model.parameters()).state_dict()
@@ -149,7 +149,7 @@ def test_case_10_buffers_that_the_model_computes() -> None:
     assert keys_of(plan, Outcome.COMPUTED) == list(old)
     plan.apply()
     assert model.h[0].attn.bias.sum() == 36
-    # A real parameter of that name is one.
+    # A real parameter of that name is loaded.
     other = nn.ModuleDict({"blocks": nn.ModuleList([nn.ModuleDict({"attn": nn.Linear(2, 3)})])})
     load_state_dict(other, ones_like(other), strict=True)
     assert (other.blocks[0].attn.bias == 1).all()

@@ -33,7 +33,7 @@ def hugging_face(dim: int, heads: int, layers: int, vocab: int, positions: int) 
         eos_token_id=0,
     )
     model = GPT2LMHeadModel(config).eval()
-    # The default initialisation is so narrow that a swapped weight would hardly move a logit.
+    # The default initialization is so narrow that a swapped weight would hardly change a logit.
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.08)
     return model
@@ -63,7 +63,7 @@ def check_both_ways(folder: Path, dim: int, heads: int, layers: int, vocab: int,
     written = sd.to_layout(sd.get_state_dict(ours), "hf-gpt2", source="caten-gpt2")
     sd.write_state_dict(written, back / "model.safetensors")
     again, info = GPT2LMHeadModel.from_pretrained(back, output_loading_info=True)
-    # lm_head of our model is a tensor of its own, equal to wte; theirs ties the two.
+    # Our lm_head is a separate tensor, equal to wte; theirs ties the two.
     assert not info["missing_keys"]
     assert not info["mismatched_keys"]
     for key, tensor in theirs.state_dict().items():

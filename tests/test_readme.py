@@ -1,4 +1,4 @@
-"""The README is true: each code block runs, in order, where its reader would run it."""
+"""Every code block of the README runs, in order, as a reader would run it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One file per foreign package, named as the package; imported when its first object is met."""
+"""One file or folder per foreign package, named after it and imported with its first object."""

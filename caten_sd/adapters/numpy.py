@@ -1,4 +1,4 @@
-"""numpy: arrays as leaves and as places, and the bytes of a file as arrays."""
+"""numpy: arrays as leaves, arrays as slots of a load, and the bytes of a file as arrays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Array = NDArray[Any]
 
 @functools.cache
 def dtype_of(dtype: np.dtype[Any]) -> DType:
-    """Return our DType; one that no tensor has (text, objects, records) is of kind "other"."""
+    """Return our DType; it has the kind "other" for text, objects and records."""
     known = DTYPES.get(dtype.name)
     return known or DType(dtype.str, "other", 8 * dtype.itemsize)
 
@@ -43,7 +43,7 @@ def _pairs(array: Array, parent: Path, /) -> list[Pair]:
 
 @to_state_dict.register(np.generic)
 def _no_pairs(number: np.generic, parent: Path, /) -> list[Pair]:
-    return []  # a number, as Python's own are
+    return []  # a number is not a leaf, as Python's own numbers are not
 
 
 @spec.register(np.ndarray)
@@ -63,8 +63,8 @@ def _from_file(kind: Numpy, leaf: LazyTensor, /) -> Array:
     raw = leaf.raw()
     try:
         array = _shaped(leaf, raw, dtype)
-    except ValueError as error:  # over 64 axes, or no elements along axes that are too long
-        raise CatenError(f"{leaf.source}: {error}; numpy cannot have such an array") from error
+    except ValueError as error:  # over 64 axes, or an empty array with an axis that is too long
+        raise CatenError(f"{leaf.source}: numpy cannot hold this array ({error})") from error
     return array if leaf.order == "<" else array.astype(dtype)
 
 
@@ -75,8 +75,8 @@ def _shaped(leaf: LazyTensor, raw: memoryview, dtype: np.dtype[Any]) -> Array:
     stored = dtype if leaf.order == "<" else dtype.newbyteorder(">")
     if leaf.strides is None:
         return np.frombuffer(raw, stored).reshape(leaf.shape)
-    # as_strided cannot make one of float8_e5m2, and looks at no bounds. ndarray would let go of a
-    # memoryview, and the map behind it could be closed under the array; an array is held.
+    # as_strided cannot make an array of float8_e5m2, and it does not check bounds. ndarray would
+    # release a memoryview, and then the map could be closed under it; an array it keeps alive.
     held = np.frombuffer(raw, np.uint8)
     return np.ndarray(leaf.shape, stored, held, 0, [dtype.itemsize * n for n in leaf.strides])
 
@@ -89,7 +89,7 @@ def _unpacked(kind: Numpy, leaf: BlockTensor, /) -> Array:
 
 @as_array.register(np.ndarray)
 def _like_array(kind: Array, leaf: Any, /) -> Array:
-    """Return the leaf as what can lie where an array lies."""
+    """Return the leaf as an array, which can take the place of another array."""
     array: Array = as_array(Numpy(), leaf)
     return array
 
@@ -102,7 +102,7 @@ def _copy_into(place: Array, leaf: Any, /) -> None:
 
 @refusal.register(np.ndarray)
 def _refusal(place: Array, /) -> str:
-    return "" if place.flags.writeable else "it is read-only: copy it"
+    return "" if place.flags.writeable else "it is read-only: put a writable copy into the model"
 
 
 @ready.register(np.ndarray)
@@ -122,6 +122,8 @@ def _replacement(
     copy: bool = False,
 ) -> Array:
     if location not in (None, "cpu"):
-        raise LoadError(f"a numpy array lies in the host's memory, and not on {location!r}")
+        raise LoadError(
+            f"a numpy array is always in the host's memory: it cannot go to {location!r}"
+        )
     array = _ready(place, leaf).reshape(place.shape)
     return array.astype(numpy_dtype(dtype) if dtype else array.dtype, copy=copy)

@@ -1,4 +1,4 @@
-"""Models as attrs classes with torch leaves, initialised and named as Caten does."""
+"""Models as attrs classes with torch leaves, initialized and named as in Caten."""
 
 from caten_sd.nn.activation import (
     GELU,

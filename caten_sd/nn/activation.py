@@ -1,4 +1,4 @@
-"""Activations: functions as models, so that they can stand in a sequence and have options."""
+"""Activations: functions as models, so that a sequence can hold them and they have options."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class ReLU(Module):
 
 @attrs.define
 class LeakyReLU(Module):
-    """x where it is positive, ``neg_slope`` x where it is not."""
+    """x where x is positive, else ``neg_slope`` times x."""
 
     neg_slope: float = 1e-3
 
 
 @attrs.define
 class GELU(Module):
-    """x times the normal distribution up to x; by tanh as GPT-2 and Caten do, or exact ("none")."""
+    """x * Phi(x), by the tanh approximation (GPT-2, Caten) or exact (``approx="none"``)."""
 
     approx: str = "tanh"
 
     def __attrs_post_init__(self) -> None:
         if self.approx not in GELU_FORMS:
-            raise ModelError(f"GELU: approx is one of {GELU_FORMS}, not {self.approx!r}")
+            raise ModelError(f"GELU: approx must be one of {GELU_FORMS}, not {self.approx!r}")
 
 
 @attrs.define
@@ -68,19 +68,19 @@ class LogSoftmax(Module):
 
 @call.register(ReLU)
 def relu(model: ReLU, x: Tensor) -> Tensor:
-    """Keep what is positive."""
+    """Replace negative elements with 0."""
     return functional.relu(x)
 
 
 @call.register(LeakyReLU)
 def leaky_relu(model: LeakyReLU, x: Tensor) -> Tensor:
-    """Scale what is negative."""
+    """Scale negative elements by ``neg_slope``."""
     return functional.leaky_relu(x, model.neg_slope)
 
 
 @call.register(GELU)
 def gelu(model: GELU, x: Tensor) -> Tensor:
-    """Apply the form that was asked for."""
+    """Apply the form that ``model.approx`` names."""
     if model.approx == "sigmoid":
         return x * torch.sigmoid(1.702 * x)
     return functional.gelu(x, approximate=model.approx)
@@ -106,11 +106,11 @@ def tanh(model: Tanh, x: Tensor) -> Tensor:
 
 @call.register(Softmax)
 def softmax(model: Softmax, x: Tensor) -> Tensor:
-    """Turn scores into probabilities."""
+    """Map scores to probabilities."""
     return torch.softmax(x, model.axis)
 
 
 @call.register(LogSoftmax)
 def log_softmax(model: LogSoftmax, x: Tensor) -> Tensor:
-    """Turn scores into logarithms of probabilities."""
+    """Map scores to logarithms of probabilities."""
     return torch.log_softmax(x, model.axis)

@@ -1,4 +1,4 @@
-"""Attention: causal self-attention of several heads, with a KV cache that is no state."""
+"""Attention: causal self-attention with several heads; its KV cache is not state."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from caten_sd.objects.slots import transient
 
 @attrs.define(init=False)
 class Attention(Module):
-    """Query, key and value are three equal parts of `c_attn`'s output; `c_proj` mixes the heads.
+    """`c_attn` gives query, key and value as equal chunks; `c_proj` mixes the heads.
 
-    The caches are None until the first call with a start position, and again after
-    ``clear_cache``; then they are (batch, heads, positions, head_dim).
+    The caches have the shape (batch, heads, positions, head_dim). They are None before the first
+    call with a start position, and after ``clear_cache``.
     """
 
     c_attn: Linear
@@ -40,28 +40,28 @@ class Attention(Module):
         self.clear_cache()
 
     def clear_cache(self) -> None:
-        """Forget the keys and values of earlier positions."""
+        """Drop the keys and values of earlier positions."""
         self.k_cache = self.v_cache = None
 
 
 @call.register(Attention)
 def attend(model: Attention, x: Tensor, start_pos: int | None = None) -> Tensor:
-    """Map (batch, time, dim) to the same; each position sees itself and those before it.
+    """Map (batch, time, dim) to the same shape; each position sees itself and those before it.
 
-    With a start position, x continues what the cache holds up to there, and the cache grows by x.
+    With a start position, x follows the cached positions before it, and the cache grows by x.
     """
     heads = (model.n_heads, model.head_dim)
     query, key, value = (
-        part.unflatten(-1, heads).transpose(1, 2) for part in call(model.c_attn, x).chunk(3, dim=-1)
+        each.unflatten(-1, heads).transpose(1, 2) for each in call(model.c_attn, x).chunk(3, dim=-1)
     )
     if start_pos is not None:
         key, value = _extend_cache(model, key, value, start_pos)
-    mixed = _causal(query, key, value)
+    mixed = _causal_attention(query, key, value)
     output: Tensor = call(model.c_proj, mixed.transpose(1, 2).flatten(-2))
     return output
 
 
-def _causal(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _causal_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     time, seen = query.shape[-2], key.shape[-2]
     if time in (1, seen):
         return functional.scaled_dot_product_attention(query, key, value, is_causal=time == seen)
@@ -74,7 +74,7 @@ def _extend_cache(
 ) -> tuple[Tensor, Tensor]:
     _check_start(model, key, start_pos)
     if start_pos and model.k_cache is not None and model.v_cache is not None:
-        # Joined, not written in place: the pass before may still be waiting for its gradients.
+        # Joined instead of written in place, since an earlier pass may still need its gradients.
         key = torch.cat((model.k_cache[:, :, :start_pos], key), dim=2)
         value = torch.cat((model.v_cache[:, :, :start_pos], value), dim=2)
     model.k_cache, model.v_cache = key.detach(), value.detach()
@@ -85,12 +85,14 @@ def _check_start(model: Attention, key: Tensor, start_pos: int) -> None:
     cached = 0 if model.k_cache is None else model.k_cache.shape[2]
     if not 0 <= start_pos <= cached:
         raise ModelError(
-            f"start_pos is {start_pos} and the cache holds {cached} positions; "
-            f"begin at 0 and go on where the last call ended"
+            f"start_pos is {start_pos} and the cache holds {cached} "
+            f"position{'' if cached == 1 else 's'}; begin at 0 and go on where the last call ended"
         )
     end = start_pos + key.shape[2]
     if end > model.max_seq_len:
-        raise ModelError(f"{end} positions are more than max_seq_len {model.max_seq_len}")
+        raise ModelError(
+            f"{end} positions are more than max_seq_len {model.max_seq_len}; pass fewer tokens"
+        )
     if start_pos and model.k_cache is not None and model.k_cache.shape[0] != key.shape[0]:
         raise ModelError(
             f"the cache holds a batch of {model.k_cache.shape[0]}, not of {key.shape[0]}; "

@@ -21,7 +21,7 @@ Sizes = int | Sequence[int]
 
 @attrs.define(init=False)
 class ConvND(Module):
-    """Convolution with one kernel size a dimension; weight is (out, in / groups, *kernel).
+    """Convolution whose kernel has a size per dimension; weight is (out, in / groups, *kernel).
 
     Weight and bias are uniform in ±sqrt(groups / (in * kernel volume)).
     """
@@ -62,8 +62,8 @@ class ConvND(Module):
         sizes = (value,) * (ndim or 1) if isinstance(value, int) else tuple(value)
         if len(sizes) not in ((1, 2, 3) if ndim is None else (ndim,)) or min(sizes) < least:
             raise ModelError(
-                f"{type(self).__name__}: {name} {value!r} must be {ndim or '1 to 3'} "
-                f"integers of at least {least}"
+                f"{type(self).__name__}: {name} must be {_integers(ndim)} of at least {least}, "
+                f"not {value!r}"
             )
         return sizes
 
@@ -104,9 +104,16 @@ def conv(model: ConvND, x: Tensor) -> Tensor:
     )
 
 
+def _integers(ndim: int | None) -> str:
+    if ndim is None:
+        return "1 to 3 integers"
+    return "an integer" if ndim == 1 else f"an integer or {ndim} integers"
+
+
 def _check_channels(in_channels: int, out_channels: int, groups: int) -> None:
     require_sizes("Conv", in_channels=in_channels, out_channels=out_channels, groups=groups)
     if in_channels % groups or out_channels % groups:
         raise ModelError(
-            f"Conv: {groups} groups do not divide {in_channels} channels in and {out_channels} out"
+            f"Conv: {groups} groups do not divide {in_channels} channels in and {out_channels} "
+            f"out; change either"
         )

@@ -1,4 +1,4 @@
-"""Move a tensor to another device or floating dtype, staying the same object where it can."""
+"""Move a tensor to another device or floating dtype; it stays the same object if it can."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ class DeviceMove:
 
     @classmethod
     def to(cls, *where: torch.device | torch.dtype | str | int) -> DeviceMove:
-        """Read ``.to(...)``'s arguments: a device, a floating dtype, or both in either order."""
+        """Parse the arguments of ``.to(...)``: a device, a floating dtype, or both in any order."""
         dtypes = [each for each in where if isinstance(each, torch.dtype)]
         devices = [torch.device(each) for each in where if not isinstance(each, torch.dtype)]
         if not where or len(dtypes) > 1 or len(devices) > 1:
-            raise ModelError(f"to() takes one device, one dtype or one of each, not {where}")
+            raise ModelError(f"to() takes one device, one dtype, or one of each, not {where}")
         if dtypes and not dtypes[0].is_floating_point:
-            raise ModelError(f"a model is moved to a floating dtype, and {dtypes[0]} is not one")
+            raise ModelError(f"to() takes a floating dtype, and {dtypes[0]} is not one")
         return cls(devices[0] if devices else None, dtypes[0] if dtypes else None)
 
     def __call__(self, leaf: torch.Tensor, kind: SlotKind) -> torch.Tensor:
-        """Move one leaf and its gradient; an optimizer that holds the leaf goes on with it."""
+        """Move a leaf and its gradient; an optimizer that holds the leaf keeps it."""
         moved, gradient = self._moved(leaf), leaf.grad
         if moved is leaf:
             return leaf
         leaf.grad = None
         try:
             leaf.data = moved
-        except RuntimeError:  # as from cpu to meta: torch cannot keep the object there
+        except RuntimeError:  # torch cannot keep the object, as from cpu to meta
             leaf = _like(leaf, moved)
         leaf.grad = None if gradient is None else self._moved(gradient)
         return leaf

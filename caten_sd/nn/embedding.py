@@ -1,4 +1,4 @@
-"""Embedding: a row of a table for each integer."""
+"""Embedding: look up a row of a table for each integer."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def embed(model: Embedding, ids: Tensor) -> Tensor:
     except IndexError as error:
         low, high = int(ids.min()), int(ids.max())
         raise ModelError(
-            f"the ids run from {low} to {high}, and the embedding has the rows 0 to "
-            f"{model.weight.shape[0] - 1}; check that the tokenizer is this model's"
+            f"the ids run from {low} to {high}, and the embedding has rows 0 to "
+            f"{model.weight.shape[0] - 1}; check that the tokenizer belongs to this model"
         ) from error

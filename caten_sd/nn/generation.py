@@ -1,4 +1,4 @@
-"""generate: tokens that continue a prompt, greedily or by sampling."""
+"""generate: continue a prompt token by token, greedily or by sampling."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def generate(
     generator: torch.Generator | None = None,
     use_cache: bool = True,
 ) -> Tensor:
-    """Return the prompt (batch, time) with ``max_new_tokens`` more tokens behind each row.
+    """Return the prompt (batch, time) with ``max_new_tokens`` more tokens at the end of each row.
 
-    Temperature 0 takes the likeliest token; above it, tokens are drawn from ``generator``, among
-    the ``top_k`` likeliest if that is given. The cache makes it fast and changes no token.
+    Temperature 0 takes the most likely token. A higher one draws tokens with ``generator``, from
+    the ``top_k`` most likely if that is given. The cache saves time and never changes a token.
     """
     _check(model, tokens, max_new_tokens, temperature, top_k)
     seen = 0
@@ -57,16 +57,16 @@ def _check(
 ) -> None:
     if tokens.ndim != 2 or tokens.numel() == 0:
         raise ModelError(
-            f"generate needs a prompt of shape (batch, time) with a token or more, "
+            f"generate needs a prompt of shape (batch, time) with at least one token, "
             f"not {tuple(tokens.shape)}"
         )
     if new < 0 or temperature < 0 or (top_k is not None and top_k < 1):
         raise ModelError(
-            f"generate takes max_new_tokens and temperature from 0 up and top_k from 1 up, "
-            f"not {new}, {temperature} and {top_k}"
+            f"generate needs max_new_tokens and temperature of at least 0 and top_k of at least "
+            f"1, not {new}, {temperature} and {top_k}"
         )
     if tokens.shape[1] + new > model.max_seq_len:
         raise ModelError(
-            f"{tokens.shape[1]} tokens and {new} new ones do not fit the model's context of "
-            f"{model.max_seq_len}; shorten the prompt or ask for fewer"
+            f"{tokens.shape[1]} prompt tokens and {new} new ones are more than the model's "
+            f"max_seq_len {model.max_seq_len}; shorten the prompt or ask for fewer"
         )

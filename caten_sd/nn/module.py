@@ -1,4 +1,4 @@
-"""Module: the attrs base of every model here, with what a training loop asks of a model."""
+"""Module: the base class of all models here, with the methods that a training loop needs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ M = TypeVar("M", bound="Module")
 class Module:
     """A model written as an attrs class: its declared slots, and nothing else, are its state.
 
-    Subclasses are made with ``@attrs.define``. They compare by identity, as tensors have no single
-    truth, and having ``__slots__`` they refuse an attribute that was not declared.
+    Decorate each subclass with ``@attrs.define``. Models compare by identity, since tensors do not
+    compare to one truth value. They have ``__slots__``, so they refuse an undeclared attribute.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # attrs writes these into every class whose body lacks them.
+        # attrs would write its own into every class whose body lacks them.
         for name in ("__eq__", "__hash__", "__repr__"):
             if name not in cls.__dict__:
                 setattr(cls, name, getattr(cls, name))
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """Run the forward pass: sugar for ``call(self, *inputs)``."""
+        """Run the forward pass, as ``call(self, *inputs)`` does."""
         return call(self, *inputs, **options)
 
     def to(self: M, *where: torch.device | torch.dtype | str | int) -> M:
@@ -45,7 +45,7 @@ class Module:
         return self
 
     def named_parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Yield (key, parameter) under the keys of `get_state_dict`; a tied one once."""
+        """Yield (key, parameter) with the keys of `get_state_dict`; a tied one only once."""
         buffers = {id(leaf) for leaf in self.buffers()}
         state = get_state_dict(self)
         for key, leaf in state.items():
@@ -53,7 +53,7 @@ class Module:
                 yield key, leaf
 
     def parameters(self) -> Iterator[torch.Tensor]:
-        """Yield each parameter once, as an optimizer wants them."""
+        """Yield each parameter once, as an optimizer needs them."""
         return (leaf for _, leaf in self.named_parameters())
 
     def buffers(self) -> Iterator[torch.Tensor]:
@@ -69,13 +69,13 @@ class Module:
         return iter(found)
 
     def modules(self) -> Iterator[Any]:
-        """Yield this module and each module inside it once, those of torch among them."""
+        """Yield this module and each module inside it once, including those of torch."""
         found: list[Any] = []
         Walk(enter=found.append)(self)
-        return (part for part in found if isinstance(part, (Module, torch.nn.Module)))
+        return (each for each in found if isinstance(each, (Module, torch.nn.Module)))
 
     def train(self: M, mode: bool = True) -> M:
-        """Set every slot named ``training`` in this module and in those inside it."""
+        """Set every slot named ``training`` in this module and in the modules inside it."""
         for module in self.modules():
             if hasattr(module, "training"):
                 module.training = mode
@@ -86,14 +86,14 @@ class Module:
         return self.train(False)
 
     def requires_grad_(self: M, flag: bool = True) -> M:
-        """Freeze or thaw every parameter that can have a gradient."""
+        """Set ``requires_grad`` of every parameter that can have a gradient."""
         for parameter in self.parameters():
             if parameter.is_floating_point() or parameter.is_complex():
                 parameter.requires_grad_(flag)
         return self
 
     def zero_grad(self) -> None:
-        """Forget every gradient."""
+        """Set every gradient to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
@@ -110,7 +110,7 @@ def _trains(leaf: object) -> bool:
 
 
 def _brief(value: object) -> str:
-    """Return a value in a few words: a model's numbers are not its repr."""
+    """Return a short text for a value: a repr shows shapes, not numbers."""
     if isinstance(value, torch.Tensor):
         return f"<{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}>"
     if isinstance(value, list) and value and isinstance(value[0], Module):

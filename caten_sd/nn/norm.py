@@ -18,7 +18,7 @@ from caten_sd.objects.slots import buffer
 
 @attrs.define(init=False)
 class LayerNorm(Module):
-    """Zero mean and unit variance over the last axes, of sizes ``dims``; then scale and shift."""
+    """Normalize the last axes, of sizes ``dims``, to zero mean and unit variance; scale, shift."""
 
     affine: Tensor | None
     bias: Tensor | None
@@ -40,13 +40,13 @@ class LayerNorm(Module):
 
 @call.register(LayerNorm)
 def layer_norm(model: LayerNorm, x: Tensor) -> Tensor:
-    """Normalise (..., *dims)."""
+    """Normalize (..., *dims)."""
     return functional.layer_norm(x, model.dims, model.affine, model.bias, model.eps)
 
 
 @attrs.define(init=False)
 class RMSNorm(Module):
-    """Unit root mean square over the last axes, of sizes ``dims``; then scale."""
+    """Divide the last axes, of sizes ``dims``, by their root mean square; then scale."""
 
     weight: Tensor | None
     eps: float
@@ -61,15 +61,16 @@ class RMSNorm(Module):
 
 @call.register(RMSNorm)
 def rms_norm(model: RMSNorm, x: Tensor) -> Tensor:
-    """Normalise (..., *dims)."""
+    """Normalize (..., *dims)."""
     return functional.rms_norm(x, model.dims, model.weight, model.eps)
 
 
 @attrs.define(init=False)
 class BatchNorm(Module):
-    """Zero mean and unit variance of each channel (axis 1) over a batch; then scale and shift.
+    """Normalize each channel (axis 1) of a batch to zero mean and unit variance; scale, shift.
 
-    Training keeps running statistics as buffers, with torch's ``momentum``; `eval` uses them.
+    Training updates running statistics, kept in buffers, by torch's ``momentum``. After `eval`
+    these are used instead of the batch's own.
     """
 
     affine: Tensor | None
@@ -101,12 +102,12 @@ class BatchNorm(Module):
 
 @call.register(BatchNorm)
 def batch_norm(model: BatchNorm, x: Tensor) -> Tensor:
-    """Normalise (batch, channels, ...)."""
+    """Normalize (batch, channels, ...)."""
     if model.training:
         if x.numel() // max(x.shape[1], 1) < 2:
             raise ModelError(
-                f"a batch of shape {tuple(x.shape)} has one value a channel and no variance; "
-                f"train on more, or call eval() first"
+                f"a batch of shape {tuple(x.shape)} has only one value per channel and thus no "
+                f"variance; train on a larger batch, or call eval() first"
             )
         model.num_batches_tracked += 1
     return functional.batch_norm(

@@ -20,7 +20,7 @@ Node = Callable[..., Any]
 
 @attrs.define(init=False)
 class Sequential(Module):
-    """Runs its nodes in order; a node is a module, ours or torch's, or any function.
+    """A model that runs its nodes in order; a node is a module, ours or torch's, or a function.
 
     Its keys are those of ``torch.nn.Sequential``: "0.weight", not "nodes.0.weight".
     """
@@ -32,7 +32,10 @@ class Sequential(Module):
     def __init__(self, *nodes: Node) -> None:
         for index, node in enumerate(nodes):
             if not callable(node):
-                raise ModelError(f"node {index} of a sequence is {node!r}, which cannot be called")
+                raise ModelError(
+                    f"node {index} of a sequence is {node!r}, which cannot be called; pass modules "
+                    f"and functions"
+                )
         self.nodes = list(nodes)
 
     def __len__(self) -> int:
@@ -48,7 +51,8 @@ class Sequential(Module):
         return iter(self.nodes)
 
     def __getattr__(self, name: str) -> Node:
-        # Only names that are no attribute come here; a path of Caten's is followed by such a name.
+        # Reached only by names that are not attributes. A load follows the path of a defsequence,
+        # whose elements are such names: "MLP.0".
         slot, _, index = name.rpartition(".")
         if slot and slot == type(self).slot and index.isdecimal() and int(index) < len(self):
             return self.nodes[int(index)]
@@ -57,7 +61,7 @@ class Sequential(Module):
 
 @call.register(Sequential)
 def run_in_order(model: Sequential, x: Any) -> Any:
-    """Give each node what the one before it returned."""
+    """Pass the output of each node to the next one."""
     for node in model.nodes:
         x = node(x)
     return x
@@ -65,17 +69,17 @@ def run_in_order(model: Sequential, x: Any) -> Any:
 
 @to_state_dict.register(Sequential)
 def sequential_pairs(model: Sequential, parent: Path, /) -> list[Pair]:
-    """Number the nodes without the name of the list that holds them."""
+    """Return pairs whose paths have the node's number, and not the name of the list."""
     slot = model.slot
     names = range(len(model)) if slot is None else [f"{slot}.{i}" for i in range(len(model))]
     return children(model, parent, zip(names, model.nodes, strict=True))
 
 
 def defsequence(nodes: Callable[P, Iterable[Node]]) -> Callable[P, Sequential]:
-    """Make a class of sequences from a function that returns the nodes of one.
+    """Make a Sequential class from a function that returns the nodes of an instance.
 
-    After Caten's ``defsequence``, which names a node by the class and its number: its keys are
-    "MLP.0.weight" here, and "mlp.0.weight" by `lisp_style_dict_key`, as in Caten.
+    It is named after Caten's ``defsequence`` and gives the same keys, from the class and the node's
+    number: "MLP.0.weight" here, and "mlp.0.weight" by `lisp_style_dict_key`, as in Caten.
 
     >>> from caten_sd.nn import Linear, ReLU
     >>> @defsequence

@@ -1,4 +1,4 @@
-"""Sizes a model can have: whole and positive, or one sentence that says which is not."""
+"""Check the sizes of a model: each has to be a positive integer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def require_sizes(model: str, **sizes: object) -> None:
 
 
 def as_sizes(model: str, dims: int | Sequence[int]) -> tuple[int, ...]:
-    """Return one size or several as a tuple; ModelError if one is not positive.
+    """Return one size or several as a tuple; ModelError unless each is a positive integer.
 
     >>> as_sizes("LayerNorm", 32)
     (32,)
     """
     sizes = (dims,) if isinstance(dims, int) else tuple(dims)
     if not sizes:
-        raise ModelError(f"{model}: dims is empty, and it needs one size or more")
+        raise ModelError(f"{model}: dims is empty and must have at least one size")
     for size in sizes:
         require_sizes(model, dims=size)
     return sizes

@@ -19,7 +19,7 @@ from caten_sd.objects.call import call
 
 @attrs.define(init=False)
 class FeedForward(Module):
-    """Two Linears with a GELU (tanh form) between them."""
+    """A Linear, a GELU in its tanh form, and another Linear."""
 
     c_fc: Linear
     c_proj: Linear
@@ -37,7 +37,7 @@ def feed_forward(model: FeedForward, x: Tensor) -> Tensor:
 
 @attrs.define(init=False)
 class TransformerBlock(Module):
-    """Attention, then a feed-forward net, each on its normalised input and added to it."""
+    """Attention, then a feed-forward net; each reads the normalized input and adds to it."""
 
     attn: Attention
     mlp: FeedForward
@@ -55,7 +55,7 @@ class TransformerBlock(Module):
 
 @call.register(TransformerBlock)
 def transform(model: TransformerBlock, x: Tensor, start_pos: int | None = None) -> Tensor:
-    """Map (batch, time, dim) to the same."""
+    """Map (batch, time, dim) to the same shape."""
     x = x + call(model.attn, call(model.ln_1, x), start_pos)
     output: Tensor = x + call(model.mlp, call(model.ln_2, x))
     return output
@@ -99,11 +99,11 @@ class Transformer(Module):
 
     @property
     def max_seq_len(self) -> int:
-        """How many positions the model knows."""
+        """The number of positions that the model has."""
         return self.wpe.weight.shape[0]
 
     def clear_cache(self) -> None:
-        """Forget the keys and values of earlier positions in every block."""
+        """Drop the keys and values of earlier positions in every block."""
         for block in self.h:
             block.attn.clear_cache()
 
@@ -112,8 +112,8 @@ class Transformer(Module):
 def logits(model: Transformer, tokens: Tensor, start_pos: int | None = None) -> Tensor:
     """Map token ids (batch, time) to logits (batch, time, vocab).
 
-    With a start position, the tokens continue those of earlier calls through the KV cache, and no
-    gradient is recorded; without one the call leaves the model as it was.
+    With a start position, the tokens follow those of earlier calls through the KV cache, and no
+    gradient is recorded. Without one, the call does not change the model.
     """
     _check_tokens(model, tokens, start_pos or 0)
     if start_pos is None:
@@ -135,12 +135,12 @@ def _logits(model: Transformer, tokens: Tensor, start_pos: int | None) -> Tensor
 def _check_tokens(model: Transformer, tokens: Tensor, first: int) -> None:
     if tokens.ndim != 2 or tokens.is_floating_point() or not tokens.shape[1]:
         raise ModelError(
-            f"tokens are integers of shape (batch, time) with a time of 1 or more, not "
+            f"tokens must be integers of shape (batch, time) with a time of at least 1, not "
             f"{tokens.dtype} of shape {tuple(tokens.shape)}"
         )
     end = first + tokens.shape[1]
     if first < 0 or end > model.max_seq_len:
         raise ModelError(
-            f"the positions {first} to {end - 1} were asked for, and the model has 0 to "
+            f"the tokens have positions {first} to {end - 1}, and the model has 0 to "
             f"{model.max_seq_len - 1}; pass fewer tokens"
         )

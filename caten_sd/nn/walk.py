@@ -1,4 +1,4 @@
-"""One pass over everything a model declares; moving, listing and switching are all this pass."""
+"""Walk over everything that a model declares, to move, list or switch it."""
 
 from __future__ import annotations
 
@@ -19,60 +19,61 @@ Visit = Callable[[torch.Tensor, SlotKind], torch.Tensor]
 
 @attrs.define
 class Walk:
-    """Visits each leaf and each container once, however many names they have.
+    """Visit each leaf and each container once, however many names it has.
 
-    ``visit(leaf, kind)`` returns the leaf to keep in its place: itself, to leave the place alone.
-    ``enter(container)`` is told of each module and each other object with slots.
+    ``visit(leaf, kind)`` returns the leaf that the slot is to hold, which may be the same one.
+    ``enter(container)`` is called with each module and each other object that has slots.
     """
 
     visit: Visit = lambda leaf, kind: leaf
     enter: Callable[[Any], object] = lambda container: None
-    # The originals are kept beside the results, so that no id is used again during the walk.
+    # Both the original and the result: as long as the original is kept, no other object gets its
+    # id.
     _seen: dict[int, tuple[Any, Any]] = attrs.field(factory=dict, init=False)
 
     def __call__(self, value: Any, kind: SlotKind = "state") -> Any:
-        """Return what takes the value's place; only a leaf or a tuple can be replaced."""
+        """Return the value that replaces this one; only a leaf or a tuple is ever replaced."""
         if id(value) not in self._seen:
             self._seen[id(value)] = value, value  # a container that holds itself ends here
-            self._seen[id(value)] = value, self._step(value, kind)
+            self._seen[id(value)] = value, self._walked(value, kind)
         return self._seen[id(value)][1]
 
-    def _step(self, value: Any, kind: SlotKind) -> Any:
+    def _walked(self, value: Any, kind: SlotKind) -> Any:
         if isinstance(value, torch.Tensor):
             return self.visit(value, kind)
         if isinstance(value, tuple):
             return self._tuple(value, kind)
-        put = _putter(value)
-        if put is None:
+        setter = _setter(value)
+        if setter is None:
             return self._other(value, kind)
         self.enter(value)
-        for place, part, own in list(_parts(value)):
-            result = self(part, kind if own == "state" else own)
-            if result is not part:
-                put(place, result)
+        for name, old, own_kind in list(_slots(value)):
+            new = self(old, kind if own_kind == "state" else own_kind)
+            if new is not old:
+                setter(name, new)
         return value
 
     def _tuple(self, value: tuple[Any, ...], kind: SlotKind) -> Any:
-        parts = [self(part, kind) for part in value]
-        if all(new is old for new, old in zip(parts, value, strict=True)):
+        items = [self(item, kind) for item in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
             return value
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
 
     def _other(self, value: Any, kind: SlotKind) -> Any:
-        """Ask `to_state_dict` for the leaves of an object that only its methods know."""
+        """Visit the leaves that `to_state_dict` gives for an object of any other class."""
         for path, leaf in to_state_dict(value, [type(value).__name__]):
             if isinstance(leaf, torch.Tensor) and self(leaf, kind) is not leaf:
                 raise ModelError(
-                    f"{pytorch_style_dict_key(path)} cannot be replaced by a tensor of another "
-                    f"kind of device; hold it in an attrs slot, a list or a dict"
+                    f"{pytorch_style_dict_key(path)} cannot be replaced, and a tensor on another "
+                    f"kind of device is a new one; hold it in an attrs slot, a list or a dict"
                 )
         return value
 
 
-def _parts(value: Any) -> Iterator[tuple[Any, Any, SlotKind]]:
-    """Yield (place, part, kind) for each slot or item of a container."""
+def _slots(value: Any) -> Iterator[tuple[Any, Any, SlotKind]]:
+    """Yield (name, value, kind) for each slot or item of a container."""
     if isinstance(value, torch.nn.Module):
-        yield from _torch_parts(value)
+        yield from _torch_slots(value)
     elif attrs.has(type(value)):
         for field in attrs.fields(type(value)):
             if (kind := slot_kind(field)) != "transient" and hasattr(value, field.name):
@@ -83,10 +84,10 @@ def _parts(value: Any) -> Iterator[tuple[Any, Any, SlotKind]]:
                 yield slot.name, getattr(value, slot.name), "state"
     else:
         items = value.items() if isinstance(value, MutableMapping) else enumerate(value)
-        yield from ((place, part, "state") for place, part in items)
+        yield from ((name, item, "state") for name, item in items)
 
 
-def _torch_parts(module: torch.nn.Module) -> Iterator[tuple[str, Any, SlotKind]]:
+def _torch_slots(module: torch.nn.Module) -> Iterator[tuple[str, Any, SlotKind]]:
     computed = module._non_persistent_buffers_set
     for name, parameter in module._parameters.items():
         yield name, parameter, "state"
@@ -96,13 +97,13 @@ def _torch_parts(module: torch.nn.Module) -> Iterator[tuple[str, Any, SlotKind]]
         yield name, child, "state"
 
 
-def _putter(value: Any) -> Callable[[Any, Any], None] | None:
-    """Return how a part of this container is replaced; None if it is no container we know."""
+def _setter(value: Any) -> Callable[[Any, Any], None] | None:
+    """Return the function that sets a slot or an item; None for a value without any."""
     if isinstance(value, (list, MutableMapping)):
         return value.__setitem__
     if isinstance(value, torch.nn.Module):
         return lambda name, new: setattr(value, name, new)
     if attrs.has(type(value)) or dataclasses.is_dataclass(value):
-        # A frozen instance is moved too: its value stays what it was, only elsewhere.
+        # A frozen instance is moved too, since its values stay equal.
         return lambda name, new: object.__setattr__(value, name, new)
     return None

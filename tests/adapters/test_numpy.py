@@ -17,7 +17,7 @@ NAMES = [name for name, dtype in DTYPES.items() if dtype.bits != 6]
 
 
 def noise(name: str, *shape: int) -> Any:
-    """Return an array of this dtype, of bits drawn at random."""
+    """Return an array of this dtype with random bits."""
     dtype = numpy_dtype(DTYPES[name])
     bits = np.random.default_rng(7).integers(0, 256, (*shape[:-1], shape[-1] * dtype.itemsize))
     if name == "bool":
@@ -28,23 +28,23 @@ def noise(name: str, *shape: int) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_array_of_every_dtype_says_what_it_is(name: str) -> None:
+def test_the_spec_of_an_array_of_every_dtype(name: str) -> None:
     array = noise(name, 3, 4)
     assert spec(array) == ((3, 4), DTYPES[name], DTYPES[name].nbytes(12))
     assert as_array(Numpy(), array) is array
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">i8"])
-def test_the_byte_order_is_no_part_of_the_dtype(dtype: str) -> None:
+def test_the_byte_order_is_not_part_of_the_dtype(dtype: str) -> None:
     assert spec(np.zeros(2, dtype)).dtype.name in ("float32", "int64")
 
 
 @pytest.mark.parametrize("array", [np.array(["text"]), np.array([{}]), np.zeros(1, "f4,i4")])
-def test_what_no_tensor_holds_is_another_kind(array: Any) -> None:
+def test_text_objects_and_records_are_of_another_kind(array: Any) -> None:
     assert spec(array).dtype.kind == "other"
 
 
-def test_subclasses_of_arrays_are_leaves_and_numbers_are_none() -> None:
+def test_subclasses_of_arrays_are_leaves_and_numbers_are_not() -> None:
     matrix = np.zeros((2, 2)).view(np.recarray)
     assert get_state_dict([matrix])["0"] is matrix
     assert to_state_dict([np.float32(1), np.bool_(True), np.int8(3)], []) == []
@@ -69,15 +69,15 @@ def test_bytes_of_a_file_become_an_array_of_every_dtype(name: str, offset: int) 
         assert np.shares_memory(result.view("u1"), np.frombuffer(data, "u1"))
 
 
-def test_no_elements_are_an_array_too() -> None:
+def test_an_array_without_elements() -> None:
     source = Source("w", BytesBacking(b""), 0, 0)
     assert LazyTensor(source, 0, DTYPES["bfloat16"], (0, 3)).numpy().shape == (0, 3)
     assert LazyTensor(source, 0, DTYPES["float32"], (3, 0), (1, 3)).numpy().shape == (3, 0)
 
 
-def test_a_shape_that_numpy_cannot_have_is_an_error_that_names_the_file() -> None:
+def test_a_shape_that_numpy_cannot_hold_is_an_error_that_names_the_file() -> None:
     source = Source("w.bin", BytesBacking(bytes(4)), 0, 4)
-    with pytest.raises(CatenError, match=r"w\.bin: .* numpy cannot have such an array"):
+    with pytest.raises(CatenError, match=r"w\.bin.*65"):
         LazyTensor(source, 0, DTYPES["float32"], (1,) * 65).numpy()
 
 
@@ -93,7 +93,7 @@ def test_blocks_are_unpacked_by_their_type() -> None:
     assert torch.equal(leaf.torch(), torch.arange(32).expand(2, 32) / 2)
 
 
-def test_an_array_is_an_exemplar_of_its_kind() -> None:
+def test_an_array_as_the_kind_gives_an_array() -> None:
     tensor = torch.arange(3, dtype=torch.bfloat16)
     made = as_array(np.zeros(1), tensor)
     assert made.dtype == ml_dtypes.bfloat16

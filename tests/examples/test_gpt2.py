@@ -45,33 +45,33 @@ def test_it_prints_the_verdict_and_a_line_of_text() -> None:
     command = [sys.executable, EXAMPLES / "gpt2.py", "--prompt", "God said", "--tokens", "60"]
     here = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
     done = subprocess.run(command, capture_output=True, check=False, encoding="utf-8", env=here)
-    recognised, *told, text = done.stdout.splitlines()
+    recognized, *plan, text = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
-    assert recognised.startswith("hf-gpt2 (gpt2: n_layer 4, ")
-    assert "53 of 53 slots of Transformer fit, and the file has nothing else." in told
+    assert recognized.startswith("hf-gpt2 (gpt2: n_layer 4, ")
+    assert "53 of 53 slots of Transformer fit, and the file has nothing else." in plan
     assert text.startswith("God said")
     assert text.isascii()
     assert len(text) > 40
 
 
 @pytest.mark.parametrize(
-    ("entries", "said"),
+    ("entries", "fact"),
     [
         ({"n_head": 5}, "5 heads do not divide dim 96"),
         ({"n_layer": -1}, "n_layers must be a positive integer"),
-        ({"n_embd": 2**60}, "no memory holds"),
-        ({"vocab_size": None}, "vocab_size missing"),
+        ({"n_embd": 2**60}, "do not fit into memory"),
+        ({"vocab_size": None}, "vocab_size is missing"),
     ],
 )
-def test_impossible_sizes_are_one_sentence_and_exit_code_2(run, folder, entries, said) -> None:
+def test_impossible_sizes_are_one_sentence_and_exit_code_2(run, folder, entries, fact) -> None:
     change(folder, **entries)
     code, out, err = run(folder)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "config.json" in err
-    assert said in err
+    assert fact in err
 
 
-def test_a_config_that_is_no_json_or_not_there(run, folder: Path) -> None:
+def test_a_config_that_is_not_json_or_does_not_exist(run, folder: Path) -> None:
     (folder / "config.json").write_text("{")
     assert run(folder)[0] == 2
     (folder / "config.json").unlink()
@@ -98,10 +98,10 @@ def test_a_config_of_another_model_is_exit_code_1(run, folder: Path) -> None:
 def test_a_prompt_that_is_too_long_is_exit_code_2(run) -> None:
     code, _, err = run("--prompt", "x" * 300)
     assert code == 2
-    assert "context of 256" in err
+    assert "max_seq_len 256" in err
 
 
-def test_another_vocabulary_needs_its_tokenizer(run, folder: Path) -> None:
+def test_a_vocabulary_of_tokens_needs_a_tokenizer(run, folder: Path) -> None:
     model = gpt2_from_config({**json.loads((folder / "config.json").read_text()), "vocab_size": 9})
     state = to_layout(get_state_dict(model), "hf-gpt2", source="caten-gpt2", silent=True)
     write_state_dict(state, folder / "model.safetensors")

@@ -18,7 +18,7 @@ def example() -> ModuleType:
 
 
 @pytest.mark.parametrize("suffix", ["", ".npz", ".pt"])
-def test_it_ends_where_it_would_have_ended(
+def test_a_resumed_training_ends_like_one_without_interruption(
     suffix: str, example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert example.main([str(tmp_path / f"run{suffix}")] if suffix else []) == 0
@@ -29,7 +29,7 @@ def test_it_ends_where_it_would_have_ended(
     assert model == "the model alone: 0.weight, 0.bias, 2.weight, 2.bias"
 
 
-def test_a_format_that_is_unknown_is_exit_code_2(
+def test_an_unknown_format_is_exit_code_2(
     example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert example.main([str(tmp_path / "run.xyz")]) == 2

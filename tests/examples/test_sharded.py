@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def torchrun(world: int, *arguments: object) -> str:
-    """Run the example and return what it prints; it must say nothing else."""
+    """Run the example and return what it prints."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(world), str(EXAMPLES / "sharded.py"), *map(str, arguments)]
     own = {"PYTHONPATH": str(EXAMPLES.parent), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
@@ -27,17 +27,17 @@ def torchrun(world: int, *arguments: object) -> str:
     return done.stdout
 
 
-def holds(said: str, world: int) -> None:
-    read = re.findall(r"read ([\d,]+) of ([\d,]+) bytes", said)
+def check_output(output: str, world: int) -> None:
+    read = re.findall(r"read ([\d,]+) of ([\d,]+) bytes", output)
     assert len(read) == world
     assert {int(own.replace(",", "")) for own, _ in read} == {1986816 // world}
-    assert said.count("53 of 53 slots of FSDPGPT2 fit") == 2
-    assert said.count("loaded the same from") == world
-    assert "In the beginning of the children of Israel" in said
+    assert output.count("53 of 53 slots of FSDPGPT2 fit") == 2
+    assert output.count("loaded the same from") == world
+    assert "In the beginning of the children of Israel" in output
 
 
 def test_two_processes_load_save_and_load(tmp_path: Path) -> None:
-    holds(torchrun(2, "--out", tmp_path), 2)
+    check_output(torchrun(2, "--out", tmp_path), 2)
     with read_state_dict(tmp_path / "gpt2.dcp") as state:
         given = load_file(EXAMPLES / "tiny_gpt2" / "model.safetensors")
         wanted = given["transformer.h.3.mlp.c_fc.weight"].T
@@ -47,4 +47,4 @@ def test_two_processes_load_save_and_load(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_four_processes_load_what_two_saved_and_save_over_it(tmp_path: Path) -> None:
     torchrun(2, "--out", tmp_path)
-    holds(torchrun(4, tmp_path / "gpt2.dcp", "--out", tmp_path), 4)
+    check_output(torchrun(4, tmp_path / "gpt2.dcp", "--out", tmp_path), 4)

@@ -21,7 +21,7 @@ def taught() -> dict[str, Any]:
     return runpy.run_path(str(EXAMPLE))
 
 
-def test_it_runs_and_says_how_close_the_way_back_came(
+def test_it_runs_and_prints_the_error_of_the_round_trip(
     taught: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     taught["main"]()
@@ -30,7 +30,7 @@ def test_it_runs_and_says_how_close_the_way_back_came(
     assert float(printed.rpartition(":")[2]) < 1e-2
 
 
-def test_a_quantised_weight_comes_back_bit_for_bit(taught: dict[str, Any], tmp_path: Path) -> None:
+def test_a_quantized_weight_comes_back_bit_for_bit(taught: dict[str, Any], tmp_path: Path) -> None:
     trained, fresh = taught["build"](), taught["build"]()
     write_state_dict(get_state_dict(trained), tmp_path / "m.safetensors")
     load_state_dict(fresh, read_state_dict(tmp_path / "m.safetensors"), strict=True)
@@ -41,7 +41,7 @@ def test_a_quantised_weight_comes_back_bit_for_bit(taught: dict[str, Any], tmp_p
         assert torch.equal(one.full(), other.full())
 
 
-def test_a_pair_comes_back_as_the_sum_that_it_was(taught: dict[str, Any]) -> None:
+def test_a_pair_is_loaded_as_its_sum(taught: dict[str, Any]) -> None:
     trained, fresh = taught["build"](), taught["build"]()
     trained.head.up.data.normal_()
     before = fresh.head.base.clone()
@@ -52,7 +52,7 @@ def test_a_pair_comes_back_as_the_sum_that_it_was(taught: dict[str, Any]) -> Non
     assert torch.equal(fresh.head.base, before)
 
 
-def test_a_plain_weight_of_anybodys_is_taken_by_the_pair(taught: dict[str, Any]) -> None:
+def test_a_pair_takes_a_plain_weight(taught: dict[str, Any]) -> None:
     fresh = taught["build"]()
     state = {**get_state_dict(fresh), "head": taught["BASE"] + torch.ones(8, 8)}
     load_state_dict(fresh, state, strict=True)
@@ -69,6 +69,6 @@ def test_a_taught_leaf_is_planned_like_any_other(taught: dict[str, Any]) -> None
     assert torch.equal(fresh.head.full(), before)
 
 
-def test_a_taught_type_is_met_inside_other_containers(taught: dict[str, Any]) -> None:
+def test_a_taught_type_is_found_inside_other_containers(taught: dict[str, Any]) -> None:
     pairs = taught["to_state_dict"]({"w": [taught["build"]()]}, ["net"])
     assert pairs[0][0] == ["net", "w", 0, "embed", "numbers"]

@@ -1,4 +1,4 @@
-"""The shipped GPT-2 is what Hugging Face takes it for, and what the script beside it makes."""
+"""The shipped GPT-2 computes what Hugging Face computes, and its script trains it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_corpus_is_plain_text_and_the_split_covers_it(script) -> None:
 
 def test_the_script_trains_and_writes_a_folder_that_loads(script, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    data, held_out = (part[:3000] for part in script.read_corpus(FOLDER / "corpus.txt.xz"))
+    data, held_out = (each[:3000] for each in script.read_corpus(FOLDER / "corpus.txt.xz"))
     model = script.build()
     before = script.held_out_loss(model, held_out)
     script.train(model, data, held_out, 3)

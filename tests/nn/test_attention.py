@@ -23,7 +23,7 @@ def test_agrees_with_torchs_multi_head_attention(model: Attention, agree) -> Non
     agree(model, Causal(DIM, HEADS, batch_first=True), torch.randn(2, TIME, DIM))
 
 
-def test_a_position_does_not_see_those_behind_it(model: Attention) -> None:
+def test_a_position_does_not_see_later_ones(model: Attention) -> None:
     x = torch.randn(1, TIME, DIM)
     changed = x.clone()
     changed[:, 4:] += 1
@@ -32,16 +32,16 @@ def test_a_position_does_not_see_those_behind_it(model: Attention) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[7], [1] * 7, [3, 4], [3, 1, 2, 1]], ids=str)
-def test_in_parts_through_the_cache_it_gives_the_same(model: Attention, sizes) -> None:
+def test_pieces_through_the_cache_give_the_same(model: Attention, sizes) -> None:
     x = torch.randn(2, TIME, DIM)
-    parts, start = [], 0
-    for part in x.split(sizes, dim=1):
-        parts.append(model(part, start))
-        start += part.shape[1]
-    torch.testing.assert_close(torch.cat(parts, 1), model(x), rtol=1e-5, atol=1e-6)
+    outputs, start = [], 0
+    for piece in x.split(sizes, dim=1):
+        outputs.append(model(piece, start))
+        start += piece.shape[1]
+    torch.testing.assert_close(torch.cat(outputs, 1), model(x), rtol=1e-5, atol=1e-6)
 
 
-def test_the_cache_is_filled_by_a_start_position_only_and_is_no_state(model, keys_of) -> None:
+def test_only_a_start_position_fills_the_cache_which_is_not_state(model, keys_of) -> None:
     keys = keys_of(model)
     assert keys == ["c_attn.weight", "c_attn.bias", "c_proj.weight", "c_proj.bias"]
     model(torch.randn(2, 4, DIM))
@@ -62,17 +62,17 @@ def test_going_back_drops_what_came_later(model: Attention) -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "time", "start", "said"),
+    ("batch", "time", "start", "facts"),
     [
-        (2, 1, 5, "start_pos is 5 and the cache holds 4"),
+        (2, 1, 5, "start_pos is 5 .*4 positions.*begin at 0"),
         (2, 1, -1, "start_pos is -1"),
-        (2, 4, 4, "8 positions are more than max_seq_len 7"),
+        (2, 4, 4, "8 positions.*max_seq_len 7"),
         (3, 1, 4, "a batch of 2, not of 3"),
     ],
 )
-def test_a_wrong_continuation_is_refused(model, batch, time, start, said) -> None:
+def test_a_wrong_continuation_is_refused(model, batch, time, start, facts) -> None:
     model(torch.randn(2, 4, DIM), 0)
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=facts):
         model(torch.randn(batch, time, DIM), start)
     assert model.k_cache.shape[2] == 4
 

@@ -1,7 +1,7 @@
-"""The story of `mask`: what a buffer is for, told on attrs modules as it is told on nn.Module.
+"""A tutorial on buffers, written for nn.Module, as tests on attrs modules.
 
-Three classes that differ in how they hold the causal mask: declared as a buffer, declared as a
-buffer that is rebuilt instead of saved, and as a plain attribute that nobody declared.
+Three classes hold a causal mask: as a buffer, as a buffer that is not saved, and as an attribute
+that is not declared.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def test_a_buffer_moves_with_the_model(kind: type) -> None:
     assert model(torch.ones(2, CONTEXT, DIM, device="meta")).is_meta
 
 
-def test_what_was_not_declared_stays_behind() -> None:
+def test_an_undeclared_mask_is_not_moved() -> None:
     model = WithoutBuffer().to("meta")
     assert model.W_query.weight.is_meta
     assert not model.mask.is_meta

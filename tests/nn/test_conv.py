@@ -23,7 +23,7 @@ def test_agrees_with_torch(agree, ours, theirs, options) -> None:
     agree(ours(4, 6, 3, **options), theirs(4, 6, 3, **options), x)
 
 
-def test_one_size_a_dimension(agree) -> None:
+def test_one_size_per_dimension(agree) -> None:
     options = {"stride": (1, 2), "padding": (0, 1)}
     theirs = torch.nn.Conv2d(2, 3, (1, 3), **options)
     agree(ConvND(2, 3, (1, 3), **options), theirs, torch.randn(1, 2, 5, 6))
@@ -36,16 +36,16 @@ def test_initial_weights_are_within_the_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "said"),
+    ("build", "facts"),
     [
-        (lambda: Conv1d(3, 4, 3, groups=2), "2 groups do not divide 3 channels in"),
+        (lambda: Conv1d(3, 4, 3, groups=2), "2 groups.*3 channels in"),
         (lambda: Conv1d(0, 4, 3), "in_channels must be a positive integer"),
-        (lambda: Conv2d(3, 4, (3, 3, 3)), r"kernel_size \(3, 3, 3\) must be 2 integers"),
-        (lambda: Conv2d(3, 4, 0), "kernel_size 0 must be 2 integers of at least 1"),
-        (lambda: Conv2d(3, 4, 3, padding=-1), "padding -1 must be 2 integers of at least 0"),
-        (lambda: ConvND(3, 4, (1, 1, 1, 1)), "must be 1 to 3 integers"),
+        (lambda: Conv2d(3, 4, (3, 3, 3)), r"Conv2d: kernel_size.* 2 integers.*\(3, 3, 3\)"),
+        (lambda: Conv2d(3, 4, 0), "kernel_size.*at least 1.* 0$"),
+        (lambda: Conv2d(3, 4, 3, padding=-1), "padding.*at least 0.* -1$"),
+        (lambda: ConvND(3, 4, (1, 1, 1, 1)), r"1 to 3 integers.*\(1, 1, 1, 1\)"),
     ],
 )
-def test_impossible_sizes_are_refused(build, said: str) -> None:
-    with pytest.raises(ModelError, match=said):
+def test_impossible_sizes_are_refused(build, facts: str) -> None:
+    with pytest.raises(ModelError, match=facts):
         build()

@@ -49,7 +49,7 @@ def test_ties_survive_a_move(where) -> None:
     assert dict(get_state_dict(model.to(where)).ties) == ties
 
 
-def test_a_gradient_and_an_optimizer_go_with_the_parameter() -> None:
+def test_a_gradient_and_an_optimizer_follow_the_parameter() -> None:
     model = Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     model(torch.ones(1, 2)).sum().backward()
@@ -62,20 +62,20 @@ def test_a_gradient_and_an_optimizer_go_with_the_parameter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("where", "facts"),
     [
         ((), "one device, one dtype"),
         (("cpu", "meta"), "one device, one dtype"),
         ((torch.int32,), "a floating dtype"),
     ],
 )
-def test_a_move_to_nowhere_is_refused(where, said: str) -> None:
-    with pytest.raises(ModelError, match=said):
+def test_impossible_destinations_are_refused(where, facts: str) -> None:
+    with pytest.raises(ModelError, match=facts):
         Linear(2, 2).to(*where)
 
 
-def test_a_move_from_meta_says_what_to_do() -> None:
+def test_a_move_from_meta_is_refused_with_the_remedy() -> None:
     with torch.device("meta"):
         model = Linear(2, 2)
-    with pytest.raises(ModelError, match=r"no data to move; load the weights"):
+    with pytest.raises(ModelError, match=r"\(2, 2\).*no data.*load_state_dict"):
         model.to("cpu")

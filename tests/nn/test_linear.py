@@ -12,7 +12,7 @@ def test_agrees_with_torch(agree, bias: bool) -> None:
     agree(Linear(5, 3, bias=bias), torch.nn.Linear(5, 3, bias=bias), torch.randn(2, 4, 5))
 
 
-def test_initial_weights_are_xavier_uniform_and_bias_within_its_bound() -> None:
+def test_initial_weights_are_xavier_uniform_and_the_bias_is_within_its_bound() -> None:
     model = Linear(300, 200)
     bound = (6 / (300 + 200)) ** 0.5
     assert model.weight.abs().max() <= bound

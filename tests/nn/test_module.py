@@ -21,7 +21,7 @@ def test_a_subclass_of_plain_define_compares_by_identity_and_is_hashable() -> No
     assert len({one, two}) == 2
 
 
-def test_its_repr_has_shapes_and_no_numbers() -> None:
+def test_its_repr_has_shapes_instead_of_numbers() -> None:
     text = repr(Everything())
     assert text.startswith("Everything(weight=<float32 (2,)>, mask=<float32 (3,)>")
     assert "tensor(" not in repr(Linear(2, 2))
@@ -56,7 +56,7 @@ def test_buffers_are_what_moves_and_is_not_trained() -> None:
     assert [id(b) for b in model.buffers()] == [id(b) for b in own + theirs]
 
 
-def test_a_buffer_that_requires_a_gradient_is_still_no_parameter() -> None:
+def test_a_buffer_that_requires_a_gradient_is_not_a_parameter() -> None:
     model = Everything(mask=torch.ones(3, requires_grad=True))
     assert "mask" not in dict(model.named_parameters())
 
@@ -65,9 +65,9 @@ def test_train_and_eval_reach_every_module() -> None:
     model = Sequential(BatchNorm(2), torch.nn.Sequential(torch.nn.Dropout()), Linear(2, 2))
     assert model.eval() is model
     switched = [model[0], model[1], model[1][0]]
-    assert [part.training for part in switched] == [False] * 3
+    assert [module.training for module in switched] == [False] * 3
     model.train()
-    assert [part.training for part in switched] == [True] * 3
+    assert [module.training for module in switched] == [True] * 3
 
 
 def test_requires_grad_and_zero_grad() -> None:
@@ -115,7 +115,7 @@ def test_a_parameter_of_integers_stays_frozen() -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_a_copy_is_whole_apart_and_tied_as_the_original(copied) -> None:
+def test_a_copy_is_equal_separate_and_tied_like_the_original(copied) -> None:
     model = Transformer(8, 2, 1, 1e-5, 11, max_seq_len=4)
     model.lm_head.weight = model.wte.weight
     other, tokens = copied(model), torch.tensor([[1, 2, 3]])

@@ -51,7 +51,7 @@ def test_batch_norm_agrees_with_torch_in_training_and_after(agree, theirs, shape
 
 
 def test_batch_norm_refuses_to_train_on_one_value() -> None:
-    with pytest.raises(ModelError, match=r"one value a channel.*eval\(\)"):
+    with pytest.raises(ModelError, match=r"\(1, 3\).*eval\(\)"):
         BatchNorm(3)(torch.randn(1, 3))
 
 

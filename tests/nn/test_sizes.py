@@ -12,7 +12,7 @@ def test_one_size_or_several_become_a_tuple() -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.0, "3", None, True])
-def test_a_size_that_is_none_is_named_with_its_model(size: object) -> None:
+def test_an_impossible_size_is_named_with_its_model(size: object) -> None:
     with pytest.raises(ModelError, match=rf"Conv: width must be a positive integer, not {size!r}"):
         require_sizes("Conv", height=3, width=size)
     with pytest.raises(ModelError, match="dims must be a positive integer"):

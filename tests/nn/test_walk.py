@@ -59,7 +59,7 @@ def lora_pairs(lora: Lora, parent):
     return [([*parent, "down"], lora.down), ([*parent, "up"], lora.up)]
 
 
-def test_what_a_user_taught_is_trained_and_moved() -> None:
+def test_a_class_that_a_user_taught_is_trained_and_moved() -> None:
     model = Everything(parts=[Lora()])
     assert {"parts.0.down", "parts.0.up"} <= set(dict(model.named_parameters()))
     model.to(torch.float64)
@@ -71,5 +71,5 @@ def test_what_a_user_taught_is_trained_and_moved() -> None:
 def test_a_module_that_holds_itself_can_be_walked() -> None:
     model = Everything()
     model.parts.append(model)
-    assert sum(part is model for part in model.modules()) == 1
+    assert sum(module is model for module in model.modules()) == 1
     assert model.to(torch.float64).weight.dtype == torch.float64

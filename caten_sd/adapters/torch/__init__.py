@@ -1,15 +1,15 @@
-"""torch: everything that is known of it, by noun; imported when its first object is met."""
+"""torch: one file per noun; imported when the first object of torch is met."""
 
 from caten_sd.adapters.torch import (
     buffers,
     distributed,
     flat,
-    history,
     leaves,
+    load_hooks,
     modules,
     optimizers,
     places,
-    units,
+    synthesized_state,
     wrapper_modules,
 )
 
@@ -17,11 +17,11 @@ __all__ = [
     "buffers",
     "distributed",
     "flat",
-    "history",
     "leaves",
+    "load_hooks",
     "modules",
     "optimizers",
     "places",
-    "units",
+    "synthesized_state",
     "wrapper_modules",
 ]

@@ -1,4 +1,4 @@
-"""Buffers that a torch module makes and does not save, made again for a model without data."""
+"""Compute the buffers that a torch module does not save, for a model on the meta device."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from caten_sd.loading.load_target import rebuild
 
 @rebuild.register(nn.Module)
 def _rebuild(module: nn.Module, /, *, root: Any, names: list[str]) -> dict[str, Any]:
-    """Ask what initialises the module, of a twin with memory for its buffers.
+    """Initialize a twin of the module whose buffers have memory, and return those buffers.
 
-    That is ``reset_parameters``, as for torch's own deferred initialisation, or transformers'
-    ``_init_weights`` of the whole model. Either would overwrite weights too, so only a module that
-    has nothing but such buffers is asked.
+    The initializer is ``reset_parameters``, as in torch's own deferred initialization, or
+    ``_init_weights`` of the root, as in transformers. Either would overwrite weights too, so this
+    is done only for a module that has nothing but such buffers.
     """
     own = module._parameters.keys() | module._buffers.keys() - module._non_persistent_buffers_set
     reset = getattr(type(module), "reset_parameters", None)
@@ -33,12 +33,12 @@ def _rebuild(module: nn.Module, /, *, root: Any, names: list[str]) -> dict[str, 
             reset(twin)
         elif init:
             init(twin)
-    except Exception:  # what it cannot make is named as missing
+    except Exception:  # the plan then names these buffers as missing
         return {}
     return {n: b for n in names if (b := twin._buffers.get(n)) is not None and _is_set(b)}
 
 
-_UNSET = 77  # a value that tells what was not written; a buffer full of it counts as not made
+_UNSET = 77  # a buffer that is still full of it was not written
 
 
 def _is_set(leaf: torch.Tensor) -> bool:

@@ -1,7 +1,7 @@
-"""DTensors: each process's part of a tensor as a place, and the processes that hold one together.
+"""DTensors as leaves and as slots: each process reads and writes its own shard only.
 
-torch.distributed.tensor takes half a second to import; whoever holds a DTensor has imported it, so
-here it is named until one is met.
+torch.distributed.tensor takes half a second to import, so nothing here imports it before a DTensor
+is met, whose owner has imported it already.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from caten_sd.adapters.torch.dtensor import Divided, Shard, _words, is_whole, local
+from caten_sd.adapters.torch.dtensor import (
+    Divided,
+    DTensorShard,
+    described,
+    has_all_values,
+    local,
+)
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.objects.place import Slot, assign, ready, refusal, replacement
 from caten_sd.objects.shards import LocalShard, ProcessGroup, local_shard, process_group
@@ -22,12 +28,12 @@ if TYPE_CHECKING:
 
 
 @local_shard.register(Divided)
-def _share(place: DTensor, /) -> LocalShard:
-    return Shard(place)
+def _local_shard(place: DTensor, /) -> LocalShard:
+    return DTensorShard(place)
 
 
 @process_group.register(Divided)
-def _group(leaf: DTensor, /, *, leaves: Sequence[DTensor]) -> ProcessGroup | None:
+def _process_group(leaf: DTensor, /, *, leaves: Sequence[DTensor]) -> ProcessGroup | None:
     from caten_sd.adapters.torch.processes import Processes
 
     meshes = list(dict.fromkeys(each.device_mesh for each in leaves))
@@ -36,11 +42,11 @@ def _group(leaf: DTensor, /, *, leaves: Sequence[DTensor]) -> ProcessGroup | Non
 
 @as_array.register(Numpy, Divided)
 def _to_numpy(kind: Numpy, tensor: DTensor, /) -> Any:
-    """Return the values where this process has all of them; what it lacks is never gathered."""
-    if not is_whole(tensor):
+    """Return the values if this process has all of them; the others' shards are never gathered."""
+    if not has_all_values(tensor):
         raise CatenError(
-            f"a {list(tensor.shape)} tensor is divided ({_words(tensor)}), and this process has "
-            f"its own part only: gather it first with full_tensor(), or take to_local()"
+            f"a {list(tensor.shape)} tensor is divided ({described(tensor)}), and this process has "
+            f"only its own shard: gather it first with full_tensor(), or take to_local()"
         )
     return as_array(kind, local(tensor))
 
@@ -49,9 +55,12 @@ def _to_numpy(kind: Numpy, tensor: DTensor, /) -> Any:
 def _refusal(place: DTensor, /) -> str | None:
     if any(placement.is_partial() for placement in place.placements):
         return "its processes hold summands of it: redistribute() it first"
-    own = Shard(place)
+    own = DTensorShard(place)
     if own.place.numel() and own.place.shape != torch.Size(map(len, own.axes)):
-        return f"{_words(place)} divides {list(place.shape)} in a way that is not known here"
+        return (
+            f"its shard is {list(own.place.shape)}, and {described(place)} would make it "
+            f"{[len(axis) for axis in own.axes]} of {list(place.shape)}: redistribute() it first"
+        )
     return refusal(own.place)
 
 
@@ -62,23 +71,23 @@ def _ready(place: DTensor, leaf: Any, /) -> Any:
 
 @ready.register(torch.Tensor, Divided)
 def _not_ready(place: torch.Tensor, leaf: DTensor, /) -> torch.Tensor:
-    if is_whole(leaf):
+    if has_all_values(leaf):
         return local(leaf)
     raise LoadError(
-        f"it is divided ({_words(leaf)}) and its place is whole: gather it with full_tensor(), or "
+        f"it is divided ({described(leaf)}) and its slot is not: gather it with full_tensor(), or "
         f"divide the model too"
     )
 
 
 @assign.register(Divided)
 def _copy_into(place: DTensor, leaf: Any, /) -> None:
-    own = Shard(place)
+    own = DTensorShard(place)
     assign(own.place, own.slice_of(leaf))
 
 
 @assign.after(Slot, Divided)
-def _tell_its_owner(slot: Slot, leaf: DTensor, /) -> None:
-    """Let FSDP know of a new parameter, as torch's own load does; it keeps the old one else."""
+def _run_fsdp_hooks(slot: Slot, leaf: DTensor, /) -> None:
+    """Let FSDP find its new parameter, as torch's own load does; else it keeps the old one."""
     for hook in getattr(slot.owner, "_load_state_dict_post_hooks", {}).values():
         if str(getattr(hook, "__module__", "")).startswith("torch.distributed.fsdp"):
             hook(slot.owner, None)
@@ -94,6 +103,6 @@ def _replacement(
     location: Any = None,
     copy: bool = False,
 ) -> Any:
-    own = Shard(place)
+    own = DTensorShard(place)
     new = replacement(own.place, own.slice_of(leaf), dtype=dtype, location=location, copy=copy)
     return own.full(new)

@@ -1,4 +1,4 @@
-"""Split from caten_sd/adapters/torch/distributed.py."""
+"""Which part of a DTensor lies in this process: its shard, and the shard's indices."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Divided(ABC):  # noqa: B024
         )
 
 
-class Shard(LocalShard):
-    """This process's part of a DTensor: ``axes`` are the indices of the whole that lie in it."""
+class DTensorShard(LocalShard):
+    """This process's shard of a DTensor; ``axes`` are its indices in the DTensor, axis by axis."""
 
     def __init__(self, tensor: DTensor) -> None:
         super().__init__(local(tensor))
@@ -41,12 +41,12 @@ class Shard(LocalShard):
         self.axes = indices(tensor)
 
     def slice_of(self, leaf: Any) -> Any:
-        """Return the part of a leaf of the whole's shape that belongs to this process, unread."""
+        """Return the part of a leaf that belongs to this shard, without reading the leaf."""
         if isinstance(leaf, Divided):
-            return self._part_of_another(leaf)
+            return self._shard_of(leaf)
         if not self.place.numel():
             return torch.empty(self.place.shape, dtype=self.place.dtype)
-        if spec(leaf).shape != tuple(self.tensor.shape):  # one element for a place of no axes
+        if spec(leaf).shape != tuple(self.tensor.shape):  # one element for a slot without axes
             return leaf
         box = tuple(slice(min(axis), max(axis) + 1) for axis in self.axes)
         found = leaf if box == whole(self.tensor.shape) else part(leaf, box)
@@ -56,16 +56,16 @@ class Shard(LocalShard):
                 found = derive(Reorder(number, order), [found])
         return found
 
-    def _part_of_another(self, leaf: Any) -> torch.Tensor:
+    def _shard_of(self, leaf: Any) -> torch.Tensor:
         if indices(leaf) != self.axes:
             raise LoadError(
-                f"it is divided as {_words(leaf)} and its place as {_words(self.tensor)}: write it "
-                f"to a distributed checkpoint and load that, or redistribute() it first"
+                f"it is divided as {described(leaf)} and its slot as {described(self.tensor)}: "
+                f"write it to a distributed checkpoint and load that, or redistribute() it first"
             )
         return local(leaf)
 
     def full(self, new: Any) -> Any:
-        """Return a DTensor, divided as the old one, of which ``new`` is this process's part."""
+        """Return a DTensor that is divided like the old one and has ``new`` as its shard here."""
         from torch.distributed.tensor import DTensor
 
         old = self.tensor
@@ -83,15 +83,15 @@ class Shard(LocalShard):
 
 
 def local(tensor: DTensor) -> torch.Tensor:
-    """Return this process's part of a DTensor; what is written into it is in the DTensor."""
+    """Return this process's shard of a DTensor, which shares the DTensor's memory."""
     with torch.no_grad():
         return tensor.to_local()
 
 
 def indices(tensor: DTensor) -> tuple[Sequence[int], ...]:
-    """Return for every axis which indices of the whole lie in this process, in order.
+    """Return for each axis the indices of the DTensor that lie in this process, in order.
 
-    As torch divides: an axis may be divided by several dimensions of the mesh, unevenly.
+    Several dimensions of the mesh may divide one axis, and unevenly, as torch does it.
     """
     axes: list[Sequence[int]] = [range(n) for n in tensor.shape]
     mesh = tensor.device_mesh
@@ -107,13 +107,13 @@ def indices(tensor: DTensor) -> tuple[Sequence[int], ...]:
 
 
 def _chunk(axis: Sequence[int], count: int, number: int) -> Sequence[int]:
-    """Return a piece of an axis as torch.chunk cuts it."""
+    """Return one of ``count`` pieces of an axis, as torch.chunk cuts it."""
     size = -(-len(axis) // count)
     return axis[size * number : size * (number + 1)]
 
 
 def _joined(pieces: Sequence[Sequence[int]]) -> Sequence[int]:
-    """Return the pieces as one, which is a range where they follow each other."""
+    """Join pieces of an axis; the result is a range if they follow each other."""
     filled = [piece for piece in pieces if len(piece)]
     if len(filled) < 2:
         return filled[0] if filled else range(0)
@@ -122,12 +122,14 @@ def _joined(pieces: Sequence[Sequence[int]]) -> Sequence[int]:
     return run if len(run) == len(every) else every
 
 
-def _words(tensor: DTensor) -> str:
-    return f"{list(map(str, tensor.placements))} over {tensor.device_mesh.size()} processes"
+def described(tensor: DTensor) -> str:
+    """Return the placements of a DTensor and the number of its processes, for a message."""
+    count = tensor.device_mesh.size()
+    return f"{list(map(str, tensor.placements))} over {count} process{'es' if count > 1 else ''}"
 
 
-def is_whole(tensor: DTensor) -> bool:
-    """Tell whether this process has all of the tensor's values, as where it is replicated."""
+def has_all_values(tensor: DTensor) -> bool:
+    """Return whether this process has all values of a DTensor, as when it is replicated."""
     sizes = [tensor.device_mesh.size(n) for n in range(tensor.device_mesh.ndim)]
     known = zip(tensor.placements, sizes, strict=True)
     return all(placement.is_replicate() or size == 1 for placement, size in known)

@@ -1,9 +1,9 @@
-"""FSDP's first version, which keeps its parameters as pieces of one flat tensor.
+"""The first version of FSDP, which keeps its parameters as pieces of one flat tensor.
 
-Its own state dict gathers them and gives copies, into which a load would be lost.
+Its own state dict gathers the pieces and returns copies, so a load into them would be lost.
 """
 
-# ruff: noqa: B024 (an ABC is what can say by a hook which classes belong to it)
+# ruff: noqa: B024 (only an ABC can have a subclass hook)
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ class FullySharded(ABC):
 
 @to_state_dict.register(FullySharded)
 def _pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
-    """Return the pairs inside, whose parameters are the model's own where nothing is divided."""
+    """Return the wrapped model's pairs; its parameters are its own if nothing is divided."""
     handle = getattr(module, "_handle", None)
     if handle is not None and handle.uses_sharded_strategy:
         raise StateDictError(
-            f"{path_text(parent)}, a {type(module).__name__}, is divided into flat pieces that are "
-            f"not tensors of the model; divide it with fully_shard(), whose parameters are DTensors"
+            f"{path_text(parent)}, a {type(module).__name__}, is divided into pieces of one flat "
+            f"tensor, which are not the model's tensors; divide it with fully_shard(), which "
+            f"makes each parameter a DTensor"
         )
     if handle is not None and not module._use_orig_params:
         raise StateDictError(
-            f"{path_text(parent)}, a {type(module).__name__}, keeps one flat tensor and not the "
-            f"model's; wrap it with use_orig_params=True, or use fully_shard()"
+            f"{path_text(parent)}, a {type(module).__name__}, keeps one flat tensor instead of the "
+            f"model's tensors; wrap it with use_orig_params=True, or use fully_shard()"
         )
     return to_state_dict(unwrap(module), parent)
 
 
 @adapt.register(FullySharded)
 def _as_it_is(module: nn.Module, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
-    """Leave the names alone: its hook would write those of the wrapped modules into them."""
+    """Leave the names alone: FSDP's hook would add the wrapper's own segments to them."""

@@ -1,4 +1,4 @@
-"""Tensors of torch as leaves: what they are, and their bytes as arrays of either kind."""
+"""Tensors of torch as leaves: their spec, and their values as tensors or numpy arrays."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from caten_sd.state.leaf import (
 )
 from caten_sd.state.nibbles import packed, unpacked
 
-_PAIRED = getattr(torch, "float4_e2m1fn_x2", None)  # one element of torch's holds two of ours
+_PAIRED = getattr(torch, "float4_e2m1fn_x2", None)  # one element of torch holds two of ours
 
 
 @functools.cache
 def torch_dtype(dtype: DType) -> torch.dtype:
-    """Return torch's dtype for ours, which has the same name."""
+    """Return torch's dtype of the same name as ours."""
     paired = dtype.name == "float4_e2m1fn"
     found = _PAIRED if paired else getattr(torch, dtype.name, None)
     if not isinstance(found, torch.dtype):
@@ -41,7 +41,7 @@ def torch_dtype(dtype: DType) -> torch.dtype:
 
 @functools.cache
 def dtype_of(dtype: torch.dtype) -> DType:
-    """Return our DType; torch's own (quantised, complex32) is of kind "other"."""
+    """Return our DType; it has the kind "other" where only torch has it (qint8, complex32)."""
     name = str(dtype).removeprefix("torch.").removesuffix("_x2")
     return DTYPES.get(name) or DType(name, "other", 8 * dtype.itemsize)
 
@@ -58,7 +58,7 @@ def _spec(tensor: torch.Tensor, /) -> Spec:
 @spec.register((nn.UninitializedParameter, nn.UninitializedBuffer))
 def _no_spec(tensor: torch.Tensor, /) -> Spec:
     raise NoApplicableMethodError(
-        f"an {type(tensor).__name__} has no shape yet; run an input through its module first"
+        f"an {type(tensor).__name__} does not have a shape yet; call its module on an input first"
     )
 
 
@@ -75,18 +75,19 @@ def _from_numpy(kind: Torch, array: np.ndarray[Any, Any], /) -> torch.Tensor:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if not array.flags.writeable or any(s < 0 or s % array.itemsize for s in array.strides):
-        array = array.copy()  # torch would warn of the one and refuse the others
+        array = array.copy()  # torch warns of a read-only array and refuses such strides
     try:
         return torch.from_numpy(array)
-    except TypeError:  # a dtype of ml_dtypes: the same bits under torch's name
+    except TypeError:  # a dtype of ml_dtypes: view its bits as torch's dtype
         return torch.from_numpy(array.view(f"i{array.itemsize}")).view(dtype)
 
 
 def _paired(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return torch's shape for ours, which counts 4-bit elements and not pairs of them."""
+    """Return torch's shape, which counts pairs of 4-bit elements, for ours, which counts each."""
     if not shape or shape[-1] % 2:
         raise CatenError(
-            f"torch holds 4-bit floats in pairs, and {list(shape)} has a last one left"
+            f"torch holds 4-bit floats in pairs along the last axis, and the shape {list(shape)} "
+            f"leaves one over; pad the axis first"
         )
     return (*shape[:-1], shape[-1] // 2)
 
@@ -108,7 +109,7 @@ def _from_file(kind: Torch, leaf: LazyTensor, /) -> torch.Tensor:
 
 @as_array.register(Torch)
 def _by_numpy(kind: Torch, leaf: Any, /) -> torch.Tensor:
-    """Return any leaf that can be an array: whoever teaches a type has to teach that only."""
+    """Return the tensor of any leaf that numpy can hold: a new type needs no method for torch."""
     return _from_numpy(kind, as_array(Numpy(), leaf))
 
 
@@ -119,8 +120,8 @@ def _to_numpy(kind: Numpy, tensor: torch.Tensor, /) -> np.ndarray[Any, Any]:
     except (RuntimeError, TypeError) as error:
         why = str(error).partition("\n")[0]
         raise CatenError(
-            f"a {type(tensor).__name__} ({tensor.dtype}, {tensor.layout}, on {tensor.device}) has "
-            f"no bytes that an array could hold ({why}); make it dense first"
+            f"a {type(tensor).__name__} ({tensor.dtype}, {tensor.layout}, on {tensor.device}) does "
+            f"not have bytes that a numpy array can hold ({why}); make it dense first"
         ) from error
 
 
@@ -132,14 +133,14 @@ def _host_array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
         return values.view(numpy_dtype(ours))
     if ours.kind == "other" or hasattr(np, ours.name):
         return tensor.numpy()
-    # numpy knows the dtype through ml_dtypes only.
+    # Only ml_dtypes gives numpy this dtype.
     bits = getattr(torch, f"int{ours.bits}")
     return tensor.view(bits).numpy().view(numpy_dtype(ours))
 
 
 @as_array.register(torch.Tensor)
 def _like_tensor(kind: torch.Tensor, leaf: Any, /) -> torch.Tensor:
-    """Return the leaf as what can lie where a tensor or parameter lies, trained if that is."""
+    """Return the leaf as a tensor, or as a parameter that is trained if ``kind`` is."""
     tensor: torch.Tensor = as_array(Torch(), leaf)
     if isinstance(kind, nn.Parameter):
         return nn.Parameter(tensor.detach(), requires_grad=kind.requires_grad)

@@ -1,4 +1,4 @@
-"""``torch.nn.Module`` as ``module.state_dict()`` sees it: its keys, order and leaves."""
+"""``torch.nn.Module``: the keys, the order and the leaves of ``module.state_dict()``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.extract import children, to_state_dict
 from caten_sd.state.keys import Name, Pair, Path, path_text
 
-MAX_DEPTH = 500  # levels that the plain walk follows; torch's own ends at Python's recursion limit
+MAX_DEPTH = 500  # levels that our walk follows; torch's own ends at Python's recursion limit
 
 
 class DeclaredModule(AttrsInstance, DataclassInstance):
-    """An ``nn.Module`` that is an attrs class or a dataclass too: torch says what its state is."""
+    """An ``nn.Module`` that is an attrs class or a dataclass too: its state is the module's."""
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
@@ -30,38 +30,38 @@ class DeclaredModule(AttrsInstance, DataclassInstance):
 def _module_pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
     """Return what ``module.state_dict(keep_vars=True)`` holds, in its order.
 
-    A class inside that somebody taught ``to_state_dict`` answers for itself; the segments that
-    ``torch.compile`` and the data-parallel wrappers add to the keys are left out.
+    A module inside that has a ``to_state_dict`` method of its own gives its pairs by that method.
+    The segments that ``torch.compile`` and the data-parallel wrappers add to keys are left out.
     """
     pairs = _plain_pairs(module, parent)
     if pairs is not None:
         return pairs
-    taught = [cls for cls in _classes_inside(module) if not _is_untaught(cls)]
+    taught = [cls for cls in _classes_below(module) if not _is_untaught(cls)]
     if not taught:
         try:
             return _pairs_by_torch(module, parent)
         except RecursionError:
-            pass  # the walk below knows the path at which the module holds itself
+            pass  # the walk by child names the path at which the module holds itself
     elif not _is_plain(type(module)) or _has_hooks(module):
         raise StateDictError(
-            f"{path_text(parent)}, a {type(module).__name__}, changes its state dict in its own "
-            f"way, and {taught[0].__name__} inside it has a to_state_dict method: "
+            f"{path_text(parent)}, a {type(module).__name__}, changes its state dict by a hook or an "
+            f"override, and {taught[0].__name__} inside it has a to_state_dict method: "
             f"register one for {type(module).__name__} too"
         )
     return _pairs_by_child(module, parent)
 
 
 def _plain_pairs(root: nn.Module, parent: Path) -> list[Pair] | None:
-    """Do what torch's walk does where no hook, override or taught class is; None where one is."""
+    """Do torch's walk ourselves; None where a hook, an override or a taught class is met."""
     pairs: list[Pair] = []
     if not _is_plain(type(root)):
         return None
-    plain = _Plainness()
+    plain = _PlainClasses()
     stack = [(root, list(parent))]
     while stack:
         module, path = stack.pop()
-        foreign = module is not root and not plain[type(module)]
-        if foreign or _has_hooks(module) or len(path) > MAX_DEPTH:
+        special = module is not root and not plain[type(module)]
+        if special or _has_hooks(module) or len(path) > MAX_DEPTH:
             return None
         for name, parameter in module._parameters.items():
             if parameter is not None:
@@ -74,8 +74,8 @@ def _plain_pairs(root: nn.Module, parent: Path) -> list[Pair] | None:
     return pairs
 
 
-class _Plainness(dict[type, bool]):
-    """Which classes torch's own walk is all there is to; asked anew for each state dict."""
+class _PlainClasses(dict[type, bool]):
+    """Whether torch's own walk is enough for a class; found out once per state dict."""
 
     def __missing__(self, cls: type) -> bool:
         self[cls] = answer = _is_plain(cls) and _is_untaught(cls)
@@ -83,14 +83,14 @@ class _Plainness(dict[type, bool]):
 
 
 def _is_plain(cls: type) -> bool:
-    """Tell whether a class leaves its part of a state dict to torch, and is no wrapper."""
+    """Return whether a class overrides nothing of torch's walk and is not a wrapper."""
     methods = ("state_dict", "_save_to_state_dict", "get_extra_state")
     overrides = any(getattr(cls, m) is not getattr(nn.Module, m) for m in methods)
     return not overrides and inner_name(cls) is None
 
 
 def _has_hooks(module: nn.Module) -> bool:
-    """Tell whether this object, not its class, changes what torch does."""
+    """Return whether this object, as opposed to its class, changes torch's walk."""
     own = module.__dict__
     hooked = module._state_dict_hooks or module._state_dict_pre_hooks
     return bool(hooked) or "state_dict" in own or "_save_to_state_dict" in own
@@ -100,8 +100,8 @@ def _is_untaught(cls: type) -> bool:
     return to_state_dict.dispatch(cls) is _module_pairs
 
 
-def _classes_inside(root: nn.Module) -> dict[type, None]:
-    """Return the classes of all modules inside a module, in order."""
+def _classes_below(root: nn.Module) -> dict[type, None]:
+    """Return the classes of all modules below a module, in order."""
     found, seen = [root], {id(root)}  # an attrs module is not hashable
     for module in found:
         for child in module._modules.values():
@@ -112,18 +112,18 @@ def _classes_inside(root: nn.Module) -> dict[type, None]:
 
 
 def _pairs_by_torch(module: nn.Module, parent: Path) -> list[Pair]:
-    """Let torch run the hooks and overrides, which may look at everything in the module."""
+    """Let torch run the hooks and overrides, which may look at all of the module."""
     state = module.state_dict(keep_vars=True)
     return [([*parent, *_path(module, key)], leaf) for key, leaf in state.items()]
 
 
 def _path(root: nn.Module, key: str) -> Path:
-    """Return a key of torch's as a path without the segments that wrappers added."""
+    """Return torch's key as a path without the segments that wrappers added."""
     path: Path = []
     module: nn.Module | None = root
     for name in key.split("."):
         while module is not None and (inner := inner_of(module)) not in (None, name):
-            module = module._modules.get(str(inner))  # FSDP takes its own segment off
+            module = module._modules.get(str(inner))  # FSDP has removed its own segment
         if module is None or inner is None:
             path.append(_element(name))
         module = None if module is None else module._modules.get(name)
@@ -131,7 +131,7 @@ def _path(root: nn.Module, key: str) -> Path:
 
 
 def _pairs_by_child(module: nn.Module, parent: Path) -> list[Pair]:
-    """Return the module's own part, then its children's, each by its own method."""
+    """Return the module's own pairs, then each child's by the method for its class."""
     own: dict[str, Any] = {}
     module._save_to_state_dict(own, "", True)
     pairs = [([*parent, _element(name)], leaf) for name, leaf in own.items()]
@@ -140,5 +140,5 @@ def _pairs_by_child(module: nn.Module, parent: Path) -> list[Pair]:
 
 
 def _element(name: str) -> str:
-    """Return a name given by torch as a path's element: data, so it keeps its hyphens."""
+    """Return torch's name as an element of a path; a Name keeps its hyphens."""
     return Name(name) if "-" in name else name

@@ -1,6 +1,6 @@
-"""``torch.optim``: what an optimizer's state is by the names of its parameters, and how it loads.
+"""``torch.optim``: an optimizer's state by the names of its parameters, and how it is loaded.
 
-torch itself saves positions, and loads them whatever stands at them (pytorch#1489).
+torch itself saves positions, and loads them without a check of the parameters (pytorch#1489).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from caten_sd.training.saved_optimizer import MEMBERS
 from caten_sd.training.saved_training import SavedTraining
 from caten_sd.training.training_plan import plan_alone
 
-_IN_ORDER = (torch.optim.LBFGS,)  # their state is of all parameters laid end to end
+_IN_ORDER = (torch.optim.LBFGS,)  # their state is one vector of all parameters, end to end
 
 
 @to_state_dict.register(Optimizer)
@@ -45,7 +45,7 @@ def _pairs(optimizer: Optimizer, parent: Path, /) -> list[Pair]:
 
 @component_tree.register(Optimizer)
 def _tree(optimizer: Optimizer, /, *, model: Any) -> Any:
-    """Return what ``optimizer.state_dict()`` holds, under names in the place of positions."""
+    """Return what ``optimizer.state_dict()`` holds, with names instead of positions."""
     names = _names(optimizer, model)
     saved = optimizer.state_dict()
     flat = [name for group in names for name in group]
@@ -58,7 +58,7 @@ def _tree(optimizer: Optimizer, /, *, model: Any) -> Any:
 
 
 def _names(optimizer: Optimizer, model: Any) -> list[list[str]]:
-    """Return the names of each group's parameters: the model's, or those it was built with."""
+    """Return the names of each group's parameters, by the model or by the optimizer itself."""
     known = _named_by(model)
     names = []
     for number, group in enumerate(optimizer.param_groups):
@@ -70,19 +70,19 @@ def _names(optimizer: Optimizer, model: Any) -> list[list[str]]:
     flat = [name for group in names for name in group]
     if len(set(flat)) < len(flat):
         raise StateDictError(
-            f"two parameters of the {type(optimizer).__name__} have one name; pass the model that "
-            f"it trains, as TrainingState(model, optimizer)"
+            f"two parameters of the {type(optimizer).__name__} have the same name; pass the model "
+            f"that it trains, as TrainingState(model, optimizer)"
         )
     return names
 
 
 def _named_by(model: Any) -> dict[int, str]:
-    """Return the name of each parameter by its identity; its first one where it has several."""
+    """Return the name of each parameter by its id; the first where it has several."""
     if model is None:
         return {}
     found = list(get_state_dict(model).items())
     if isinstance(model, nn.Module):
-        found += model.named_parameters()  # those that a state dict gives in another form
+        found += model.named_parameters()  # a state dict may hold some in another form
     names: dict[int, str] = {}
     for name, leaf in found:
         names.setdefault(id(leaf), name)
@@ -93,18 +93,21 @@ def _nameless(optimizer: Optimizer, model: Any, number: int, param: torch.Tensor
     kind = type(optimizer).__name__
     if model is None:
         return StateDictError(
-            f"an {kind} alone knows no names of its parameters; pass the model too, as "
+            f"this {kind} does not know the names of its parameters; pass the model too, as "
             f"TrainingState(model, optimizer), or build it from model.named_parameters()"
         )
     return StateDictError(
-        f"a parameter in group {number} of the {kind}, {list(param.shape)}, is none of the "
-        f"{type(model).__name__}; pass the model that it was built for"
+        f"a parameter in group {number} of the {kind}, of shape {list(param.shape)}, is not one of "
+        f"the {type(model).__name__}'s; pass the model that the {kind} was built for"
     )
 
 
 @restore.register(Optimizer)
 def _restore(optimizer: Optimizer, tree: Any, /) -> None:
-    raise LoadError("an optimizer is loaded by name; use load_state_dict(training, state_dict)")
+    raise LoadError(
+        f"the {type(optimizer).__name__} can only be loaded by the names of its parameters; use "
+        f"load_state_dict(training, state_dict)"
+    )
 
 
 @plan_of.register(Optimizer)
@@ -119,7 +122,7 @@ def _plan(optimizer: Optimizer, /, *, at: str, given: SavedTraining, model: Any)
     names = _names(optimizer, model)
     params = dict(zip(_flat(names), _parameters(optimizer), strict=True))
     tree = _tree(optimizer, model=model)
-    mine = LiveOptimizer(
+    live_optimizer = LiveOptimizer(
         type(optimizer).__name__,
         names,
         {name: _spec_of(param) for name, param in params.items()},
@@ -128,18 +131,20 @@ def _plan(optimizer: Optimizer, /, *, at: str, given: SavedTraining, model: Any)
         dict(get_state_dict(model).ties) if model is not None else {},
         isinstance(optimizer, _IN_ORDER),
     )
-    plan = plan_optimizer(mine, given, at)
+    plan = plan_optimizer(live_optimizer, given, at)
     errors: dict[str, float] = {}
 
     def prepare() -> Callable[[], Undo]:
+        group_of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
         state = {
             params[name]: {
-                slot: _made(value, params[name], group, slot) for slot, value in slots.items()
+                slot: _value(value, params[name], group_of[id(params[name])], slot)
+                for slot, value in slots.items()
             }
             for name, slots in plan.state.items()
-            for group in [_group_of(optimizer, params[name])]
         }
-        errors.update(_lost(plan.rows, plan.state, {n: state[params[n]] for n in plan.state}))
+        new = {name: state[params[name]] for name in plan.state}
+        errors.update(_cast_errors(plan.rows, plan.state, new))
         values = [{name: live(value) for name, value in group.items()} for group in plan.groups]
         return lambda: _commit(optimizer, state, values)
 
@@ -158,33 +163,28 @@ def _parameters(optimizer: Optimizer) -> Iterator[torch.Tensor]:
     return (param for group in optimizer.param_groups for param in group["params"])
 
 
-def _group_of(optimizer: Optimizer, param: torch.Tensor) -> dict[str, Any]:
-    return next(g for g in optimizer.param_groups if any(p is param for p in g["params"]))
-
-
-def _made(value: Any, param: torch.Tensor, group: dict[str, Any], slot: str) -> Any:
-    """Return a slot's value as it lies in an optimizer's state: on its parameter's device."""
+def _value(value: Any, param: torch.Tensor, group: dict[str, Any], slot: str) -> Any:
+    """Return a value in the form, and on the device, that the optimizer keeps it."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_made(child, param, group, slot) for child in value)
+        return type(value)(_value(child, param, group, slot) for child in value)
     if not isinstance(value, Filling):
         return live(value)
     tensor: torch.Tensor = as_array(Torch(), value.leaf.leaf).detach()
     dtype = torch_dtype(value.dtype)
-    # A step is counted on the host unless the optimizer runs on the device as a whole.
-    counted = slot == "step" and not (group.get("capturable") or group.get("fused"))
+    # Steps are counted on the host, unless all of the optimizer runs on the device.
+    on_host = slot == "step" and not (group.get("capturable") or group.get("fused"))
     if tensor.shape == param.shape and tensor.ndim:
         like = torch.empty_like(param, dtype=dtype, requires_grad=False)
-        return like.copy_(tensor)  # in the parameter's own order of memory, as torch makes it
-    home = torch.device("cpu") if counted else param.device
-    made = torch.empty(tensor.shape, dtype=dtype, device=home)
-    return made.copy_(tensor)
+        return like.copy_(tensor)  # with the parameter's strides, as torch makes it
+    device = torch.device("cpu") if on_host else param.device
+    return torch.empty(tensor.shape, dtype=dtype, device=device).copy_(tensor)
 
 
-def _lost(rows: Any, wanted: Any, made: Any) -> dict[str, float]:
-    """Return what casts have lost, by the file's key."""
+def _cast_errors(rows: Any, wanted: Any, new: Any) -> dict[str, float]:
+    """Return the largest error of each cast that loses something, by the file's key."""
     cast = {row.key for row in rows if row.outcome is Outcome.CAST}
     return {
-        value.leaf.key: largest_error(value.leaf.leaf, made[name][slot])
+        value.leaf.key: largest_error(value.leaf.leaf, new[name][slot])
         for name, slots in wanted.items()
         for slot, value in slots.items()
         if isinstance(value, Filling) and value.leaf.key in cast
@@ -193,9 +193,9 @@ def _lost(rows: Any, wanted: Any, made: Any) -> dict[str, float]:
 
 
 def _commit(optimizer: Optimizer, state: dict[Any, Any], values: list[dict[str, Any]]) -> Undo:
-    """Put the new state in the place of the old one, as ``load_state_dict`` of torch does at last.
+    """Replace the old state with the new one, as the last step of torch's own load does.
 
-    What an optimizer of a later version makes of older state is in its ``__setstate__``.
+    ``__setstate__`` adds what a newer version of an optimizer keeps and an older one did not.
     """
     before = {"state": optimizer.state, "param_groups": optimizer.param_groups}
     groups = [

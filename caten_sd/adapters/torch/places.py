@@ -1,4 +1,4 @@
-"""How values get into torch: copied into tensors, put into slots, handed to extra state."""
+"""How values get into torch: copied into tensors, put into slots, given to set_extra_state."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _refusal(place: torch.Tensor, /) -> str | None:
     if type(place) not in _KNOWN:
         return None
     if place.is_inference() and not torch.is_inference_mode_enabled():
-        return "it was made in inference mode: clone it"
+        return "it was made in inference mode: clone it in the model"
     if place.layout is not torch.strided or place.is_contiguous():
         return ""
     steps = zip(place.shape, place.stride(), strict=True)
     if any(size > 1 and not stride for size, stride in steps):
-        return "several of its elements share memory: clone it"
+        return "several of its elements share memory: clone it in the model"
     return ""
 
 
@@ -36,14 +36,19 @@ def _refusal(place: torch.Tensor, /) -> str | None:
 def _ready(place: torch.Tensor, leaf: Any, /) -> torch.Tensor:
     tensor: torch.Tensor = as_array(Torch(), leaf)
     if tensor.is_meta:
-        raise LoadError("it is on the meta device and has no data")
+        raise _no_data()
     if tensor.layout is not place.layout or tensor.is_quantized != place.is_quantized:
-        raise LoadError(f"it is {_kind(tensor)} and its place is {_kind(place)}")
+        here, there = _layout(tensor), _layout(place)
+        raise LoadError(f"it is {here} and its slot is {there}: convert either of them first")
     return tensor
 
 
-def _kind(tensor: torch.Tensor) -> str:
-    return "quantised" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
+def _no_data() -> LoadError:
+    return LoadError("it is on the meta device and has no data: load a tensor with values")
+
+
+def _layout(tensor: torch.Tensor) -> str:
+    return "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
 
 
 @assign.register(torch.Tensor)
@@ -62,13 +67,13 @@ def _takes_any_shape(place: Any, /) -> str:
 def _with_data(place: Any, leaf: Any, /) -> torch.Tensor:
     tensor: torch.Tensor = as_array(Torch(), leaf)
     if tensor.is_meta:
-        raise LoadError("it is on the meta device and has no data")
+        raise _no_data()
     return tensor
 
 
 @assign.register(LAZY)
 def _give_shape(place: Any, leaf: Any, /) -> None:
-    """Give a lazy module's parameter the leaf's shape; its module stays lazy until it is called."""
+    """Give a lazy module's parameter the leaf's shape; the module stays lazy until it is called."""
     tensor: torch.Tensor = as_array(Torch(), leaf)
     place.materialize(tensor.shape)
     with torch.no_grad():
@@ -109,11 +114,11 @@ def _replacement(
     tensor = given.detach()
     if tensor.shape != place.shape:
         tensor = tensor.reshape(place.shape)
-    home = place.device if copy and not place.is_meta else tensor.device
-    moved = _moved(tensor, location, home)
+    default = place.device if copy and not place.is_meta else tensor.device
+    moved = _moved(tensor, location, default)
     if dtype and torch_dtype(dtype) != moved.dtype:
         moved = moved.to(torch_dtype(dtype))
-    if copy and _share(moved, tensor):
+    if copy and _share_memory(moved, tensor):
         moved = tensor.clone()
     if isinstance(place, nn.Parameter):
         return nn.Parameter(moved, requires_grad=place.requires_grad)
@@ -123,8 +128,8 @@ def _replacement(
     return moved.requires_grad_(place.requires_grad)
 
 
-def _share(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Tell whether two tensors lie in one memory; a subclass may have none of its own."""
+def _share_memory(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Return whether two tensors share memory; a subclass may have none of its own."""
     if one is other or type(one) not in _KNOWN:
         return one is other
     if one.layout is not torch.strided:
@@ -132,15 +137,15 @@ def _share(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
-def _moved(tensor: torch.Tensor, location: Any, home: torch.device) -> torch.Tensor:
-    """Move a tensor as ``torch.load``'s map_location says; where it says nothing, to ``home``."""
+def _moved(tensor: torch.Tensor, location: Any, default: torch.device) -> torch.Tensor:
+    """Move a tensor as the map_location of ``torch.load`` says, else to the default device."""
     if callable(location):
         storage = location(tensor.untyped_storage(), str(tensor.device))
         if storage is None:
-            return tensor.to(home)
+            return tensor.to(default)
         place = torch.empty(0, dtype=tensor.dtype, device=storage.device)
         return place.set_(storage, tensor.storage_offset(), tensor.shape, tensor.stride())
     if isinstance(location, Mapping):
         location = location.get(str(tensor.device), location.get(tensor.device))
-    device = home if location is None else torch.device(location)
+    device = default if location is None else torch.device(location)
     return tensor if tensor.device == device else tensor.to(device)

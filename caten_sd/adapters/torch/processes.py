@@ -1,4 +1,4 @@
-"""The processes of a device mesh as one party to a load or a save."""
+"""The processes of device meshes, which agree on a load and save together."""
 
 from __future__ import annotations
 
@@ -12,44 +12,48 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
 
-from caten_sd.adapters.torch.dtensor import Divided, is_whole
+from caten_sd.adapters.torch.dtensor import Divided, has_all_values
 from caten_sd.errors import LoadError, StateDictError
 from caten_sd.files.format import Format
+from caten_sd.formats.torch.dcp import Dcp
 from caten_sd.state.state_dict import StateDict
 
 
 class Processes:
-    """The processes of these meshes; every method is called by all of them."""
+    """The processes of these meshes; all of them must call each method."""
 
     def __init__(self, meshes: Sequence[DeviceMesh]) -> None:
-        # Twice where there are several, so that what one of them says comes around to all.
+        # Over several meshes a value reaches every process only in a second round.
         once = [(mesh, n) for mesh in meshes for n in range(mesh.ndim)]
         self.dimensions = once if len(meshes) == 1 else once * 2
 
     def agree(self, refusal: str, plan: object = None) -> str:
         """Return why one of the processes cannot go on, or "" where all can, with equal plans."""
-        with _lost():
+        with _naming_lost_process():
             digest = zlib.crc32(repr(plan).encode())
             refused, highest, lowest = self._largest([bool(refusal), digest, -digest])
             if refused:
                 return self._reason(refusal)
         if highest != -lowest:
-            return "the processes were given different models or files, their plans are not equal"
+            return (
+                "the plans of the processes are not equal, so they were given different models or "
+                "files: give every process the same"
+            )
         return ""
 
     def _reason(self, refusal: str) -> str:
-        said: dict[int, str] = {dist.get_rank(): refusal}
+        refusals: dict[int, str] = {dist.get_rank(): refusal}
         for mesh, dimension in self.dimensions:
             group = mesh.get_group(dimension)
-            heard: list[Any] = [None] * dist.get_world_size(group)
-            dist.all_gather_object(heard, said, group=group)
-            said = {rank: words for each in heard for rank, words in each.items()}
-        rank, words = min((rank, words) for rank, words in said.items() if words)
-        return f"process {rank} refuses: {words}"
+            received: list[Any] = [None] * dist.get_world_size(group)
+            dist.all_gather_object(received, refusals, group=group)
+            refusals = {rank: reason for each in received for rank, reason in each.items()}
+        rank, reason = min((rank, reason) for rank, reason in refusals.items() if reason)
+        return f"process {rank} refuses: {reason}"
 
     def largest(self, numbers: Sequence[float]) -> list[float]:
         """Return the largest of each number over the processes."""
-        with _lost():
+        with _naming_lost_process():
             return self._largest(numbers)
 
     def _largest(self, numbers: Sequence[float]) -> list[float]:
@@ -64,30 +68,30 @@ class Processes:
     def write(
         self, format: Format, path: Path, state_dict: StateDict, options: Mapping[str, Any]
     ) -> bool:
-        """Write through torch.distributed.checkpoint; False for a file that one process can write.
+        """Write a distributed checkpoint; return False for a file that one process can write.
 
-        StateDictError for a divided tensor in any other format, which one process would write.
+        StateDictError if a tensor is divided and the format is one that a single process writes.
         """
-        if format.name == "dcp":
+        if isinstance(format, Dcp):
             from caten_sd.adapters.torch.saving import save
 
             save(path, state_dict, format, **options)
             return True
         divided = (key for key, leaf in state_dict.items() if isinstance(leaf, Divided))
         for key in divided:
-            if not is_whole(state_dict[key]):
+            if not has_all_values(state_dict[key]):
                 raise StateDictError(
-                    f"{key} is divided among processes and {format.name} is written by one: write "
-                    f"to a path that ends in .dcp, or gather it first with full_tensor()"
+                    f"{key} is divided among processes, and a {format.name} file is written by "
+                    f"one: write to a path that ends in .dcp, or gather it with full_tensor()"
                 )
         return False
 
 
 @contextlib.contextmanager
-def _lost() -> Iterator[None]:
-    """Say that a process is gone, which torch says in the words of its network."""
+def _naming_lost_process() -> Iterator[None]:
+    """Raise LoadError where torch reports an error of the network: another process has ended."""
     try:
         yield
     except RuntimeError as error:
         why = str(error).partition("\n")[0]
-        raise LoadError(f"another process is lost ({why}); nothing was changed") from error
+        raise LoadError(f"another process has ended ({why}); nothing was changed") from error

@@ -1,7 +1,7 @@
 """Save a distributed checkpoint from all processes, each its own shards, by torch's engine.
 
 torch's own writer overwrites the files of the last checkpoint, so a process that dies destroys the
-old one and leaves no new one. Here new files get unused names, and the .metadata that names them
+old one and does not leave a new one. Here new files get unused names, and the .metadata that names them
 replaces the old .metadata last.
 """
 
@@ -57,7 +57,7 @@ class NumberedWriter(FileSystemWriter):
     def __init__(self, folder: Path, ties: Mapping[str, str], extra: str) -> None:
         super().__init__(folder, sync_files=True, overwrite=True)
         self.files, self.ties, self.extra = FileSet(folder), ties, extra
-        self.before: list[str] = []
+        self.old: list[str] = []
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
         """Create the folder."""
@@ -66,11 +66,10 @@ class NumberedWriter(FileSystemWriter):
 
     def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
         """Give every process a number that no file has; only the first process calls this."""
-        self.before = data_files(self.files.names())
-        first = next_process(self.before)
+        self.old = data_files(self.files.names())
         return [
             dataclasses.replace(plan, storage_data=_StoragePrefix(f"__{number}_"))
-            for number, plan in enumerate(plans, first)
+            for number, plan in enumerate(plans, next_process(self.old))
         ]
 
     def finish(self, metadata: Metadata, results: list[list[Any]]) -> None:
@@ -84,7 +83,7 @@ class NumberedWriter(FileSystemWriter):
             setattr(metadata, EXTRA, self.extra)
         with self.files.commit(METADATA) as file:
             pickle.dump(metadata, file)
-        self.files.remove(self.before)
+        self.files.remove(self.old)
 
 
 def _tie(metadata: Metadata, name: str, kept: str) -> None:

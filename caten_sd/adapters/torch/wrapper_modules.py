@@ -1,4 +1,4 @@
-"""Modules around a model that are no part of it: undone by class, never by a name in a key."""
+"""Modules that wrap a model: recognized by their class, never by a name in a key."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import nn
 
 from caten_sd.objects.place import unwrap
 
-# Named, not imported: torch._dynamo alone takes a second, and who holds one has imported it.
-_WRAPPED = {
+# Named instead of imported: torch._dynamo alone takes a second to import.
+_ATTRIBUTES = {
     "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
     "torch.nn.parallel.data_parallel.DataParallel": "module",
     "torch.nn.parallel.distributed.DistributedDataParallel": "module",
@@ -25,8 +25,8 @@ _WRAPPED = {
 
 @functools.cache
 def inner_name(cls: type) -> str | None:
-    """Return the name under which a wrapper keeps what it wraps; None for any other class."""
-    names = (_WRAPPED.get(f"{each.__module__}.{each.__qualname__}") for each in cls.__mro__)
+    """Return the attribute in which a wrapper class keeps its model; None for other classes."""
+    names = (_ATTRIBUTES.get(f"{each.__module__}.{each.__qualname__}") for each in cls.__mro__)
     return next((name for name in names if name), None)
 
 
@@ -38,6 +38,6 @@ def _unwrap(module: nn.Module, /) -> nn.Module:
 
 
 def inner_of(module: nn.Module | None) -> str | None:
-    """Return the name under which this module keeps what it wraps, or None."""
+    """Return the attribute in which this module keeps the model that it wraps, or None."""
     cls: type = type(module)
     return inner_name(cls)

@@ -1,4 +1,4 @@
-"""What it means that an extraction agrees with torch: the same keys, order and leaves."""
+"""Check that an extraction agrees with torch: the same keys, order and leaves."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ def assert_agrees(module: nn.Module) -> None:
     theirs = module.state_dict(keep_vars=True)
     ours = get_state_dict(module)
     assert list(ours) == list(theirs)
-    strangers = [key for key, leaf in ours.items() if leaf is not theirs[key]]
-    assert not strangers
+    different = [key for key, leaf in ours.items() if leaf is not theirs[key]]
+    assert not different
     assert [".".join(path) for path in ours.paths.values()] == list(theirs)

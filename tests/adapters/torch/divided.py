@@ -1,4 +1,4 @@
-"""A model divided in several ways, and what a test asks of one."""
+"""A model divided in several ways, and checks on it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from caten_sd.state.source import Source
 
 
 class Net(nn.Module):
-    """Sizes that neither 2 nor 4 divides, a tie, and a buffer that every process has whole."""
+    """Sizes that neither 2 nor 4 divides, a tie, and a buffer that every process has."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def net(kind: str) -> nn.Module:
 
 
 def whole(state: Any) -> dict[str, torch.Tensor]:
-    """Return the state gathered, for a test to look at."""
+    """Return the state with every tensor gathered."""
     return {k: v.full_tensor() if isinstance(v, DTensor) else v for k, v in state.items()}
 
 
@@ -85,7 +85,7 @@ def differing(model: Any, wanted: Any) -> list[str]:
 
 @contextlib.contextmanager
 def counted() -> Iterator[set[tuple[int, int, int]]]:
-    """Collect the ranges of a file that are asked for; to make sure of one is no second reading."""
+    """Collect the ranges of a file that are read; a range that is read twice counts once."""
     ranges: set[tuple[int, int, int]] = set()
     view, read = Source.view, Source.read
 
@@ -105,7 +105,7 @@ def counted() -> Iterator[set[tuple[int, int, int]]]:
 
 @contextlib.contextmanager
 def nothing_gathered(*, sending: str = "c10d.allreduce_") -> Iterator[None]:
-    """Fail where a tensor is gathered; a load sends three numbers, and a save its plan."""
+    """Fail if a tensor is gathered; a load sends three numbers, and a save its plan."""
 
     def fail(*arguments: Any, **options: Any) -> Any:
         raise AssertionError("a tensor is gathered")

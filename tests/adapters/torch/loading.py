@@ -1,4 +1,4 @@
-"""What the tests of loading into torch share: models, and torch's answer beside ours."""
+"""Shared by the tests of loading into torch: models, and a comparison with torch's load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a function of the worker in several real processes that talk over gloo on this machine."""
+"""Run a function of the worker in several real processes, which communicate over gloo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT = 60  # seconds
 
 
 class Ranks:
-    """A process group of ``world`` processes, which stay for the next call unless one fails."""
+    """A process group of ``world`` processes, which serve many calls unless one fails."""
 
     def __init__(self, world: int, folder: Path) -> None:
         # torch is imported once, in the server, of which every process is a fork.

@@ -1,4 +1,4 @@
-"""Real architectures: transformers' models, cut in depth and built without their numbers."""
+"""Real architectures: transformers' models, with few layers and without data."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def build(name: str, head: type = AutoModel) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", USUAL)
-def test_an_architecture_gives_what_torch_gives(name: str) -> None:
+def test_an_architecture_agrees_with_torch(name: str) -> None:
     assert_agrees(build(name))
 
 
 @pytest.mark.parametrize("name", CAUSAL)
-def test_a_language_model_gives_what_torch_gives_and_its_ties(name: str) -> None:
+def test_a_language_model_and_its_ties_agree_with_torch(name: str) -> None:
     model = build(name, AutoModelForCausalLM)
     assert_agrees(model)
     head = model.get_output_embeddings().weight
@@ -67,13 +67,13 @@ def test_a_language_model_gives_what_torch_gives_and_its_ties(name: str) -> None
 
 
 @pytest.mark.slow
-def test_every_other_architecture_that_can_be_built_gives_what_torch_gives() -> None:
+def test_every_other_architecture_that_can_be_built_agrees_with_torch() -> None:
     names = sorted(set(MODEL_MAPPING_NAMES) - set(USUAL))
     unbuilt = []
     for name in names:
         try:
             model = build(name)
-        except Exception:  # it needs a package that is not here, or cannot be cut so
+        except Exception:  # it needs a package that is not installed, or more layers
             unbuilt.append(name)
             continue
         assert_agrees(model)

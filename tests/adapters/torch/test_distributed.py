@@ -18,7 +18,7 @@ Run = Callable[..., list[Any]]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Run a function of the worker in so many processes, which are kept for the next one."""
+    """Run a function of the worker in ``world`` processes, which the next call uses again."""
     kept: dict[int, Ranks] = {}
 
     def run(world: int, name: str, *arguments: Any) -> list[Any]:
@@ -51,13 +51,13 @@ def test_the_indices_of_a_process_are_those_torch_gives_it(
 @pytest.mark.parametrize(
     ("world", "kind"), [(1, "fsdp"), (2, "fsdp"), (2, "tp"), (4, "2d"), (2, "meta")]
 )
-def test_each_process_reads_its_own_part_only(
+def test_each_process_reads_only_its_own_shard(
     run: Run, folder: Path, world: int, kind: str
 ) -> None:
     found = run(world, "loads", folder, kind, "net.safetensors")
     for differing, read, held in found:
         assert differing == []
-        if kind in ("fsdp", "meta"):  # a part of columns lies in as many bytes as the whole
+        if kind in ("fsdp", "meta"):  # columns lie scattered over all bytes of the tensor
             assert read == held
     every = sum(v.nbytes for k, v in values().items() if k != "head.weight")
     if kind == "fsdp":
@@ -66,16 +66,16 @@ def test_each_process_reads_its_own_part_only(
 
 
 @pytest.mark.parametrize("name", ["offline.dcp", "net.pt"])
-def test_other_formats_are_read_in_parts_too(run: Run, folder: Path, name: str) -> None:
+def test_other_formats_are_read_by_shards_too(run: Run, folder: Path, name: str) -> None:
     for differing, _, _ in run(2, "loads", folder, "fsdp", name):
         assert differing == []
 
 
-def test_every_leaf_goes_into_every_division(run: Run, tmp_path: Path) -> None:
+def test_every_kind_of_leaf_loads_into_every_placement(run: Run, tmp_path: Path) -> None:
     assert run(2, "loads_every_leaf", tmp_path) == [[], []]
 
 
-def test_a_model_on_the_meta_device_adopts_its_parts_and_trains(run: Run, folder: Path) -> None:
+def test_a_model_on_the_meta_device_adopts_its_shards_and_trains(run: Run, folder: Path) -> None:
     for differing, change in run(2, "trains_after_adopting", folder):
         assert differing == []
         assert change < 1e-6
@@ -87,7 +87,7 @@ def test_a_checkpoint_of_n_processes_loads_in_m(
 ) -> None:
     kind = "2d" if writers == 4 else "fsdp"
     run(writers, "saves", tmp_path, kind, "net.dcp")
-    with read_state_dict(tmp_path / "net.dcp") as state:  # offline, and without the processes
+    with read_state_dict(tmp_path / "net.dcp") as state:  # in this process alone
         assert all(torch.equal(state[key].torch(), value) for key, value in values().items())
         assert state.metadata["step"] == "0"
         assert state.ties == {"head.weight": "wte.weight"}
@@ -103,32 +103,32 @@ def test_torch_loads_what_was_written_offline(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("rank", "moment"), [(1, "planned"), (1, "written"), (0, "written"), (0, "gathered")]
 )
-def test_a_process_that_dies_in_a_save_leaves_the_checkpoint_before_it(
+def test_a_process_that_dies_in_a_save_leaves_the_old_checkpoint(
     run: Run, tmp_path: Path, rank: int, moment: str
 ) -> None:
     (files, _) = run(2, "saves", tmp_path, "fsdp", "net.dcp")
     assert files == [".metadata", "__0_0.distcp", "__1_0.distcp"]
-    said = run(2, "dies", tmp_path, "net.dcp", rank, moment)
-    assert said[rank] is None
-    assert said[1 - rank] is None or "so save again" in said[1 - rank]
+    messages = run(2, "dies", tmp_path, "net.dcp", rank, moment)
+    assert messages[rank] is None
+    assert messages[1 - rank] is None or "so save again" in messages[1 - rank]
     with read_state_dict(tmp_path / "net.dcp") as state:
         assert all(torch.equal(state[key].torch(), value) for key, value in values().items())
     for differing, _, _ in run(2, "loads", tmp_path, "fsdp", "net.dcp"):
         assert differing == []
     (files, _) = run(2, "saves", tmp_path, "fsdp", "net.dcp", 1)
-    assert len(files) == 3  # what the dead one left is gone
+    assert len(files) == 3  # the file of the process that died is removed
 
 
-def test_where_the_disk_of_one_is_full_all_say_so(run: Run, tmp_path: Path) -> None:
+def test_a_full_disk_of_one_process_is_an_error_in_all(run: Run, tmp_path: Path) -> None:
     run(2, "saves", tmp_path, "fsdp", "net.dcp")
-    for said in run(2, "dies", tmp_path, "net.dcp", 1, "full disk"):
-        assert "No space left on device" in said
-        assert said.count("\n") == 0
+    for messages in run(2, "dies", tmp_path, "net.dcp", 1, "full disk"):
+        assert "No space left on device" in messages
+        assert messages.count("\n") == 0
     with read_state_dict(tmp_path / "net.dcp") as state:
         assert torch.equal(state["up.weight"].torch(), values()["up.weight"])
 
 
-def test_a_process_that_dies_behind_the_last_step_leaves_the_new_one(
+def test_a_process_that_dies_after_the_last_step_leaves_the_new_checkpoint(
     run: Run, tmp_path: Path
 ) -> None:
     run(2, "saves", tmp_path, "fsdp", "net.dcp")
@@ -137,7 +137,7 @@ def test_a_process_that_dies_behind_the_last_step_leaves_the_new_one(
         assert all(torch.equal(state[key].torch(), value) for key, value in values(1).items())
 
 
-def test_of_a_checkpoint_only_the_own_rows_are_read(run: Run, tmp_path: Path) -> None:
+def test_only_the_rows_of_the_shard_are_read_from_a_checkpoint(run: Run, tmp_path: Path) -> None:
     run(2, "writes_rows", tmp_path)
     assert not (tmp_path / "digests.dcp").exists()
     whole = 2048 * 256 * 4
@@ -146,41 +146,44 @@ def test_of_a_checkpoint_only_the_own_rows_are_read(run: Run, tmp_path: Path) ->
             assert whole / world <= read < whole / world + (140 << 10)  # the ends of two zips
 
 
-def test_where_one_process_refuses_all_do(run: Run, tmp_path: Path) -> None:
+def test_if_one_process_refuses_all_do(run: Run, tmp_path: Path) -> None:
     first, second = run(2, "refuses_together", tmp_path)
     assert "not equal" in first[0]
-    assert all("process 1 refuses" in said for said in first[1:])
+    assert all("process 1 refuses" in messages for messages in first[1:])
     assert "not equal" in second[0]
     assert "slots" in second[1]
     assert "nothing would be loaded" in second[2]
     assert "up.bias cannot be loaded" in second[3]
 
 
-def test_a_file_of_one_process_is_refused_and_the_way_named(run: Run, tmp_path: Path) -> None:
-    for said in run(2, "one_file_is_refused", tmp_path):
-        assert len(said) == 3
-        assert all("ends in .dcp" in each and "full_tensor()" in each for each in said)
+def test_a_format_that_one_process_writes_is_refused_with_the_remedy(
+    run: Run, tmp_path: Path
+) -> None:
+    for messages in run(2, "one_file_is_refused", tmp_path):
+        assert len(messages) == 3
+        assert all("ends in .dcp" in each and "full_tensor()" in each for each in messages)
 
 
-def test_what_cannot_be_is_said_in_one_sentence(run: Run, tmp_path: Path) -> None:
-    for sums, columns, plain, array in run(2, "says_what_it_cannot", tmp_path):
+def test_each_impossible_load_is_refused_with_the_remedy(run: Run, tmp_path: Path) -> None:
+    for sums, columns, plain, array in run(2, "refuses_impossible_loads", tmp_path):
         assert "summands" in sums
         assert "distributed checkpoint" in columns
-        assert "its place is whole" in plain
+        assert "its slot is not" in plain
+        assert "full_tensor()" in plain
         assert "full_tensor()" in array
 
 
-def test_what_a_cast_loses_is_the_largest_of_all_processes(run: Run, tmp_path: Path) -> None:
+def test_the_error_of_a_cast_is_the_largest_of_all_processes(run: Run, tmp_path: Path) -> None:
     here, there = run(2, "measures", tmp_path)
     assert here == there == pytest.approx(0.001, rel=0.1)
 
 
 @pytest.mark.parametrize("world", [1, 2])
-def test_the_first_fsdp_loads_where_nothing_is_divided_and_names_the_way_else(
+def test_the_first_fsdp_loads_if_nothing_is_divided_else_names_the_remedy(
     run: Run, tmp_path: Path, world: int
 ) -> None:
-    for said in run(world, "flat", tmp_path):
-        assert said[0] == "loaded [7.0]"
-        assert "use_orig_params=True" in said[1]
-        assert said[2] == "loaded [7.0]" if world == 1 else "fully_shard()" in said[2]
-        assert "fully_shard()" in said[3]
+    for messages in run(world, "flat", tmp_path):
+        assert messages[0] == "loaded [7.0]"
+        assert "use_orig_params=True" in messages[1]
+        assert messages[2] == "loaded [7.0]" if world == 1 else "fully_shard()" in messages[2]
+        assert "fully_shard()" in messages[3]

@@ -1,4 +1,4 @@
-"""Every layer that ``torch.nn`` has, found by looking: a new one must be entered or fail here."""
+"""Every layer that ``torch.nn`` has, found by inspection: a new one needs an entry here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from .agreement import assert_agrees
 
-# Arguments by the layers' names, or what their names begin with; all others take none.
+# Arguments by a layer's name or its beginning; the other layers have none.
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "Adaptive": (2,),
     "AdaptiveLogSoftmaxWithLoss": (8, 10, [4]),
@@ -57,7 +57,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "Unfold": (2,),
     "ZeroPad": (1,),
 }
-# A wrapper whose segment is left out of the keys on purpose; tests of load hold that.
+# A wrapper, whose segment our keys leave out on purpose, as other tests check.
 WRAPPERS = {"DataParallel"}
 LAYERS = sorted(
     name
@@ -78,18 +78,18 @@ def build(name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_gives_what_torch_gives(name: str) -> None:
+def test_a_layer_agrees_with_torch(name: str) -> None:
     assert_agrees(build(name))
 
 
-def test_all_layers_in_one_model_give_what_torch_gives() -> None:
+def test_all_layers_in_one_model_agree_with_torch() -> None:
     model = nn.ModuleDict({name: build(name) for name in LAYERS})
     assert len(model.state_dict()) > 150
     assert_agrees(model)
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_the_containers_of_parameters_give_what_torch_gives(device: str) -> None:
+def test_the_containers_of_parameters_agree_with_torch(device: str) -> None:
     def parameter() -> nn.Parameter:
         return nn.Parameter(torch.zeros(2, device=device))
 

@@ -1,4 +1,4 @@
-"""Tensors of torch as leaves, and their bytes as arrays of either kind."""
+"""Tensors of torch as leaves, and their values as arrays of either kind."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_bytes_of_a_file_become_a_tensor_of_every_dtype(name: str) -> None:
     assert bits(turned) == array.T.tobytes()
 
 
-def test_bytes_that_may_not_be_written_are_copied() -> None:
+def test_read_only_bytes_are_copied() -> None:
     tensor = LazyTensor(
         Source("w", BytesBacking(bytes(8)), 0, 8), 0, DTYPES["float32"], (2,)
     ).torch()
@@ -59,7 +59,7 @@ def test_bytes_that_may_not_be_written_are_copied() -> None:
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16", "float4_e2m1fn"])
-def test_no_elements_are_a_tensor_too(name: str) -> None:
+def test_a_tensor_without_elements(name: str) -> None:
     leaf = LazyTensor(Source("w", BytesBacking(b""), 0, 0), 0, DTYPES[name], (0, 4))
     assert spec(leaf.torch()) == ((0, 4), DTYPES[name], 0)
 
@@ -78,7 +78,7 @@ def test_no_elements_are_a_tensor_too(name: str) -> None:
     ],
     ids=str,
 )
-def test_an_array_lying_anyhow_becomes_a_tensor_without_a_warning(array: Any) -> None:
+def test_an_array_of_any_strides_becomes_a_tensor_without_a_warning(array: Any) -> None:
     tensor = as_array(Torch(), array)
     assert tensor.tolist() == array.tolist()
     tensor.add_(1)
@@ -86,7 +86,7 @@ def test_an_array_lying_anyhow_becomes_a_tensor_without_a_warning(array: Any) ->
 
 @pytest.mark.parametrize("array", [np.array(["a"]), np.array([None]), np.zeros(1, "f4,f4")])
 def test_an_array_that_torch_lacks_is_an_error(array: Any) -> None:
-    with pytest.raises(CatenError, match="torch has no dtype for"):
+    with pytest.raises(CatenError, match=r"torch .*dtype.*convert"):
         as_array(Torch(), array)
 
 
@@ -103,8 +103,8 @@ def test_pairs_of_4_bit_floats_are_counted_one_by_one() -> None:
     assert (lazy.torch().dtype, bits(lazy.torch())) == (FP4.dtype, bits(FP4))
 
 
-def test_an_odd_4_bit_float_has_no_place_in_torch() -> None:
-    with pytest.raises(CatenError, match="4-bit floats in pairs"):
+def test_an_odd_number_of_4_bit_floats_is_refused() -> None:
+    with pytest.raises(CatenError, match=r"pairs.*\[2, 3\].*pad"):
         as_array(Torch(), np.zeros((2, 3), ml_dtypes.float4_e2m1fn))
 
 
@@ -136,11 +136,11 @@ def test_a_tensor_of_any_form_becomes_an_array(tensor: torch.Tensor) -> None:
 def test_a_tensor_without_plain_bytes_is_an_error_that_says_so(
     tensor: torch.Tensor, why: str
 ) -> None:
-    with pytest.raises(CatenError, match=rf"a Tensor .*{why}.* make it dense first"):
+    with pytest.raises(CatenError, match=rf"a Tensor .*{why}.*dense"):
         as_array(Numpy(), tensor)
 
 
-def test_a_quantised_tensor_is_one_leaf_of_another_kind() -> None:
+def test_a_quantized_tensor_is_one_leaf_of_another_kind() -> None:
     with pytest.warns(UserWarning, match="deprecated"):
         tensor = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
     assert spec(tensor).dtype == ("qint8", "other", 8, 1)
@@ -148,13 +148,13 @@ def test_a_quantised_tensor_is_one_leaf_of_another_kind() -> None:
         as_array(Numpy(), tensor)
 
 
-def test_a_parameter_before_its_first_input_has_no_spec() -> None:
+def test_a_parameter_before_its_first_input_does_not_have_a_spec() -> None:
     weight = torch.nn.LazyLinear(2).weight
     assert spec_or_none(weight) is None
 
 
 @pytest.mark.parametrize("trained", [True, False])
-def test_a_parameter_is_an_exemplar_of_its_kind(trained: bool) -> None:
+def test_a_parameter_as_the_kind_gives_a_parameter(trained: bool) -> None:
     kind = torch.nn.Parameter(torch.zeros(1), requires_grad=trained)
     array = np.arange(3, dtype="f4")
     made = as_array(kind, array)

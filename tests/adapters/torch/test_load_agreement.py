@@ -19,9 +19,9 @@ from .test_architectures import USUAL, _quiet
 from .test_architectures import build as architecture
 from .test_layers import LAYERS, build
 
-__all__ = ["_quiet"]  # a fixture that holds here too
+__all__ = ["_quiet"]  # a fixture that this file uses too
 
-# torch unties what it adopts, and we do not: see TestTies.
+# torch unties what it adopts, which we do not do: see TestTies.
 CASES = [(name, assign) for name in MODELS for assign in (False, True) if name != "shared"]
 
 
@@ -36,7 +36,7 @@ def test_a_models_own_state_dict(name: str, assign: bool) -> None:
 
 
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
-def test_a_key_more_or_less_or_of_another_shape_is_refused(make: Callable[[], nn.Module]) -> None:
+def test_an_extra_or_missing_key_or_another_shape_is_refused(make: Callable[[], nn.Module]) -> None:
     file = filled(make(), 5).state_dict()
     *_, refusal = both(make, {**file, "stray": torch.zeros(2)}, False)
     assert refusal
@@ -54,7 +54,7 @@ actions = st.sampled_from(["keep", "drop", "shape", "rename", "none"])
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(MODELS)), st.lists(actions, max_size=12), st.booleans())
-def test_whatever_is_wrong_torch_and_we_agree(name: str, deeds: list[str], assign: bool) -> None:
+def test_torch_and_we_agree_on_every_fault(name: str, deeds: list[str], assign: bool) -> None:
     file: dict[str, object] = {}
     leaves = filled(MODELS[name](), 3).state_dict().items()
     for (key, leaf), deed in zip(leaves, deeds + ["keep"] * len(leaves), strict=False):
@@ -67,7 +67,7 @@ def test_whatever_is_wrong_torch_and_we_agree(name: str, deeds: list[str], assig
 
 
 class TestTies:
-    """Where torch loses a tie, or asks for each of its names, we keep it and ask for one."""
+    """torch loses ties, or needs each tied name; we keep ties and need only one name."""
 
     def test_ties_are_kept_by_assign(self) -> None:
         model = Shared()

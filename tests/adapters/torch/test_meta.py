@@ -1,4 +1,4 @@
-"""Models on the meta device are materialised by the load, and what it lacks is named."""
+"""A load gives data to a model on the meta device, and names what the file lacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .loading import Buffers, Shared, filled
 
 
 class TestMeta:
-    def test_it_is_materialised_by_the_load_and_shares_nothing_with_the_file(self) -> None:
+    def test_it_gets_data_by_the_load_and_shares_nothing_with_the_file(self) -> None:
         with torch.device("meta"):
             model = Shared()
         model.a.bias.requires_grad_(False)
@@ -54,7 +54,7 @@ class TestMeta:
         assert model[0].made.tolist() == [5, 5, 5]
         assert list(model.state_dict()) == list(file)
 
-    def test_what_the_file_lacks_is_made_again_where_its_owner_can(self) -> None:
+    def test_a_buffer_that_the_file_lacks_is_computed_by_its_owner(self) -> None:
         class Rotary(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
@@ -74,7 +74,7 @@ class TestMeta:
         assert model[0].inv_freq.tolist() == [0, 1, 2]
         assert list(model.state_dict()) == ["1.weight"]
 
-    def test_a_transformer_of_transformers_runs_after_it(self) -> None:
+    def test_a_model_of_transformers_runs_after_it(self) -> None:
         transformers = pytest.importorskip("transformers")
         config = transformers.LlamaConfig(
             vocab_size=11,

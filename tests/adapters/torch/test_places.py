@@ -1,4 +1,4 @@
-"""Extra state, lazy modules, map_location: how values get into what is no plain tensor."""
+"""Extra state, lazy modules, map_location: values for slots that are not plain tensors."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TestExtraState:
         table["a"].append(2)
         assert model.table == {"a": [1]}
 
-    def test_tensors_of_another_size_are_its_own_business(self) -> None:
+    def test_a_tensor_of_another_size_is_accepted(self) -> None:
         class Blob(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
@@ -96,7 +96,7 @@ class TestLazy:
         load_state_dict(ours, file, strict=True, assign=assign)
         alike(ours, theirs)
 
-    def test_a_value_that_is_no_tensor_is_refused(self) -> None:
+    def test_a_value_that_is_not_a_tensor_is_refused(self) -> None:
         plan = plan_load(nn.LazyLinear(2), {"weight": "text", "bias": torch.zeros(2)})
         assert [row.outcome for row in plan.rows] == [Outcome.DTYPE, Outcome.LOADED]
 
@@ -105,14 +105,14 @@ class TestMapLocation:
     @pytest.mark.parametrize(
         "location", ["cpu", torch.device("cpu"), {"cpu": "cpu"}, lambda storage, place: storage]
     )
-    def test_its_forms(self, location: object) -> None:
+    def test_every_form(self, location: object) -> None:
         model, file = nn.Linear(3, 2), nn.Linear(3, 2).state_dict()
         load_state_dict(model, file, strict=True, map_location=location)
         assert torch.equal(model.weight, file["weight"])
         assert model.weight.data_ptr() != file["weight"].data_ptr()
         assert isinstance(model.weight, nn.Parameter)
 
-    def test_leaves_go_where_asked(self) -> None:
+    def test_leaves_go_to_the_device_that_it_names(self) -> None:
         model, file = nn.Linear(3, 2), nn.Linear(3, 2).state_dict()
         load_state_dict(model, file, map_location={"cpu": "meta"})
         assert model.weight.is_meta
@@ -120,6 +120,6 @@ class TestMapLocation:
     def test_a_numpy_array_stays_in_the_hosts_memory(self) -> None:
         model = [np.zeros(2)]
         load_state_dict(model, {"0": np.ones(2)}, map_location="cpu")
-        with pytest.raises(LoadError, match="numpy array lies in the host"):
+        with pytest.raises(LoadError, match=r"numpy array.*'cuda'"):
             load_state_dict(model, {"0": np.zeros(2)}, map_location="cuda")
         assert model[0].tolist() == [1, 1]

@@ -49,7 +49,7 @@ def test_a_wrapped_file_in_the_other_spelling() -> None:
     assert torch.equal(model.weight, saved.weight)
 
 
-def test_a_name_that_only_ends_so_is_no_spelling() -> None:
+def test_a_name_with_the_same_ending_is_not_a_spelling() -> None:
     model = nn.Module()
     model.gain_v = nn.Parameter(torch.zeros(2))
     file = {"gain_v": torch.ones(2)}

@@ -1,4 +1,4 @@
-"""Two notebooks that people learn from, on modules of torch: buffers, and saving and loading."""
+"""Two tutorials on modules of torch, as tests: buffers, and saving and loading."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_mask_is_state_if_it_is_a_persistent_buffer(mask: str, keys: list[str]
     assert list(get_state_dict(CausalAttention(mask))) == keys
 
 
-def test_a_mask_that_moves_with_its_model_is_taken_where_it_now_lies() -> None:
+def test_a_mask_that_moved_with_its_model_is_taken_from_the_new_device() -> None:
     model = CausalAttention("persistent").to(torch.float64).to("meta")
     state = get_state_dict(model)
     assert state["mask"] is model.mask
@@ -105,7 +105,7 @@ def test_what_torch_saves_is_read_and_what_is_written_torch_loads(
     )
 
 
-def test_a_state_dict_that_does_not_fit_says_what_the_notebook_says() -> None:
+def test_the_error_for_a_state_dict_that_does_not_fit_names_both_keys() -> None:
     state: dict[str, Any] = {**MyModel().state_dict(), "fc1234.weight": torch.zeros(4)}
     del state["fc2.weight"]
     model = MyModel()
@@ -129,14 +129,14 @@ def test_a_wrong_shape_is_refused_in_every_mode() -> None:
     assert torch.equal(model.fc2.weight, before)
 
 
-def test_a_renamed_part_is_missing_and_unexpected() -> None:
+def test_a_renamed_child_is_missing_and_unexpected_with_a_fix() -> None:
     plan = plan_load(MyModel("fc_1"), MyModel().state_dict())
     assert not plan.fits
     assert 'rename={"fc1": "fc_1"}' in str(plan)
 
 
 @pytest.mark.parametrize("place", ["cpu", "meta"])
-def test_leaves_lie_where_the_model_lies(place: str, tmp_path: Path) -> None:
+def test_leaves_are_on_the_device_of_the_model(place: str, tmp_path: Path) -> None:
     model = MyModel().to(place)
     assert {leaf.device.type for leaf in get_state_dict(model).values()} == {place}
     torch.save(MyModel().state_dict(), tmp_path / "model.pth")

@@ -1,4 +1,4 @@
-"""What the tests of distributed models run in every process."""
+"""The functions that the tests of distributed models run in every process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TORCHS_OWN = ["FSDP is switching to", "The `NO_SHARD` sharding", "FSDP2-wrapped 
 
 
 def axes_are_torchs(folder: Path) -> int:
-    """Compare where each element of a DTensor lies with what torch itself made of it."""
+    """Compare the indices of each shard with the shard that torch itself made."""
     world, checked = dist.get_world_size(), 0
     meshes = [mesh(world)] + ([mesh(2, world // 2)] if world > 2 else [])
     kinds = [Shard(0), Shard(1), Replicate()]
@@ -62,7 +62,7 @@ def loads(folder: Path, kind: str, name: str) -> tuple[list[str], int, int]:
 
 
 def loads_every_leaf(folder: Path) -> list[str]:
-    """Load turned, packed and tiled leaves into places divided along each axis."""
+    """Load transposed, packed and plain leaves into slots that are divided along each axis."""
     from caten_sd.blocks.block_types import quantize
     from caten_sd.blocks.families.q4_to_q8 import Q8_0
     from caten_sd.state.leaf import BlockTensor
@@ -123,7 +123,7 @@ def torch_loads(folder: Path, name: str) -> list[str]:
 
 
 def dies(folder: Path, name: str, rank: int, moment: str) -> str:
-    """Save, and die in one process: before it wrote, behind that, or around the last step."""
+    """Save, and end one process: before it wrote, after that, or around the last step."""
     model = net("fsdp")
     load_state_dict(model, values(1), strict=True)
     if dist.get_rank() == rank:
@@ -157,7 +157,7 @@ def dies(folder: Path, name: str, rank: int, moment: str) -> str:
 
 
 def reads_rows(folder: Path) -> int:
-    """Load rows of a tensor that others cut otherwise; return how many bytes were asked for."""
+    """Load rows of a tensor that was saved in other shards; return how many bytes were read."""
     place = distribute_tensor(torch.zeros(2048, 256), mesh(dist.get_world_size()), [Shard(0)])
     with counted() as ranges, read_state_dict(folder / "rows.dcp") as state:
         load_state_dict({"w": place}, state, strict=True)
@@ -177,8 +177,8 @@ def writes_rows(folder: Path) -> None:
 
 
 def refuses_together(folder: Path) -> list[str]:
-    """One process is given what it cannot load, in several ways; nothing is changed in any."""
-    said = []
+    """Give one process what it cannot load, in several ways; check that nothing is changed."""
+    messages = []
     for case in ("shape", "strict", "other keys", "unreadable"):
         model = net("fsdp")
         before = whole(get_state_dict(model))
@@ -194,36 +194,36 @@ def refuses_together(folder: Path) -> list[str]:
                 state["up.bias"] = torch.empty(9, device="meta")
         try:
             load_state_dict(model, state, strict=case == "strict", silent=True)
-            said.append("loaded")
+            messages.append("loaded")
         except LoadError as error:
-            said.append(str(error).partition("\n")[0])
+            messages.append(str(error).partition("\n")[0])
         assert not differing(model, before), case
-    return said
+    return messages
 
 
 def one_file_is_refused(folder: Path) -> list[str]:
-    said = []
+    messages = []
     for name in ("one.safetensors", "one.pt", "one/"):
         try:
             write_state_dict(get_state_dict(net("fsdp")), f"{folder}/{name}")
-            said.append("written")
+            messages.append("written")
         except CatenError as error:
-            said.append(str(error))
-    return [*said, *sorted(p.name for p in folder.glob("one*"))]
+            messages.append(str(error))
+    return [*messages, *sorted(p.name for p in folder.glob("one*"))]
 
 
-def says_what_it_cannot(folder: Path) -> list[str]:
-    """Sums, another division, and a plain place for a divided leaf."""
+def refuses_impossible_loads(folder: Path) -> list[str]:
+    """Load into partial sums, into other shards, and a divided leaf into a plain slot."""
     grid = mesh(dist.get_world_size())
     rows = distribute_tensor(torch.arange(8.0).reshape(4, 2), grid, [Shard(0)])
     sums = DTensor.from_local(torch.ones(4, 2), grid, [Partial()])
     columns = distribute_tensor(torch.zeros(4, 2), grid, [Shard(1)])
-    said = []
+    messages = []
     for place, leaf in ((sums, torch.ones(4, 2)), (columns, rows), (torch.zeros(4, 2), rows)):
         try:
             load_state_dict({"w": place}, {"w": leaf})
         except CatenError as error:
-            said.append(str(error))
+            messages.append(str(error))
     same = distribute_tensor(torch.zeros(4, 2), grid, [Shard(0)])
     load_state_dict({"w": same}, {"w": rows})
     assert torch.equal(same.to_local(), rows.to_local())
@@ -233,12 +233,12 @@ def says_what_it_cannot(folder: Path) -> list[str]:
 
         as_array(Numpy(), rows)
     except CatenError as error:
-        said.append(str(error))
-    return said
+        messages.append(str(error))
+    return messages
 
 
 def measures(folder: Path) -> float | None:
-    """Narrow a dtype where the largest error lies in one process only."""
+    """Narrow a dtype such that the largest error is in one process only."""
     grid = mesh(dist.get_world_size())
     place = distribute_tensor(torch.zeros(4, 2, dtype=torch.bfloat16), grid, [Shard(0)])
     leaf = torch.zeros(4, 2)
@@ -248,10 +248,10 @@ def measures(folder: Path) -> float | None:
 
 
 def flat(folder: Path) -> list[str]:
-    """Load into FSDP's first version; return what it says, or what differs."""
+    """Load into FSDP's first version; return the errors, or the outputs."""
     from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
 
-    said = []
+    messages = []
     for strategy in (ShardingStrategy.NO_SHARD, ShardingStrategy.FULL_SHARD):
         for original in (True, False):
             model = FullyShardedDataParallel(
@@ -264,7 +264,7 @@ def flat(folder: Path) -> list[str]:
             try:
                 load_state_dict(model, state, strict=True)
                 outputs = model(torch.ones(1, 6))
-                said.append(f"loaded {outputs.unique().tolist()}")
+                messages.append(f"loaded {outputs.unique().tolist()}")
             except CatenError as error:
-                said.append(str(error))
-    return said
+                messages.append(str(error))
+    return messages

@@ -1,4 +1,4 @@
-"""What lies in no place of its own is one unit: made-up state, quantised subclasses."""
+"""State that is not stored leaf by leaf: synthesized state, quantized subclasses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from caten_sd.objects.extract import get_state_dict
 
 
 class Halved(nn.Module):
-    """A module that gives a copy of what it has, and takes it back in its own way."""
+    """A module whose state dict has computed copies, which it takes back by its own method."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,14 +27,14 @@ class Halved(nn.Module):
 
     def _load_from_state_dict(self, state: dict, prefix: str, *rest: object) -> None:
         if int(state[f"{prefix}count"]) != 2:
-            rest[-1].append("it was no half")
+            rest[-1].append("it was not a half")
             return
         with torch.no_grad():
             self.weight.copy_(state.pop(f"{prefix}half") * 2)
 
 
-class TestMadeUpState:
-    """What a module makes up when asked lies nowhere: it goes back through the module itself."""
+class TestSynthesizedState:
+    """Leaves that a module computes when asked go back through the module itself."""
 
     @pytest.mark.parametrize("assign", [False, True])
     def test_it_goes_back_by_the_modules_own_method(self, assign: bool) -> None:
@@ -53,7 +53,7 @@ class TestMadeUpState:
         model = nn.Sequential(Halved(), nn.Linear(1, 1))
         file = {**nn.Sequential(Halved(), nn.Linear(1, 1)).state_dict(), "0.count": torch.tensor(3)}
         before = model[1].weight.item()
-        with pytest.raises(LoadError, match=r"it was no half\); nothing was changed"):
+        with pytest.raises(LoadError, match=r"it was not a half\); nothing was changed"):
             load_state_dict(model, file)
         assert model[1].weight.item() == before
 
@@ -64,7 +64,7 @@ class TestMadeUpState:
         with pytest.raises(LoadError, match="nothing was changed"):
             load_state_dict(model, file, silent=True)
 
-    def test_quantised_layers_of_torch(self) -> None:
+    def test_quantized_layers_of_torch(self) -> None:
         code = """if True:
             import torch
             from torch import nn
@@ -76,7 +76,7 @@ class TestMadeUpState:
             load_state_dict(model, saved.state_dict(), strict=True)
             assert torch.equal(model(inputs), saved(inputs))
         """
-        # Its deprecation is warned of once a process, for which another test waits.
+        # torch warns of the deprecation once per process, and another test waits for that warning.
         subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
@@ -87,7 +87,7 @@ def filled_half(module: Halved) -> Halved:
 
 
 class Scaled(torch.Tensor):
-    """A quantised subclass: rounded values and their scale are one unit."""
+    """A quantized subclass, which holds rounded values and their scale."""
 
     @staticmethod
     def __new__(cls, rounded: torch.Tensor, scale: torch.Tensor) -> Scaled:
@@ -119,7 +119,7 @@ class Scaled(torch.Tensor):
         raise NotImplementedError(f"{function} of Scaled")
 
 
-class TestQuantisedSubclasses:
+class TestQuantizedSubclasses:
     def model(self, number: float) -> nn.Module:
         model = nn.Module()
         values = torch.tensor([1.0, 2.0, 4.0]) * number
@@ -128,7 +128,7 @@ class TestQuantisedSubclasses:
         return model
 
     @pytest.mark.parametrize("assign", [False, True])
-    def test_they_are_one_unit_with_their_scales(self, assign: bool) -> None:
+    def test_they_are_loaded_with_their_scales(self, assign: bool) -> None:
         model, saved = self.model(1), self.model(3)
         assert list(get_state_dict(model)) == ["weight", "bias"]
         load_state_dict(model, saved.state_dict(), strict=True, assign=assign)

@@ -1,4 +1,4 @@
-"""Hooks, overrides and extra state: torch runs them, and its answer is the answer."""
+"""Hooks, overrides and extra state give exactly what torch's own state_dict gives."""
 
 from __future__ import annotations
 
@@ -106,13 +106,13 @@ class HasExtraState(nn.Linear):
 
 
 @pytest.mark.parametrize("cls", [OverridesStateDict, OverridesSave, HasExtraState])
-def test_an_override_is_asked_at_the_root_and_below(cls: type[nn.Module]) -> None:
+def test_an_override_is_called_at_the_root_and_below(cls: type[nn.Module]) -> None:
     assert_agrees(cls(2, 2))  # type: ignore[call-arg]
     assert_agrees(nn.Sequential(nn.Linear(2, 2), cls(2, 2)))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("method", ["state_dict", "_save_to_state_dict"])
-def test_an_override_on_one_object_is_asked(method: str) -> None:
+def test_an_override_on_one_object_is_called(method: str) -> None:
     whole = model()
     usual = getattr(whole.first, method)
 
@@ -145,7 +145,7 @@ def test_extra_states_of_one_value_are_not_tied() -> None:
 
 
 class Adapted(nn.Linear):
-    """Stands for a class whose ``to_state_dict`` somebody taught."""
+    """A class for which a user has taught ``to_state_dict``."""
 
 
 @to_state_dict.register(Adapted)
@@ -153,7 +153,7 @@ def adapted_pairs(call_next_method: Any, obj: Adapted, parent: Any, /) -> Any:
     return [*call_next_method(obj, parent), ([*parent, "scale"], torch.ones(1))]
 
 
-def test_a_taught_class_answers_for_itself_wherever_it_lies() -> None:
+def test_a_taught_class_uses_its_own_method_wherever_it_is() -> None:
     assert list(get_state_dict(Adapted(1, 1))) == ["weight", "bias", "scale"]
     inside = nn.Sequential(nn.Linear(1, 1), nn.Sequential(Adapted(1, 1)), HasExtraState(1, 1))
     assert list(get_state_dict(inside)) == [
@@ -162,7 +162,7 @@ def test_a_taught_class_answers_for_itself_wherever_it_lies() -> None:
     ]
 
 
-def test_a_class_that_is_taught_late_answers_from_then_on() -> None:
+def test_a_class_that_is_taught_late_uses_its_method_from_then_on() -> None:
     class Late(nn.Linear):
         pass
 
@@ -176,7 +176,7 @@ def test_a_class_that_is_taught_late_answers_from_then_on() -> None:
     assert list(get_state_dict(whole)) == ["0.late"]
 
 
-def test_a_hook_above_a_taught_class_is_refused_since_one_of_the_two_would_be_lost() -> None:
+def test_a_hook_above_a_taught_class_is_refused() -> None:
     whole = nn.Sequential(nn.Sequential(Adapted(1, 1)))
     whole[0]._register_state_dict_hook(drop_all_biases)
     with pytest.raises(StateDictError, match=r"'0', a Sequential, changes .* Adapted"):

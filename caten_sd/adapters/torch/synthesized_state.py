@@ -1,7 +1,7 @@
-"""State that a torch module makes up when it is asked, as quantised layers do of packed weights.
+"""State that a torch module computes when it is asked, as quantized layers do.
 
-What it gives does not lie in it, so writing there would be lost. It is one unit with the module,
-which takes it back all at once, by its own ``_load_from_state_dict``.
+These leaves are not stored in the module, so a value written into one of them would be lost. The
+module takes them back all at once, through its own ``_load_from_state_dict``.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from caten_sd.loading.nested_state import copied
 from caten_sd.objects.place import assign
 
 
-class Unit:
-    """A module as the place of everything that it makes up under these names."""
+class SynthesizedState:
+    """The slot for all the leaves that a module synthesizes, by their names in the module."""
 
     def __init__(self, owner: nn.Module, names: frozenset[str]) -> None:
         self.owner, self.names = owner, names
 
 
 @may_synthesize.register(nn.Module)
-def _fabricates(module: nn.Module, /) -> bool:
+def _may_synthesize(module: nn.Module, /) -> bool:
     cls: Any = type(module)
     overridden = cls._save_to_state_dict is not nn.Module._save_to_state_dict
     hooked = bool(module._state_dict_hooks) or "state_dict" in module.__dict__
@@ -34,14 +34,16 @@ def _fabricates(module: nn.Module, /) -> bool:
 
 
 @synthesized_slot.register(nn.Module)
-def _unit(module: nn.Module, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]) -> Unit | None:
-    lying = _memory(owner for owner in owners if isinstance(owner, nn.Module))
-    made_up = [name for name, leaf in leaves.items() if not _lies(leaf, lying)]
-    return Unit(module, frozenset(made_up) - {"_extra_state"}) if made_up else None
+def _synthesized_slot(
+    module: nn.Module, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]
+) -> SynthesizedState | None:
+    stored = _stored(owner for owner in owners if isinstance(owner, nn.Module))
+    names = [name for name, leaf in leaves.items() if not _is_stored(leaf, stored)]
+    return SynthesizedState(module, frozenset(names) - {"_extra_state"}) if names else None
 
 
-def _memory(modules: Iterable[nn.Module]) -> set[int]:
-    """Return what tells the tensors of these modules: their ids and where their data begins."""
+def _stored(modules: Iterable[nn.Module]) -> set[int]:
+    """Return the ids and the data addresses of all tensors of these modules."""
     known: set[int] = set()
     for module in modules:
         for tensor in (*module._parameters.values(), *module._buffers.values()):
@@ -57,15 +59,15 @@ def _address(tensor: torch.Tensor) -> int:
         return 0
 
 
-def _lies(leaf: Any, known: set[int]) -> bool:
+def _is_stored(leaf: Any, stored: set[int]) -> bool:
     if not isinstance(leaf, torch.Tensor):
         return False
-    return id(leaf) in known or _address(leaf) in known
+    return id(leaf) in stored or _address(leaf) in stored
 
 
-@assign.register(Unit)
-def _take_back(place: Unit, values: Mapping[str, Any], /) -> None:
-    """Hand the module everything that it made up; LoadError for what it does not take."""
+@assign.register(SynthesizedState)
+def _take_back(place: SynthesizedState, values: Mapping[str, Any], /) -> None:
+    """Hand the module all the leaves that it synthesized; LoadError if it refuses one."""
     refused: list[str] = []
     state = {name: copied(value) for name, value in values.items()}
     known = {"version": place.owner._version}

@@ -1,4 +1,4 @@
-"""What torch's modules make of a file of an older version: their own hooks, run on names alone."""
+"""Run the modules' own hooks that rewrite a file of an older version, and load nothing."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _ABSENT = object()
 
 
 class AsTensors(MutableMapping[str, Any]):
-    """A view of leaves as hooks expect them: tensors, made when touched."""
+    """A view of leaves as hooks expect them: each becomes a tensor when it is read."""
 
     def __init__(self, leaves: dict[str, Any]) -> None:
         self.leaves = leaves
-        self._before: list[tuple[str, Any]] = []
+        self._changes: list[tuple[str, Any]] = []
 
     def undo(self) -> None:
-        """Put back what was there before the first change."""
-        for key, leaf in reversed(self._before):
+        """Restore the leaves as they were before the first change."""
+        for key, leaf in reversed(self._changes):
             if leaf is _ABSENT:
                 del self.leaves[key]
             else:
@@ -43,11 +43,11 @@ class AsTensors(MutableMapping[str, Any]):
         return self.leaves[key]
 
     def __setitem__(self, key: str, leaf: Any) -> None:
-        self._before.append((key, self.leaves.get(key, _ABSENT)))
+        self._changes.append((key, self.leaves.get(key, _ABSENT)))
         self.leaves[key] = leaf
 
     def __delitem__(self, key: str) -> None:
-        self._before.append((key, self.leaves[key]))
+        self._changes.append((key, self.leaves[key]))
         del self.leaves[key]
 
     def __contains__(self, key: object) -> bool:
@@ -68,7 +68,7 @@ class AsTensors(MutableMapping[str, Any]):
 def _adapt(module: nn.Module, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
     """Run the hooks that rewrite a state dict, and an overridden ``_load_from_state_dict``.
 
-    The latter runs on a twin whose tensors hold no data, so that nothing is loaded by it.
+    The latter runs on a twin whose tensors have no data, so it loads nothing into the model.
     """
     overridden = type(module)._load_from_state_dict is not nn.Module._load_from_state_dict
     if not overridden and not module._load_state_dict_pre_hooks:
@@ -77,7 +77,7 @@ def _adapt(module: nn.Module, /, *, prefix: str, leaves: dict[str, Any], version
     view = AsTensors(leaves)
     try:
         _run(module, overridden, view, prefix, known)
-    except Exception:  # it misses something, and the plan will say what
+    except Exception:  # a key that it needs is absent, which the plan will name
         view.undo()
 
 
@@ -86,7 +86,7 @@ def _run(
 ) -> None:
     arguments: tuple[Any, ...] = view, prefix, known, False, [], [], []
     for hook in list(module._load_state_dict_pre_hooks.values()):
-        # A lazy module's own hook gives it its shapes, which is for the load and not for the plan.
+        # A lazy module's own hook sets its shapes; only the load may do that, not the plan.
         if getattr(getattr(hook, "hook", hook), "__name__", "") != "_lazy_load_hook":
             hook(*arguments)
     if overridden:
@@ -107,7 +107,7 @@ def _run_post_hooks(module: nn.Module, /, *, missing: list[str], unexpected: lis
 
 
 def _twin(module: nn.Module) -> nn.Module:
-    """Return a module with the attributes of this one, but tensors of its own that hold no data."""
+    """Return a module with this one's attributes, but with tensors of its own without data."""
     twin: nn.Module = object.__new__(type(module))
     twin.__dict__.update(module.__dict__)
     for table in ("_parameters", "_buffers"):
@@ -119,7 +119,7 @@ def _twin(module: nn.Module) -> nn.Module:
 
 
 def _empty(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    """Return a tensor without data; a single number is kept, as modules count in them."""
+    """Return a tensor without data; a single number is copied, since modules count in them."""
     if tensor is None or nn.parameter.is_lazy(tensor):
         return None
     detached = tensor.detach()
