@@ -44,8 +44,8 @@ def _module_pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
             pass  # the walk by child names the path at which the module holds itself
     elif not _is_plain(type(module)) or _has_hooks(module):
         raise StateDictError(
-            f"{path_text(parent)}, a {type(module).__name__}, changes its state dict by a hook or an "
-            f"override, and {taught[0].__name__} inside it has a to_state_dict method: "
+            f"{path_text(parent)}, a {type(module).__name__}, changes its state dict by a hook or "
+            f"an override, and {taught[0].__name__} inside it has a to_state_dict method: "
             f"register one for {type(module).__name__} too"
         )
     return _pairs_by_child(module, parent)

@@ -1,8 +1,8 @@
 """Save a distributed checkpoint from all processes, each its own shards, by torch's engine.
 
 torch's own writer overwrites the files of the last checkpoint, so a process that dies destroys the
-old one and does not leave a new one. Here new files get unused names, and the .metadata that names them
-replaces the old .metadata last.
+old one and does not leave a new one. Here new files get unused names, and the .metadata that names
+them replaces the old .metadata last.
 """
 
 from __future__ import annotations
