@@ -1,4 +1,4 @@
-"""torch's formats: zip, the older ones, distributed checkpoints."""
+"""torch's formats: its zip, the older ones, and distributed checkpoints."""
 
 from caten_sd.formats.torch.dcp import Dcp
 from caten_sd.formats.torch.legacy import TorchLegacy

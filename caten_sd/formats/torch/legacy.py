@@ -1,7 +1,7 @@
-"""What ``torch.save`` wrote before 1.6, and a bare pickle: of arrays, or of torch's tensors.
+"""What ``torch.save`` wrote before 1.6, and bare pickles of arrays or of torch's tensors.
 
-torch reads the tar only by running it, and all of them only with torch; it is the oracle in the
-tests. Nothing is written in these formats.
+torch runs the code that a tar or a bare pickle asks for; here none is run and torch is not needed.
+torch is the oracle in the tests. These formats are read only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TEXT_PICKLE = re.compile(rb"\(?[dl]p\d+\n|[}\]]q|c[\w.]+\n[\w.]+\n")
 
 
 class TorchLegacy(Format):
-    """torch's formats of before its zip, and bare pickles; read only."""
+    """torch's formats before its zip, and bare pickles; read only."""
 
     name = "torch legacy"
     suffixes = (".pkl", ".pickle")
@@ -35,11 +35,11 @@ def _recognize(format: TorchLegacy, source: Source, /) -> str | None:
     if head.startswith(HEAD):
         return "torch's magic number"
     if is_torch_tar(head):
-        return "a tar that begins with a member of torch's"
+        return "a tar that begins with a member of torch's format"
     if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= 5:
         return f"a pickle of protocol {head[1]}"
     if _TEXT_PICKLE.match(head) and source.read(source.size - 1, 1) == b".":
-        return "what a pickle of protocol 0 or 1 begins and ends with"
+        return "the beginning and the end of a pickle of protocol 0 or 1"
     return None
 
 
@@ -47,25 +47,25 @@ def _recognize(format: TorchLegacy, source: Source, /) -> str | None:
 def _read(format: TorchLegacy, source: Source, /) -> Contents:
     head = source.head(512)
     if head.startswith(HEAD):
-        found = read_stream(source)
+        pickled = read_stream(source)
     elif is_torch_tar(head):
-        found = read_tar(source)
+        pickled = read_tar(source)
     else:
-        found = _read_bare(source)
-    return Contents(*tree_of(found, source.name))
+        pickled = _read_bare(source)
+    return Contents(*tree_of(pickled, source.name))
 
 
 def _read_bare(source: Source) -> Unpickled:
-    found = load(source, nested=nested_reader(source.name))
-    if found.end != source.size:
+    pickled = load(source, nested=nested_reader(source.name))
+    if pickled.end != source.size:
         raise FormatError(
             source.name,
-            f"{source.size - found.end} bytes follow its pickle",
-            "it is damaged, or no pickle alone",
+            f"{source.size - pickled.end} bytes follow its pickle",
+            "it is damaged or not a pickle, so get it again",
         )
-    return found
+    return pickled
 
 
 @write.register(TorchLegacy)
 def _write(format: TorchLegacy, target: Any, state_dict: Any, /, **options: Any) -> None:
-    raise FormatError("torch legacy", "this format is read and not written", "name the file .pt")
+    raise FormatError("torch legacy", "this format is only read", "name the file .pt")

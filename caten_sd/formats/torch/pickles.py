@@ -1,7 +1,7 @@
-"""torch's part of a pickle: the names it uses, each with what it stands for here.
+"""What the names in a torch pickle become here: leaves, sizes, parameters.
 
-No torch is imported: tensors become lazy leaves over their storages, and what has no bytes of its
-own (sparse, nested and meta tensors) stays an Opaque that keeps its parts.
+torch is not imported. Tensors become lazy leaves over their storages. Those without bytes of their
+own (sparse, nested and meta tensors) become an Opaque that keeps its arguments.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from caten_sd.formats.torch.types import TYPES, ElementType, StorageType
 from caten_sd.state.leaf import BlockTensor, LazyTensor, Opaque
 from caten_sd.state.source import Source
 
-OPAQUE = "caten_sd.opaque"  # the metadata entry that counts the objects left inert, by class
+OPAQUE = "caten_sd.opaque"  # the metadata key of the objects left inert, counted by class
 
 _PREFIX = 1 << 20  # bytes; pickles of most files are shorter
 
-Nested = Callable[[Any], Storage]
+NestedReader = Callable[[Any], Storage]
 
 
 def load(
@@ -32,12 +32,12 @@ def load(
     start: int = 0,
     *,
     persistent_load: Callable[[Any], Any] | None = None,
-    nested: Nested | None = None,
+    nested: NestedReader | None = None,
 ) -> Unpickled:
     """Read a pickle that torch wrote; its value still holds storages and inert modules.
 
-    ``nested`` reads the whole file of one storage, as a tensor pickled without torch.save holds it.
-    What follows the pickle is not read: where it is not mapped, more and more is tried.
+    ``nested`` reads the bytes of a storage's own file, which a tensor pickled without torch.save
+    holds. A source that is not mapped is read in growing prefixes, to read little past the pickle.
     """
     allowed = {**_NAMES, ("torch.storage", "_load_from_bytes"): nested or _refuse_nested}
     left = source.size - start
@@ -45,10 +45,10 @@ def load(
     while True:
         data = source.view(start, size)
         try:
-            read = unpickle(
+            pickled = unpickle(
                 data, source_name=source.name, persistent_load=persistent_load, allowed=allowed
             )
-            return read._replace(end=start + read.end)
+            return pickled._replace(end=start + pickled.end)
         except FormatError:
             if size == left:
                 raise
@@ -56,27 +56,27 @@ def load(
 
 
 def tree_of(
-    read: Unpickled, source_name: str, attributes: Attributes | None = None
+    pickled: Unpickled, source_name: str, attributes: Attributes | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the tree of leaves of a pickle's value, and what is to be said of it.
+    """Return the tree of leaves of a pickle's value, and metadata that counts its opaque objects.
 
     FormatError if it holds itself, nests or repeats without bound. ``attributes`` gives the names
     of a TorchScript class's parameters and buffers.
     """
     try:
-        tree, opaque = resolve(read.value, attributes)
+        tree, opaque = resolve(pickled.value, attributes)
     except ValueError as error:
         raise FormatError(source_name, str(error), "it is made to deceive, do not use it") from None
     if isinstance(tree, (LazyTensor, BlockTensor)):
         tree = {"": tree}
     if not isinstance(tree, (dict, list, tuple)):
         what = tree.name if isinstance(tree, Opaque) else f"a {type(tree).__name__}"
-        raise FormatError(source_name, f"its pickle holds {what}, no tensors", "check the file")
+        raise FormatError(source_name, f"its pickle holds {what} and not tensors", "check the file")
     return tree, {OPAQUE: dict(opaque)} if opaque else {}
 
 
 class StorageId(NamedTuple):
-    """A persistent id of torch's: a storage's elements, key and size in elements, and its view."""
+    """What a persistent id says of a storage; ``size`` counts elements."""
 
     element: ElementType
     key: str
@@ -85,12 +85,12 @@ class StorageId(NamedTuple):
 
 
 def storage_id(identity: Any) -> StorageId:
-    """Return what a persistent id says; ValueError if it names no storage of torch's."""
+    """Return what a persistent id says; ValueError if it does not name a torch storage."""
     if type(identity) is not tuple or not 5 <= len(identity) <= 6 or identity[0] != "storage":
-        raise ValueError(f"{brief(identity)} names no storage")
+        raise ValueError(f"{brief(identity)} does not name a storage")
     _, kind, key, _, count, *view = identity
     if type(kind) is not StorageType:
-        raise ValueError(f"{brief(kind)} is no storage class of torch's")
+        raise ValueError(f"{brief(kind)} is not a torch storage class")
     if type(key) is not str or type(count) is not int or count < 0:
         raise ValueError(f"a storage has the key {brief(key)} and {brief(count)} elements")
     return StorageId(kind.element, key, count, view[0] if view else None)
@@ -98,19 +98,19 @@ def storage_id(identity: Any) -> StorageId:
 
 def _storage(value: Any) -> Storage:
     if type(value) is not Storage:
-        raise ValueError(f"a tensor is made of {brief(value)}, which is no storage")
+        raise ValueError(f"a tensor is made of {brief(value)}, which is not a storage")
     return value
 
 
 def _tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any, element: Any = None
 ) -> Any:
-    """``_rebuild_tensor(_v2)``: then whether it needs a gradient, its hooks, its signs."""
+    """``_rebuild_tensor(_v2)``; ``rest`` is requires_grad, the hooks, and torch's metadata."""
     leaf = _storage(storage).view(offset, shape, strides, element)
     metadata = rest[2] if len(rest) > 2 else None
     if metadata and isinstance(leaf, LazyTensor):
         if type(metadata) is not dict:
-            raise ValueError("a tensor's metadata is no dict")
+            raise ValueError("the metadata of a tensor is not a dict")
         if metadata.get("conj"):
             leaf = negated(leaf, conjugate=True)
         if metadata.get("neg"):
@@ -123,24 +123,24 @@ def _tensor_v3(
     metadata: Any = None,
 ) -> Any:  # fmt: skip
     if type(element) is not ElementType:
-        raise ValueError(f"a tensor has the dtype {brief(element)}")
+        raise ValueError(f"a tensor has {brief(element)} as its dtype")
     return _tensor(storage, offset, shape, strides, grad, hooks, metadata, element=element)
 
 
-def _quantised(storage: Any, offset: Any, shape: Any, strides: Any, params: Any, *_: Any) -> Any:
+def _quantized(storage: Any, offset: Any, shape: Any, strides: Any, params: Any, *_: Any) -> Any:
     return affine_leaf(_storage(storage), offset, shape, strides, params)
 
 
 def _parameter(data: Any, *_: Any) -> Any:
     if not isinstance(data, (LazyTensor, BlockTensor, Opaque)):
-        raise ValueError(f"a parameter is made of {brief(data)}, which is no tensor")
+        raise ValueError(f"a parameter is made of {brief(data)}, which is not a tensor")
     return data
 
 
 def _of_type(function: Any, kind: Any, args: Any, *_: Any) -> Any:
-    """``_rebuild_from_type_v2``: a tensor of a subclass, whose own attributes are left out."""
+    """``_rebuild_from_type_v2``: a tensor of a subclass; its other attributes are left out."""
     if type(function) is not Reference:
-        raise ValueError("a tensor of a subclass is made by what is no function")
+        raise ValueError("a tensor of a subclass is not made by a function")
     return function.call(args)
 
 
@@ -151,24 +151,24 @@ def _from_numpy(data: Any, *_: Any) -> Any:
 
 def _size(values: Any = ()) -> tuple[int, ...]:
     if type(values) not in (list, tuple) or not all(type(n) is int for n in values):
-        raise ValueError("a shape is made of what are no sizes")
+        raise ValueError("a shape is not a list of ints")
     return tuple(values)
 
 
 def _same(value: Any, *_: Any) -> Any:
-    """TorchScript's typed lists, and its tags of a value's type."""
+    """Return the value of TorchScript's typed lists and type tags."""
     return value
 
 
 def _refuse_nested(data: Any) -> Storage:
-    raise ValueError("a storage holds files within files without end")
+    raise ValueError("a storage in it is a file of its own, which this format does not hold")
 
 
 _UTILS: dict[str, Any] = {
     "_rebuild_tensor": _tensor,
     "_rebuild_tensor_v2": _tensor,
     "_rebuild_tensor_v3": _tensor_v3,
-    "_rebuild_qtensor": _quantised,
+    "_rebuild_qtensor": _quantized,
     "_rebuild_parameter": _parameter,
     "_rebuild_parameter_with_state": _parameter,
     "_rebuild_device_tensor_from_numpy": _from_numpy,

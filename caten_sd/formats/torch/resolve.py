@@ -1,7 +1,7 @@
-"""The tree that a torch pickle's value stands for: leaves in plain containers, nothing of torch.
+"""Turn the value of a torch pickle into a tree: leaves in plain containers.
 
-A whole pickled module, also one of a class that is not installed, gives what its ``state_dict``
-would: parameters, then buffers that are saved, then its children, by name.
+A pickled module becomes what its ``state_dict`` would hold: parameters, persistent buffers, then
+its children, by name. Its class need not be installed.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from caten_sd.formats.torch.storage import Storage
 from caten_sd.state.leaf import BlockTensor, LazyTensor
 
 MAX_DEPTH = 100
-MAX_NODES = 4_000_000  # of the tree unfolded: shared containers repeat, and can do so without bound
+MAX_NODES = 4_000_000  # of the tree in which every shared container is repeated
 
 _LEAVES = (LazyTensor, BlockTensor)
 _LEAF_TYPES = {*_LEAVES}
 
-
-# Gives the names of the parameters and buffers of a TorchScript class, or None if it is unknown.
+# Maps a TorchScript class to the names of its parameters and buffers, or None if it is unknown.
 Attributes = Callable[[str], "frozenset[str] | None"]
 
 
 def resolve(value: Any, attributes: Attributes | None = None) -> tuple[Any, Counter[str]]:
-    """Return the value with leaves for storages, arrays and modules, and what else stays opaque.
+    """Return the tree of a value, and how many objects of each class stay opaque in it.
 
-    ValueError if it holds itself, nests or repeats without bound, or keeps code among tensors.
+    ValueError if the value holds itself, if its containers nest or repeat without bound, or if it
+    keeps code among tensors.
     """
-    settler = _Resolver(attributes or (lambda name: None))
-    return settler.resolve(value, 0), settler.opaque
+    resolver = _Resolver(attributes or (lambda name: None))
+    return resolver.resolve(value, 0), resolver.opaque
 
 
 class _Resolver:
-    """One walk: what each container became, and how many nodes it unfolds to."""
+    """Resolves one value; it remembers what each container became and how many nodes it has."""
 
     def __init__(self, attributes: Attributes) -> None:
         self.opaque: Counter[str] = Counter()
@@ -46,27 +46,27 @@ class _Resolver:
         self._nodes = 0
 
     def resolve(self, value: Any, depth: int) -> Any:
-        settler = _SETTLERS.get(type(value))
+        method = _METHODS.get(type(value))
         self._nodes += 1
-        if settler is None:
+        if method is None:
             return value
         known = self._done.get(id(value))
         if known is None:
-            known = self._settle_new(settler, value, depth)
+            known = self._resolve_new(method, value, depth)
         else:
             self._nodes += known[1]
         if self._nodes > MAX_NODES:
-            raise ValueError(f"it unfolds to more than {MAX_NODES:,} entries, by repeating some")
+            raise ValueError(f"its repeated containers unfold to more than {MAX_NODES:,} entries")
         return known[0]
 
-    def _settle_new(self, settler: Callable[..., Any], value: Any, depth: int) -> tuple[Any, int]:
+    def _resolve_new(self, method: Callable[..., Any], value: Any, depth: int) -> tuple[Any, int]:
         if id(value) in self._open:
             raise ValueError(f"a {getattr(value, 'name', type(value).__name__)} in it holds itself")
         if depth > MAX_DEPTH:
             raise ValueError(f"its containers nest more than {MAX_DEPTH} deep")
         self._open.add(id(value))
         before = self._nodes
-        made = settler(self, value, depth + 1)
+        made = method(self, value, depth + 1)
         self._open.discard(id(value))
         known = self._done[id(value)] = made, self._nodes - before
         return known
@@ -85,7 +85,7 @@ class _Resolver:
         return value.leaf()
 
     def instance(self, value: Instance, depth: int) -> Any:
-        """Return the tree of a module, the leaf of an array, or the object as it is."""
+        """Return the tree of a module, the leaf of an array, or any other object unchanged."""
         if value.entries is not None:
             return self.resolve(value.entries, depth)
         state = _attributes(value)
@@ -103,35 +103,38 @@ class _Resolver:
     def _named(self, entries: Iterator[tuple[str, Any]], depth: int) -> dict[str, Any]:
         made = {}
         for name, child in entries:
-            settled = self.resolve(child, depth)
-            if settled != {}:
-                made[name] = settled
+            resolved = self.resolve(child, depth)
+            if resolved != {}:
+                made[name] = resolved
         return made
 
 
 def _refuse_code(state_dict: dict[Any, Any]) -> None:
-    """ValueError for a function's name among the tensors of a state dict; a class's may be."""
+    """Raise ValueError for a function's name among the tensors; a class's name is allowed."""
     for child in state_dict.values():
         if type(child) is Reference and not child.name.rpartition(".")[2].lstrip("_")[:1].isupper():
             raise ValueError(f"it keeps {child.name}, which is code, among its tensors")
 
 
 def _attributes(value: Instance) -> Any:
-    """Return what would be an object's ``__dict__``: its state, or what torch.fx is called with."""
-    held = value.args if value.name == "torch.fx.graph_module.reduce_graph_module" else value.state
-    return held[0] if type(held) is tuple and held else held
+    """Return what would be an object's ``__dict__``: its state, or the argument of torch.fx."""
+    is_graph = value.name == "torch.fx.graph_module.reduce_graph_module"
+    state = value.args if is_graph else value.state
+    return state[0] if type(state) is tuple and state else state
 
 
 def _module_entries(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what ``nn.Module.state_dict`` takes: all but buffers that are not saved, and None."""
+    """Yield what ``nn.Module.state_dict`` holds: all but None and buffers that are not saved."""
     skipped = state.get("_non_persistent_buffers_set")
     unsaved: Container[Any] = skipped if isinstance(skipped, (set, list)) else ()
-    for part in ("_parameters", "_buffers", "_modules"):
-        entries = state.get(part)
+    for attribute in ("_parameters", "_buffers", "_modules"):
+        entries = state.get(attribute)
         for name, child in entries.items() if isinstance(entries, dict) else ():
             if type(name) is not str:
-                raise ValueError("a module's part has a name that is no text")
-            if child is not None and not (part == "_buffers" and name in unsaved):
+                raise ValueError(
+                    "a parameter, buffer or child of a module has a name that is not text"
+                )
+            if child is not None and not (attribute == "_buffers" and name in unsaved):
                 yield name, child
 
 
@@ -149,7 +152,7 @@ def _script_entries(
 
 
 def _old_tensor(value: Instance) -> Any:
-    """Return the leaf of a tensor as torch 0.1 pickled one: (storage, offset, shape, strides)."""
+    """Return the leaf of a tensor of torch 0.1; its state is (storage, offset, shape, strides)."""
     state = value.state
     is_old = value.name.startswith("torch.") and value.name.endswith("Tensor")
     if not is_old or type(state) is not tuple or not 4 <= len(state) <= 5:
@@ -158,7 +161,7 @@ def _old_tensor(value: Instance) -> Any:
     return storage.view(offset, shape, strides) if type(storage) is Storage else None
 
 
-_SETTLERS: dict[type, Callable[..., Any]] = {
+_METHODS: dict[type, Callable[..., Any]] = {
     dict: _Resolver.mapping,
     Ordered: _Resolver.mapping,
     list: _Resolver.sequence,

@@ -1,4 +1,7 @@
-"""What a TorchScript archive's source declares of its classes, read as text and never run."""
+"""The parameters and buffers that the source of a TorchScript archive declares.
+
+The source is read as text and never run.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _NAME = re.compile(r'"(\w+)"')
 
 
 class ScriptClasses:
-    """The classes of an archive; ``code/`` holds a file for each of their modules."""
+    """The classes of an archive; its folder ``code/`` holds one file for each of their modules."""
 
     def __init__(self, archive: ZipArchive, root: str) -> None:
         self._archive, self._folder = archive, f"{root}/code"
@@ -23,7 +26,7 @@ class ScriptClasses:
         self._read: set[str] = set()
 
     def attributes(self, name: str) -> frozenset[str] | None:
-        """Return the names of a class's parameters and buffers; None if its source is absent."""
+        """Return the names of a class's parameters and buffers; None if it has no source."""
         module = name.rpartition(".")[0]
         if module not in self._read:
             self._read.add(module)
@@ -37,7 +40,7 @@ class ScriptClasses:
         try:
             text = self._archive.read(member, limit=MAX_SOURCE).decode()
         except UnicodeDecodeError:
-            raise FormatError(self._archive.source.name, f"its {member} is no text") from None
+            raise FormatError(self._archive.source.name, f"its {member} is not text") from None
         starts = list(_CLASS.finditer(text))
         ends = [start.start() for start in starts[1:]] + [len(text)]
         return {

@@ -1,4 +1,4 @@
-"""torch's storages and the tensors that are views of them, checked and left unread."""
+"""torch's storages, and the tensors that are views of them: checked, but not read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from caten_sd.state.source import Source
 
 DAMAGED = "it is damaged or made to deceive, so get it again"
 
-MAX_AXES = 64  # torch's and numpy's own
-# An expanded tensor (stride 0) unfolds when it is copied: as far as its file is large, or this far.
-UNFOLDED = 64 << 20
+MAX_AXES = 64  # the limit of torch and of numpy
+# Bytes that an expanded tensor (stride 0) may become when it is copied, if its storage has fewer.
+MAX_UNFOLDED = 64 << 20
 
 
 class Storage(Opaque):
-    """The elements that tensors are views of: ``source`` is exactly their bytes."""
+    """The elements that tensors are views of; ``source`` is exactly their bytes."""
 
     __slots__ = ("_views", "element", "order", "source")
 
@@ -36,11 +36,11 @@ class Storage(Opaque):
     ) -> Any:
         """Return the leaf at an offset, in elements; the same object for the same view.
 
-        A tensor of a type that we have no DType for is an Opaque of that type's name and its shape.
+        A tensor whose element type has no DType becomes an Opaque with that type's name and shape.
         """
         element = self.element if element is None else element
         if type(offset) is not int or offset < 0 or not (_sizes(shape) and _sizes(strides)):
-            problem = "a tensor has a shape, strides or offset that are no sizes"
+            problem = "the shape, strides or offset of a tensor are not sizes"
             raise FormatError(self.source.name, problem, DAMAGED)
         view = (offset, shape, strides, element)
         leaf = self._views.get(view)
@@ -71,18 +71,20 @@ class Storage(Opaque):
         )
 
     def _check(self, count: int, last: int, shape: tuple[int, ...], element: ElementType) -> None:
-        """FormatError if a view leads out of the storage, or unfolds to far more than it holds."""
+        """Raise FormatError if a view leaves the storage, or unfolds to far more than it holds."""
         held = self.source.size // element.itemsize
         if count == 0:
             if math.prod(filter(None, shape)) * element.itemsize >> 63:
-                raise self._refusal(shape, element, "is too large for any address")
+                raise self._refusal(shape, element, "is too large for an address")
         elif last >= held:
             raise self._refusal(
                 shape, element, f"reaches to element {last}, and its storage has {held}"
             )
-        elif count > held and count * element.itemsize > max(UNFOLDED, self.source.size):
+        elif count > held and count * element.itemsize > max(MAX_UNFOLDED, self.source.size):
             raise self._refusal(
-                shape, element, f"unfolds from a storage of {self.source.size} bytes"
+                shape,
+                element,
+                f"repeats the elements of a storage of only {self.source.size} bytes",
             )
 
     def _refusal(self, shape: tuple[int, ...], element: ElementType, why: str) -> FormatError:
@@ -99,9 +101,9 @@ def _sizes(values: Any) -> bool:
 def _measured(
     offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[int, int, bool]:
-    """Return the count of elements, the last one's place, and whether they lie in C order.
+    """Return the number of elements, the index of the last one, and whether they are in C order.
 
-    The stride of an axis of one element says nothing, and neither do those of no element.
+    The stride of an axis of one element has no meaning, and neither has one of an empty tensor.
     """
     count, last, dense = 1, offset, True
     for n, stride in zip(reversed(shape), reversed(strides), strict=True):
@@ -115,7 +117,7 @@ def _measured(
 def negated(leaf: LazyTensor, *, conjugate: bool) -> LazyTensor:
     """Return the leaf with its values negated, or conjugated, when they are read.
 
-    torch keeps both as a bit of the tensor, and its file says so beside the stored values.
+    torch keeps each as a bit of the tensor, and stores that bit and the unchanged values.
     """
     backing = _SignBacking(leaf.source, leaf.dtype, leaf.order, conjugate)
     source = Source(leaf.source.name, backing, 0, leaf.source.size)
@@ -123,13 +125,12 @@ def negated(leaf: LazyTensor, *, conjugate: bool) -> LazyTensor:
 
 
 class _SignBacking:
-    """Elements of a source with their signs turned: all of them, or of the imaginary parts."""
+    """Elements of a source with the opposite sign: of all values, or of the imaginary parts."""
 
     def __init__(self, source: Source, dtype: DType, order: str, conjugate: bool) -> None:
         self._source, self._conjugate = source, conjugate
-        parts = 2 if dtype.kind == "complex" else 1
-        kind = "i" if dtype.kind in ("int", "uint") else "f"
-        self._code = f"{order}{kind}{dtype.itemsize // parts}"
+        width = dtype.itemsize // 2 if dtype.kind == "complex" else dtype.itemsize
+        self._code = f"{order}{'i' if dtype.kind in ('int', 'uint') else 'f'}{width}"
 
     @property
     def mapped(self) -> bool:
@@ -142,8 +143,8 @@ class _SignBacking:
         import numpy as np
 
         values = np.frombuffer(bytearray(self._source.read(start, count)), self._code)
-        turned = values[1::2] if self._conjugate else values
-        np.negative(turned, out=turned)
+        flipped = values[1::2] if self._conjugate else values
+        np.negative(flipped, out=flipped)
         return values.tobytes()
 
     def close(self) -> None:

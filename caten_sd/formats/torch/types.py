@@ -1,4 +1,4 @@
-"""torch's element types and storage classes by name, as files write them; torch is not needed."""
+"""torch's element types and storage classes, by their names in files; torch is not needed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from caten_sd.state.leaf import DTYPES, DType, Opaque
 
 
 class ElementType(Opaque):
-    """A torch dtype: ``dtype`` is ours, or None where a tensor of it can only stay opaque."""
+    """A torch dtype; ``dtype`` is ours, or None if a tensor of it can only be an Opaque."""
 
     __slots__ = ("dtype", "itemsize")
 
@@ -16,7 +16,7 @@ class ElementType(Opaque):
 
 
 class StorageType(Opaque):
-    """A torch storage class, by which older files say the dtype of the tensors over it."""
+    """A torch storage class; in older files it gives the dtype of the tensors over it."""
 
     __slots__ = ("element",)
 
@@ -25,9 +25,9 @@ class StorageType(Opaque):
         self.element = element
 
 
-# Sizes in bytes of what has no DType: an odd or packed type, kept only to check its storage.
+# Bytes of the element types that have no DType, to check the size of their storages.
 _OPAQUE = {"complex32": 4, "bits8": 1, "bits16": 2, "bits1x8": 1, "bits2x4": 1, "bits4x2": 1}
-_QUANTISED = {"qint8": 1, "quint8": 1, "qint32": 4, "quint4x2": 1, "quint2x4": 1}
+_QUANTIZED = {"qint8": 1, "quint8": 1, "qint32": 4, "quint4x2": 1, "quint2x4": 1}
 
 ELEMENTS: dict[str, ElementType] = {
     name: ElementType(name, dtype, dtype.itemsize)
@@ -35,8 +35,8 @@ ELEMENTS: dict[str, ElementType] = {
     if dtype.itemsize
 }
 ELEMENTS.update({name: ElementType(name, None, size) for name, size in _OPAQUE.items()})
-ELEMENTS.update({name: ElementType(name, None, size) for name, size in _QUANTISED.items()})
-# torch counts pairs of 4-bit floats; a leaf counts the floats, along a last axis twice as long.
+ELEMENTS.update({name: ElementType(name, None, size) for name, size in _QUANTIZED.items()})
+# torch counts pairs of 4-bit floats. A leaf counts the floats: its last axis is twice as long.
 PAIRS = ELEMENTS["float4_e2m1fn_x2"] = ElementType("float4_e2m1fn_x2", DTYPES["float4_e2m1fn"], 1)
 
 STORAGES: dict[str, str] = {

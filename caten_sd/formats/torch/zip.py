@@ -1,8 +1,8 @@
-"""torch's zip: one pickle that names tensors over storages, which are members of their own.
+"""torch's zip: one pickle that names tensors over storages, each a member of its own.
 
-Written by ``torch.save`` since 1.6, and by TorchScript, whose code is left alone. The root folder
-has any name; ``byteorder`` may be absent. After torch.serialization._save. torch reads it only with
-torch, all of it or mapped, and maps names of the file to classes; it is the oracle in the tests.
+``torch.save`` writes it since 1.6, and TorchScript, whose code is not looked at. Its root folder
+can have any name, and ``byteorder`` can be missing. Source: torch.serialization._save. torch's own
+reader needs torch, and imports what the pickle names; it is the oracle in the tests.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from caten_sd.state.source import BytesBacking, Source
 from caten_sd.state.state_dict import StateDict
 
 _ROOT = "archive"
-_ALIGNMENT = 64  # bytes; torch's own
+_ALIGNMENT = 64  # bytes, as torch aligns
 
-# torch never compresses; who does so afterwards gets a tenth, and a bomb a thousandth.
+# Of sizes unpacked to packed: torch packs nothing, other tools reach 10, and a zip bomb 1000.
 MAX_RATIO = 100
 
 
@@ -60,7 +60,7 @@ def _recognize(format: TorchZip, source: Source, /) -> str | None:
 def _read(format: TorchZip, source: Source, /) -> Contents:
     if source.head(2) != b"PK":
         raise FormatError(
-            source.name, "it is no zip file, nor what torch wrote before it used zip", DAMAGED
+            source.name, "it is neither a zip file nor one of torch's older formats", DAMAGED
         )
     archive = ZipArchive(source)
     root = _root(archive)
@@ -87,9 +87,9 @@ def _read(format: TorchZip, source: Source, /) -> Contents:
 @write.register(TorchZip)
 def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None:
     specs = stored_specs(format, state_dict, torch_can_hold)
-    places = {key: str(number) for number, key in enumerate(specs)}
+    members = {key: str(number) for number, key in enumerate(specs)}
     tensors = [
-        StoredTensor(key, specs[first], places[first])
+        StoredTensor(key, specs[first], members[first])
         for key in state_dict
         for first in [state_dict.ties.get(key, key)]
     ]
@@ -102,7 +102,7 @@ def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None
     ):
         output.add(f"{_ROOT}/{name}", len(data), [data])
     for key, known in specs.items():
-        output.add(f"{_ROOT}/data/{places[key]}", known.nbytes, chunks(state_dict[key]))
+        output.add(f"{_ROOT}/data/{members[key]}", known.nbytes, chunks(state_dict[key]))
     if state_dict.metadata:
         record = EMPTY._replace(metadata=dict(state_dict.metadata)).to_json()
         output.add(f"{_ROOT}/{RECORD_FILE}", len(record), [record])
@@ -111,7 +111,7 @@ def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None
 
 
 def _root(archive: ZipArchive) -> str:
-    """Return the one folder that has a data.pkl."""
+    """Return the folder that has the data.pkl; FormatError unless there is exactly one."""
     name = archive.source.name
     roots = [
         folder
@@ -119,15 +119,15 @@ def _root(archive: ZipArchive) -> str:
         if rest == "data.pkl"
     ]
     if len(roots) != 1:
-        problem = "it is a zip file without a torch data.pkl"
+        problem = "it is a zip file without torch's data.pkl"
         if roots:
             problem = f"it has a data.pkl in each of {', '.join(roots)}"
-        raise FormatError(name, problem, "get it again, or choose the right file")
+        raise FormatError(name, problem, "get it again, or open the right file")
     return roots[0]
 
 
 class _ZipStorages:
-    """The storages of an archive by key, each a member of it."""
+    """The storages of an archive by key; each is one of its members."""
 
     def __init__(self, archive: ZipArchive, root: str) -> None:
         self._archive, self._root = archive, root
@@ -145,7 +145,7 @@ class _ZipStorages:
         if not nbytes <= held < nbytes + wanted.element.itemsize:
             raise FormatError(
                 storage.source.name,
-                f"it has {held} bytes, and {wanted.size} elements of {wanted.element.name} "
+                f"it has {held} bytes, but {wanted.size} elements of {wanted.element.name} "
                 f"take {nbytes}",
                 DAMAGED,
             )
@@ -159,6 +159,8 @@ def _byte_order(archive: ZipArchive, root: str) -> str:
     order = {b"little": "<", b"big": ">"}.get(text)
     if order is None:
         raise FormatError(
-            archive.source.name, f"its byteorder is {text!r}, neither little nor big", DAMAGED
+            archive.source.name,
+            f"its byteorder is {text!r}, and little or big is expected",
+            DAMAGED,
         )
     return order

@@ -73,13 +73,13 @@ TENSOR, CHANNEL = Opaque("torch.per_tensor_affine"), Opaque("torch.per_channel_a
     [
         (7, "no scale and zero point"),
         ((TENSOR, 0.1), "no scale and zero point"),
-        ((TENSOR, "0.1", 0), "no number"),
-        ((TENSOR, 0.1, 0.5), "no number"),
+        ((TENSOR, "0.1", 0), "not a number"),
+        ((TENSOR, 0.1, 0.5), "not a number"),
         ((CHANNEL, [0.1] * 2, [0] * 2, 2), "no axis 2"),
         ((CHANNEL, [0.1] * 2, [0] * 2, "x"), "no axis 'x'"),
-        ((CHANNEL, [0.1] * 3, [0] * 2, 0), "for each of 2"),
-        ((CHANNEL, [0.1] * 2, ["0"] * 2, 0), "for each of 2"),
-        ((CHANNEL, 0.1, [0] * 2, 0), "for each of 2"),
+        ((CHANNEL, [0.1] * 3, [0] * 2, 0), "2 scales and 2 zero points"),
+        ((CHANNEL, [0.1] * 2, ["0"] * 2, 0), "2 scales and 2 zero points"),
+        ((CHANNEL, 0.1, [0] * 2, 0), "2 scales and 2 zero points"),
     ],
 )
 def test_wrong_parts_are_refused(params: Any, words: str) -> None:

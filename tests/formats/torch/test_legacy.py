@@ -150,7 +150,7 @@ def stream(*parts: bytes) -> bytes:
 
 
 HOSTILE = {
-    "other magic": (HEAD[:5] + b"\0" + HEAD[6:], "its pickle holds a int, no tensors"),
+    "other magic": (HEAD[:5] + b"\0" + HEAD[6:], "holds a int"),
     "other protocol": (stream(PARTS[0], dump(9999)), "its protocol is 9999, not 1001"),
     "protocol of text": (stream(PARTS[0], dump("x")), "its protocol is 'x'"),
     "big endian": (stream(*PARTS[:2], dump({"little_endian": False})), "big-endian machine"),
@@ -158,11 +158,17 @@ HOSTILE = {
     "truncated": (LEGACY[:-1], "1 bytes short of storage"),
     "no storages": (LEGACY[:-32], "bytes short"),
     "bytes after": (LEGACY + b"x", "1 bytes follow its data"),
-    "count": (LEGACY[:-32] + struct.pack("<q", 2**60) + LEGACY[-24:], "elements, 6 named"),
+    "count": (LEGACY[:-32] + struct.pack("<q", 2**60) + LEGACY[-24:], "elements.* 6"),
     "negative count": (LEGACY[:-32] + struct.pack("<q", -6) + LEGACY[-24:], "has -6 elements"),
-    "keys of text": (stream(*PARTS, dump({}), dump("0")), "not those that its tensors name"),
-    "keys nobody asked for": (stream(*PARTS, dump({}), dump(["9"])), "not those that its tensors"),
-    "deep keys": (stream(*PARTS, dump({}), b"]" * 99_999 + b"a" * 99_998 + b"."), "not those that"),
+    "keys of text": (stream(*PARTS, dump({}), dump("0")), "storages .* its tensors name"),
+    "keys nobody asked for": (
+        stream(*PARTS, dump({}), dump(["9"])),
+        "storages .* its tensors name",
+    ),
+    "deep keys": (
+        stream(*PARTS, dump({}), b"]" * 99_999 + b"a" * 99_998 + b"."),
+        "storages .* its tensors name",
+    ),
     "os.system first": (dump(Call(exec, "1")), "asks to call builtins.exec"),
     "os.system in the machine": (
         stream(*PARTS[:2], dump(Call(exec, "1"))),
@@ -212,10 +218,10 @@ def test_views_of_storages() -> None:
     [
         (persistent(("v", 2**40, 6)), "bytes short"),
         (persistent(("v", -1, 6)), "before its beginning"),
-        (persistent(("v", 0)), "no key, offset and size"),
-        (persistent((1, 0, 6)), "no key, offset and size"),
+        (persistent(("v", 0)), "lacks its key, offset or size"),
+        (persistent((1, 0, 6)), "lacks its key, offset or size"),
         (persistent(("v", 0, 1)), "reaches to element 1, and its storage has 1"),
-        (persistent(None, count=7), "has 6 elements, 7 named"),
+        (persistent(None, count=7), "has 6 elements.* 7"),
     ],
 )
 def test_views_past_their_storage_are_refused(data: bytes, words: str) -> None:
@@ -224,7 +230,7 @@ def test_views_past_their_storage_are_refused(data: bytes, words: str) -> None:
 
 
 def test_it_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="read and not written; name the file"):
+    with pytest.raises(FormatError, match="read; name the file"):
         write_state_dict({"w": BASE}, tmp_path / "w.pkl")
     assert list(tmp_path.iterdir()) == []
 
@@ -240,5 +246,5 @@ def test_a_tensor_alone_has_the_empty_name() -> None:
 
 @pytest.mark.parametrize("value", [argparse.Namespace(a=1), 7, "text", None, torch.float32])
 def test_what_holds_no_tensors_is_refused(value: Any) -> None:
-    with pytest.raises(FormatError, match=r"its pickle holds .*, no tensors"):
+    with pytest.raises(FormatError, match=r"its pickle holds .*; check the file"):
         tree(pickle.dumps(value))

@@ -116,7 +116,7 @@ def test_a_module_without_parts_or_with_odd_ones() -> None:
     assert tree(module(_buffers={"b": LEAF}, _non_persistent_buffers_set=7)) == {"b": LEAF}
     slotted = Instance("m.Net", (), (module(_parameters={"w": LEAF}).state, {"slot": 1}))
     assert tree(slotted) == {"w": LEAF}
-    with pytest.raises(ValueError, match="no text"):
+    with pytest.raises(ValueError, match="not text"):
         tree(module(_parameters={1: LEAF}))
 
 
@@ -161,7 +161,7 @@ def fanned(levels: int) -> Any:
     [
         (ring(), "a list in it holds itself"),
         (nested(MAX_DEPTH + 2), "nest more than 100 deep"),
-        (fanned(30), "unfolds to more than 4,000,000 entries"),
+        (fanned(30), "unfold to more than 4,000,000 entries"),
         (module(_modules={"a": nested(MAX_DEPTH + 2)}), "nest more than 100 deep"),
     ],
 )

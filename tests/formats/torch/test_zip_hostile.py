@@ -63,26 +63,29 @@ def edited(old: bytes, new: bytes) -> bytes:
 
 
 HOSTILE = {
-    "no zip": (b"hello", "it is no zip file"),
-    "no data.pkl": (rewritten(GOOD, **{"data.pkl": None}), "without a torch data.pkl"),
-    "order": (rewritten(GOOD, byteorder=b"middle"), "neither little nor big"),
+    "no zip": (b"hello", "neither a zip file"),
+    "no data.pkl": (rewritten(GOOD, **{"data.pkl": None}), "without .*data.pkl"),
+    "order": (rewritten(GOOD, byteorder=b"middle"), "b'middle'.* little or big"),
     "storage absent": (edited(b"X\1\0\0\0000", b"X\1\0\0\0007"), "no member 'any name/data/7'"),
     "storage by a path": (
         edited(b"X\1\0\0\0000", b"X\x0b\0\0\0../data.pkl"),
         r"no member 'any name/data/\.\./data.pkl'",
     ),
     "storage by a number": (edited(b"X\1\0\0\0000", b"K\0"), "a storage has the key 0"),
-    "storage short": (rewritten(GOOD, **{"data/0": bytes(20)}), "it has 20 bytes, and 6 elements"),
-    "storage long": (rewritten(GOOD, **{"data/0": bytes(28)}), "it has 28 bytes, and 6 elements"),
-    "other storage": (edited(b"torch\nFloatStorage", b"torch\nEvilStorage"), "no storage class"),
+    "storage short": (rewritten(GOOD, **{"data/0": bytes(20)}), "it has 20 bytes, .* 6 elements"),
+    "storage long": (rewritten(GOOD, **{"data/0": bytes(28)}), "it has 28 bytes, .* 6 elements"),
+    "other storage": (
+        edited(b"torch\nFloatStorage", b"torch\nEvilStorage"),
+        "not a torch storage class",
+    ),
     "storage of another": (
         edited(b"torch\nFloatStorage", b"other\nFloatStorage"),
-        "no storage class",
+        "not a torch storage class",
     ),
-    "pid of another kind": (edited(b"storageq", b"filenodq"), "names no storage"),
-    "count": (edited(b"cpuq\6K\6", b"cpuq\6K\7"), "it has 24 bytes, and 7 elements"),
+    "pid of another kind": (edited(b"storageq", b"filenodq"), "does not name a storage"),
+    "count": (edited(b"cpuq\6K\6", b"cpuq\6K\7"), "it has 24 bytes, .* 7 elements"),
     "shape": (edited(b"K\6\x85", b"K\7\x85"), "reaches to element 6, and its storage has 6"),
-    "no shape": (edited(b"K\6\x85", b"NN0\x85"), "are no sizes"),
+    "no shape": (edited(b"K\6\x85", b"NN0\x85"), "not sizes"),
     "other function": (
         edited(b"_rebuild_tensor_v2", b"_rebuild_tensor_v9"),
         "asks to call torch._ut",
@@ -119,13 +122,13 @@ HOSTILE = {
                 )
             }
         ),
-        "own file holds no storage",
+        "does not hold a storage",
     ),
     "script of no text": (
         rewritten(
             GOOD, **{"data.pkl": b"c__torch__.M\nM\n)\x81}b.", "code/__torch__/M.py": b"\xff"}
         ),
-        "is no text",
+        "M.py is not text",
     ),
 }
 
@@ -147,7 +150,7 @@ def test_files_within_files_end() -> None:
         inner = Evil(torch.storage._load_from_bytes, data)
         data = head + pickle.dumps(inner, 2) + pickle.dumps([], 2)
     outer = pickle.dumps(Evil(torch.storage._load_from_bytes, data), 2)
-    with pytest.raises(FormatError, match="no file of its own, or one within another"):
+    with pytest.raises(FormatError, match="nests such files"):
         contents(rewritten(GOOD, **{"data.pkl": outer}))
 
 
