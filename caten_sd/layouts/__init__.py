@@ -1,1 +1,1 @@
-"""Layouts, one file per architecture, data only: every Layout in a file here is known by name."""
+"""Layouts as data, one file per architecture; a Layout in a file here can be found by its name."""

@@ -1,7 +1,7 @@
-"""GPT-2: Caten's names, which are the canonical ones, Hugging Face's, and GGUF's.
+"""GPT-2: Caten's names, which are the canonical ones, those of Hugging Face, and those of GGUF.
 
-After Caten's own renaming from GGUF and `transformers.GPT2LMHeadModel`, whose Conv1D keeps its
-weights (in, out); Caten's Linear and GGUF keep them (out, in).
+The rows follow Caten's own renaming from GGUF, and `transformers.GPT2LMHeadModel`. Conv1D in
+transformers stores weights as (in, out); Caten's Linear and GGUF store them as (out, in).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup, Size, factors, value
-from caten_sd.mapping.operations import PART, Coordinates, Labels, Operand, Operation, extent_of
+from caten_sd.mapping.operations import POSITION, Coordinates, Labels, Operand, Operation, extent_of
 from caten_sd.mapping.patterns import is_index
 from caten_sd.state.derived import derive
 from caten_sd.state.steps import Cut, Join, Pick, Pile
@@ -18,8 +18,8 @@ MOST = 1 << 20  # keys or rows that are listed one by one; a file may claim any 
 
 
 @dataclass(frozen=True)
-class _Shared(Operation):
-    """An operation on shares of an axis."""
+class _SharedAxis(Operation):
+    """An operation on an axis that several tensors share, each with its share of the length."""
 
     shares: tuple[Size, ...]
     axis: int = 0
@@ -28,15 +28,15 @@ class _Shared(Operation):
         check_shares(self.shares, self.axis)
 
     def bind(self, lookup: Lookup) -> Operation:
-        """Return it with its shares looked up."""
+        """Return the operation with a number for every named share."""
         return replace(self, shares=bound(self.shares, lookup))
 
 
 @dataclass(frozen=True)
-class Concat(_Shared):
-    """Several tensors joined along an axis, of which each takes its share: (1, 1, 1) for thirds.
+class Concat(_SharedAxis):
+    """Several tensors joined along an axis, each with its share of it: (1, 1, 1) for thirds.
 
-    Counts do as well, since only proportions matter: ("n_head", "n_kv_head", "n_kv_head").
+    Only the proportions matter, so counts do as well: ("n_head", "n_kv_head", "n_kv_head").
     """
 
     def inverse(self) -> Operation:
@@ -44,24 +44,29 @@ class Concat(_Shared):
         return Split(self.shares, self.axis)
 
     def labels(self, labels: Labels) -> Labels:
-        """Return the labels without the part."""
-        return _less(labels, PART, "joins", len(self.shares))
+        """Return the labels without the position."""
+        if labels.get(POSITION) != len(self.shares):
+            given = labels.get(POSITION, 1)
+            raise LayoutError(
+                f"the operation joins {len(self.shares)} tensors and is given {given}"
+            )
+        return _without(labels, POSITION)
 
     def apply(self, operand: Operand) -> Operand:
         """Return the joined leaves."""
-        return _collapsed(operand, PART, self._joined)
+        return _collapsed(operand, POSITION, self._joined)
 
     def _joined(self, leaves: list[Any]) -> Any:
-        parts = [extent_of(leaf, self.axis) for leaf in leaves]
-        if parts != divided(sum(parts), self.shares, self.axis):
+        lengths = [extent_of(leaf, self.axis) for leaf in leaves]
+        if lengths != divided(sum(lengths), self.shares, self.axis):
             raise LayoutError(
-                f"parts of {parts} along axis {self.axis} are not in the shares {self.shares}"
+                f"lengths of {lengths} along axis {self.axis} are not in the shares {self.shares}"
             )
         return derive(Join(self.axis), leaves)
 
 
 @dataclass(frozen=True)
-class Split(_Shared):
+class Split(_SharedAxis):
     """One tensor cut along an axis into shares: (1, 1, 1) for thirds."""
 
     def inverse(self) -> Operation:
@@ -69,37 +74,42 @@ class Split(_Shared):
         return Concat(self.shares, self.axis)
 
     def labels(self, labels: Labels) -> Labels:
-        """Return the labels and the part."""
-        return _more(labels, PART, "splits", len(self.shares))
+        """Return the labels and the position."""
+        if POSITION in labels:
+            raise LayoutError(f"the operation splits 1 tensor and is given {labels[POSITION]}")
+        return {**labels, POSITION: len(self.shares)}
 
     def apply(self, operand: Operand) -> Operand:
-        """Return the parts."""
-        return _expanded(operand, PART, self._parts)
+        """Return the pieces."""
+        return _expanded(operand, POSITION, self._pieces)
 
-    def _parts(self, leaf: Any) -> list[Any]:
-        parts = divided(extent_of(leaf, self.axis), self.shares, self.axis)
-        ends = itertools.accumulate(parts)
+    def _pieces(self, leaf: Any) -> list[Any]:
+        lengths = divided(extent_of(leaf, self.axis), self.shares, self.axis)
+        ends = itertools.accumulate(lengths)
         return [
-            derive(Cut(self.axis, end - part, end), [leaf])
-            for part, end in zip(parts, ends, strict=True)
+            derive(Cut(self.axis, end - length, end), [leaf])
+            for length, end in zip(lengths, ends, strict=True)
         ]
 
 
 @dataclass(frozen=True)
-class _Indexed(Operation):
+class _OverIndex(Operation):
     """An operation over the values of a captured index."""
 
     over: str
     axis: int = 0
 
     def __post_init__(self) -> None:
-        _check_index(self.over)
+        if not self.over.isidentifier() or not is_index(self.over):
+            raise LayoutError(
+                f"{self.over!r} does not capture an index; stack over a capture of one letter"
+            )
         check_axis(self.axis)
 
 
 @dataclass(frozen=True)
-class Stack(_Indexed):
-    """The tensors of all values of a captured index (experts, layers) as one, on a new axis."""
+class Stack(_OverIndex):
+    """The tensors of every value of a captured index (experts, layers) stacked on a new axis."""
 
     def inverse(self) -> Operation:
         """Return the unstacking over the same index."""
@@ -107,7 +117,12 @@ class Stack(_Indexed):
 
     def labels(self, labels: Labels) -> Labels:
         """Return the labels without the index."""
-        return _less(labels, self.over, "stacks")
+        if self.over not in labels:
+            raise LayoutError(
+                f"the operation stacks over {{{self.over}}} and is not given one tensor for each; "
+                f"capture {{{self.over}}} in the canonical names only"
+            )
+        return _without(labels, self.over)
 
     def apply(self, operand: Operand) -> Operand:
         """Return the stacked leaves."""
@@ -115,8 +130,8 @@ class Stack(_Indexed):
 
 
 @dataclass(frozen=True)
-class Unstack(_Indexed):
-    """One tensor as many, one for each index of an axis, which their keys then carry."""
+class Unstack(_OverIndex):
+    """One tensor taken apart along an axis: one tensor for each index, which its key then has."""
 
     def inverse(self) -> Operation:
         """Return the stacking over the same index."""
@@ -124,7 +139,12 @@ class Unstack(_Indexed):
 
     def labels(self, labels: Labels) -> Labels:
         """Return the labels and the index."""
-        return _more(labels, self.over, "unstacks")
+        if self.over in labels:
+            raise LayoutError(
+                f"the operation unstacks over {{{self.over}}} and is given one tensor for each "
+                f"already; capture {{{self.over}}} in the layout's names only"
+            )
+        return {**labels, self.over: None}
 
     def apply(self, operand: Operand) -> Operand:
         """Return the leaves, one for each index."""
@@ -138,16 +158,18 @@ class Unstack(_Indexed):
 
 
 def check_axis(axis: int) -> None:
-    """Refuse an axis that is counted from the end, whose place depends on the rank."""
+    """Refuse an axis that is counted from the end: which one it is depends on the rank."""
     if axis < 0:
-        raise LayoutError(f"axis {axis} is counted from the end; give it from the front")
+        raise LayoutError(f"axis {axis} is counted from the end; count it from the front")
 
 
 def check_shares(shares: Sequence[Size], axis: int) -> None:
-    """Refuse shares that nothing can be divided into."""
+    """Refuse shares that cannot divide an axis."""
     check_axis(axis)
     if len(shares) < 2 or any(factors(share)[0] < 1 for share in shares):
-        raise LayoutError(f"shares {tuple(shares)} divide nothing; give two or more, each above 0")
+        raise LayoutError(
+            f"shares {tuple(shares)} do not divide an axis; give two or more, each above 0"
+        )
 
 
 def bound(shares: Sequence[Size], lookup: Lookup) -> tuple[Size, ...]:
@@ -156,7 +178,7 @@ def bound(shares: Sequence[Size], lookup: Lookup) -> tuple[Size, ...]:
 
 
 def divided(extent: int, shares: Sequence[Size], axis: int) -> list[int]:
-    """Return the lengths of the shares; LayoutError if the axis does not divide into them.
+    """Return the length of each share; LayoutError if the axis does not divide into them.
 
     >>> divided(24, (2, 1, 1), 0)
     [12, 6, 6]
@@ -172,27 +194,12 @@ def unknown(name: str) -> int:
     raise LayoutError(f"{name} is not known; bind the operation to numbers first")
 
 
-def _check_index(over: str) -> None:
-    if not over.isidentifier() or not is_index(over):
-        raise LayoutError(f"{over!r} captures no index; stack over a capture of one letter")
-
-
-def _less(labels: Labels, label: str, verb: str, count: int | None = None) -> Labels:
-    if label not in labels or labels[label] != count:
-        what = f"not {count} tensors" if label == PART else f"no index {{{label}}} of its own"
-        raise LayoutError(f"the operation {verb} and is given {what}")
-    return {name: known for name, known in labels.items() if name != label}
-
-
-def _more(labels: Labels, label: str, verb: str, count: int | None = None) -> Labels:
-    if label in labels:
-        what = "several tensors" if label == PART else f"an index {{{label}}} already"
-        raise LayoutError(f"the operation {verb} and is given {what}")
-    return {**labels, label: count}
+def _without(labels: Labels, label: str) -> Labels:
+    return {name: count for name, count in labels.items() if name != label}
 
 
 def _collapsed(operand: Operand, label: str, join: Callable[[list[Any]], Any]) -> Operand:
-    """Return the operand with each run of leaves along a label joined into one, in order."""
+    """Return the operand with the leaves along a label joined into one, in order of the label."""
     runs: dict[Coordinates, list[tuple[int, Any]]] = {}
     for at, leaf in operand.items():
         rest = tuple(item for item in at if item[0] != label)
@@ -201,10 +208,10 @@ def _collapsed(operand: Operand, label: str, join: Callable[[list[Any]], Any]) -
     return {rest: join([leaf for _, leaf in run]) for rest, run in ordered.items()}
 
 
-def _expanded(operand: Operand, label: str, parts: Callable[[Any], list[Any]]) -> Operand:
-    """Return the operand with each leaf replaced by its parts, counted along a new label."""
+def _expanded(operand: Operand, label: str, pieces: Callable[[Any], list[Any]]) -> Operand:
+    """Return the operand with each leaf replaced by its pieces, counted along a new label."""
     return {
-        tuple(sorted((*at, (label, index)))): part
+        tuple(sorted((*at, (label, index)))): piece
         for at, leaf in operand.items()
-        for index, part in enumerate(parts(leaf))
+        for index, piece in enumerate(pieces(leaf))
     }

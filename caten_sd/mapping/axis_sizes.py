@@ -15,7 +15,7 @@ Lookup = Callable[[str], int]
 
 @functools.cache
 def factors(size: Size) -> tuple[int, tuple[str, ...]]:
-    """Return the constant and the names whose product the size is; LayoutError if it is no size.
+    """Return the constant and the names whose product the size is; LayoutError otherwise.
 
     >>> factors("3*n_head*head_dim")
     (3, ('n_head', 'head_dim'))
@@ -25,13 +25,13 @@ def factors(size: Size) -> tuple[int, tuple[str, ...]]:
     names = tuple(word for word in words if word.isidentifier())
     if len(numbers) + len(names) != len(words):
         raise LayoutError(
-            f"{size!r} is no size; write a count, a name, or a product such as '3*n_embd'"
+            f"{size!r} is not a size; write a count, a name, or a product such as '3*n_embd'"
         )
     return math.prod(numbers), names
 
 
 def value(size: Size, lookup: Lookup) -> int:
-    """Return the size as a number, its names looked up.
+    """Return the size as a number, with its names looked up.
 
     >>> value("3*n_embd", {"n_embd": 8}.__getitem__)
     24
@@ -41,9 +41,9 @@ def value(size: Size, lookup: Lookup) -> int:
 
 
 def solve(sizes: Sequence[Size], shape: Sequence[int], known: dict[str, int]) -> bool:
-    """Say whether the shape can be of these sizes, and if so add what it tells to ``known``.
+    """Return whether the shape can have these sizes; if so, add the names it gives to ``known``.
 
-    A size with two unknown names tells nothing and excludes nothing.
+    A size with two unknown names gives no name and excludes no shape.
 
     >>> known = {"n_embd": 8}
     >>> solve(("vocab", "n_embd"), (50, 8), known), known
@@ -69,7 +69,7 @@ def solve(sizes: Sequence[Size], shape: Sequence[int], known: dict[str, int]) ->
 
 
 def size_text(sizes: Sequence[Size]) -> str:
-    """Return the sizes as a shape is written.
+    """Return the sizes, written as a shape.
 
     >>> size_text(("3*n_embd", 4))
     '(3*n_embd, 4)'
@@ -78,10 +78,10 @@ def size_text(sizes: Sequence[Size]) -> str:
 
 
 class Numbers:
-    """Looks up the numbers that operations name: in what was passed, then in a configuration.
+    """Looks up the numbers that operations name: among the given ones, then in a configuration.
 
-    ``config`` is a mapping (a ``config.json``) or an object with attributes; ``aliases`` are other
-    names of a number in it. A number that is nowhere is a LayoutError, never a guess.
+    ``config`` is a mapping (a ``config.json``) or an object with attributes. ``aliases`` are other
+    names that it may have for a number. A number that is in neither is a LayoutError.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ class Numbers:
         for word in (name, *self.aliases.get(name, ())):
             found = self.entry(word) if found is None else found
         if found is None:
-            raise LayoutError(f"{name} is needed and no shape tells it; pass {name}= or config=")
+            raise LayoutError(f"{name} is needed and no shape gives it; pass {name}= or config=")
         if isinstance(found, bool) or not isinstance(found, int) or found < 1:
-            raise LayoutError(f"{name} is {found!r}; it must be a whole number above 0")
+            raise LayoutError(f"{name} is {found!r}; pass a whole number above 0")
         return found
 
     def entry(self, name: str) -> Any:

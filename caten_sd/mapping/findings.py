@@ -1,4 +1,4 @@
-"""What came out of applying a layout besides the tensors, each thing with its names."""
+"""What applying a layout found besides the tensors, each finding with its keys or rows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from caten_sd.mapping.axis_sizes import Size, size_text
 from caten_sd.mapping.rows import Row
 from caten_sd.state.grouping import few_keys
-from caten_sd.wording import first_few
+from caten_sd.wording import counted, first_few
 
 
 class Misfit(NamedTuple):
-    """A tensor whose shape is not the one declared; ``swapped``: it is with its axes reversed."""
+    """A tensor whose shape is not as declared; ``swapped`` if it is with its axes reversed."""
 
     key: str
     canonical: str
@@ -29,13 +29,16 @@ class Misfit(NamedTuple):
 
 @dataclass
 class Findings:
-    """What a layout found: keys dropped, tied, not taken; rows not used; what shapes cannot tell.
+    """What a layout found in a state dict besides the tensors that its rows map.
 
-    ``dropped`` gives the reason of each key, ``tied`` the tensor that each name was added or left
-    out for, ``idle`` the rows that found nothing, ``untaken`` the keys that no row takes and that
-    stay as they are, ``square`` the keys whose orientation is the layout's word alone, ``rounded``
-    those that a number is added to, ``misfits`` the shapes that are not as declared, ``hints``
-    what the reader of the result must be told.
+    ``dropped``: the reason for each dropped key.
+    ``tied``: for each name that was added or left out as tied, the tensor that it is tied to.
+    ``untaken``: the keys that no row takes, which stay as they are.
+    ``idle``: the rows that found no key.
+    ``square``: the keys whose orientation is known from the layout only, as the shape is square.
+    ``rounded``: the keys that a number is added to.
+    ``misfits``: the shapes that are not as declared.
+    ``hints``: what whoever reads the result has to do.
     """
 
     dropped: dict[str, str] = field(default_factory=dict)
@@ -49,38 +52,39 @@ class Findings:
 
     @property
     def complaint(self) -> str:
-        """What does not fit the layout, as one sentence; "" where everything does."""
-        told = []
+        """What contradicts the layout, as one sentence; "" if nothing does."""
+        faults = []
         if self.untaken:
-            told.append(f"{len(self.untaken)} keys have no row: {few_keys(self.untaken)}")
+            count = counted(len(self.untaken), "key has", "keys have")
+            faults.append(f"{count} no row: {few_keys(self.untaken)}")
         if self.idle:
-            told.append(
-                f"{len(self.idle)} rows found no key: {first_few(self.idle, 6, between='; ')}"
-            )
+            rows = first_few(self.idle, 6, between="; ")
+            faults.append(f"{counted(len(self.idle), 'row')} found no key: {rows}")
         if self.misfits:
-            told.append(f"{len(self.misfits)} shapes are not as declared: {self.misfits[0]}")
-        return "; ".join(told)
+            count = counted(len(self.misfits), "shape is", "shapes are")
+            faults.append(f"{count} not as declared: {self.misfits[0]}")
+        return "; ".join(faults)
 
     def lines(self) -> list[str]:
-        """Return the findings as text, one kind a line."""
+        """Return the findings as text, one kind on each line."""
         complaint = [self.complaint] * bool(self.complaint)
         return [*self.notes(), *complaint, *self.hints]
 
     def notes(self) -> list[str]:
-        """Return what is no fault: what was dropped and why, tied, taken on the layout's word."""
-        told = [
-            f"{few_keys(keys)}: dropped, {reason}" for reason, keys in self._by_reason().items()
-        ]
-        told += [f"{name}: tied to {first}" for name, first in self.tied.items()]
+        """Return what is not a fault: keys dropped, tied, transposed unconfirmed, or rounded."""
+        dropped = self._by_reason().items()
+        notes = [f"{few_keys(keys)}: dropped, {reason}" for reason, keys in dropped]
+        notes += [f"{name}: tied to {first}" for name, first in self.tied.items()]
         if self.square:
-            told.append(
-                f"{few_keys(self.square)}: transposed on the layout's word, the shape is square"
+            notes.append(
+                f"{few_keys(self.square)}: transposed as the layout says, which a square shape "
+                f"cannot confirm"
             )
         if self.rounded:
-            told.append(
+            notes.append(
                 f"{few_keys(self.rounded)}: a number is added, which may round the last digit"
             )
-        return told
+        return notes
 
     def _by_reason(self) -> dict[str, list[str]]:
         reasons: dict[str, list[str]] = {}

@@ -1,6 +1,6 @@
 """Operations on the rows of attention weights; head counts are given, never guessed.
 
-A wrong head count gives the same shape and other rows, so no shape could show the mistake.
+A wrong head count gives other rows in the same shape, so no shape could show the mistake.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from caten_sd.mapping.axis_sizes import Lookup, Size, factors, value
 from caten_sd.mapping.operations import Identity, Operation, extent_of, inverted
 from caten_sd.state.derived import derive
 from caten_sd.state.steps import Reorder
+from caten_sd.wording import counted
 
 Order = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Rotary(Operation):
-    """The rows of each head, from rotary pairs side by side ("pairs") to two "halves".
+    """Reorder the rows of each head from adjacent rotary pairs ("pairs") to two "halves".
 
-    For keys, give the key-value head count.
+    For the weight of the keys, give the count of key-value heads.
     """
 
     heads: Size
@@ -35,14 +36,14 @@ class Rotary(Operation):
         factors(self.heads)
         check_axis(self.axis)
         if self.to not in ("halves", "pairs"):
-            raise LayoutError(f"rotary rows lie in 'halves' or 'pairs', not in {self.to!r}")
+            raise LayoutError(f"rotary rows are in 'halves' or 'pairs', not in {self.to!r}")
 
     def inverse(self) -> Operation:
-        """Return the way back."""
+        """Return the operation that undoes this one."""
         return replace(self, to="pairs" if self.to == "halves" else "halves")
 
     def bind(self, lookup: Lookup) -> Operation:
-        """Return it with its head count looked up."""
+        """Return the operation with its head count as a number."""
         return replace(self, heads=value(self.heads, lookup))
 
     def leaf(self, leaf: Any) -> Any:
@@ -54,9 +55,9 @@ class Rotary(Operation):
 
 @dataclass(frozen=True)
 class Regroup(Operation):
-    """Blocks that share an axis, as [Q|K|V], dealt out: the first chunk of each, the second, ...
+    """Interleave blocks along an axis: [Q|K|V] becomes [q0 k0 v0 | q1 k1 v1 | ...].
 
-    ``packing`` makes those that models use by their names. ``undo`` goes back to blocks.
+    ``packing`` makes the ones that models use, by name. ``undo`` goes back to blocks.
     """
 
     shares: tuple[Size, ...]
@@ -69,11 +70,11 @@ class Regroup(Operation):
         factors(self.groups)
 
     def inverse(self) -> Operation:
-        """Return the way back."""
+        """Return the operation that undoes this one."""
         return replace(self, undo=not self.undo)
 
     def bind(self, lookup: Lookup) -> Operation:
-        """Return it with its shares and groups looked up."""
+        """Return the operation with its shares and groups as numbers."""
         groups = value(self.groups, lookup)
         return replace(self, shares=bound(self.shares, lookup), groups=groups)
 
@@ -93,9 +94,9 @@ def packing(
 ) -> Operation:
     """Return the operation from [Q|K|V] blocks to a packing of this name.
 
-    "block" is [Q|K|V] itself; "per_head" puts each head's query, key and value together;
-    "per_kv_group" does so for each key-value head with the queries that share it; "chunks" gives
-    each of several machines its part of Q, of K and of V.
+    "block" is [Q|K|V] itself. "per_head" puts the query, key and value of each head together.
+    "per_kv_group" puts each key-value head after the queries that share it. "chunks" gives each of
+    several machines its share of Q, of K and of V.
 
     >>> packing("per_head", heads=2)
     Regroup(shares=(1, 1, 1), groups=2, axis=0, undo=False)
@@ -106,12 +107,12 @@ def packing(
         return Regroup((1, 1, 1), heads)
     if name in PACKINGS:
         return Regroup((heads, kv_heads, kv_heads), kv_heads if name == "per_kv_group" else chunks)
-    raise LayoutError(f"{name!r} is no packing of Q, K and V; known are {', '.join(PACKINGS)}")
+    raise LayoutError(f"{name!r} is not a packing of Q, K and V; known are {', '.join(PACKINGS)}")
 
 
 @functools.lru_cache(maxsize=16)
 def rotary_order(rows: int, heads: int) -> Order:
-    """Return the order that brings rotary pairs side by side into the two halves of each head.
+    """Return the order that brings adjacent rotary pairs into the two halves of each head.
 
     >>> rotary_order(8, 2)
     (0, 2, 1, 3, 4, 6, 5, 7)
@@ -119,7 +120,9 @@ def rotary_order(rows: int, heads: int) -> Order:
     (0, 2, 4, 6, 1, 3, 5, 7)
     """
     if heads < 1 or rows % (2 * heads) or rows > MOST:
-        raise LayoutError(f"{rows} rows are not {heads} heads of an even dimension")
+        raise LayoutError(
+            f"an axis of {rows} does not divide into {counted(heads, 'head')} of an even dimension"
+        )
     size = rows // heads
     return tuple(
         head * size + pair + half
@@ -131,13 +134,15 @@ def rotary_order(rows: int, heads: int) -> Order:
 
 @functools.lru_cache(maxsize=16)
 def regrouped_order(blocks: tuple[int, ...], groups: int) -> Order:
-    """Return the order that deals blocks out: the first chunk of every block, then the second.
+    """Return the order that interleaves blocks: the first chunk of each, then the second, ...
 
     >>> regrouped_order((4, 4, 4), 2)
     (0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11)
     """
     if groups < 1 or any(block % groups for block in blocks) or sum(blocks) > MOST:
-        raise LayoutError(f"blocks of {list(blocks)} rows do not divide into {groups} groups")
+        raise LayoutError(
+            f"blocks of {list(blocks)} rows do not divide into {counted(groups, 'group')}"
+        )
     starts = list(itertools.accumulate(blocks, initial=0))[:-1]
     return tuple(
         start + group * (block // groups) + row

@@ -1,4 +1,4 @@
-"""Which layouts there are: those of the files in ``layouts/``, and those that plug-ins announce."""
+"""Find layouts by name: those in ``layouts/``, and those that plug-ins announce."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGE = GROUP = "caten_sd.layouts"
 
 @functools.cache
 def built_in_layouts() -> dict[str, Layout]:
-    """Return the layouts of the folder by name."""
+    """Return the layouts in ``layouts/`` by name."""
     package = importlib.import_module(PACKAGE)
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     return _by_name(importlib.import_module(f"{PACKAGE}.{name}") for name in names)
@@ -24,14 +24,14 @@ def built_in_layouts() -> dict[str, Layout]:
 
 @functools.cache
 def announced_layouts() -> dict[str, Layout]:
-    """Return the layouts of other distributions: entry points that name a module or a Layout."""
+    """Return the layouts of other packages, whose entry points name a module or a Layout."""
     from importlib.metadata import entry_points
 
     return _by_name(point.load() for point in entry_points(group=GROUP))
 
 
 def find_layout(layout: str | Layout) -> Layout:
-    """Return the layout of this name; LayoutError names the known ones if there is none."""
+    """Return the layout of this name; LayoutError names the known ones if it is not one."""
     if isinstance(layout, Layout):
         return layout
     for known in (built_in_layouts, announced_layouts):
@@ -41,21 +41,21 @@ def find_layout(layout: str | Layout) -> Layout:
 
     names = sorted({**built_in_layouts(), **announced_layouts()})
     close = get_close_matches(str(layout), names, n=1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
+    hint = f"did you mean {close[0]!r}? " if close else ""
     raise LayoutError(
-        f"no layout is called {layout!r}; {meant}known are {', '.join(names)}; "
+        f"no layout is called {layout!r}; {hint}known are {', '.join(names)}; "
         f"for one of your own, pass the Layout itself"
     )
 
 
 def _by_name(holders: Iterable[Any]) -> dict[str, Layout]:
     found: dict[str, Layout] = {}
-    for layout in (layout for holder in holders for layout in _held(holder)):
+    for layout in (layout for holder in holders for layout in _layouts_in(holder)):
         if found.setdefault(layout.name, layout) is not layout:
             raise LayoutError(f"two layouts are called {layout.name!r}; rename one of them")
     return found
 
 
-def _held(holder: Any) -> Iterator[Layout]:
+def _layouts_in(holder: Any) -> Iterator[Layout]:
     values = [holder] if isinstance(holder, Layout) else vars(holder).values()
     yield from (value for value in values if isinstance(value, Layout))

@@ -1,7 +1,7 @@
-"""Layout: a named convention for one architecture, key names and orientations, as frozen data.
+"""A layout: a named convention for the keys and orientations of one architecture, as frozen data.
 
-Its rows are declared against the canonical names of the architecture, so that any two of its
-layouts meet there. That it can be undone is proved when it is built.
+Its rows refer to the canonical names of the architecture, so any two layouts of one architecture
+convert through those names. Building a layout proves that it can be undone.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from caten_sd.mapping.rules import (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Layout:
-    """Rows of one layout; LayoutError if they have no exact inverse.
+    """The rows of one layout; LayoutError if they have no exact inverse.
 
-    ``base`` is the layout that has the canonical names; left out, the rows' own are. ``prefixes``
-    are what a key may begin with, the first being what is written. ``counts`` tells which number
-    a captured index counts, ``aliases`` under which names a model's configuration holds a number.
+    ``base`` is the layout of the canonical names; without it, the rows' own canonical names count.
+    ``prefixes`` are what a key may begin with; the first is written. ``counts`` names the number
+    that a captured index counts. ``aliases`` are other names of a number in a configuration.
 
     >>> layout = Layout("mine", [Row("encoder.{i}.weight", "enc.{i}.w")])
     >>> layout, layout.canonical
@@ -89,7 +89,7 @@ class Layout:
 
     @property
     def is_canonical(self) -> bool:
-        """Say whether its names are the canonical ones."""
+        """Whether its names are the canonical ones."""
         return self.base is None and all(
             isinstance(row, Row) and row.renames_only and row.names == row.canonical_names
             for row in self.rows
@@ -97,7 +97,7 @@ class Layout:
 
     @cached_property
     def canonical(self) -> Layout:
-        """The layout that has the canonical names: its base, itself, or one made of its rows."""
+        """The layout of the canonical names: its base, itself, or one made of its rows."""
         if self.base is not None:
             return self.base.canonical
         if self.is_canonical:

@@ -1,4 +1,4 @@
-"""Whether a state dict is in a layout; where it is not, which one it is in and how to change it."""
+"""Check whether a state dict is in a layout; if not, find which one it is in and how to convert."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
 from caten_sd.state.grouping import MAX_LINES, fitted, group_keys
 from caten_sd.state.state_dict import as_state_dict
+from caten_sd.wording import counted
 
 
 @attrs.frozen
 class LayoutCheck:
-    """How many keys are names of the layout, what does not fit it, and what was detected."""
+    """How many keys are names of the layout, what contradicts it, and which layout was detected.
+
+    ``file`` is the file's name in the command of ``fix``.
+    """
 
     layout: Layout
     total: int
@@ -36,7 +40,7 @@ class LayoutCheck:
 
     @property
     def verdict(self) -> str:
-        """The one line that says how it stands, with counts."""
+        """The result in one line, with counts."""
         taken = self.total - len(self.findings.untaken)
         text = f"{taken} of {self.total} keys are names of {self.layout.name}"
         if self.fits:
@@ -53,22 +57,23 @@ class LayoutCheck:
 
     @property
     def cause(self) -> str:
-        """What is likely wrong; "" where it fits, or where nothing tells."""
-        found, turned = self.detection, [each for each in self.findings.misfits if each.swapped]
+        """What is likely wrong; "" if nothing is, or if there is no evidence."""
+        found, swapped = self.detection, [each for each in self.findings.misfits if each.swapped]
         if self.fits or found.layout is self.layout:
             return ""
         if not self.total:
             return "the file holds no tensors"
-        if turned and len(turned) * 2 >= len(self.findings.misfits):
-            return f"{len(turned)} matrices lie the other way round than {self.layout.name} has it"
+        if swapped and len(swapped) * 2 >= len(self.findings.misfits):
+            count = counted(len(swapped), "matrix is", "matrices are")
+            return f"{count} transposed compared with {self.layout.name}"
         if found.layout:
             return f"it is in {found.layout.name} ({'; '.join(found.evidence[:2])})"
-        return "; ".join(found.evidence[1 if found.behind else 0 :][:2])
+        return "; ".join(found.evidence[1 if found.unprefixed else 0 :][:2])
 
     @property
     def fix(self) -> str:
-        """The one line that brings it into the layout; "" where it is, or where none is known."""
-        found = self.detection.layout or self.detection.behind
+        """The command that converts it to the layout; "" if it is in it, or if none is known."""
+        found = self.detection.layout or self.detection.unprefixed
         if self.fits or found is None or self.detection.layout is self.layout:
             return ""
         if found.canonical is not self.layout.canonical:
@@ -104,7 +109,7 @@ class LayoutCheck:
         return "\n".join(head + fitted(sections, MAX_LINES - len(head) - len(tail)) + tail)
 
     def _sections(self) -> Iterator[list[str]]:
-        """Yield a heading for each kind of fault, and its keys or names by pattern."""
+        """Yield the lines of each kind of fault: a heading, and the keys or names by pattern."""
         for what, rows in self._faults().items():
             if isinstance(rows[0], Misfit):
                 lines = _misfit_lines(rows)
@@ -115,21 +120,21 @@ class LayoutCheck:
 
 
 def _misfit_lines(misfits: list[Misfit]) -> list[str]:
-    said: dict[str, list[str]] = {}
+    keys_of: dict[str, list[str]] = {}
     for each in misfits:
         text = f"would be {list(each.shape)}, declared {size_text(each.sizes)}"
-        said.setdefault(text, []).append(each.key)
-    return [f"{group}: {text}" for text, keys in said.items() for group in group_keys(keys)]
+        keys_of.setdefault(text, []).append(each.key)
+    return [f"{group}: {text}" for text, keys in keys_of.items() for group in group_keys(keys)]
 
 
 def check_layout(
     state_dict: Mapping[str, Any], layout: str | Layout, *, file: str = "FILE"
 ) -> LayoutCheck:
-    """Hold a state dict's keys and shapes against a layout; nothing is read.
+    """Check a state dict's keys and shapes against a layout; no data is read.
 
-    ``file`` is what the line that mends it calls the file.
+    ``file`` is the file's name in the command that converts it.
     """
     state = as_state_dict(state_dict)
-    asked = find_layout(layout)
-    reading = read_canonical(asked, items_of(state), Numbers({}), lenient=True)
-    return LayoutCheck(asked, len(state), reading.findings, detect_layout(state), file)
+    wanted = find_layout(layout)
+    reading = read_canonical(wanted, items_of(state), Numbers({}), lenient=True)
+    return LayoutCheck(wanted, len(state), reading.findings, detect_layout(state), file)

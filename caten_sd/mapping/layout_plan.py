@@ -1,8 +1,8 @@
-"""From one layout to another by way of the canonical names, unread and in order.
+"""Convert from one layout to another through the canonical names, in order, reading no data.
 
-A layout is applied once: its name travels in the metadata, and where it does not, the layout is
-detected with evidence or asked for. Orientation is never inferred from a shape; shapes are only
-held against what the layout declares.
+A layout is applied once: its name is stored in the metadata. Where it is not there, the layout is
+detected with evidence, or the caller has to name it. Orientation is never inferred from a shape;
+shapes are only checked against those that the layout declares.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STAMP = "caten_sd.layout"
 
 
 class RenamedPaths(Mapping[str, Path]):
-    """The path of each key, made when asked for: as it was where the key is, else split anew."""
+    """The path of each key, made on demand: the old path of a kept key, else the key split."""
 
     def __init__(self, state: StateDict, keys: Collection[str], kept: Collection[str]) -> None:
         self._state, self._keys, self._kept = state, keys, kept
@@ -49,7 +49,7 @@ class RenamedPaths(Mapping[str, Path]):
 
 
 class LayoutPlan(NamedTuple):
-    """What applying a layout gives: a lazy state dict and what was found on the way."""
+    """What applying a layout gives: a lazy state dict, and the findings."""
 
     source: Layout
     target: Layout
@@ -74,10 +74,11 @@ def to_layout(
 ) -> StateDict:
     """Return the state dict in a layout: keys renamed, leaves derived lazily, nothing read.
 
-    ``source`` is the layout it is in; left out, the one in its metadata, or else the one detected.
-    ``config`` and the keywords give numbers that an operation names, such as head counts. Keys
-    that no row takes stay as they are, with a LayoutWarning unless ``silent``; ``strict`` makes
-    them, rows that find nothing and shapes that are not as declared a LayoutError.
+    ``source`` is the layout it is in now; left out, the one in its metadata, or else the detected
+    one. ``config`` and the keywords give the numbers that operations name, such as head counts.
+
+    Keys that no row takes stay as they are. They, rows that find no key, and shapes that are not
+    as declared give a LayoutWarning; none if ``silent``, and a LayoutError if ``strict``.
     """
     plan = plan_layout(state_dict, layout, source=source, config=config, **numbers)
     complaint = plan.findings.complaint
@@ -98,7 +99,7 @@ def plan_layout(
     config: Any = None,
     **numbers: int,
 ) -> LayoutPlan:
-    """Return what ``to_layout`` would give, with its findings; LayoutError as there."""
+    """Return what ``to_layout`` would give, and the findings; LayoutError as in ``to_layout``."""
     state = as_state_dict(state_dict)
     target = find_layout(layout)
     if is_training(state.keys()):
@@ -109,55 +110,55 @@ def plan_layout(
     if origin.canonical.name != target.canonical.name:
         raise LayoutError(
             f"{origin.name} is a layout of {origin.architecture} and {target.name} one of "
-            f"{target.architecture}; their canonical names do not meet"
+            f"{target.architecture}; only layouts of one architecture convert into each other"
         )
     lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases})
     read = read_canonical(origin, items_of(state), lookup)
     _refuse_swapped(origin, read.findings)
-    items, told = write_canonical(target, read.items, lookup, read.findings)
+    items, hints = write_canonical(target, read.items, lookup, read.findings)
     stale = {HINT + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
     kept = {key: value for key, value in state.metadata.items() if key not in stale}
     entry, paths = _collected(state, target, items)
-    result = state.with_entry(entry, paths=paths, metadata={**kept, **told, STAMP: target.name})
+    result = state.with_entry(entry, paths=paths, metadata={**kept, **hints, STAMP: target.name})
     return LayoutPlan(origin, target, result, read.findings, detection)
 
 
 def _plan_training(
     state: StateDict, target: Layout, source: str | Layout | None, **options: Any
 ) -> LayoutPlan:
-    """Plan for the model of a training state, and let the optimizer's state follow it."""
+    """Plan for the model of a training state, and map the optimizer's state the same way."""
     from caten_sd.mapping.training_layout import training_in_layout
 
     plan = plan_layout(model_part(state), target, source=source, **options)
 
-    def again(stands: StateDict) -> StateDict:
-        return plan_layout(stands, target, source=plan.source, **options).state_dict
+    def apply_layout(model: StateDict) -> StateDict:
+        return plan_layout(model, target, source=plan.source, **options).state_dict
 
-    turned = training_in_layout(state, plan.state_dict, again)
-    return plan._replace(state_dict=turned)
+    mapped = training_in_layout(state, plan.state_dict, apply_layout)
+    return plan._replace(state_dict=mapped)
 
 
 def _refuse_swapped(origin: Layout, findings: Findings) -> None:
     for misfit in findings.misfits:
         if misfit.swapped:
             raise LayoutError(
-                f"layout {origin.name}: {misfit}, so its axes are the other way round and the "
-                f"tensors are in another layout; name that one with source="
+                f"layout {origin.name}: {misfit}, so its axes are reversed and the tensors are in "
+                f"another layout; name that one with source="
             )
 
 
 def source_layout(
     state: StateDict, source: str | Layout | None, target: Layout
 ) -> tuple[Layout, Detection | None]:
-    """Return the layout a state dict is in: as declared, as stamped, or as detected."""
-    # A layout of the caller's own is in no list; its name and its canonical one's are known here.
-    near = {layout.name: layout for layout in (target.canonical, target)}
+    """Return the layout a state dict is in: the declared, the stamped or the detected one."""
+    # A layout of the caller's own cannot be found by name; the target and its canonical one can.
+    by_name = {layout.name: layout for layout in (target.canonical, target)}
     stamp = state.metadata.get(STAMP)
     if source is None and stamp is None:
         detection = detect_layout(state)
         return detection.decided(), detection
-    meant = str(stamp) if source is None else source
-    declared = near[meant] if isinstance(meant, str) and meant in near else find_layout(meant)
+    name = str(stamp) if source is None else source
+    declared = by_name[name] if isinstance(name, str) and name in by_name else find_layout(name)
     if stamp is not None and stamp != declared.name:
         raise LayoutError(
             f"the metadata says that the layout is {stamp!r} and source= says {declared.name!r}; "
@@ -182,7 +183,7 @@ def _collected(
 
 
 def _declared(state: StateDict, layout: Layout) -> StateDict:
-    """Return the very state dict if its metadata names the layout, else one that does."""
+    """Return the same state dict if its metadata names the layout, else one whose metadata does."""
     if state.metadata.get(STAMP) == layout.name:
         return state
     return state.with_entry(

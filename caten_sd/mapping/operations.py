@@ -1,9 +1,11 @@
-"""What a layout does to tensors besides naming them; every operation has an exact inverse.
+"""What a layout does to tensors besides renaming them; every operation has an exact inverse.
 
-An operation is declared from the canonical tensors to those of the layout. It works on an operand:
-the leaves of one rule, each at its coordinates, which are the place in a row's tuple of names
-(``part``) and the indices that are stacked. Its sizes are numbers, or names that ``bind`` looks up.
-See assembly.py for those that join and split, heads.py for those that know attention heads.
+An operation is declared in the direction from the canonical tensors to those of the layout. It
+works on an operand: the leaves that one rule takes, each at its coordinates. Coordinates are the
+position of the leaf's name in the row's tuple of names, and the indices that are stacked. Sizes are
+numbers, or names that ``bind`` looks up.
+
+See assembly.py for operations that join and split, heads.py for those on attention heads.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from caten_sd.state.derived import derive
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.steps import Permute, Shape, Shift
 
-# No capture can have this name.
-PART = "(part)"
+# The label of a position in a row's tuple of names; no capture can have this name.
+POSITION = "(position)"
 
 Coordinates = tuple[tuple[str, int], ...]  # (label, index), sorted by label
 Operand = dict[Coordinates, Any]
-Labels = Mapping[str, int | None]  # label -> how many, where that is declared
+Labels = Mapping[str, int | None]  # label -> how many leaves it counts, where that is declared
 
 
 class Operation:
@@ -34,11 +36,11 @@ class Operation:
         raise NotImplementedError
 
     def bind(self, lookup: Lookup) -> Operation:
-        """Return the operation with every named size looked up."""
+        """Return the operation with a number for every named size."""
         return self
 
     def labels(self, labels: Labels) -> Labels:
-        """Return the labels that the result's coordinates have; LayoutError if these do not do."""
+        """Return the labels of the result; LayoutError if the operation cannot take these."""
         return labels
 
     def apply(self, operand: Operand) -> Operand:
@@ -46,7 +48,7 @@ class Operation:
         return {at: self.leaf(leaf) for at, leaf in operand.items()}
 
     def leaf(self, leaf: Any) -> Any:
-        """Return what becomes of one leaf, for operations that take them one by one."""
+        """Return what one leaf becomes, for operations that take leaves one by one."""
         raise NotImplementedError
 
 
@@ -65,7 +67,7 @@ class Identity(Operation):
 
 @dataclass(frozen=True)
 class Transpose(Operation):
-    """The axes in another order, as ``numpy.transpose``: reversed where no axes are given.
+    """The axes in another order, as ``numpy.transpose``; reversed if no axes are given.
 
     >>> Transpose((3, 2, 0, 1)).inverse()  # of a convolution kernel, HWIO to OIHW
     Transpose(axes=(2, 3, 1, 0))
@@ -75,7 +77,10 @@ class Transpose(Operation):
 
     def __post_init__(self) -> None:
         if self.axes is not None and sorted(self.axes) != list(range(len(self.axes))):
-            raise LayoutError(f"axes {self.axes} are no order of {len(self.axes)} axes")
+            raise LayoutError(
+                f"axes {self.axes} are not an order of {len(self.axes)} axes; give each of 0 to "
+                f"{len(self.axes) - 1} once"
+            )
 
     def inverse(self) -> Operation:
         """Return the transpose that undoes this one."""
@@ -86,16 +91,16 @@ class Transpose(Operation):
         shape = shape_of(leaf)
         axes = tuple(reversed(range(len(shape)))) if self.axes is None else self.axes
         if len(axes) != len(shape):
-            raise LayoutError(f"axes {axes} do not fit a tensor of shape {shape}")
+            raise LayoutError(f"a tensor of shape {shape} cannot be transposed by axes {axes}")
         return derive(Permute(axes), [leaf])
 
 
 @dataclass(frozen=True)
 class Offset(Operation):
-    """A number added to every element: +1 where the other side stores a norm's weight less one.
+    """A number added to every element: +1 where the other layout stores a norm's weight minus one.
 
-    The one operation that can round: an element far smaller than the offset loses digits once the
-    sum is stored. The inverse is exact where the sum was, and before anything is stored.
+    This is the one operation that can round: an element far smaller than the offset loses digits
+    once the sum is stored. The inverse is exact where the sum was exact or is not stored yet.
     """
 
     by: float
@@ -105,7 +110,7 @@ class Offset(Operation):
         return Offset(-self.by)
 
     def leaf(self, leaf: Any) -> Any:
-        """Return the leaf shifted."""
+        """Return the leaf with the number added."""
         shape_of(leaf)
         return derive(Shift(float(self.by)), [leaf])
 
@@ -124,7 +129,7 @@ class Chain(Operation):
         return Chain(*(operation.inverse() for operation in reversed(self.operations)))
 
     def bind(self, lookup: Lookup) -> Operation:
-        """Return it with every operation's sizes looked up."""
+        """Return the chain with a number for every named size."""
         return Chain(*(operation.bind(lookup) for operation in self.operations))
 
     def labels(self, labels: Labels) -> Labels:
@@ -141,7 +146,7 @@ class Chain(Operation):
 
 
 def inverted(order: Sequence[int]) -> tuple[int, ...]:
-    """Return the order that undoes one.
+    """Return the order that undoes an order.
 
     >>> inverted((2, 0, 1))
     (1, 2, 0)
@@ -150,15 +155,15 @@ def inverted(order: Sequence[int]) -> tuple[int, ...]:
 
 
 def shape_of(leaf: Any) -> Shape:
-    """Return the shape of a tensor; LayoutError for a value that is none."""
+    """Return the shape of a tensor; LayoutError if the value is not a tensor."""
     known = spec_or_none(leaf)
     if known is None:
-        raise LayoutError(f"a {type(leaf).__name__} is no tensor and can only be renamed")
+        raise LayoutError(f"a {type(leaf).__name__} is not a tensor and can only be renamed")
     return known.shape
 
 
 def extent_of(leaf: Any, axis: int) -> int:
-    """Return the length of one axis; LayoutError if the tensor has no such axis."""
+    """Return the length of one axis; LayoutError if the tensor does not have the axis."""
     shape = shape_of(leaf)
     if axis >= len(shape):
         raise LayoutError(f"a tensor of shape {shape} has no axis {axis}")

@@ -1,7 +1,7 @@
 """Patterns of keys: whole dotted segments, anchored at both ends, with captures.
 
-``{i}``, one letter, captures an index; ``{part}``, a longer word, captures a name; and
-``{part:weight|bias}`` captures one of the choices. A capture never reaches across a dot.
+``{i}``, one letter, captures an index. ``{part}``, a longer word, captures a name.
+``{part:weight|bias}`` captures one of the choices. A capture never crosses a dot.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ T = TypeVar("T")
 
 _CAPTURE = re.compile(r"\{([^\W\d]\w*)(?::([^{}:]+))?\}")
 _NAME = re.compile(r"[^\W\d][\w-]*")
-_INDEX = re.compile(r"0|[1-9][0-9]{0,17}")  # within 64 bits: a key is anybody's text
+_INDEX = re.compile(r"0|[1-9][0-9]{0,17}")  # within 64 bits: a key can be any text
 
 
 class Segment(NamedTuple):
-    """What stands between two dots: a literal ``text``, or a capture (``text`` is its name)."""
+    """The text between two dots: a literal ``text``, or a capture whose name is ``text``."""
 
     kind: str  # "literal", "index", "name" or "choice"
     text: str
     choices: frozenset[str] = frozenset()
 
-    def accepts(self, part: str) -> bool:
-        """Say whether a key's segment fits."""
+    def accepts(self, word: str) -> bool:
+        """Return whether it matches this segment of a key."""
         if self.kind == "literal":
-            return part == self.text
+            return word == self.text
         if self.kind == "index":
-            # A leading zero would not come back when the key is written from the number.
-            return _INDEX.fullmatch(part) is not None
+            # A leading zero would be lost when the key is written from the number.
+            return _INDEX.fullmatch(word) is not None
         if self.kind == "choice":
-            return part in self.choices
-        return _NAME.fullmatch(part) is not None
+            return word in self.choices
+        return _NAME.fullmatch(word) is not None
 
     def overlaps(self, other: Segment) -> bool:
-        """Say whether some segment of a key fits both."""
+        """Return whether some segment of a key matches both."""
         for one, two in ((self, other), (other, self)):
             if one.kind == "literal":
                 return two.accepts(one.text)
@@ -55,7 +55,7 @@ class Pattern:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.segments = tuple(_segment(part, text) for part in text.split("."))
+        self.segments = tuple(_segment(word, text) for word in text.split("."))
         self.places = {s.text: n for n, s in enumerate(self.segments) if s.kind != "literal"}
         if len(self.places) != sum(segment.kind != "literal" for segment in self.segments):
             raise LayoutError(f"{text!r} captures one name twice; give each capture its own")
@@ -70,12 +70,12 @@ class Pattern:
         """
         return self.template.format_map(captured) if self.captures else self.text
 
-    def read(self, parts: list[str]) -> dict[str, str]:
-        """Return what the segments of a key that fits are captured as."""
-        return {name: parts[place] for name, place in self.places.items()}
+    def read(self, words: list[str]) -> dict[str, str]:
+        """Return the captures of a key that matches, given as its segments."""
+        return {name: words[place] for name, place in self.places.items()}
 
     def overlaps(self, other: Pattern) -> bool:
-        """Say whether some key fits both patterns.
+        """Return whether some key matches both patterns.
 
         >>> pattern("{block}.{i}").overlaps(pattern("h.0"))
         True
@@ -94,19 +94,19 @@ pattern = functools.cache(Pattern)
 
 
 def is_index(capture: str) -> bool:
-    """Say whether a capture of this name takes indices: its name is one letter."""
+    """Return whether a capture of this name takes an index, that is, has one letter."""
     return len(capture) == 1
 
 
-def _segment(part: str, text: str) -> Segment:
-    found = _CAPTURE.fullmatch(part)
+def _segment(word: str, text: str) -> Segment:
+    found = _CAPTURE.fullmatch(word)
     if found is None:
-        if not part or any(mark in part for mark in "{}*") or part.split() != [part]:
+        if not word or any(sign in word for sign in "{}*") or word.split() != [word]:
             raise LayoutError(
-                f"{text!r} is no pattern at {part!r}; write names between dots, and captures as "
+                f"{text!r} is not a pattern at {word!r}; write names between dots, and captures as "
                 f"whole segments: {{i}} for an index, {{part}} for a name"
             )
-        return Segment("literal", part)
+        return Segment("literal", word)
     name, choices = found.groups()
     if choices:
         return Segment("choice", name, frozenset(choices.split("|")))
@@ -127,34 +127,34 @@ class _Node(Generic[T]):
         key = segment.kind, segment.choices
         return self.captures.setdefault(key, (segment, _Node()))[1]
 
-    def after(self, part: str) -> list[_Node[T]]:
-        node = self.literals.get(part)
+    def after(self, word: str) -> list[_Node[T]]:
+        node = self.literals.get(word)
         found = [] if node is None else [node]
         for segment, child in self.captures.values():
-            if segment.accepts(part):
+            if segment.accepts(word):
                 found.append(child)
         return found
 
 
 class Matcher(Generic[T]):
-    """Finds which of many patterns a key fits, in time that does not grow with their number."""
+    """Finds the patterns that a key matches, in time that does not grow with their number."""
 
     def __init__(self, entries: Iterable[tuple[Pattern, T]]) -> None:
         self._root: _Node[T] = _Node()
-        for fits, payload in entries:
+        for entry in entries:
             node = self._root
-            for segment in fits.segments:
+            for segment in entry[0].segments:
                 node = node.child(segment)
-            node.ends.append((fits, payload))
+            node.ends.append(entry)
 
     def find(self, key: str) -> list[tuple[T, dict[str, str]]]:
-        """Return the payload and the captures of every pattern that the key fits.
+        """Return the payload and the captures of every pattern that the key matches.
 
         >>> Matcher([(pattern("h.{i}.{part}"), "row")]).find("h.3.bias")
         [('row', {'i': '3', 'part': 'bias'})]
         """
-        parts = key.split(".")
+        words = key.split(".")
         nodes = [self._root]
-        for part in parts:
-            nodes = [after for node in nodes for after in node.after(part)]
-        return [(payload, fits.read(parts)) for node in nodes for fits, payload in node.ends]
+        for word in words:
+            nodes = [after for node in nodes for after in node.after(word)]
+        return [(payload, known.read(words)) for node in nodes for known, payload in node.ends]

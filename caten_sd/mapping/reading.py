@@ -1,4 +1,4 @@
-"""From a layout's names to the canonical ones, held against the shapes that are declared."""
+"""Rename from a layout to the canonical names, and check shapes against the declared ones."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, solve
 from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rule_run import Item, RuleRun
+from caten_sd.mapping.rule_run import Item, run_rules
 from caten_sd.mapping.rules import Rule, Side
 from caten_sd.state.same_place import same_place
 from caten_sd.state.state_dict import StateDict, spec_or_none
 
 
 class Reading(NamedTuple):
-    """A state dict under its canonical names, what was found, and the numbers its shapes tell."""
+    """A state dict under its canonical names, the findings, and the numbers its shapes give."""
 
     items: list[Item]
     findings: Findings
@@ -23,7 +23,7 @@ class Reading(NamedTuple):
 
 
 def items_of(state: StateDict) -> list[Item]:
-    """Return the leaves on their way; tied names have one leaf, be it recorded or the same."""
+    """Return the leaves as items; names that are recorded as tied get one leaf."""
     ties, entry = state.ties, state.entry
     return [Item(key, entry.get(ties.get(key, key), leaf), key) for key, leaf in entry.items()]
 
@@ -31,16 +31,15 @@ def items_of(state: StateDict) -> list[Item]:
 def read_canonical(
     layout: Layout, items: Iterable[Item], lookup: Lookup, *, lenient: bool = False
 ) -> Reading:
-    """Return the items under their canonical names; nothing is read of their data."""
-    walk = RuleRun(layout.name, layout.reading, lookup, lenient=lenient)
-    result = walk.run(items)
-    findings = Findings(dropped=walk.dropped, untaken=walk.untaken)
-    idle = walk.idle()
+    """Return the items under their canonical names; none of their data is read."""
+    run = run_rules(layout.name, layout.reading, items, lookup, lenient=lenient)
+    result, idle = run.items, run.idle(layout.reading)
+    findings = Findings(dropped=run.dropped, untaken=run.untaken)
     for rule in [rule for rule in layout.reading.rules if rule.row.tied]:
-        if id(rule) in walk.fired:
-            result = _recognised(rule, result)
+        if id(rule) in run.fired:
+            result = _with_one_leaf(rule, result)
         elif not _says_untied(rule, lookup):
-            tied = _tied(rule, result)
+            tied = _tied_items(rule, result)
             result += tied
             findings.tied.update({item.key: rule.row.tied for item in tied})
             idle = [other for other in idle if other is not rule]
@@ -49,14 +48,14 @@ def read_canonical(
     return Reading(result, findings, numbers)
 
 
-def _tied(rule: Rule, items: Sequence[Item]) -> list[Item]:
-    """Return the canonical tensor of a name that a layout leaves out because it is tied."""
+def _tied_items(rule: Rule, items: Sequence[Item]) -> list[Item]:
+    """Return the canonical tensor that the layout leaves out because it is tied to another."""
     firsts = [item for item in items if item.key == rule.row.tied and not item.foreign]
     return [first._replace(key=rule.outputs[0].text) for first in firsts]
 
 
-def _recognised(rule: Rule, items: list[Item]) -> list[Item]:
-    """Return the items with one leaf under both names, if the two lie at the same place."""
+def _with_one_leaf(rule: Rule, items: list[Item]) -> list[Item]:
+    """Return the items with one leaf under both tied names, if both have the same memory."""
     firsts = {item.key: item.leaf for item in items if item.key == rule.row.tied}
     leaf = firsts.get(rule.row.tied)
     return [
@@ -75,9 +74,9 @@ def _says_untied(rule: Rule, lookup: Lookup) -> bool:
 
 
 def check_shapes(names: Side, items: Iterable[Item]) -> tuple[dict[str, int], list[Misfit]]:
-    """Return what the shapes tell of the sizes, and the tensors that contradict them.
+    """Return the named sizes that the shapes give, and the tensors that contradict them.
 
-    Tensors that were only renamed are asked first, since no mistaken transpose is in them.
+    Tensors that were only renamed come first, since a mistaken transpose cannot be in them.
     """
     known: dict[str, int] = {}
     misfits = []

@@ -1,4 +1,4 @@
-"""The rows of a layout as they are declared: a name kept, changed, assembled or dropped."""
+"""The rows of a layout as they are declared: a tensor renamed, changed, assembled or dropped."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ AS_IT_IS = Identity()
 
 @dataclass(frozen=True)
 class Row:
-    """Canonical names, the names in this layout (the same if left out), and what lies between.
+    """Canonical names, names in this layout (the same if left out), and the operation between.
 
     Names are patterns (see patterns.py), several where tensors are split or joined. ``shape`` is
-    the canonical one. ``tied`` names the canonical tensor which this one is where it is absent, and
-    ``untied`` the entry of a model's configuration which says that the two differ. A row that is
-    not ``prefixed`` stands beside the layout's prefix, not behind it.
+    the canonical shape. ``tied`` is the canonical name of the tensor that this one equals where it
+    is absent. ``untied`` is the entry of a model's configuration that says they differ. The names
+    of a row that is not ``prefixed`` do not begin with the layout's prefix.
 
     >>> print(Row(("q.{i}", "k.{i}"), "qk.{i}"))
     q.{i} and k.{i} <-> qk.{i}
@@ -36,7 +36,7 @@ class Row:
 
     @property
     def canonical_names(self) -> tuple[str, ...]:
-        """The canonical names, as a tuple always."""
+        """The canonical names, always as a tuple."""
         return (self.canonical,) if isinstance(self.canonical, str) else tuple(self.canonical)
 
     @property
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def renames_only(self) -> bool:
-        """Say whether the tensor stays as it is."""
+        """Whether the tensor stays as it is."""
         return isinstance(self.operation, Identity)
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Drop:
-    """A name in this layout that is no state, and why; with ``shape``, only where that fits."""
+    """A name in this layout that is not state, and why; with ``shape``, only in that shape."""
 
     here: str
     reason: str

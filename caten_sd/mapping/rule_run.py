@@ -1,4 +1,4 @@
-"""One walk over the keys of a state dict with the rules of one direction of a layout."""
+"""Apply the rules of one side of a layout to the keys of a state dict."""
 
 from __future__ import annotations
 
@@ -8,20 +8,47 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup, solve
-from caten_sd.mapping.operations import PART, Coordinates, Operand, Operation
+from caten_sd.mapping.operations import POSITION, Coordinates, Operand, Operation
 from caten_sd.mapping.rows import Drop
 from caten_sd.mapping.rules import Rule, Side, missing_inputs
 from caten_sd.state.state_dict import spec_or_none
 
 
 class Item(NamedTuple):
-    """A leaf on its way: its key now, and the first key that it came from."""
+    """A leaf between two layouts: its key by now, and the first key that it came from."""
 
     key: str
     leaf: Any
     origin: str
-    foreign: bool = False  # no row takes it: it passes as it is
-    plain: bool = True  # it was renamed only
+    foreign: bool = False  # no row takes it: it stays as it is
+    plain: bool = True  # it was only renamed
+
+
+class RuleRun(NamedTuple):
+    """What the rules made of the items: these under new names, and what happened to the others.
+
+    ``dropped`` gives the reason for each dropped key. ``untaken`` are the keys that no rule took.
+    ``fired`` holds the ids of the rules that took a key.
+    """
+
+    items: list[Item]
+    dropped: dict[str, str]
+    untaken: list[str]
+    fired: set[int]
+
+    def idle(self, side: Side) -> list[Rule]:
+        """Return the rules that took no key and are not optional."""
+        return [r for r in side.rules if id(r) not in self.fired and not r.row.optional]
+
+
+def run_rules(
+    name: str, side: Side, items: Iterable[Item], lookup: Lookup, *, lenient: bool = False
+) -> RuleRun:
+    """Take items through the rules of one side of the layout of this name, in order.
+
+    ``lenient`` leaves out what a rule cannot make instead of raising, for a look at shapes.
+    """
+    return _RuleRunner(name, side, lookup, lenient).run(list(items))
 
 
 class _Gathered:
@@ -33,13 +60,8 @@ class _Gathered:
         self.keys: dict[Coordinates, str] = {}
 
 
-class RuleRun:
-    """Takes items through the rules of one side; what it found is in its attributes after ``run``.
-
-    ``lenient`` leaves out what a rule cannot make instead of raising, for a look at shapes.
-    """
-
-    def __init__(self, name: str, side: Side, lookup: Lookup, *, lenient: bool = False) -> None:
+class _RuleRunner:
+    def __init__(self, name: str, side: Side, lookup: Lookup, lenient: bool) -> None:
         self.name, self.side, self.lookup, self.lenient = name, side, lookup, lenient
         self.dropped: dict[str, str] = {}
         self.untaken: list[str] = []
@@ -48,9 +70,8 @@ class RuleRun:
         self._made: dict[Any, Operand] = {}
         self._shared: set[int] = set()
 
-    def run(self, items: Iterable[Item]) -> list[Item]:
+    def run(self, items: list[Item]) -> RuleRun:
         """Return the items under their new names, in the order of the first key of each."""
-        items = list(items)
         uses = Counter(id(item.leaf) for item in items)
         self._shared = {leaf for leaf, count in uses.items() if count > 1}
         groups: dict[Any, _Gathered] = {}
@@ -62,16 +83,11 @@ class RuleRun:
         made: list[Item] = []
         for each in taken:
             made += [each] if isinstance(each, Item) else self._make(each)
-        return made
-
-    def idle(self) -> list[Rule]:
-        """Return the rules that found nothing and are not optional."""
-        rules = self.side.rules
-        return [r for r in rules if id(r) not in self.fired and not r.row.optional]
+        return RuleRun(made, self.dropped, self.untaken, self.fired)
 
     def _take(self, item: Item, groups: dict[Any, _Gathered]) -> _Gathered | Item | None:
-        """Return what takes the item's place, if it is the first to take one."""
-        rule, part, captured = self._taker(item)
+        """Return what replaces the item; None if it is dropped or joins leaves gathered before."""
+        rule, position, captured = self._taker(item)
         if rule is None:
             self.untaken.append(item.key)
             return item._replace(foreign=True)
@@ -85,22 +101,22 @@ class RuleRun:
         place = (id(rule), *sorted(captured.items()))
         group = groups.get(place) if rule.grouped else None
         if group is not None:
-            self._put(group, item, _coordinates(rule, part, stacked))
+            self._put(group, item, _coordinates(rule, position, stacked))
             return None
         group = groups[place] = _Gathered(rule, captured, item.origin)
-        self._put(group, item, _coordinates(rule, part, stacked))
+        self._put(group, item, _coordinates(rule, position, stacked))
         return group
 
     def _taker(self, item: Item) -> tuple[Rule | Drop | None, int, dict[str, str]]:
         found = self.side.matcher.find(item.key)
-        for (rule, part), captured in found:
+        for (rule, position), captured in found:
             if isinstance(rule, Drop) and rule.shape is not None:
                 known = spec_or_none(item.leaf)
                 if known is not None and solve(rule.shape, known.shape, {}):
-                    return rule, part, captured
-        for (rule, part), captured in found:
+                    return rule, position, captured
+        for (rule, position), captured in found:
             if isinstance(rule, Rule) or rule.shape is None:
-                return rule, part, captured
+                return rule, position, captured
         return None, 0, {}
 
     def _put(self, group: _Gathered, item: Item, at: Coordinates) -> None:
@@ -115,7 +131,7 @@ class RuleRun:
     def _make(self, group: _Gathered) -> list[Item]:
         rule = group.rule
         try:
-            self._check_whole(group)
+            _check_complete(group)
             result = self._applied(group)
         except LayoutError as error:
             if self.lenient:
@@ -123,25 +139,17 @@ class RuleRun:
             raise LayoutError(f"layout {self.name}, {group.origin}: {error}") from None
         made = []
         for at, leaf in result.items():
-            places = dict(at)
-            part = places.pop(PART, 0)
-            key = rule.outputs[part].key({**group.captured, **places})
+            indices = dict(at)
+            output = rule.outputs[indices.pop(POSITION, 0)]
+            key = output.key({**group.captured, **indices})
             made.append(Item(key, leaf, group.origin, plain=rule.row.renames_only))
         return made
 
-    def _check_whole(self, group: _Gathered) -> None:
-        if not group.rule.grouped:
-            return
-        many = len(group.rule.inputs) > 1
-        seen = set()
-        for at in group.keys:
-            places = dict(at)
-            seen.add((places.pop(PART) if many else 0, *places.values()))
-        if missing := missing_inputs(group.rule, group.captured, seen):
-            raise LayoutError(f"{missing} belongs to it and is not there")
-
     def _applied(self, group: _Gathered) -> Operand:
-        """Apply the rule's operation; leaves that are tied stay one leaf under the same one."""
+        """Apply the rule's operation; tied leaves stay one leaf if the same operation takes them.
+
+        Leaves are tied if they are one object.
+        """
         rule, operand = group.rule, group.operand
         if id(rule) not in self._bound:
             self._bound[id(rule)] = rule.operation.bind(self.lookup)
@@ -154,6 +162,18 @@ class RuleRun:
         return self._made[place]
 
 
-def _coordinates(rule: Rule, part: int, stacked: Mapping[str, str]) -> Coordinates:
-    places = [(label, int(index)) for label, index in sorted(stacked.items())]
-    return ((PART, part), *places) if len(rule.inputs) > 1 else tuple(places)
+def _check_complete(group: _Gathered) -> None:
+    if not group.rule.grouped:
+        return
+    many = len(group.rule.inputs) > 1
+    seen = set()
+    for at in group.keys:
+        indices = dict(at)
+        seen.add((indices.pop(POSITION) if many else 0, *indices.values()))
+    if missing := missing_inputs(group.rule, group.captured, seen):
+        raise LayoutError(f"{missing} belongs with it and is missing; add it, or remove both")
+
+
+def _coordinates(rule: Rule, position: int, stacked: Mapping[str, str]) -> Coordinates:
+    indices = [(label, int(index)) for label, index in sorted(stacked.items())]
+    return ((POSITION, position), *indices) if len(rule.inputs) > 1 else tuple(indices)

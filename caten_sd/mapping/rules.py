@@ -1,7 +1,7 @@
-"""Rules: a layout's rows compiled for one direction, after proving that each can be undone.
+"""Compile a layout's rows into rules for one direction, after a proof that each can be undone.
 
-A row can be undone if its captures arrive on the other side or are stacked there, its operation
-has an inverse, and no other row takes or gives the same name.
+A row can be undone if three things hold: its captures are in the names of the other side or are
+stacked there, its operation has an inverse, and no other row takes or gives the same name.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.operations import PART, Operation
+from caten_sd.mapping.operations import POSITION, Operation
 from caten_sd.mapping.patterns import Matcher, Pattern, is_index, pattern
 from caten_sd.mapping.rows import Drop, Row
 
 
 class Rule(NamedTuple):
-    """A row read in one direction: the names it takes, the names it gives, what it does."""
+    """A row in one direction: the names it takes, the names it gives, and the operation between."""
 
     row: Row
     inputs: tuple[Pattern, ...]
     outputs: tuple[Pattern, ...]
     operation: Operation
-    stacked: frozenset[str]  # captures of the inputs that the outputs do not carry
+    stacked: frozenset[str]  # captures of the inputs that the outputs do not have
 
     @property
     def grouped(self) -> bool:
-        """Say whether it takes several keys together."""
+        """Whether it takes several keys together."""
         return bool(self.stacked) or len(self.inputs) > 1
 
     @property
     def simple(self) -> bool:
-        """Say whether it gives one tensor another name and nothing else."""
+        """Whether it only gives one tensor another name."""
         return self.row.renames_only and len(self.inputs) == 1
 
 
 class Taker(NamedTuple):
-    """Who takes a key: a rule, as its n-th name, or a drop."""
+    """What takes a key: a drop, or a rule as the name at a position of its inputs."""
 
     rule: Rule | Drop
-    part: int
+    position: int
 
 
 class Side(NamedTuple):
@@ -62,7 +62,7 @@ def compile_reading(rows: Iterable[Row | Drop], prefixes: Sequence[str]) -> Side
         taken = rules[-1] if isinstance(row, Row) else row
         for prefix in prefixes if row.prefixed else ("",):
             names = enumerate(prefixed(row, prefix))
-            takers += [(name, Taker(taken, part)) for part, name in names]
+            takers += [(name, Taker(taken, position)) for position, name in names]
     return _side(rules, takers)
 
 
@@ -73,7 +73,7 @@ def compile_writing(rows: Iterable[Row | Drop], prefix: str) -> Side:
         for row in rows
         if isinstance(row, Row)
     ]
-    takers = [(name, Taker(rule, part)) for rule in rules for part, name in enumerate(rule.inputs)]
+    takers = [(name, Taker(rule, n)) for rule in rules for n, name in enumerate(rule.inputs)]
     return _side(rules, takers)
 
 
@@ -83,7 +83,7 @@ def canonical(row: Row) -> tuple[Pattern, ...]:
 
 
 def prefixed(row: Row | Drop, prefix: str) -> tuple[Pattern, ...]:
-    """Return the names of a row in its layout as patterns, behind the prefix if it takes one."""
+    """Return a row's names in its layout as patterns, after the prefix if the row takes it."""
     return tuple(pattern((prefix if row.prefixed else "") + name) for name in row.names)
 
 
@@ -98,17 +98,17 @@ def _side(rules: list[Rule], takers: list[tuple[Pattern, Taker]]) -> Side:
 
 
 def check_row(row: Row) -> None:
-    """Refuse a row that could not be undone."""
+    """Refuse a row that cannot be undone."""
     sides = canonical(row), prefixed(row, "")
     for names in sides:
         if len({name.captures for name in names}) > 1:
-            raise LayoutError(f"row {row}: all names of one side must capture the same")
+            raise LayoutError(f"row {row}: all names of one side must have the same captures")
     if row.operation.inverse().inverse() != row.operation:
         raise LayoutError(f"row {row}: the inverse of {row.operation} has another inverse")
     if row.shape is not None and len(sides[0]) > 1:
-        raise LayoutError(f"row {row}: a shape is declared for one canonical name only")
+        raise LayoutError(f"row {row}: only a row of one canonical name can have a shape=")
     if row.tied and (len(sides[0]) > 1 or sides[0][0].captures or sides[1][0].captures):
-        raise LayoutError(f"row {row}: a tied name is a single one without captures")
+        raise LayoutError(f"row {row}: a tied row has one name without captures on each side")
     given, wanted = _labels(*sides), _labels(*reversed(sides))
     try:
         left = row.operation.labels(given)
@@ -116,32 +116,32 @@ def check_row(row: Row) -> None:
         raise LayoutError(f"row {row}: {error}") from None
     if dict(left) != wanted:
         raise LayoutError(
-            f"row {row}: {type(row.operation).__name__} leaves {_told(left)} and the names on the "
-            f"other side need {_told(wanted)}; split, join or stack to make them meet"
+            f"row {row}: {type(row.operation).__name__} gives {_labels_text(left)} and the names "
+            f"on the other side need {_labels_text(wanted)}; split, join or stack to get them"
         )
 
 
 def _labels(one: tuple[Pattern, ...], other: tuple[Pattern, ...]) -> dict[str, int | None]:
-    """Return what tells the tensors of one side apart that does not on the other."""
+    """Return the labels that distinguish tensors on one side of a row and not on the other."""
     labels: dict[str, int | None] = dict.fromkeys(sorted(one[0].captures - other[0].captures))
     if words := [label for label in labels if not is_index(label)]:
         raise LayoutError(
-            f"the name {{{words[0]}}} is captured in {one[0].text!r} only; only an index, one "
-            f"letter, can be stacked away"
+            f"the name {{{words[0]}}} is captured in {one[0].text!r} only; capture it in both "
+            f"names, or stack over an index, which has one letter"
         )
-    return {PART: len(one), **labels} if len(one) > 1 else labels
+    return {POSITION: len(one), **labels} if len(one) > 1 else labels
 
 
-def _told(labels: Mapping[str, int | None]) -> str:
-    told = [
-        f"{count} tensors" if label == PART else f"one for each {{{label}}}"
+def _labels_text(labels: Mapping[str, int | None]) -> str:
+    texts = [
+        f"{count} tensors" if label == POSITION else f"one for each {{{label}}}"
         for label, count in labels.items()
     ]
-    return " and ".join(told) or "a single tensor"
+    return " and ".join(texts) or "a single tensor"
 
 
 def check_side(side: Side) -> None:
-    """Refuse two rows that would take one key, unless the shape of a dropped one decides."""
+    """Refuse two rows that would take one key, unless the shape of a drop decides."""
     for (one, first), (other, second) in itertools.combinations(side.patterns, 2):
         if one.overlaps(other) and not _decided(first, second):
             rows = " and ".join(f"({_row(taker)})" for taker in (first, second))
@@ -164,7 +164,7 @@ def check_coverage(rows: Iterable[Row | Drop], names: Side) -> None:
     mine = [(row, name) for row in rows if isinstance(row, Row) for name in canonical(row)]
     for row, name in mine:
         if not any(name.overlaps(known) for known, _ in names.patterns):
-            raise LayoutError(f"row {row}: {name.text} is no canonical name")
+            raise LayoutError(f"row {row}: {name.text} is not a canonical name of its base")
     for known, taker in names.patterns:
         needed = isinstance(taker.rule, Rule) and not taker.rule.row.optional
         if needed and not any(name.overlaps(known) for _, name in mine):
@@ -172,9 +172,10 @@ def check_coverage(rows: Iterable[Row | Drop], names: Side) -> None:
 
 
 def missing_inputs(rule: Rule, captured: Mapping[str, str], seen: set[tuple[int, ...]]) -> str:
-    """Return the first key that a group lacks, or "": all parts, at all indices up to the largest.
+    """Return the first missing key of those a rule takes together, or "" if none is missing.
 
-    ``seen`` holds (part, index of each stacked capture in sorted order).
+    A rule takes all of its input names, at all indices up to the largest. ``seen`` holds tuples of
+    a position and the index of each stacked capture, in sorted order.
     """
     stacked = sorted(rule.stacked)
     ranges = [range(len(rule.inputs))]
@@ -187,7 +188,7 @@ def missing_inputs(rule: Rule, captured: Mapping[str, str], seen: set[tuple[int,
 
 
 def _product(ranges: Sequence[range]) -> Iterator[tuple[int, ...]]:
-    # itertools.product would first write each range out, and an index in a file may be any number.
+    # itertools.product would first list each range, and an index in a file may be any number.
     if not ranges:
         yield ()
         return

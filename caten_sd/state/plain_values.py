@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from caten_sd.errors import CatenError, LoadError, StateDictError
+from caten_sd.state.compare import same_values
 from caten_sd.state.keys import Name, Pair, Path, path_text, pytorch_style_dict_key
 from caten_sd.state.leaf import Numpy, Torch, as_array
 from caten_sd.state.state_dict import spec_or_none
@@ -204,3 +205,10 @@ def saved_leaves(tree: Any) -> list[SavedLeaf]:
     elif not isinstance(tree, (list, tuple, deque)):
         return []
     return [leaf for child in tree for leaf in saved_leaves(child)]
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Return whether two values of trees that were read are equal; tensors by what they hold."""
+    if isinstance(one, SavedLeaf) and isinstance(other, SavedLeaf):
+        return same_values(one.leaf, other.leaf)
+    return type(one) is type(other) and bool(one == other)

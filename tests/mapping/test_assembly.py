@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.assembly import Concat, Split, Stack, Unstack
-from caten_sd.mapping.operations import PART, Operand, Operation
+from caten_sd.mapping.operations import POSITION, Operand, Operation
 from caten_sd.state.leaf import Numpy, as_array
 
 
@@ -19,7 +20,7 @@ def run(operation: Operation, operand: Any) -> Operand:
 
 
 def parts(*leaves: Any) -> Operand:
-    return {((PART, n),): leaf for n, leaf in enumerate(leaves)}
+    return {((POSITION, n),): leaf for n, leaf in enumerate(leaves)}
 
 
 def same(one: Any, other: Any) -> bool:
@@ -89,27 +90,31 @@ def test_shares_by_name_are_looked_up() -> None:
     joined = run(bound, parts(np.zeros((8, 1)), np.ones((2, 1)), np.ones((2, 1))))
     assert joined[()].shape == (12, 1)
     assert [leaf.shape[0] for leaf in run(bound.inverse(), joined).values()] == [8, 2, 2]
-    with pytest.raises(LayoutError, match="n_head is not known"):
+    with pytest.raises(LayoutError, match=r"n_head .* bind"):
         concat.apply(parts(np.zeros(2), np.zeros(2), np.zeros(2)))
 
 
 @pytest.mark.parametrize(
     ("operation", "operand", "said"),
     [
-        (Concat((1, 1)), parts(np.zeros(2), np.zeros(3)), "does not divide into the shares"),
-        (Concat((2, 1)), parts(np.zeros(2), np.zeros(4)), "are not in the shares"),
-        (Concat((1, 1)), parts(np.zeros((2, 3)), np.zeros((2, 4))), "cannot be joined"),
-        (Concat((1, 1)), parts(np.zeros(2, "f4"), np.zeros(2)), "float32 and float64 cannot"),
-        (Split((1, 1)), {(): np.zeros(3)}, "does not divide into the shares"),
+        (Concat((1, 1)), parts(np.zeros(2), np.zeros(3)), r"axis 0 of [35] .* \[1, 1\]"),
+        (Concat((2, 1)), parts(np.zeros(2), np.zeros(4)), "lengths of .2, 4. .* shares"),
+        (
+            Concat((1, 1)),
+            parts(np.zeros((2, 3)), np.zeros((2, 4))),
+            r"\(2, 3\), \(2, 4\) .* axis 0",
+        ),
+        (Concat((1, 1)), parts(np.zeros(2, "f4"), np.zeros(2)), "float32 and float64 .* cast"),
+        (Split((1, 1)), {(): np.zeros(3)}, r"axis 0 of [35] .* \[1, 1\]"),
         (Split((1, 1), 1), {(): np.zeros(4)}, "has no axis 1"),
         (Unstack("e", 2), {(): np.zeros((2, 2))}, "has no axis 2"),
-        (Unstack("e"), {(): np.zeros((0, 2))}, "axis 0 of 0 cannot become one key"),
-        (Unstack("e"), {(): np.zeros((1 << 40, 0))}, "cannot become one key for each index"),
-        (Stack("e", 3), {(("e", 0),): np.zeros((2, 2))}, "no place for a new axis 3"),
+        (Unstack("e"), {(): np.zeros((0, 2))}, "axis 0 of 0 "),
+        (Unstack("e"), {(): np.zeros((1 << 40, 0))}, f"axis 0 of {1 << 40} "),
+        (Stack("e", 3), {(("e", 0),): np.zeros((2, 2))}, "new axis 3"),
         (
             Stack("e"),
             {(("e", 0),): np.zeros(2), (("e", 1),): np.zeros(3)},
-            "differ and cannot be stacked",
+            r"\(2,\), \(3,\) ",
         ),
     ],
 )
@@ -121,16 +126,16 @@ def test_shapes_that_do_not_fit_are_refused(
 
 
 @pytest.mark.parametrize("make", [Concat, Split])
-def test_shares_that_divide_nothing_are_refused(make: Any) -> None:
+def test_shares_that_cannot_divide_an_axis_are_refused(make: Any) -> None:
     for wrong in [(), (1,), (1, 0), ("0*n", 1)]:
-        with pytest.raises(LayoutError, match="divide nothing"):
+        with pytest.raises(LayoutError, match=rf"{re.escape(str(wrong))} .* give two or more"):
             make(wrong)
-    with pytest.raises(LayoutError, match="counted from the end"):
+    with pytest.raises(LayoutError, match=r"axis -1 .* from the front"):
         make((1, 1), -1)
 
 
 @pytest.mark.parametrize("make", [Stack, Unstack])
 def test_only_an_index_is_stacked_over(make: Any) -> None:
     for wrong in ("expert", "", "1"):
-        with pytest.raises(LayoutError, match="captures no index"):
+        with pytest.raises(LayoutError, match=f"{wrong!r} .* one letter"):
             make(wrong)

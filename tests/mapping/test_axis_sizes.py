@@ -8,8 +8,8 @@ from caten_sd.mapping.axis_sizes import Numbers, factors, solve, value
 
 
 @pytest.mark.parametrize("size", ["", "n_embd*", "3 n", "n-embd", "1.5", "-2", -2, "²"])
-def test_what_is_no_size_is_refused(size: Any) -> None:
-    with pytest.raises(LayoutError, match="is no size"):
+def test_what_is_not_a_size_is_refused(size: Any) -> None:
+    with pytest.raises(LayoutError, match="write a count, a name"):
         factors(size)
 
 
@@ -51,7 +51,7 @@ def test_numbers_come_from_keywords_then_from_the_configuration() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "12", 1.0, True])
-def test_a_number_that_is_no_count_is_refused(wrong: object) -> None:
+def test_a_number_that_is_not_a_count_is_refused(wrong: object) -> None:
     with pytest.raises(LayoutError, match=r"n_head is .* whole number above 0"):
         Numbers({"n_head": wrong})("n_head")
 

@@ -34,7 +34,7 @@ def unstamped(state: StateDict) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["caten-gpt2", "hf-gpt2", "gguf-gpt2"])
-def test_a_layout_is_told_with_its_numbers_and_evidence(name: str) -> None:
+def test_a_layout_is_detected_with_its_numbers_and_evidence(name: str) -> None:
     given = unstamped(to_layout(caten(), name, source="caten-gpt2"))
     found = detect_layout(given)
     assert found.layout is not None
@@ -61,17 +61,16 @@ def test_the_same_names_the_other_way_round_are_another_layout() -> None:
     assert found.layout is None
     with pytest.raises(
         LayoutError,
-        match=r"no layout was recognised; hf-gpt2 takes 29 of 29 keys, "
-        r"but transformer\.h\.0\.attn\.c_attn\.weight "
-        r"would be \(4, 12\) as .* declared \(3\*n_embd, n_embd\).* name the layout with source=",
+        match=r"hf-gpt2 takes 29 of 29 keys, .* transformer\.h\.0\.attn\.c_attn\.weight .*"
+        r"\(4, 12\) .* \(3\*n_embd, n_embd\).* source=",
     ):
         to_layout(turned, "caten-gpt2")
-    with pytest.raises(LayoutError, match="the other way round"):
+    with pytest.raises(LayoutError, match=r"\(4, 12\) .* reversed .* source="):
         to_layout(turned, "caten-gpt2", source="hf-gpt2")
 
 
-def test_what_fits_two_layouts_alike_is_asked_for() -> None:
-    """The square projection has one name in both, and a shape that cannot tell."""
+def test_what_matches_two_layouts_equally_is_asked_for() -> None:
+    """The square projection has one name in both, and a shape that decides nothing."""
     given = {
         key: leaf
         for key, leaf in caten().items()
@@ -80,35 +79,34 @@ def test_what_fits_two_layouts_alike_is_asked_for() -> None:
     square = {key: leaf for key, leaf in given.items() if ".mlp.c_proj.weight" not in key}
     found = detect_layout(square)
     assert found.layout is None
-    assert found.evidence == ("caten-gpt2 and hf-gpt2 fit the 17 keys and their shapes alike",)
-    with pytest.raises(LayoutError, match="alike; name the layout with source="):
+    (evidence,) = found.evidence
+    assert evidence.startswith("caten-gpt2 and hf-gpt2 match the 17 keys")
+    with pytest.raises(LayoutError, match=r"17 keys .* source="):
         to_layout(square, "gguf-gpt2")
 
 
 def test_a_few_keys_are_no_evidence() -> None:
     assert detect_layout({"ln_f.affine": np.zeros(4)}).layout is None
-    with pytest.raises(
-        LayoutError, match="no layout was recognised; caten-gpt2 takes 1 of 1 keys, and 16 "
-    ):
+    with pytest.raises(LayoutError, match="caten-gpt2 takes 1 of 1 keys, and 16 "):
         to_layout({"ln_f.affine": np.zeros(4)}, "hf-gpt2")
 
 
-def test_another_model_is_not_recognised() -> None:
+def test_another_model_is_not_recognized() -> None:
     given = {"model.layers.0.mlp.up_proj.weight": np.zeros((2, 2)), "x": np.zeros(1)}
     found = detect_layout(given)
     assert found.candidates == ()
-    assert str(found) == "not known\n  no layout was recognised"
+    assert str(found) == "not known\n  no layout was recognized"
     assert detect_layout({}).layout is None
 
 
-def test_keys_beside_the_layout_s_are_told() -> None:
+def test_keys_of_no_row_are_in_the_evidence() -> None:
     found = detect_layout({**caten(), "score.weight": np.zeros((2, 4))})
     assert found.layout is CATEN
     assert found.evidence[0] == "29 of 30 keys are its names"
     assert any("score.weight" in line for line in found.evidence)
 
 
-def test_masks_are_told_as_dropped() -> None:
+def test_masks_are_reported_as_dropped() -> None:
     given = unstamped(to_layout(caten(), "hf-gpt2", source="caten-gpt2"))
     masks = {f"transformer.h.{i}.attn.bias": np.zeros((1, 1, 7, 7)) for i in range(2)}
     found = detect_layout({**given, **masks})
@@ -145,7 +143,7 @@ def test_a_number_that_only_the_caller_knows_does_not_hinder(
     assert detect_layout({"wq": np.zeros((4, 4)), "wk": np.zeros((4, 4))}).layout is layout
 
 
-def test_plug_ins_are_asked_only_where_none_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plug_ins_are_asked_only_where_none_matches(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = Layout("theirs", [Row("encoder.w"), Drop("mask", "computed")])
     asked = []
 
@@ -159,6 +157,6 @@ def test_plug_ins_are_asked_only_where_none_fits(monkeypatch: pytest.MonkeyPatch
     assert detect_layout({"encoder.w": np.zeros(1)}).layout is theirs
 
 
-def test_values_that_are_no_tensors_are_no_hindrance() -> None:
+def test_values_that_are_not_tensors_do_not_hinder() -> None:
     found = detect_layout({**caten(), "_extra_state": "text"})
     assert found.layout is CATEN

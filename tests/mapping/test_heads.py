@@ -21,7 +21,7 @@ def test_case_13_rotary_rows_need_the_head_count() -> None:
     assert rows(Rotary(2), 8) == [0, 2, 1, 3, 4, 6, 5, 7]
     assert rows(Rotary(1), 8) == [0, 2, 4, 6, 1, 3, 5, 7]
     assert rows(Rotary(1, to="pairs"), 8) == [0, 4, 1, 5, 2, 6, 3, 7]
-    with pytest.raises(LayoutError, match="n_kv_head is not known"):
+    with pytest.raises(LayoutError, match=r"n_kv_head .* bind"):
         Rotary("n_kv_head").leaf(np.zeros((8, 2)))
 
 
@@ -34,7 +34,7 @@ def test_case_14_packing_per_head_and_back() -> None:
 
 
 def test_case_14_an_unknown_packing_is_an_error() -> None:
-    with pytest.raises(LayoutError, match=r"'per_row' is no packing .* known are block, per_head"):
+    with pytest.raises(LayoutError, match=r"'per_row' .* block, per_head"):
         packing("per_row")
 
 
@@ -73,13 +73,13 @@ def test_every_operation_on_heads_comes_back(groups: int, name: str, axis: int) 
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        (lambda: rotary_order(9, 1), "9 rows are not 1 heads of an even dimension"),
-        (lambda: rotary_order(8, 0), "8 rows are not 0 heads"),
-        (lambda: rotary_order(8, 3), "8 rows are not 3 heads"),
-        (lambda: regrouped_order((4, 6), 4), "do not divide into 4 groups"),
-        (lambda: Rotary(2).leaf(np.zeros((1 << 40, 0))), "rows are not 2 heads"),
-        (lambda: Rotary(2, to="thirds"), "'halves' or 'pairs', not in 'thirds'"),
-        (lambda: Rotary(2, axis=-1), "counted from the end"),
+        (lambda: rotary_order(9, 1), "axis of 9 .* 1 head of an even dimension"),
+        (lambda: rotary_order(8, 0), "axis of 8 .* 0 heads"),
+        (lambda: rotary_order(8, 3), "axis of 8 .* 3 heads"),
+        (lambda: regrouped_order((4, 6), 4), r"\[4, 6\] .* 4 groups"),
+        (lambda: Rotary(2).leaf(np.zeros((1 << 40, 0))), f"axis of {1 << 40} .* 2 heads"),
+        (lambda: Rotary(2, to="thirds"), "'halves' or 'pairs', .*'thirds'"),
+        (lambda: Rotary(2, axis=-1), "axis -1 .* from the front"),
     ],
 )
 def test_head_counts_that_cannot_be_are_refused(order: Any, said: str) -> None:

@@ -102,10 +102,10 @@ def test_two_prefixes_for_one_tensor_are_an_error_naming_both() -> None:
         to_layout(arrays(w=(2, 2), x__w=(2, 2)), layout.canonical, source=layout)
 
 
-def test_case_6_a_parameter_no_rule_knows_is_untouched_and_told() -> None:
+def test_case_6_a_parameter_no_rule_knows_is_untouched_and_reported() -> None:
     gamma = np.ones(3)
     given = {**arrays(enc__a__w=(2, 3)), "block.gamma": gamma}
-    with pytest.warns(LayoutWarning, match="1 keys have no row: block.gamma") as caught:
+    with pytest.warns(LayoutWarning, match=r"1 key has no row: block\.gamma") as caught:
         result = to_layout(given, ENCODER.canonical, source=ENCODER)
     assert result["block.gamma"] is gamma
     warning = caught[0].message
@@ -114,7 +114,7 @@ def test_case_6_a_parameter_no_rule_knows_is_untouched_and_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         to_layout(given, ENCODER.canonical, source=ENCODER, silent=True)
-    with pytest.raises(LayoutError, match=r"have no row: block\.gamma"):
+    with pytest.raises(LayoutError, match=r"1 key has no row: block\.gamma"):
         to_layout(given, ENCODER.canonical, source=ENCODER, strict=True)
 
 
@@ -124,11 +124,11 @@ def test_a_key_is_not_renamed_by_a_part_of_it() -> None:
     assert list(result.items()) == list(given.items())
 
 
-def test_a_row_that_finds_nothing_is_told() -> None:
+def test_a_row_that_finds_nothing_is_reported() -> None:
     layout = Layout("three", [Row("a", "x"), Row("b", "y", optional=True), Row("c", "z")])
     plan = plan_layout({"x": np.zeros(1)}, layout.canonical, source=layout)
     assert [str(row) for row in plan.findings.idle] == ["c <-> z"]
-    with pytest.raises(LayoutError, match="1 rows found no key: c <-> z"):
+    with pytest.raises(LayoutError, match="1 row found no key: c <-> z"):
         to_layout({"x": np.zeros(1)}, layout.canonical, source=layout, strict=True)
 
 
@@ -148,7 +148,7 @@ def test_case_10_a_drop_looks_at_the_shape() -> None:
     assert "blocks.0.attn.bias: dropped, the mask, which is computed" in str(plan)
 
 
-def test_case_15_square_experts_turn_as_declared_and_are_told() -> None:
+def test_case_15_square_experts_turn_as_declared_and_are_reported() -> None:
     experts = Layout(
         "experts",
         [
@@ -164,15 +164,15 @@ def test_case_15_square_experts_turn_as_declared_and_are_told() -> None:
     assert list(plan.state_dict) == [f"e.{i}.{part}" for i in range(3) for part in ("gate", "up")]
     assert np.array_equal(plan.state_dict["e.1.up"].numpy(), gate_up[1].T[2:])
     assert len(plan.findings.square) == 6
-    assert "e.{0..2}.{gate,up} x6: transposed on the layout's word" in str(plan)
+    assert "e.{0..2}.{gate,up} x6: transposed as the layout says" in str(plan)
     oblong = plan_layout({"gate_up": gate_up[:, :2]}, experts.canonical, source=experts)
     assert oblong.findings.square == []
 
 
-def test_a_group_that_is_not_whole_is_an_error_naming_what_is_absent() -> None:
+def test_an_incomplete_group_is_an_error_naming_what_is_missing() -> None:
     layout = Layout("qkv", [Row(("h.{i}.q", "h.{i}.k"), "h.{i}.qk", Concat((1, 1)))])
     given = arrays(h__0__q=(2, 2), h__0__k=(2, 2), h__1__q=(2, 2))
-    with pytest.raises(LayoutError, match=r"h.1.q: h.1.k belongs to it and is not there"):
+    with pytest.raises(LayoutError, match=r"h\.1\.q: h\.1\.k .* missing"):
         to_layout(given, layout, source=layout.canonical)
 
 
@@ -180,7 +180,7 @@ def test_a_group_that_is_not_whole_is_an_error_naming_what_is_absent() -> None:
 def test_a_gap_between_indices_is_an_error_naming_the_first(index: str) -> None:
     layout = Layout("stack", [Row("h.{i}", "h", Stack("i"))])
     given = {"h.0": np.zeros(1), f"h.{index}": np.zeros(1)}
-    with pytest.raises(LayoutError, match=r"h\.1 belongs to it and is not there"):
+    with pytest.raises(LayoutError, match=r"h\.1 .* missing"):
         to_layout(given, layout, source=layout.canonical)
 
 
@@ -198,7 +198,7 @@ def test_numbers_are_asked_for_and_never_guessed() -> None:
     ):
         result = to_layout({"q": rows}, layout, source=layout.canonical, **given)
         assert result["q"].numpy().ravel().tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
-    with pytest.raises(LayoutError, match="layout rotary, q: 8 rows are not 3 heads"):
+    with pytest.raises(LayoutError, match=r"layout rotary, q: .* 8 .* 3 heads"):
         to_layout({"q": rows}, layout, source=layout.canonical, n_head=3)
 
 
@@ -223,23 +223,25 @@ def test_a_stamp_nobody_knows_is_an_error() -> None:
         to_layout(given, "caten-gpt2")
 
 
-def test_layouts_of_two_architectures_do_not_meet() -> None:
-    with pytest.raises(LayoutError, match="mine is a layout of mine and hf-gpt2 one of gpt2"):
+def test_layouts_of_two_architectures_do_not_convert() -> None:
+    with pytest.raises(
+        LayoutError, match=r"mine is a layout of mine and hf-gpt2 one of gpt2; .* one architecture"
+    ):
         to_layout(arrays(enc__a__w=(2, 3)), "hf-gpt2", source=ENCODER)
 
 
-def test_a_misshapen_tensor_is_told_and_a_turned_one_refused() -> None:
+def test_a_misshapen_tensor_is_reported_and_a_transposed_one_refused() -> None:
     base = Layout("base", [Row("q", shape=("3*n", "n")), Row("n", shape=("n",))])
     layout = Layout("turned", [Row("q", operation=Transpose()), Row("n")], base=base)
     norm = np.zeros(4)
     plan = plan_layout({"q": np.zeros((5, 11)), "n": norm}, base, source=layout)
     assert [misfit.key for misfit in plan.findings.misfits] == ["q"]
     assert "q would be (11, 5) as q, which is declared (3*n, n)" in plan.findings.complaint
-    with pytest.raises(LayoutError, match=r"q would be \(4, 12\) .* the other way round"):
+    with pytest.raises(LayoutError, match=r"q would be \(4, 12\) .* reversed .* source="):
         plan_layout({"q": np.zeros((12, 4)), "n": norm}, base, source=layout)
 
 
-def test_an_offset_is_told_to_round() -> None:
+def test_an_offset_is_reported_to_round() -> None:
     layout = Layout("gemma", [Row("norm.weight", "norm.scale", Offset(-1.0))])
     plan = plan_layout({"norm.weight": np.ones(2, "f4")}, layout, source=layout.canonical)
     assert plan.findings.rounded == ["norm.scale"]

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -60,20 +61,20 @@ def test_torch_computes_the_same_as_numpy() -> None:
 
 
 @pytest.mark.parametrize("axes", [(0, 0), (1, 2), (0, -1)])
-def test_axes_that_are_no_order_are_refused(axes: tuple[int, ...]) -> None:
-    with pytest.raises(LayoutError, match="are no order of 2 axes"):
+def test_axes_that_are_not_an_order_are_refused(axes: tuple[int, ...]) -> None:
+    with pytest.raises(LayoutError, match=rf"{re.escape(str(axes))} .* 0 to 1 once"):
         Transpose(axes)
 
 
 def test_axes_of_another_rank_are_refused() -> None:
-    with pytest.raises(LayoutError, match="do not fit a tensor of shape"):
+    with pytest.raises(LayoutError, match=r"shape \(3,\) .* axes \(1, 0\)"):
         Transpose((1, 0)).leaf(np.zeros(3))
 
 
-def test_what_is_no_tensor_can_only_be_renamed() -> None:
+def test_what_is_not_a_tensor_can_only_be_renamed() -> None:
     assert Identity().leaf("state") == "state"
     for operation in (Transpose(), Offset(1.0)):
-        with pytest.raises(LayoutError, match="a str is no tensor"):
+        with pytest.raises(LayoutError, match="a str is not a tensor"):
             operation.leaf("state")
 
 
@@ -103,7 +104,7 @@ def test_an_offset_keeps_the_dtype(dtype: str) -> None:
 
 
 def test_an_offset_is_for_floats() -> None:
-    with pytest.raises(LayoutError, match="added to floats only, and this is int64"):
+    with pytest.raises(LayoutError, match=r"\+1 .* floats .* int64"):
         Offset(1).leaf(np.zeros(2, "i8"))
 
 

@@ -28,7 +28,7 @@ def test_an_index_is_written_as_it_would_be_read(index: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["3", "", "a b", "-a", "a/b"])
-def test_a_name_is_no_index(name: str) -> None:
+def test_a_name_is_not_an_index(name: str) -> None:
     assert find("h.{part}", f"h.{name}") == []
     assert find("h.{part}", "h.c_attn-1") == [{"part": "c_attn-1"}]
 
@@ -41,12 +41,12 @@ def test_choices_are_the_only_ones() -> None:
 @pytest.mark.parametrize(
     "text", ["", "a..b", "a.", ".a", "a.{i}x", "a.{}", "a.{i", "a.{i}.{i}", "a b", "a.*", "{1}"]
 )
-def test_what_is_no_pattern_is_refused(text: str) -> None:
+def test_what_is_not_a_pattern_is_refused(text: str) -> None:
     with pytest.raises(LayoutError):
         pattern(text)
 
 
-def test_a_matcher_finds_every_pattern_that_fits() -> None:
+def test_a_matcher_finds_every_pattern_that_matches() -> None:
     texts = ["h.{i}.w", "h.0.w", "{part}.{i}.w", "h.{i}.b"]
     matcher = Matcher([(pattern(text), text) for text in texts])
     assert {text for text, _ in matcher.find("h.0.w")} == {"h.{i}.w", "h.0.w", "{part}.{i}.w"}

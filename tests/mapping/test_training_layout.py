@@ -1,4 +1,4 @@
-"""A layout for a training state: moments go where their weights go, the same way round."""
+"""A layout for a training state: moments go where their weights go, turned as they are."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def fused(kind: Any = AdamW) -> TrainingState:
     return training
 
 
-def test_a_moment_is_split_and_its_step_is_told_to_both() -> None:
+def test_a_moment_is_split_and_its_step_goes_to_both() -> None:
     state = get_state_dict(fused())
     split = to_layout(state, CANONICAL, source=FUSED)
     moment = array(state["optimizer.state.qk.exp_avg"])
@@ -163,14 +163,12 @@ def test_a_number_added_to_a_weight_moves_no_moment() -> None:
 
 
 def test_a_factored_moment_cannot_be_split() -> None:
-    with pytest.raises(LayoutError, match=r"row_var of qk is .* does not say how it follows"):
+    with pytest.raises(LayoutError, match=r"row_var of qk .* root='model'"):
         to_layout(get_state_dict(fused(Adafactor)), CANONICAL, source=FUSED)
 
 
 def test_a_state_of_all_parameters_end_to_end_is_refused() -> None:
-    with pytest.raises(
-        LayoutError, match="the state of LBFGS is of all parameters laid end to end"
-    ):
+    with pytest.raises(LayoutError, match=r"state of LBFGS .* end to end.* root='model'"):
         to_layout(get_state_dict(fused(torch.optim.LBFGS)), CANONICAL, source=FUSED)
 
 
@@ -181,7 +179,7 @@ def test_parameters_of_two_groups_cannot_become_one() -> None:
     )
     groups = [{"params": [net["q"]]}, {"params": [net["k"], net["norm"]]}]
     state = get_state_dict(TrainingState(net, SGD(groups)))
-    with pytest.raises(LayoutError, match="q and k become qk, and are not in one group"):
+    with pytest.raises(LayoutError, match=r"q and k become qk.* one group .* root='model'"):
         to_layout(state, FUSED, source=CANONICAL)
 
 
