@@ -1,4 +1,4 @@
-"""Cross-check a Hugging Face GPT-2 against Caten's Transformer, load it, and let it write.
+"""Check a Hugging Face GPT-2 against Caten's Transformer, load it, and let it write.
 
 python examples/gpt2.py [FOLDER] [--prompt TEXT] [--tokens N]
 """
@@ -37,7 +37,7 @@ def build(config_file: Path) -> Transformer:
 
 
 def codec(folder: Path, vocab_size: int) -> tuple[Callable[[str], Any], Callable[[Any], str]]:
-    """Return how text becomes token ids and back: bytes, or what tokenizer.json says."""
+    """Return functions from text to token ids and back: by bytes, or by tokenizer.json."""
     if vocab_size == 256:
         return lambda text: list(text.encode()), lambda ids: bytes(ids).decode(errors="replace")
     file = folder / "tokenizer.json"
@@ -46,12 +46,12 @@ def codec(folder: Path, vocab_size: int) -> tuple[Callable[[str], Any], Callable
 
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # tokenizers raises plain Exception
-        raise FormatError(file, f"no tokenizer can be had from it ({error})") from error
+        raise FormatError(file, f"it is not a readable tokenizer ({error})") from error
     return lambda text: tokenizer.encode(text).ids, tokenizer.decode
 
 
 def run(folder: Path, prompt: str, tokens: int) -> int:
-    """Print the verdict and, if all fits, a line of text; return the exit code."""
+    """Print the plan and, if everything fits, a line of text; return the exit code."""
     model = build(folder / "config.json")
     with read_state_dict(folder) as file:
         print(detect_layout(file))
@@ -61,10 +61,10 @@ def run(folder: Path, prompt: str, tokens: int) -> int:
             return 1
         plan.apply()
     encode, decode = codec(folder, model.vocab_size)
-    chance = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     ids = torch.tensor([encode(prompt)])
-    written = generate(model, ids, tokens, temperature=0.7, top_k=20, generator=chance)
-    print(" ".join(decode(written[0].tolist()).split()))
+    output = generate(model, ids, tokens, temperature=0.7, top_k=20, generator=generator)
+    print(" ".join(decode(output[0].tolist()).split()))
     return 0
 
 

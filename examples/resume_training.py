@@ -1,4 +1,4 @@
-"""Stop a training, go on from its file, and end where it would have ended: bit for bit.
+"""Stop a training, resume it from its file, and reach the same result, bit for bit.
 
 python examples/resume_training.py [FILE]
 """
@@ -25,7 +25,7 @@ from caten_sd import (
 
 
 def build(*, backwards: bool = False) -> TrainingState:
-    """Return a fresh training; its optimizer may know the parameters in another order."""
+    """Return a new training; its optimizer may hold the parameters in reverse order."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 1))
     params = list(model.parameters())
@@ -35,7 +35,7 @@ def build(*, backwards: bool = False) -> TrainingState:
 
 
 def train(training: TrainingState, until: int) -> float:
-    """Go on to a step, and return the last loss."""
+    """Train until a step, and return the last loss."""
     loss = torch.tensor(torch.nan)
     while training.step < until:
         x = torch.randn(16, 8, generator=training.rng)
@@ -49,25 +49,27 @@ def train(training: TrainingState, until: int) -> float:
 
 
 def run(file: Path) -> int:
-    """Print how both trainings end; 0 if they do so alike."""
-    whole = build()
-    train(whole, 40)
-    write_state_dict(get_state_dict(whole), file)
+    """Print the losses at the end of both trainings; return 0 if the models are equal."""
+    uninterrupted = build()
+    train(uninterrupted, 40)
+    write_state_dict(get_state_dict(uninterrupted), file)
     resumed = build(backwards=True)
     with read_state_dict(file) as state:
         print(plan_load(resumed, state))
         load_state_dict(resumed, state, strict=True)
-    ends = train(whole, 100), train(resumed, 100)
-    print(f"loss at step 100: {ends[0]:.9f} at one go, {ends[1]:.9f} resumed from step 40")
+    losses = train(uninterrupted, 100), train(resumed, 100)
+    print(f"loss at step 100: {losses[0]:.9f} uninterrupted, {losses[1]:.9f} resumed at step 40")
     with read_state_dict(file, root="model") as state:
         print("the model alone:", ", ".join(state))
-    pairs = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
+    pairs = zip(uninterrupted.model.parameters(), resumed.model.parameters(), strict=True)
     return 0 if all(torch.equal(one, other) for one, other in pairs) else 1
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("file", nargs="?", type=Path, help="a path of any format that is written")
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="a path of any format that can be written"
+    )
     options = parser.parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory() as folder:

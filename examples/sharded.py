@@ -2,8 +2,8 @@
 
 torchrun --nproc-per-node 2 examples/sharded.py [FOLDER] [--out FOLDER]
 
-Each process reads only its own part of the file, and nothing is ever gathered. What 2 processes
-saved, 4 can load: run it again with --nproc-per-node 4 and gpt2.dcp as the FOLDER.
+Each process reads only its own shard of the file, and nothing is ever gathered. 4 processes can
+load what 2 saved: run it again with --nproc-per-node 4 and gpt2.dcp as the FOLDER.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Attention(nn.Module):
         self.c_attn, self.c_proj = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = self.c_attn(x).chunk(3, dim=-1)
-        query, key, value = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in parts)
+        chunks = self.c_attn(x).chunk(3, dim=-1)
+        query, key, value = (c.unflatten(-1, (self.heads, -1)).transpose(1, 2) for c in chunks)
         mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.c_proj(mixed.transpose(1, 2).flatten(-2))
 
@@ -96,8 +96,8 @@ class GPT2(nn.Module):
         return self.lm_head(self.ln_f(x))
 
 
-def divided(config: dict[str, Any]) -> GPT2:
-    """Return the model without weights, each block and the rest divided among all processes."""
+def build(config: dict[str, Any]) -> GPT2:
+    """Return the model without data, each block and the rest divided among all processes."""
     with torch.device("meta"):
         model = GPT2(config)
     for block in model.h:
@@ -105,23 +105,23 @@ def divided(config: dict[str, Any]) -> GPT2:
     return fully_shard(model)
 
 
-def loaded(config: dict[str, Any], state: Any) -> GPT2:
-    """Return the model with the part of the state that belongs to this process."""
-    model = divided(config)
+def load(config: dict[str, Any], state: Any) -> GPT2:
+    """Return the model with this process's shard of the state."""
+    model = build(config)
     plan = plan_load(model, state)
     if dist.get_rank() == 0:
         print(plan)
     return load_state_dict(model, state, strict=True)
 
 
-def parts(model: GPT2) -> dict[str, Tensor]:
-    """Return what lies in this process."""
+def shards(model: GPT2) -> dict[str, Tensor]:
+    """Return this process's shards of the model."""
     leaves = get_state_dict(model).items()
     return {key: leaf.to_local() for key, leaf in leaves if isinstance(leaf, DTensor)}
 
 
-def written(model: GPT2, prompt: str, count: int) -> str:
-    """Return the prompt and what the model finds most likely to follow, byte by byte."""
+def generate(model: GPT2, prompt: str, count: int) -> str:
+    """Return the prompt and the most likely text that follows it, byte by byte."""
     tokens = torch.tensor([list(prompt.encode())])
     with torch.no_grad():
         for _ in range(count):
@@ -133,17 +133,17 @@ def written(model: GPT2, prompt: str, count: int) -> str:
 def run(source: Path, out: Path) -> None:
     config = json.loads((FOLDER / "config.json").read_bytes())
     with read_state_dict(source) as checkpoint:
-        model = loaded(config, to_layout(checkpoint, "caten-gpt2"))
-        whole = sum(leaf.nbytes for leaf in GPT2(config).parameters())
-    own = sum({leaf.data_ptr(): leaf.nbytes for leaf in parts(model).values()}.values())
+        model = load(config, to_layout(checkpoint, "caten-gpt2"))
+        total = sum(leaf.nbytes for leaf in GPT2(config).parameters())
+    own = sum({leaf.data_ptr(): leaf.nbytes for leaf in shards(model).values()}.values())
     name = f"process {dist.get_rank()} of {dist.get_world_size()}"
-    print(f"{name} read {own:,} of {whole:,} bytes", flush=True)
-    text = written(model, "In the beginning", 40)
+    print(f"{name} read {own:,} of {total:,} bytes", flush=True)
+    text = generate(model, "In the beginning", 40)
     target = out / "gpt2.dcp"
     write_state_dict(get_state_dict(model), target)
     with read_state_dict(target) as checkpoint:
-        again = loaded(config, checkpoint)
-    first, second = parts(model), parts(again)
+        again = load(config, checkpoint)
+    first, second = shards(model), shards(again)
     same = all(torch.equal(first[key], second[key]) for key in first)
     print(f"{name} loaded {'the same' if same else 'something else'} from {target}", flush=True)
     if dist.get_rank() == 0:

@@ -1,4 +1,4 @@
-"""Teach caten_sd types of your own: a method says what is state, another how it comes back.
+"""Teach caten_sd your own types: one method gives their state, another loads it.
 
 python examples/teach_your_type.py
 """
@@ -25,11 +25,11 @@ from caten_sd import (
 )
 from caten_sd.state.leaf import Numpy, Spec, Torch
 
-# 1. A quantised weight: two tensors, and one object to everybody who uses it.
+# 1. A quantized weight: one object that holds two tensors.
 
 
 class Int8Weight:
-    """A matrix as int8 numbers and one scale a row."""
+    """A matrix as int8 numbers and one scale per row."""
 
     def __init__(self, weight: torch.Tensor) -> None:
         self.scale = weight.abs().amax(1, keepdim=True) / 127
@@ -44,13 +44,13 @@ def int8_state(obj: Int8Weight, parent: list[Any], /) -> list[Any]:
     return [([*parent, "numbers"], obj.numbers), ([*parent, "scale"], obj.scale)]
 
 
-# The way back needs no word: both are tensors, and values are copied into them.
+# Loading needs no method: both leaves are tensors, and values are copied into them.
 
-# 2. A subclass with one tensor more: it takes what the next method gives, and adds to it.
+# 2. A subclass with one more tensor: it adds a pair to those of the next method.
 
 
 class ShiftedInt8Weight(Int8Weight):
-    """The same for a matrix whose rows lie away from zero."""
+    """The same for a matrix whose rows have a mean far from zero."""
 
     def __init__(self, weight: torch.Tensor) -> None:
         self.shift = weight.mean(1, keepdim=True)
@@ -65,11 +65,11 @@ def shifted_state(call_next_method: Any, obj: ShiftedInt8Weight, parent: list[An
     return [*call_next_method(obj, parent), ([*parent, "shift"], obj.shift)]
 
 
-# 3. A LoRA pair that others shall read as the plain weight it stands for: a leaf of its own.
+# 3. A LoRA pair that is saved as the plain weight that it represents: a leaf of a new type.
 
 
 class LoraWeight:
-    """A frozen matrix and the product of two thin ones beside it, which are trained."""
+    """A frozen matrix plus the product of two thin matrices, which are trained."""
 
     def __init__(self, base: torch.Tensor, rank: int) -> None:
         self.base = base
@@ -87,7 +87,7 @@ def lora_state(obj: LoraWeight, parent: list[Any], /) -> list[Any]:
 
 @spec.register(LoraWeight)
 def lora_spec(obj: LoraWeight, /) -> Spec:
-    return spec(obj.base)  # what it is, asked without doing the sum
+    return spec(obj.base)  # known without computing the sum
 
 
 @as_array.register(Numpy, LoraWeight)
@@ -96,16 +96,16 @@ def lora_values(kind: Numpy, obj: LoraWeight, /) -> np.ndarray[Any, Any]:
 
 
 @assign.register(LoraWeight)
-def lora_back(place: LoraWeight, leaf: Any, /) -> None:
-    """Keep the base, and let the pair be the best one for what is left of the weight."""
-    rank = len(place.down)
-    up, size, down = torch.linalg.svd(as_array(Torch(), leaf) - place.base, full_matrices=False)
+def lora_assign(slot: LoraWeight, leaf: Any, /) -> None:
+    """Keep the base, and fit the pair to the difference between the leaf and the base."""
+    rank = len(slot.down)
+    up, size, down = torch.linalg.svd(as_array(Torch(), leaf) - slot.base, full_matrices=False)
     with torch.no_grad():
-        place.up.copy_(up[:, :rank] * size[:rank])
-        place.down.copy_(down[:rank])
+        slot.up.copy_(up[:, :rank] * size[:rank])
+        slot.down.copy_(down[:rank])
 
 
-# All three in a model, to a file and back.
+# All three in one model, written to a file and loaded from it.
 
 
 @attrs.define

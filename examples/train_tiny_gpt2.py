@@ -1,4 +1,4 @@
-"""Train examples/tiny_gpt2 anew: a byte-level GPT-2 on one text, in under half an hour on one core.
+"""Train examples/tiny_gpt2: a byte-level GPT-2 on one text, in under half an hour on one core.
 
 python examples/train_tiny_gpt2.py [CORPUS] [--out FOLDER] [--steps N]
 """
@@ -25,7 +25,7 @@ CHUNK, HELD_OUT = 4096, 40  # every 40th chunk of 4096 bytes is never trained on
 
 
 def read_corpus(path: Path) -> tuple[Tensor, Tensor]:
-    """Return the bytes to train on and those held out, as token ids."""
+    """Return the training bytes and the held-out bytes, as token ids."""
     raw = path.read_bytes()
     raw = lzma.decompress(raw) if path.suffix == ".xz" else raw
     chunks = torch.tensor(list(raw)).split(CHUNK)
@@ -47,26 +47,26 @@ def build() -> Transformer:
 
 
 def loss_of(model: Transformer, windows: Tensor) -> Tensor:
-    """Return the mean loss in nats a byte over windows (batch, time + 1)."""
+    """Return the mean loss in nats per byte over windows (batch, time + 1)."""
     logits = model(windows[:, :-1])
     return cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
 
 
 @torch.no_grad()
 def held_out_loss(model: Transformer, data: Tensor) -> float:
-    """Return the loss over all of the held-out text, in nats a byte."""
+    """Return the loss over all of the held-out text, in nats per byte."""
     batches = data.unfold(0, CONTEXT + 1, CONTEXT).split(BATCH)
     return sum(loss_of(model, b).item() * len(b) for b in batches) / sum(map(len, batches))
 
 
 def rate_at(step: int, steps: int) -> float:
-    """Return the learning rate: a linear warm-up, then half a cosine down to 5% of the peak."""
+    """Return the learning rate: a linear warm-up, then a cosine decay to 5% of the peak."""
     warm = min(1.0, (step + 1) / WARMUP)
     return PEAK_RATE * warm * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2)
 
 
 def train(model: Transformer, data: Tensor, held_out: Tensor, steps: int) -> None:
-    """Train on windows drawn at random, telling the held-out loss every 500 steps."""
+    """Train on random windows, and print the held-out loss every 500 steps."""
     decayed = [p for p in model.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if p.ndim != 2]
     groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
@@ -84,11 +84,11 @@ def train(model: Transformer, data: Tensor, held_out: Tensor, steps: int) -> Non
         if (step + 1) % 500 == 0 or step + 1 == steps:
             nats = held_out_loss(model, held_out)
             bits = nats / math.log(2)
-            print(f"step {step + 1}: {nats:.4f} nats, {bits:.4f} bits a byte held out", flush=True)
+            print(f"step {step + 1}: {nats:.4f} nats, {bits:.4f} bits per byte", flush=True)
 
 
 def save(model: Transformer, folder: Path) -> None:
-    """Write a Hugging Face folder; `lm_head.weight` is tied, so the file holds it once."""
+    """Write a Hugging Face folder; `lm_head.weight` is tied, so the file holds it only once."""
     config = {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--steps", type=int, default=9000)
     options = parser.parse_args()
-    torch.set_num_threads(1)  # so small a model is no faster on more, and its sums stay the same
+    torch.set_num_threads(1)  # more do not help so small a model, and would change its sums
     torch.manual_seed(0)
     data, held_out = read_corpus(options.corpus)
     model = build()
