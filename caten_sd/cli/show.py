@@ -52,7 +52,7 @@ def _head(
     held = [counted(len(specs), "tensor"), counted(count, "element"), bytes_text(size)]
     yield f"{file}: {state_dict.origin}, {', '.join(held)}"
     yield from _metadata(state_dict, every=every)
-    for where, things in (("beside it", state_dict.beside), ("values", state_dict.others)):
+    for where, things in (("beside it", state_dict.rest), ("values", state_dict.others)):
         if things:
             told = [thing_text(name, value) for name, value in things.items()]
             yield f"  {where}: {', '.join(told) if every else few(told, WIDTH)}"
@@ -108,7 +108,7 @@ def _as_json(file: str, state_dict: StateDict) -> dict[str, Any]:
         "file": file,
         "format": state_dict.origin,
         "metadata": state_dict.metadata,
-        "beside": list(state_dict.beside),
+        "rest": list(state_dict.rest),
         "others": list(state_dict.others),
         "tensors": tensors,
     }

@@ -14,7 +14,7 @@ from caten_sd.errors import FormatError
 from caten_sd.files.atomic import replacing
 from caten_sd.files.catalog import find_format, format_of_target
 from caten_sd.files.format import Contents, Format, read, write
-from caten_sd.files.rest import beside
+from caten_sd.files.rest import outside_root
 from caten_sd.files.which_tree import model_tree
 from caten_sd.objects.shards import process_group_of
 from caten_sd.state.digest import STORED, tensor_digests, verify_digests
@@ -136,7 +136,7 @@ def _state_dict(
         ties=contents.ties if root is None else None,  # whose names begin with the root's
         metadata=contents.metadata,
         others=tree.others,
-        beside=beside(contents.tree, tree.root),
+        rest=outside_root(contents.tree, tree.root),
         origin=(contents.origin or format.name)
         + (f", its tree {tree.root!r}" if tree.root else ""),
         close=source.close,

@@ -96,7 +96,7 @@ def convert(
             write_state_dict(meant, target, **options)
         with read_state_dict(target, streaming=True) as written:
             done = _compared(meant, written, Path(source), Path(target))
-    return attrs.evolve(done, left_out=(*meant.others, *meant.beside), findings=findings)
+    return attrs.evolve(done, left_out=(*meant.others, *meant.rest), findings=findings)
 
 
 def estimate(state_dict: StateDict) -> Estimate:

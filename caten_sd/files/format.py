@@ -6,13 +6,10 @@ over all formats are in ``checkpoint.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
-from caten_sd.errors import StateDictError
-from caten_sd.state.leaf import Spec
-from caten_sd.state.state_dict import StateDict, spec_or_none
 
 
 class Format:
@@ -62,25 +59,3 @@ def read(format: Any, source: Any, /) -> Contents:
 def write(format: Any, target: Any, state_dict: Any, /, **options: Any) -> None:
     """Write one tensor at a time to a binary file that the caller makes atomic, or to a Path."""
     raise NotImplementedError
-
-
-def stored_specs(
-    format: Format, state_dict: StateDict, holds: Callable[[Spec], bool]
-) -> dict[str, Spec]:
-    """Return the spec of every leaf to store, tied ones once; StateDictError names the others.
-
-    ``holds`` tells whether the format can store a leaf of that spec.
-    """
-    ties, specs = state_dict.ties, {}
-    for key, leaf in state_dict.items():
-        if key in ties:
-            continue
-        known = spec_or_none(leaf)
-        if known is None or not holds(known):
-            what = type(leaf).__name__ if known is None else known.dtype
-            raise StateDictError(
-                f"{format.name} cannot hold {key!r} ({what}); convert it to another dtype, leave "
-                f"it out, or write another format"
-            )
-        specs[key] = known
-    return specs

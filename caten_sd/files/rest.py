@@ -1,4 +1,4 @@
-"""What lies in a nested checkpoint beside the tree that was taken from it."""
+"""Everything in a nested checkpoint outside the chosen tree."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from caten_sd.state.keys import joined_key
 from caten_sd.state.tree import items
 
 
-def beside(contents: Any, root: str) -> dict[str, Any]:
-    """Return what stands next to the way to ``root``, under its own root, as it is in the file.
+def outside_root(contents: Any, root: str) -> dict[str, Any]:
+    """Return what the tree at ``root`` does not contain, by dotted path and nested as in the file.
 
-    >>> beside({"model": {"net": {"w": 1}, "step": 5}, "epoch": 3}, "model.net")
+    >>> outside_root({"model": {"net": {"w": 1}, "step": 5}, "epoch": 3}, "model.net")
     {'epoch': 3, 'model.step': 5}
     """
     found: dict[str, Any] = {}
     node, at = contents, ""
     while node is not None and at != root:
         children = {joined_key(at, name): child for name, child in items(node)}
-        way = [path for path in children if root == path or root.startswith(f"{path}.")]
-        chosen = max(way, key=len, default=root)
-        below = f"{root}."  # where the root is a beginning of dotted keys, not a node
+        ancestors = [path for path in children if root == path or root.startswith(f"{path}.")]
+        chosen = max(ancestors, key=len, default=root)
+        below_root = f"{root}."  # the root may be the start of dotted keys and not a node
         found |= {
             path: child
             for path, child in children.items()
-            if path != chosen and not path.startswith(below)
+            if path != chosen and not path.startswith(below_root)
         }
         node, at = children.get(chosen), chosen
     return found

@@ -20,8 +20,9 @@ from caten_sd.encodings.msgpack import (
     pack_text,
 )
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
+from caten_sd.files.stored_specs import stored_specs
 from caten_sd.state.backing import JoinedBacking
 from caten_sd.state.indexing import is_size
 from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque, Spec

@@ -12,8 +12,9 @@ from typing import Any, BinaryIO
 from caten_sd.encodings.npy import MAGIC, is_array, npy_bytes, npy_header, npy_leaf, numpy_lacks
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.file_set import new_folder
-from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD_FILE, parse_sidecar, sidecar_of
+from caten_sd.files.stored_specs import stored_specs
 from caten_sd.state.leaf import Spec
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Folder, Source

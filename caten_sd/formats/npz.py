@@ -23,8 +23,9 @@ from caten_sd.encodings.zip_archive import ZipArchive
 from caten_sd.encodings.zip_directory import STORED, is_unsafe
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD, Sidecar, parse_sidecar, sidecar_of
+from caten_sd.files.stored_specs import stored_specs
 from caten_sd.state.leaf import DTYPES, Opaque
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Source

@@ -25,7 +25,7 @@ class StateDict(Mapping[str, Any]):
 
     ``entry`` is the plain dict, as in Caten's struct. ``paths`` gives each key's path, ``ties``
     each further name of a leaf and its first name, ``metadata`` what a file says of itself, and
-    ``others`` what lay among the leaves and is no tensor (a number, an inert Opaque), ``beside``
+    ``others`` what lay among the leaves and is no tensor (a number, an inert Opaque), ``rest``
     what the file holds outside the tree that was taken, ``origin`` what kind of file it is.
 
     >>> import numpy
@@ -44,7 +44,7 @@ class StateDict(Mapping[str, Any]):
         ties: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         others: Mapping[str, Any] | None = None,
-        beside: Mapping[str, Any] | None = None,
+        rest: Mapping[str, Any] | None = None,
         origin: str = "",
         close: Callable[[], None] | None = None,
     ) -> None:
@@ -56,7 +56,7 @@ class StateDict(Mapping[str, Any]):
         self._ties = ties
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.others: dict[str, Any] = dict(others or {})
-        self.beside: dict[str, Any] = dict(beside or {})
+        self.rest: dict[str, Any] = dict(rest or {})
         self.origin = origin
         self._close = close
 
@@ -80,7 +80,7 @@ class StateDict(Mapping[str, Any]):
             ties=ties,
             metadata=self.metadata if metadata is None else metadata,
             others=self.others,
-            beside=self.beside,
+            rest=self.rest,
             origin=self.origin,
             close=self.close,
         )

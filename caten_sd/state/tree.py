@@ -39,7 +39,8 @@ def items(node: Any) -> Iterator[tuple[str, Any]]:
             yield str(index), value
 
 
-def _is_container(node: Any) -> bool:
+def is_container(node: Any) -> bool:
+    """Return whether a value holds others by name or index."""
     return isinstance(node, (Mapping, list, tuple))
 
 
@@ -52,7 +53,7 @@ def flatten(node: Any, root: str) -> Tree:
         nodes += 1
         if depth > MAX_DEPTH or nodes > MAX_NODES or repeats > MAX_REPEATS:
             raise StateDictError(f"its containers nest or repeat without bound at {key[:80]!r}")
-        if _is_container(value):
+        if is_container(value):
             repeats += id(value) in seen and len(value) > 0
             seen.add(id(value))
             below = [(f"{key}.{name}", child, depth + 1) for name, child in items(value)]

@@ -41,7 +41,7 @@ def test_a_nested_file_says_which_tree_is_shown_and_what_lies_beside_it(
         "  values: param_groups.0.lr = 0.1",
     ]
     told = json.loads(run(capsys, "show", path, "--json")[1])
-    assert told["beside"] == ["optimizer", "epoch", "args", "step"]
+    assert told["rest"] == ["optimizer", "epoch", "args", "step"]
 
 
 def test_much_beside_it_is_one_line_unless_all_is_asked_for(

@@ -21,7 +21,8 @@ from torch.distributed.checkpoint.planner import SavePlan
 
 from caten_sd.errors import CatenError, FormatError
 from caten_sd.files.file_set import FileSet
-from caten_sd.files.format import Format, stored_specs
+from caten_sd.files.format import Format
+from caten_sd.files.stored_specs import stored_specs
 from caten_sd.formats.torch.dcp_files import METADATA, data_files, next_process
 from caten_sd.formats.torch.dcp_metadata import EXTRA
 from caten_sd.formats.torch.dcp_output import dcp_can_hold, extra_of

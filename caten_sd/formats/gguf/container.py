@@ -12,8 +12,9 @@ from typing import Any, BinaryIO
 
 from caten_sd.blocks.big_endian import SwappedBlocks
 from caten_sd.errors import FormatError
-from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shard_names import ShardName
+from caten_sd.files.stored_specs import stored_specs
 from caten_sd.formats.gguf.header import MAGIC, Header, TensorInfo, read_header
 from caten_sd.formats.gguf.header_output import can_store, header_bytes, padding
 from caten_sd.formats.gguf.split import joined_metadata, part_name, read_parts, split_count

@@ -12,8 +12,9 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.files.file_set import file_set
-from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, parse_sidecar
+from caten_sd.files.stored_specs import stored_specs
 from caten_sd.formats.torch.dcp_files import (
     METADATA,
     SUFFIX,

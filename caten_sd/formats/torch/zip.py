@@ -14,8 +14,9 @@ from caten_sd.encodings.zip_archive import ZipArchive
 from caten_sd.encodings.zip_directory import DEFLATED, find_directory
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import FormatError
-from caten_sd.files.format import Contents, Format, read, recognize, stored_specs, write
+from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD_FILE, parse_sidecar
+from caten_sd.files.stored_specs import stored_specs
 from caten_sd.formats.torch.legacy_stream import nested_reader
 from caten_sd.formats.torch.pickle_output import StoredTensor, pickle_of, torch_can_hold
 from caten_sd.formats.torch.pickles import load, storage_id, tree_of
