@@ -1,4 +1,4 @@
-"""A walk over a GGUF header: every count and length is compared with the bytes left before use."""
+"""Read a GGUF header: every count and length is compared with the bytes left before its use."""
 
 from __future__ import annotations
 
@@ -7,44 +7,47 @@ from typing import Any, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.state.source import Source
+from caten_sd.wording import counted
 
-WINDOW = 1 << 20  # bytes seen at first; a window of a map costs nothing, of a plain file a read
+WINDOW = 1 << 20  # bytes of the first view; a view of a map costs nothing, of any other file a read
 
 
 class HeaderBytes:
-    """A position in a header of unknown length; ``order`` is "<" or ">"."""
+    """A position in a header of unknown length; ``order`` is "<" or ">", as in struct."""
 
     def __init__(self, source: Source, order: str, at: int) -> None:
         self.source, self.at = source, at
         self._u32, self._u64 = struct.Struct(f"{order}I"), struct.Struct(f"{order}Q")
-        self._seen = source.view(0, min(WINDOW, source.size))
+        self._view = source.view(0, min(WINDOW, source.size))
 
     def refuse(self, problem: str) -> NoReturn:
         """Raise the error that names the file and what is wrong with it."""
         raise FormatError(
-            self.source.name, problem, "it is damaged or no GGUF file, so get it again"
+            self.source.name, problem, "it is damaged or not a GGUF file, so get it again"
         )
 
     @property
     def left(self) -> int:
-        """Bytes from here to the end of the file."""
+        """The number of bytes from here to the end of the file."""
         return self.source.size - self.at
 
     def take(self, count: int, what: str) -> memoryview:
-        """Return ``count`` bytes and step over them; ``what`` they are goes into the refusal."""
+        """Return the next ``count`` bytes; an error calls them ``what``."""
         start, end = self.at, self.at + count
-        if end > len(self._seen):
-            self._see(end, what)
+        if end > len(self._view):
+            self._widen(end, what)
         self.at = end
-        return self._seen[start:end]
+        return self._view[start:end]
 
-    def _see(self, end: int, what: str) -> None:
+    def _widen(self, end: int, what: str) -> None:
         if end > self.source.size:
-            self.refuse(f"{what} takes {end - self.at} bytes, and {self.left} are left")
-        size = len(self._seen)
+            self.refuse(
+                f"{what} takes {counted(end - self.at, 'byte')}, but {self.left:,} are left"
+            )
+        size = len(self._view)
         while size < end:
             size *= 2
-        self._seen = self.source.view(0, min(size, self.source.size))
+        self._view = self.source.view(0, min(size, self.source.size))
 
     def u32(self, what: str) -> int:
         """Return the next 32-bit number."""
@@ -57,38 +60,42 @@ class HeaderBytes:
         return number
 
     def unpack(self, layout: struct.Struct, what: str) -> tuple[Any, ...]:
-        """Return the next numbers, laid out as the struct says."""
+        """Return the next numbers in the layout of a struct."""
         return layout.unpack(self.take(layout.size, what))
 
     def count(self, least: int, what: str) -> int:
-        """Return the next 64-bit count of things that take at least ``least`` bytes each."""
+        """Return the next 64-bit count, of items that take at least ``least`` bytes each."""
         count = self.u64(what)
         if count > self.left // least:
-            self.refuse(f"{what} claims {count}, and {self.left} bytes are left")
+            self.refuse(
+                f"{what} claims {count}, but {counted(self.left, 'byte is', 'bytes are')} left"
+            )
         return count
 
     def text(self, what: str) -> str:
-        """Return the next string, which has to be UTF-8."""
+        """Return the next string; FormatError unless it is UTF-8."""
         raw = self.take(self.count(1, f"the length of {what}"), what)
         try:
             return str(raw, "utf-8")
         except UnicodeDecodeError:
-            self.refuse(f"{what} is no UTF-8 text")
+            self.refuse(f"{what} is not UTF-8 text")
 
     def strings(self, count: int, what: str) -> memoryview:
-        """Step over ``count`` strings, whose lengths are checked, and return their bytes."""
+        """Return the bytes of the next ``count`` strings, each length checked."""
         start, unpack = self.at, self._u64.unpack_from
         while count:
-            at, seen, last, done = self.at, self._seen, len(self._seen) - 8, 0
-            for done in range(count):  # noqa: B007 - how far it came is the result
+            at, view, last, done = self.at, self._view, len(self._view) - 8, 0
+            for done in range(count):  # noqa: B007 - the number of strings passed is the result
                 if at > last:
                     break
-                at += 8 + unpack(seen, at)[0]
+                at += 8 + unpack(view, at)[0]
             else:
                 done = count
             count, self.at = count - done, at
             if self.left < 0:
-                self.refuse(f"{what} has a string that goes {-self.left} bytes past the end")
+                self.refuse(
+                    f"{what} has a string that ends {counted(-self.left, 'byte')} past the file"
+                )
             self.take(8 if count else 0, what)
             self.at = at
-        return self._seen[start : self.at]
+        return self._view[start : self.at]

@@ -1,8 +1,8 @@
-"""GGUF: typed metadata, a table of tensors, their data dense or in quantised blocks, in one file.
+"""GGUF: typed metadata, a table of tensors, and their data, dense or in quantized blocks.
 
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Versions 2 and 3 of either byte
-order are read, whole or split over several files; version 3 in little endian is written, byte for
-byte as gguf-py's GGUFWriter does. Why the header is read by our own code is said in gguf_header.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Versions 2 and 3 in either byte
+order are read, from one file or from a split one; version 3 in little endian is written, the same
+bytes as gguf-py's GGUFWriter. The docstring of header.py says why gguf-py does not read the header.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from caten_sd.files.shard_names import ShardName
 from caten_sd.files.stored_specs import stored_specs
 from caten_sd.formats.gguf.header import MAGIC, Header, TensorInfo, read_header
 from caten_sd.formats.gguf.header_output import can_store, header_bytes, padding
-from caten_sd.formats.gguf.split import joined_metadata, part_name, read_parts, split_count
+from caten_sd.formats.gguf.split import joined_metadata, read_split, split_count, split_name
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.leaf import DTYPES, BlockTensor, DType, LazyTensor
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
 
-TIED = "caten_sd.tied."  # before an alias; the value is the name that its tensor is stored under
+TIED = "caten_sd.tied."  # before a tied key; the value is the key that its tensor is stored under
 
 
 class Gguf(Format):
-    """The GGUF format, one file or all parts of a split one."""
+    """The GGUF format, one file or all files of a split model."""
 
     name = "gguf"
     suffixes = (".gguf",)
@@ -42,13 +42,13 @@ def _recognize(format: Gguf, source: Source, /) -> str | None:
 @recognize.register(Gguf, Folder)
 def _recognize_folder(format: Gguf, folder: Folder, /) -> str | None:
     models = _split_models(folder)
-    return f"the parts of {models[0]}" if models else None
+    return f"the files of {models[0]}" if models else None
 
 
 def _split_models(folder: Folder) -> list[ShardName]:
-    """Return the first part of each split model in the folder, or of that it was opened by."""
+    """Return the first file of each split model in the folder, or of the model that was opened."""
     names = [folder.index] if folder.index else folder.names()
-    found = [known for name in names if (known := part_name(name))]
+    found = [known for name in names if (known := split_name(name))]
     return list({known._replace(number=1): None for known in found})
 
 
@@ -59,8 +59,8 @@ def _read(format: Gguf, source: Source, /) -> Contents:
     if (count := split_count(header.metadata)) > 1:
         raise FormatError(
             source.name,
-            f"it is one of {count} files of a split GGUF",
-            "give all of them their names, x-00001-of-00003.gguf and so on, in one folder",
+            f"it is one of {count} files of a split GGUF, and its name does not say which",
+            "name all of them as in x-00001-of-00003.gguf and put them in one folder",
         )
     return _contents(source, header.metadata, _leaves(source, header))
 
@@ -73,35 +73,35 @@ def _read_folder(format: Gguf, folder: Folder, /) -> Contents:
         names = ", ".join(map(str, models)) or "none"
         raise FormatError(
             folder.name,
-            f"one split GGUF is wanted, and in it are {names}",
-            "give the path of a part",
+            f"it must have one split GGUF, but it has {names}",
+            "give the path of one of its files",
         )
-    parts = read_parts(folder, models[0])
+    files = read_split(folder, models[0])
     leaves: dict[str, Any] = {}
-    for source, header in parts:
+    for source, header in files:
         leaves.update(_leaves(source, header))
-    return _contents(folder, joined_metadata(parts), leaves)
+    return _contents(folder, joined_metadata(files), leaves)
 
 
 def _leaves(source: Source, header: Header) -> dict[str, Any]:
-    return {entry.name: _leaf(source, header, entry) for entry in header.entries}
+    return {tensor.name: _leaf(source, header, tensor) for tensor in header.tensors}
 
 
-def _leaf(source: Source, header: Header, entry: TensorInfo) -> LazyTensor | BlockTensor:
-    at, kind = header.start + entry.offset, entry.type
-    if isinstance(kind, DType):
-        return LazyTensor(source, at, kind, entry.shape, order=header.order)
-    row = entry.shape[-1] // kind.elements * kind.size
-    raw: Any = LazyTensor(source, at, DTYPES["uint8"], (*entry.shape[:-1], row))
-    if header.order == ">" and kind.halves:
-        raw = SwappedBlocks(raw, kind)
-    return BlockTensor(kind, raw, entry.shape)
+def _leaf(source: Source, header: Header, tensor: TensorInfo) -> LazyTensor | BlockTensor:
+    at, type, shape = header.start + tensor.offset, tensor.type, tensor.shape
+    if isinstance(type, DType):
+        return LazyTensor(source, at, type, shape, order=header.order)
+    row = shape[-1] // type.elements * type.size
+    raw: Any = LazyTensor(source, at, DTYPES["uint8"], (*shape[:-1], row))
+    if header.order == ">" and type.halves:
+        raw = SwappedBlocks(raw, type)
+    return BlockTensor(type, raw, shape)
 
 
 def _contents(
     source: Source | Folder, metadata: Mapping[str, Any], leaves: dict[str, Any]
 ) -> Contents:
-    """Return the contents, the aliases that our writer recorded among them."""
+    """Return the contents, with the tied keys that our writer recorded in the metadata."""
     ties: dict[str, str] = {}
     for key, kept in metadata.items():
         if key.startswith(TIED):
@@ -109,7 +109,8 @@ def _contents(
             if not isinstance(kept, str) or kept not in leaves or alias in leaves:
                 raise FormatError(
                     source.name,
-                    f"its record of ties says that {alias!r} is {kept!r}, which does not fit",
+                    f"its metadata {key!r} ties {alias!r} to {kept!r}, but only the second "
+                    f"may be a tensor in it, and must be",
                     "write it again",
                 )
             ties[alias] = kept

@@ -1,9 +1,9 @@
-"""The header of a GGUF file: metadata and the table of tensors, read by our own code.
+"""The header of a GGUF file: its metadata and its table of tensors.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, either byte
 order. gguf-py's GGUFReader makes several numpy arrays for every string and takes 9 s to open a
-vocabulary of 262,144; this takes 0.05 s, compares every length with the bytes left, and needs no
-numpy. It is the oracle of the tests.
+vocabulary of 262,144. This reader takes 0.05 s, compares every length with the bytes left, and does
+not need numpy. gguf-py is the oracle in the tests.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from caten_sd.formats.gguf.bounds import HeaderBytes
 from caten_sd.formats.gguf.values import TYPES, read_value
 from caten_sd.state.leaf import DTYPES, DType
 from caten_sd.state.source import Source
+from caten_sd.wording import counted
 
 MAGIC = b"GGUF"
 VERSION = 3
 ALIGNMENT = "general.alignment"
 DEFAULT_ALIGNMENT = 32
-MAX_RANK = 4  # ggml's own limit
-MAX_COUNT = 1 << 60  # elements, an empty axis taken as one; numpy counts bytes in 63 bits
+MAX_RANK = 4  # the limit of ggml
+MAX_COUNT = 1 << 60  # elements, counting an empty axis as one; numpy counts bytes in 63 bits
 
 DENSE = {
     0: DTYPES["float32"],
@@ -42,7 +43,7 @@ DENSE = {
 
 
 class TensorInfo(NamedTuple):
-    """One row of the table of tensors; ``shape`` is row-major, ``offset`` counts from the data."""
+    """One row of the table of tensors; ``shape`` is row-major, ``offset`` is from the data on."""
 
     name: str
     shape: tuple[int, ...]
@@ -51,48 +52,48 @@ class TensorInfo(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the tensor's data."""
+        """The size of the tensor's data in bytes."""
         dtype = self.type if isinstance(self.type, DType) else self.type.dtype
         return dtype.nbytes(math.prod(self.shape))
 
 
 class Header(NamedTuple):
-    """What a GGUF file says before its data, which begins at byte ``start``."""
+    """Everything before the data of a GGUF file; the data begins at byte ``start``."""
 
     order: str
     metadata: Mapping[str, Any]
-    entries: list[TensorInfo]
+    tensors: list[TensorInfo]
     start: int
 
 
 @functools.cache
 def blocks_by_number() -> Mapping[int, BlockType]:
-    """Return every block type by its number in GGUF."""
+    """Return all block types by their numbers in GGUF."""
     return {each.gguf: each for each in block_types().values()}
 
 
 def read_header(source: Source) -> Header:
-    """Return the header; FormatError for anything that is not well-formed, naming key or tensor."""
+    """Return the header; FormatError names the key or the tensor that is not well-formed."""
     order = _byte_order(source)
     header = HeaderBytes(source, order, 8)
-    tensors = header.u64("the number of tensors")
-    pairs = header.u64("the number of metadata entries")
-    _check_count(header, tensors, 25, "tensors")
-    _check_count(header, pairs, 14, "metadata entries")
-    metadata = _read_metadata(header, order, pairs)
+    tensor_count = header.u64("the number of tensors")
+    entry_count = header.u64("the number of metadata entries")
+    _check_count(header, tensor_count, 25, "tensors")
+    _check_count(header, entry_count, 14, "metadata entries")
+    metadata = _read_metadata(header, order, entry_count)
     alignment = _alignment(header, metadata)
-    entries = [_read_entry(header, order) for _ in range(tensors)]
-    _check_names(header, entries)
+    tensors = [_read_tensor(header, order) for _ in range(tensor_count)]
+    _check_names(header, tensors)
     start = _aligned(header.at, alignment)
-    _check_places(header, entries, source.size - start, alignment)
-    return Header(order, metadata, entries, start)
+    _check_offsets(header, tensors, source.size - start, alignment)
+    return Header(order, metadata, tensors, start)
 
 
 def _byte_order(source: Source) -> str:
     head = source.head(8)
     if head[:4] != MAGIC or len(head) < 8:
-        cut = head and MAGIC.startswith(head[:4])
-        problem = "it ends in its first 8 bytes" if cut else "it does not begin as a GGUF file"
+        is_cut = head and MAGIC.startswith(head[:4])
+        problem = "it ends in its first 8 bytes" if is_cut else "it does not begin with GGUF"
         raise foreign_kind(source) or FormatError(source.name, problem, "get it again")
     little, big = int.from_bytes(head[4:], "little"), int.from_bytes(head[4:], "big")
     if little in (2, VERSION):
@@ -101,14 +102,16 @@ def _byte_order(source: Source) -> str:
         return ">"
     raise FormatError(
         source.name,
-        f"it is GGUF of version {min(little, big)}, and versions 2 and 3 are known",
+        f"its GGUF version is {min(little, big)}, and only versions 2 and 3 can be read",
         "convert it with a current llama.cpp",
     )
 
 
 def _check_count(header: HeaderBytes, count: int, least: int, what: str) -> None:
     if count > header.left // least:
-        header.refuse(f"it claims {count} {what}, and {header.left} bytes are left")
+        header.refuse(
+            f"it claims {count} {what}, but {counted(header.left, 'byte is', 'bytes are')} left"
+        )
 
 
 def _read_metadata(header: HeaderBytes, order: str, count: int) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def _read_metadata(header: HeaderBytes, order: str, count: int) -> dict[str, Any
     for _ in range(count):
         key = header.text("a metadata key")
         if not key or key == TYPES:
-            header.refuse(f"it has the metadata key {key!r}, which no file may use")
+            header.refuse(f"it has the metadata key {key!r}, which is not allowed")
         if key in metadata:
             header.refuse(f"the metadata key {key!r} is given twice")
         metadata[key], types[key] = read_value(header, order, repr(key))
@@ -131,21 +134,21 @@ def _alignment(header: HeaderBytes, metadata: Mapping[str, Any]) -> int:
         return DEFAULT_ALIGNMENT
     alignment, type = metadata[ALIGNMENT], metadata.get(TYPES, {}).get(ALIGNMENT)
     if type != "uint32" or alignment & (alignment - 1) or not alignment:
-        header.refuse(f"its {ALIGNMENT} is {alignment!r}, and a uint32 power of two is wanted")
+        header.refuse(f"its {ALIGNMENT} is {alignment!r}, and must be a power of two in a uint32")
     return int(alignment)
 
 
-def _read_entry(header: HeaderBytes, order: str) -> TensorInfo:
+def _read_tensor(header: HeaderBytes, order: str) -> TensorInfo:
     name = header.text("a tensor's name")
     if not name:
         header.refuse("it has a tensor without a name")
     rank = header.u32("the rank of a tensor")
     if rank > MAX_RANK:
-        header.refuse(f"{name!r} has {rank} dimensions, and GGUF has at most {MAX_RANK}")
+        header.refuse(f"{name!r} has {rank} dimensions, and GGUF allows at most {MAX_RANK}")
     *sizes, number, offset = header.unpack(_row(order, rank), f"the row of {name!r}")
     shape = tuple(reversed(sizes))
     if math.prod(filter(None, shape)) >= MAX_COUNT:
-        header.refuse(f"{name!r} has the shape {list(shape)}, which no memory holds")
+        header.refuse(f"{name!r} has the shape {list(shape)}, which is too large for any memory")
     type: DType | BlockType | None = DENSE.get(number) or blocks_by_number().get(number)
     if type is None:
         header.refuse(f"{name!r} has the unknown tensor type {number}")
@@ -156,7 +159,7 @@ def _read_entry(header: HeaderBytes, order: str) -> TensorInfo:
 
 @functools.cache
 def _row(order: str, rank: int) -> struct.Struct:
-    """Return the layout of a tensor's row behind its rank: sizes, type, offset."""
+    """Return the struct of a row of the table after its rank: sizes, type, offset."""
     return struct.Struct(f"{order}{rank}QIQ")
 
 
@@ -165,7 +168,7 @@ def _check_blocks(
 ) -> None:
     if not shape or shape[-1] % type.elements:
         header.refuse(
-            f"{name!r} is {type.name} {list(shape)}, and its rows are no whole blocks of "
+            f"{name!r} is {type.name} {list(shape)}, and its rows do not divide into blocks of "
             f"{type.elements}"
         )
     if order == ">" and type.halves is None:
@@ -176,37 +179,43 @@ def _check_blocks(
         )
 
 
-def _check_names(header: HeaderBytes, entries: list[TensorInfo]) -> None:
+def _check_names(header: HeaderBytes, tensors: list[TensorInfo]) -> None:
     seen: set[str] = set()
-    for entry in entries:
-        if entry.name in seen:
-            header.refuse(f"two tensors are called {entry.name!r}")
-        seen.add(entry.name)
+    for tensor in tensors:
+        if tensor.name in seen:
+            header.refuse(f"two tensors are called {tensor.name!r}")
+        seen.add(tensor.name)
 
 
-def _check_places(
-    header: HeaderBytes, entries: list[TensorInfo], size: int, alignment: int
+def _check_offsets(
+    header: HeaderBytes, tensors: list[TensorInfo], size: int, alignment: int
 ) -> None:
-    """Refuse misplaced tensors, overlaps, holes, missing and trailing bytes.
+    """Refuse misaligned tensors, overlaps, holes, missing bytes and trailing bytes.
 
-    As in llama.cpp, each tensor begins at the first aligned byte behind the one before. Trailing
-    bytes are refused, so that no data hides where nobody named it; padding is not looked at.
+    As in llama.cpp, each tensor begins at the first aligned byte after the one before. Trailing
+    bytes are refused, because data could hide in them; padding is not checked.
     """
     at, before = 0, "the header"
     for name, _, _, offset, nbytes in sorted(
-        ((*entry, entry.nbytes) for entry in entries), key=lambda row: row[3:]
+        ((*tensor, tensor.nbytes) for tensor in tensors), key=lambda row: row[3:]
     ):
         if offset % alignment:
-            header.refuse(f"{name!r} is at byte {offset} of the data, no multiple of {alignment}")
+            header.refuse(
+                f"{name!r} is at byte {offset} of the data, not at a multiple of {alignment}"
+            )
         if offset != at:
             kind = "overlap" if offset < at else "leave a hole"
             header.refuse(f"{before!r} and {name!r} {kind} at byte {offset} of the data")
         if nbytes > size - offset:
             short = nbytes - (size - offset)
-            header.refuse(f"it is {short} bytes short: {name!r} takes {nbytes} bytes")
+            header.refuse(
+                f"it is {counted(short, 'byte')} short: {name!r} takes {counted(nbytes, 'byte')}"
+            )
         at, before = _aligned(offset + nbytes, alignment), name
     if at < size:
-        header.refuse(f"{size - at} bytes follow the last tensor, {before!r}")
+        header.refuse(
+            f"{counted(size - at, 'byte follows', 'bytes follow')} the last tensor, {before!r}"
+        )
 
 
 def _aligned(at: int, alignment: int) -> int:

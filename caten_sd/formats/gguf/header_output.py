@@ -1,4 +1,4 @@
-"""The header of a GGUF file as bytes: version 3, little endian, as gguf-py writes it."""
+"""Write the header of a GGUF file: version 3, little endian, the same bytes as gguf-py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DENSE_NUMBERS = {dtype.name: number for number, dtype in DENSE.items()}
 
 
 def type_number(dtype: DType) -> int | None:
-    """Return GGUF's number of an element type or block type; None if it has none."""
+    """Return GGUF's number for an element type or a block type, or None."""
     if dtype.kind == "block":
         found = block_types().get(dtype.name)
         return found.gguf if found else None
@@ -33,14 +33,14 @@ def type_number(dtype: DType) -> int | None:
 
 
 def can_store(known: Spec) -> bool:
-    """Say whether GGUF has a type for a leaf of this spec."""
+    """Return whether GGUF has a type for a leaf of this spec."""
     return type_number(known.dtype) is not None
 
 
 def header_bytes(specs: Mapping[str, Spec], metadata: Mapping[str, Any]) -> tuple[bytes, int]:
-    """Return everything before the data, padded, and the alignment of each tensor behind it.
+    """Return everything before the data, padded, and the alignment of the data.
 
-    StateDictError for a metadata value that does not fit its recorded type.
+    StateDictError for a metadata value that its recorded type cannot hold.
     """
     values = {key: value for key, value in metadata.items() if key != TYPES}
     types = _recorded_types(metadata)
@@ -56,7 +56,7 @@ def header_bytes(specs: Mapping[str, Spec], metadata: Mapping[str, Any]) -> tupl
 
 
 def padding(count: int, alignment: int) -> bytes:
-    """Return the zeros that fill ``count`` bytes up to the next aligned one."""
+    """Return the zeros that pad ``count`` bytes to a multiple of ``alignment``."""
     return bytes(-count % alignment)
 
 
@@ -65,7 +65,7 @@ def _alignment(values: Mapping[str, Any]) -> int:
     alignment = int(alignment) if str(alignment).isdecimal() else 0
     if not 0 < alignment < 1 << 32 or alignment & (alignment - 1):
         raise StateDictError(
-            f"the metadata {ALIGNMENT!r} is {values[ALIGNMENT]!r}, and GGUF wants a power of two; "
+            f"the metadata {ALIGNMENT!r} is {values[ALIGNMENT]!r}, and must be a power of two; "
             f"set it to {DEFAULT_ALIGNMENT} or leave it out"
         )
     return alignment
@@ -74,36 +74,38 @@ def _alignment(values: Mapping[str, Any]) -> int:
 def _row(name: str, known: Spec, offset: int) -> bytes:
     rank = len(known.shape)
     if rank > MAX_RANK or not name:
-        problem = f"{rank} dimensions, and GGUF has at most {MAX_RANK}" if name else "no name"
-        raise StateDictError(f"{name!r} has {problem}; reshape it, leave it out, or rename it")
+        problem = f"{name!r} has {rank} dimensions, and GGUF allows at most {MAX_RANK}"
+        raise StateDictError(
+            f"{problem}; reshape it or leave it out" if name else "a key is empty; rename it"
+        )
     shape = known.shape[::-1]
     return _text(name) + struct.pack(f"<I{rank}QIQ", rank, *shape, type_number(known.dtype), offset)
 
 
 def _recorded_types(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of types, which other formats hold as JSON text."""
+    """Return the record of types; formats whose metadata is text hold it as JSON."""
     types = metadata.get(TYPES, {})
     try:
         types = json.loads(types) if isinstance(types, str) else types
     except (ValueError, RecursionError):
         types = None
     if not isinstance(types, Mapping):
-        raise StateDictError(f"the metadata {TYPES!r} is no map of key to type; leave it out")
+        raise StateDictError(f"the metadata {TYPES!r} is not a map of key to type; leave it out")
     return {ALIGNMENT: "uint32", **types}
 
 
 def _typed(key: str, value: Any, type: Any) -> bytes:
-    """Return a value's type and bytes; without a recorded type, the one that fits it best."""
+    """Return the type and the bytes of a value; ``type`` is None if none is recorded."""
     try:
         if type not in (None, "string") and isinstance(value, str):
-            value = json.loads(value)  # as formats whose metadata is text hold it
+            value = json.loads(value)  # formats whose metadata is text hold it as JSON
         if type is None and (type := default_type(value)) is None:
             type, value = "string", json.dumps(value, default=plain)
         return _type(type) + _value(value, type)
     except (struct.error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StateDictError(
-            f"the metadata {key!r} is {_short(value)}, which is no GGUF {type} ({error}); change "
-            f"it, or take {key!r} out of the metadata {TYPES!r}"
+            f"the metadata {key!r} is {_short(value)}, and a GGUF {type} cannot hold it ({error}); "
+            f"change it, or remove {key!r} from the metadata {TYPES!r}"
         ) from error
 
 
@@ -122,7 +124,7 @@ def _value(value: Any, type: Any) -> bytes:
     if type == "string":
         return _text(value)
     if type == "bool" and not isinstance(value, bool):
-        raise TypeError("not a bool")
+        raise TypeError("it is not a bool")
     return struct.pack(f"<{CODES[type]}", value)
 
 
@@ -133,7 +135,7 @@ def _array(value: Any, type: list[Any]) -> bytes:
         items = value.raw() if isinstance(value, Array) else value
         return _count(type[0], items) + b"".join(_value(item, type[0]) for item in items)
     if len(type) != len(value):
-        raise ValueError("of another length")
+        raise ValueError("the value and its type differ in length")
     return _count("array", value) + b"".join(map(_array, value, type))
 
 

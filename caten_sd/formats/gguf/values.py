@@ -1,9 +1,9 @@
 """The values of a GGUF file's metadata, and a record of their types.
 
-Values become plain Python ones (int, float, bool, str, an Array); what Python cannot tell apart,
-uint8 from int64, is kept beside them under the key TYPES: a map of key to a scalar type's name,
-[name] for an array of it, or a list of such lists for an array of arrays. It is plain JSON, so it
-survives other formats' metadata, and writing GGUF again gives the same types.
+Values become int, float, bool, str or an Array. Python does not tell uint8 from int64, so the
+metadata key TYPES records the type of each key: the name of a scalar type, [name] for an array of
+it, or a list of such lists for an array of arrays. The record is plain JSON, so it survives other
+formats, and GGUF that is written again has the same types.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 from caten_sd.formats.gguf.bounds import HeaderBytes
 
 TYPES = "GGUF.types"
-MAX_DEPTH = 4  # of arrays in arrays; nothing known goes beyond 2
-MAX_COPIED = 64 << 20  # bytes; a vocabulary takes a tenth of it
+MAX_DEPTH = 4  # of arrays in arrays; no known file goes beyond 2
+MAX_COPIED = 64 << 20  # bytes; a vocabulary has a tenth of it
 
-# By number; text and arrays, which have no struct code, are "".
+# In the order of their numbers, with their struct codes; text and arrays have none.
 SCALARS = (
     ("uint8", "B"),
     ("int8", "b"),
@@ -39,10 +39,10 @@ CODES = dict(SCALARS)
 
 
 class Array(Sequence[Any]):
-    """An array of scalars or strings as it lies in the file, decoded on first touch.
+    """An array of scalars or strings, kept as its bytes and decoded on first use.
 
-    It equals any sequence of the same values. ``stored`` is its bytes behind the count: a copy, so
-    that closing the file gives back its map, unless there are very many.
+    It equals any sequence of the same values. ``stored`` is its bytes after the count. They are a
+    copy, so that closing the file frees its map, unless there are more than MAX_COPIED.
     """
 
     __slots__ = ("_count", "_values", "order", "stored", "type")
@@ -54,7 +54,7 @@ class Array(Sequence[Any]):
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """The decoded values; a string's bytes that are no UTF-8 are shown as \\xNN."""
+        """The decoded values; bytes of a string that are not UTF-8 become \\xNN."""
         if self._values is None:
             if self.type == "string":
                 texts = (text.decode("utf-8", "backslashreplace") for text in self.raw())
@@ -65,7 +65,7 @@ class Array(Sequence[Any]):
         return self._values
 
     def raw(self) -> tuple[Any, ...]:
-        """The values, strings as the bytes that the file holds."""
+        """Return the values, with strings as the bytes in the file."""
         if self.type != "string":
             return self.values
         unpack = struct.Struct(f"{self.order}Q").unpack_from
@@ -94,7 +94,7 @@ class Array(Sequence[Any]):
 
 
 def read_value(header: HeaderBytes, order: str, what: str) -> tuple[Any, Any]:
-    """Return the next value and its type, as the record under TYPES holds it."""
+    """Return the next value, and its type as TYPES records it."""
     name = _type_name(header, what)
     if name == "array":
         return _read_array(header, order, what, 1)
@@ -141,7 +141,7 @@ def _read_nested(header: HeaderBytes, order: str, what: str, depth: int) -> tupl
 
 
 def default_type(value: Any) -> Any:
-    """Return the type, as recorded under TYPES, of a value that has none; None if it fits none.
+    """Return the type, as TYPES records it, for a value without a record; None if there is none.
 
     >>> default_type(12), default_type(-1), default_type(0.1), default_type(["a"])
     ('uint32', 'int32', 'float64', ['string'])
@@ -161,21 +161,21 @@ def _array_type(values: Sequence[Any]) -> Any:
     return type and [type]
 
 
-def _scalar_type(values: Sequence[Any], whole: str) -> str | None:
-    """Return the first type that holds all values exactly, ``whole`` before other integers."""
+def _scalar_type(values: Sequence[Any], preferred: str) -> str | None:
+    """Return the first type that holds all values exactly; ``preferred`` is the first for ints."""
     if all(isinstance(value, str) for value in values) and values:
         return "string"
     if all(isinstance(value, bool) for value in values) and values:
         return "bool"
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        fitting = (t for t in (whole, "int32", "uint32", "int64", "uint64") if _fit(values, t))
-        return next(fitting, None)
+        types = (preferred, "int32", "uint32", "int64", "uint64")
+        return next((type for type in types if _is_exact(values, type)), None)
     if all(isinstance(value, float) for value in values):
-        return "float32" if _fit(values, "float32") else "float64"
+        return "float32" if _is_exact(values, "float32") else "float64"
     return None
 
 
-def _fit(values: Sequence[Any], type: str) -> bool:
+def _is_exact(values: Sequence[Any], type: str) -> bool:
     layout = f"<{len(values)}{CODES[type]}"
     try:
         stored = struct.unpack(layout, struct.pack(layout, *values))

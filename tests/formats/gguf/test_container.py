@@ -233,7 +233,7 @@ def test_empty_tensors_and_an_empty_file(tmp_path: Path) -> None:
     ("leaf", "message"),
     [
         (np.ones(2, bool), r"gguf cannot hold 'x' \(bool\); convert it to another dtype"),
-        (np.ones((1, 1, 1, 1, 2), "f4"), "'x' has 5 dimensions, and GGUF has at most 4; reshape"),
+        (np.ones((1, 1, 1, 1, 2), "f4"), r"'x' has 5 dimensions, .* at most 4; reshape"),
     ],
 )
 def test_what_gguf_cannot_hold_is_refused(tmp_path: Path, leaf: Any, message: str) -> None:

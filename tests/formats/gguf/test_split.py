@@ -48,19 +48,19 @@ def test_any_part_or_the_folder_opens_all_of_them(folder: Path, name: str) -> No
 
 def test_a_missing_part_is_named(folder: Path) -> None:
     (folder / part(2)).unlink()
-    with pytest.raises(FormatError, match=f"it is split in 3 files, and {part(2)} is not beside"):
+    with pytest.raises(FormatError, match=f"3 files, .*{part(2)} is missing"):
         read_state_dict(folder / part(3))
 
 
 def test_a_part_under_another_parts_name_is_refused(folder: Path) -> None:
     shutil.copy(folder / part(1), folder / part(2))
-    with pytest.raises(FormatError, match=r"says part 2 of 3, and its metadata split.no 0 \(from"):
+    with pytest.raises(FormatError, match=r"name says file 2 of 3, .* split.no 0 \(from 0\)"):
         read_state_dict(folder / part(1))
 
 
 def test_a_part_without_its_name_is_refused(folder: Path) -> None:
     (folder / part(1)).rename(folder / "m.gguf")
-    with pytest.raises(FormatError, match="it is one of 3 files of a split GGUF; give all of them"):
+    with pytest.raises(FormatError, match="one of 3 files of a split GGUF"):
         read_state_dict(folder / "m.gguf")
 
 
@@ -80,9 +80,9 @@ def write_part(path: Path, number: int, total: int, name: str, context: int = 8)
 @pytest.mark.parametrize(
     ("total", "name", "context", "message"),
     [
-        (2, "a", 8, "'a' is in it and in .*x-00001-of-00002.gguf; get the parts of one model"),
-        (3, "b", 8, "its split.tensors.count is 3, and the parts hold 2"),
-        (2, "b", 9, "its 'gpt2.context_length' differs from that of a part before it"),
+        (2, "a", 8, "'a' is in it and in .*x-00001-of-00002.gguf; get all files of one model"),
+        (3, "b", 8, "split.tensors.count is 3, .* have 2"),
+        (2, "b", 9, "'gpt2.context_length' differs"),
     ],
 )
 def test_parts_of_different_models_are_refused(
