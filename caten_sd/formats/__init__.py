@@ -1,1 +1,1 @@
-"""One file per checkpoint format; adding a format is adding a file."""
+"""Checkpoint formats: one file or folder each, found by discovery."""

@@ -1,7 +1,7 @@
 """Archives: a .nemo, model.tar.gz, .tar or .zip that holds a checkpoint among other files.
 
-Members of a tar, and stored ones of a zip, are windows of the archive; what is packed is unpacked
-into a nameless temporary file. Nothing is extracted under its name, and no link is followed.
+Members of a tar and stored members of a zip are read where they are in the archive. A packed member
+is unpacked into a temporary file without a name. Links are not followed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shard_names import INDEX
 from caten_sd.files.sidecar import RECORD_FILE
 from caten_sd.state.source import Source
+from caten_sd.wording import counted
 
-_STEP = 1 << 20
-_OF_SETS = (INDEX, ".metadata", ".distcp", ".npy", RECORD_FILE)
-_TAIL = 1 << 20  # bytes that may follow a tar's end mark: padding, and compression's own end
+_STEP = 1 << 20  # bytes
+_OF_FOLDERS = (INDEX, ".metadata", ".distcp", ".npy", RECORD_FILE)
+_MAX_TAIL = 1 << 20  # bytes that may follow the end mark of a tar: padding
 
 
 class Archive(Format):
-    """A tar, packed or not, or a zip, with one checkpoint in it; read only."""
+    """A tar, packed or not, or a zip, that holds one checkpoint; read only."""
 
     name = "archive"
     suffixes = (".nemo", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip")
@@ -45,7 +46,7 @@ class Archive(Format):
 
 @write.register(Archive)
 def _write(format: Archive, target: Any, state_dict: Any, /, **options: Any) -> None:
-    raise FormatError("archive", "this format is read and not written", "write what goes into it")
+    raise FormatError("archive", "this format is only read", "write a checkpoint and pack it")
 
 
 @recognize.register(Archive, Source)
@@ -63,7 +64,7 @@ def _recognize(format: Archive, source: Source, /) -> str | None:
         return None
     try:
         found = is_tar(Unpacking(source).take(BLOCK))
-    except FormatError:  # broken off in the first block; a name then tells what it was
+    except FormatError:  # it breaks off in the first block; its name then decides
         found = False
     return "a packed tar" if found or source.name.lower().endswith(format.suffixes) else None
 
@@ -74,14 +75,14 @@ def _recognize_nested(format: Archive, source: ArchivedSource, /) -> str | None:
 
 
 def _evidence_of_zip(source: Source) -> str | None:
-    """Return evidence for a zip that is neither torch's nor numpy's."""
+    """Return evidence for a zip that is neither torch's format nor npz."""
     try:
         names = ZipArchive(source).names()
     except FormatError:
         return None
     if any(name.endswith("/data.pkl") for name in names) or all(n.endswith(".npy") for n in names):
         return None
-    return f"a zip file of {len(names)} members"
+    return f"a zip file of {counted(len(names), 'member')}"
 
 
 @read.register(Archive, Source)
@@ -101,11 +102,13 @@ def _read(format: Archive, source: Source, /) -> Contents:
 
 @read.register(Archive, ArchivedSource)
 def _read_nested(format: Archive, source: ArchivedSource, /) -> Contents:
-    raise FormatError(source.name, "it is an archive in an archive", "unpack the outer one first")
+    raise FormatError(
+        source.name, "it is an archive in an archive", "unpack the outer archive first"
+    )
 
 
 def _model_folder(folder: ArchiveFolder, index: str) -> ArchiveFolder:
-    """Return the folder in the archive that has an index, or the only one at the top."""
+    """Return the one folder of the archive that has an index, or else the whole archive."""
     indexes = [name for name in folder.names() if name.endswith((INDEX, ".metadata"))]
     places = {str(PurePosixPath(name).parent) for name in ([index] if index else indexes)}
     if index or len(places) == 1:
@@ -137,30 +140,30 @@ def _window(source: Source, known: TarMember) -> Source:
 
 
 def _packed_members(source: Source) -> dict[str, Member]:
-    """Return the members of a packed tar, checkpoints unpacked on the way, others passed over."""
+    """Return the members of a packed tar; only those that may be checkpoints are unpacked."""
     from caten_sd.encodings.unpacking import Unpacking
 
     stream = Unpacking(source)
-    wanted = (*file_suffixes(), *_OF_SETS)
+    wanted = (*file_suffixes(), *_OF_FOLDERS)
     members: dict[str, Member] = {}
     for known in tar_members(stream):
-        open_it = partial(_not_kept, source, known.name)
+        opening = partial(_not_unpacked, source, known.name)
         if known.kind == "file" and (known.name.endswith(wanted) or known.name == source.inner):
-            open_it = partial(_same, _kept(source, known.name, known.size, stream))
-        _add(source, members, known.name, Member(known.kind, known.size, open_it))
-    if not stream.drain(_TAIL):  # the checksum is compared at the end
+            opening = partial(_same, _unpacked(source, known.name, known.size, stream))
+        _add(source, members, known.name, Member(known.kind, known.size, opening))
+    if not stream.drain(_MAX_TAIL):  # the checksum is compared at the end
         raise FormatError(source.name, "bytes follow the end mark of its tar", "do not use it")
     return members
 
 
-def _kept(source: Source, name: str, size: int, stream: Stream) -> ArchivedSource:
-    kept = ArchivedSource.of(spooled(name, size, _pieces(stream, size)), f"{source.name}::{name}")
-    source.adopt(kept)
-    return kept
+def _unpacked(source: Source, name: str, size: int, stream: Stream) -> ArchivedSource:
+    copy = ArchivedSource.of(spooled(name, size, _pieces(stream, size)), f"{source.name}::{name}")
+    source.adopt(copy)
+    return copy
 
 
-def _same(kept: Source) -> Source:
-    return kept
+def _same(copy: Source) -> Source:
+    return copy
 
 
 def _pieces(stream: Stream, size: int) -> Iterator[bytes]:
@@ -168,8 +171,10 @@ def _pieces(stream: Stream, size: int) -> Iterator[bytes]:
         yield stream.take(min(_STEP, size - start))
 
 
-def _not_kept(source: Source, name: str) -> Source:
-    raise FormatError(source.name, f"its member {name!r} has no checkpoint's suffix", "unpack it")
+def _not_unpacked(source: Source, name: str) -> Source:
+    raise FormatError(
+        source.name, f"its member {name!r} does not have the suffix of a checkpoint", "unpack it"
+    )
 
 
 def _zip_members(source: Source) -> dict[str, Member]:
@@ -185,14 +190,14 @@ def _zip_members(source: Source) -> dict[str, Member]:
 
 
 def _zip_member(archive: ZipArchive, name: str) -> Source:
-    """Return a stored member as it lies there, and a packed one unpacked."""
+    """Return a stored member where it is, and a packed one unpacked."""
     label = f"{archive.source.name}::{name}"
     entry = archive.entry(name)
     if entry.method == STORED:
         return ArchivedSource.of(archive.member(name), label)
-    kept = ArchivedSource.of(spooled(label, entry.size, archive.inflated(name)), label)
-    archive.source.adopt(kept)
-    return kept
+    copy = ArchivedSource.of(spooled(label, entry.size, archive.inflated(name)), label)
+    archive.source.adopt(copy)
+    return copy
 
 
 def _add(source: Source, members: dict[str, Member], name: str, member: Member) -> None:

@@ -1,4 +1,4 @@
-"""A folder that holds one checkpoint file, beside a tokenizer and a config.json, say."""
+"""A folder with one checkpoint file, and perhaps a tokenizer and a config.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caten_sd.state.source import Folder
 
 
 class OneInFolder(Format):
-    """A folder with one checkpoint file in it; read only."""
+    """A folder with one checkpoint file; read only."""
 
     name = "folder"
 
@@ -25,7 +25,7 @@ def _recognize(format: OneInFolder, folder: Folder, /) -> str | None:
 def _read(format: OneInFolder, folder: Folder, /) -> Contents:
     entry = find_entry(folder, file_suffixes())
     if entry is None:
-        raise FormatError(folder.name, "no file in it is a checkpoint", "open one by its own path")
+        raise FormatError(folder.name, "it has no checkpoint file", "open a file by its own path")
     member = folder.member(entry.name)
     inner = find_format(member)
     contents = read(inner, member)

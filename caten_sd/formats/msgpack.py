@@ -1,8 +1,8 @@
 """msgpack: a tree of named arrays, as flax.serialization writes it.
 
-Format: flax/serialization.py (0.10): extension 1 is an array (shape, dtype's name, bytes), 2 a
-complex number, 3 a scalar of numpy; an array over 1 GiB is a map of chunks. Keys nest at their
-dots, as a Flax module restores them; ``__caten_sd__`` holds ties and metadata, which Flax lacks.
+Format: flax/serialization.py (0.10). Extension 1 is an array (shape, name of the dtype, bytes), 2
+is a complex number, 3 is a numpy scalar; an array over 1 GiB is a map of chunks. Keys are nested at
+their dots, as Flax restores them. The key ``__caten_sd__`` holds ties and metadata.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque, Spec
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
+from caten_sd.wording import counted
 
 ARRAY, COMPLEX, SCALAR, TIMESTAMP = 1, 2, 3, -1
 CHUNKED = "__msgpack_chunked_array__"
-CHUNK = 1 << 30  # bytes; what Flax puts into one chunk
-MAX_LOOKS = 64  # values; the arrays of a real file come sooner
+CHUNK = 1 << 30  # bytes, as in Flax
+MAX_LOOKS = 64  # values; a real file has an array among the first
 
 
 class Msgpack(Format):
-    """The msgpack of Flax."""
+    """The msgpack format of Flax."""
 
     name = "msgpack"
     suffixes = (".msgpack",)
@@ -45,7 +46,7 @@ class Msgpack(Format):
 
 @recognize.register(Msgpack, Source)
 def _recognize(format: Msgpack, source: Source, /) -> str | None:
-    """Return evidence if maps with text keys lead to an array of Flax: msgpack has no magic."""
+    """Return evidence if maps with text keys lead to a Flax array; msgpack has no magic number."""
     cursor = Cursor(source)
     try:
         return _path_to_array(cursor)
@@ -54,14 +55,14 @@ def _recognize(format: Msgpack, source: Source, /) -> str | None:
 
 
 def _path_to_array(cursor: Cursor) -> str | None:
-    """Walk down the first maps, past a few values that are none (a version, a configuration)."""
+    """Follow the first maps down, skipping a few other values (a version, a configuration)."""
     keys: list[str] = []
     for _ in range(MAX_LOOKS):
         at = cursor.at
         kind, count = cursor.head()
         if kind == "ext":
             is_array = cursor.take(1)[0] in (ARRAY, COMPLEX, SCALAR)
-            return f"an array of Flax at {'.'.join(keys)}" if keys and is_array else None
+            return f"a Flax array at {'.'.join(keys)}" if keys and is_array else None
         if kind != "map":
             if not keys:
                 return None
@@ -82,29 +83,31 @@ def _read(format: Msgpack, source: Source, /) -> Contents:
     cursor = Cursor(source)
     value = cursor.value()
     if cursor.at != source.size:
-        cursor.refuse(f"{source.size - cursor.at} bytes follow its value")
+        cursor.refuse(
+            f"{counted(source.size - cursor.at, 'byte follows', 'bytes follow')} its value"
+        )
     if not isinstance(value, dict):
-        cursor.refuse(f"it holds a {type(value).__name__} and no map")
+        cursor.refuse(f"it holds a {type(value).__name__} and not a map")
     text = value.pop(RECORD, None)
     record = EMPTY if text is None else parse_sidecar(str(text).encode(), source.name)
-    leaves = {key: _resolved(source, key, child) for key, child in value.items()}
+    leaves = {key: _with_leaves(source, key, child) for key, child in value.items()}
     if not record.ties and not record.keys:
         return Contents(leaves, record.metadata)
     flat = dict(_flat(leaves, ""))
     if record.keys and set(record.keys) != set(flat):
-        cursor.refuse("its keys are not those that its record lists")
+        cursor.refuse(f"its keys are not those that its {RECORD} lists")
     ordered = {key: flat[key] for key in record.keys or flat}
     record.tie(ordered, source.name)
     return Contents(ordered, record.metadata, record.ties or None)
 
 
-def _resolved(source: Source, key: str, value: Any) -> Any:
-    """Return a value with its payloads made leaves."""
+def _with_leaves(source: Source, key: str, value: Any) -> Any:
+    """Return a value with its payloads replaced by leaves."""
     if isinstance(value, dict):
-        below = {name: _resolved(source, f"{key}.{name}", child) for name, child in value.items()}
-        return _joined(source, key, below) if CHUNKED in below else below
+        tree = {name: _with_leaves(source, f"{key}.{name}", child) for name, child in value.items()}
+        return _joined(source, key, tree) if CHUNKED in tree else tree
     if isinstance(value, list):
-        return [_resolved(source, f"{key}.{number}", v) for number, v in enumerate(value)]
+        return [_with_leaves(source, f"{key}.{number}", v) for number, v in enumerate(value)]
     if not isinstance(value, Payload):
         return value
     if value.code in (ARRAY, SCALAR):
@@ -113,56 +116,58 @@ def _resolved(source: Source, key: str, value: Any) -> Any:
         return _complex(source, key, value)
     if value.code in (None, TIMESTAMP):
         return Opaque("bytes" if value.code is None else "timestamp", (value.size,))
-    raise FormatError(source.name, f"{key!r} is of the unknown extension type {value.code}")
+    raise FormatError(source.name, f"{key!r} has the unknown extension type {value.code}")
 
 
 def _array(source: Source, key: str, payload: Payload) -> LazyTensor:
     cursor = Cursor(source, payload.offset, payload.offset + payload.size)
-    parts = cursor.value()
-    if not isinstance(parts, list) or len(parts) != 3 or cursor.at != cursor.end:
-        cursor.refuse(f"the array record of {key!r} is not (shape, dtype, bytes)")
-    shape, name, data = parts
+    fields = cursor.value()
+    if not isinstance(fields, list) or len(fields) != 3 or cursor.at != cursor.end:
+        cursor.refuse(f"the array {key!r} is not (shape, dtype, bytes)")
+    shape, name, data = fields
     if isinstance(name, Payload) and name.code is None and name.size < 64:
         name = source.read(name.offset, name.size).decode("ascii", "replace")
     dtype = DTYPES.get(name) if isinstance(name, str) else None
     if dtype is None or not dtype.itemsize:
         cursor.refuse(f"the dtype of {key!r}, {str(name)[:40]!r}, is unknown")
     if not isinstance(shape, list) or not all(map(is_size, shape)):
-        cursor.refuse(f"the shape of {key!r} is no list of sizes")
+        cursor.refuse(f"the shape of {key!r} is not a list of sizes")
     if not isinstance(data, Payload) or data.code is not None:
         cursor.refuse(f"{key!r} has no bytes")
     if dtype.nbytes(math.prod(shape)) != data.size:
-        cursor.refuse(f"{key!r} is {dtype} {shape}, and has {data.size} bytes")
+        cursor.refuse(f"{key!r} is {dtype} {shape}, but has {counted(data.size, 'byte')}")
     return LazyTensor(source, data.offset, dtype, shape)
 
 
 def _complex(source: Source, key: str, payload: Payload) -> complex:
     cursor = Cursor(source, payload.offset, payload.offset + payload.size)
-    parts = cursor.value()
-    if not isinstance(parts, list) or [type(part) for part in parts] != [float, float]:
-        cursor.refuse(f"{key!r} is no complex number of two parts")
-    return complex(*parts)
+    numbers = cursor.value()
+    if not isinstance(numbers, list) or [type(number) for number in numbers] != [float, float]:
+        cursor.refuse(f"the complex number {key!r} is not two floats")
+    return complex(*numbers)
 
 
-def _joined(source: Source, key: str, parts: Mapping[str, Any]) -> LazyTensor:
-    """Return the array that a map of chunks stands for, its bytes still where they are."""
-    sizes, arrays = _numbered(parts.get("shape")), _numbered(parts.get("chunks"))
-    fits = (
+def _joined(source: Source, key: str, tree: Mapping[str, Any]) -> LazyTensor:
+    """Return a map of chunks as one array, its bytes unread and not copied."""
+    sizes, arrays = _numbered(tree.get("shape")), _numbered(tree.get("chunks"))
+    is_complete = (
         bool(arrays)
         and all(map(is_size, sizes))
         and all(isinstance(array, LazyTensor) and array.extent for array in arrays)
         and len({array.dtype for array in arrays}) == 1
         and sum(array.extent for array in arrays) == arrays[0].dtype.nbytes(math.prod(sizes))
     )
-    if not fits:
-        Cursor(source).refuse(f"the chunks of {key!r} do not make an array of shape {sizes[:9]}")
+    if not is_complete:
+        Cursor(source).refuse(
+            f"the chunks of {key!r} do not add up to an array of shape {sizes[:9]}"
+        )
     windows = [source.window(array.offset, array.extent) for array in arrays]
     joined = Source(source.name, JoinedBacking(windows), 0, sum(w.size for w in windows))
     return LazyTensor(joined, 0, arrays[0].dtype, sizes)
 
 
 def _numbered(values: Any) -> list[Any]:
-    """Return the values of a map with the keys "0", "1", ...; nothing for any other map."""
+    """Return the values of a map with the keys "0", "1", ...; no values of any other."""
     if not isinstance(values, dict) or set(values) != set(map(str, range(len(values)))):
         return []
     return [values[str(number)] for number in range(len(values))]
@@ -184,7 +189,7 @@ def _write(format: Msgpack, target: BinaryIO, state_dict: StateDict, /) -> None:
     if (keys := list(specs)) != [key for key, _ in _flat(tree, "")]:
         record = record._replace(keys=keys)
     target.write(pack_size("map", len(tree) + bool(record)))
-    _write_below(target, tree, "", state_dict)
+    _write_tree(target, tree, "", state_dict)
     if record:
         target.write(pack_text(RECORD) + pack_text(record.to_json().decode()))
 
@@ -194,7 +199,7 @@ def _holds(known: Spec) -> bool:
 
 
 def _nested(specs: Mapping[str, Spec]) -> dict[str, Any]:
-    """Return the specs as a tree that branches at the dots of the keys."""
+    """Return the specs as a tree, nested at the dots of their keys."""
     tree: dict[str, Any] = {}
     for key, known in specs.items():
         *parents, name = key.split(".")
@@ -203,24 +208,27 @@ def _nested(specs: Mapping[str, Spec]) -> dict[str, Any]:
             node = node.setdefault(parent, {}) if isinstance(node, dict) else node
         if not isinstance(node, dict) or name in node or key in (RECORD, CHUNKED):
             raise StateDictError(
-                f"msgpack nests keys at their dots, and {key!r} has no place there"
+                f"msgpack nests keys at their dots, where {key!r} collides with another or is "
+                f"reserved; rename it"
             )
         node[name] = known
     return tree
 
 
-def _write_below(target: BinaryIO, tree: Mapping[str, Any], prefix: str, given: StateDict) -> None:
+def _write_tree(
+    target: BinaryIO, tree: Mapping[str, Any], prefix: str, state_dict: StateDict
+) -> None:
     for name, value in tree.items():
         key = f"{prefix}{name}"
         target.write(pack_text(name))
         if isinstance(value, dict):
             target.write(pack_size("map", len(value)))
-            _write_below(target, value, f"{key}.", given)
+            _write_tree(target, value, f"{key}.", state_dict)
         elif value.nbytes > CHUNK:
-            _write_chunked(target, value, chunks(given[key]))
+            _write_chunked(target, value, chunks(state_dict[key]))
         else:
             target.write(_array_head(value.shape, value.dtype.name, value.nbytes))
-            for piece in chunks(given[key]):
+            for piece in chunks(state_dict[key]):
                 target.write(piece)
 
 
@@ -251,7 +259,7 @@ def _write_chunked(target: BinaryIO, known: Spec, pieces: Iterator[memoryview]) 
 def _copy(
     target: BinaryIO, count: int, rest: memoryview, pieces: Iterator[memoryview]
 ) -> memoryview:
-    """Write ``count`` bytes of the rest and of the pieces behind it; return what is left over."""
+    """Write ``count`` bytes from ``rest`` and then from the pieces; return what is left over."""
     while count > len(rest):
         target.write(rest)
         count -= len(rest)

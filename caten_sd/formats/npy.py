@@ -1,7 +1,7 @@
-"""npy: one array in a file, and a folder of such files, one to a key.
+"""npy: one array in a file, and a folder of such files, one for each key.
 
-A folder keeps what .npy cannot say (dtypes that numpy lacks, ties, metadata, the keys' order) in a
-``caten_sd.json`` beside the arrays.
+.npy cannot hold dtypes that numpy lacks, ties, metadata, or the order of the keys. A folder holds
+them in a further file, ``caten_sd.json``.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from caten_sd.state.leaf import Spec
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
+from caten_sd.wording import counted
 
-_BESIDE = ("", ".json", ".md", ".txt", ".yaml", ".yml")  # what may lie beside arrays
+_OTHERS = ("", ".json", ".md", ".txt", ".yaml", ".yml")  # suffixes of files that hold no data
 
 
 class Npy(Format):
-    """One array, under the file's name as its key."""
+    """One array; its key is the name of the file."""
 
     name = "npy"
     suffixes = (".npy",)
 
 
 class NpyFolder(Format):
-    """A folder of .npy files, their names the keys, with ``%`` and ``/`` as ``%25`` and ``%2F``."""
+    """A folder of .npy files named after their keys, ``%`` and ``/`` as ``%25`` and ``%2F``."""
 
     name = "npy folder"
     suffixes = (".npy/",)
@@ -40,7 +41,7 @@ class NpyFolder(Format):
 
 @recognize.register(Npy, Source)
 def _recognize(format: Npy, source: Source, /) -> str | None:
-    return "an .npy header" if source.head(len(MAGIC)) == MAGIC else None
+    return "an npy header" if source.head(len(MAGIC)) == MAGIC else None
 
 
 @read.register(Npy, Source)
@@ -53,8 +54,8 @@ def _write(format: Npy, target: BinaryIO, state_dict: StateDict, /) -> None:
     specs = stored_specs(format, state_dict, is_array)
     if len(state_dict) != 1:
         raise StateDictError(
-            f".npy holds one array and this state dict has {len(state_dict)}; write an .npz, or "
-            f"a folder of them with a path that ends in .npy/"
+            f".npy holds one array, and this state dict has {len(state_dict)}; write an .npz, or "
+            f"a folder of .npy files with a path that ends in .npy/"
         )
     for key, known in specs.items():
         _write_array(target, known, state_dict[key])
@@ -65,10 +66,10 @@ def _recognize_folder(format: NpyFolder, folder: Folder, /) -> str | None:
     names = folder.names()
     arrays = _arrays(names)
     if not (arrays or RECORD_FILE in names) or any(
-        Path(name).suffix not in _BESIDE for name in set(names) - set(arrays)
+        Path(name).suffix not in _OTHERS for name in set(names) - set(arrays)
     ):
         return None
-    return f"{len(arrays)} .npy files and no other data"
+    return f"{counted(len(arrays), '.npy file')} and no other data"
 
 
 @read.register(NpyFolder, Folder)
@@ -82,8 +83,8 @@ def _read_folder(format: NpyFolder, folder: Folder, /) -> Contents:
     order = record.keys or list(files)
     if set(order) != set(files):
         odd = sorted(set(order) ^ set(files))[0]
-        where = "is not there" if odd in order else f"is not in {RECORD_FILE}"
-        raise FormatError(folder.name, f"the array of {odd!r} {where}", "get the folder again")
+        where = "missing" if odd in order else f"not listed in {RECORD_FILE}"
+        raise FormatError(folder.name, f"the file of {odd!r} is {where}", "get the folder again")
     leaves = {}
     for key in order:
         source = folder.member(files[key], held=False)

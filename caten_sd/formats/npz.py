@@ -1,7 +1,7 @@
 """npz: a zip file of .npy members, one array each, as numpy.savez writes it.
 
-numpy reads no member lazily and none whose dtype it lacks. Such arrays are written as raw bytes;
-``__caten_sd__``, one small array of JSON, says what they are and holds ties and metadata.
+numpy cannot read a member lazily, or a dtype that it lacks. An array of such a dtype is written as
+raw bytes; a small array of JSON, ``__caten_sd__``, records its dtype, and ties and metadata.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from caten_sd.state.leaf import DTYPES, Opaque
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
+from caten_sd.wording import counted
 
 
 class Npz(Format):
-    """A zip of .npy members."""
+    """A zip file of .npy members."""
 
     name = "npz"
     suffixes = (".npz",)
@@ -48,7 +49,7 @@ def _recognize(format: Npz, source: Source, /) -> str | None:
     except FormatError:
         return None
     arrays = sum(name.endswith(".npy") for name in names)
-    return f"a zip file of {arrays} .npy members" if arrays else None
+    return f"a zip file of {counted(arrays, '.npy member')}" if arrays else None
 
 
 @read.register(Npz, Source)
@@ -59,7 +60,9 @@ def _read(format: Npz, source: Source, /) -> Contents:
     for name in archive.names():
         key = name.removesuffix(".npy")
         if key in leaves:
-            raise FormatError(source.name, f"two members give the key {key!r}", "get it again")
+            raise FormatError(
+                source.name, f"it has two members for the key {key!r}", "get it again"
+            )
         if key != RECORD:
             leaves[key] = record.leaf(key, _member(archive, name))
     record.tie(leaves, source.name)
@@ -76,19 +79,19 @@ def _record(archive: ZipArchive) -> Sidecar:
 
 
 def _member(archive: ZipArchive, name: str) -> Any:
-    """Return a member's array, checked against its checksum when it is read whole."""
+    """Return a member's array; its checksum is compared once all of it has been read."""
     source = archive.member(name)
     if not name.endswith(".npy") and source.head(len(MAGIC)) != MAGIC:
-        return Opaque("a member that is no array")
+        return Opaque("a member that is not an array")
     header = npy_header(source)
-    if archive.entry(name).method != STORED:  # what is inflated is checked there
+    if archive.entry(name).method != STORED:  # the archive itself checks what it inflates
         return npy_leaf(source, header)
     backing = _VerifiedBacking(source, header.start, archive.entry(name).crc)
     return npy_leaf(Source(source.name, backing, 0, source.size), header)
 
 
 class _VerifiedBacking:
-    """A member whose checksum is compared once its data has been taken whole and in order."""
+    """A member whose checksum is compared once all of its data has been read in order."""
 
     def __init__(self, source: Source, start: int, crc: int) -> None:
         self._source, self._crc, self._start, self._at = source, crc, start, start
@@ -109,7 +112,7 @@ class _VerifiedBacking:
         return data
 
     def _take(self, start: int, data: bytes | memoryview) -> None:
-        if self._at == self._source.size:  # it was found right once
+        if self._at == self._source.size:  # it has been compared once
             return
         if start == self._start:
             self._at, self._so_far = start, self._before
@@ -118,7 +121,9 @@ class _VerifiedBacking:
         self._so_far = zlib.crc32(data, self._so_far)
         if start + len(data) == self._source.size and self._so_far != self._crc:
             raise FormatError(
-                self._source.name, "it does not match its checksum", "it is damaged, get it again"
+                self._source.name,
+                "it does not match its checksum",
+                "it is damaged, so get it again",
             )
         self._at += len(data)
 
@@ -131,7 +136,7 @@ def _write(format: Npz, target: BinaryIO, state_dict: StateDict, /) -> None:
     specs = stored_specs(format, state_dict, is_array)
     for key in specs:
         if key == RECORD or is_unsafe(key):
-            raise StateDictError(f"{key!r} cannot name a member of an .npz; rename it")
+            raise StateDictError(f"{key!r} cannot be the name of a member of an .npz; rename it")
     output = ZipOutput(target)
     for key, (shape, dtype, nbytes) in specs.items():
         header = npy_bytes(dtype, shape)

@@ -1,8 +1,8 @@
-"""safetensors: 8 bytes of header length, a JSON header, the tensors' bytes without a gap.
+"""safetensors: 8 bytes of header length, a JSON header, and the tensors' bytes without gaps.
 
-Format: https://github.com/huggingface/safetensors#format. The reference library reads neither
-lazily into our leaves nor writes a piece at a time, and its numpy writer (0.8.0) corrupts
-non-contiguous arrays without a word; it is the oracle in the tests.
+Format: https://github.com/huggingface/safetensors#format. The reference library cannot give lazy
+leaves or write in pieces, and its numpy writer (0.8.0) corrupts non-contiguous arrays silently. It
+is the oracle in the tests.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from caten_sd.state.leaf import DTYPES, DType, LazyTensor, Spec
 from caten_sd.state.pieces import chunks
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.wording import counted
 
-MAX_HEADER = 100_000_000  # bytes; the reference's own limit
+MAX_HEADER = 100_000_000  # bytes; the limit of the reference library
 
 _NAMES = {
     "F64": "float64",
@@ -46,7 +47,7 @@ _CODES = {ours: name for name, ours in _NAMES.items()}
 
 
 class Safetensors(Format):
-    """The safetensors format, one file."""
+    """The safetensors format: one file."""
 
     name = "safetensors"
     suffixes = (".safetensors",)
@@ -66,7 +67,7 @@ def _read(format: Safetensors, source: Source, /) -> Contents:
     header, start = _header(source)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        _refuse(source, "its __metadata__ is not a map of string to string")
+        _refuse(source, "its __metadata__ is not a map from string to string")
     leaves = {}
     ranges = []
     for key, entry in header.items():
@@ -80,60 +81,69 @@ def _read(format: Safetensors, source: Source, /) -> Contents:
 
 
 def _refuse(source: Source, problem: str) -> NoReturn:
-    raise FormatError(source.name, problem, "it is damaged or no safetensors file, so get it again")
+    raise FormatError(
+        source.name, problem, "it is damaged or not a safetensors file, so get it again"
+    )
 
 
 def _header(source: Source) -> tuple[dict[str, Any], int]:
-    """Return the parsed header and the position of the first tensor byte."""
+    """Return the parsed header, and the position of the first byte after it."""
     if source.size < 8:
-        _refuse(source, f"it has {source.size} bytes, and a safetensors file starts with 8")
+        _refuse(
+            source, f"it has only {counted(source.size, 'byte')}, and the header's length takes 8"
+        )
     length = int.from_bytes(source.read(0, 8), "little")
     if length > source.size - 8:
-        _refuse(source, f"its header claims {length} bytes and {source.size - 8} are there")
+        _refuse(
+            source,
+            f"its header claims {counted(length, 'byte')}, but {source.size - 8:,} follow",
+        )
     if length > MAX_HEADER:
-        _refuse(source, f"its header of {length} bytes is over the format's limit of {MAX_HEADER}")
+        _refuse(
+            source, f"its header of {length} bytes is over the limit of the format, {MAX_HEADER}"
+        )
     try:
         text = source.read(8, length).decode()
         if not text.startswith("{"):
             _refuse(source, "its header does not begin with {")
         header = json.loads(
-            text, object_pairs_hook=unique, parse_constant=_no_constant, parse_float=_no_constant
+            text, object_pairs_hook=unique, parse_constant=_no_number, parse_float=_no_number
         )
     except RecursionError:
         _refuse(source, "its header is nested too deep")
-    except ValueError as error:  # of UnicodeDecodeError, JSONDecodeError and the two hooks
-        _refuse(source, f"its header is not the JSON that the format asks for ({error})")
+    except ValueError as error:  # as raised by decode, by json and by the hooks
+        _refuse(source, f"its header is not JSON as the format defines it ({error})")
     return header, 8 + length
 
 
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} stands where an integer should")
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is in it, and numbers must be integers")
 
 
 def _entry(source: Source, key: str, entry: Any) -> tuple[DType, list[int], int, int]:
-    """Return the tensor's dtype, shape and byte range, each checked against the others."""
+    """Return the dtype, the shape and the byte range of a tensor, checked against each other."""
     try:
         code, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        key.encode()  # a lone surrogate is no name that can be written again
+        key.encode()  # raises for a lone surrogate, which could not be written again
     except (TypeError, KeyError, ValueError):
-        _refuse(source, f"the entry {key!r} lacks a dtype, a shape or two data_offsets")
+        _refuse(source, f"the entry {key!r} lacks its dtype, its shape or its two data_offsets")
     dtype = _DTYPES.get(code) if isinstance(code, str) else None
     if dtype is None:
         _refuse(source, f"the dtype {code!r} of {key!r} is unknown")
     if not isinstance(shape, list) or not all(map(is_size, (*shape, begin, end))):
-        _refuse(source, f"the shape or the data_offsets of {key!r} are no list of sizes")
+        _refuse(source, f"the shape or the data_offsets of {key!r} are not sizes")
     bits = math.prod(shape) * dtype.bits
     if bits % 8 or end - begin != bits // 8:
         _refuse(
             source,
-            f"{key!r} is {dtype} {shape}, {dtype.nbytes(math.prod(shape))} bytes, "
-            f"and its data_offsets span {end - begin}",
+            f"{key!r} is {dtype} {shape}, {counted(dtype.nbytes(math.prod(shape)), 'byte')}, "
+            f"but its data_offsets span {end - begin:,}",
         )
     return dtype, shape, begin, end
 
 
 def _check_ranges(source: Source, ranges: list[tuple[int, int, str]], size: int) -> None:
-    """Refuse holes, overlaps, missing and trailing bytes: data nobody named can hide in none."""
+    """Refuse holes, overlaps, missing bytes and trailing bytes: data could hide in them."""
     at, before = 0, "the header"
     for begin, end, key in ranges:
         if begin != at:
@@ -141,9 +151,15 @@ def _check_ranges(source: Source, ranges: list[tuple[int, int, str]], size: int)
             _refuse(source, f"{before!r} and {key!r} {kind} at byte {begin} of the data")
         at, before = end, key
     if at > size:
-        _refuse(source, f"it is {at - size} bytes short (its header promises {at}), in {before!r}")
+        _refuse(
+            source,
+            f"it is {counted(at - size, 'byte')} short of {before!r} (its header claims {at:,})",
+        )
     if at < size:
-        _refuse(source, f"{size - at} bytes follow the last tensor, {before!r}")
+        _refuse(
+            source,
+            f"{counted(size - at, 'byte follows', 'bytes follow')} the last tensor, {before!r}",
+        )
 
 
 @write.register(Safetensors)
@@ -158,10 +174,10 @@ def _write(format: Safetensors, target: BinaryIO, state_dict: StateDict, /) -> N
 
 
 def _plan(state_dict: StateDict) -> tuple[list[str], dict[str, Any]]:
-    """Return the order of the data and the header.
+    """Return the keys in the order of their data, and the header.
 
-    The header keeps the state dict's order; the data goes from wide to narrow elements, as the
-    reference puts it, so that each tensor is aligned to its element.
+    The header keeps the order of the state dict. The data goes from wide to narrow elements, as in
+    the reference library, so that each tensor is aligned to its element.
     """
     ties = state_dict.ties
     specs = {key: _spec(key, leaf) for key, leaf in state_dict.items() if key not in ties}
@@ -189,8 +205,8 @@ def _spec(key: str, leaf: Any) -> Spec:
 
 
 def _metadata(metadata: Mapping[str, Any], ties: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata as strings, with each alias as the reference's save_model records it."""
-    texts = {"format": "pt"}  # what transformers asks for before it opens a file
+    """Return the metadata as strings, and each tied key as save_model of the reference does."""
+    texts = {"format": "pt"}  # transformers refuses a file without it
     for key, value in metadata.items():
         texts[key] = value if isinstance(value, str) else json.dumps(value, default=plain)
     return {**texts, **ties}

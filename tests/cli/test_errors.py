@@ -80,7 +80,7 @@ def test_an_archive_of_pictures_is_no_checkpoint(
     [
         ("no/w.pt", [], "there is no such folder to write it in"),
         ("w.pt", ["--max-shard-size", "1kB"], "written without max_shard_size"),
-        ("w.tar", [], "this format is read and not written"),
+        ("w.tar", [], "only read; write a checkpoint"),
     ],
 )
 def test_what_cannot_be_written_is_said_and_nothing_is(

@@ -69,7 +69,7 @@ def test_a_folder_that_lacks_an_array_or_has_one_more(tmp_path: Path, gone: bool
         (folder / "v.npy").unlink()
     else:
         np.save(folder / "x.npy", np.ones(2))
-    with pytest.raises(FormatError, match="'v' is not there" if gone else "'x' is not in"):
+    with pytest.raises(FormatError, match="'v' is missing" if gone else "'x' is not listed in"):
         read_state_dict(folder)
 
 

@@ -165,7 +165,7 @@ def test_a_compressed_member_is_not_inflated_to_be_listed(
 
 @pytest.mark.parametrize("key", ["", "../up", "/abs", "a\\b", "a\0b", RECORD])
 def test_a_key_that_cannot_name_a_member_is_refused(tmp_path: Path, key: str) -> None:
-    with pytest.raises(StateDictError, match="cannot name a member"):
+    with pytest.raises(StateDictError, match=r"cannot be the name of a member .*; rename"):
         write_state_dict({key: np.ones(1)}, tmp_path / "w.npz")
     assert list(tmp_path.iterdir()) == []
 
