@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import caten_sd
+from caten_sd.files.declarations import built_in_formats
 
 ROOT = Path(caten_sd.__file__).parent
 
@@ -172,7 +173,45 @@ def named_twice(modules: Sources) -> list[str]:
     ]
 
 
-RULES = [unknown, upward, by_name, root_imports, foreign, circles, named_twice]
+def format_names(modules: Sources) -> list[str]:
+    """Return the comparisons of a ``name`` with that of a format, instead of an attribute of it."""
+    names = {format.attributes.name for format in built_in_formats()}
+    return [
+        f"{module}:{node.lineno} asks for {text.value!r} by its name"
+        for module, source in modules.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Compare) and "name" in map(attribute, ast.walk(node))
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant) and text.value in names
+    ]
+
+
+def attribute(node: ast.AST) -> str | None:
+    return node.attr if isinstance(node, ast.Attribute) else None
+
+
+def caches(modules: Sources) -> list[str]:
+    """Return the containers of modules that begin empty, which all files and threads would fill."""
+    return [
+        f"{module}:{node.lineno} is an empty container, filled while the program runs"
+        for module, source in modules.items()
+        for node in ast.parse(source).body
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
+        if ast.unparse(node.value) in ("[]", "{}", "list()", "dict()", "set()")
+    ]
+
+
+RULES = [
+    unknown,
+    upward,
+    by_name,
+    root_imports,
+    foreign,
+    circles,
+    named_twice,
+    format_names,
+    caches,
+]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -208,6 +247,10 @@ def test_the_house_stands(rule) -> None:  # type: ignore[no-untyped-def]
         ),
         (named_twice, {"caten_sd.mapping.row": "class Row: 1", "caten_sd.nn.x": "class _Row: 1"}),
         (named_twice, {"caten_sd.mapping.walk": "", "caten_sd.nn.walk": ""}),
+        (format_names, {"caten_sd.files.x": "def f():\n    return 'npy' != format.name"}),
+        (format_names, {"caten_sd.files.x": "if self.format.name in ('x', 'torch zip'): pass"}),
+        (caches, {"caten_sd.files.x": "_last: list[str] = []"}),
+        (caches, {"caten_sd.files.x": "seen = set()"}),
     ],
 )
 def test_a_house_that_does_not_stand_is_noticed(rule, modules: Sources) -> None:  # type: ignore[no-untyped-def]
@@ -222,7 +265,8 @@ def test_what_is_allowed_is_not_noticed() -> None:
         ),
         "caten_sd.adapters.torch.modules": "import torch\nimport caten_sd.adapters.torch.leaves\n",
         "caten_sd.adapters.torch.leaves": "from caten_sd.state.leaf import x\n",
-        "caten_sd.state.leaf": "class Leaf: 1\n",
+        "caten_sd.state.leaf": "class Leaf: 1\nTABLE = {1: 2}\n",
+        "caten_sd.files.x": "if path.name == 'x' or inner.name != other.name or kind == 'npy': 1",
     }
     for rule in RULES:
         assert rule(allowed) == []

@@ -14,7 +14,6 @@ from caten_sd.errors import FormatError
 from caten_sd.state.source import Source
 
 BLOCK = 512
-TORCH_MEMBERS = ("sys_info", "pickle", "tensors", "storages")
 MAX_MEMBERS = 1_000_000
 MAX_EXTENSION = 1 << 20  # bytes of a long name or of pax records
 
@@ -106,6 +105,11 @@ def is_tar(head: bytes) -> bool:
     return digits.isdigit() and all(48 <= d < 56 for d in digits) and int(digits, 8) == total
 
 
+def first_name(head: bytes) -> str:
+    """Return the name in a tar's first header, without a leading ./"""
+    return head[:100].rstrip(b"\0").decode("latin1").removeprefix("./")
+
+
 def _member(stream: Stream, head: bytes, records: dict[str, str], size: int) -> TarMember:
     kind = _KINDS.get(head[156:157], "sparse" if head[156:157] == b"S" else "device")
     if any(key.startswith("GNU.sparse") for key in records):
@@ -180,9 +184,3 @@ def _records(stream: Stream, data: bytes) -> dict[str, str]:
 
 def _refuse(stream: Stream, problem: str) -> NoReturn:
     raise FormatError(stream.name, problem, _DAMAGED)
-
-
-def is_torch_tar(head: bytes) -> bool:
-    """Tell a torch tar by its first member's name."""
-    name = head[:100].rstrip(b"\0").decode("latin1").removeprefix("./")
-    return head[257:262] == b"ustar" and name in TORCH_MEMBERS

@@ -44,6 +44,12 @@ class ZipArchive:
         self.source = source
         self._entries, self._limits = read_entries(source)
 
+    @classmethod
+    def of(cls, source: Source) -> ZipArchive:
+        """Return the archive that ``zip_names`` left with the source, or open it."""
+        parsed, source.parsed = source.parsed, None
+        return parsed if isinstance(parsed, cls) else cls(source)
+
     def names(self) -> list[str]:
         """Return the members' names in the order of the directory, folders left out."""
         return [name for name in self._entries if not name.endswith("/")]
@@ -110,6 +116,15 @@ class ZipArchive:
                 name, f"its member {entry.name!r} runs into what comes after it", DAMAGED
             )
         return start
+
+
+def zip_names(source: Source) -> list[str]:
+    """Return the names in a zip file, none if it is not one; keep what was parsed for a reader."""
+    try:
+        source.parsed = archive = ZipArchive.of(source)
+    except FormatError:
+        return []
+    return archive.names()
 
 
 def _check_local(name: str, entry: ZipEntry, header: bytes, source: Source) -> int:

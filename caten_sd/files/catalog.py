@@ -2,92 +2,104 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from caten_sd.errors import FormatError
+from caten_sd.files.declarations import FORMATS_PACKAGE, Declaration, built_in_formats
 from caten_sd.files.diagnosis import foreign_kind
 from caten_sd.files.format import Format, recognize
 from caten_sd.state.source import Folder, Source
 from caten_sd.wording import first_few
 
-FORMATS_PACKAGE = "caten_sd.formats"
+
+def formats() -> Iterator[Format]:
+    """Yield every format once; a module is imported only when its turn comes."""
+    for each in _known():
+        yield each.load()
 
 
-@functools.cache
-def _module_names() -> tuple[str, ...]:
-    package = importlib.import_module(FORMATS_PACKAGE)
-    names = {Path(entry).stem for place in package.__path__ for entry in os.listdir(place)}
-    return tuple(sorted(name for name in names if name.isidentifier() and name[0] != "_"))
+def _known(name: str = "") -> list[Declaration]:
+    """Return every format, the one with the longest suffix of ``name`` first."""
+    others = (
+        kind
+        for kind in Format.__subclasses__()
+        if kind.name and not kind.__module__.startswith(f"{FORMATS_PACKAGE}.")
+    )
+    known = [*built_in_formats(), *(Declaration(kind.__module__, kind, kind) for kind in others)]
+    return sorted(known, key=lambda each: -_matched(each.attributes, name))
 
 
-def formats(first: str = "") -> Iterator[Format]:
-    """Yield every format once, the one whose file is called ``first`` before the others.
+def _matched(format: Format | type[Format], name: str) -> int:
+    """Return the length of the longest suffix that a name has; 0 if it has none of the format's.
 
-    A module is imported only when its turn comes, so that the usual file pays for one.
+    The suffix "/" does not count: it fits every folder.
     """
-    names = _module_names()
-    seen: set[type[Format]] = set()
-    for name in sorted(names, key=lambda name: name != first):
-        module = importlib.import_module(f"{FORMATS_PACKAGE}.{name}")
-        for kind in vars(module).values():
-            if not (isinstance(kind, type) and issubclass(kind, Format) and kind.name):
-                continue
-            if kind.__module__.startswith(module.__name__) and kind not in seen:
-                seen.add(kind)
-                yield kind()
-    for kind in Format.__subclasses__():
-        if kind not in seen and kind.name:
-            yield kind()
+    ends = (suffix for suffix in format.suffixes if suffix != "/" and name.endswith(suffix))
+    return max(map(len, ends), default=0)
+
+
+def named_format(name: str) -> Format | type[Format] | None:
+    """Return the attributes of the format whose suffix a name has; None if there is none."""
+    first = _known(name.lower())[0].attributes
+    return first if _matched(first, name.lower()) else None
 
 
 def find_format(source: Source | Folder) -> Format:
-    """Return the format that recognises what the source holds; its name only orders the questions.
+    """Return the format that recognizes what the source holds; its name only orders the questions.
 
-    Where none does, the format of the suffix is returned if there is one, since its reader can say
-    what is wrong; otherwise FormatError says what the source really is.
+    If none does, the format of the suffix is returned, since its reader can say what is wrong. If
+    there is none, FormatError says what the source really is.
     """
-    suffix = Path(source.name).suffix.lower()
-    for format in formats(suffix[1:]):
-        if recognize(format, source):
+    if isinstance(source, Folder):
+        kind, name = "folder", (source.index or f"{source.name}/").lower()
+    else:
+        kind, name = "file", source.name.lower()
+    asked = [each for each in _known(name) if kind in each.attributes.sources]
+    for each in asked:
+        if recognize(format := each.load(), source):
             return format
-    known = ", ".join(sorted(format.name for format in formats()))
+    known = ", ".join(sorted(each.attributes.name for each in _known()))
     if isinstance(source, Folder):
         there = first_few(source.names(), 8) or "nothing"
         problem = f"no file in it makes it a checkpoint; it holds {there}"
         raise FormatError(source.name, problem, f"known are {known}")
-    if (kind := foreign_kind(source)) is not None:
-        raise kind
-    for format in formats(suffix[1:]):
-        if suffix in format.suffixes:
-            return format
+    if (foreign := foreign_kind(source)) is not None:
+        raise foreign
+    if _matched(asked[0].attributes, name):
+        return asked[0].load()
     raise FormatError(source.name, "it is none of the known formats", f"they are {known}")
 
 
 def file_suffixes() -> tuple[str, ...]:
     """Return the suffixes of the formats whose one file holds a whole model."""
-    each = (format for format in formats() if not format.many and format.name != "npy")
-    return tuple(sorted({suffix for format in each for suffix in format.suffixes}))
+    known = (each.attributes for each in _known())
+    whole = (format for format in known if not format.many and not format.one_leaf)
+    return tuple(sorted({suffix for format in whole for suffix in format.suffixes}))
+
+
+def is_one_file(members: Iterable[str]) -> bool:
+    """Return whether an archive with these members is itself a file of some format."""
+    names = "".join(f"{name}\0" for name in members)
+    patterns = (each.attributes.member_names for each in _known())
+    return any(pattern and re.search(pattern, names) for pattern in patterns)
 
 
 def format_of_target(path: Path, *, folder: bool = False) -> Format:
     """Return the format that the path's suffix names; FormatError if there is none.
 
-    A folder, or a path without a suffix, gets the format whose suffix is "/" where no other fits.
+    A folder, or a path without a suffix, gets the format whose suffix is "/" if no other fits.
     """
-    known = list(formats(path.suffix.lower()[1:]))
     name = path.name.lower() + "/" * folder
-    for format in known:
-        if any(name.endswith(suffix) for suffix in format.suffixes if suffix != "/"):
-            return format
+    known = _known(name)
+    if _matched(known[0].attributes, name):
+        return known[0].load()
     if folder or not path.suffix:
-        for format in known:
-            if "/" in format.suffixes:
-                return format
-    suffixes = sorted({suffix for format in known for suffix in format.suffixes} - {"/"})
+        for each in known:
+            if "/" in each.attributes.suffixes:
+                return each.load()
+    suffixes = sorted({suffix for each in known for suffix in each.attributes.suffixes} - {"/"})
     raise FormatError(
         path,
         "its suffix names no format",

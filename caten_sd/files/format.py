@@ -15,15 +15,22 @@ from caten_sd.dispatch.generic import generic
 class Format:
     """A checkpoint format as a value to dispatch on; subclass it, and register methods.
 
-    ``suffixes`` choose the format on writing and the order of questions on reading; one that ends
-    in "/" is a folder's. A format of ``many`` files is given the path and replaces them itself; one
-    that ``holds_files`` is an archive, whose members a path names behind ``::``.
+    The attributes of a format in ``formats/`` are literals, so that it is imported only for a file
+    that may be its own: ``suffixes`` choose the format on writing and the order of questions on
+    reading.
     """
 
     name: str = ""
-    suffixes: tuple[str, ...] = ()
-    many: bool = False
-    holds_files: bool = False
+    suffixes: tuple[str, ...] = ()  # one that ends in "/" is a folder's
+    sources: tuple[str, ...] = ("file", "folder")  # what it is read from
+    many: bool = False  # its writer is given the path, and replaces the files there itself
+    one_leaf: bool = False  # a file holds one leaf and no key, so it is never a whole model
+    binding: bool = False  # a shard with its suffix is an error unless it is of this format
+    holds_files: bool = False  # an archive; a path names its members after ``::``
+
+    # A regular expression to find in the names of an archive's members (the first name only, for a
+    # tar), each followed by a NUL. An archive in which it is found is a file of this format.
+    member_names: str = ""
 
 
 class Contents(NamedTuple):

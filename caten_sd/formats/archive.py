@@ -18,13 +18,14 @@ from caten_sd.encodings.tar_headers import (
     SourceStream,
     Stream,
     TarMember,
+    first_name,
     is_tar,
     tar_members,
 )
-from caten_sd.encodings.zip_archive import ZipArchive
+from caten_sd.encodings.zip_archive import ZipArchive, zip_names
 from caten_sd.encodings.zip_directory import STORED
 from caten_sd.errors import FormatError
-from caten_sd.files.catalog import file_suffixes, find_format
+from caten_sd.files.catalog import file_suffixes, find_format, is_one_file
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shard_names import INDEX
 from caten_sd.files.sidecar import RECORD_FILE
@@ -41,6 +42,7 @@ class Archive(Format):
 
     name = "archive"
     suffixes = (".nemo", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip")
+    sources = ("file",)
     holds_files = True
 
 
@@ -53,9 +55,7 @@ def _write(format: Archive, target: Any, state_dict: Any, /, **options: Any) -> 
 def _recognize(format: Archive, source: Source, /) -> str | None:
     head = source.head(BLOCK)
     if is_tar(head):
-        from caten_sd.encodings.tar_headers import is_torch_tar
-
-        return None if is_torch_tar(head) else "the first header of a tar"
+        return None if is_one_file([first_name(head)]) else "the first header of a tar"
     if head.startswith(b"PK\3\4"):
         return _evidence_of_zip(source)
     from caten_sd.encodings.unpacking import Unpacking, packing
@@ -75,12 +75,9 @@ def _recognize_nested(format: Archive, source: ArchivedSource, /) -> str | None:
 
 
 def _evidence_of_zip(source: Source) -> str | None:
-    """Return evidence for a zip that is neither torch's format nor npz."""
-    try:
-        names = ZipArchive(source).names()
-    except FormatError:
-        return None
-    if any(name.endswith("/data.pkl") for name in names) or all(n.endswith(".npy") for n in names):
+    """Return evidence for a zip that is not a file of another format."""
+    names = zip_names(source)
+    if not names or is_one_file(names):
         return None
     return f"a zip file of {counted(len(names), 'member')}"
 
@@ -178,7 +175,7 @@ def _not_unpacked(source: Source, name: str) -> Source:
 
 
 def _zip_members(source: Source) -> dict[str, Member]:
-    archive = ZipArchive(source)
+    archive = ZipArchive.of(source)
     members: dict[str, Member] = {}
     for name in archive.names():
         entry = archive.entry(name)

@@ -13,6 +13,7 @@ class OneInFolder(Format):
     """A folder with one checkpoint file; read only."""
 
     name = "folder"
+    sources = ("folder",)
 
 
 @recognize.register(OneInFolder, Folder)

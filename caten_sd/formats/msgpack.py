@@ -42,6 +42,7 @@ class Msgpack(Format):
 
     name = "msgpack"
     suffixes = (".msgpack",)
+    sources = ("file",)
 
 
 @recognize.register(Msgpack, Source)

@@ -29,6 +29,8 @@ class Npy(Format):
 
     name = "npy"
     suffixes = (".npy",)
+    sources = ("file",)
+    one_leaf = True
 
 
 class NpyFolder(Format):
@@ -36,6 +38,7 @@ class NpyFolder(Format):
 
     name = "npy folder"
     suffixes = (".npy/",)
+    sources = ("folder",)
     many = True
 
 

@@ -19,7 +19,7 @@ from caten_sd.encodings.npy import (
     npy_leaf,
     numpy_lacks,
 )
-from caten_sd.encodings.zip_archive import ZipArchive
+from caten_sd.encodings.zip_archive import ZipArchive, zip_names
 from caten_sd.encodings.zip_directory import STORED, is_unsafe
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import FormatError, StateDictError
@@ -38,23 +38,21 @@ class Npz(Format):
 
     name = "npz"
     suffixes = (".npz",)
+    sources = ("file",)
+    member_names = r"\A([^\0]*\.npy\0)+\Z"
 
 
 @recognize.register(Npz, Source)
 def _recognize(format: Npz, source: Source, /) -> str | None:
     if source.head(2) != b"PK":
         return None
-    try:
-        names = ZipArchive(source).names()
-    except FormatError:
-        return None
-    arrays = sum(name.endswith(".npy") for name in names)
+    arrays = sum(name.endswith(".npy") for name in zip_names(source))
     return f"a zip file of {counted(arrays, '.npy member')}" if arrays else None
 
 
 @read.register(Npz, Source)
 def _read(format: Npz, source: Source, /) -> Contents:
-    archive = ZipArchive(source)
+    archive = ZipArchive.of(source)
     record = _record(archive)
     leaves: dict[str, Any] = {}
     for name in archive.names():

@@ -51,6 +51,8 @@ class Safetensors(Format):
 
     name = "safetensors"
     suffixes = (".safetensors",)
+    sources = ("file",)
+    binding = True
 
 
 @recognize.register(Safetensors, Source)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from caten_sd.errors import FormatError
-from caten_sd.files.catalog import file_suffixes, find_format, format_of_target
+from caten_sd.files.catalog import file_suffixes, find_format, format_of_target, named_format
 from caten_sd.files.file_set import FileSet, file_set
 from caten_sd.files.folder_entry import FolderEntry, find_entry
 from caten_sd.files.format import Contents, Format, read, recognize, write
@@ -38,7 +38,8 @@ class Sharded(Format):
     """Shards with an index; the writer takes ``max_shard_size`` ("5GB", or a number of bytes)."""
 
     name = "sharded"
-    suffixes = (INDEX, "/")
+    suffixes = (".index.json", "/")
+    sources = ("folder",)
     many = True
 
 
@@ -73,7 +74,7 @@ def _is_stray(name: str, shards: set[str], entry: FolderEntry) -> bool:
     Another checkpoint in the folder is not, and neither is what a killed save left.
     """
     stem, _, suffix = entry.name.removesuffix(INDEX).rpartition(".")
-    if name in shards or not name.endswith(f".{suffix}") or suffix != "safetensors":
+    if name in shards or not name.endswith(f".{suffix}"):
         return False
     if known := shard_name(name):
         live = [other for shard in shards if (other := shard_name(shard))]
@@ -145,6 +146,8 @@ def _check_index(
 
 def _check_strays(folder: Folder, index: Index, entry: FolderEntry) -> None:
     """Refuse a shard in the folder that the index does not name."""
+    if _required(entry) is None:
+        return
     shards = set(index.shards())
     strays = [name for name in folder.names() if _is_stray(name, shards, entry)]
     if strays:
@@ -158,9 +161,16 @@ def _check_strays(folder: Folder, index: Index, entry: FolderEntry) -> None:
 def _shard(folder: Folder, name: str, entry: FolderEntry) -> Contents:
     member = folder.member(name)
     inner = find_format(member)
-    if ".safetensors" in entry.name and inner.name != "safetensors":
-        _refuse(folder, f"its shard {name} is {inner.name}, and its index asks for safetensors")
+    required = _required(entry)
+    if required is not None and inner.name != required:
+        _refuse(folder, f"its shard {name} is {inner.name}, and its index asks for {required}")
     return read(inner, member)
+
+
+def _required(entry: FolderEntry) -> str | None:
+    """Return the name of the format that each shard must be of; None if any will do."""
+    named = named_format(entry.name.removesuffix(INDEX))
+    return named.name if named is not None and named.binding else None
 
 
 def _refuse(folder: Folder, problem: str) -> NoReturn:

@@ -28,12 +28,13 @@ class Source:
     b'bc'
     """
 
-    __slots__ = ("_adopted", "_backing", "_start", "inner", "name", "size")
+    __slots__ = ("_adopted", "_backing", "_start", "inner", "name", "parsed", "size")
 
     def __init__(self, name: str, backing: Backing, start: int, size: int) -> None:
         self.name, self._backing, self._start, self.size = name, backing, start, size
         self._adopted: tuple[Source, ...] = ()
         self.inner = ""  # the member of an archive that was asked for
+        self.parsed: object = None  # what a recognizer parsed, for the reader that follows it
 
     def _check(self, offset: int, count: int) -> None:
         if offset < 0 or count < 0 or offset + count > self.size:

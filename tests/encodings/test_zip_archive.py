@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.encodings.zip_archive import ZipArchive
+from caten_sd.encodings.zip_archive import ZipArchive, zip_names
 from caten_sd.errors import FormatError
 from caten_sd.state.source import BytesBacking, Source, open_file
 
@@ -249,3 +249,22 @@ def test_one_changed_byte_never_escapes_the_librarys_own_error(at: int, byte: in
 def test_garbage_never_escapes_the_librarys_own_error(junk: bytes, at: int) -> None:
     with pytest.raises(FormatError):
         ZipArchive(source_of(GOOD[:at] + junk + b"\1"))
+
+
+def test_what_the_names_were_parsed_from_is_kept_for_the_reader_alone() -> None:
+    source = source_of(GOOD)
+    names = zip_names(source)
+    kept = source.parsed
+    assert zip_names(source) == names
+    assert source.parsed is kept
+    archive = ZipArchive.of(source)
+    assert archive is kept
+    assert archive.names() == names
+    assert source.parsed is None
+    assert ZipArchive.of(source) is not kept
+
+
+def test_what_is_not_a_zip_has_no_names() -> None:
+    source = source_of(b"text")
+    assert zip_names(source) == []
+    assert source.parsed is None

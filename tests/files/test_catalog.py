@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,16 @@ import numpy as np
 import pytest
 
 from caten_sd import Format, FormatError, read, recognize, write, write_state_dict
-from caten_sd.files.catalog import file_suffixes, find_format, format_of_target, formats
+from caten_sd.files import catalog
+from caten_sd.files.catalog import (
+    file_suffixes,
+    find_format,
+    format_of_target,
+    formats,
+    is_one_file,
+    named_format,
+)
+from caten_sd.files.declarations import Declaration, built_in_formats
 from caten_sd.files.format import Contents
 from caten_sd.state.source import Folder, open_file
 
@@ -23,15 +37,73 @@ def test_every_file_in_the_folder_of_formats_is_a_format_once() -> None:
     assert len({type(format) for format in formats()}) == len(names)
 
 
-def test_the_format_of_that_name_is_asked_first_and_alone() -> None:
-    code = """
-import sys
-from caten_sd.files.catalog import formats
-assert next(formats("npz")).suffixes == (".npz",)
-loaded = [name for name in sys.modules if name.startswith("caten_sd.formats.")]
-assert loaded == ["caten_sd.formats.npz"], loaded
+READ = """
+import json, sys
+from caten_sd.encodings import zip_archive
+parsed, parse = [], zip_archive.read_entries
+zip_archive.read_entries = lambda source: parsed.append(source.name) or parse(source)
+from caten_sd import read_state_dict
+keys = list(read_state_dict(sys.argv[1]))
+imported = set(sys.modules)
+from caten_sd.files.declarations import built_in_formats
+modules = {each.module.removeprefix("caten_sd.formats.") for each in built_in_formats()}
+found = sorted(name for name in modules if f"caten_sd.formats.{name}" in imported)
+print(json.dumps([keys, len(parsed), found]))
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+TARS: dict[str, Any] = {".nemo": "w", ".tar": "w", ".tgz": "w:gz", ".tar.gz": "w:gz"} | {
+    ".tar.xz": "w:xz",
+    ".tar.bz2": "w:bz2",
+}
+# The format that writes what lies in an archive, a folder or a record, besides the own one.
+INNER = {
+    "archive": {"folder", "safetensors"},
+    "folder": {"safetensors"},
+    "sharded": {"safetensors"},
+    "dcp": {"torch.zip"},
+}
+FOLDERS = {"folder", "gguf.container", "npy", "sharded"}  # asked in turn if no suffix names one
+ZIPPED = (".pt", ".pth", ".bin", ".ckpt", ".npz", ".zip")
+
+
+def suffixes() -> Iterator[tuple[str, str, str]]:
+    """Yield every suffix that there is, with the module and the name of its format."""
+    for each in built_in_formats():
+        for suffix in each.attributes.suffixes or ("folder",):
+            yield suffix, each.module.removeprefix("caten_sd.formats."), each.attributes.name
+
+
+def file_of(suffix: str, folder: Path) -> Path:
+    """Return a file or folder with that suffix, which its own format or a stock library wrote."""
+    arrays, path = {"w": np.zeros(2, "f4")}, folder / f"w{suffix}"
+    if suffix in (".pkl", ".pickle"):
+        path.write_bytes(pickle.dumps(arrays))
+    elif suffix in TARS:
+        with tarfile.open(path, TARS[suffix]) as tar:
+            tar.add(file_of(".safetensors", folder), "w.safetensors")
+    elif suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as zipped:
+            zipped.write(file_of(".safetensors", folder), "w.safetensors")
+    elif suffix == "folder":
+        return file_of(".safetensors", folder).parent
+    elif suffix in ("/", ".index.json"):
+        write_state_dict({**arrays, "v": arrays["w"] + 1}, folder / "set", max_shard_size=8)
+        return folder / "set" / ("model.safetensors.index.json" if suffix != "/" else "")
+    elif suffix == ".metadata":
+        return file_of(".dcp", folder) / suffix
+    else:
+        write_state_dict(arrays, f"{path}/" if suffix.endswith("/") else path)
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "module", "name"), list(suffixes()))
+def test_a_file_with_its_suffix_is_asked_of_its_own_format_alone_and_a_zip_is_parsed_once(
+    suffix: str, module: str, name: str, tmp_path: Path
+) -> None:
+    run = [sys.executable, "-c", READ, str(file_of(suffix, tmp_path))]
+    keys, parsed, modules = json.loads(subprocess.run(run, capture_output=True, check=True).stdout)
+    assert keys[0] == "w"
+    assert parsed == (suffix in ZIPPED)
+    assert set(modules) == {module} | INNER.get(name, set()) | (FOLDERS if suffix == "/" else set())
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".gguf", ".pt", ".msgpack"])
@@ -116,3 +188,58 @@ def test_a_format_defined_anywhere_is_known_from_then_on(
     state = read_state_dict(path.rename(tmp_path / "w.npz"))
     assert {key: leaf.tolist() for key, leaf in state.items()} == {"a": [1, 2], "b": [3]}
     assert state.origin == "lines"
+
+
+def test_a_format_defined_anywhere_is_asked_first_about_its_own_suffix(
+    lines: type[Format], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.lines"
+    write_state_dict({"a": np.array([1, 2], "f4")}, path)
+
+    def load(declared: Declaration) -> Format:
+        raise AssertionError(f"{declared.module} was imported")
+
+    built_in = [each._replace(load=partial(load, each)) for each in built_in_formats()]
+    monkeypatch.setattr(catalog, "built_in_formats", lambda: built_in)
+    assert type(find_format(open_file(path))) is lines
+    assert type(format_of_target(path)) is lines
+
+
+def test_a_name_tells_a_format_by_its_longest_suffix() -> None:
+    for name, format in {
+        "W.SAFETENSORS": "safetensors",
+        "w.tar.gz": "archive",
+        "w.safetensors.index.json": "sharded",
+        "w.npy/": "npy folder",
+        "w.npy": "npy",
+    }.items():
+        assert named_format(name).name == format  # type: ignore[union-attr]
+    assert named_format("w.gz") is None
+    assert named_format("folder/") is None
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (["a.npy", "b.npy"], True),
+        (["a.npy", "b.npy", "readme.md"], False),
+        (["m/version", "m/data.pkl"], True),
+        (["m/data.pkl.txt", "data.pkl"], False),
+        (["sys_info"], True),
+        (["my_sys_info"], False),
+        (["model.safetensors"], False),
+        (["a\nb.npy"], True),
+        ([], False),
+    ],
+)
+def test_an_archive_is_one_file_if_a_format_has_such_members(
+    members: list[str], expected: bool
+) -> None:
+    assert is_one_file(members) is expected
+
+
+def test_a_damaged_file_that_no_suffix_of_a_file_names_is_of_no_format(tmp_path: Path) -> None:
+    for name in ("w.dcp", "w.npy.xyz"):  # the first is a folder's
+        (tmp_path / name).write_bytes(b"\1nothing that anybody knows")
+        with pytest.raises(FormatError, match="it is none of the known formats"):
+            find_format(open_file(tmp_path / name))

@@ -47,7 +47,8 @@ class Dcp(Format):
     """A torch distributed checkpoint."""
 
     name = "dcp"
-    suffixes = (".dcp", ".dcp/", METADATA)
+    suffixes = (".dcp", ".dcp/", ".metadata")
+    sources = ("folder",)
     many = True
 
 

@@ -10,12 +10,11 @@ import re
 from typing import Any
 
 from caten_sd.encodings.pickle.interpreter import Unpickled
-from caten_sd.encodings.tar_headers import is_torch_tar
 from caten_sd.errors import FormatError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.formats.torch.legacy_stream import HEAD, nested_reader, read_stream
 from caten_sd.formats.torch.pickles import load, tree_of
-from caten_sd.formats.torch.tar import read_tar
+from caten_sd.formats.torch.tar import is_torch_tar, read_tar
 from caten_sd.state.source import Source
 
 # A dict, a list, or the name of a class or function.
@@ -27,6 +26,8 @@ class TorchLegacy(Format):
 
     name = "torch legacy"
     suffixes = (".pkl", ".pickle")
+    sources = ("file",)
+    member_names = r"\A(sys_info|pickle|tensors|storages)\0"
 
 
 @recognize.register(TorchLegacy, Source)

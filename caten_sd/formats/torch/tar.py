@@ -12,13 +12,19 @@ from typing import Any
 
 from caten_sd.encodings.pickle.inert_values import brief
 from caten_sd.encodings.pickle.interpreter import Unpickled
-from caten_sd.encodings.tar_headers import TORCH_MEMBERS as MEMBERS
-from caten_sd.encodings.tar_headers import SourceStream, tar_members
+from caten_sd.encodings.tar_headers import SourceStream, first_name, tar_members
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.pickles import load
 from caten_sd.formats.torch.storage import DAMAGED, MAX_AXES, Storage
 from caten_sd.formats.torch.types import StorageType
 from caten_sd.state.source import Source
+
+MEMBERS = ("sys_info", "pickle", "tensors", "storages")
+
+
+def is_torch_tar(head: bytes) -> bool:
+    """Return whether a file that begins so is a torch tar, by its first member's name."""
+    return head[257:262] == b"ustar" and first_name(head) in MEMBERS
 
 
 def read_tar(source: Source) -> Unpickled:

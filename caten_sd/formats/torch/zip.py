@@ -38,6 +38,8 @@ class TorchZip(Format):
 
     name = "torch zip"
     suffixes = (".pt", ".pth", ".bin", ".ckpt")
+    sources = ("file",)
+    member_names = r"/data\.pkl\0"
 
 
 @recognize.register(TorchZip, Source)
@@ -63,7 +65,7 @@ def _read(format: TorchZip, source: Source, /) -> Contents:
         raise FormatError(
             source.name, "it is neither a zip file nor one of torch's older formats", DAMAGED
         )
-    archive = ZipArchive(source)
+    archive = ZipArchive.of(source)
     root = _root(archive)
     storages = _ZipStorages(archive, root)
     entry = archive.entry(f"{root}/data.pkl")
