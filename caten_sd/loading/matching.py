@@ -16,14 +16,12 @@ from caten_sd.loading.moves import Move
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.repairs import Fill, skip
-from caten_sd.loading.report import LoadRow, Outcome
+from caten_sd.loading.report import COPIED, LoadRow, Outcome
 from caten_sd.objects.place import assign, follow, ready, refusal, unwrap, wrapper_of
 from caten_sd.state.compare import same_values
 from caten_sd.state.leaf import DType, Spec, spec
 from caten_sd.state.same_place import same_place
 from caten_sd.state.state_dict import spec_or_none
-
-GOOD = (Outcome.LOADED, Outcome.CAST)
 
 
 class Matching:
@@ -107,7 +105,7 @@ class Matching:
         """Judge a slot whose owner makes its leaf up: it goes back with all the others of it."""
         if row.slot is not None and row.leaf is not None:
             outcome, _ = judge(row.slot, row.leaf)
-            if outcome not in GOOD:
+            if outcome not in COPIED:
                 return self._repaired(attrs.evolve(row, outcome=outcome), value)
         place = self._units[row.key]
         key = f"the state that {type(place.owner).__name__} makes up with {row.key}"
@@ -119,7 +117,7 @@ class Matching:
         """Judge a slot that may take the leaf by shape and dtype."""
         target = self.policy.target(row.key, slot, leaf, self.default)
         outcome, note = judge(slot, leaf, target)
-        if outcome not in GOOD:
+        if outcome not in COPIED:
             judged = attrs.evolve(row, outcome=outcome, note=note)
             return self._repaired(judged, self.given.leaves[name])
         self._fed[row.key], self._targets[row.key] = name, target
@@ -201,7 +199,7 @@ class Matching:
             )
         target = self.policy.target(row.key, row.slot, leaf, self.default)
         outcome, _ = judge(row.slot, leaf, target)
-        if outcome in GOOD:
+        if outcome in COPIED:
             self._special[row.key] = Move(row.key, place, made, target, target != row.slot.dtype)
         return attrs.evolve(row, outcome=outcome, note=note)
 
@@ -223,7 +221,7 @@ class Matching:
             row = attrs.evolve(
                 first, key=name, source=self.given.key(name) if name in here else None
             )
-            if first.outcome in GOOD:
+            if first.outcome in COPIED:
                 row = attrs.evolve(row, **self._tie(name, here, key))
             rows.append(row)
         return [self._out(row, left_out) for row in rows]

@@ -42,7 +42,8 @@ WORDS = {
     Outcome.UNASSIGNABLE: "in a slot that nothing can be put into",
     Outcome.CONFLICT: "tied in the model, and different in the file",
 }
-FITS = (Outcome.LOADED, Outcome.CAST, Outcome.TIED)
+COPIED = (Outcome.LOADED, Outcome.CAST)
+FITS = (*COPIED, Outcome.TIED)
 FAULTS = (
     Outcome.CONFLICT,
     Outcome.UNASSIGNABLE,

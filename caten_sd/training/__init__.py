@@ -1,1 +1,1 @@
-"""What it takes to go on training: optimizer, scheduler, scaler, step and chance, by name."""
+"""TrainingState: optimizer, scheduler, scaler, step and random state with a model, by name."""

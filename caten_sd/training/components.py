@@ -1,4 +1,4 @@
-"""The parts of a training beside its model: what their state is, and how it gets back into them."""
+"""What a training has besides its model: how a component's state is taken, planned and loaded."""
 
 from __future__ import annotations
 
@@ -17,108 +17,117 @@ from caten_sd.state.training_keys import VALUES
 from caten_sd.training.saved_training import SavedTraining
 
 Undo = Callable[[], None]
+Commit = Callable[[], Undo]
 
 
 @attrs.frozen
 class ComponentPlan:
-    """What a load would do to one part.
+    """What a load would do to one component.
 
-    ``prepare`` makes sure of every value, touching nothing, and returns what then changes the
-    part; that returns how to undo it. ``errors`` gives what casts have lost, known after the load.
+    ``prepare()`` reads and checks every value without side effects and returns ``commit``.
+    ``commit()`` applies the values and returns ``undo``. ``errors`` gives the largest error of each
+    cast, by the file's key; it is filled by ``prepare()``.
     """
 
     rows: list[LoadRow]
-    prepare: Callable[[], Callable[[], Undo]]
+    prepare: Callable[[], Commit]
     notes: list[str] = attrs.field(factory=list)
     errors: dict[str, float] = attrs.field(factory=dict)
 
 
 @generic
-def component_tree(part: Any, /, *, model: Any) -> Any:
-    """Return the state of a part: plain containers, plain values and tensors, under its own names.
+def component_tree(component: Any, /, *, model: Any) -> Any:
+    """Return a component's state: plain containers of plain values and tensors, by its own names.
 
-    ``model`` is what an optimizer's parameters are named by.
+    An optimizer's parameters get their names from ``model``.
     """
     raise NotImplementedError
 
 
 @generic
-def restore(part: Any, tree: Any, /) -> None:
-    """Give a part the state that ``component_tree`` gave, with arrays of its own."""
+def restore(component: Any, tree: Any, /) -> None:
+    """Give a component the state that ``component_tree`` returned; it may keep the arrays."""
     raise NotImplementedError
 
 
 @generic
-def plan_component(part: Any, /, *, at: str, given: SavedTraining, model: Any) -> ComponentPlan:
-    """Return what loading what the file has at ``at`` would do to a part."""
+def plan_component(
+    component: Any, /, *, prefix: str, saved: SavedTraining, model: Any
+) -> ComponentPlan:
+    """Return what loading the file's state under ``prefix`` would do to a component."""
     raise NotImplementedError
 
 
 @component_tree.register(object)
-def _by_its_own(part: Any, /, *, model: Any) -> Any:
-    """Ask the part for its ``state_dict()``, as schedulers, scalers and data loaders have one."""
-    if not hasattr(part, "state_dict") or not hasattr(part, "load_state_dict"):
+def _own_tree(component: Any, /, *, model: Any) -> Any:
+    """Ask the component for its ``state_dict()``, which schedulers, scalers and loaders have."""
+    if not hasattr(component, "state_dict") or not hasattr(component, "load_state_dict"):
         raise StateDictError(
-            f"a {type(part).__name__} cannot be part of a training state: it needs a state_dict() "
-            f"and a load_state_dict(state)"
+            f"a {type(component).__name__} cannot be in a training state: it needs the methods "
+            f"state_dict() and load_state_dict(state)"
         )
-    return {"class": type(part).__name__, "state": part.state_dict()}
+    return {"class": type(component).__name__, "state": component.state_dict()}
 
 
 @restore.register(object)
-def _load_its_own(part: Any, tree: Any, /) -> None:
-    part.load_state_dict(tree["state"])
+def _restore_own(component: Any, tree: Any, /) -> None:
+    component.load_state_dict(tree["state"])
 
 
 @plan_component.register(object)
-def _plan_whole(part: Any, /, *, at: str, given: SavedTraining, model: Any) -> ComponentPlan:
-    """Plan for a part that takes its state as one."""
-    text = f"{at}.{VALUES}"
-    tree = given.tree(at)
-    known = spec_or_none(given.leaves.get(text))
+def _plan_own(component: Any, /, *, prefix: str, saved: SavedTraining, model: Any) -> ComponentPlan:
+    """Plan for a component that takes its state in one piece."""
+    values = f"{prefix}.{VALUES}"
+    tree = saved.tree(prefix)
+    known = spec_or_none(saved.leaves.get(values))
     if tree is None or not isinstance(tree, Mapping):
-        return ComponentPlan([_refused(LoadRow(text, Outcome.MISSING), tree, at)], _nothing)
-    name = type(part).__name__
-    row = LoadRow(text, Outcome.LOADED, known, known, text if known else None)
-    if "class" not in tree or "state" not in tree:  # another tool's, as the part itself wrote it
+        row = _without_state(LoadRow(values, Outcome.MISSING), tree, prefix)
+        return ComponentPlan([row], prepare_nothing)
+    name = type(component).__name__
+    row = LoadRow(values, Outcome.LOADED, known, known, values if known else None)
+    if "class" not in tree or "state" not in tree:  # another tool's: what state_dict() returned
         tree = {"class": name, "state": tree}
     if tree["class"] != name:
-        return ComponentPlan([attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=(
-            f"it is of a {tree['class']}, and here is a {name}; leave this part out of the "
-            f"training state to keep what is here"))], _nothing)  # fmt: skip
+        note = (
+            f"the file has the state of {tree['class']}, and here is {name}; leave this component "
+            f"out of the training state to keep what is here"
+        )
+        row = attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)
+        return ComponentPlan([row], prepare_nothing)
     rows = [row] + [
         LoadRow(leaf.key, Outcome.LOADED, spec, spec, leaf.key)
         for leaf in saved_leaves(tree)
         for spec in [spec_or_none(leaf.leaf)]
     ]
-    return ComponentPlan(rows, lambda: _prepared(part, at, tree))
+    return ComponentPlan(rows, lambda: _prepared(component, prefix, tree))
 
 
-def _refused(row: LoadRow, tree: Any, at: str) -> LoadRow:
+def _without_state(row: LoadRow, tree: Any, prefix: str) -> LoadRow:
     if tree is None:
         return row
-    note = f"{at} in the file is a {type(tree).__name__} that says nothing of a state"
+    note = f"{prefix} in the file is a {type(tree).__name__}, which holds no state"
     return attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)
 
 
-def _prepared(part: Any, at: str, saved: Any) -> Callable[[], Undo]:
+def _prepared(component: Any, prefix: str, saved: Any) -> Commit:
     tree = live(saved)
-    before = deepcopy(component_tree(part, model=None))
+    before = deepcopy(component_tree(component, model=None))
 
     def undo() -> None:
-        restore(part, before)
+        restore(component, before)
 
     def commit() -> Undo:
         try:
-            restore(part, tree)
+            restore(component, tree)
         except Exception as error:
             undo()
             why = error if isinstance(error, CatenError) else f"{type(error).__name__}: {error}"
-            raise LoadError(f"{at} cannot be loaded ({why}); nothing was changed") from error
+            raise LoadError(f"{prefix} cannot be loaded ({why}); nothing was changed") from error
         return undo
 
     return commit
 
 
-def _nothing() -> Callable[[], Undo]:
+def prepare_nothing() -> Commit:
+    """Return a commit that changes nothing."""
     return lambda: lambda: None

@@ -1,4 +1,4 @@
-"""Split from caten_sd/training/optimizer.py."""
+"""An optimizer in memory, described by the names of its parameters, and what a load makes of it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from caten_sd.state.plain_values import SavedLeaf
 
 @attrs.frozen
 class LiveOptimizer:
-    """An optimizer as it is, by the names of its parameters; ``aliases`` are further names.
+    """An optimizer as it is now, with names for its parameters.
 
-    ``order_matters`` says that its state speaks of the order of its parameters.
+    ``kind`` is the name of its class. ``members`` are the names in each group; ``aliases`` maps
+    further names to these. ``order_matters`` if its state depends on the order of its parameters.
     """
 
     kind: str
@@ -29,8 +30,8 @@ class LiveOptimizer:
 
 
 @attrs.frozen
-class Filling:
-    """A tensor on its way into a parameter's state, and the dtype it shall have there."""
+class SlotTensor:
+    """A tensor of the file for a slot of a parameter's state, and the dtype that it gets there."""
 
     leaf: SavedLeaf
     dtype: DType
@@ -38,7 +39,7 @@ class Filling:
 
 @attrs.define
 class OptimizerPlan:
-    """What each parameter's state and each group become, with the rows that say so."""
+    """The new state of each parameter and the new values of each group, with their rows."""
 
     rows: list[LoadRow] = attrs.field(factory=list)
     notes: list[str] = attrs.field(factory=list)

@@ -1,4 +1,4 @@
-"""Which state of a file goes to which parameter of an optimizer, and what its groups become."""
+"""Plan a load of an optimizer: which state of the file each parameter and each group gets."""
 
 from __future__ import annotations
 
@@ -10,89 +10,98 @@ import attrs
 from caten_sd.errors import LoadError
 from caten_sd.loading.judge import judge
 from caten_sd.loading.named_leaves import NamedLeaves, match_names
-from caten_sd.loading.report import LoadRow, Outcome
+from caten_sd.loading.report import COPIED, LoadRow, Outcome
 from caten_sd.state.keys import joined_key
 from caten_sd.state.leaf import DType, Spec
 from caten_sd.state.plain_values import SavedLeaf, saved_leaves
 from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.steps import Shape
 from caten_sd.state.training_keys import VALUES
-from caten_sd.training.live_optimizer import Filling, LiveOptimizer, OptimizerPlan
+from caten_sd.training.live_optimizer import LiveOptimizer, OptimizerPlan, SlotTensor
 from caten_sd.training.order import proven_names
-from caten_sd.training.param_groups import fitted_groups
+from caten_sd.training.param_groups import plan_groups
 from caten_sd.training.saved_optimizer import SavedOptimizer, saved_optimizer
 from caten_sd.training.saved_training import SavedTraining
 
-GOOD = (Outcome.LOADED, Outcome.CAST)
 
+def plan_optimizer(live: LiveOptimizer, saved: SavedTraining, prefix: str) -> OptimizerPlan:
+    """Return what loading the file's optimizer does; LoadError if names cannot be matched.
 
-def plan_optimizer(live: LiveOptimizer, given: SavedTraining, at: str) -> OptimizerPlan:
-    """Return what loading the file's optimizer does; LoadError where names cannot be had.
-
-    Nothing is read but shapes, dtypes and the text of plain values.
+    Only shapes, dtypes and the text of plain values are read.
     """
     plan = OptimizerPlan(groups=[{} for _ in live.groups])
-    text = joined_key(at, VALUES)
-    tree = given.tree(at)
+    values = joined_key(prefix, VALUES)
+    tree = saved.tree(prefix)
     if tree is None:
-        plan.rows.append(LoadRow(text, Outcome.MISSING))
+        plan.rows.append(LoadRow(values, Outcome.MISSING))
         return plan
-    saved = saved_optimizer(tree, at)
-    if (known := spec_or_none(given.leaves.get(text))) is not None:
-        plan.rows.append(LoadRow(text, Outcome.LOADED, known, known, text))
-    if saved.kind and saved.kind != live.kind:
-        row = plan.rows[0] if plan.rows else LoadRow(text, Outcome.LOADED)
-        note = f"of a {saved.kind} in the file, and here is a {live.kind}: make one of its kind"
+    optimizer = saved_optimizer(tree, prefix)
+    if (known := spec_or_none(saved.leaves.get(values))) is not None:
+        plan.rows.append(LoadRow(values, Outcome.LOADED, known, known, values))
+    if optimizer.kind and optimizer.kind != live.kind:
+        row = plan.rows[0] if plan.rows else LoadRow(values, Outcome.LOADED)
+        kind = optimizer.kind
+        note = f"the file has the state of {kind}, and here is {live.kind}; build {kind} to load it"
         plan.rows[:1] = [attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)]
         plan.rows += [_unexpected(leaf) for leaf in saved_leaves(tree)]
         return plan
-    _Fitting(live, given, at, plan).fit(saved)
+    _OptimizerPlanner(live, saved, prefix, plan).add(optimizer)
     return plan
 
 
-class _Fitting:
-    """One file's optimizer laid upon a live one."""
+class _OptimizerPlanner:
+    """Fills the plan of one load: the file's optimizer into a live one."""
 
     def __init__(
-        self, live: LiveOptimizer, given: SavedTraining, at: str, plan: OptimizerPlan
+        self, live: LiveOptimizer, saved: SavedTraining, prefix: str, plan: OptimizerPlan
     ) -> None:
-        self.live, self.given, self.at, self.plan = live, given, at, plan
+        self.live, self.saved, self.prefix, self.plan = live, saved, prefix, plan
         self.file_params: dict[str, Spec] = {}
 
-    def fit(self, saved: SavedOptimizer) -> None:
-        if not saved.has_names:
+    def add(self, optimizer: SavedOptimizer) -> None:
+        if not optimizer.has_names:
             shapes = {name: spec.shape for name, spec in self.live.params.items()}
-            saved = saved.named(proven_names(saved, shapes))
-            self._note("positions only; who is who is proven by shapes, or makes no difference")
-        mine = self._renamed(saved)
-        if self.live.order_matters and mine.flat != [n for g in self.live.members for n in g]:
-            raise LoadError(
-                f"the state of {self.live.kind} speaks of its parameters in their order, and the "
-                f"file has them in another; nothing was changed: give them in the file's order"
+            optimizer = optimizer.named(proven_names(optimizer, shapes))
+            self._note(
+                "the file knows its parameters by position only; their names are proven by "
+                "shapes, or make no difference"
             )
-        for name in mine.flat:
-            self._fit_state(name, mine.state.get(name, {}))
+        optimizer = self._renamed(optimizer)
+        own_order = [name for group in self.live.members for name in group]
+        if self.live.order_matters and optimizer.flat != own_order:
+            raise LoadError(
+                f"the state of {self.live.kind} depends on the order of its parameters, and the "
+                f"file has them in another order; nothing was changed: give the parameters in the "
+                f"file's order"
+            )
+        for name in optimizer.flat:
+            self._add_state(name, optimizer.state.get(name, {}))
         for name in self.live.params:
-            if name not in mine.flat:
+            if name not in optimizer.flat:
+                key = joined_key(self.prefix, f"state.{name}")
                 note = "the file's optimizer has no such parameter; its state starts anew"
-                self.plan.rows.append(
-                    LoadRow(joined_key(self.at, f"state.{name}"), Outcome.MISSING, note=note)
-                )
-        rows, notes, self.plan.groups = fitted_groups(self.live, mine, self.at)
+                self.plan.rows.append(LoadRow(key, Outcome.MISSING, note=note))
+        rows, notes, self.plan.groups = plan_groups(self.live, optimizer, self.prefix)
         self.plan.rows += rows
         self.plan.notes += notes
 
     def _note(self, text: str) -> None:
-        self.plan.notes.append(f"{self.at or 'optimizer'}: {text}")
+        self.plan.notes.append(f"{self.prefix or 'optimizer'}: {text}")
 
-    def _renamed(self, saved: SavedOptimizer) -> SavedOptimizer:
-        """Return the file's optimizer under the names that parameters have here."""
+    def _renamed(self, optimizer: SavedOptimizer) -> SavedOptimizer:
+        """Return the file's optimizer under the names of the live parameters."""
         live = self.live
         own = {name: name for name in live.params} | dict(live.aliases)
-        asked = self.given.renamed(saved.flat, "model" if self.at else "")
-        if len(set(asked.values())) < len(asked):
-            raise LoadError("the renames make two parameters of the optimizer one; keep them apart")
+        renamed = self.saved.renamed(optimizer.flat, "model" if self.prefix else "")
+        if len(set(renamed.values())) < len(renamed):
+            raise LoadError(
+                "rename= gives two parameters of the file's optimizer one name; nothing was "
+                "changed: give each a name of its own"
+            )
         found = match_names(
-            NamedLeaves(dict.fromkeys(asked.values()), {new: old for old, new in asked.items()}),
+            NamedLeaves(
+                dict.fromkeys(renamed.values()), {new: old for old, new in renamed.items()}
+            ),
             own.__contains__,
         )
         for note in found.notes:
@@ -100,76 +109,78 @@ class _Fitting:
         names = {str(found.key(name)): own.get(name, name) for name in found.leaves}
         if len(set(names.values())) < len(names):
             raise LoadError(
-                "two parameters of the file's optimizer are one here, as their names are tied; "
-                "nothing was changed: save it from the tied model"
+                "two parameters of the file's optimizer are one parameter here, as their names "
+                "are tied; nothing was changed: save the optimizer of the tied model"
             )
         self.file_params = {
             names[old]: spec
-            for old in saved.flat
-            if (spec := spec_or_none(self.given.leaves.get(f"model.{old}"))) is not None
+            for old in optimizer.flat
+            if (spec := spec_or_none(self.saved.leaves.get(f"model.{old}"))) is not None
         }
-        return saved.named(names)
+        return optimizer.named(names)
 
-    def _fit_state(self, name: str, slots: Mapping[str, Any]) -> None:
+    def _add_state(self, name: str, slots: Mapping[str, Any]) -> None:
         if name not in self.live.params:
             self.plan.rows += [_unexpected(leaf) for leaf in saved_leaves(slots)]
             return
-        fillings: dict[str, Any] = {}
+        state: dict[str, Any] = {}
         rows = []
         for slot, value in slots.items():
-            fillings[slot], found = self._filled(name, slot, value)
+            state[slot], found = self._planned(name, slot, value)
             rows += found
-        if any(row.outcome not in GOOD for row in rows):
-            # An optimizer with some of its slots stops, or goes wrong, at its next step.
-            note = "left out, as another slot of its parameter does not fit"
+        if any(row.outcome not in COPIED for row in rows):
+            # With some of a parameter's slots only, an optimizer fails or goes wrong at its next
+            # step.
+            note = "left out, as another slot of its parameter cannot be loaded"
             rows = [
-                attrs.evolve(r, outcome=Outcome.SKIPPED, note=note) if r.outcome in GOOD else r
+                attrs.evolve(r, outcome=Outcome.SKIPPED, note=note) if r.outcome in COPIED else r
                 for r in rows
             ]
-        elif fillings:
-            self.plan.state[name] = fillings
+        elif state:
+            self.plan.state[name] = state
         self.plan.rows += rows
 
-    def _filled(self, name: str, slot: str, value: Any) -> tuple[Any, list[LoadRow]]:
+    def _planned(self, name: str, slot: str, value: Any) -> tuple[Any, list[LoadRow]]:
+        """Return the value with a SlotTensor for each tensor, and the tensors' rows."""
         if isinstance(value, SavedLeaf):
             row, dtype = self._judged(name, slot, value)
-            return Filling(value, dtype), [row]
+            return SlotTensor(value, dtype), [row]
         if isinstance(value, (list, tuple)):
-            filled = [self._filled(name, "", child) for child in value]
-            return [one for one, _ in filled], [row for _, rows in filled for row in rows]
+            planned = [self._planned(name, "", child) for child in value]
+            return [one for one, _ in planned], [row for _, rows in planned for row in rows]
         return value, []
 
     def _judged(self, name: str, slot: str, saved: SavedLeaf) -> tuple[LoadRow, DType]:
         leaf = spec_or_none(saved.leaf)
-        row = LoadRow(saved.key, Outcome.LOADED, leaf, leaf, saved.key)
         if leaf is None:
-            note = f"a {getattr(saved.leaf, 'name', type(saved.leaf).__name__)}, which is no tensor"
-            raise LoadError(f"{saved.key} is {note}; nothing was changed")
+            kind = getattr(saved.leaf, "name", type(saved.leaf).__name__)
+            raise LoadError(f"{saved.key} is a {kind}, which is not a tensor; nothing was changed")
         wanted = self._wanted(name, slot, leaf)
         outcome, note = judge(wanted, leaf)
-        return attrs.evolve(row, outcome=outcome, slot=wanted, note=note), wanted.dtype
+        return LoadRow(saved.key, outcome, wanted, leaf, saved.key, note), wanted.dtype
 
     def _wanted(self, name: str, slot: str, leaf: Spec) -> Spec:
-        """Return the shape and dtype that a slot has to have here.
+        """Return the shape and dtype that a slot must have here.
 
-        A slot that is there says so itself; one that is not follows its parameter where it did so
-        in the file, and where the file does not tell, as torch would have it.
+        A slot that exists has them already. Another one follows its parameter if it did so in the
+        file. Where the file does not hold the parameter, it is as torch would make it.
         """
         here = spec_or_none(self.live.state.get(name, {}).get(slot))
         if here is not None:
             return here
-        param, then = self.live.params[name], self.file_params.get(name)
-        if then is None:
+        param, saved = self.live.params[name], self.file_params.get(name)
+        if saved is None:
             follows = bool(leaf.shape) and slot != "step" and leaf.dtype.kind == "float"
             dtype = param.dtype if follows and param.dtype.kind == "float" else leaf.dtype
-            return leaf._replace(shape=_fitting(leaf.shape, param.shape), dtype=dtype)
-        dtype = param.dtype if leaf.dtype == then.dtype and leaf.shape else leaf.dtype
-        shape = leaf.shape if then.shape == param.shape else _fitting(leaf.shape, param.shape)
+            return leaf._replace(shape=_state_shape(leaf.shape, param.shape), dtype=dtype)
+        dtype = param.dtype if leaf.dtype == saved.dtype and leaf.shape else leaf.dtype
+        same = saved.shape == param.shape
+        shape = leaf.shape if same else _state_shape(leaf.shape, param.shape)
         return leaf._replace(shape=shape, dtype=dtype)
 
 
-def _fitting(leaf: tuple[int, ...], param: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape that state of as many axes as its parameter has: the same, or 1."""
+def _state_shape(leaf: Shape, param: Shape) -> Shape:
+    """Return the shape of state with as many axes as its parameter: 1 stays 1 on each axis."""
     if len(leaf) != len(param):
         return leaf
     return tuple(1 if size == 1 else wanted for size, wanted in zip(leaf, param, strict=True))

@@ -1,4 +1,4 @@
-"""Whether the order of parameters that a file knows by position is proven: by shapes alone."""
+"""Match positional optimizer state to parameter names where the shapes leave no doubt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caten_sd.errors import LoadError
 from caten_sd.state.plain_values import SavedLeaf
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.training.saved_optimizer import SavedOptimizer
-from caten_sd.wording import first_few
+from caten_sd.wording import counted, first_few
 
 Shape = tuple[int, ...]
 
@@ -23,27 +23,28 @@ _FIX = (
 def proven_names(saved: SavedOptimizer, shapes: Mapping[str, Shape]) -> dict[Any, str]:
     """Return the name of each position; LoadError says how many are in doubt.
 
-    Order is proven where no two parameters have one shape, and where it makes no difference.
+    The order is proven if no two parameters have the same shape, or if it makes no difference.
     """
     names, positions = list(shapes), saved.flat
     if len(names) != len(positions):
         raise LoadError(
-            f"positions only; the file's optimizer has {len(positions)} parameters and this one "
-            f"{len(names)}; {_FIX}"
+            f"the file knows parameters by position only; its optimizer has "
+            f"{counted(len(positions), 'parameter')} and this one {len(names)}; {_FIX}"
         )
     if not saved.state and all(group == saved.groups[0] for group in saved.groups):
         return dict(zip(positions, names, strict=True))
     known = {member: param_shape(saved.state.get(member, {})) for member in positions}
     by_shape = _by_shape(known, shapes)
     if by_shape is None:
-        raise LoadError(f"positions only; {_doubt(positions, names, known, shapes)}; {_FIX}")
+        doubt = _doubt(positions, names, known, shapes)
+        raise LoadError(f"the file knows parameters by position only; {doubt}; {_FIX}")
     return by_shape
 
 
 def param_shape(slots: Mapping[str, Any]) -> Shape | None:
-    """Return the shape of a parameter that has this state; None where that does not tell.
+    """Return the shape of the parameter that has this state; None if the state does not give it.
 
-    A moment has its parameter's shape, and factored ones have it together.
+    A moment has its parameter's shape. The factors of a moment give it together.
     """
     found = [
         spec.shape
@@ -61,14 +62,14 @@ def param_shape(slots: Mapping[str, Any]) -> Shape | None:
 def _by_shape(
     known: Mapping[Any, Shape | None], shapes: Mapping[str, Shape]
 ) -> dict[Any, str] | None:
-    """Return who is who, if each shape is that of one parameter only and one at most is unknown."""
+    """Return the name of each position, or None if one shape is shared or two are unknown."""
     name_of = {shape: name for name, shape in shapes.items()}
-    told = [shape for shape in known.values() if shape is not None]
-    if len(name_of) < len(shapes) or len(set(told)) < len(told) or len(told) < len(known) - 1:
+    found = [shape for shape in known.values() if shape is not None]
+    if len(name_of) < len(shapes) or len(set(found)) < len(found) or len(found) < len(known) - 1:
         return None
-    if not set(told) <= set(name_of):
+    if not set(found) <= set(name_of):
         return None
-    left = next((name for shape, name in name_of.items() if shape not in told), "")
+    left = next((name for shape, name in name_of.items() if shape not in found), "")
     return {at: left if shape is None else name_of[shape] for at, shape in known.items()}
 
 
@@ -87,6 +88,6 @@ def _doubt(
     count = Counter(shapes.values())
     alike = [n for at, n in pairs if count[shapes[n]] > 1 or known[at] is None]
     return (
-        f"{len(alike)} of {total} parameters have a shape that others have too, or no state to "
-        f"tell ({first_few(alike, 2)}), so their order is not proven"
+        f"{len(alike)} of {total} parameters share their shape with others, or have no state that "
+        f"shows it ({first_few(alike, 2)}), so their order is not proven"
     )

@@ -1,4 +1,4 @@
-"""The random generators of a process, as a part of a training state."""
+"""The random generators of a process, as a component of a training state."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class ProcessRandomness:
-    """The global generators of Python, and of numpy and torch where they are imported.
+    """The global generators of Python, and of numpy and torch if they are imported.
 
-    Those of accelerators go along where torch has begun to use one.
+    The generators of accelerators are included once torch has begun to use one.
 
     >>> state = ProcessRandomness().state_dict()
     >>> drawn = random.random()
@@ -31,7 +31,7 @@ class ProcessRandomness:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set each generator that was saved and that there is here."""
+        """Set each generator that was saved, if it exists here."""
         random.setstate(state["python"])
         if "numpy" in state:
             import numpy as np

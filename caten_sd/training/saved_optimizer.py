@@ -1,4 +1,4 @@
-"""An optimizer's state as a file has it: groups, their members and the state of each, by name."""
+"""An optimizer's state in a file: its groups, their members and the state of each member."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import attrs
 from caten_sd.errors import LoadError
 from caten_sd.state.plain_values import bare
 from caten_sd.training.saved_training import SavedTraining
+from caten_sd.wording import counted
 
 MEMBERS = ("params", "param_names")
 
 
 @attrs.frozen
 class SavedOptimizer:
-    """``members`` gives the parameters of each group: names, or positions where there are none.
+    """The state of an optimizer as a file holds it.
 
-    ``kind`` is the optimizer's class, "" where the file does not tell.
+    ``kind`` is the name of the optimizer's class, "" if the file does not give it. ``members`` are
+    the parameters of each group: names, or positions if the file has no names.
     """
 
     kind: str
@@ -43,16 +45,16 @@ class SavedOptimizer:
         return attrs.evolve(self, members=members, state=state)
 
 
-def saved_optimizer(tree: Any, at: str = "") -> SavedOptimizer:
-    """Return the state of an optimizer that a tree says; LoadError where it says none."""
+def saved_optimizer(tree: Any, prefix: str = "") -> SavedOptimizer:
+    """Return the state of an optimizer that a tree holds; LoadError if it does not hold one."""
     groups = _listed(tree.get("param_groups")) if isinstance(tree, Mapping) else None
     state = tree.get("state", {}) if isinstance(tree, Mapping) else None
     if not isinstance(groups, list) or not isinstance(state, Mapping) or not groups:
         raise LoadError(
-            f"{at or 'the state dict'} holds no optimizer's state, nothing was changed: torch's "
-            f"has the entries state and param_groups"
+            f"{prefix or 'the state dict'} does not hold the state of an optimizer; nothing was "
+            f"changed: give one with the entries state and param_groups, as torch's has"
         )
-    members = [_members(group, at) for group in groups]
+    members = [_members(group, prefix) for group in groups]
     own = [{name: _listed(v) for name, v in g.items() if name not in MEMBERS} for g in groups]
     found = {member: _slots(state, member) for group in members for member in group}
     names = _param_names(groups, members)
@@ -60,56 +62,59 @@ def saved_optimizer(tree: Any, at: str = "") -> SavedOptimizer:
         str(tree.get("class", "")), own, members, {m: s for m, s in found.items() if s}
     )
     if len(set(saved.flat)) < len(saved.flat):
-        raise LoadError(f"a parameter is twice in the groups of {at or 'the file'}; save it again")
+        raise LoadError(
+            f"a parameter is twice in the groups of {prefix or 'the file'}; nothing was changed: "
+            f"save it again"
+        )
     return saved.named(names) if names else saved
 
 
-def _members(group: Any, at: str) -> list[Any]:
+def _members(group: Any, prefix: str) -> list[Any]:
     params = _listed(group.get("params")) if isinstance(group, Mapping) else None
     if params is None and isinstance(group, Mapping):
-        params = []  # a group of none has no key in a flat file
+        params = []  # an empty group has no key in a flat file
     if not isinstance(params, list) or not all(isinstance(p, (int, str)) for p in params):
         raise LoadError(
-            f"a group of {at or 'the state dict'} names no parameters, nothing was changed: its "
-            f"params are to be names or positions"
+            f"a group of {prefix or 'the state dict'} does not list its parameters; nothing was "
+            f"changed: give it params, a list of names or positions"
         )
     return params
 
 
 def _listed(value: Any) -> Any:
-    """Return a list where dotted keys made a dict of its indices."""
+    """Return a list if the value is a dict of indices, which dotted keys make of a list."""
     if isinstance(value, Mapping) and value and set(value) == {str(n) for n in range(len(value))}:
         return [_listed(value[str(n)]) for n in range(len(value))]
     return value
 
 
 def _slots(state: Mapping[Any, Any], member: Any) -> dict[str, Any]:
-    """Return a member's state: by its name, by its position, or along its dotted name."""
+    """Return a member's state, found by its name, its position, or its dotted name as a path."""
     for key in (member, str(member)):
         if isinstance(state.get(key), Mapping):
             return {str(name): _listed(value) for name, value in state[key].items()}
     node: Any = state
-    for part in str(member).split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
+    for word in str(member).split("."):
+        node = node.get(word) if isinstance(node, Mapping) else None
     return {name: _listed(v) for name, v in node.items()} if isinstance(node, Mapping) else {}
 
 
 def _param_names(groups: Sequence[Any], members: list[list[Any]]) -> dict[Any, str]:
-    """Return the name of each member, where every group has the names that torch may save."""
+    """Return the name of each member if every group has the names that torch can save, or {}."""
     names: dict[Any, str] = {}
     for group, positions in zip(groups, members, strict=True):
-        told = _listed(group.get("param_names", []))
-        if not isinstance(told, list) or len(told) != len(positions):
+        own = _listed(group.get("param_names", []))
+        if not isinstance(own, list) or len(own) != len(positions):
             return {}
-        names.update(zip(positions, map(str, told), strict=True))
+        names.update(zip(positions, map(str, own), strict=True))
     return names
 
 
 def name_positions(state_dict: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return an optimizer's state with these names in the place of its positions, 0 first.
+    """Return an optimizer's state with these names instead of its positions, 0 first.
 
-    For a file that has positions only, by whoever knows the order in which the parameters were
-    given to the optimizer that was saved. LoadError if there are more or fewer.
+    Use it for a file with positions only if you know the order in which the saved optimizer was
+    given its parameters. LoadError if the names are more or fewer than the positions.
 
     >>> saved = {"state": {}, "param_groups": [{"lr": 0.1, "params": [0, 1]}]}
     >>> name_positions(saved, ["weight", "bias"])["param_groups"]
@@ -119,8 +124,9 @@ def name_positions(state_dict: Mapping[str, Any], names: Iterable[str]) -> dict[
     given = list(names)
     if len(given) != len(saved.flat) or len(set(given)) < len(given):
         raise LoadError(
-            f"{len(set(given))} names are given for {len(saved.flat)} positions; give the name of "
-            f"each parameter that the optimizer had, in its order"
+            f"{counted(len(set(given)), 'name is', 'names are')} given for "
+            f"{counted(len(saved.flat), 'position')}; give the name of each parameter that the "
+            f"optimizer had, in its order"
         )
     named = saved.named(dict(zip(saved.flat, given, strict=True)))
     groups = zip(named.groups, named.members, strict=True)

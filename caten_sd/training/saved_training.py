@@ -1,4 +1,4 @@
-"""What a state dict offers to a training, be it ours, another tool's nested one, or flat."""
+"""A state dict that a training loads from: our own, another tool's nested one, or a flat one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.state.training_keys import VALUES
 from caten_sd.state.tree import flatten
 
-OPTIMIZER = {"state", "param_groups"}  # the two entries of what torch's optimizers save
+_OPTIMIZER_ENTRIES = {"state", "param_groups"}  # of what torch's optimizers save
 
 
 class SavedTraining:
-    """The leaves of a state dict by key, and what it says beside them.
+    """The leaves of a state dict by key, and its other values.
 
-    A mapping of mappings, as ``torch.load`` returns it, is one too.
+    The state dict may be a mapping of mappings, as ``torch.load`` returns.
     """
 
     def __init__(
@@ -33,44 +33,42 @@ class SavedTraining:
         self.rename = rename
         self.metadata = getattr(state_dict, "metadata", None)
 
-    def keys(self, at: str) -> list[str]:
-        """Return the keys of the leaves below a part."""
-        return [key for key in self.leaves if not at or key.startswith(f"{at}.")]
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of the leaves below a prefix."""
+        return [key for key in self.leaves if not prefix or key.startswith(f"{prefix}.")]
 
-    def renamed(self, names: Collection[str], at: str) -> dict[str, str]:
-        """Return what the caller's rules, which are of whole keys, make of a part's names."""
-        start = f"{at}." if at else ""
-        keys = dict.fromkeys([*self.keys(at), *(f"{start}{name}" for name in names)])
+    def renamed(self, names: Collection[str], prefix: str) -> dict[str, str]:
+        """Return what the caller's rules make of names below a prefix; the rules are for keys."""
+        start = f"{prefix}." if prefix else ""
+        keys = dict.fromkeys([*self.keys(prefix), *(f"{start}{name}" for name in names)])
         found = renamed(keys, self.rename) if self.rename else {key: key for key in keys}
         return {name: found[f"{start}{name}"].removeprefix(start) for name in names}
 
-    def below(self, at: str) -> StateDict:
-        """Return the leaves below a part, under their whole keys."""
-        return StateDict({key: self.leaves[key] for key in self.keys(at)})
+    def below(self, prefix: str) -> StateDict:
+        """Return the leaves below a prefix, under their full keys."""
+        return StateDict({key: self.leaves[key] for key in self.keys(prefix)})
 
-    def tree(self, at: str) -> Any:
-        """Return the state of a part as a tree with a SavedLeaf for each tensor; None without."""
-        if joined_key(at, VALUES) in self.leaves:
-            return read_tree(self.leaves, at)
+    def tree(self, prefix: str) -> Any:
+        """Return the tree below a prefix with a SavedLeaf for each tensor; None if it is empty."""
+        if joined_key(prefix, VALUES) in self.leaves:
+            return read_tree(self.leaves, prefix)
         found: Any = self.nested
         if found is not None:
-            if at:
-                found = found.get(at)
-            if isinstance(found, Mapping) and at:
-                return _saved(found, at)
-            if isinstance(found, Mapping) and set(found) >= OPTIMIZER:
-                return _saved(found, at)
-        return self._rebuilt(at)
+            if prefix:
+                found = found.get(prefix)
+            if isinstance(found, Mapping) and (prefix or set(found) >= _OPTIMIZER_ENTRIES):
+                return _with_saved_leaves(found, prefix)
+        return self._rebuilt(prefix)
 
-    def _rebuilt(self, at: str) -> Any:
-        """Return the tree that dotted keys came from, text for every key and dicts for lists."""
+    def _rebuilt(self, prefix: str) -> Any:
+        """Return the tree that dotted keys came from, with text for every key, dicts for lists."""
         tree: dict[str, Any] = {}
-        start = f"{at}." if at else ""
-        for held in (self.leaves, self.others):
-            for key, value in held.items():
+        start = f"{prefix}." if prefix else ""
+        for values in (self.leaves, self.others):
+            for key, value in values.items():
                 if key.startswith(start):
-                    told = SavedLeaf(key, value) if held is self.leaves else value
-                    _put(tree, key[len(start) :].split("."), told)
+                    child = SavedLeaf(key, value) if values is self.leaves else value
+                    _put(tree, key[len(start) :].split("."), child)
         return tree or None
 
 
@@ -83,9 +81,11 @@ def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
     tree[path[-1]] = value
 
 
-def _saved(value: Any, at: str) -> Any:
+def _with_saved_leaves(value: Any, key: str) -> Any:
     if isinstance(value, Mapping):
-        return {key: _saved(child, joined_key(at, key)) for key, child in value.items()}
+        return {k: _with_saved_leaves(child, joined_key(key, k)) for k, child in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_saved(child, joined_key(at, n)) for n, child in enumerate(value))
-    return value if spec_or_none(value) is None else SavedLeaf(at, value)
+        return type(value)(
+            _with_saved_leaves(child, joined_key(key, n)) for n, child in enumerate(value)
+        )
+    return value if spec_or_none(value) is None else SavedLeaf(key, value)

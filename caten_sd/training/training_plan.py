@@ -1,4 +1,4 @@
-"""The plan of a training state: its model's as of any model, and with it that of each part."""
+"""Plan a load of a training state: its model as any model, and each of its components."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from caten_sd.loading.policy import Policy
 from caten_sd.loading.report import FITS, LoadPlan, LoadReport, LoadRow, Outcome
 from caten_sd.state.leaf import DTYPES, Numpy, as_array, spec_of
 from caten_sd.state.state_dict import StateDict, spec_or_none
-from caten_sd.training.components import ComponentPlan, Undo, plan_component
+from caten_sd.state.training_keys import STEP
+from caten_sd.training.components import (
+    Commit,
+    ComponentPlan,
+    Undo,
+    plan_component,
+    prepare_nothing,
+)
 from caten_sd.training.saved_training import SavedTraining
-
-STEP = "step"
 
 
 @attrs.frozen
 class Model:
-    """A model as a slot, so that its keys are those of a training state."""
+    """Holds the model as a slot, so that its keys are those of a training state."""
 
     model: Any
 
@@ -33,43 +38,45 @@ def plan_training(
     by_slot: Callable[..., LoadPlan],
 ) -> LoadPlan:
     """Return what loading a training state would do, each key under its name in the file."""
-    given = SavedTraining(state_dict, options.get("rename"))
-    model = by_slot(Model(training.model), _model_state(given), **options)
-    parts = [
-        plan_component(part, at=name, given=given, model=training.model)
-        for name, part in training.parts()
+    saved = SavedTraining(state_dict, options.get("rename"))
+    model = by_slot(Model(training.model), _model_state(saved), **options)
+    plans = [
+        plan_component(component, prefix=name, saved=saved, model=training.model)
+        for name, component in training.components()
     ]
-    parts.append(_plan_step(training, given))
+    plans.append(_plan_step(training, saved))
     policy = _policy(options)
     rows = list(model.rows)
-    for part in parts:
-        rows += [_allowed(row, policy) for row in part.rows]
-    rows += [_allowed(row, policy) for row in _left(given, rows)]
-    notes = [*_notes(model, policy, rows), *(note for part in parts for note in part.notes)]
+    for plan in plans:
+        rows += [_allowed(row, policy) for row in plan.rows]
+    rows += [_allowed(row, policy) for row in _left(saved, rows)]
+    notes = [*_notes(model, policy, rows), *(note for plan in plans for note in plan.notes)]
     return LoadPlan(
         type(training).__name__,
         rows,
         notes,
         model.cause,
         model.fix,
-        apply=lambda plan: _apply(plan, model, parts),
+        apply=lambda plan: _apply(plan, model, plans),
     )
 
 
-def plan_alone(part: Any, *, state_dict: Mapping[str, Any], options: Mapping[str, Any]) -> LoadPlan:
-    """Return what loading a part by itself would do: an optimizer that knows its names."""
-    given = SavedTraining(state_dict, options.get("rename"))
-    planned = plan_component(part, at="", given=given, model=None)
+def plan_alone(
+    component: Any, *, state_dict: Mapping[str, Any], options: Mapping[str, Any]
+) -> LoadPlan:
+    """Return what loading a component alone would do: an optimizer that knows its names."""
+    saved = SavedTraining(state_dict, options.get("rename"))
+    planned = plan_component(component, prefix="", saved=saved, model=None)
     policy = _policy(options)
-    rows = [*planned.rows, *_left(given, planned.rows)]
+    rows = [*planned.rows, *_left(saved, planned.rows)]
     rows = [_allowed(row, policy) for row in rows]
-    name = type(part).__name__
+    name = type(component).__name__
     return LoadPlan(name, rows, planned.notes, apply=lambda plan: _apply(plan, None, [planned]))
 
 
-def _model_state(given: SavedTraining) -> StateDict:
-    state = given.below("model")
-    state.metadata.update(given.metadata or {})
+def _model_state(saved: SavedTraining) -> StateDict:
+    state = saved.below("model")
+    state.metadata.update(saved.metadata or {})
     return state
 
 
@@ -78,7 +85,7 @@ def _policy(options: Mapping[str, Any]) -> Policy:
 
 
 def _allowed(row: LoadRow, policy: Policy) -> LoadRow:
-    """Return the row as the caller's patterns have it."""
+    """Return the row, as SKIPPED if a pattern of the caller allows it."""
     for outcome, rules, name in (
         (Outcome.MISSING, policy.missing, "allow_missing"),
         (Outcome.UNEXPECTED, policy.unexpected, "allow_unexpected"),
@@ -90,33 +97,33 @@ def _allowed(row: LoadRow, policy: Policy) -> LoadRow:
 
 
 def _notes(plan: LoadPlan, policy: Policy, rows: Sequence[LoadRow]) -> list[str]:
-    """Return the model's notes without those on patterns that fit another part."""
+    """Return the model's notes without those about patterns that match a component's key."""
     idle = set(policy.idle(row.key for row in rows))
     known = set(policy.idle(())) - idle
     return [note for note in plan.notes if note not in known]
 
 
-def _left(given: SavedTraining, rows: Sequence[LoadRow]) -> list[LoadRow]:
-    """Return a row for each key that no part has spoken of."""
-    told = {row.key for row in rows} | {row.source for row in rows}
-    left = [key for key in given.leaves if key not in told]
+def _left(saved: SavedTraining, rows: Sequence[LoadRow]) -> list[LoadRow]:
+    """Return a row for each key that is in none of the rows."""
+    known = {row.key for row in rows} | {row.source for row in rows}
+    left = [key for key in saved.leaves if key not in known]
     return [
-        LoadRow(key, Outcome.UNEXPECTED, leaf=spec_or_none(given.leaves[key]), source=key)
+        LoadRow(key, Outcome.UNEXPECTED, leaf=spec_or_none(saved.leaves[key]), source=key)
         for key in left
     ]
 
 
-def _plan_step(training: Any, given: SavedTraining) -> ComponentPlan:
+def _plan_step(training: Any, saved: SavedTraining) -> ComponentPlan:
     slot = spec_of((), DTYPES["int64"])
-    leaf = given.leaves.get(STEP, given.others.get(STEP))
+    leaf = saved.leaves.get(STEP, saved.others.get(STEP))
     if leaf is None:
-        return ComponentPlan([LoadRow(STEP, Outcome.MISSING, slot)], _change_nothing)
+        return ComponentPlan([LoadRow(STEP, Outcome.MISSING, slot)], prepare_nothing)
     known = spec_or_none(leaf)
     row = LoadRow(STEP, Outcome.LOADED, slot, known or slot, STEP)
     if (known and known.shape) or (not known and not isinstance(leaf, int)):
-        return ComponentPlan([attrs.evolve(row, outcome=Outcome.SHAPE)], _change_nothing)
+        return ComponentPlan([attrs.evolve(row, outcome=Outcome.SHAPE)], prepare_nothing)
 
-    def prepare() -> Callable[[], Undo]:
+    def prepare() -> Commit:
         step = int(as_array(Numpy(), leaf)) if known else int(leaf)
         return lambda: _set_step(training, step)
 
@@ -128,19 +135,15 @@ def _set_step(training: Any, step: int) -> Undo:
     return lambda: setattr(training, "step", before)
 
 
-def _change_nothing() -> Callable[[], Undo]:
-    return lambda: lambda: None
-
-
-def _apply(plan: LoadPlan, model: LoadPlan | None, parts: Sequence[ComponentPlan]) -> LoadReport:
-    """Make sure of every value first; then change the parts and the model, or none of them."""
+def _apply(plan: LoadPlan, model: LoadPlan | None, plans: Sequence[ComponentPlan]) -> LoadReport:
+    """Check every value first; then change the components and the model, or none of them."""
     if plan.rows and not plan.of(*FITS):
         raise LoadError(f"nothing would be loaded: {plan}\nnothing was changed", plan)
     if plan.of(Outcome.CONFLICT, Outcome.UNASSIGNABLE):
         raise LoadError(f"{plan}\nnothing was changed", plan)
     undos: list[Undo] = []
     try:
-        for commit in [part.prepare() for part in parts]:
+        for commit in [each.prepare() for each in plans]:
             undos.append(commit())
         report = model.apply() if model is not None else None
     except BaseException as error:
@@ -150,7 +153,7 @@ def _apply(plan: LoadPlan, model: LoadPlan | None, parts: Sequence[ComponentPlan
             error.plan = plan
         raise
     done = {row.key: row for row in report.rows} if report is not None else {}
-    errors = {key: lost for part in parts for key, lost in part.errors.items()}
+    errors = {key: error for each in plans for key, error in each.errors.items()}
     rows = [
         attrs.evolve(row, error=errors[row.key]) if row.key in errors else done.get(row.key, row)
         for row in plan.rows

@@ -1,4 +1,4 @@
-"""TrainingState: a model and all that training goes on from, as one state."""
+"""TrainingState: a model and all that its training needs to go on, as one state."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from caten_sd.training.components import component_tree
 
 @attrs.define(eq=False)
 class TrainingState:
-    """A model with its optimizer, scheduler, gradient scaler, step and chance; all but it optional.
+    """A model with its optimizer, scheduler, gradient scaler, step and random state.
 
-    ``get_state_dict`` gives ``model.<key>``, ``optimizer.state.<parameter>.<slot>`` and so on, for
-    a file of any format; ``load_state_dict`` puts it back, all of it or nothing, by name.
-    ``scheduler``, ``scaler`` and ``rng`` are whatever has ``state_dict()`` and
-    ``load_state_dict(state)``; for ``rng`` see ``ProcessRandomness``, or give a torch.Generator.
+    Only the model is required. ``get_state_dict`` gives ``model.<key>``,
+    ``optimizer.state.<parameter>.<slot>`` and so on, for a file of any format. ``load_state_dict``
+    loads by name, everything or nothing.
+
+    ``scheduler``, ``scaler`` and ``rng`` can be any object with ``state_dict()`` and
+    ``load_state_dict(state)``. For ``rng``, give a ``ProcessRandomness`` or a torch.Generator.
 
     >>> import torch
     >>> model = torch.nn.Linear(2, 1)
@@ -40,11 +42,11 @@ class TrainingState:
     step: int = attrs.field(default=0, kw_only=True)
     rng: Any = attrs.field(default=None, kw_only=True)
 
-    def parts(self) -> Iterator[tuple[str, Any]]:
-        """Yield what there is beside the model, by name."""
+    def components(self) -> Iterator[tuple[str, Any]]:
+        """Yield the name and the value of each component that is not None."""
         for name in PARTS:
-            if (part := getattr(self, name)) is not None:
-                yield name, part
+            if (component := getattr(self, name)) is not None:
+                yield name, component
 
 
 @to_state_dict.register(TrainingState)
@@ -53,11 +55,11 @@ def _pairs(training: TrainingState, parent: Path, /) -> list[Pair]:
 
     if not isinstance(training.step, int):
         raise StateDictError(
-            f"the step of a training state is an int, and this is {training.step!r}: give int(step)"
+            f"the step of a training state must be an int and is {training.step!r}; give int(step)"
         )
     pairs = to_state_dict(training.model, [*parent, "model"])
-    for name, part in training.parts():
-        pairs += tree_pairs(component_tree(part, model=training.model), [*parent, name])
+    for name, component in training.components():
+        pairs += tree_pairs(component_tree(component, model=training.model), [*parent, name])
     return [*pairs, ([*parent, "step"], np.asarray(training.step, np.int64))]
 
 

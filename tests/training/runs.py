@@ -1,4 +1,4 @@
-"""Small trainings, the same each time, that can be stopped and gone on with."""
+"""Small trainings, the same each time, that can be stopped and resumed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Net(nn.Module):
 
 
 def train(training: TrainingState, until: int, dtype: torch.dtype = torch.float32) -> None:
-    """Go on from the training's step; what is drawn depends on the step alone."""
+    """Go on from the training's step; the random input depends on the step alone."""
     model, optimizer = training.model, training.optimizer
     while training.step < until:
         chance = torch.Generator().manual_seed(training.step)
@@ -43,20 +43,20 @@ def train(training: TrainingState, until: int, dtype: torch.dtype = torch.float3
         training.step += 1
 
 
-def stopped_and_gone_on(
+def unbroken_and_resumed(
     file: Path, make: Callable[[], TrainingState], go: Callable[[TrainingState, int], Any]
 ) -> tuple[TrainingState, TrainingState]:
-    """Return a training of 7 steps that nobody stopped, and one that was saved after 3."""
-    whole = make()
-    go(whole, 3)
-    write(get_state_dict(whole), file)
-    go(whole, 7)
+    """Return a training of 7 steps without a stop, and one that was saved and resumed after 3."""
+    unbroken = make()
+    go(unbroken, 3)
+    write(get_state_dict(unbroken), file)
+    go(unbroken, 7)
     resumed = make()
     with read_state_dict(file) as saved:
         load_state_dict(resumed, saved, strict=True)
     assert resumed.step == 3
     go(resumed, 7)
-    return whole, resumed
+    return unbroken, resumed
 
 
 def assert_same(one: Any, other: Any) -> None:

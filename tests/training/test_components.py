@@ -1,4 +1,4 @@
-"""Schedulers, gradient scalers and whatever else has a state go along and come back."""
+"""Schedulers, gradient scalers and whatever else has a state are saved and loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from caten_sd import (
     read_state_dict,
     write_state_dict,
 )
-from tests.training.runs import Net, assert_same, stopped_and_gone_on, train
+from tests.training.runs import Net, assert_same, train, unbroken_and_resumed
 
 Make = Callable[[Any], Any]
 SUITED: dict[str, Make] = {
@@ -69,14 +69,14 @@ def go(training: TrainingState, until: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_schedule_goes_on(kind: str, suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"run{suffix}"
-    whole, resumed = stopped_and_gone_on(file, lambda: scheduled(kind), go)
-    assert_same(whole, resumed)
-    rates = [group["lr"] for group in whole.optimizer.param_groups]
+    unbroken, resumed = unbroken_and_resumed(file, lambda: scheduled(kind), go)
+    assert_same(unbroken, resumed)
+    rates = [group["lr"] for group in unbroken.optimizer.param_groups]
     assert rates == [group["lr"] for group in resumed.optimizer.param_groups]
 
 
 def test_a_scheduler_of_another_kind_is_refused() -> None:
-    with pytest.raises(LoadError, match="it is of a StepLR, and here is a ExponentialLR; leave"):
+    with pytest.raises(LoadError, match="of StepLR, and here is ExponentialLR; leave"):
         load_state_dict(scheduled("ExponentialLR"), get_state_dict(scheduled("StepLR")))
 
 
@@ -127,7 +127,7 @@ def test_nothing_is_changed_if_a_scheduler_refuses(monkeypatch: pytest.MonkeyPat
     assert resumed.step == 0
 
 
-def test_a_gradient_scaler_goes_along(tmp_path: Path) -> None:
+def test_a_gradient_scaler_is_saved_and_loaded(tmp_path: Path) -> None:
     net = Net()
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     write_state_dict(get_state_dict(TrainingState(net, scaler=scaler)), tmp_path / "run.npz")
@@ -137,10 +137,8 @@ def test_a_gradient_scaler_goes_along(tmp_path: Path) -> None:
     assert other.scaler.get_scale() == 8.0
 
 
-def test_what_has_no_state_cannot_be_a_part() -> None:
-    with pytest.raises(
-        StateDictError, match="a float cannot be part of a training state: it needs"
-    ):
+def test_what_has_no_state_cannot_be_a_component() -> None:
+    with pytest.raises(StateDictError, match="float cannot be in a training state"):
         get_state_dict(TrainingState(Net(), scaler=0.5))
 
 

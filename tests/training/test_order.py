@@ -1,4 +1,4 @@
-"""Files that know parameters by position: refused, unless the order is proven."""
+"""Files that know parameters by position only: refused, unless the order is proven."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_case_10_positions_only_are_refused() -> None:
     made = equal_shapes("a", "b")
     before = made.optimizer.state_dict()
     file = {"model": made.model.state_dict(), "optimizer": copy.deepcopy(before), "step": 1}
-    with pytest.raises(LoadError, match="positions only; 2 of 2 parameters have a shape that") as e:
+    with pytest.raises(LoadError, match=r"by position only; 2 of 2 .*\(a, b\)") as e:
         load_state_dict(made, file)
     assert "name_positions" in str(e.value)
     assert "nothing was changed" in str(e.value)
@@ -59,8 +59,8 @@ def test_case_10_a_changed_order_is_named() -> None:
     net.extra = nn.Linear(3, 6, bias=False)
     params = [net.inner.weight, net.outer.weight, net.extra.weight]
     other = TrainingState(net, SGD(params, momentum=0.9))
-    said = r"2 of 3 parameters changed order or shape since the save \(outer.weight, extra.weight\)"
-    with pytest.raises(LoadError, match=f"positions only; {said}"):
+    fact = r"2 of 3 parameters changed .* \(outer.weight, extra.weight\)"
+    with pytest.raises(LoadError, match=f"by position only; {fact}"):
         plan_load(other, {"optimizer": saved, "model": net.state_dict()})
 
 
@@ -70,7 +70,7 @@ def test_positions_are_taken_where_shapes_prove_them() -> None:
     other = TrainingState(net, AdamW(reversed(list(net.parameters()))))
     file = {"model": saved.model.state_dict(), "optimizer": saved.optimizer.state_dict(), "step": 3}
     plan = plan_load(other, file)
-    assert "who is who is proven by shapes" in str(plan)
+    assert "names are proven by shapes" in str(plan)
     plan.apply()
     train(saved, 5)
     train(other, 5)
@@ -91,7 +91,7 @@ def test_another_number_of_positions_is_refused() -> None:
     net = Net()
     made = TrainingState(net, AdamW([net.inner.weight]))
     file = {"model": net.state_dict(), "optimizer": trained().optimizer.state_dict()}
-    with pytest.raises(LoadError, match="the file's optimizer has 3 parameters and this one 1"):
+    with pytest.raises(LoadError, match="3 parameters and this one 1"):
         plan_load(made, file)
 
 
@@ -115,7 +115,7 @@ def test_whoever_knows_the_order_names_the_positions(tmp_path: Path) -> None:
     load_state_dict(other, {"model": made.model.state_dict(), "optimizer": named, "step": 1})
     moment = other.optimizer.state[other.model["b"]]["exp_avg"]
     assert torch.equal(moment, made.optimizer.state[made.model["b"]]["exp_avg"])
-    with pytest.raises(LoadError, match="1 names are given for 2 positions"):
+    with pytest.raises(LoadError, match="1 name is given for 2 positions"):
         name_positions(made.optimizer.state_dict(), ["a"])
 
 

@@ -1,4 +1,4 @@
-"""Chance goes on where it was."""
+"""Random generators go on where they were."""
 
 from __future__ import annotations
 

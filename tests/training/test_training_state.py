@@ -1,4 +1,4 @@
-"""A training state as a state: its keys, its root, and what a load of it says."""
+"""A training state as a state dict: its keys, its root, and the plan of loading it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_root_keeps_ties(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_every_format_gives_back_the_whole(suffix: str, tmp_path: Path) -> None:
+def test_every_format_gives_back_everything(suffix: str, tmp_path: Path) -> None:
     saved, other = trained(), training()
     write_state_dict(get_state_dict(saved), f"{tmp_path}/run{suffix}")
     with read_state_dict(f"{tmp_path}/run{suffix}") as state:
@@ -53,7 +53,7 @@ def test_every_format_gives_back_the_whole(suffix: str, tmp_path: Path) -> None:
     assert_same(saved, other)
 
 
-def test_a_root_that_is_none(tmp_path: Path) -> None:
+def test_a_root_that_is_not_there(tmp_path: Path) -> None:
     write_state_dict(get_state_dict(trained()), tmp_path / "run.npz")
     with pytest.raises(Exception, match="it has no tree 'mod'"):
         read_state_dict(tmp_path / "run.npz", root="mod")
@@ -73,7 +73,7 @@ def test_every_key_is_accounted_for() -> None:
     assert plan.verdict == "14 of 14 slots of TrainingState fit; 1 in the file, not in the model"
 
 
-def test_patterns_hold_for_all_parts() -> None:
+def test_patterns_hold_for_all_components() -> None:
     made = training()
     model_only = {k: v for k, v in get_state_dict(trained()).items() if k.startswith("model.")}
     plan = plan_load(made, model_only, allow_missing=["optimizer.*", "step"])
@@ -95,15 +95,15 @@ def test_a_model_alone_may_be_a_training_state() -> None:
     assert other.step == 5
 
 
-def test_a_step_that_is_no_number() -> None:
-    with pytest.raises(StateDictError, match="the step of a training state is an int"):
+def test_a_step_that_is_not_a_number() -> None:
+    with pytest.raises(StateDictError, match=r"step of a training state .*0\.5; give int"):
         get_state_dict(TrainingState(Net(), step=0.5))  # type: ignore[arg-type]
     state = {**get_state_dict(TrainingState(Net())), "step": np.zeros(3, np.int64)}
     plan = plan_load(TrainingState(Net()), state)
     assert [row.key for row in plan.of(Outcome.SHAPE)] == ["step"]
 
 
-def test_what_is_no_training_state_is_left_as_it_is() -> None:
+def test_what_is_not_a_training_state_is_left_as_it_is() -> None:
     state = get_state_dict({"model": {"w": np.zeros(2)}, "other": np.zeros(1)})
     assert not is_training(state)
     assert model_part(state) is state

@@ -6,7 +6,7 @@ torch itself saves positions, and loads them without a check of the parameters (
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -23,13 +23,14 @@ from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import Spec, Torch, as_array, spec
 from caten_sd.state.plain_values import live, tree_pairs
 from caten_sd.training.components import (
+    Commit,
     ComponentPlan,
     Undo,
     component_tree,
     plan_component,
     restore,
 )
-from caten_sd.training.live_optimizer import Filling, LiveOptimizer
+from caten_sd.training.live_optimizer import LiveOptimizer, SlotTensor
 from caten_sd.training.optimizer import plan_optimizer
 from caten_sd.training.saved_optimizer import MEMBERS
 from caten_sd.training.saved_training import SavedTraining
@@ -118,7 +119,9 @@ def _plan_alone(
 
 
 @plan_component.register(Optimizer)
-def _plan(optimizer: Optimizer, /, *, at: str, given: SavedTraining, model: Any) -> ComponentPlan:
+def _plan(
+    optimizer: Optimizer, /, *, prefix: str, saved: SavedTraining, model: Any
+) -> ComponentPlan:
     names = _names(optimizer, model)
     params = dict(zip(_flat(names), _parameters(optimizer), strict=True))
     tree = _tree(optimizer, model=model)
@@ -131,10 +134,10 @@ def _plan(optimizer: Optimizer, /, *, at: str, given: SavedTraining, model: Any)
         dict(get_state_dict(model).ties) if model is not None else {},
         isinstance(optimizer, _IN_ORDER),
     )
-    plan = plan_optimizer(live_optimizer, given, at)
+    plan = plan_optimizer(live_optimizer, saved, prefix)
     errors: dict[str, float] = {}
 
-    def prepare() -> Callable[[], Undo]:
+    def prepare() -> Commit:
         group_of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
         state = {
             params[name]: {
@@ -167,7 +170,7 @@ def _value(value: Any, param: torch.Tensor, group: dict[str, Any], slot: str) ->
     """Return a value in the form, and on the device, that the optimizer keeps it."""
     if isinstance(value, (list, tuple)):
         return type(value)(_value(child, param, group, slot) for child in value)
-    if not isinstance(value, Filling):
+    if not isinstance(value, SlotTensor):
         return live(value)
     tensor: torch.Tensor = as_array(Torch(), value.leaf.leaf).detach()
     dtype = torch_dtype(value.dtype)
@@ -187,7 +190,7 @@ def _cast_errors(rows: Any, wanted: Any, new: Any) -> dict[str, float]:
         value.leaf.key: largest_error(value.leaf.leaf, new[name][slot])
         for name, slots in wanted.items()
         for slot, value in slots.items()
-        if isinstance(value, Filling) and value.leaf.key in cast
+        if isinstance(value, SlotTensor) and value.leaf.key in cast
         and not is_exact(spec(value.leaf.leaf).dtype, value.dtype)
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ from caten_sd import (
     read_state_dict,
     write_state_dict,
 )
-from tests.training.runs import Net, assert_same, stopped_and_gone_on, train, trained, training
+from tests.training.runs import Net, assert_same, train, trained, training, unbroken_and_resumed
 
 SUFFIXES = (".safetensors", ".npz", ".pt")
 SUITED = {"Muon": "a matrix each", "SparseAdam": "sparse gradients"}
@@ -52,7 +52,7 @@ def test_resumed_equals_uninterrupted(
     kind: type[Optimizer], options: dict[str, Any], suffix: str, tmp_path: Path
 ) -> None:
     file = tmp_path / f"run{suffix}"
-    assert_same(*stopped_and_gone_on(file, lambda: training(kind, **options), train))
+    assert_same(*unbroken_and_resumed(file, lambda: training(kind, **options), train))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -66,7 +66,7 @@ def test_resumed_in_float64_keeps_the_dtype_of_each_slot(
         train(made, until, double)
 
     make: Callable[[], TrainingState] = lambda: training(kind, dtype=double)  # noqa: E731
-    assert_same(*stopped_and_gone_on(tmp_path / f"run{suffix}", make, go))
+    assert_same(*unbroken_and_resumed(tmp_path / f"run{suffix}", make, go))
 
 
 def test_every_optimizer_of_torch_is_tested_or_named() -> None:
@@ -87,7 +87,7 @@ def test_muon_and_sparse_adam(suffix: str, tmp_path: Path) -> None:
             net[0].inner.bias.requires_grad_(False)
             return TrainingState(net, muon([p for p in net.parameters() if p.ndim == 2], lr=0.1))
 
-        assert_same(*stopped_and_gone_on(tmp_path / f"a{suffix}", matrices, train))
+        assert_same(*unbroken_and_resumed(tmp_path / f"a{suffix}", matrices, train))
 
     class Looked(nn.Module):
         def __init__(self) -> None:
@@ -102,7 +102,7 @@ def test_muon_and_sparse_adam(suffix: str, tmp_path: Path) -> None:
         net = Looked()
         return TrainingState(net, torch.optim.SparseAdam(list(net.parameters())))
 
-    assert_same(*stopped_and_gone_on(tmp_path / f"b{suffix}", sparse, train))
+    assert_same(*unbroken_and_resumed(tmp_path / f"b{suffix}", sparse, train))
 
 
 def test_keys_are_by_name() -> None:
