@@ -1,4 +1,4 @@
-"""``python -m caten_sd`` and the script ``caten-sd``."""
+"""The command line as ``python -m caten_sd`` and as the script ``caten-sd``."""
 
 from __future__ import annotations
 

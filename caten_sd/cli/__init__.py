@@ -1,54 +1,66 @@
-"""The command line: one file per command, and nothing imported that a command does not need."""
+"""The command line: one file for each command, found by discovery, imported when it is run.
+
+A module of this folder is a command if it has a SUMMARY; its ``run`` takes the words after it.
+"""
 
 from __future__ import annotations
 
 import importlib
 import io
+import pkgutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from caten_sd.errors import CatenError
 
-COMMANDS = {
-    "show": "say what a checkpoint is and what it holds",
-    "keys": "list the keys of a checkpoint or a model",
-    "check": "tell whether a checkpoint fits a model or a layout, and why not",
-    "convert": "write a checkpoint in another format, layout or dtype",
-    "digest": "hash the tensors, the same in every container",
-}
-FINE, DIFFERS, FAILED = 0, 1, 2
+FINE, DIFFERS, FAILED, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0 if all is fine, 1 if something differs, 2 on an error."""
+    """Run one command and return its exit code: 0 all is fine, 1 something differs, 2 an error."""
     words = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):  # a key that the terminal cannot show is no failure
+    for stream in (sys.stdout, sys.stderr):  # show keys that it cannot encode
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(words)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # the reader has seen enough (head, less)
+    except BrokenPipeError:  # the reader of the pipe has ended (head, less)
         sys.stderr.close()
         return FINE
     except (CatenError, OSError) as error:
         return _failed(str(error))
     except KeyboardInterrupt:
-        return 128 + 2
+        return INTERRUPTED
+
+
+def commands() -> dict[str, str]:
+    """Return the summary of every command by its name."""
+    found = ((each.name, _command(each.name)) for each in pkgutil.iter_modules(__path__))
+    return {name: module.SUMMARY for name, module in found if module is not None}
+
+
+def _command(name: str) -> Any:
+    """Return the module of a command, or None if there is no command of that name."""
+    if name not in {each.name for each in pkgutil.iter_modules(__path__)}:
+        return None
+    module = importlib.import_module(f"{__name__}.{name}")
+    return module if hasattr(module, "SUMMARY") else None
 
 
 def _run(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
-        lines = [f"  {name:<8} {what}" for name, what in COMMANDS.items()]
+        lines = [f"  {name:<8} {summary}" for name, summary in commands().items()]
         print("usage: caten-sd COMMAND ...", *lines, "see: caten-sd COMMAND --help", sep="\n")
         return FINE if words else FAILED
     if words[0] == "--version":
         print(f"caten-sd {importlib.import_module('caten_sd').__version__}")
         return FINE
-    if words[0] not in COMMANDS:
-        return _failed(f"{words[0]!r} is no command; there are {', '.join(COMMANDS)}")
-    command = importlib.import_module(f"caten_sd.cli.{words[0]}")
+    command = _command(words[0])
+    if command is None:
+        return _failed(f"{words[0]!r} is not a command; choose one of {', '.join(commands())}")
     code: int = command.run(words[1:])
     return code
 

@@ -1,4 +1,4 @@
-"""``caten-sd convert IN OUT``: another format, layout or dtype, streamed and read back."""
+"""``caten-sd convert IN OUT``: write another format, layout or dtype, and verify it."""
 
 from __future__ import annotations
 
@@ -9,33 +9,42 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from caten_sd.cli import FINE
 from caten_sd.cli.arguments import parser_of
 from caten_sd.cli.text import bytes_text
 from caten_sd.errors import CatenError
 from caten_sd.files.conversion import Estimate, convert
 from caten_sd.wording import counted
 
+SUMMARY = "write a checkpoint in another format, layout or dtype"
+
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("convert", "source", "IN")
-    parser.add_argument("target", metavar="OUT", help="its suffix names the format; DIR/ a folder")
-    parser.add_argument("--to", metavar="LAYOUT", help="rename and turn the tensors as it says")
-    parser.add_argument("--dtype", help="what floats become: f32, bf16, f16, ...")
+    parser = parser_of("convert", SUMMARY, "source", "IN")
     parser.add_argument(
-        "--keep", action="append", default=[], metavar="PATTERN=DTYPE", help="an exception to it"
+        "target", metavar="OUT", help="the suffix names the format; DIR/ is a folder"
+    )
+    parser.add_argument("--to", metavar="LAYOUT", help="rename and transform the tensors to it")
+    parser.add_argument("--dtype", help="the dtype of all floats: f32, bf16, f16, ...")
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="PATTERN=DTYPE",
+        help="another dtype for some keys",
     )
     parser.add_argument(
-        "--max-shard-size", metavar="SIZE", help="split into shards of at most this, as in 5GB"
+        "--max-shard-size", metavar="SIZE", help="write shards of at most this size, as in 5GB"
     )
     parser.add_argument(
-        "--digests", action="store_true", help="store what caten-sd digest --verify compares with"
+        "--digests", action="store_true", help="store digests for caten-sd digest --verify"
     )
-    parser.add_argument("--json", action="store_true", help="the result, for programs")
+    parser.add_argument("--json", action="store_true", help="print the result for programs")
     return parser
 
 
 def run(words: Sequence[str]) -> int:
-    """Convert, and print what was done."""
+    """Convert the checkpoint, and print what was written."""
     options = _parser().parse_args(words)
     writer: dict[str, Any] = {"digests": True} if options.digests else {}
     if options.max_shard_size:
@@ -53,26 +62,28 @@ def run(words: Sequence[str]) -> int:
             **writer,
         )
     print(json.dumps(done.to_dict(), indent=1) if options.json else done)
-    return 0
+    return FINE
 
 
 def _announce(need: Estimate) -> None:
     print(
         f"to write: {counted(need.tensors, 'tensor')}, {bytes_text(need.size)}; "
-        f"memory needed at most about {bytes_text(need.memory)}"
+        f"memory needed: at most about {bytes_text(need.memory)}"
     )
 
 
 def _exception(text: str) -> tuple[str, str]:
     pattern, _, dtype = text.rpartition("=")
     if not pattern:
-        raise CatenError(f"--keep {text!r} is no PATTERN=DTYPE; write it as in '*norm*=f32'")
+        raise CatenError(
+            f"--keep {text!r} is not PATTERN=DTYPE; write it as in --keep '*norm*=f32'"
+        )
     return pattern, dtype
 
 
 @contextlib.contextmanager
 def _progress_bar() -> Iterator[Callable[[int, int], Any] | None]:
-    """Yield what draws the bytes written, on a terminal; None elsewhere."""
+    """Yield a function that draws the bytes written, or None if no terminal is there to see."""
     if not sys.stderr.isatty():
         yield None
         return

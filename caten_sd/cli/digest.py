@@ -1,21 +1,24 @@
-"""``caten-sd digest FILE``: one hash of the tensors, whatever the container; or a check of them."""
+"""``caten-sd digest FILE``: one hash of the tensors, the same in every format."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from caten_sd.cli import FINE
 from caten_sd.cli.arguments import parser_of
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.digest import digest, tensor_digests
 from caten_sd.state.grouping import printable
 
+SUMMARY = "hash the tensors; the hash is the same in every format"
+
 
 def run(words: Sequence[str]) -> int:
-    """Print the digest."""
-    parser = parser_of("digest")
+    """Print the digest of the checkpoint, or of each tensor."""
+    parser = parser_of("digest", SUMMARY)
     parser.add_argument("--all", action="store_true", help="one line for every tensor")
     parser.add_argument(
-        "--verify", action="store_true", help="compare with the digests stored in the file first"
+        "--verify", action="store_true", help="first compare with the digests stored in the file"
     )
     options = parser.parse_args(words)
     with read_state_dict(
@@ -26,4 +29,4 @@ def run(words: Sequence[str]) -> int:
                 print(f"{content}  {printable(key)}")
         else:
             print(f"{digest(state_dict)}  {options.file}")
-    return 0
+    return FINE

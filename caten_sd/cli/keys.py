@@ -1,24 +1,27 @@
-"""``caten-sd keys FILE|module:callable``: plain keys, one a line, or Caten's listing."""
+"""``caten-sd keys FILE|module:callable``: one key on each line, or Caten's listing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from caten_sd.cli import FINE
 from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
 from caten_sd.cli.models import is_model, state_of
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.grouping import printable
 from caten_sd.state.state_dict import StateDict
 
+SUMMARY = "list the keys of a checkpoint or a model"
+
 
 def run(words: Sequence[str]) -> int:
     """Print the keys."""
-    parser = parser_of("keys", "of", "FILE|module:callable", f"{CHECKPOINT}; or {MODEL}")
-    parser.add_argument("--caten", action="store_true", help="with shapes, as Caten prints them")
+    parser = parser_of("keys", SUMMARY, "of", "FILE|module:callable", f"{CHECKPOINT}; or {MODEL}")
+    parser.add_argument("--caten", action="store_true", help="print shapes too, as Caten does")
     options = parser.parse_args(words)
     with _state_dict(options.of, options.root) as state_dict:
         print(state_dict if options.caten else "\n".join(map(printable, state_dict)))
-    return 0
+    return FINE
 
 
 def _state_dict(of: str, root: str | None) -> StateDict:

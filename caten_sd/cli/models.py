@@ -1,4 +1,4 @@
-"""``module:callable`` on the command line: the model that it builds."""
+"""Build the model that ``module:callable`` names on the command line."""
 
 from __future__ import annotations
 
@@ -13,42 +13,46 @@ from caten_sd.state.state_dict import StateDict
 
 
 def is_model(text: str) -> bool:
-    """Tell ``package.module:callable`` from the name of a file or a layout."""
+    """Return whether a text is ``package.module:callable``, not the name of a file or layout."""
     module, _, call = text.partition(":")
-    return bool(call) and not os.path.exists(text) and module.replace(".", "").isidentifier()
+    is_member = call.startswith(":")  # of an archive, as in a.tar::w.pt
+    named = bool(call) and not is_member and module.replace(".", "").isidentifier()
+    return named and not os.path.exists(text)
 
 
 def build(text: str) -> Any:
-    """Return what ``module:callable`` or ``module:callable(literals)`` gives, or CatenError.
+    """Return what ``module:callable`` or ``module:callable(literals)`` builds; CatenError if not.
 
-    The working folder is searched for the module first, as ``python -m`` does.
+    The current folder is searched for the module first, as ``python -m`` does.
     """
     module, _, call = text.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         name, args, keywords = _parse(call)
-        made: Any = importlib.import_module(module)
-        for part in name.split("."):
-            made = getattr(made, part)
-        return made(*args, **keywords) if callable(made) else made
+        found: Any = importlib.import_module(module)
+        for attribute in name.split("."):
+            found = getattr(found, attribute)
+        return found(*args, **keywords) if callable(found) else found
     except CatenError:
         raise
     except Exception as error:
         raise CatenError(
-            f"{text} gives no model ({type(error).__name__}: {error}); name a module and a "
+            f"{text} does not build a model ({type(error).__name__}: {error}); name a module and a "
             f"callable in it, as in package.module:build or package.module:Model(32, depth=2)"
         ) from error
 
 
 def state_of(text: str) -> tuple[Any, StateDict]:
-    """Return the model that ``build`` gives, and its state dict; CatenError if it is empty."""
+    """Return the model that ``build`` returns, and its state dict; CatenError if it is empty."""
     from caten_sd.objects.extract import get_state_dict
 
     model = build(text)
     state_dict = get_state_dict(model)
     if not state_dict:
-        raise StateDictError(f"{text} has no state: no slot of it holds a tensor")
+        raise StateDictError(
+            f"{text} has no state: none of its slots holds a tensor; name a model with parameters"
+        )
     return model, state_dict
 
 

@@ -1,4 +1,4 @@
-"""``caten-sd show FILE``: what it is, and its tensors in groups."""
+"""``caten-sd show FILE``: what the file is, and its tensors in groups."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from caten_sd.cli import FINE
 from caten_sd.cli.arguments import parser_of
-from caten_sd.cli.text import bytes_text, cut, few, thing_text
+from caten_sd.cli.text import bytes_text, cut, few, value_text
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.grouping import MAX_LINES, group_keys, printable
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import counted
 
-MAX_METADATA = 3
-WIDTH = 80
+SUMMARY = "show what a checkpoint is and what it holds"
+MAX_METADATA = 3  # lines
+WIDTH = 80  # characters
 
 
 def run(words: Sequence[str]) -> int:
-    """Print the summary; nothing but headers is read."""
-    parser = parser_of("show")
+    """Print the summary; only headers are read."""
+    parser = parser_of("show", SUMMARY)
     parser.add_argument("--all", action="store_true", help="one line for every tensor")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
@@ -31,9 +33,9 @@ def run(words: Sequence[str]) -> int:
         else:
             specs = _specs(state_dict)
             head = list(_head(options.file, state_dict, specs, every=options.all))
-            room = None if options.all else MAX_LINES - len(head)
-            print("\n".join([*head, *_tensors(state_dict, specs, room)]))
-    return 0
+            most = None if options.all else MAX_LINES - len(head)
+            print("\n".join([*head, *_tensors(state_dict, specs, most)]))
+    return FINE
 
 
 def _specs(state_dict: StateDict) -> dict[str, Spec]:
@@ -45,23 +47,23 @@ def _specs(state_dict: StateDict) -> dict[str, Spec]:
 def _head(
     file: str, state_dict: StateDict, specs: dict[str, Spec], *, every: bool
 ) -> Iterator[str]:
-    """Yield what it is, what it says of itself, and what it holds that is no tensor of the tree."""
+    """Yield the format and totals, the metadata, and all that is not a tensor of the tree."""
     own = {key: known for key, known in specs.items() if key not in state_dict.ties}
     size = sum(known.nbytes for known in own.values())
     count = sum(math.prod(known.shape) for known in own.values())
     held = [counted(len(specs), "tensor"), counted(count, "element"), bytes_text(size)]
     yield f"{file}: {state_dict.origin}, {', '.join(held)}"
     yield from _metadata(state_dict, every=every)
-    for where, things in (("beside it", state_dict.rest), ("values", state_dict.others)):
-        if things:
-            told = [thing_text(name, value) for name, value in things.items()]
-            yield f"  {where}: {', '.join(told) if every else few(told, WIDTH)}"
+    for label, values in (("also in it", state_dict.rest), ("values", state_dict.others)):
+        if values:
+            texts = [value_text(name, value) for name, value in values.items()]
+            yield f"  {label}: {', '.join(texts) if every else few(texts, WIDTH)}"
 
 
-def _tensors(state_dict: StateDict, specs: dict[str, Spec], room: int | None) -> Iterator[str]:
-    """Yield the tensors in groups, on as many lines as there is room for; one a line on None."""
-    rows = list(_rows(specs, state_dict, every=room is None))
-    shown = rows if room is None or len(rows) <= room else rows[: room - 1]
+def _tensors(state_dict: StateDict, specs: dict[str, Spec], most: int | None) -> Iterator[str]:
+    """Yield the tensors in groups, on at most ``most`` lines; None gives each tensor a line."""
+    rows = list(_rows(specs, state_dict, every=most is None))
+    shown = rows if most is None or len(rows) <= most else rows[: most - 1]
     width = max((len(row[0]) for row in shown), default=0)
     for name, *rest in shown:
         yield f"  {name:<{width}}  {'  '.join(rest)}"
@@ -70,24 +72,24 @@ def _tensors(state_dict: StateDict, specs: dict[str, Spec], room: int | None) ->
 
 
 def _metadata(state_dict: StateDict, *, every: bool) -> Iterator[str]:
-    told = [f"  {printable(k)} = {cut(str(v), WIDTH)}" for k, v in state_dict.metadata.items()]
-    if every or len(told) <= MAX_METADATA:
-        yield from told
+    lines = [f"  {printable(k)} = {cut(str(v), WIDTH)}" for k, v in state_dict.metadata.items()]
+    if every or len(lines) <= MAX_METADATA:
+        yield from lines
         return
-    yield from told[: MAX_METADATA - 1]
-    yield f"  ... and {len(told) - MAX_METADATA + 1} more entries; --all shows every one"
+    yield from lines[: MAX_METADATA - 1]
+    yield f"  ... and {len(lines) - MAX_METADATA + 1} more entries; --all shows every one"
 
 
 def _rows(
     specs: dict[str, Spec], state_dict: StateDict, *, every: bool
 ) -> Iterable[tuple[str, ...]]:
-    """Yield name, shape, dtype and size of each tensor, or of each group of like tensors."""
+    """Yield the name, shape, dtype and size of each tensor, or of each group of equal specs."""
     alike: dict[tuple[Any, ...], list[str]] = {}
     for key, known in specs.items():
         alike.setdefault((known.shape, known.dtype, key if every else ""), []).append(key)
-    place = {key: index for index, key in enumerate(specs)}
+    position = {key: index for index, key in enumerate(specs)}
     groups = [group for keys in alike.values() for group in group_keys(keys)]
-    for group in sorted(groups, key=lambda group: place[group.keys[0]]):
+    for group in sorted(groups, key=lambda group: position[group.keys[0]]):
         known = specs[group.keys[0]]
         tie = state_dict.ties.get(group.keys[0])
         size = bytes_text(known.nbytes * len(group.keys)) if tie is None else f"tied to {tie}"

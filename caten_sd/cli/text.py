@@ -1,4 +1,4 @@
-"""Sizes, values and long text as they stand on a screen."""
+"""Text for the screen: sizes, values, and texts that are too long for a line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from caten_sd.wording import counted, first_few
 
 
 def bytes_text(count: int) -> str:
-    """Return a size in the unit that suits it, decimal.
+    """Return a size in the largest decimal unit that gives at least 1.
 
     >>> bytes_text(154_389_504), bytes_text(96)
     ('154.4 MB', '96 B')
@@ -25,7 +25,7 @@ def bytes_text(count: int) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Return the text on one line, cut to ``width`` with an ellipsis, its control codes shown.
+    """Return the text on one line of at most ``width`` characters, with control codes escaped.
 
     >>> cut("a long\\nline", 8)
     'a long …'
@@ -34,22 +34,22 @@ def cut(text: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def few(told: Sequence[str], width: int) -> str:
-    """Return as many of the texts as go on one line, and how many more there are.
+def few(texts: Sequence[str], width: int) -> str:
+    """Return as many texts as have room on one line, and how many more there are.
 
     >>> few(["epoch = 3", "step = 7", "args (12 values)"], 20)
     'epoch = 3, step = 7 and 1 more'
     """
     shown = 1
-    while shown < len(told) and len(", ".join(told[: shown + 1])) <= width:
+    while shown < len(texts) and len(", ".join(texts[: shown + 1])) <= width:
         shown += 1
-    return first_few(told, shown)
+    return first_few(texts, shown)
 
 
-def thing_text(name: str, value: Any) -> str:
-    """Return what a file holds under a name, tree, tensor or value, in a few words.
+def value_text(name: str, value: Any) -> str:
+    """Return a name and what the file holds under it, a tree, a tensor or a value, in short.
 
-    >>> thing_text("epoch", 3), thing_text("args", {"lr": 0.1, "betas": [0, 1]})
+    >>> value_text("epoch", 3), value_text("args", {"lr": 0.1, "betas": [0, 1]})
     ('epoch = 3', 'args (3 values)')
     """
     name = cut(name, 40)
@@ -58,7 +58,8 @@ def thing_text(name: str, value: Any) -> str:
             tree = flatten(value, name)
         except CatenError:
             return f"{name} (nested without bound)"
-        kind = (len(tree.leaves), "tensor") if tree.leaves else (len(tree.others), "value")
-        return f"{name} ({counted(*kind)})"
+        if tree.leaves:
+            return f"{name} ({counted(len(tree.leaves), 'tensor')})"
+        return f"{name} ({counted(len(tree.others), 'value')})"
     known = spec_or_none(value)
     return f"{name} = {cut(str(value), 40)}" if known is None else f"{name} {list(known.shape)}"

@@ -1,8 +1,8 @@
-"""Each command as a user runs it: what is on the screen, and the exit code."""
+"""All commands: how they are found, what they answer to bad input, what they import."""
 
 from __future__ import annotations
 
-import json
+import io
 import os
 import subprocess
 import sys
@@ -10,111 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from caten_sd.cli import main
-
-LISTING = Path(__file__).parent.parent / "data" / "caten_listing.txt"
-TRANSFORMER = "caten_sd.nn:Transformer(32, 2, 2, 1e-5, 32)"
-
-
-@pytest.fixture
-def gpt2(tmp_path: Path) -> Path:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    torch.manual_seed(0)
-    config = GPT2Config(
-        n_embd=32, n_head=2, n_layer=2, vocab_size=32, bos_token_id=0, eos_token_id=0
-    )
-    GPT2LMHeadModel(config).save_pretrained(tmp_path)
-    return tmp_path / "model.safetensors"
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
-    code = main([str(word) for word in words])
-    printed = capsys.readouterr()
-    return code, printed.out, printed.err
-
-
-def test_show_says_what_it_is_in_groups(gpt2: Path, capsys: pytest.CaptureFixture[str]):
-    code, out, _ = run(capsys, "show", gpt2)
-    lines = out.splitlines()
-    assert code == 0
-    assert lines[0] == f"{gpt2}: safetensors, 28 tensors, 59,264 elements, 237.1 kB"
-    row = next(line for line in lines if "attn.c_attn.weight" in line)
-    told = "transformer.h.{0..1}.attn.c_attn.weight x2 [32, 96] float32 24.6 kB"
-    assert " ".join(row.split()) == told
-    assert len(lines) <= 20
-
-
-def test_show_all_has_every_tensor_and_json_everything(
-    gpt2: Path, capsys: pytest.CaptureFixture[str]
-):
-    keys = list(load_file(gpt2))
-    _, out, _ = run(capsys, "show", "--all", gpt2)
-    assert all(any(line.split()[:1] == [key] for line in out.splitlines()) for key in keys)
-    _, out, _ = run(capsys, "show", "--json", gpt2)
-    told = json.loads(out)
-    assert sorted(told["tensors"]) == sorted(keys)
-    assert told["tensors"]["transformer.wte.weight"] == {
-        "shape": [32, 32],
-        "dtype": "float32",
-        "bytes": 4096,
-    }
-
-
-def test_keys_of_a_file_and_of_a_model(gpt2: Path, capsys: pytest.CaptureFixture[str]):
-    _, out, _ = run(capsys, "keys", gpt2)
-    assert sorted(out.split()) == sorted(load_file(gpt2))
-    _, out, _ = run(capsys, "keys", TRANSFORMER)
-    documented = [line.split(" ->")[0] for line in LISTING.read_text().splitlines()]
-    assert out.split() == documented
-    _, out, _ = run(capsys, "keys", "--caten", TRANSFORMER)
-    listed = [" ".join(line.split()) for line in out.splitlines() if "->" in line]
-    assert listed == LISTING.read_text().splitlines()
-
-
-def test_check_says_why_it_does_not_fit_and_what_to_do(
-    gpt2: Path, capsys: pytest.CaptureFixture[str]
-):
-    code, out, _ = run(capsys, "check", gpt2, "--against", TRANSFORMER)
-    assert code == 1
-    assert len(out.splitlines()) <= 20
-    assert "in the model, not in the file" in out
-    assert "hf-gpt2" in out
-    code, out, _ = run(capsys, "check", gpt2, "--to", "caten-gpt2", "--against", TRANSFORMER)
-    assert code == 0
-    assert out.startswith("29 of 29 slots of Transformer fit")
-    code, out, _ = run(
-        capsys, "check", gpt2, "--to", "caten-gpt2", "--against", TRANSFORMER, "--json"
-    )
-    assert json.loads(out)["fits"] is True
-
-
-def test_check_against_a_layout(gpt2: Path, capsys: pytest.CaptureFixture[str]):
-    code, out, _ = run(capsys, "check", gpt2, "--against", "hf-gpt2")
-    assert code == 0, out
-    code, out, _ = run(capsys, "check", gpt2, "--against", "caten-gpt2")
-    assert code == 1
-    assert "hf-gpt2" in out
-
-
-def test_convert_to_a_layout_turns_the_weights(gpt2: Path, capsys: pytest.CaptureFixture[str]):
-    out_path = gpt2.parent / "caten.safetensors"
-    code, out, _ = run(capsys, "convert", gpt2, out_path, "--to", "caten-gpt2")
-    assert code == 0
-    assert "read back and equal; layout caten-gpt2" in out
-    given, written = load_file(gpt2), load_file(out_path)
-    square = "h.1.attn.c_proj.weight"
-    assert torch.equal(written[square], given["transformer." + square].T)
-    assert not torch.equal(written[square], given["transformer." + square])
-
-
-def test_digest_is_the_same_in_two_containers(gpt2: Path, capsys: pytest.CaptureFixture[str]):
-    other = gpt2.parent / "w.npz"
-    run(capsys, "convert", gpt2, other)
-    digests = {run(capsys, "digest", path)[1].split()[0] for path in (gpt2, other)}
-    assert len(digests) == 1
+from caten_sd import cli
+from caten_sd.cli import commands, main
+from tests.cli.running import run
 
 
 def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
@@ -129,7 +29,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
         "truncated": (["show", str(folder / "short.safetensors")], "is 3 bytes short"),
         "foreign": (["keys", str(folder / "page.pt")], "HTML"),
         "no state": (["keys", "torch.nn:ReLU"], "has no state"),
-        "no module": (["keys", "no_such_module:build"], "gives no model"),
+        "no module": (["keys", "no_such_module:build"], "does not build a model"),
         "unknown layout": (["check", path, "--against", "gpt9"], "no layout is called 'gpt9'"),
         "impossible": (
             ["keys", "caten_sd.nn:Transformer(32, 5, 2, 1e-5, 32)"],
@@ -138,9 +38,12 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
         "unknown suffix": (["convert", path, str(folder / "w.xyz")], "names no format"),
         "no exception": (
             ["convert", path, str(folder / "w.npz"), "--keep", "f32"],
-            "PATTERN=DTYPE",
+            "is not PATTERN=DTYPE; write",
         ),
-        "no command": (["shwo", path], "is no command"),
+        "no command": (
+            ["shwo", path],
+            "'shwo' is not a command; choose one of check, convert",
+        ),
     }
 
 
@@ -201,3 +104,42 @@ def test_a_closed_pipe_is_no_error(gpt2: Path):
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_commands_are_found_and_said(capsys: pytest.CaptureFixture[str]):
+    for words, expected in ((["--help"], 0), ([], 2)):
+        code, out, _ = run(capsys, *words)
+        assert code == expected
+        assert out.startswith("usage: caten-sd COMMAND")
+        assert [line.split()[0] for line in out.splitlines()[1:-1]] == list(commands())
+
+
+def test_a_new_file_is_a_new_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "greet.py").write_text(
+        'SUMMARY = "say hello"\n\ndef run(words):\n    print("hello", *words)\n    return 1\n'
+    )
+    monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "caten_sd.cli.greet", raising=False)
+    assert commands()["greet"] == "say hello"
+    assert run(capsys, "greet", "you") == (1, "hello you\n", "")
+    del sys.modules["caten_sd.cli.greet"]
+
+
+def test_a_file_without_a_summary_is_not_a_command(capsys: pytest.CaptureFixture[str]):
+    assert "models" not in commands()
+    assert run(capsys, "models")[0] == 2
+
+
+@pytest.mark.parametrize(("raised", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 0)])
+def test_an_interrupted_command_ends_without_a_traceback(
+    raised: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+):
+    def ends(words: object) -> int:
+        raise raised
+
+    monkeypatch.setattr("caten_sd.cli.show.run", ends)
+    for name in ("stdout", "stderr"):  # as in a program that puts its own in their place
+        monkeypatch.setattr(sys, name, io.StringIO())
+    assert main(["show", "x"]) == code

@@ -8,27 +8,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from caten_sd.state import source
-from tests.cli.test_cli import run
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Path:
-    save_file({"w": torch.ones(4)}, tmp_path / "good.safetensors")
-    return tmp_path / "good.safetensors"
-
-
-def failed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
-    code, _, err = run(capsys, *words)
-    assert code == 2
-    assert err.count("\n") == 1
-    assert err.startswith("caten-sd: ")
-    return err
+from tests.cli.running import failed, run
 
 
 def test_a_mistyped_name_is_answered_with_the_one_that_is_there(
@@ -110,25 +95,6 @@ def test_a_failure_of_the_system_is_one_sentence(
 
     monkeypatch.setattr("caten_sd.cli.show.run", full)
     assert "No space left on device" in failed(capsys, "show", good)
-
-
-def test_digests_are_stored_and_verified(good: Path, capsys: pytest.CaptureFixture[str]):
-    stored = good.with_name("stored.safetensors")
-    assert run(capsys, "convert", good, stored, "--digests")[0] == 0
-    code, out, _ = run(capsys, "digest", "--verify", stored)
-    assert (code, out.split()[0]) == (0, run(capsys, "digest", good)[1].split()[0])
-    damaged = bytearray(stored.read_bytes())
-    damaged[-1] ^= 1
-    stored.write_bytes(damaged)
-    assert "1 tensor not as saved: w" in failed(capsys, "digest", "--verify", stored)
-
-
-def test_convert_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    torch.save({"model": {"w": torch.ones(3)}, "epoch": 3}, tmp_path / "last.pt")
-    code, out, _ = run(capsys, "convert", tmp_path / "last.pt", tmp_path / "w.npz")
-    assert code == 0
-    assert out.splitlines()[1].endswith("1 tensors, 12 bytes, read back and equal; left out: epoch")
-    assert list(np.load(tmp_path / "w.npz")) == ["w"]
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]):

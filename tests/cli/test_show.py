@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from tests.cli.test_cli import run
+from tests.cli.running import run
 
 NESTED = {
     "model": {"fc.weight": torch.ones(2, 3), "fc.bias": torch.ones(2)},
@@ -33,15 +33,15 @@ def test_a_nested_file_says_which_tree_is_shown_and_what_lies_beside_it(
     torch.save(NESTED, path)
     assert shown(capsys, path)[:2] == [
         f"{path}: torch zip, its tree 'model', 2 tensors, 8 elements, 32 B",
-        "  beside it: optimizer (1 tensor), epoch = 3, args (3 values), step []",
+        "  also in it: optimizer (1 tensor), epoch = 3, args (3 values), step []",
     ]
     assert shown(capsys, path, "--root", "optimizer")[:3] == [
         f"{path}: torch zip, its tree 'optimizer', 1 tensor, 6 elements, 24 B",
-        "  beside it: model (2 tensors), epoch = 3, args (3 values), step []",
+        "  also in it: model (2 tensors), epoch = 3, args (3 values), step []",
         "  values: param_groups.0.lr = 0.1",
     ]
-    told = json.loads(run(capsys, "show", path, "--json")[1])
-    assert told["rest"] == ["optimizer", "epoch", "args", "step"]
+    found = json.loads(run(capsys, "show", path, "--json")[1])
+    assert found["rest"] == ["optimizer", "epoch", "args", "step"]
 
 
 def test_much_beside_it_is_one_line_unless_all_is_asked_for(
@@ -93,3 +93,30 @@ def test_a_file_without_tensors_is_shown_as_such(
 ):
     torch.save(contents, tmp_path / "w.pt")
     assert "0 tensors" in shown(capsys, tmp_path / "w.pt")[0]
+
+
+def test_show_says_what_it_is_in_groups(gpt2: Path, capsys: pytest.CaptureFixture[str]):
+    code, out, _ = run(capsys, "show", gpt2)
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0] == f"{gpt2}: safetensors, 28 tensors, 59,264 elements, 237.1 kB"
+    row = next(line for line in lines if "attn.c_attn.weight" in line)
+    found = "transformer.h.{0..1}.attn.c_attn.weight x2 [32, 96] float32 24.6 kB"
+    assert " ".join(row.split()) == found
+    assert len(lines) <= 20
+
+
+def test_show_all_has_every_tensor_and_json_everything(
+    gpt2: Path, capsys: pytest.CaptureFixture[str]
+):
+    keys = list(load_file(gpt2))
+    _, out, _ = run(capsys, "show", "--all", gpt2)
+    assert all(any(line.split()[:1] == [key] for line in out.splitlines()) for key in keys)
+    _, out, _ = run(capsys, "show", "--json", gpt2)
+    found = json.loads(out)
+    assert sorted(found["tensors"]) == sorted(keys)
+    assert found["tensors"]["transformer.wte.weight"] == {
+        "shape": [32, 32],
+        "dtype": "float32",
+        "bytes": 4096,
+    }

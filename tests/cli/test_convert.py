@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from tests.cli.running import run
+
+
+def test_convert_to_a_layout_turns_the_weights(gpt2: Path, capsys: pytest.CaptureFixture[str]):
+    out_path = gpt2.parent / "caten.safetensors"
+    code, out, _ = run(capsys, "convert", gpt2, out_path, "--to", "caten-gpt2")
+    assert code == 0
+    assert "read back and equal; layout caten-gpt2" in out
+    given, written = load_file(gpt2), load_file(out_path)
+    square = "h.1.attn.c_proj.weight"
+    assert torch.equal(written[square], given["transformer." + square].T)
+    assert not torch.equal(written[square], given["transformer." + square])
+
+
+def test_convert_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    torch.save({"model": {"w": torch.ones(3)}, "epoch": 3}, tmp_path / "last.pt")
+    code, out, _ = run(capsys, "convert", tmp_path / "last.pt", tmp_path / "w.npz")
+    assert code == 0
+    assert out.splitlines()[1].endswith("1 tensors, 12 bytes, read back and equal; left out: epoch")
+    assert list(np.load(tmp_path / "w.npz")) == ["w"]
+
+
+def test_floats_are_cast_with_exceptions_into_shards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    tensors = {"a.weight": torch.ones(300), "norm.weight": torch.ones(300), "ids": torch.arange(3)}
+    save_file(tensors, tmp_path / "w.safetensors")
+    words = ["--dtype", "bf16", "--keep", "*norm*=f32", "--max-shard-size", "1kB", "--json"]
+    code, out, err = run(capsys, "convert", tmp_path / "w.safetensors", f"{tmp_path}/out/", *words)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["target"] == f"{tmp_path}/out"
+    shards = sorted((tmp_path / "out").glob("*.safetensors"))
+    assert len(shards) == 2
+    found = {key: tensor for shard in shards for key, tensor in load_file(shard).items()}
+    assert {key: tensor.dtype for key, tensor in found.items()} == {
+        "a.weight": torch.bfloat16,
+        "norm.weight": torch.float32,
+        "ids": torch.int64,
+    }
+
+
+def test_what_will_be_written_is_said_first(good: Path, capsys: pytest.CaptureFixture[str]):
+    code, out, _ = run(capsys, "convert", good, good.with_name("w.npz"))
+    assert code == 0
+    first = out.splitlines()[0]
+    assert first.startswith("to write: 1 tensor, 16 B; memory needed: at most about")
+
+
+def test_digests_are_stored_where_they_are_asked_for(
+    good: Path, capsys: pytest.CaptureFixture[str]
+):
+    run(capsys, "convert", good, good.with_name("d.safetensors"), "--digests")
+    with safe_open(good.with_name("d.safetensors"), "np") as file:
+        assert any("digest" in key for key in file.metadata())
+
+
+def test_a_terminal_sees_the_progress_and_a_pipe_does_not(
+    good: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    _, _, err = run(capsys, "convert", good, good.with_name("w.npz"))
+    assert err == ""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    code, out, err = run(capsys, "convert", good, good.with_name("v.npz"))
+    assert code == 0
+    assert "bytes/s" in err or "bytes" in err
+    assert "read back and equal" in out
+    assert "\x1b" not in out
