@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import traceback
@@ -10,7 +11,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-TIMEOUT = 60  # seconds
+TIMEOUT = 60  # seconds for a call
+PATIENCE = 5  # seconds for a process to end by itself, so that it saves its coverage
 
 
 class Ranks:
@@ -55,11 +57,15 @@ class Ranks:
         return result
 
     def close(self) -> None:
-        """End the processes."""
-        self.alive = False
+        """End the processes: ask those that wait for a call, and kill those that do not answer."""
+        for pipe in self.pipes if self.alive else ():
+            with contextlib.suppress(OSError):
+                pipe.send(None)
         for process in self.processes:
+            process.join(PATIENCE if self.alive else 0)
             process.kill()
             process.join()
+        self.alive = False
 
 
 def _serve(pipe: Connection, rank: int, world: int, store: str) -> None:
@@ -71,15 +77,15 @@ def _serve(pipe: Connection, rank: int, world: int, store: str) -> None:
 
     torch.set_num_threads(1)
     warnings.simplefilter("error")
-    for message in worker.TORCHS_OWN:
+    for message in worker.TORCH_WARNINGS:
         warnings.filterwarnings("ignore", message)
     distributed.init_process_group(
         "gloo", init_method=f"file://{store}", rank=rank, world_size=world
     )
-    while True:
-        name, arguments = pipe.recv()
+    while call := pipe.recv():
+        name, arguments = call
         try:
-            answer = "", getattr(worker, name)(*arguments)
+            answer = "", worker.FUNCTIONS[name](*arguments)
         except BaseException:
             answer = f"process {rank}: {traceback.format_exc()}", None
         pipe.send(answer)

@@ -48,6 +48,24 @@ def test_the_indices_of_a_process_are_those_torch_gives_it(
     assert set(run(world, "axes_are_torchs", tmp_path)) == {12 if world == 2 else 48}
 
 
+def test_a_process_outside_the_mesh_does_not_have_indices(run: Run, tmp_path: Path) -> None:
+    sizes = run(4, "has_no_indices_outside_the_mesh", tmp_path)
+    assert sizes == [[2, 2], [2, 2], [0, 0], [0, 0]]
+
+
+def test_rows_that_do_not_follow_each_other_are_loaded(run: Run, tmp_path: Path) -> None:
+    rows = run(4, "loads_rows_that_do_not_follow_each_other", tmp_path)
+    assert [len(each) for each in rows] == [5, 5, 4, 4]
+
+
+def test_a_snapshot_is_divided_and_keeps_its_values(run: Run, tmp_path: Path) -> None:
+    assert run(2, "copies", tmp_path) == [[], []]
+
+
+def test_every_way_of_a_load_reaches_a_divided_slot(run: Run, tmp_path: Path) -> None:
+    run(2, "loads_in_every_way", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("world", "kind"), [(1, "fsdp"), (2, "fsdp"), (2, "tp"), (4, "2d"), (2, "meta")]
 )
@@ -146,6 +164,18 @@ def test_only_the_rows_of_the_shard_are_read_from_a_checkpoint(run: Run, tmp_pat
             assert whole / world <= read < whole / world + (140 << 10)  # the ends of two zips
 
 
+def test_if_a_process_ends_before_a_load_nothing_is_changed(run: Run, tmp_path: Path) -> None:
+    message, _ = run(2, "dies_in_a_load", tmp_path)
+    assert "another process has ended" in message
+    assert "nothing was changed" in message
+
+
+def test_a_replicated_tensor_is_written_in_any_format(run: Run, tmp_path: Path) -> None:
+    run(2, "writes_what_every_process_has", tmp_path)
+    with read_state_dict(tmp_path / "whole.safetensors") as state:
+        assert state["w"].torch().tolist() == [[1, 1]] * 4
+
+
 def test_if_one_process_refuses_all_do(run: Run, tmp_path: Path) -> None:
     first, second = run(2, "refuses_together", tmp_path)
     assert "not equal" in first[0]
@@ -165,11 +195,13 @@ def test_a_format_that_one_process_writes_is_refused_with_the_remedy(
 
 
 def test_each_impossible_load_is_refused_with_the_remedy(run: Run, tmp_path: Path) -> None:
-    for sums, columns, plain, array in run(2, "refuses_impossible_loads", tmp_path):
+    for sums, columns, plain, uneven, array in run(2, "refuses_impossible_loads", tmp_path):
         assert "summands" in sums
         assert "distributed checkpoint" in columns
         assert "its slot is not" in plain
         assert "full_tensor()" in plain
+        assert "[2, 2] of [4, 2]" in uneven
+        assert "redistribute()" in uneven
         assert "full_tensor()" in array
 
 
