@@ -11,19 +11,11 @@ from numpy.typing import NDArray
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.place import assign, ready, refusal, replacement
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
 from caten_sd.state.keys import Pair, Path
-from caten_sd.state.leaf import (
-    DTYPES,
-    BlockTensor,
-    DType,
-    LazyTensor,
-    Numpy,
-    Spec,
-    as_array,
-    dequantize,
-    numpy_dtype,
-    spec,
-)
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, Spec, as_array, dequantize, spec
 from caten_sd.state.nibbles import unpacked
 
 Array = NDArray[Any]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from caten_sd.blocks.block_types import BlockType
-from caten_sd.state.leaf import LazyTensor, Numpy, Unread, as_array
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import LazyLeaf, Numpy, as_array
 
 
-class SwappedBlocks(Unread):
+class SwappedBlocks(LazyLeaf):
     """The bytes of a leaf of blocks as a little-endian file would hold them.
 
     As in gguf-py's gguf_convert_endian: of a block, only its 16-bit floats differ.

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from caten_sd.errors import CatenError
-from caten_sd.state.leaf import DType, dequantize
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import dequantize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

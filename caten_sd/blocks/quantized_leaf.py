@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from caten_sd.blocks.block_types import BlockType, quantize
-from caten_sd.state.leaf import DTYPES, BlockTensor, Numpy, Unread, as_array, spec
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
 
 
-class Quantized(Unread):
+class Quantized(LazyLeaf):
     """The bytes of a leaf's values quantised; what ``quantized`` gives a BlockTensor as ``raw``."""
 
     __slots__ = ("block_type", "dtype", "leaf", "shape")

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
-from caten_sd.state.leaf import DTYPES, DType, LazyTensor, Opaque, Spec
+from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Opaque, Spec
 from caten_sd.state.source import Source
 
 MAGIC = b"\x93NUMPY"

@@ -31,7 +31,7 @@ class ZipArchive:
     """The members of a zip file; FormatError if its directory is not well-formed.
 
     >>> import io, zipfile
-    >>> from caten_sd.state.source import BytesBacking
+    >>> from caten_sd.state.backing import BytesBacking
     >>> file = io.BytesIO()
     >>> with zipfile.ZipFile(file, "w") as writer:
     ...     writer.writestr("a.txt", "text")

@@ -9,22 +9,15 @@ from typing import Any
 from caten_sd.blocks.block_types import block_type, packable
 from caten_sd.blocks.quantized_leaf import Quantized, fits, quantized
 from caten_sd.errors import StateDictError
-from caten_sd.state.leaf import (
-    DTYPES,
-    BlockTensor,
-    DType,
-    Numpy,
-    Unread,
-    as_array,
-    numpy_dtype,
-    spec,
-)
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
+from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
 
 SHORT = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
 
-class Cast(Unread):
+class Cast(LazyLeaf):
     """A leaf's values in another dtype, rounded to nearest even where they need rounding."""
 
     __slots__ = ("dtype", "leaf", "shape")

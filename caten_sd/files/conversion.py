@@ -16,7 +16,7 @@ from caten_sd.files.cast import before_cast, cast_floats
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.leaf import spec
-from caten_sd.state.pieces import PIECE, Progress, observed
+from caten_sd.state.pieces import PIECE, Progress, reporting
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import first_few
 
@@ -92,7 +92,7 @@ def convert(
         need = estimate(meant)
         if announce is not None:
             announce(need)
-        with observed(progress, need.size):
+        with reporting(progress, need.size):
             write_state_dict(meant, target, **options)
         with read_state_dict(target, streaming=True) as written:
             done = _compared(meant, written, Path(source), Path(target))

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.files.json_hooks import plain
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import is_size
-from caten_sd.state.leaf import DTYPES, DType, LazyTensor, Spec
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict
 
 RECORD = "__caten_sd__"  # the key that holds the record among arrays

@@ -9,7 +9,7 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.tensor_search import TensorSearch
 from caten_sd.files.tree_at import tree_at
 from caten_sd.state.keys import joined_key
-from caten_sd.state.training_keys import MODEL, PARTS, STEP, VALUES, is_training
+from caten_sd.state.training_keys import COMPONENTS, MODEL, STEP, VALUES, is_training
 from caten_sd.state.tree import MAX_DEPTH, Tree, flatten, is_container, items
 
 
@@ -39,7 +39,7 @@ def _training_state(contents: Any) -> Tree | None:
     if not isinstance(contents, Mapping) or not {MODEL[:-1], STEP} <= set(contents):
         return None
     tree = flatten(contents, "")
-    values = any(f"{part}.{VALUES}" in tree.leaves for part in PARTS)
+    values = any(f"{part}.{VALUES}" in tree.leaves for part in COMPONENTS)
     return tree if values and is_training(tree.leaves) else None
 
 

@@ -24,9 +24,11 @@ from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
 from caten_sd.files.stored_specs import stored_specs
 from caten_sd.state.backing import JoinedBacking
+from caten_sd.state.dtype import DTYPES
 from caten_sd.state.indexing import is_size
-from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque, Spec
-from caten_sd.state.pieces import chunks
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Opaque, Spec
+from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
@@ -226,10 +228,10 @@ def _write_tree(
             target.write(pack_size("map", len(value)))
             _write_tree(target, value, f"{key}.", state_dict)
         elif value.nbytes > CHUNK:
-            _write_chunked(target, value, chunks(state_dict[key]))
+            _write_chunked(target, value, reported_pieces(state_dict[key]))
         else:
             target.write(_array_head(value.shape, value.dtype.name, value.nbytes))
-            for piece in chunks(state_dict[key]):
+            for piece in reported_pieces(state_dict[key]):
                 target.write(piece)
 
 

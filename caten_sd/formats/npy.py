@@ -16,7 +16,7 @@ from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD_FILE, parse_sidecar, sidecar_of
 from caten_sd.files.stored_specs import stored_specs
 from caten_sd.state.leaf import Spec
-from caten_sd.state.pieces import chunks
+from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
@@ -110,7 +110,7 @@ def _write_folder(format: NpyFolder, target: Path, state_dict: StateDict, /) -> 
 
 def _write_array(file: BinaryIO, known: Spec, leaf: Any) -> None:
     file.write(npy_bytes(known.dtype, known.shape))
-    for piece in chunks(leaf):
+    for piece in reported_pieces(leaf):
         file.write(piece)
 
 

@@ -26,8 +26,9 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD, Sidecar, parse_sidecar, sidecar_of
 from caten_sd.files.stored_specs import stored_specs
-from caten_sd.state.leaf import DTYPES, Opaque
-from caten_sd.state.pieces import chunks
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.leaf import Opaque
+from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
@@ -138,7 +139,7 @@ def _write(format: Npz, target: BinaryIO, state_dict: StateDict, /) -> None:
     output = ZipOutput(target)
     for key, (shape, dtype, nbytes) in specs.items():
         header = npy_bytes(dtype, shape)
-        data: Iterator[bytes | memoryview] = chain([header], chunks(state_dict[key]))
+        data: Iterator[bytes | memoryview] = chain([header], reported_pieces(state_dict[key]))
         output.add(f"{key}.npy", len(header) + nbytes, data)
     if record := sidecar_of(state_dict, specs, numpy_lacks):
         text = record.to_json()

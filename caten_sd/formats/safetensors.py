@@ -15,9 +15,11 @@ from typing import Any, BinaryIO, NoReturn
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.json_hooks import plain, unique
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import is_size
-from caten_sd.state.leaf import DTYPES, DType, LazyTensor, Spec
-from caten_sd.state.pieces import chunks
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Spec
+from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import counted
@@ -171,7 +173,7 @@ def _write(format: Safetensors, target: BinaryIO, state_dict: StateDict, /) -> N
     text += b" " * (-len(text) % 8)
     target.write(len(text).to_bytes(8, "little") + text)
     for key in order:
-        for piece in chunks(state_dict[key]):
+        for piece in reported_pieces(state_dict[key]):
             target.write(piece)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import Derived
-from caten_sd.state.leaf import BlockTensor
 from caten_sd.state.same_place import same_place
 
 

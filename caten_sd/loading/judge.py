@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from caten_sd.loading.report import Outcome
-from caten_sd.state.leaf import DType, Spec
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import Spec
 
 # From kind to the kinds that keep its meaning. A float in an integer slot loses what it says.
 _KEEPS = {

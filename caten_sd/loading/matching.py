@@ -19,7 +19,8 @@ from caten_sd.loading.repairs import Fill, skip
 from caten_sd.loading.report import COPIED, LoadRow, Outcome
 from caten_sd.objects.place import assign, follow, ready, refusal, unwrap, wrapper_of
 from caten_sd.state.compare import same_values
-from caten_sd.state.leaf import DType, Spec, spec
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import Spec, spec
 from caten_sd.state.same_place import same_place
 from caten_sd.state.state_dict import spec_or_none
 

@@ -14,9 +14,12 @@ from caten_sd.loading.aliasing import kept_apart
 from caten_sd.loading.nested_state import copied
 from caten_sd.objects.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
 from caten_sd.objects.shards import local_shard
+from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import Derived
+from caten_sd.state.dtype import DType
 from caten_sd.state.keys import Path
-from caten_sd.state.leaf import BlockTensor, DType, LazyTensor, Numpy, as_array, dequantize
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, as_array, dequantize
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.tiles import TiledTensor
 

@@ -10,7 +10,7 @@ from copy import deepcopy
 from typing import Any
 
 from caten_sd.loading.named_leaves import NamedLeaves
-from caten_sd.state.leaf import LazyTensor
+from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.state_dict import StateDict
 
 

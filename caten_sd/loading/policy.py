@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.state.leaf import DTYPES, DType, Spec
+from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.leaf import Spec
 
 T = TypeVar("T")
 Patterns = str | Iterable[str]

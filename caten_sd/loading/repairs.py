@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.state.leaf import Numpy, as_array, numpy_dtype, spec
+from caten_sd.state.dtype import numpy_dtype
+from caten_sd.state.leaf import Numpy, as_array, spec
 
 
 def pad_rows(init: float | str = "model") -> PadRows:

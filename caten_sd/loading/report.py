@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from caten_sd.state.grouping import MAX_LINES, fitted, group_keys
+from caten_sd.state.grouping import MAX_LINES, group_keys, shortened
 from caten_sd.state.leaf import Spec
 
 
@@ -148,7 +148,7 @@ class Ledger:
         sections = list(self._sections(detailed=True))
         if sum(map(len, sections)) > room:
             sections = list(self._sections(detailed=False))
-        return "\n".join(head + fitted(sections, room) + tail)
+        return "\n".join(head + shortened(sections, room) + tail)
 
     def _sections(self, detailed: bool) -> Iterator[list[str]]:
         """Yield a heading for each outcome worth showing, and its keys by pattern.

@@ -15,7 +15,7 @@ from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
 from caten_sd.mapping.rules import Rule
 from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
-from caten_sd.state.training_keys import model_part
+from caten_sd.state.training_keys import model_state
 
 MAX_PREFIX = 8  # segments of a key
 
@@ -94,7 +94,7 @@ def detect_layout(state_dict: Mapping[str, Any]) -> Detection:
 
     If two layouts match equally well, none of them is chosen.
     """
-    return _detect(model_part(as_state_dict(state_dict)), 0)
+    return _detect(model_state(as_state_dict(state_dict)), 0)
 
 
 def _detect(state: StateDict, removed: int) -> Detection:

@@ -15,7 +15,7 @@ from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
-from caten_sd.state.grouping import MAX_LINES, fitted, group_keys
+from caten_sd.state.grouping import MAX_LINES, group_keys, shortened
 from caten_sd.state.state_dict import as_state_dict
 from caten_sd.wording import counted
 
@@ -106,7 +106,7 @@ class LayoutCheck:
         tail += [f"fix: {self.fix}"] * bool(self.fix)
         notes = [f"  {line}" for line in self.findings.notes()]
         sections = [notes] * bool(notes) + list(self._sections())
-        return "\n".join(head + fitted(sections, MAX_LINES - len(head) - len(tail)) + tail)
+        return "\n".join(head + shortened(sections, MAX_LINES - len(head) - len(tail)) + tail)
 
     def _sections(self) -> Iterator[list[str]]:
         """Yield the lines of each kind of fault: a heading, and the keys or names by pattern."""

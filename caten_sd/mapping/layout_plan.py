@@ -23,7 +23,7 @@ from caten_sd.mapping.rule_run import Item
 from caten_sd.mapping.writing import HINT, write_canonical
 from caten_sd.state.keys import Path
 from caten_sd.state.state_dict import StateDict, as_state_dict
-from caten_sd.state.training_keys import is_training, model_part
+from caten_sd.state.training_keys import is_training, model_state
 
 STAMP = "caten_sd.layout"
 
@@ -129,7 +129,7 @@ def _plan_training(
     """Plan for the model of a training state, and map the optimizer's state the same way."""
     from caten_sd.mapping.training_layout import training_in_layout
 
-    plan = plan_layout(model_part(state), target, source=source, **options)
+    plan = plan_layout(model_state(state), target, source=source, **options)
 
     def apply_layout(model: StateDict) -> StateDict:
         return plan_layout(model, target, source=plan.source, **options).state_dict

@@ -17,7 +17,7 @@ from caten_sd.state.leaf import Spec, spec
 from caten_sd.state.plain_values import SavedLeaf, bare, read_tree, same_value, tree_pairs
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.state.steps import Permute, Shape, Shift
-from caten_sd.state.training_keys import MODEL, VALUES, model_part
+from caten_sd.state.training_keys import MODEL, VALUES, model_state
 
 OPTIMIZER = "optimizer"
 # Rows and columns of a factored moment, torch's and transformers': a transpose swaps them.
@@ -63,7 +63,7 @@ def training_in_layout(state: StateDict, model: StateDict, apply_layout: ApplyLa
 
 def _optimizer_pairs(state: StateDict, apply_layout: ApplyLayout) -> list[Any]:
     tree = read_tree(state.entry, OPTIMIZER)
-    placeholders = _placeholders(model_part(state))
+    placeholders = _placeholders(model_state(state))
     mapped = apply_layout(StateDict(placeholders))
     recipes = {key: leaf for key, leaf in mapped.items() if key not in mapped.ties}
     _refuse_end_to_end(tree.get("class", ""), recipes)

@@ -20,7 +20,7 @@ from caten_sd.objects.class_kinds import (
 from caten_sd.objects.slots import slot_kind
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import KeyMapper, Name, Pair, Path, path_text, pytorch_style_dict_key
-from caten_sd.state.leaf import Unread
+from caten_sd.state.leaf import LazyLeaf
 from caten_sd.state.state_dict import StateDict
 
 
@@ -179,7 +179,7 @@ def _set_pairs(obj: Any, parent: Path, /) -> list[Pair]:
     return []
 
 
-@to_state_dict.register(Unread)
+@to_state_dict.register(LazyLeaf)
 def _leaf_pairs(leaf: Any, parent: Path, /) -> list[Pair]:
     return [(list(parent), leaf)]
 

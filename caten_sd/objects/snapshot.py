@@ -8,7 +8,8 @@ from typing import Any
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.place import replacement
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
-from caten_sd.state.leaf import LazyTensor, Numpy, as_array
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.state_dict import StateDict, spec_or_none
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from caten_sd.state.leaf import DType, Numpy, as_array
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.pieces import pieces
 
 # Bits of exponent and of mantissa: a float holds another exactly if it has no less of both.
@@ -23,7 +24,7 @@ _BLOCK = 1 << 20  # elements compared at a time
 def is_exact(source: DType, target: DType) -> bool:
     """Tell whether every value of ``source`` is a value of ``target``.
 
-    >>> from caten_sd.state.leaf import DTYPES
+    >>> from caten_sd.state.dtype import DTYPES
     >>> is_exact(DTYPES["bfloat16"], DTYPES["float32"])
     True
     >>> is_exact(DTYPES["bfloat16"], DTYPES["float16"])

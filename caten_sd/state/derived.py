@@ -1,4 +1,7 @@
-"""Derived: a leaf that will be computed from other leaves, and until then only describes itself."""
+"""Derived: a leaf that is computed from other leaves when its values are asked for.
+
+A slice of it slices those leaves, so that only the needed ranges are read.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +11,18 @@ from typing import Any
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LayoutError
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import picks
-from caten_sd.state.leaf import (
-    DTYPES,
-    BlockTensor,
-    DType,
-    LazyTensor,
-    Numpy,
-    Torch,
-    Unread,
-    as_array,
-    spec,
-)
-from caten_sd.state.steps import (
-    Box,
-    Cut,
-    Join,
-    Permute,
-    Pick,
-    Pile,
-    Reorder,
-    Shape,
-    Shift,
-    Step,
-)
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import LazyLeaf, Numpy, Torch, as_array, spec
+from caten_sd.state.steps import Box, Cut, Join, Permute, Pick, Pile, Reorder, Shape, Shift, Step
 
 
-class Derived(Unread):
-    """A leaf made of others by one step; made by ``derive``, read by ``numpy()`` or ``torch()``.
+class Derived(LazyLeaf):
+    """The result of one step on other leaves; made by ``derive``.
 
-    Nothing is kept: each reading computes again, as a view where step and leaves allow it.
+    Nothing is cached: each reading computes again, as a view where step and leaves allow it.
     """
 
     __slots__ = ("dtype", "leaves", "shape", "step")
@@ -46,8 +31,8 @@ class Derived(Unread):
         self.step, self.leaves, self.shape, self.dtype = step, tuple(leaves), shape, dtype
 
     def __getitem__(self, index: Any) -> Any:
-        """Return the part under basic indexing (integers, slices of positive step), unread."""
-        return indexed(self, index)
+        """Return a lazy slice, by integers and slices of positive step."""
+        return _indexed(self, index)
 
     def __repr__(self) -> str:
         return f"Derived({self.dtype}, {list(self.shape)}, {type(self.step).__name__})"
@@ -57,9 +42,9 @@ class Derived(Unread):
 def _by_numpy(kind: Numpy, leaf: Derived, /) -> Any:
     import numpy
 
-    part = _part_of_file(leaf)
-    if part is not None:
-        return as_array(kind, part)
+    narrowed = _narrowed_in_file(leaf)
+    if narrowed is not None:
+        return as_array(kind, narrowed)
     return leaf.step.run(numpy, [as_array(kind, each) for each in leaf.leaves])
 
 
@@ -67,37 +52,37 @@ def _by_numpy(kind: Numpy, leaf: Derived, /) -> Any:
 def _by_torch(kind: Torch, leaf: Derived, /) -> Any:
     import torch
 
-    # A byte of torch's 4-bit floats holds two neighbours of the last axis.
+    # A byte of torch's 4-bit floats holds two neighbors of the last axis.
     if leaf.dtype.bits < 8 and not leaf.step.keeps_rows(len(spec(leaf.leaves[0]).shape)):
         raise LayoutError(f"torch keeps {leaf.dtype} packed along the last axis; use numpy() here")
-    part = _part_of_file(leaf)
-    if part is not None:
-        return as_array(kind, part)
-    # The values of a parameter are meant, not a step of its graph.
+    narrowed = _narrowed_in_file(leaf)
+    if narrowed is not None:
+        return as_array(kind, narrowed)
+    # Detached, because only the values are wanted and not a step of autograd's graph.
     return leaf.step.run(torch, [as_array(kind, each).detach() for each in leaf.leaves])
 
 
-def _part_of_file(leaf: Derived) -> LazyTensor | None:
-    """Return the part of a file's leaf that the step takes, so that nothing else is read."""
-    step, whole = leaf.step, leaf.leaves[0]
-    if not isinstance(whole, LazyTensor) or not whole.dtype.itemsize:
+def _narrowed_in_file(leaf: Derived) -> LazyTensor | None:
+    """Return a slice of a file's tensor that equals the leaf, so that nothing else is read."""
+    step, source = leaf.step, leaf.leaves[0]
+    if not isinstance(source, LazyTensor) or not source.dtype.itemsize:
         return None
     if isinstance(step, Cut):
-        return whole[(slice(None),) * step.axis + (slice(step.start, step.stop),)]
+        return source[(slice(None),) * step.axis + (slice(step.start, step.stop),)]
     if isinstance(step, Pick):
-        return whole[(slice(None),) * step.axis + (step.index,)]
+        return source[(slice(None),) * step.axis + (step.index,)]
     return None
 
 
 def derive(step: Step, leaves: Sequence[Any]) -> Any:
-    """Return the leaf that the step makes of the leaves, unread; LayoutError if it cannot.
+    """Return the lazy result of a step on these leaves; LayoutError if the step cannot be done.
 
-    A step that undoes the one before gives back the very leaf that was there, and packed blocks
-    stay packed under a step that moves whole rows.
+    A step that undoes the previous one returns the original leaf. Packed blocks stay packed if the
+    step moves complete rows.
     """
-    undone = _undone(step, leaves)
-    if undone is not None:
-        return undone
+    simplified = _simplified(step, leaves)
+    if simplified is not None:
+        return simplified
     if (packed := _packed(step, leaves)) is not None:
         return packed
     specs = [spec(leaf) for leaf in leaves]
@@ -109,12 +94,12 @@ def derive(step: Step, leaves: Sequence[Any]) -> Any:
         raise LayoutError(f"tensors of {names} cannot become one; cast them to one dtype first")
     (dtype,) = dtypes
     if isinstance(step, Shift) and dtype.kind != "float":
-        raise LayoutError(f"{step.by:+g} is added to floats only, and this is {dtype}")
+        raise LayoutError(f"{step.by:+g} can be added to floats only, and the tensor is {dtype}")
     return Derived(step, leaves, step.shape([known.shape for known in specs]), dtype)
 
 
 def _packed(step: Step, leaves: Sequence[Any]) -> Any:
-    """Return packed blocks moved as whole rows; None where they have to be unpacked."""
+    """Return packed blocks after a step that moves complete rows; None if they must be unpacked."""
     first = leaves[0]
     if not isinstance(first, BlockTensor) or not step.keeps_rows(len(first.shape)):
         return None
@@ -124,22 +109,23 @@ def _packed(step: Step, leaves: Sequence[Any]) -> Any:
     return BlockTensor(first.block_type, derive(step, [leaf.raw for leaf in leaves]), shape)
 
 
-def _undone(step: Step, leaves: Sequence[Any]) -> Any:
-    """Return the leaf that needs no such step, or None: it was there before, or it stays as is."""
+def _simplified(step: Step, leaves: Sequence[Any]) -> Any:
+    """Return an existing leaf that equals the step's result, or None."""
     leaf = leaves[0]
     if isinstance(step, (Join, Pile)):
-        return leaf if isinstance(step, Join) and len(leaves) == 1 else _whole(step, leaves)
+        lone = isinstance(step, Join) and len(leaves) == 1
+        return leaf if lone else _reassembled(step, leaves)
     if isinstance(step, Permute) and step.axes == tuple(range(len(step.axes))):
         return leaf
     if isinstance(step, Reorder) and step.order == tuple(range(spec(leaf).shape[step.axis])):
         return leaf
     if isinstance(step, Cut) and (step.start, step.stop) == (0, spec(leaf).shape[step.axis]):
         return leaf
-    return _before(step, leaf) if isinstance(leaf, Derived) else None
+    return _combined(step, leaf) if isinstance(leaf, Derived) else None
 
 
-def _before(step: Step, leaf: Derived) -> Any:
-    """Return what the leaf was made of, where the step takes exactly that back."""
+def _combined(step: Step, leaf: Derived) -> Any:
+    """Return the leaf that the step and the one before it make together; None if it takes both."""
     last = leaf.step
     if isinstance(step, Permute) and isinstance(last, Permute):
         return derive(Permute(tuple(last.axes[axis] for axis in step.axes)), leaf.leaves)
@@ -149,19 +135,19 @@ def _before(step: Step, leaf: Derived) -> Any:
     if isinstance(step, Pick) and isinstance(last, Pile) and step.axis == last.axis:
         return leaf.leaves[step.index]
     if isinstance(step, Cut) and isinstance(last, Join) and step.axis == last.axis:
-        ends = itertools.accumulate(spec(part).shape[step.axis] for part in leaf.leaves)
-        for part, stop in zip(leaf.leaves, ends, strict=True):
-            start = stop - spec(part).shape[step.axis]
+        ends = itertools.accumulate(spec(each).shape[step.axis] for each in leaf.leaves)
+        for each, stop in zip(leaf.leaves, ends, strict=True):
+            start = stop - spec(each).shape[step.axis]
             if (start, stop) == (step.start, step.stop):
-                return part
+                return each
     if isinstance(step, Shift) and isinstance(last, Shift) and step.by == -last.by:
         return leaf.leaves[0]
     return None
 
 
-def _whole(step: Join | Pile, leaves: Sequence[Any]) -> Any:
-    """Return the one leaf whose every part, in order, these leaves are; None if there is none."""
-    taken = Cut if isinstance(step, Join) else Pick
+def _reassembled(step: Join | Pile, leaves: Sequence[Any]) -> Any:
+    """Return the leaf of which these leaves are all the cuts or picks in order; None if not."""
+    expected = Cut if isinstance(step, Join) else Pick
     first = leaves[0]
     if not isinstance(first, Derived) or not isinstance(first.step, (Cut, Pick)):
         return None
@@ -169,35 +155,33 @@ def _whole(step: Join | Pile, leaves: Sequence[Any]) -> Any:
     for leaf in leaves:
         if not isinstance(leaf, Derived) or leaf.leaves[0] is not origin:
             return None
-        part = leaf.step
-        if not isinstance(part, taken) or part.axis != step.axis:
+        taken = leaf.step
+        if not isinstance(taken, expected) or taken.axis != step.axis:
             return None
-        start, stop = (part.start, part.stop) if isinstance(part, Cut) else _unit(part)
+        start, stop = _range_of(taken)
         if start != at:
             return None
         at = stop
     return origin if at == spec(origin).shape[step.axis] else None
 
 
-def _unit(part: Any) -> tuple[int, int]:
-    return part.index, part.index + 1
+def _range_of(step: Cut | Pick) -> tuple[int, int]:
+    """Return the range of its axis that a step takes."""
+    return (step.start, step.stop) if isinstance(step, Cut) else (step.index, step.index + 1)
 
 
 def derivation(leaf: Any) -> Iterator[Derived]:
-    """Yield the leaf and all that it is derived from, as far as steps are left to be done."""
+    """Yield the leaf and everything it is derived from, where steps are still to be done."""
     if isinstance(leaf, BlockTensor):
         leaf = leaf.raw
     if isinstance(leaf, Derived):
         yield leaf
-        for part in leaf.leaves:
-            yield from derivation(part)
+        for each in leaf.leaves:
+            yield from derivation(each)
 
 
 def turns_square(leaf: Any) -> bool:
-    """Say whether the leaf is transposed somewhere where its shape could not have told.
-
-    That holds for a square matrix: its orientation is the layout's word alone.
-    """
+    """Return whether some step transposes a square matrix, whose shape cannot confirm it."""
     return any(
         isinstance(each.step, Permute) and spec(each.leaves[0]).shape == each.shape
         for each in derivation(leaf)
@@ -205,92 +189,90 @@ def turns_square(leaf: Any) -> bool:
 
 
 def rounds(leaf: Any) -> bool:
-    """Say whether a number is added, so that the last digits may be lost once it is stored."""
+    """Return whether some step adds a number, so that the last digits may be rounded."""
     return any(isinstance(each.step, Shift) for each in derivation(leaf))
 
 
 @generic
-def part(leaf: Any, box: Any, /) -> Any:
-    """Return the part of a leaf that lies in a box, unread where the leaf is.
+def sliced(leaf: Any, box: Any, /) -> Any:
+    """Return a box of a leaf, as lazily as the leaf allows.
 
     >>> import numpy
-    >>> part(numpy.arange(6).reshape(2, 3), (slice(0, 1), slice(1, 3))).tolist()
+    >>> sliced(numpy.arange(6).reshape(2, 3), (slice(0, 1), slice(1, 3))).tolist()
     [[1, 2]]
     """
     raise NotImplementedError
 
 
-@part.register(object)
-def _indexed(leaf: Any, box: Box, /) -> Any:
-    return leaf[box] if hasattr(type(leaf), "__getitem__") else cut(leaf, box)
+@sliced.register(object)
+def _of_any(leaf: Any, box: Box, /) -> Any:
+    return leaf[box] if hasattr(type(leaf), "__getitem__") else _cut_out(leaf, box)
 
 
-@part.register(LazyTensor)
+@sliced.register(LazyTensor)
 def _of_file(leaf: LazyTensor, box: Box, /) -> Any:
-    return leaf[box] if leaf.dtype.itemsize else cut(leaf, box)
+    return leaf[box] if leaf.dtype.itemsize else _cut_out(leaf, box)
 
 
-@part.register(BlockTensor)
+@sliced.register(BlockTensor)
 def _of_blocks(leaf: BlockTensor, box: Box, /) -> Any:
-    """Return whole rows of blocks, and of these the blocks in which the box lies."""
+    """Return the box, cut out of the blocks that overlap it."""
     *rows, last = box
     per, size = leaf.dtype.per, leaf.dtype.nbytes(leaf.dtype.per)
     first, end = last.start // per, -(-last.stop // per)
-    raw = part(leaf.raw, (*rows, slice(first * size, end * size)))
+    raw = sliced(leaf.raw, (*rows, slice(first * size, end * size)))
     shape = (*(each.stop - each.start for each in rows), (end - first) * per)
-    around = first * per
-    inside = (slice(0, n) for n in shape[:-1])
-    return cut(
-        BlockTensor(leaf.block_type, raw, shape),
-        (*inside, slice(last.start - around, last.stop - around)),
-    )
+    blocks = BlockTensor(leaf.block_type, raw, shape)
+    ahead = first * per
+    return _cut_out(blocks, (*full_box(shape[:-1]), slice(last.start - ahead, last.stop - ahead)))
 
 
-@part.register(Derived)
+@sliced.register(Derived)
 def _of_derived(leaf: Derived, box: Box, /) -> Any:
-    if box == whole(leaf.shape):
+    if box == full_box(leaf.shape):
         return leaf
     shapes = [spec(each).shape for each in leaf.leaves]
-    needs = leaf.step.needed(shapes, box) if all(each.stop > each.start for each in box) else None
-    if needs is None:
-        return cut(leaf, box)
-    step, boxes = needs
-    parts = [part(leaf.leaves[number], inner) for number, inner in boxes]
-    return parts[0] if step is None else derive(step, parts)
+    empty = any(each.stop == each.start for each in box)
+    needed = None if empty else leaf.step.needed(shapes, box)
+    if needed is None:
+        return _cut_out(leaf, box)
+    step, boxes = needed
+    slices = [sliced(leaf.leaves[number], inner) for number, inner in boxes]
+    return slices[0] if step is None else derive(step, slices)
 
 
-def indexed(leaf: Derived, index: Any) -> Any:
-    """Return the part under basic indexing, unread."""
-    box, rest = [], []
-    for n, pick in zip(leaf.shape, picks(len(leaf.shape), index), strict=True):
-        if isinstance(pick, slice):
-            indices = range(n)[pick]
-            if indices.step < 1:
-                raise IndexError("a leaf of a file is sliced forwards only")
-        elif -n <= pick < n:
-            indices = range(pick % n, pick % n + 1)
-        else:
-            raise IndexError(f"index {pick} is out of range for an axis of size {n}")
-        box.append(slice(indices.start, max(indices.start, indices.stop)))
-        rest.append(indices)
-    result = part(leaf, tuple(box))
-    for axis, indices in enumerate(rest):
+def _indexed(leaf: Derived, index: Any) -> Any:
+    """Return a lazy slice: first the box around it, then every n-th index, then single ones."""
+    chosen = picks(len(leaf.shape), index)
+    ranges = [_range(n, pick) for n, pick in zip(leaf.shape, chosen, strict=True)]
+    box = [slice(each.start, max(each.start, each.stop)) for each in ranges]
+    result = sliced(leaf, tuple(box))
+    for axis, indices in enumerate(ranges):
         if indices.step > 1:
             order = tuple(index - indices.start for index in indices)
             result = derive(Reorder(axis, order), [result])
-    for axis, pick in reversed(list(enumerate(picks(len(leaf.shape), index)))):
+    for axis, pick in reversed(list(enumerate(chosen))):
         if not isinstance(pick, slice):
             result = derive(Pick(axis, 0), [result])
     return result
 
 
-def cut(leaf: Any, box: Box) -> Any:
-    """Return the box cut out of the leaf, which is read whole for it."""
+def _range(n: int, pick: Any) -> range:
+    """Return the indices of an axis of ``n`` that an integer or a slice picks."""
+    if not isinstance(pick, slice):
+        if not -n <= pick < n:
+            raise IndexError(f"index {pick} is out of range for an axis of size {n}")
+        return range(pick % n, pick % n + 1)
+    return range(n)[pick]
+
+
+def _cut_out(leaf: Any, box: Box) -> Any:
+    """Return the box, cut from the result of reading the leaf completely."""
     for axis, each in enumerate(box):
         leaf = derive(Cut(axis, each.start, each.stop), [leaf])
     return leaf
 
 
-def whole(shape: Sequence[int]) -> Box:
-    """Return the box that is all of a shape."""
+def full_box(shape: Sequence[int]) -> Box:
+    """Return the box that covers a shape."""
     return tuple(slice(0, n) for n in shape)

@@ -89,7 +89,7 @@ def _runs(numbers: list[int]) -> Iterator[str]:
         before = number
 
 
-def fitted(sections: list[list[str]], room: int) -> list[str]:
+def shortened(sections: list[list[str]], room: int) -> list[str]:
     """Return the lines of all sections, the longest of them cut until they fit the room."""
     sizes = [len(section) for section in sections]
     while sum(sizes) > room and max(sizes) > 2:

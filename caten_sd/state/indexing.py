@@ -1,13 +1,15 @@
-"""Basic indexing of what has a shape and strides, without touching its elements."""
+"""Basic indexing of a shape and strides, without reading any element."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from caten_sd.wording import counted
+
 
 def is_size(value: Any) -> bool:
-    """Return whether a value that a file gives can be a size or an offset: an int of 63 bits.
+    """Return whether a value from a file can be a size or an offset: an int of at most 63 bits.
 
     >>> is_size(3), is_size(-1), is_size(True), is_size(1 << 63)
     (True, False, False, False)
@@ -30,14 +32,12 @@ def c_strides(shape: Sequence[int]) -> tuple[int, ...]:
 def narrow(
     shape: tuple[int, ...], strides: tuple[int, ...] | None, index: Any
 ) -> tuple[int, list[int], list[int]]:
-    """Return the first element's offset and the shape and strides left by basic indexing."""
+    """Return the offset, the shape and the strides of the result of basic indexing."""
     offset, new_shape, new_strides = 0, [], []
     steps = c_strides(shape) if strides is None else strides
     for n, step, pick in zip(shape, steps, picks(len(shape), index), strict=True):
         if isinstance(pick, slice):
             start, stop, stride = pick.indices(n)
-            if stride < 1:
-                raise IndexError("a leaf of a file is sliced forwards only")
             new_shape.append(len(range(start, stop, stride)))
             new_strides.append(step * stride)
             offset += start * step
@@ -45,22 +45,23 @@ def narrow(
             raise IndexError(f"index {pick} is out of range for an axis of size {n}")
         else:
             offset += (pick % n) * step
-    # Where nothing is left, the first element may lie behind the last one that there is.
+    # The offset of an empty result may be past the end of the data.
     return 0 if 0 in new_shape else offset, new_shape, new_strides
 
 
 def picks(axes: int, index: Any) -> list[Any]:
-    """Return one integer or slice per axis."""
+    """Return one integer or forward slice for each axis."""
     picks = list(index) if isinstance(index, tuple) else [index]
     gaps = [at for at, pick in enumerate(picks) if pick is Ellipsis]
     at = gaps[0] if gaps else len(picks)
     missing = axes - len(picks) + len(gaps)
     if len(gaps) > 1 or missing < 0:
-        raise IndexError(f"{index} is no index of a leaf of {axes} axes")
+        raise IndexError(f"{index} is not an index of a leaf with {counted(axes, 'axis', 'axes')}")
     picks[at : at + 1] = [slice(None)] * missing
     for pick in picks:
-        if not isinstance(pick, slice) and (
-            isinstance(pick, bool) or not hasattr(pick, "__index__")
-        ):
-            raise IndexError(f"a leaf of a file is indexed by integers and slices, not by {pick!r}")
+        if isinstance(pick, slice):
+            if pick.step is not None and pick.step < 0:
+                raise IndexError("a lazy leaf is sliced forward only; slice its numpy() instead")
+        elif isinstance(pick, bool) or not hasattr(pick, "__index__"):
+            raise IndexError(f"a lazy leaf is indexed by integers and slices, not by {pick!r}")
     return picks

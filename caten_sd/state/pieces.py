@@ -8,8 +8,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from caten_sd.errors import StateDictError
+from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.c_order import contiguous
-from caten_sd.state.leaf import BlockTensor, LazyTensor, Numpy, as_array
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.nibbles import packed
 
 PIECE = 1 << 20  # bytes; what is written next is still in the cache from being made
@@ -21,7 +23,7 @@ _observer: ContextVar[Callable[[int], None] | None] = ContextVar("observer", def
 
 
 @contextlib.contextmanager
-def observed(progress: Progress | None, total: int) -> Iterator[None]:
+def reporting(progress: Progress | None, total: int) -> Iterator[None]:
     """Report to ``progress`` how many bytes the writers in this context have drawn."""
     done = 0
 
@@ -38,13 +40,13 @@ def observed(progress: Progress | None, total: int) -> Iterator[None]:
         _observer.reset(token)
 
 
-def chunks(leaf: Any) -> Iterator[memoryview]:
+def reported_pieces(leaf: Any) -> Iterator[memoryview]:
     """Yield the leaf's bytes in pieces of at most 1 MiB.
 
     Bytes of a file are read plainly, not mapped, so that copying it takes the memory of a piece.
 
     >>> import numpy
-    >>> [bytes(piece) for piece in chunks(numpy.array([1, 2], "<u2"))]
+    >>> [bytes(piece) for piece in reported_pieces(numpy.array([1, 2], "<u2"))]
     [b'\\x01\\x00\\x02\\x00']
     """
     observer = _observer.get()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from caten_sd.state.leaf import LazyTensor
+from caten_sd.state.lazy_tensor import LazyTensor
 
 
 def same_place(one: Any, other: Any) -> bool:

@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caten_sd.errors import FormatError
-from caten_sd.state.backing import Backing as Backing
-from caten_sd.state.backing import BytesBacking as BytesBacking
-from caten_sd.state.backing import FileBacking as FileBacking
-from caten_sd.state.backing import ReopenedBacking as ReopenedBacking
+from caten_sd.state.backing import Backing, FileBacking, ReopenedBacking
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
 class Source:
     """A window of ``size`` bytes on a backing; ``name`` is what an error calls it.
 
+    >>> from caten_sd.state.backing import BytesBacking
     >>> source = Source("four bytes", BytesBacking(b"abcd"), 0, 4)
     >>> source.read(1, 2)
     b'bc'

@@ -23,10 +23,13 @@ from caten_sd.state.leaf import Opaque, Spec, spec
 class StateDict(Mapping[str, Any]):
     """An ordered mapping of key to leaf.
 
-    ``entry`` is the plain dict, as in Caten's struct. ``paths`` gives each key's path, ``ties``
-    each further name of a leaf and its first name, ``metadata`` what a file says of itself, and
-    ``others`` what lay among the leaves and is no tensor (a number, an inert Opaque), ``rest``
-    what the file holds outside the tree that was taken, ``origin`` what kind of file it is.
+    - ``entry``: the plain dict, as in Caten's struct
+    - ``paths``: the path of each key
+    - ``ties``: each further name of a leaf -> its first name
+    - ``metadata``: what a file says about itself
+    - ``others``: values among the leaves that are not tensors (a number, an inert Opaque)
+    - ``rest``: what a nested file holds outside the chosen tree
+    - ``origin``: the kind of file
 
     >>> import numpy
     >>> print(StateDict({"wte.weight": numpy.zeros((32, 8))}))  # doctest: +ELLIPSIS
@@ -49,7 +52,7 @@ class StateDict(Mapping[str, Any]):
         close: Callable[[], None] | None = None,
     ) -> None:
         self.entry = dict(entry)
-        # Paths in the entry's order become a dict when they are asked for, which few callers do.
+        # Paths in the entry's order become a dict only when asked for, which is rare.
         self._paths: Mapping[str, Path] | tuple[list[str], Sequence[Path]] | None = (
             (list(self.entry), paths) if isinstance(paths, Sequence) else paths
         )
@@ -68,7 +71,9 @@ class StateDict(Mapping[str, Any]):
         ties: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> StateDict:
-        """Return a state dict of these leaves, with all else as here; what it gives is replaced.
+        """Return a state dict of other leaves, with this one's metadata, others, rest and origin.
+
+        Paths and ties are found from the new leaves unless given; ``metadata`` replaces this one's.
 
         >>> state = StateDict({"w": 1}, metadata={"note": "kept"}, origin="npz")
         >>> state.with_entry({"v": 1}).metadata
@@ -87,7 +92,7 @@ class StateDict(Mapping[str, Any]):
 
     @property
     def paths(self) -> Mapping[str, Path]:
-        """Each key's path; where none was recorded, the key split at its dots."""
+        """The path of each key; if none was recorded, the key split at its dots."""
         if self._paths is None:
             self._paths = {key: _split(key) for key in self.entry}
         elif isinstance(self._paths, tuple):
@@ -96,7 +101,7 @@ class StateDict(Mapping[str, Any]):
 
     @property
     def ties(self) -> Mapping[str, str]:
-        """Each further name of one leaf -> its first name; found by identity if not recorded."""
+        """Each further name of a leaf -> its first name; found by identity if not recorded."""
         if self._ties is None:
             self._ties = find_ties(self.entry)
         return self._ties
@@ -113,7 +118,7 @@ class StateDict(Mapping[str, Any]):
     def __contains__(self, key: object) -> bool:
         return key in self.entry
 
-    # The views of the plain dict are several times faster than those that Mapping derives.
+    # The plain dict's views are several times faster than those of Mapping.
     def keys(self) -> KeysView[str]:
         """Return the keys, in order."""
         return self.entry.keys()
@@ -127,7 +132,7 @@ class StateDict(Mapping[str, Any]):
         return self.entry.items()
 
     def close(self) -> None:
-        """Close the file behind the leaves; arrays that were read stay valid."""
+        """Close the file that holds the leaves; arrays already read stay valid."""
         if self._close is not None:
             self._close()
 
@@ -158,26 +163,26 @@ class StateDict(Mapping[str, Any]):
 
 
 def as_state_dict(state_dict: Mapping[str, Any]) -> StateDict:
-    """Return a StateDict for any mapping of str to leaf, leaving the mapping as it is."""
+    """Return a StateDict for any mapping of str to leaf; the mapping is not changed."""
     if isinstance(state_dict, StateDict):
         return state_dict
     if not isinstance(state_dict, Mapping):
         raise StateDictError(
-            f"a state dict is a mapping of key to leaf, and this is a {type(state_dict).__name__}; "
+            f"a state dict is a mapping of key to leaf, not a {type(state_dict).__name__}; "
             f"pass get_state_dict(obj) for a model or read_state_dict(path) for a file"
         )
     for key in state_dict:
         if not isinstance(key, str):
             raise StateDictError(
-                f"the key {key!r} is of type {type(key).__name__}; a state dict's keys are strings"
+                f"the key {key!r} is of type {type(key).__name__}; make every key a string"
             )
     return StateDict(state_dict)
 
 
 def find_ties(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return each further name of a leaf that several keys share, with its first name.
+    """Return each further name of a leaf that several keys share -> its first name.
 
-    What is no tensor is not tied: two modules whose extra state is None share nothing.
+    Only tensors are tied: two modules whose extra state is None share nothing.
     """
     first: dict[int, str] = {}
     ties = {}
@@ -189,7 +194,7 @@ def find_ties(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def spec_or_none(leaf: Any) -> Spec | None:
-    """Return the leaf's spec; None for a value that is no tensor (extra state, say)."""
+    """Return the leaf's spec, or None for a value that is not a tensor, such as extra state."""
     try:
         return spec(leaf)
     except NoApplicableMethodError:
@@ -197,7 +202,7 @@ def spec_or_none(leaf: Any) -> Spec | None:
 
 
 def shape_text(leaf: Any) -> str:
-    """Return the shape as Lisp prints it, or the class of what is no tensor.
+    """Return the shape as Lisp prints it, or the class of a value that is not a tensor.
 
     >>> import numpy
     >>> shape_text(numpy.zeros((96, 32))), shape_text("text")
@@ -210,7 +215,7 @@ def shape_text(leaf: Any) -> str:
 
 
 def dtype_text(leaf: Any) -> str:
-    """Return the dtype's name, or "" for what is no tensor."""
+    """Return the dtype's name, or "" for a value that is not a tensor."""
     known = spec_or_none(leaf)
     return "" if known is None else known.dtype.name
 

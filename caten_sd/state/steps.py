@@ -1,6 +1,6 @@
-"""What can be done to arrays: one result each, its shape known before anything is read.
+"""Steps: operations on arrays whose result has a shape that is known before anything is read.
 
-``run`` takes the library in hand, numpy or torch, and uses only what both spell alike.
+``run`` takes the library, numpy or torch, and calls only what both spell alike.
 """
 
 from __future__ import annotations
@@ -12,40 +12,39 @@ from typing import Any
 from caten_sd.errors import LayoutError
 
 Shape = tuple[int, ...]
-Box = tuple[slice, ...]  # one slice an axis, with a start, a stop and no step
+Box = tuple[slice, ...]  # one slice for each axis, with a start, a stop and no step
 
 
 class Step:
     """One operation on arrays; a frozen value."""
 
     def shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the result's shape; LayoutError if the shapes do not allow the step."""
+        """Return the result's shape; LayoutError if the inputs' shapes do not allow the step."""
         raise NotImplementedError
 
     def run(self, library: Any, arrays: Sequence[Any]) -> Any:
-        """Return the result, a view where the step allows it."""
+        """Return the result, as a view where the step allows it."""
         raise NotImplementedError
 
     def keeps_rows(self, rank: int) -> bool:
-        """Say whether the last axis stays last and whole, so that packed blocks can be moved."""
+        """Return whether rows stay complete along the last axis, so that packed blocks can move."""
         return False
 
-    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs | None:
-        """Return the boxes of the leaves that a box of the result needs, and the step to do then.
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed | None:
+        """Return the boxes of the inputs that a box of the result needs, and the step for them.
 
-        None, as for a step of one's own, means all of every leaf. A step of None means that there
-        is nothing left to do.
+        None, the default, means all of every input. A step of None means that the box is ready.
         """
         return None
 
 
-# The step that is left, and the boxes it takes: each with the number of its leaf.
-Needs = tuple[Step | None, list[tuple[int, Box]]]
+# The step, and its boxes, each with the number of its input.
+Needed = tuple[Step | None, list[tuple[int, Box]]]
 
 
 @dataclass(frozen=True)
 class Permute(Step):
-    """The axes in another order, as ``numpy.transpose``; a view."""
+    """The axes in another order, as ``numpy.transpose`` does it; a view."""
 
     axes: tuple[int, ...]
 
@@ -58,11 +57,11 @@ class Permute(Step):
         return library.moveaxis(arrays[0], self.axes, tuple(range(len(self.axes))))
 
     def keeps_rows(self, rank: int) -> bool:
-        """Say whether the last axis stays last."""
+        """Return whether the last axis stays last."""
         return self.axes[-1] == rank - 1
 
-    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
-        """Return the box with its axes in the leaf's order."""
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed:
+        """Return the box with its axes permuted back."""
         inner = dict(zip(self.axes, box, strict=True))
         return self, [(0, tuple(inner[axis] for axis in range(len(box))))]
 
@@ -75,7 +74,7 @@ class Reorder(Step):
     order: tuple[int, ...]
 
     def shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the shape, with as much along the axis as there are indices."""
+        """Return the shape, with one element along the axis for each index."""
         return _replaced(shapes[0], self.axis, len(self.order))
 
     def run(self, library: Any, arrays: Sequence[Any]) -> Any:
@@ -83,11 +82,11 @@ class Reorder(Step):
         return arrays[0][(slice(None),) * self.axis + (list(self.order),)]
 
     def keeps_rows(self, rank: int) -> bool:
-        """Say whether another axis than the last is reordered."""
+        """Return whether the reordered axis is not the last."""
         return self.axis != rank - 1
 
-    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
-        """Return the range from the first to the last of the indices that are asked for."""
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed:
+        """Return the range of indices that the box takes, to be reordered within it."""
         order = self.order[box[self.axis]]
         first = min(order)
         inner = _with(box, self.axis, slice(first, max(order) + 1))
@@ -111,13 +110,13 @@ class Cut(Step):
         return arrays[0][(slice(None),) * self.axis + (slice(self.start, self.stop),)]
 
     def keeps_rows(self, rank: int) -> bool:
-        """Say whether another axis than the last is cut."""
+        """Return whether the cut axis is not the last."""
         return self.axis != rank - 1
 
-    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
-        """Return the box in the uncut leaf, of which nothing is left to cut."""
-        asked = box[self.axis]
-        inner = slice(self.start + asked.start, self.start + asked.stop)
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed:
+        """Return the box, moved to where the range starts."""
+        each = box[self.axis]
+        inner = slice(self.start + each.start, self.start + each.stop)
         return None, [(0, _with(box, self.axis, inner))]
 
 
@@ -133,15 +132,15 @@ class Pick(Step):
         return shapes[0][: self.axis] + shapes[0][self.axis + 1 :]
 
     def run(self, library: Any, arrays: Sequence[Any]) -> Any:
-        """Return a view, an array even where no axis is left."""
+        """Return a view, which is an array even if no axis is left."""
         return library.moveaxis(arrays[0], self.axis, 0)[self.index, ...]
 
     def keeps_rows(self, rank: int) -> bool:
-        """Say whether another axis than the last is picked from."""
+        """Return whether the axis is not the last."""
         return self.axis != rank - 1
 
-    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
-        """Return the box at the one index of the axis."""
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed:
+        """Return the box at this index."""
         chosen = slice(self.index, self.index + 1)
         return Pick(self.axis, 0), [(0, (*box[: self.axis], chosen, *box[self.axis :]))]
 
@@ -163,11 +162,11 @@ class Join(Step):
         return library.concatenate(tuple(arrays), self.axis)
 
     def keeps_rows(self, rank: int) -> bool:
-        """Say whether another axis than the last grows."""
+        """Return whether the axis that grows is not the last."""
         return self.axis != rank - 1
 
-    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
-        """Return a box of each leaf that the range along the axis reaches into."""
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed:
+        """Return a box of each input that overlaps it, to be joined."""
         wanted, start, boxes = box[self.axis], 0, []
         for number, shape in enumerate(shapes):
             stop = start + shape[self.axis]
@@ -197,18 +196,18 @@ class Pile(Step):
         return library.stack(tuple(arrays), self.axis)
 
     def keeps_rows(self, rank: int) -> bool:
-        """Say whether the new axis stands before the last."""
+        """Return whether the new axis comes before the last."""
         return self.axis < rank
 
-    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
-        """Return the same box of each leaf that is asked for."""
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed:
+        """Return the same box of each chosen input, to be stacked."""
         chosen, inner = box[self.axis], (*box[: self.axis], *box[self.axis + 1 :])
         return self, [(number, inner) for number in range(chosen.start, chosen.stop)]
 
 
 @dataclass(frozen=True)
 class Shift(Step):
-    """A number added to every element, rounded to the array's own dtype; a copy."""
+    """A number added to every element and rounded to the array's own dtype; a copy."""
 
     by: float
 
@@ -222,18 +221,18 @@ class Shift(Step):
         # numpy turns a 0-d sum into a scalar, and ml_dtypes has no common dtype with a Python one.
         return library.asarray(array + library.asarray(self.by, dtype=array.dtype))
 
-    def needed(self, shapes: Sequence[Shape], box: Box) -> Needs:
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed:
         """Return the same box."""
         return self, [(0, box)]
 
 
-def _replaced(shape: Shape, axis: int, extent: int) -> Shape:
-    return (*shape[:axis], extent, *shape[axis + 1 :])
-
-
-def _listed(shapes: Sequence[Shape]) -> str:
-    return ", ".join(str(shape) for shape in dict.fromkeys(shapes))
+def _replaced(shape: Shape, axis: int, size: int) -> Shape:
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _with(box: Box, axis: int, each: slice) -> Box:
     return (*box[:axis], each, *box[axis + 1 :])
+
+
+def _listed(shapes: Sequence[Shape]) -> str:
+    return ", ".join(str(shape) for shape in dict.fromkeys(shapes))

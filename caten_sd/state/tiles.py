@@ -1,4 +1,4 @@
-"""A tensor that lies in pieces: each a box of it, read only where the box is asked for."""
+"""TiledTensor: a tensor stored as tiles, of which only the needed ones are read."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from caten_sd.errors import CatenError
+from caten_sd.state.dtype import DType, numpy_dtype
 from caten_sd.state.indexing import picks
-from caten_sd.state.leaf import DType, Numpy, Unread, as_array, numpy_dtype
+from caten_sd.state.leaf import LazyLeaf, Numpy, as_array
 
 Sizes = tuple[int, ...]
 
 
 class Tile(NamedTuple):
-    """A box of a tensor, from ``start`` up to ``stop`` on every axis; ``open`` gives its leaf."""
+    """A box of a tensor, from ``start`` to ``stop`` on every axis; ``open`` returns its leaf."""
 
     start: Sizes
     stop: Sizes
     open: Callable[[], Any]
 
 
-class TiledTensor(Unread):
-    """A leaf of tiles that cover it exactly; ``axes`` are the indices of the whole that it shows.
+class TiledTensor(LazyLeaf):
+    """A leaf made of tiles that cover it exactly.
 
-    Basic indexing stays lazy: a slice opens only the tiles that it meets.
+    ``axes`` holds, for every axis of the full tensor, the indices that this leaf shows. Basic
+    indexing stays lazy: a slice opens only the tiles that it overlaps.
     """
 
     __slots__ = ("axes", "dtype", "shape", "tiles")
@@ -34,7 +36,7 @@ class TiledTensor(Unread):
         self.shape = tuple(len(axis) for axis in self.axes if isinstance(axis, range))
 
     def __getitem__(self, index: Any) -> TiledTensor:
-        """Return the part under basic indexing (integers, slices of positive step), unread."""
+        """Return a lazy slice, by integers and slices of positive step."""
         chosen = iter(picks(len(self.shape), index))
         axes = [_picked(axis, chosen) for axis in self.axes]
         return TiledTensor(self.dtype, self.tiles, axes)
@@ -46,10 +48,7 @@ class TiledTensor(Unread):
 def _picked(axis: range | int, chosen: Iterator[Any]) -> range | int:
     if isinstance(axis, int):
         return axis
-    pick = next(chosen)
-    if isinstance(pick, slice) and (pick.step or 1) < 1:
-        raise IndexError("a leaf of a file is sliced forwards only")
-    picked: range | int = axis[pick]
+    picked: range | int = axis[next(chosen)]
     return picked
 
 
@@ -57,29 +56,29 @@ def _picked(axis: range | int, chosen: Iterator[Any]) -> range | int:
 def _by_numpy(kind: Numpy, leaf: TiledTensor, /) -> Any:
     import numpy as np
 
-    met = [(tile, *places) for tile in leaf.tiles if (places := _overlap(tile, leaf.axes))]
-    if len(met) == 1:
-        tile, local, _ = met[0]
+    used = [(tile, *places) for tile in leaf.tiles if (places := _overlap(tile, leaf.axes))]
+    if len(used) == 1:
+        tile, local, _ = used[0]
         return as_array(kind, tile.open()[(*local, ...)])
     try:
         out = np.empty(leaf.shape, numpy_dtype(leaf.dtype))
-    except ValueError as error:  # over 64 axes, or no elements along axes that are too long
-        raise CatenError(f"{error}; numpy cannot have an array of {leaf}") from error
-    for tile, local, place in met:
-        out[place] = as_array(kind, _part(tile, local))
+    except ValueError as error:  # over 64 axes, or an empty array with axes that are too long
+        raise CatenError(f"numpy cannot hold {leaf} ({error}); read a slice of it") from error
+    for tile, local, place in used:
+        out[place] = as_array(kind, _slice(tile, local))
     return out
 
 
-def _part(tile: Tile, local: tuple[Any, ...]) -> Any:
-    """Return a part of a tile; the whole as it is, since its bytes are then known to be dense."""
-    whole = tuple(slice(0, stop - at, 1) for at, stop in zip(tile.start, tile.stop, strict=True))
-    return tile.open() if local == whole else tile.open()[(*local, ...)]
+def _slice(tile: Tile, local: tuple[Any, ...]) -> Any:
+    """Return a slice of a tile's leaf; the leaf itself if that is all, so that it stays dense."""
+    full = tuple(slice(0, stop - at, 1) for at, stop in zip(tile.start, tile.stop, strict=True))
+    return tile.open() if local == full else tile.open()[(*local, ...)]
 
 
 def _overlap(
     tile: Tile, axes: Sequence[range | int]
 ) -> tuple[tuple[Any, ...], tuple[slice, ...]] | None:
-    """Return which part of the tile lies under the axes, and where it goes in the result."""
+    """Return the slice of the tile that the axes show, and its place in the result."""
     local: list[Any] = []
     place = []
     for start, stop, axis in zip(tile.start, tile.stop, axes, strict=True):
@@ -98,51 +97,68 @@ def _overlap(
 
 
 def _first_from(axis: range, index: int) -> int:
-    """Return the position in a range of its first element at or behind an index."""
+    """Return the position in a range of its first element at or after an index."""
     return min(max(-((axis.start - index) // axis.step), 0), len(axis))
 
 
-class Cover(NamedTuple):
-    """How boxes cover an axis: ``once`` are the runs with one layer, ``wrong`` those without."""
+Run = tuple[int, int]
+Bounds = tuple[Sizes, Sizes]  # start and stop
+
+
+class CoverageFault(NamedTuple):
+    """The runs of an axis that boxes cover once, not at all, and twice."""
 
     axis: int
-    once: list[tuple[int, int]]
-    missing: list[tuple[int, int]]
-    twice: list[tuple[int, int]]
+    once: list[Run]
+    missing: list[Run]
+    twice: list[Run]
 
 
-def misfit(shape: Sizes, boxes: Sequence[tuple[Sizes, Sizes]]) -> Cover | None:
-    """Return where boxes (start, stop) leave a hole in a shape or overlap, or None.
+def coverage_fault(shape: Sizes, boxes: Sequence[Bounds]) -> CoverageFault | None:
+    """Return where boxes (start, stop) leave a gap in a shape or overlap, or None.
 
-    >>> misfit((4, 2), [((0, 0), (1, 2)), ((3, 0), (4, 2))])
-    Cover(axis=0, once=[(0, 1), (3, 4)], missing=[(1, 3)], twice=[])
+    >>> coverage_fault((4, 2), [((0, 0), (1, 2)), ((3, 0), (4, 2))])
+    CoverageFault(axis=0, once=[(0, 1), (3, 4)], missing=[(1, 3)], twice=[])
     """
-    return _misfit(shape, boxes, 0) if 0 not in shape else None
+    return _fault(shape, boxes, 0) if 0 not in shape else None
 
 
-def _misfit(shape: Sizes, boxes: Sequence[tuple[Sizes, Sizes]], axis: int) -> Cover | None:
+def _fault(shape: Sizes, boxes: Sequence[Bounds], axis: int) -> CoverageFault | None:
+    """Return the fault on this axis or a later one, among boxes that agree on the earlier ones."""
     if axis == len(shape):
-        whole = [(0, shape[-1] if shape else 1)]
-        wrong = Cover(max(axis - 1, 0), [], [] if boxes else whole, whole if boxes else [])
-        return None if len(boxes) == 1 else wrong
-    edges = sorted({0, shape[axis], *(edge[axis] for box in boxes for edge in box)})
-    place = {edge: number for number, edge in enumerate(edges)}
-    layers: list[list[tuple[Sizes, Sizes]]] = [[] for _ in edges[1:]]
-    for box in boxes:
-        for number in range(place[box[0][axis]], place[box[1][axis]]):
-            layers[number].append(box)
-    runs = list(zip(pairwise(edges), layers, strict=True))
-    if missing := [run for run, inside in runs if not inside]:
-        return Cover(axis, _joined([run for run, inside in runs if inside]), _joined(missing), [])
-    for run, inside in runs:
-        if found := _misfit(shape, inside, axis + 1):
-            return found if found.once or found.missing else Cover(axis, [], [], [run])
+        return _fault_of_element(shape, len(boxes))
+    layers = _layers(shape[axis], boxes, axis)
+    if missing := [run for run, here in layers if not here]:
+        once = [run for run, here in layers if here]
+        return CoverageFault(axis, _joined(once), _joined(missing), [])
+    for run, here in layers:
+        if found := _fault(shape, here, axis + 1):
+            return found if found.once or found.missing else CoverageFault(axis, [], [], [run])
     return None
 
 
-def _joined(runs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return runs with neighbours made one."""
-    joined: list[tuple[int, int]] = []
+def _fault_of_element(shape: Sizes, count: int) -> CoverageFault | None:
+    """Return the fault of an element that ``count`` boxes cover."""
+    if count == 1:
+        return None
+    run = [(0, shape[-1] if shape else 1)]
+    return CoverageFault(max(len(shape) - 1, 0), [], [] if count else run, run if count else [])
+
+
+def _layers(size: int, boxes: Sequence[Bounds], axis: int) -> list[tuple[Run, list[Bounds]]]:
+    """Return the runs of an axis between the edges of boxes, each with the boxes that cover it."""
+    edges = sorted({0, size, *(edge[axis] for box in boxes for edge in box)})
+    place = {edge: number for number, edge in enumerate(edges)}
+    layers: list[list[Bounds]] = [[] for _ in edges[1:]]
+    for box in boxes:
+        for number in range(place[box[0][axis]], place[box[1][axis]]):
+            layers[number].append(box)
+    return list(zip(pairwise(edges), layers, strict=True))
+
+
+def _joined(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs with adjacent ones joined."""
+    joined: list[Run] = []
     for start, stop in runs:
         if joined and joined[-1][1] == start:
             joined[-1] = (joined[-1][0], stop)

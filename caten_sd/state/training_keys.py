@@ -1,4 +1,4 @@
-"""What the keys of a training state look like, for those who meet one as any state dict."""
+"""The keys of a training state, so that it is recognized among other state dicts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Collection
 
 from caten_sd.state.state_dict import StateDict
 
-PARTS = ("optimizer", "scheduler", "scaler", "rng")
+COMPONENTS = ("optimizer", "scheduler", "scaler", "rng")
 MODEL, STEP = "model.", "step"
-VALUES = "values"  # the text of a part's plain values
+VALUES = "values"  # the text with a component's plain values
 
-_STARTS = (MODEL, *(f"{part}." for part in PARTS))
+_STARTS = (MODEL, *(f"{name}." for name in COMPONENTS))
 
 
 def is_training(keys: Collection[str]) -> bool:
-    """Tell the keys of a training state: a model's, a step, and nothing that it has not.
+    """Return whether these are the keys of a training state: a model, a step, components only.
 
     >>> is_training(["model.h.0.w", "optimizer.values", "step"]), is_training(["model.h.0.w"])
     (True, False)
@@ -26,8 +26,8 @@ def is_training(keys: Collection[str]) -> bool:
     )
 
 
-def model_part(state: StateDict) -> StateDict:
-    """Return the model of a training state under its own keys; any other state dict as it is."""
+def model_state(state: StateDict) -> StateDict:
+    """Return the model in a training state, under its own keys; another state dict unchanged."""
     if not is_training(state.keys()):
         return state
     entry = {key[len(MODEL) :]: leaf for key, leaf in state.items() if key.startswith(MODEL)}

@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 
 from caten_sd.loading.report import LoadRow
-from caten_sd.state.leaf import DType, Spec
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import Spec
 from caten_sd.state.plain_values import SavedLeaf
 
 

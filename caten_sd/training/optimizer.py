@@ -11,8 +11,9 @@ from caten_sd.errors import LoadError
 from caten_sd.loading.judge import judge
 from caten_sd.loading.named_leaves import NamedLeaves, match_names
 from caten_sd.loading.report import COPIED, LoadRow, Outcome
+from caten_sd.state.dtype import DType
 from caten_sd.state.keys import joined_key
-from caten_sd.state.leaf import DType, Spec
+from caten_sd.state.leaf import Spec
 from caten_sd.state.plain_values import SavedLeaf, saved_leaves
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.steps import Shape

@@ -10,7 +10,8 @@ import attrs
 from caten_sd.errors import LoadError
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.report import FITS, LoadPlan, LoadReport, LoadRow, Outcome
-from caten_sd.state.leaf import DTYPES, Numpy, as_array, spec_of
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.leaf import Numpy, as_array, spec_of
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.state.training_keys import STEP
 from caten_sd.training.components import (

@@ -13,7 +13,7 @@ from caten_sd.loading.report import LoadPlan
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.plain_values import tree_pairs
-from caten_sd.state.training_keys import PARTS
+from caten_sd.state.training_keys import COMPONENTS
 from caten_sd.training.components import component_tree
 
 
@@ -44,7 +44,7 @@ class TrainingState:
 
     def components(self) -> Iterator[tuple[str, Any]]:
         """Yield the name and the value of each component that is not None."""
-        for name in PARTS:
+        for name in COMPONENTS:
             if (component := getattr(self, name)) is not None:
                 yield name, component
 

@@ -10,8 +10,12 @@ import pytest
 import torch
 
 from caten_sd import CatenError, as_array, get_state_dict, spec, to_state_dict
-from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor, Numpy, numpy_dtype
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DTYPES, numpy_dtype
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy
+from caten_sd.state.source import Source
 
 NAMES = [name for name, dtype in DTYPES.items() if dtype.bits != 6]
 

@@ -4,7 +4,8 @@ import pytest
 
 from caten_sd.encodings.archive_folder import ArchivedSource, ArchiveFolder, Member
 from caten_sd.errors import FormatError
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 
 def member(data: bytes, kind: str = "file") -> Member:

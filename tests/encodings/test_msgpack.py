@@ -17,7 +17,8 @@ from caten_sd.encodings.msgpack import (
     pack_text,
 )
 from caten_sd.errors import FormatError
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 plain = st.recursive(
     st.none()

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from caten_sd.encodings.npy import MAX_HEADER, npy_bytes, npy_header, npy_leaf
 from caten_sd.errors import FormatError
-from caten_sd.state.leaf import DTYPES, Opaque
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.leaf import Opaque
+from caten_sd.state.source import Source
 
 
 def source_of(data: bytes) -> Source:

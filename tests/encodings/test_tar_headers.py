@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from caten_sd.encodings.tar_headers import BLOCK, SourceStream, TarMember, is_tar, tar_members
 from caten_sd.errors import FormatError
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 LONG = "a/" * 60 + "weights.ckpt"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from caten_sd.encodings.unpacking import GRACE, Unpacking, packing
 from caten_sd.errors import FormatError
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 PACKERS: list[Any] = [gzip.compress, bz2.compress, lzma.compress]
 BODY = os.urandom(1000) + bytes(700_000) + os.urandom(1000)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from caten_sd.encodings.zip_archive import ZipArchive, zip_names
 from caten_sd.errors import FormatError
-from caten_sd.state.source import BytesBacking, Source, open_file
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source, open_file
 
 BODY = b"some bytes, some bytes, some bytes"
 

@@ -13,7 +13,8 @@ from caten_sd.encodings import zip_output
 from caten_sd.encodings.zip_archive import ZipArchive
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import StateDictError
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 
 def written(members: dict[str, bytes], **options: Any) -> bytes:

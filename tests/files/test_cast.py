@@ -6,7 +6,8 @@ import torch
 
 from caten_sd.errors import StateDictError
 from caten_sd.files.cast import Cast, cast_floats, dtype_named
-from caten_sd.state.leaf import DTYPES, spec
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.leaf import spec
 from caten_sd.state.state_dict import StateDict
 
 

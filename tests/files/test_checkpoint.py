@@ -112,8 +112,8 @@ def test_a_root_is_chosen_where_several_trees_could_be_the_model(tmp_path: Path)
 @pytest.mark.parametrize(
     ("state", "error", "message"),
     [
-        ({"w": W, 3: B}, StateDictError, "a state dict's keys are strings"),
-        ([("w", W)], StateDictError, "this is a list"),
+        ({"w": W, 3: B}, StateDictError, "make every key a string"),
+        ([("w", W)], StateDictError, "not a list"),
         ({"w": "text"}, StateDictError, "'w'"),
         ({"w": np.array([None])}, StateDictError, "'w'"),
         ({"w": np.array(["text"])}, StateDictError, "'w'"),
@@ -138,7 +138,8 @@ class Unreadable:
 @pytest.fixture
 def unreadable() -> type:
     from caten_sd import as_array, spec
-    from caten_sd.state.leaf import DTYPES, Numpy, spec_of
+    from caten_sd.state.dtype import DTYPES
+    from caten_sd.state.leaf import Numpy, spec_of
 
     class Failing(Unreadable):
         pass

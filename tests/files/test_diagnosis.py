@@ -11,7 +11,8 @@ import pytest
 
 from caten_sd import FormatError, read_state_dict
 from caten_sd.files.diagnosis import foreign_kind
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"

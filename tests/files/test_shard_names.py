@@ -16,7 +16,8 @@ from caten_sd.files.shard_names import (
     shard_name,
     split_sizes,
 )
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 
 @given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 60))

@@ -9,8 +9,11 @@ import pytest
 from caten_sd.encodings.npy import numpy_lacks
 from caten_sd.errors import FormatError
 from caten_sd.files.sidecar import EMPTY, parse_sidecar, sidecar_of
-from caten_sd.state.leaf import DTYPES, DType, LazyTensor, spec
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import spec
+from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 
 

@@ -18,7 +18,8 @@ from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.files.format import Format, write
 from caten_sd.state.backing import FileBacking
 from caten_sd.state.digest import digest
-from caten_sd.state.leaf import DTYPES, numpy_dtype, spec
+from caten_sd.state.dtype import DTYPES, numpy_dtype
+from caten_sd.state.leaf import spec
 from caten_sd.state.state_dict import StateDict
 
 READ_ONLY = {"torch legacy", "folder", "archive"}

@@ -12,7 +12,7 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.files.sidecar import RECORD
 from caten_sd.formats import msgpack as ours
-from caten_sd.state.leaf import LazyTensor
+from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.state_dict import StateDict
 
 

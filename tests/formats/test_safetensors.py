@@ -15,7 +15,7 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 
 from caten_sd import FormatError, get_state_dict, load_state_dict, read_state_dict, write_state_dict
-from caten_sd.state.leaf import LazyTensor
+from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.state_dict import StateDict
 
 WIDE = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "complex64")

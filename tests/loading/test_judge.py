@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from caten_sd.loading.judge import judge
 from caten_sd.loading.report import Outcome
 from caten_sd.state.compare import is_exact, largest_error, same_values
-from caten_sd.state.leaf import DTYPES, numpy_dtype, spec_of
+from caten_sd.state.dtype import DTYPES, numpy_dtype
+from caten_sd.state.leaf import spec_of
 
 ORDINARY = [d for d in DTYPES.values() if d.kind != "complex" and d.bits >= 8]
 FLOATS = ["float64", "float32", "float16", "bfloat16", "float8_e5m2", "float8_e4m3fn"]

@@ -16,9 +16,13 @@ from caten_sd.loading.load import plan_load
 from caten_sd.loading.repairs import fill, skip
 from caten_sd.loading.report import Outcome
 from caten_sd.objects.extract import get_state_dict
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.compare import same_values
-from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor, Numpy, as_array
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, as_array
+from caten_sd.state.source import Source
 
 
 @attrs.frozen

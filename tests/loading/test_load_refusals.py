@@ -9,8 +9,10 @@ from torch import nn
 from caten_sd.errors import LoadError, StateDictError
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import Outcome
-from caten_sd.state.leaf import DTYPES, LazyTensor
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.source import Source
 
 from .test_load import file_of_net, frozen, net, outcomes
 

@@ -14,8 +14,11 @@ from caten_sd.errors import LoadError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.moves import certain
+from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import derive
-from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor, Numpy, as_array
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.source import Source
 from caten_sd.state.steps import Permute
 

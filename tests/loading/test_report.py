@@ -10,8 +10,9 @@ from torch import nn
 
 from caten_sd.loading.load import plan_load
 from caten_sd.loading.report import FAULTS, WORDS, LoadReport, LoadRow, Outcome
+from caten_sd.state.dtype import DTYPES
 from caten_sd.state.grouping import MAX_LINES
-from caten_sd.state.leaf import DTYPES, spec_of
+from caten_sd.state.leaf import spec_of
 
 
 def row(key: str, outcome: Outcome, shape: tuple[int, ...] = (2,), **more: object) -> LoadRow:

@@ -11,8 +11,10 @@ from caten_sd.errors import LoadError, LoadWarning
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.repairs import skip
 from caten_sd.loading.value_check import finding
-from caten_sd.state.leaf import DTYPES, LazyTensor
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.source import Source
 
 
 @pytest.mark.parametrize(

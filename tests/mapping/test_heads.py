@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.heads import PACKINGS, Regroup, Rotary, packing, regrouped_order, rotary_order
 from caten_sd.mapping.operations import Identity, Operation
-from caten_sd.state.leaf import BlockTensor, DType, Numpy, as_array, spec
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import Numpy, as_array, spec
 
 
 def rows(operation: Operation, count: int) -> list[int]:

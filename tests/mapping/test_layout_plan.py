@@ -13,7 +13,8 @@ from caten_sd.mapping.layout_plan import STAMP, plan_layout, to_layout
 from caten_sd.mapping.operations import Chain, Offset, Transpose
 from caten_sd.mapping.rows import Drop, Row
 from caten_sd.state.derived import Derived
-from caten_sd.state.leaf import DTYPES, LazyTensor
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.state_dict import StateDict
 
 ENCODER = Layout("mine", [Row("encoder.{part}.w", "enc.{part}.w", Transpose())])

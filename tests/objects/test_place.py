@@ -15,7 +15,8 @@ from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import Outcome
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.place import Slot, assign, ready, refusal, replacement, slot_at, unwrap
-from caten_sd.state.leaf import DTYPES, Numpy, Spec, as_array, spec, spec_of
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.leaf import Numpy, Spec, as_array, spec, spec_of
 
 
 @attrs.define

@@ -7,8 +7,11 @@ import torch
 
 from caten_sd.errors import LayoutError
 from caten_sd.objects.extract import get_state_dict
+from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import Derived, derive, turns_square
-from caten_sd.state.leaf import DTYPES, BlockTensor, DType, LazyTensor, Numpy, Torch, as_array, spec
+from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, Torch, as_array, spec
 from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
 
 ARRAY = np.arange(24, dtype="f4").reshape(2, 3, 4)

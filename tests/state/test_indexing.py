@@ -28,7 +28,7 @@ def test_it_takes_what_numpy_takes(data: st.DataObject) -> None:
     index = data.draw(hnp.basic_indices(shape, allow_ellipsis=True))
     whole = index if isinstance(index, tuple) else (index,)
     if any(isinstance(pick, slice) and (pick.step or 1) < 0 for pick in whole):
-        with pytest.raises(IndexError, match="forwards only"):
+        with pytest.raises(IndexError, match="forward only"):
             narrow(shape, None, index)
         return
     expected = array[index]
@@ -43,7 +43,7 @@ def test_it_goes_on_from_strides() -> None:
     assert np.array_equal(taken((4, 2, 3), strides, (slice(1, 3), 1)), turned[1:3, 1])
 
 
-def test_an_empty_part_begins_inside_the_leaf() -> None:
+def test_an_empty_slice_begins_inside_the_leaf() -> None:
     assert narrow((5, 3), None, (slice(5, None), 2))[0] == 0
 
 
@@ -52,15 +52,15 @@ def test_an_empty_part_begins_inside_the_leaf() -> None:
     [
         (5, "index 5 is out of range for an axis of size 5"),
         (-6, "index -6 is out of range"),
-        ((0, 0, 0), "is no index of a leaf of 2 axes"),
-        ((..., 0, ...), "is no index of a leaf of 2 axes"),
+        ((0, 0, 0), "is not an index .* 2 axes"),
+        ((..., 0, ...), "is not an index .* 2 axes"),
         (True, "integers and slices, not by True"),
         (None, "integers and slices, not by None"),
         ([0, 1], r"integers and slices, not by \[0, 1\]"),
         (1.0, "integers and slices, not by 1.0"),
     ],
 )
-def test_what_is_no_basic_index_is_refused(index: Any, message: str) -> None:
+def test_what_is_not_a_basic_index_is_refused(index: Any, message: str) -> None:
     with pytest.raises(IndexError, match=message):
         narrow((5, 3), None, index)
 

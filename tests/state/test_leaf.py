@@ -13,17 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from caten_sd import CatenError, as_array, spec
-from caten_sd.state.leaf import (
-    DTYPES,
-    BlockTensor,
-    DType,
-    LazyTensor,
-    Numpy,
-    Opaque,
-    numpy_dtype,
-    spec_of,
-)
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, Opaque, spec_of
+from caten_sd.state.source import Source
 
 
 def lazy(array: Any, offset: int = 0, **how: Any) -> LazyTensor:

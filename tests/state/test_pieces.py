@@ -16,14 +16,17 @@ from hypothesis.extra import numpy as hnp
 
 from caten_sd import StateDictError
 from caten_sd.blocks.block_types import block_type
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.compare import same_bytes
-from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor
-from caten_sd.state.pieces import PIECE, chunks, observed
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.pieces import PIECE, reported_pieces, reporting
+from caten_sd.state.source import Source
 
 
 def whole(leaf: Any) -> bytes:
-    return b"".join(chunks(leaf))
+    return b"".join(reported_pieces(leaf))
 
 
 @given(
@@ -66,7 +69,7 @@ def test_a_tensor_of_torch_is_put_in_order() -> None:
 def test_no_piece_is_longer_than_said(extra: int) -> None:
     array = np.zeros(2 * PIECE + extra, "u1")
     for leaf in (array, array.reshape(1, -1), np.asfortranarray(array[: PIECE + 2].reshape(-1, 2))):
-        sizes = [len(piece) for piece in chunks(leaf)]
+        sizes = [len(piece) for piece in reported_pieces(leaf)]
         assert sum(sizes) == leaf.nbytes
         assert 0 < max(sizes) <= PIECE
 
@@ -96,7 +99,10 @@ def test_bytes_of_a_file_are_read_in_pieces_and_not_mapped() -> None:
     leaf = LazyTensor(Source("w", backing, 0, size), 8, DTYPES["uint8"], (size - 8,))
     block = BlockTensor(block_type("q8_0"), leaf, (1,))
     tracemalloc.start()
-    assert sum(len(piece) for piece in itertools.chain(chunks(leaf), chunks(block))) == 20 * PIECE
+    assert (
+        sum(len(piece) for piece in itertools.chain(reported_pieces(leaf), reported_pieces(block)))
+        == 20 * PIECE
+    )
     assert tracemalloc.get_traced_memory()[1] < 4 * PIECE
     tracemalloc.stop()
     assert backing.sizes == [PIECE] * 20
@@ -118,13 +124,13 @@ def test_objects_have_no_bytes() -> None:
 
 def test_what_is_drawn_is_counted_for_those_who_watch() -> None:
     seen = []
-    with observed(lambda done, total: seen.append((done, total)), 24):
+    with reporting(lambda done, total: seen.append((done, total)), 24):
         whole(np.zeros(2))
         whole(np.zeros(1))
         same_bytes(np.zeros(9), np.zeros(9))  # looks, and writes nothing
     whole(np.zeros(5))
     assert seen == [(16, 24), (24, 24)]
-    with observed(None, 24):
+    with reporting(None, 24):
         assert len(whole(np.zeros(2))) == 16
 
 

@@ -92,14 +92,14 @@ def test_any_mapping_of_leaves_is_taken(mapping: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (torch.nn.Linear(1, 1), r"this is a Linear; pass get_state_dict\(obj\) for a model"),
-        ([("w", W)], "this is a list"),
-        ("model.safetensors", r"this is a str; .* read_state_dict\(path\) for a file"),
-        ({"w": W, 3: B}, "the key 3 is of type int; a state dict's keys are strings"),
+        (torch.nn.Linear(1, 1), r"Linear; pass get_state_dict\(obj\)"),
+        ([("w", W)], "not a list"),
+        ("model.safetensors", r"str; .* read_state_dict\(path\) for a file"),
+        ({"w": W, 3: B}, "key 3 is of type int; make every key a string"),
         ({None: W}, "the key None is of type NoneType"),
     ],
 )
-def test_what_is_no_state_dict_is_refused(given: Any, message: str) -> None:
+def test_what_is_not_a_state_dict_is_refused(given: Any, message: str) -> None:
     with pytest.raises(StateDictError, match=message):
         as_state_dict(given)
 

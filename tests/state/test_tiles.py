@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caten_sd.errors import CatenError
-from caten_sd.state.leaf import DTYPES, spec
-from caten_sd.state.tiles import Cover, Tile, TiledTensor, misfit
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.leaf import spec
+from caten_sd.state.tiles import CoverageFault, Tile, TiledTensor, coverage_fault
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -69,7 +70,7 @@ def test_indexing_is_numpys_on_the_whole(tiling: Any, data: st.DataObject) -> No
 @given(tilings())
 def test_a_tiling_fits(tiling: Any) -> None:
     shape, boxes = tiling
-    assert misfit(shape, boxes) is None
+    assert coverage_fault(shape, boxes) is None
 
 
 @given(tilings(), st.data())
@@ -78,25 +79,27 @@ def test_any_box_too_few_or_too_many_is_found(tiling: Any, data: st.DataObject) 
     number = data.draw(st.integers(0, len(boxes) - 1))
     if any(a == b for a, b in zip(*boxes[number], strict=True)):
         return  # an empty box covers nothing
-    assert misfit(shape, [*boxes, boxes[number]]) is not None
-    found = misfit(shape, boxes[:number] + boxes[number + 1 :])
+    assert coverage_fault(shape, [*boxes, boxes[number]]) is not None
+    found = coverage_fault(shape, boxes[:number] + boxes[number + 1 :])
     assert found is not None
     assert found.missing
 
 
 def test_what_is_missing_is_said_in_runs() -> None:
     boxes = [((0, 0), (512, 8)), ((1024, 0), (2048, 8))]
-    assert misfit((2048, 8), boxes) == Cover(0, [(0, 512), (1024, 2048)], [(512, 1024)], [])
+    assert coverage_fault((2048, 8), boxes) == CoverageFault(
+        0, [(0, 512), (1024, 2048)], [(512, 1024)], []
+    )
     columns = [((0, 0), (4, 2)), ((0, 3), (4, 8))]
-    assert misfit((4, 8), columns) == Cover(1, [(0, 2), (3, 8)], [(2, 3)], [])
-    assert misfit((4,), [((0,), (3,)), ((2,), (4,))]) == Cover(0, [], [], [(2, 3)])
+    assert coverage_fault((4, 8), columns) == CoverageFault(1, [(0, 2), (3, 8)], [(2, 3)], [])
+    assert coverage_fault((4,), [((0,), (3,)), ((2,), (4,))]) == CoverageFault(0, [], [], [(2, 3)])
 
 
 def test_no_axes_and_no_elements() -> None:
-    assert misfit((), [((), ())]) is None
-    assert misfit((), []) == Cover(0, [], [(0, 1)], [])
-    assert misfit((), [((), ()), ((), ())]) == Cover(0, [], [], [(0, 1)])
-    assert misfit((0, 4), []) is None
+    assert coverage_fault((), [((), ())]) is None
+    assert coverage_fault((), []) == CoverageFault(0, [], [(0, 1)], [])
+    assert coverage_fault((), [((), ()), ((), ())]) == CoverageFault(0, [], [], [(0, 1)])
+    assert coverage_fault((0, 4), []) is None
     assert tiled(np.array(3.0), [((), ())]).numpy() == 3
     assert TiledTensor(DTYPES["float32"], [], [range(0), range(4)]).numpy().shape == (0, 4)
 
@@ -115,13 +118,13 @@ def test_a_slice_opens_only_what_it_meets_and_one_tile_is_not_copied() -> None:
 def test_many_tiles_are_checked_in_time() -> None:
     side = 100
     boxes = [((r, c), (r + 1, c + 1)) for r in range(side) for c in range(side)]
-    assert misfit((side, side), boxes) is None
-    assert misfit((side, side), boxes[:-1]) == Cover(1, [(0, 99)], [(99, 100)], [])
+    assert coverage_fault((side, side), boxes) is None
+    assert coverage_fault((side, side), boxes[:-1]) == CoverageFault(1, [(0, 99)], [(99, 100)], [])
 
 
 def test_what_cannot_be() -> None:
     leaf = tiled(np.arange(4.0), [((0,), (4,))])
-    with pytest.raises(IndexError, match="forwards only"):
+    with pytest.raises(IndexError, match="forward only"):
         leaf[::-1]
     huge = TiledTensor(DTYPES["float32"], [], [range(0), range(1 << 62)])
     with pytest.raises(CatenError, match="numpy cannot"):

@@ -21,7 +21,8 @@ from caten_sd.adapters.torch.dtensor import (
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.objects.place import Slot, assign, ready, refusal, replacement
 from caten_sd.objects.shards import LocalShard, ProcessGroup, local_shard, process_group
-from caten_sd.state.leaf import DType, Numpy, as_array
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import Numpy, as_array
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor

@@ -11,7 +11,7 @@ from torch import nn
 
 from caten_sd.errors import LoadError
 from caten_sd.objects.shards import LocalShard
-from caten_sd.state.derived import derive, part, whole
+from caten_sd.state.derived import derive, full_box, sliced
 from caten_sd.state.leaf import spec
 from caten_sd.state.steps import Reorder
 
@@ -49,7 +49,7 @@ class DTensorShard(LocalShard):
         if spec(leaf).shape != tuple(self.tensor.shape):  # one element for a slot without axes
             return leaf
         box = tuple(slice(min(axis), max(axis) + 1) for axis in self.axes)
-        found = leaf if box == whole(self.tensor.shape) else part(leaf, box)
+        found = leaf if box == full_box(self.tensor.shape) else sliced(leaf, box)
         for number, axis in enumerate(self.axes):
             if len(axis) < box[number].stop - box[number].start:
                 order = tuple(index - box[number].start for index in axis)

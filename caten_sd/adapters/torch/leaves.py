@@ -12,18 +12,10 @@ from torch import nn
 
 from caten_sd.errors import CatenError, NoApplicableMethodError
 from caten_sd.objects.extract import to_state_dict
+from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
 from caten_sd.state.keys import Pair, Path
-from caten_sd.state.leaf import (
-    DTYPES,
-    DType,
-    LazyTensor,
-    Numpy,
-    Spec,
-    Torch,
-    as_array,
-    numpy_dtype,
-    spec,
-)
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, Spec, Torch, as_array, spec
 from caten_sd.state.nibbles import packed, unpacked
 
 _PAIRED = getattr(torch, "float4_e2m1fn_x2", None)  # one element of torch holds two of ours

@@ -12,7 +12,8 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from caten_sd.adapters.torch.leaves import torch_dtype
 from caten_sd.errors import LoadError
 from caten_sd.objects.place import Slot, assign, ready, refusal, replacement
-from caten_sd.state.leaf import DType, Torch, as_array
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import Torch, as_array
 
 LAZY = (UninitializedParameter, UninitializedBuffer)
 _KNOWN = {torch.Tensor, nn.Parameter}

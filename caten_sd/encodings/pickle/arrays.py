@@ -9,9 +9,11 @@ import math
 from typing import Any
 
 from caten_sd.encodings.pickle.inert_values import Instance, Reference
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import c_strides, is_size
-from caten_sd.state.leaf import DTYPES, DType, LazyTensor
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.source import Source
 
 _KINDS = {"f": "float", "i": "int", "u": "uint", "b": "bool", "c": "complex"}
 

@@ -18,9 +18,11 @@ from caten_sd.files.stored_specs import stored_specs
 from caten_sd.formats.gguf.header import MAGIC, Header, TensorInfo, read_header
 from caten_sd.formats.gguf.header_output import can_store, header_bytes, padding
 from caten_sd.formats.gguf.split import joined_metadata, read_split, split_count, split_name
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.gc_pause import collector_paused
-from caten_sd.state.leaf import DTYPES, BlockTensor, DType, LazyTensor
-from caten_sd.state.pieces import chunks
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
 
@@ -126,6 +128,6 @@ def _write(format: Gguf, target: BinaryIO, state_dict: StateDict, /) -> None:
     head, alignment = header_bytes(specs, {**state_dict.metadata, **ties})
     target.write(head)
     for key, known in specs.items():
-        for piece in chunks(state_dict[key]):
+        for piece in reported_pieces(state_dict[key]):
             target.write(piece)
         target.write(padding(known.nbytes, alignment))

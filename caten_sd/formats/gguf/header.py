@@ -19,7 +19,7 @@ from caten_sd.errors import FormatError
 from caten_sd.files.diagnosis import foreign_kind
 from caten_sd.formats.gguf.bounds import HeaderBytes
 from caten_sd.formats.gguf.values import TYPES, read_value
-from caten_sd.state.leaf import DTYPES, DType
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.source import Source
 from caten_sd.wording import counted
 

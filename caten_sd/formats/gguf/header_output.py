@@ -19,7 +19,8 @@ from caten_sd.formats.gguf.header import (
     VERSION,
 )
 from caten_sd.formats.gguf.values import CODES, NUMBERS, TYPES, Array, default_type
-from caten_sd.state.leaf import DType, Spec
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import Spec
 
 _DENSE_NUMBERS = {dtype.name: number for number, dtype in DENSE.items()}
 

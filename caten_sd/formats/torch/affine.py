@@ -7,16 +7,10 @@ from typing import Any
 from caten_sd.encodings.pickle.inert_values import brief
 from caten_sd.formats.torch.storage import Storage
 from caten_sd.formats.torch.types import ELEMENTS
-from caten_sd.state.leaf import (
-    DTYPES,
-    BlockTensor,
-    DType,
-    LazyTensor,
-    Numpy,
-    Opaque,
-    as_array,
-    dequantize,
-)
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, Opaque, as_array, dequantize
 
 _INTEGERS = {"torch.qint8": "int8", "torch.quint8": "uint8", "torch.qint32": "int32"}
 

@@ -37,10 +37,10 @@ from caten_sd.formats.torch.dcp_output import (
 )
 from caten_sd.formats.torch.dcp_records import RecordFolder, refuse
 from caten_sd.state.leaf import Opaque, Spec
-from caten_sd.state.pieces import chunks
+from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Folder
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.tiles import Cover, TiledTensor, misfit
+from caten_sd.state.tiles import CoverageFault, TiledTensor, coverage_fault
 
 
 class Dcp(Format):
@@ -84,7 +84,7 @@ def _leaf(records: RecordFolder, key: str, entry: DcpTensor, missing: Sequence[s
     if entry.dtype is None:
         return Opaque(f"{entry.name} in a distributed checkpoint")
     there = [chunk for chunk in entry.chunks if chunk.record and chunk.record.path in records.sizes]
-    wrong = misfit(entry.shape, [(chunk.start, chunk.stop) for chunk in there])
+    wrong = coverage_fault(entry.shape, [(chunk.start, chunk.stop) for chunk in there])
     if wrong is not None:
         files = missing or _first_gap(entry.chunks)
         refuse(records.folder, f"{key}: {_cover_text(wrong, files)}")
@@ -92,7 +92,7 @@ def _leaf(records: RecordFolder, key: str, entry: DcpTensor, missing: Sequence[s
     return TiledTensor(entry.dtype, tiles, [range(size) for size in entry.shape])
 
 
-def _cover_text(wrong: Cover, missing: Sequence[str]) -> str:
+def _cover_text(wrong: CoverageFault, missing: Sequence[str]) -> str:
     """Return which indices are covered, twice covered or not covered, in one sentence."""
     what = "rows" if wrong.axis == 0 else f"along axis {wrong.axis} indices"
     if wrong.twice:
@@ -138,7 +138,7 @@ def _write(format: Dcp, target: Path, state_dict: StateDict, /) -> None:
         with files.create(name) as file:
             for key, known in specs.items():
                 start = file.tell()
-                write_record(file, known, chunks(state_dict[key]))
+                write_record(file, known, reported_pieces(state_dict[key]))
                 stored[key] = known, Record(name, start, file.tell() - start)
         # torch looks up every key, so a tied key points at the record of the other.
         every_key = {key: stored[state_dict.ties.get(key, key)] for key in state_dict}

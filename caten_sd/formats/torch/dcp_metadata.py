@@ -13,8 +13,9 @@ from caten_sd.encodings.pickle.inert_values import Instance
 from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.types import TYPES, ElementType
+from caten_sd.state.dtype import DType
 from caten_sd.state.indexing import is_size
-from caten_sd.state.leaf import DType, Opaque
+from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 from caten_sd.state.tiles import Sizes
 

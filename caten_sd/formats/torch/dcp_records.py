@@ -13,7 +13,8 @@ from caten_sd.files.format import Format, read, recognize
 from caten_sd.files.which_tree import model_tree
 from caten_sd.formats.torch.dcp_metadata import Chunk, Record
 from caten_sd.formats.torch.zip import TorchZip
-from caten_sd.state.leaf import DType, spec
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import spec
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.tiles import Sizes, Tile
 

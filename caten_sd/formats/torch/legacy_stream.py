@@ -14,7 +14,8 @@ from caten_sd.encodings.pickle.interpreter import Unpickled
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.pickles import StorageId, load, storage_id
 from caten_sd.formats.torch.storage import DAMAGED, Storage
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001

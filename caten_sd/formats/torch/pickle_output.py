@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from caten_sd.encodings.pickle.opcode_output import Memo, integer, sizes, text
 from caten_sd.formats.torch.types import PAIRS, STORAGE_OF
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import c_strides
-from caten_sd.state.leaf import DTYPES, DType, Spec
+from caten_sd.state.leaf import Spec
 
 
 class StoredTensor(NamedTuple):

@@ -17,7 +17,9 @@ from caten_sd.formats.torch.affine import affine_leaf
 from caten_sd.formats.torch.resolve import Attributes, resolve
 from caten_sd.formats.torch.storage import Storage, negated
 from caten_sd.formats.torch.types import TYPES, ElementType, StorageType
-from caten_sd.state.leaf import BlockTensor, LazyTensor, Opaque
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 
 OPAQUE = "caten_sd.opaque"  # the metadata key of the objects left inert, counted by class

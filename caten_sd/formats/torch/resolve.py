@@ -13,7 +13,8 @@ from typing import Any
 from caten_sd.encodings.pickle.arrays import array_leaf
 from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference
 from caten_sd.formats.torch.storage import Storage
-from caten_sd.state.leaf import BlockTensor, LazyTensor
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.lazy_tensor import LazyTensor
 
 MAX_DEPTH = 100
 MAX_NODES = 4_000_000  # of the tree in which every shared container is repeated

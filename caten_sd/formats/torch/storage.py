@@ -7,7 +7,9 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.types import PAIRS, ElementType
-from caten_sd.state.leaf import DType, LazyTensor, Opaque
+from caten_sd.state.dtype import DType
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 
 DAMAGED = "it is damaged or made to deceive, so get it again"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from caten_sd.state.leaf import DTYPES, DType, Opaque
+from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.leaf import Opaque
 
 
 class ElementType(Opaque):

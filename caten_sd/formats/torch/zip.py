@@ -22,8 +22,9 @@ from caten_sd.formats.torch.pickle_output import StoredTensor, pickle_of, torch_
 from caten_sd.formats.torch.pickles import load, storage_id, tree_of
 from caten_sd.formats.torch.script import ScriptClasses
 from caten_sd.formats.torch.storage import DAMAGED, Storage
-from caten_sd.state.pieces import chunks
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.pieces import reported_pieces
+from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 
 _ROOT = "archive"
@@ -105,7 +106,7 @@ def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None
     ):
         output.add(f"{_ROOT}/{name}", len(data), [data])
     for key, known in specs.items():
-        output.add(f"{_ROOT}/data/{members[key]}", known.nbytes, chunks(state_dict[key]))
+        output.add(f"{_ROOT}/data/{members[key]}", known.nbytes, reported_pieces(state_dict[key]))
     if state_dict.metadata:
         record = EMPTY._replace(metadata=dict(state_dict.metadata)).to_json()
         output.add(f"{_ROOT}/{RECORD_FILE}", len(record), [record])

@@ -114,7 +114,7 @@ def loads_every_leaf(folder: Path) -> list[str]:
     """Load transposed, packed and plain leaves into slots that are divided along each axis."""
     from caten_sd.blocks.block_types import quantize
     from caten_sd.blocks.families.q4_to_q8 import Q8_0
-    from caten_sd.state.leaf import BlockTensor
+    from caten_sd.state.block_tensor import BlockTensor
 
     torch.manual_seed(0)
     grid, matrix = mesh(dist.get_world_size()), torch.randn(7, 96)

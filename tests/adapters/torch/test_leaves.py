@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from caten_sd import CatenError, as_array, spec
-from caten_sd.state.leaf import DTYPES, LazyTensor, Numpy, Torch
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Numpy, Torch
 from caten_sd.state.pieces import pieces
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.source import Source
 from caten_sd.state.state_dict import spec_or_none
 
 from ..test_numpy import noise

@@ -11,7 +11,7 @@ from caten_sd.encodings.pickle.arrays import array_leaf
 from caten_sd.encodings.pickle.inert_values import Instance
 from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.errors import FormatError
-from caten_sd.state.leaf import LazyTensor
+from caten_sd.state.lazy_tensor import LazyTensor
 
 ARRAYS: dict[str, Any] = {
     "matrix": np.arange(6).reshape(2, 3),

@@ -13,8 +13,12 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.files.format import read
 from caten_sd.formats.gguf.container import Gguf
-from caten_sd.state.leaf import DTYPES, BlockTensor, LazyTensor, spec
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import spec
+from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 
 RANDOM = np.random.default_rng(0)

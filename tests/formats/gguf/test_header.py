@@ -17,8 +17,10 @@ from caten_sd.errors import FormatError
 from caten_sd.files.format import read, write
 from caten_sd.files.json_hooks import plain
 from caten_sd.formats.gguf.container import Gguf
-from caten_sd.state.leaf import BlockTensor, Numpy, as_array
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.leaf import Numpy, as_array
+from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 
 

@@ -11,7 +11,8 @@ from caten_sd.errors import StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.formats.gguf.header_output import can_store, header_bytes, padding, type_number
 from caten_sd.formats.gguf.values import TYPES
-from caten_sd.state.leaf import DTYPES, DType, Spec
+from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.leaf import Spec
 
 W = {"w": np.ones((2, 3), "f4")}
 

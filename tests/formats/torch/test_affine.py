@@ -11,8 +11,10 @@ from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.formats.torch.affine import affine_leaf
 from caten_sd.formats.torch.storage import Storage
 from caten_sd.formats.torch.types import ELEMENTS
-from caten_sd.state.leaf import BlockTensor, Opaque, spec
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.leaf import Opaque, spec
+from caten_sd.state.source import Source
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*quantized.*", "ignore::UserWarning")
 

@@ -18,7 +18,8 @@ from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.files.format import read, recognize
 from caten_sd.formats.torch.legacy import TorchLegacy
 from caten_sd.formats.torch.legacy_stream import HEAD
-from caten_sd.state.source import BytesBacking, Source, open_file
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source, open_file
 
 BASE = torch.arange(60, dtype=torch.float32)
 

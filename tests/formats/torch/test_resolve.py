@@ -15,8 +15,11 @@ from caten_sd.errors import FormatError
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.formats.torch.pickles import OPAQUE, load, tree_of
 from caten_sd.formats.torch.resolve import MAX_DEPTH, resolve
-from caten_sd.state.leaf import DTYPES, LazyTensor, Opaque
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Opaque
+from caten_sd.state.source import Source
 
 LEAF = LazyTensor(Source("a", BytesBacking(bytes(4)), 0, 4), 0, DTYPES["float32"], (1,))
 

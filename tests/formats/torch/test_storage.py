@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.storage import MAX_UNFOLDED, Storage, negated
 from caten_sd.formats.torch.types import ELEMENTS, PAIRS
-from caten_sd.state.leaf import LazyTensor, Opaque
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Opaque
+from caten_sd.state.source import Source
 
 
 def storage(data: bytes, name: str = "float32", order: str = "<") -> Storage:

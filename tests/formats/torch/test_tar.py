@@ -14,7 +14,8 @@ import torch
 from caten_sd.errors import FormatError
 from caten_sd.files.format import read, recognize
 from caten_sd.formats.torch.legacy import TorchLegacy
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 BASE = torch.arange(60, dtype=torch.float32)
 

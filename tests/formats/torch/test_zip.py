@@ -18,8 +18,9 @@ from torch import nn
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.files.format import read, recognize
 from caten_sd.formats.torch.zip import TorchZip
-from caten_sd.state.leaf import DTYPES
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.source import Source
 
 DTYPES_OF_TORCH = [
     getattr(torch, "float4_e2m1fn_x2" if dtype.bits == 4 else name)

@@ -19,7 +19,8 @@ from caten_sd.errors import CatenError, FormatError
 from caten_sd.files.format import read
 from caten_sd.files.which_tree import model_tree
 from caten_sd.formats.torch.zip import TorchZip
-from caten_sd.state.source import BytesBacking, Source
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 BASE = torch.arange(60, dtype=torch.float32)
 

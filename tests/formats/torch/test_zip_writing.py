@@ -12,8 +12,10 @@ from torch.utils import serialization
 
 from caten_sd.errors import StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
-from caten_sd.state.leaf import DTYPES, LazyTensor
-from caten_sd.state.source import BytesBacking, Source, open_file
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.source import Source, open_file
 from caten_sd.state.state_dict import StateDict
 
 DTYPES_OF_TORCH = [

@@ -1,0 +1,62 @@
+"""LazyTensor: a leaf whose bytes are in a file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from caten_sd.errors import CatenError
+from caten_sd.state.dtype import DType
+from caten_sd.state.indexing import narrow
+from caten_sd.state.leaf import LazyLeaf
+from caten_sd.state.source import Source
+
+
+class LazyTensor(LazyLeaf):
+    """A leaf whose bytes still lie in a file: known from the header, mapped on first touch.
+
+    Basic indexing stays lazy and narrows what will be read. ``strides`` count elements and default
+    to C order; ``order`` is the bytes' order, "<" or ">".
+    """
+
+    __slots__ = ("dtype", "offset", "order", "shape", "source", "strides")
+
+    def __init__(
+        self,
+        source: Source,
+        offset: int,
+        dtype: DType,
+        shape: Sequence[int],
+        strides: Sequence[int] | None = None,
+        order: str = "<",
+    ) -> None:
+        self.source, self.offset, self.dtype, self.order = source, offset, dtype, order
+        self.shape = tuple(shape)
+        self.strides = None if strides is None else tuple(strides)
+
+    @property
+    def extent(self) -> int:
+        """Bytes from the first element to the end of the last one."""
+        if self.strides is None or 0 in self.shape:
+            return self.dtype.nbytes(math.prod(self.shape))
+        last = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
+        return self.dtype.nbytes(last + 1)
+
+    def raw(self) -> memoryview:
+        """Return the stored bytes, mapped where the system allows."""
+        return self.source.view(self.offset, self.extent)
+
+    def __getitem__(self, index: Any) -> LazyTensor:
+        """Return the part under basic indexing (integers, slices of positive step), unread."""
+        if not self.dtype.itemsize:
+            raise CatenError(
+                f"{self.source}: a {self.dtype} leaf cannot be sliced, its elements share bytes; "
+                f"slice the result of numpy()"
+            )
+        offset, shape, strides = narrow(self.shape, self.strides, index)
+        start = self.offset + offset * self.dtype.itemsize
+        return LazyTensor(self.source, start, self.dtype, shape, strides, self.order)
+
+    def __repr__(self) -> str:
+        return f"LazyTensor({self.dtype}, {list(self.shape)}, {self.source} at {self.offset})"
