@@ -106,7 +106,7 @@ def save(model: Transformer, folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    state = to_layout(get_state_dict(model), "hf-gpt2", source="caten-gpt2")
+    state = to_layout(get_state_dict(model), "hf-gpt2", from_layout="caten-gpt2")
     write_state_dict(state, folder / "model.safetensors")
 
 

@@ -60,7 +60,7 @@ def check_both_ways(folder: Path, dim: int, heads: int, layers: int, vocab: int,
     back = folder / "back"
     back.mkdir()
     theirs.config.save_pretrained(back)
-    written = sd.to_layout(sd.get_state_dict(ours), "hf-gpt2", source="caten-gpt2")
+    written = sd.to_layout(sd.get_state_dict(ours), "hf-gpt2", from_layout="caten-gpt2")
     sd.write_state_dict(written, back / "model.safetensors")
     again, info = GPT2LMHeadModel.from_pretrained(back, output_loading_info=True)
     # Our lm_head is a separate tensor, equal to wte; theirs ties the two.

@@ -6,6 +6,7 @@ import argparse
 
 CHECKPOINT = "a file, a folder, an index of shards, or a member of an archive, as in a.tar::w.pt"
 MODEL = "a callable that builds a model: package.module:build, 'package.module:Model(32, depth=2)'"
+FROM = "the layout that the file is in, where it cannot be told or is not matched in full"
 ROOT = "take only what is under this name: one of the trees in a file, or a prefix of keys"
 
 

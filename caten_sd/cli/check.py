@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from caten_sd.cli import DIFFERS, FINE
-from caten_sd.cli.arguments import MODEL, parser_of
+from caten_sd.cli.arguments import FROM, MODEL, parser_of
 from caten_sd.cli.models import is_model, state_of
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout_check import check_layout
@@ -26,10 +26,11 @@ def run(words: Sequence[str]) -> int:
         help=f"the name of a layout, as in hf-gpt2; or {MODEL}",
     )
     parser.add_argument("--to", metavar="LAYOUT", help="convert the file to this layout first")
+    parser.add_argument("--from", dest="from_layout", metavar="LAYOUT", help=FROM)
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
     with read_state_dict(options.file, root=options.root) as state_dict:
-        checked = _in_layout(state_dict, options.to)
+        checked = _in_layout(state_dict, options.to, options.from_layout)
         if is_model(options.against):
             result = _against_model(checked, options.against)
         else:
@@ -38,12 +39,14 @@ def run(words: Sequence[str]) -> int:
         return FINE if result.fits else DIFFERS
 
 
-def _in_layout(state_dict: StateDict, layout: str | None) -> StateDict:
+def _in_layout(
+    state_dict: StateDict, layout: str | None, from_layout: str | None
+) -> StateDict:
     if layout is None:
         return state_dict
     from caten_sd.mapping.layout_plan import to_layout
 
-    return to_layout(state_dict, layout, silent=True)
+    return to_layout(state_dict, layout, from_layout=from_layout, silent=True)
 
 
 def _against_model(state_dict: StateDict, model: str) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from caten_sd.cli import FINE
-from caten_sd.cli.arguments import parser_of
+from caten_sd.cli.arguments import FROM, parser_of
 from caten_sd.cli.text import bytes_text
 from caten_sd.errors import CatenError
 from caten_sd.files.conversion import Estimate, convert
@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
         "target", metavar="OUT", help="the suffix names the format; DIR/ is a folder"
     )
     parser.add_argument("--to", metavar="LAYOUT", help="rename and transform the tensors to it")
+    parser.add_argument("--from", dest="from_layout", metavar="LAYOUT", help=FROM)
     parser.add_argument("--dtype", help="the dtype of all floats: f32, bf16, f16, ...")
     parser.add_argument(
         "--keep",
@@ -53,7 +54,8 @@ def run(words: Sequence[str]) -> int:
         done = convert(
             options.source,
             options.target,
-            to=options.to,
+            layout=options.to,
+            from_layout=options.from_layout,
             dtype=options.dtype,
             keep=dict(map(_exception, options.keep)),
             root=options.root,

@@ -13,6 +13,7 @@ from typing import Any
 from caten_sd.errors import FormatError
 from caten_sd.files.atomic import replacing
 from caten_sd.files.catalog import find_format, format_of_target
+from caten_sd.files.config import config_of
 from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.rest import outside_root
 from caten_sd.files.which_tree import model_tree
@@ -49,7 +50,7 @@ def read_state_dict(
         chosen = format or find_format(source)
         if isinstance(source, Source) and source.inner and not chosen.holds_files:
             raise FormatError(source.name, f"it is no archive that could hold {source.inner!r}")
-        state_dict = _state_dict(read(chosen, source), source, root, chosen)
+        state_dict = _state_dict(read(chosen, source), source, root, chosen, Path(path))
         if verify:
             verify_digests(state_dict, source.name)
         return state_dict
@@ -128,11 +129,12 @@ def open_source(path: Path, *, streaming: bool = False) -> Source | Folder:
 
 
 def _state_dict(
-    contents: Contents, source: Source | Folder, root: str | None, format: Format
+    contents: Contents, source: Source | Folder, root: str | None, format: Format, path: Path
 ) -> StateDict:
     tree = model_tree(contents.tree, source.name, root)
     return StateDict(
         tree.leaves,
+        config=config_of(path),
         ties=contents.ties if root is None else None,  # whose names begin with the root's
         metadata=contents.metadata,
         others=tree.others,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -71,7 +70,8 @@ def convert(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
-    to: str | None = None,
+    layout: str | None = None,
+    from_layout: str | None = None,
     dtype: str | None = None,
     keep: Mapping[str, str] | None = None,
     root: str | None = None,
@@ -81,13 +81,14 @@ def convert(
 ) -> Conversion:
     """Write a checkpoint again in the format of the target's suffix, and return what was done.
 
-    ``to`` names a layout, ``dtype`` ("bf16") what floats become, ``keep`` exceptions by pattern,
+    ``layout`` names the layout to write, ``from_layout`` the one that the source is in, where it
+    cannot be told, ``dtype`` ("bf16") what floats become, ``keep`` exceptions by pattern,
     ``root`` the tree of a file that holds several; ``options`` go to the format's writer. One
     tensor is in memory at a time. The target is re-opened and every tensor compared. ``announce``
     is told what will be written before anything is, ``progress`` the bytes that are.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
-        turned, findings = _in_layout(given, to, Path(source))
+        turned, findings = _in_layout(given, layout, from_layout)
         meant = cast_floats(turned, dtype, keep)
         need = estimate(meant)
         if announce is not None:
@@ -107,26 +108,14 @@ def estimate(state_dict: StateDict) -> Estimate:
 
 
 def _in_layout(
-    state_dict: StateDict, layout: str | None, source: Path
+    state_dict: StateDict, layout: str | None, from_layout: str | None
 ) -> tuple[StateDict, tuple[str, ...]]:
     if layout is None:
         return state_dict, ()
     from caten_sd.mapping.layout_plan import plan_layout
 
-    plan = plan_layout(state_dict, layout, config=_config(source))
+    plan = plan_layout(state_dict, layout, from_layout=from_layout)
     return plan.state_dict, tuple(plan.findings.lines())
-
-
-def _config(source: Path) -> Any:
-    """Return what a config.json in or beside the checkpoint says, where there is a sound one.
-
-    A layout takes head counts from it, and refuses by name what it needs and does not find.
-    """
-    path = (source if source.is_dir() else source.parent) / "config.json"
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
 
 
 def _compared(meant: StateDict, written: StateDict, source: Path, target: Path) -> Conversion:

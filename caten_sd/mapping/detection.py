@@ -1,4 +1,8 @@
-"""Detect which layout a state dict is in, from its keys and shapes."""
+"""Detect which layout a state dict is in, from what its file says, its keys and its shapes.
+
+Names alone do not identify an architecture, so what the file says of itself is a veto, and a layout
+is detected only if each key is one of its names and each row that is required finds a key.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from caten_sd.mapping.rules import Rule
 from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
 from caten_sd.state.training_keys import model_state
+from caten_sd.wording import counted
 
 MAX_PREFIX = 8  # segments of a key
 
@@ -24,7 +29,8 @@ class Candidate(NamedTuple):
     """How well a layout matches: how many keys it takes, and its findings.
 
     ``numbers`` are those that the shapes give. ``orientation`` names one tensor whose shape is
-    possible in this layout and would not be if it were transposed.
+    possible in this layout and would not be if it were transposed. ``veto`` is what the file says
+    of itself where that excludes the layout.
     """
 
     layout: Layout
@@ -33,20 +39,24 @@ class Candidate(NamedTuple):
     findings: Findings
     numbers: Mapping[str, int]
     orientation: str = ""
+    veto: str = ""
 
     @property
-    def score(self) -> float:
-        """The share of the keys that it takes; 0 if a shape contradicts it."""
-        return 0.0 if self.findings.misfits else self.taken / max(self.total, 1)
+    def is_complete(self) -> bool:
+        """Whether it takes every key, each row finds a key, and nothing contradicts it."""
+        return self.is_similar and self.taken == self.total and not self.findings.idle
 
     @property
-    def is_match(self) -> bool:
-        """Whether it takes at least half of the keys, and half of its rows find a key."""
-        rows = len(self.layout.reading.rules)
-        return self.score >= 0.5 and len(self.findings.idle) * 2 <= rows
+    def is_similar(self) -> bool:
+        """Whether it takes half of the keys, half of its rows find one, nothing contradicts it."""
+        rows, idle = len(self.layout.reading.rules), len(self.findings.idle)
+        contradicted = self.veto or self.findings.misfits
+        return not contradicted and self.taken * 2 >= self.total > 0 and idle * 2 <= rows
 
     def __str__(self) -> str:
         text = f"{self.layout.name} takes {self.taken} of {self.total} keys"
+        if self.veto:
+            return f"{text}, but {self.veto}"
         if self.findings.misfits:
             return f"{text}, but {self.findings.misfits[0]}"
         idle = len(self.findings.idle)
@@ -58,8 +68,9 @@ class Detection(NamedTuple):
 
     ``numbers`` are those that the shapes give: n_layer, n_embd, ... No shape gives a head count.
 
-    Where a layout is found only once a prefix of every key is taken off, ``layout`` is None,
-    ``prefix`` is that prefix, and ``unprefixed`` is that layout.
+    Where no layout takes every key, ``similar`` is the one that takes most of them; it has to be
+    asked for by name. Where a layout is found only once a prefix of every key is taken off,
+    ``layout`` is None, ``prefix`` is that prefix, and ``unprefixed`` is that layout.
     """
 
     layout: Layout | None
@@ -68,6 +79,7 @@ class Detection(NamedTuple):
     numbers: Mapping[str, int]
     prefix: str = ""
     unprefixed: Layout | None = None
+    similar: Layout | None = None
 
     @property
     def architecture(self) -> str:
@@ -78,8 +90,13 @@ class Detection(NamedTuple):
         """Return the layout; LayoutError that asks for it if none matches, or several do."""
         if self.layout is not None:
             return self.layout
-        remedy = "" if self.unprefixed else "; name the layout with source="
-        raise LayoutError("; ".join(self.evidence) + remedy)
+        if self.unprefixed:
+            raise LayoutError("; ".join(self.evidence))
+        name = self.similar.name if self.similar else "LAYOUT"
+        raise LayoutError(
+            f"{'; '.join(self.evidence)}; name the layout that it is in, as from_layout={name!r} "
+            f"or --from {name}"
+        )
 
     def __str__(self) -> str:
         head = "not known"
@@ -94,20 +111,18 @@ def detect_layout(state_dict: Mapping[str, Any]) -> Detection:
 
     If two layouts match equally well, none of them is chosen.
     """
-    return _detect(model_state(as_state_dict(state_dict)), 0)
+    state = model_state(as_state_dict(state_dict))
+    tensors = {key: leaf for key, leaf in state.items() if spec_or_none(leaf) is not None}
+    return _detect(state if len(tensors) == len(state) else state.with_entry(tensors), 0)
 
 
 def _detect(state: StateDict, removed: int) -> Detection:
     """Detect the layout of keys from which ``removed`` segments of a prefix were taken."""
     samples = _samples(state)
-    weighed: list[Candidate] = []
-    for known in (built_in_layouts, announced_layouts):
-        weighed += [_weigh(layout, state, samples) for layout in known().values()]
-        if any(each.is_match for each in weighed):
-            break
-    weighed.sort(key=_rank, reverse=True)
+    known = [*built_in_layouts().values(), *announced_layouts().values()]
+    weighed = sorted((_weigh(each, state, samples) for each in known), key=_rank, reverse=True)
     found = _decide(state, tuple(each for each in weighed if each.taken))
-    if any(each.is_match for each in weighed) or removed == MAX_PREFIX:
+    if any(each.is_complete for each in weighed) or removed == MAX_PREFIX:
         return found
     return _without_prefix(state, found, removed)
 
@@ -119,7 +134,7 @@ def _without_prefix(state: StateDict, found: Detection, removed: int) -> Detecti
         return found
     rest = {key[len(first) :]: leaf for key, leaf in state.items()}
     ties = {key[len(first) :]: name[len(first) :] for key, name in state.ties.items()}
-    inner = _detect(StateDict(rest, ties=ties), removed + 1)
+    inner = _detect(state.with_entry(rest, ties=ties), removed + 1)
     layout = inner.layout or inner.unprefixed
     if layout is None:
         return found
@@ -131,13 +146,19 @@ def _without_prefix(state: StateDict, found: Detection, removed: int) -> Detecti
     return found._replace(evidence=(*found.evidence, evidence), prefix=prefix, unprefixed=layout)
 
 
-def _rank(candidate: Candidate) -> tuple[bool, int, bool]:
-    return candidate.is_match, candidate.taken, not candidate.findings.idle
+def _rank(candidate: Candidate) -> tuple[bool, bool, int, int]:
+    idle = len(candidate.findings.idle)
+    return candidate.is_complete, candidate.is_similar, candidate.taken, -idle
 
 
 def _decide(state: StateDict, candidates: tuple[Candidate, ...]) -> Detection:
-    matching = [each for each in candidates if each.is_match]
-    equal = [each for each in matching if _rank(each) == _rank(matching[0])]
+    similar = [each for each in candidates if each.is_similar]
+    equal = [each for each in similar if _rank(each) == _rank(similar[0])]
+    if len(equal) == 1 and not equal[0].is_complete:
+        best = _weigh(equal[0].layout, state, dict.fromkeys(state, 1))
+        lines = [str(each) for each in candidates if each.layout is not best.layout]
+        evidence = [str(best), *filter(None, [best.findings.complaint]), *lines[:2]]
+        return Detection(None, tuple(evidence), candidates, {}, similar=best.layout)
     if len(equal) == 1:
         best = _weigh(equal[0].layout, state, dict.fromkeys(state, 1))
         others = [str(each) for each in candidates if each.layout is not best.layout]
@@ -145,7 +166,7 @@ def _decide(state: StateDict, candidates: tuple[Candidate, ...]) -> Detection:
         return Detection(best.layout, (*_evidence(best), *others), candidates, numbers)
     if equal:
         names = " and ".join(each.layout.name for each in equal)
-        evidence = [f"{names} match the {len(state)} keys and their shapes equally well"]
+        evidence = [f"{names} match {counted(len(state), 'key')} and their shapes equally well"]
     else:
         evidence = ["no layout was recognized", *map(str, candidates[:3])]
     return Detection(None, tuple(evidence), candidates, {})
@@ -168,6 +189,19 @@ def _samples(state: StateDict) -> dict[str, int]:
     return counts
 
 
+def veto(layout: Layout, state: StateDict) -> str:
+    """Return what the file says of itself, where that is another architecture, or ""."""
+    config = state.config if isinstance(state.config, Mapping) else {}
+    said = {
+        "its general.architecture": state.metadata.get("general.architecture"),
+        "the model_type of its config.json": config.get("model_type"),
+    }
+    for where, name in said.items():
+        if isinstance(name, str) and name and name not in layout.model_types:
+            return f"{where} is {name!r}"
+    return ""
+
+
 def _weigh(layout: Layout, state: StateDict, samples: Mapping[str, int]) -> Candidate:
     """Weigh a layout by samples, or by every key if one of its rows needs all indices."""
     if any(rule.stacked for rule in layout.reading.rules):
@@ -177,7 +211,8 @@ def _weigh(layout: Layout, state: StateDict, samples: Mapping[str, int]) -> Cand
     findings = reading.findings
     taken = sum(samples.values()) - sum(samples[key] for key in findings.untaken)
     orientation = _orientation(layout, state, reading)
-    return Candidate(layout, taken, len(state), findings, reading.numbers, orientation)
+    why = veto(layout, state)
+    return Candidate(layout, taken, len(state), findings, reading.numbers, orientation, why)
 
 
 def _orientation(layout: Layout, state: StateDict, reading: Reading) -> str:

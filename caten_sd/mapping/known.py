@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from caten_sd.errors import LayoutError
+from caten_sd.errors import LayoutError, LayoutWarning
 from caten_sd.mapping.layout import Layout
 
 PACKAGE = GROUP = "caten_sd.layouts"
@@ -24,10 +25,25 @@ def built_in_layouts() -> dict[str, Layout]:
 
 @functools.cache
 def announced_layouts() -> dict[str, Layout]:
-    """Return the layouts of other packages, whose entry points name a module or a Layout."""
+    """Return the layouts of other packages, whose entry points name a module or a Layout.
+
+    One that cannot be imported is warned about and leaves the others alone.
+    """
     from importlib.metadata import entry_points
 
-    return _by_name(point.load() for point in entry_points(group=GROUP))
+    holders = []
+    for point in entry_points(group=GROUP):
+        try:
+            holders.append(point.load())
+        except Exception as error:
+            warnings.warn(
+                LayoutWarning(
+                    f"the layouts of {point.value}, which a package announces as {point.name!r}, "
+                    f"cannot be imported ({type(error).__name__}: {error}); mend or remove it"
+                ),
+                stacklevel=2,
+            )
+    return _by_name(holders)
 
 
 def find_layout(layout: str | Layout) -> Layout:

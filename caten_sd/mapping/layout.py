@@ -6,7 +6,7 @@ convert through those names. Building a layout proves that it can be undone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -30,6 +30,8 @@ class Layout:
     ``base`` is the layout of the canonical names; without it, the rows' own canonical names count.
     ``prefixes`` are what a key may begin with; the first is written. ``counts`` names the number
     that a captured index counts. ``aliases`` are other names of a number in a configuration.
+    ``model_types`` are what a config.json or a GGUF calls the architecture; the architecture's own
+    name, and that of the layout behind its first hyphen, always count.
 
     >>> layout = Layout("mine", [Row("encoder.{i}.weight", "enc.{i}.w")])
     >>> layout, layout.canonical
@@ -44,6 +46,7 @@ class Layout:
     prefixes: Sequence[str] = ("",)
     counts: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    model_types: Collection[str] = ()
 
     def __post_init__(self) -> None:
         if not self.name or not self.rows:
@@ -56,8 +59,11 @@ class Layout:
 
     def _freeze(self) -> None:
         base = self.base
+        architecture = self.architecture or (base.architecture if base else self.name)
+        called = {*self.model_types, *(base.model_types if base else ())}
         inherited = {
-            "architecture": self.architecture or (base.architecture if base else self.name),
+            "architecture": architecture,
+            "model_types": frozenset({*called, architecture, self.name.partition("-")[2]} - {""}),
             "counts": MappingProxyType({**(base.counts if base else {}), **self.counts}),
             "aliases": MappingProxyType({**(base.aliases if base else {}), **self.aliases}),
         }

@@ -59,7 +59,7 @@ class LayoutCheck:
     def cause(self) -> str:
         """What is likely wrong; "" if nothing is, or if there is no evidence."""
         found, swapped = self.detection, [each for each in self.findings.misfits if each.swapped]
-        if self.fits or found.layout is self.layout:
+        if self.fits or self.layout in (found.layout, found.similar):
             return ""
         if not self.total:
             return "the file holds no tensors"
@@ -68,6 +68,8 @@ class LayoutCheck:
             return f"{count} transposed compared with {self.layout.name}"
         if found.layout:
             return f"it is in {found.layout.name} ({'; '.join(found.evidence[:2])})"
+        if found.similar:
+            return f"it is most like {found.similar.name} ({'; '.join(found.evidence[:2])})"
         return "; ".join(found.evidence[1 if found.unprefixed else 0 :][:2])
 
     @property

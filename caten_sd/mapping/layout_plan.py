@@ -66,7 +66,7 @@ def to_layout(
     state_dict: Mapping[str, Any],
     layout: str | Layout,
     *,
-    source: str | Layout | None = None,
+    from_layout: str | Layout | None = None,
     config: Any = None,
     strict: bool = False,
     silent: bool = False,
@@ -74,13 +74,14 @@ def to_layout(
 ) -> StateDict:
     """Return the state dict in a layout: keys renamed, leaves derived lazily, nothing read.
 
-    ``source`` is the layout it is in now; left out, the one in its metadata, or else the detected
-    one. ``config`` and the keywords give the numbers that operations name, such as head counts.
+    ``from_layout`` is the layout it is in now; left out, the one in its metadata, or else the
+    detected one. ``config``, or else the config.json next to its file, and the keywords give the
+    numbers that operations name, such as head counts.
 
     Keys that no row takes stay as they are. They, rows that find no key, and shapes that are not
     as declared give a LayoutWarning; none if ``silent``, and a LayoutError if ``strict``.
     """
-    plan = plan_layout(state_dict, layout, source=source, config=config, **numbers)
+    plan = plan_layout(state_dict, layout, from_layout=from_layout, config=config, **numbers)
     complaint = plan.findings.complaint
     if complaint:
         message = f"{plan.source.name} to {plan.target.name}: {complaint}"
@@ -95,7 +96,7 @@ def plan_layout(
     state_dict: Mapping[str, Any],
     layout: str | Layout,
     *,
-    source: str | Layout | None = None,
+    from_layout: str | Layout | None = None,
     config: Any = None,
     **numbers: int,
 ) -> LayoutPlan:
@@ -103,36 +104,40 @@ def plan_layout(
     state = as_state_dict(state_dict)
     target = find_layout(layout)
     if is_training(state.keys()):
-        return _plan_training(state, target, source, config=config, **numbers)
-    origin, detection = source_layout(state, source, target)
-    if origin is target and detection is None:
-        return LayoutPlan(origin, target, _declared(state, target), Findings(), None)
+        return _plan_training(state, target, from_layout, config=config, **numbers)
+    origin, detection = source_layout(state, from_layout, target)
     if origin.canonical.name != target.canonical.name:
         raise LayoutError(
             f"{origin.name} is a layout of {origin.architecture} and {target.name} one of "
             f"{target.architecture}; only layouts of one architecture convert into each other"
         )
+    config = state.config if config is None else config
     lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases})
     read = read_canonical(origin, items_of(state), lookup)
     _refuse_swapped(origin, read.findings)
+    if origin is target and detection is None:
+        return LayoutPlan(
+            origin, target, _stamped(state, target, read.findings), read.findings, None
+        )
     items, hints = write_canonical(target, read.items, lookup, read.findings)
     stale = {HINT + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
     kept = {key: value for key, value in state.metadata.items() if key not in stale}
     entry, paths = _collected(state, target, items)
-    result = state.with_entry(entry, paths=paths, metadata={**kept, **hints, STAMP: target.name})
+    result = state.with_entry(entry, paths=paths, metadata={**kept, **hints})
+    result = _stamped(result, target, read.findings)
     return LayoutPlan(origin, target, result, read.findings, detection)
 
 
 def _plan_training(
-    state: StateDict, target: Layout, source: str | Layout | None, **options: Any
+    state: StateDict, target: Layout, from_layout: str | Layout | None, **options: Any
 ) -> LayoutPlan:
     """Plan for the model of a training state, and map the optimizer's state the same way."""
     from caten_sd.mapping.training_layout import training_in_layout
 
-    plan = plan_layout(model_state(state), target, source=source, **options)
+    plan = plan_layout(model_state(state), target, from_layout=from_layout, **options)
 
     def apply_layout(model: StateDict) -> StateDict:
-        return plan_layout(model, target, source=plan.source, **options).state_dict
+        return plan_layout(model, target, from_layout=plan.source, **options).state_dict
 
     mapped = training_in_layout(state, plan.state_dict, apply_layout)
     return plan._replace(state_dict=mapped)
@@ -143,26 +148,27 @@ def _refuse_swapped(origin: Layout, findings: Findings) -> None:
         if misfit.swapped:
             raise LayoutError(
                 f"layout {origin.name}: {misfit}, so its axes are reversed and the tensors are in "
-                f"another layout; name that one with source="
+                f"another layout; name that one with from_layout= or --from"
             )
 
 
 def source_layout(
-    state: StateDict, source: str | Layout | None, target: Layout
+    state: StateDict, from_layout: str | Layout | None, target: Layout
 ) -> tuple[Layout, Detection | None]:
     """Return the layout a state dict is in: the declared, the stamped or the detected one."""
     # A layout of the caller's own cannot be found by name; the target and its canonical one can.
     by_name = {layout.name: layout for layout in (target.canonical, target)}
     stamp = state.metadata.get(STAMP)
-    if source is None and stamp is None:
+    if from_layout is None and stamp is None:
         detection = detect_layout(state)
         return detection.decided(), detection
-    name = str(stamp) if source is None else source
+    name = str(stamp) if from_layout is None else from_layout
     declared = by_name[name] if isinstance(name, str) and name in by_name else find_layout(name)
     if stamp is not None and stamp != declared.name:
         raise LayoutError(
-            f"the metadata says that the layout is {stamp!r} and source= says {declared.name!r}; "
-            f"a layout is applied once, so leave source= out or correct {STAMP} in the metadata"
+            f"the metadata says that the layout is {stamp!r} and from_layout= says "
+            f"{declared.name!r}; a layout is applied once, so leave from_layout= out or correct "
+            f"{STAMP} in the metadata"
         )
     return declared, None
 
@@ -182,10 +188,13 @@ def _collected(
     return {key: item.leaf for key, item in found.items()}, RenamedPaths(state, found, kept)
 
 
-def _declared(state: StateDict, layout: Layout) -> StateDict:
-    """Return the same state dict if its metadata names the layout, else one whose metadata does."""
-    if state.metadata.get(STAMP) == layout.name:
+def _stamped(state: StateDict, layout: Layout, findings: Findings) -> StateDict:
+    """Return the state dict with the layout's name in its metadata if all its keys are matched."""
+    matched = not findings.untaken and not findings.misfits
+    name = layout.name if matched else None
+    if state.metadata.get(STAMP) == name:
         return state
-    return state.with_entry(
-        state.entry, paths=state.paths, metadata={**state.metadata, STAMP: layout.name}
-    )
+    metadata = {key: value for key, value in state.metadata.items() if key != STAMP}
+    if name:
+        metadata[STAMP] = name
+    return state.with_entry(state.entry, paths=state.paths, ties=state.ties, metadata=metadata)

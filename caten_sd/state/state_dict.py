@@ -30,6 +30,7 @@ class StateDict(Mapping[str, Any]):
     - ``others``: values among the leaves that are not tensors (a number, an inert Opaque)
     - ``rest``: what a nested file holds outside the chosen tree
     - ``origin``: the kind of file
+    - ``config``: what a config.json next to the file says
 
     >>> import numpy
     >>> print(StateDict({"wte.weight": numpy.zeros((32, 8))}))  # doctest: +ELLIPSIS
@@ -49,6 +50,7 @@ class StateDict(Mapping[str, Any]):
         others: Mapping[str, Any] | None = None,
         rest: Mapping[str, Any] | None = None,
         origin: str = "",
+        config: Any = None,
         close: Callable[[], None] | None = None,
     ) -> None:
         self.entry = dict(entry)
@@ -61,6 +63,7 @@ class StateDict(Mapping[str, Any]):
         self.others: dict[str, Any] = dict(others or {})
         self.rest: dict[str, Any] = dict(rest or {})
         self.origin = origin
+        self.config = config
         self._close = close
 
     def with_entry(
@@ -87,6 +90,7 @@ class StateDict(Mapping[str, Any]):
             others=self.others,
             rest=self.rest,
             origin=self.origin,
+            config=self.config,
             close=self.close,
         )
 

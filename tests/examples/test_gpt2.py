@@ -103,7 +103,7 @@ def test_a_prompt_that_is_too_long_is_exit_code_2(run) -> None:
 
 def test_a_vocabulary_of_tokens_needs_a_tokenizer(run, folder: Path) -> None:
     model = gpt2_from_config({**json.loads((folder / "config.json").read_text()), "vocab_size": 9})
-    state = to_layout(get_state_dict(model), "hf-gpt2", source="caten-gpt2", silent=True)
+    state = to_layout(get_state_dict(model), "hf-gpt2", from_layout="caten-gpt2", silent=True)
     write_state_dict(state, folder / "model.safetensors")
     change(folder, vocab_size=9)
     code, _, err = run(folder)

@@ -63,7 +63,7 @@ def test_output_on_input_is_right_and_a_failure_leaves_it_whole(tmp_path: Path):
     with pytest.raises(sd.StateDictError, match="no key matches"):
         sd.convert(path, path, keep={"nothing": "f32"})
     with pytest.raises(sd.LayoutError, match="no layout is called 'gpt3'"):
-        sd.convert(path, path, to="gpt3")
+        sd.convert(path, path, layout="gpt3")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

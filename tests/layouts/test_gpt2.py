@@ -75,7 +75,7 @@ def test_what_a_square_shape_cannot_confirm_is_reported(model: GPT2LMHeadModel) 
 
 @pytest.mark.parametrize(("source", "target"), list(permutations(LAYOUTS, 2)))
 def test_any_layout_to_any_and_back(model: GPT2LMHeadModel, source: Any, target: Any) -> None:
-    given = to_layout(model.state_dict(), source, source=HF)
+    given = to_layout(model.state_dict(), source, from_layout=HF)
     if source is HF:
         given = to_layout(to_layout(given, CATEN), HF)
     there = to_layout(given, target)
@@ -111,7 +111,9 @@ def test_case_10_the_old_masks_are_dropped_with_a_reason(model: GPT2LMHeadModel)
     given = model.state_dict()
     mask = {"transformer.h.0.attn.bias": torch.ones(1, 1, 7, 7)}
     real = {"transformer.h.0.attn.masked_bias": torch.ones(3)}
-    plan = plan_layout({**given, **mask, **real}, CATEN)
+    with pytest.raises(LayoutError, match=r"h\.0\.attn\.masked_bias.* --from hf-gpt2"):
+        plan_layout({**given, **mask, **real}, CATEN)
+    plan = plan_layout({**given, **mask, **real}, CATEN, from_layout=HF)
     assert plan.findings.dropped == {
         "transformer.h.0.attn.bias": "the causal mask, which is computed"
     }
@@ -126,7 +128,7 @@ def test_case_10_a_real_bias_of_another_model_survives() -> None:
     bias = np.ones(4)
     with pytest.raises(LayoutError, match="no layout was recognized"):
         to_layout({"blocks.0.attn.bias": bias}, CATEN)
-    kept = to_layout({"blocks.0.attn.bias": bias}, CATEN, source=HF, silent=True)
+    kept = to_layout({"blocks.0.attn.bias": bias}, CATEN, from_layout=HF, silent=True)
     assert kept["blocks.0.attn.bias"] is bias
 
 
@@ -135,7 +137,7 @@ def test_one_tensor_under_two_prefixes_is_an_error_naming_both(model: GPT2LMHead
     with pytest.raises(
         LayoutError, match=r"transformer\.wte\.weight and wte\.weight .* remove or rename"
     ):
-        to_layout(given, CATEN, source=HF)
+        to_layout(given, CATEN, from_layout=HF)
 
 
 def reload(model: GPT2LMHeadModel, state: StateDict, folder: Path) -> tuple[Any, dict[str, Any]]:
@@ -228,7 +230,7 @@ def test_gguf_with_and_without_an_output_both_give_a_head(model: GPT2LMHeadModel
 def test_gguf_names_are_those_of_the_reference() -> None:
     gguf = pytest.importorskip("gguf")
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GPT2, 2)
-    state = to_layout(GPT2LMHeadModel(config()).state_dict(), HF, source=HF)
+    state = to_layout(GPT2LMHeadModel(config()).state_dict(), HF, from_layout=HF)
     meant = {names.get_name(key, try_suffixes=(".weight", ".bias")) for key in state}
     given = {key for key in state if key != "lm_head.weight"}
     found = to_layout({key: state[key] for key in given}, GGUF)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from caten_sd.errors import LayoutError
-from caten_sd.layouts.gpt2 import CATEN, HF
+from caten_sd.layouts.gpt2 import CATEN, GGUF, HF
 from caten_sd.mapping import detection as detect
 from caten_sd.mapping.assembly import Stack
 from caten_sd.mapping.detection import detect_layout
@@ -35,7 +35,7 @@ def unstamped(state: StateDict) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["caten-gpt2", "hf-gpt2", "gguf-gpt2"])
 def test_a_layout_is_detected_with_its_numbers_and_evidence(name: str) -> None:
-    given = unstamped(to_layout(caten(), name, source="caten-gpt2"))
+    given = unstamped(to_layout(caten(), name, from_layout="caten-gpt2"))
     found = detect_layout(given)
     assert found.layout is not None
     assert (found.layout.name, found.architecture) == (name, "gpt2")
@@ -55,34 +55,32 @@ def test_a_layout_is_detected_with_its_numbers_and_evidence(name: str) -> None:
 
 def test_the_same_names_the_other_way_round_are_another_layout() -> None:
     """nanoGPT has Hugging Face's names and Caten's orientation."""
-    given = unstamped(to_layout(caten(), "hf-gpt2", source="caten-gpt2"))
+    given = unstamped(to_layout(caten(), "hf-gpt2", from_layout="caten-gpt2"))
     turned = {k: v.numpy().T if hasattr(v, "numpy") else v for k, v in given.items()}
     found = detect_layout(turned)
     assert found.layout is None
     with pytest.raises(
         LayoutError,
         match=r"hf-gpt2 takes 29 of 29 keys, .* transformer\.h\.0\.attn\.c_attn\.weight .*"
-        r"\(4, 12\) .* \(3\*n_embd, n_embd\).* source=",
+        r"\(4, 12\) .* \(3\*n_embd, n_embd\).* from_layout=",
     ):
         to_layout(turned, "caten-gpt2")
-    with pytest.raises(LayoutError, match=r"\(4, 12\) .* reversed .* source="):
-        to_layout(turned, "caten-gpt2", source="hf-gpt2")
+    with pytest.raises(LayoutError, match=r"\(4, 12\) .* reversed .* from_layout="):
+        to_layout(turned, "caten-gpt2", from_layout="hf-gpt2")
 
 
-def test_what_matches_two_layouts_equally_is_asked_for() -> None:
-    """The square projection has one name in both, and a shape that decides nothing."""
-    given = {
-        key: leaf
-        for key, leaf in caten().items()
-        if key in ("wte.weight", "wpe.weight") or "c_proj.weight" in key or "bias" in key
-    }
-    square = {key: leaf for key, leaf in given.items() if ".mlp.c_proj.weight" not in key}
+def test_what_matches_two_layouts_equally_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One name in both, and a square shape, which decides nothing."""
+    plain = Layout("plain", [Row("x.w")])
+    turned = Layout("turned", [Row("x.w", operation=Transpose())], base=plain)
+    monkeypatch.setattr(detect, "built_in_layouts", lambda: {"plain": plain, "turned": turned})
+    square = {"x.w": np.zeros((2, 2))}
     found = detect_layout(square)
-    assert found.layout is None
+    assert (found.layout, found.similar) == (None, None)
     (evidence,) = found.evidence
-    assert evidence.startswith("caten-gpt2 and hf-gpt2 match the 17 keys")
-    with pytest.raises(LayoutError, match=r"17 keys .* source="):
-        to_layout(square, "gguf-gpt2")
+    assert evidence.startswith("plain and turned match 1 key")
+    with pytest.raises(LayoutError, match=r"plain and turned .* from_layout="):
+        to_layout(square, plain)
 
 
 def test_a_few_keys_are_no_evidence() -> None:
@@ -100,14 +98,45 @@ def test_another_model_is_not_recognized() -> None:
 
 
 def test_keys_of_no_row_are_in_the_evidence() -> None:
-    found = detect_layout({**caten(), "score.weight": np.zeros((2, 4))})
-    assert found.layout is CATEN
-    assert found.evidence[0] == "29 of 30 keys are its names"
+    given = {**caten(), "score.weight": np.zeros((2, 4))}
+    found = detect_layout(given)
+    assert (found.layout, found.similar) == (None, CATEN)
+    assert found.evidence[0] == "caten-gpt2 takes 29 of 30 keys"
     assert any("score.weight" in line for line in found.evidence)
+    with pytest.raises(LayoutError, match=r"score\.weight.* from_layout='caten-gpt2' or --from"):
+        to_layout(given, "hf-gpt2")
+    assert len(to_layout(given, "hf-gpt2", from_layout="caten-gpt2", silent=True)) == 30
+
+
+def test_a_required_row_that_finds_no_key_is_named_and_not_applied() -> None:
+    given = {key: leaf for key, leaf in caten().items() if key != "wpe.weight"}
+    found = detect_layout(given)
+    assert (found.layout, found.similar) == (None, CATEN)
+    with pytest.raises(LayoutError, match=r"1 row found no key: .*wpe\.weight"):
+        to_layout(given, "hf-gpt2")
+
+
+@pytest.mark.parametrize("said", ["llama", "gptneox", "gpt"])
+@pytest.mark.parametrize("where", ["general.architecture", "model_type"])
+def test_what_the_file_says_of_itself_is_a_veto(where: str, said: str) -> None:
+    given = to_layout(caten(), "gguf-gpt2", from_layout="caten-gpt2").entry
+    config = {"model_type": said} if where == "model_type" else None
+    metadata = {where: said} if config is None else {}
+    found = detect_layout(StateDict(given, metadata=metadata, config=config))
+    assert (found.layout, found.similar) == (None, None)
+    assert f"gguf-gpt2 takes {len(given)} of {len(given)} keys, but " in str(found)
+    assert where in str(found)
+    assert repr(said) in str(found)
+    with pytest.raises(LayoutError, match=repr(said)):
+        to_layout(StateDict(given, metadata=metadata, config=config), "hf-gpt2")
+    says_gpt2 = StateDict(
+        given, metadata={"general.architecture": "gpt2"}, config={"model_type": "gpt2"}
+    )
+    assert detect_layout(says_gpt2).layout is GGUF
 
 
 def test_masks_are_reported_as_dropped() -> None:
-    given = unstamped(to_layout(caten(), "hf-gpt2", source="caten-gpt2"))
+    given = unstamped(to_layout(caten(), "hf-gpt2", from_layout="caten-gpt2"))
     masks = {f"transformer.h.{i}.attn.bias": np.zeros((1, 1, 7, 7)) for i in range(2)}
     found = detect_layout({**given, **masks})
     assert found.layout is HF
@@ -143,18 +172,12 @@ def test_a_number_that_only_the_caller_knows_does_not_hinder(
     assert detect_layout({"wq": np.zeros((4, 4)), "wk": np.zeros((4, 4))}).layout is layout
 
 
-def test_plug_ins_are_asked_only_where_none_matches(monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = Layout("theirs", [Row("encoder.w"), Drop("mask", "computed")])
-    asked = []
-
-    def announced() -> dict[str, Layout]:
-        asked.append(1)
-        return {"theirs": theirs}
-
-    monkeypatch.setattr(detect, "announced_layouts", announced)
+def test_a_better_layout_of_a_plug_in_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [Row(row.names[0]) for row in CATEN.rows if isinstance(row, Row)]
+    theirs = Layout("theirs", [*rows, Row("x.w"), Drop("mask", "computed")])
+    monkeypatch.setattr(detect, "announced_layouts", lambda: {"theirs": theirs})
     assert detect_layout(caten()).layout is CATEN
-    assert asked == []
-    assert detect_layout({"encoder.w": np.zeros(1)}).layout is theirs
+    assert detect_layout({**caten(), "x.w": np.zeros(1)}).layout is theirs
 
 
 def test_values_that_are_not_tensors_do_not_hinder() -> None:

@@ -100,8 +100,8 @@ def bits_of(state: Any) -> dict[str, Any]:
 def test_every_layout_is_a_bijection(world: tuple[Layout, dict[str, Any]], kind: Any) -> None:
     layout, canonical = world
     options: dict[str, Any] = {"silent": True, **NUMBERS}
-    here = stored(to_layout(canonical, layout, source=layout.canonical, **options), kind)
-    back = stored(to_layout(here, layout.canonical, source=layout, **options), kind)
+    here = stored(to_layout(canonical, layout, from_layout=layout.canonical, **options), kind)
+    back = stored(to_layout(here, layout.canonical, from_layout=layout, **options), kind)
     assert bits_of(back) == bits_of(canonical)
     again = stored(to_layout(back, layout, **options), kind)
     assert bits_of(again) == bits_of(here)
@@ -113,8 +113,8 @@ def test_every_layout_is_a_bijection(world: tuple[Layout, dict[str, Any]], kind:
 def test_there_and_back_unread_gives_the_very_leaves(world: tuple[Layout, dict[str, Any]]) -> None:
     layout, canonical = world
     options: dict[str, Any] = {"silent": True, **NUMBERS}
-    there = to_layout(canonical, layout, source=layout.canonical, **options)
-    back = to_layout(there, layout.canonical, source=layout, **options)
+    there = to_layout(canonical, layout, from_layout=layout.canonical, **options)
+    back = to_layout(there, layout.canonical, from_layout=layout, **options)
     assert {key: id(leaf) for key, leaf in back.items()} == {
         key: id(leaf) for key, leaf in canonical.items()
     }

@@ -143,7 +143,7 @@ def fused(kind: Any = AdamW) -> TrainingState:
 
 def test_a_moment_is_split_and_its_step_goes_to_both() -> None:
     state = get_state_dict(fused())
-    split = to_layout(state, CANONICAL, source=FUSED)
+    split = to_layout(state, CANONICAL, from_layout=FUSED)
     moment = array(state["optimizer.state.qk.exp_avg"])
     assert np.array_equal(array(split["optimizer.state.q.exp_avg"]), moment[:2])
     assert np.array_equal(array(split["optimizer.state.k.exp_avg"]), moment[2:])
@@ -155,7 +155,7 @@ def test_a_moment_is_split_and_its_step_goes_to_both() -> None:
 
 def test_a_number_added_to_a_weight_moves_no_moment() -> None:
     state = get_state_dict(fused())
-    split = to_layout(state, CANONICAL, source=FUSED)
+    split = to_layout(state, CANONICAL, from_layout=FUSED)
     assert array(split["model.norm"]).tolist() == (array(state["model.norm"]) - 1).tolist()
     for slot in ("exp_avg", "exp_avg_sq"):
         key = f"optimizer.state.norm.{slot}"
@@ -164,12 +164,12 @@ def test_a_number_added_to_a_weight_moves_no_moment() -> None:
 
 def test_a_factored_moment_cannot_be_split() -> None:
     with pytest.raises(LayoutError, match=r"row_var of qk .* root='model'"):
-        to_layout(get_state_dict(fused(Adafactor)), CANONICAL, source=FUSED)
+        to_layout(get_state_dict(fused(Adafactor)), CANONICAL, from_layout=FUSED)
 
 
 def test_a_state_of_all_parameters_end_to_end_is_refused() -> None:
     with pytest.raises(LayoutError, match=r"state of LBFGS .* end to end.* root='model'"):
-        to_layout(get_state_dict(fused(torch.optim.LBFGS)), CANONICAL, source=FUSED)
+        to_layout(get_state_dict(fused(torch.optim.LBFGS)), CANONICAL, from_layout=FUSED)
 
 
 def test_parameters_of_two_groups_cannot_become_one() -> None:
@@ -180,7 +180,7 @@ def test_parameters_of_two_groups_cannot_become_one() -> None:
     groups = [{"params": [net["q"]]}, {"params": [net["k"], net["norm"]]}]
     state = get_state_dict(TrainingState(net, SGD(groups)))
     with pytest.raises(LayoutError, match=r"q and k become qk.* one group .* root='model'"):
-        to_layout(state, FUSED, source=CANONICAL)
+        to_layout(state, FUSED, from_layout=CANONICAL)
 
 
 def test_a_transpose_of_one_tensor_is_its_own() -> None:
@@ -188,4 +188,4 @@ def test_a_transpose_of_one_tensor_is_its_own() -> None:
     turned = Layout("turned", [Row("w", operation=Transpose())], base=plain)
     net = nn.ParameterDict({"w": torch.ones(2, 3)})
     state = get_state_dict(TrainingState(net, SGD(net.parameters())))
-    assert array(to_layout(state, turned, source=plain)["model.w"]).shape == (3, 2)
+    assert array(to_layout(state, turned, from_layout=plain)["model.w"]).shape == (3, 2)

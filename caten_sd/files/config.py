@@ -1,0 +1,26 @@
+"""The config.json that Hugging Face's libraries write next to a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+MAX_CONFIG = 16 << 20  # bytes
+
+
+def config_of(path: Path) -> Any:
+    """Return what a config.json in a folder, or next to a file, says; None without a sound one.
+
+    A layout takes head counts from it, and refuses by name what it needs and does not find.
+    """
+    if "::" in str(path):
+        return None  # what lies next to an archive does not describe its members
+    config = (path if os.path.isdir(path) else path.parent) / "config.json"
+    try:
+        if not config.is_file() or config.stat().st_size > MAX_CONFIG:
+            return None
+        return json.loads(config.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
