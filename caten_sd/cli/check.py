@@ -39,9 +39,7 @@ def run(words: Sequence[str]) -> int:
         return FINE if result.fits else DIFFERS
 
 
-def _in_layout(
-    state_dict: StateDict, layout: str | None, from_layout: str | None
-) -> StateDict:
+def _in_layout(state_dict: StateDict, layout: str | None, from_layout: str | None) -> StateDict:
     if layout is None:
         return state_dict
     from caten_sd.mapping.layout_plan import to_layout
