@@ -108,7 +108,7 @@ class TestTorch:
         model = {"w": torch.zeros(2, 2).to_sparse()}
         load_state_dict(model, {"w": torch.eye(2).to_sparse()}, strict=True)
         assert torch.equal(model["w"].to_dense(), torch.eye(2))
-        with pytest.raises(LoadError, match="its place is sparse_coo"):
+        with pytest.raises(LoadError, match="strided and its slot is sparse_coo"):
             load_state_dict(model, {"w": torch.eye(2)})
 
 
