@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from caten_sd.errors import FormatError
@@ -20,30 +21,31 @@ def formats() -> Iterator[Format]:
         yield each.load()
 
 
-def _known(name: str = "") -> list[Declaration]:
-    """Return every format, the one with the longest suffix of ``name`` first."""
-    others = (
-        kind
-        for kind in Format.__subclasses__()
-        if kind.name and not kind.__module__.startswith(f"{FORMATS_PACKAGE}.")
-    )
-    known = [*built_in_formats(), *(Declaration(kind.__module__, kind, kind) for kind in others)]
-    return sorted(known, key=lambda each: -_matched(each.attributes, name))
+def _known(name: str = "") -> Iterator[Declaration]:
+    """Yield every format, those with a suffix that ``name`` ends in first."""
+    for each in chain(built_in_formats(name), _other_formats()):
+        if _has_suffix(name, each):
+            yield each
+    for each in chain(built_in_formats(), _other_formats()):
+        if not _has_suffix(name, each):
+            yield each
 
 
-def _matched(format: Format | type[Format], name: str) -> int:
-    """Return the length of the longest suffix that a name has; 0 if it has none of the format's.
+def _other_formats() -> Iterator[Declaration]:
+    for kind in Format.__subclasses__():
+        if kind.name and not kind.__module__.startswith(f"{FORMATS_PACKAGE}."):
+            yield Declaration(kind.__module__, kind, kind)
 
-    The suffix "/" does not count: it fits every folder.
-    """
-    ends = (suffix for suffix in format.suffixes if suffix != "/" and name.endswith(suffix))
-    return max(map(len, ends), default=0)
+
+def _has_suffix(name: str, format: Declaration) -> bool:
+    """Return whether a name ends in a suffix of the format, other than the "/" of any folder."""
+    return any(suffix != "/" and name.endswith(suffix) for suffix in format.attributes.suffixes)
 
 
 def named_format(name: str) -> Format | type[Format] | None:
-    """Return the attributes of the format whose suffix a name has; None if there is none."""
-    first = _known(name.lower())[0].attributes
-    return first if _matched(first, name.lower()) else None
+    """Return the attributes of the format whose suffix a name ends in; None if there is none."""
+    first = next(_known(name.lower()))
+    return first.attributes if _has_suffix(name.lower(), first) else None
 
 
 def find_format(source: Source | Folder) -> Format:
@@ -56,9 +58,8 @@ def find_format(source: Source | Folder) -> Format:
         kind, name = "folder", (source.index or f"{source.name}/").lower()
     else:
         kind, name = "file", source.name.lower()
-    asked = [each for each in _known(name) if kind in each.attributes.sources]
-    for each in asked:
-        if recognize(format := each.load(), source):
+    for each in _known(name):
+        if kind in each.attributes.sources and recognize(format := each.load(), source):
             return format
     known = ", ".join(sorted(each.attributes.name for each in _known()))
     if isinstance(source, Folder):
@@ -67,8 +68,9 @@ def find_format(source: Source | Folder) -> Format:
         raise FormatError(source.name, problem, f"known are {known}")
     if (foreign := foreign_kind(source)) is not None:
         raise foreign
-    if _matched(asked[0].attributes, name):
-        return asked[0].load()
+    for each in _known(name):
+        if kind in each.attributes.sources and _has_suffix(name, each):
+            return each.load()
     raise FormatError(source.name, "it is none of the known formats", f"they are {known}")
 
 
@@ -92,8 +94,8 @@ def format_of_target(path: Path, *, folder: bool = False) -> Format:
     A folder, or a path without a suffix, gets the format whose suffix is "/" if no other fits.
     """
     name = path.name.lower() + "/" * folder
-    known = _known(name)
-    if _matched(known[0].attributes, name):
+    known = list(_known(name))
+    if _has_suffix(name, known[0]):
         return known[0].load()
     if folder or not path.suffix:
         for each in known:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from caten_sd.files.format import Format
@@ -29,25 +29,43 @@ class Declaration(NamedTuple):
     load: Callable[[], Format]
 
 
+def built_in_formats(name: str = "") -> Iterator[Declaration]:
+    """Yield the formats of the package, sorted by module; their files are read one at a time.
+
+    A file or folder that is called like the suffix of ``name`` comes first, which saves reading
+    the others.
+    """
+    suffix = name.rpartition(".")[2].rstrip("/")
+    for module, path in sorted(_modules(), key=lambda each: suffix not in each[0].split(".")):
+        yield from _declared_in(module, path)
+
+
 @functools.cache
-def built_in_formats() -> tuple[Declaration, ...]:
-    """Return the formats of the package, sorted by module."""
+def _modules() -> tuple[tuple[str, str], ...]:
+    """Return the modules of the package and their files, sorted by module."""
     package = importlib.import_module(FORMATS_PACKAGE)
-    files = sorted((file, root) for root in package.__path__ for file in Path(root).rglob("*.py"))
     return tuple(
-        declaration
-        for file, root in files
-        for declaration in _declarations(
-            ".".join([FORMATS_PACKAGE, *file.relative_to(root).with_suffix("").parts]),
-            file.read_text("utf-8"),
+        sorted(
+            (f"{FORMATS_PACKAGE}{path[len(root) : -len('.py')]}".replace(os.sep, "."), path)
+            for root in package.__path__
+            for folder, _, files in os.walk(root)
+            for path in (os.path.join(folder, file) for file in files)
+            if path.endswith(".py")
         )
     )
 
 
-def _declarations(module: str, text: str) -> Iterator[Declaration]:
-    for found in _CLASS.finditer(text):
-        load = functools.partial(_load, module, found[1])
-        yield Declaration(module, _literal(found[0]) or load(), load)
+@functools.cache
+def _declared_in(module: str, path: str) -> tuple[Declaration, ...]:
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if "(Format):" not in text:
+        return ()
+    return tuple(
+        Declaration(module, _literal(found[0]) or load(), load)
+        for found in _CLASS.finditer(text)
+        for load in [functools.partial(_load, module, found[1])]
+    )
 
 
 def _load(module: str, kind: str) -> Format:

@@ -128,6 +128,16 @@ def test_a_file_is_recognised_by_its_content(name: str, tmp_path: Path) -> None:
     assert find_format(open_file(path)).name == "safetensors"
 
 
+@pytest.mark.parametrize("name", ["w.pkl", "w.pt", "w.npz", "w.safetensors"])
+@pytest.mark.parametrize("length", [0x280, 0x580, 0x717D])  # a pickle may begin so
+def test_a_length_that_looks_like_a_pickle_is_still_one_of_safetensors(
+    length: int, name: str, tmp_path: Path
+) -> None:
+    header = b'{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'.ljust(length)
+    (tmp_path / name).write_bytes(length.to_bytes(8, "little") + header + b".")
+    assert find_format(open_file(tmp_path / name)).name == "safetensors"
+
+
 def test_a_file_of_no_format_is_an_error_that_lists_them(tmp_path: Path) -> None:
     path = tmp_path / "w.xyz"
     path.write_bytes(b"\1nothing that anybody knows")
@@ -200,12 +210,12 @@ def test_a_format_defined_anywhere_is_asked_first_about_its_own_suffix(
         raise AssertionError(f"{declared.module} was imported")
 
     built_in = [each._replace(load=partial(load, each)) for each in built_in_formats()]
-    monkeypatch.setattr(catalog, "built_in_formats", lambda: built_in)
+    monkeypatch.setattr(catalog, "built_in_formats", lambda name="": built_in)
     assert type(find_format(open_file(path))) is lines
     assert type(format_of_target(path)) is lines
 
 
-def test_a_name_tells_a_format_by_its_longest_suffix() -> None:
+def test_a_name_tells_a_format_by_its_suffix() -> None:
     for name, format in {
         "W.SAFETENSORS": "safetensors",
         "w.tar.gz": "archive",

@@ -13,10 +13,11 @@ import pytest
 
 import caten_sd.formats
 from caten_sd import Format, read_state_dict, write_state_dict
+from caten_sd.files import declarations
 from caten_sd.files.catalog import formats
 from caten_sd.files.declarations import built_in_formats
 
-DECLARED = built_in_formats()
+DECLARED = list(built_in_formats())
 ATTRIBUTES = [name for name in vars(Format) if name[0] != "_"]
 
 ONE_FILE = '''
@@ -84,9 +85,9 @@ def more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = tmp_path / "more"
     path.mkdir()
     monkeypatch.setattr(caten_sd.formats, "__path__", [*caten_sd.formats.__path__, str(path)])
-    built_in_formats.cache_clear()
+    declarations._modules.cache_clear()
     yield path
-    built_in_formats.cache_clear()
+    declarations._modules.cache_clear()
     for file in path.glob("*.py"):
         sys.modules.pop(f"caten_sd.formats.{file.stem}", None)
 
@@ -98,7 +99,7 @@ def test_a_format_is_one_more_file_which_is_imported_first_if_it_is_not_literal(
     more: Path, kind: str, name: str, imported: bool, tmp_path: Path
 ) -> None:
     (more / f"{kind}.py").write_text(ONE_FILE.format(kind=kind, name=name))
-    assert len(built_in_formats()) == len(DECLARED) + 1
+    assert len(list(built_in_formats())) == len(DECLARED) + 1
     assert (f"caten_sd.formats.{kind}" in sys.modules) is imported
     path = tmp_path / f"w.{kind}"
     write_state_dict({"a": np.array(2, "f4")}, path)

@@ -37,6 +37,8 @@ def _recognize(format: TorchLegacy, source: Source, /) -> str | None:
         return "torch's magic number"
     if is_torch_tar(head):
         return "a tar that begins with a member of torch's format"
+    if head[4:9] == b"\0\0\0\0{":  # safetensors, whose header's length may look like a pickle
+        return None
     if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= 5:
         return f"a pickle of protocol {head[1]}"
     if _TEXT_PICKLE.match(head) and source.read(source.size - 1, 1) == b".":
