@@ -1,1 +1,1 @@
-"""Zip and tar, read in place: members are windows of the archive and are never extracted."""
+"""Zip, tar, pickle, msgpack and npy, each read in place and within bounds."""

@@ -1,4 +1,4 @@
-"""An archive as a folder: its members by their names, none of them ever written under its name."""
+"""An archive as a folder of its members; none is ever extracted under its own name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from caten_sd.wording import first_few
 
 
 class ArchivedSource(Source):
-    """A member of an archive, which is not looked into as an archive itself."""
+    """A member of an archive; it is never opened as an archive itself."""
 
     __slots__ = ()
 
 
 class Member(NamedTuple):
-    """What an archive says of a member; ``open`` gives the bytes of a file."""
+    """A member's entry: file, folder, link or device; ``open`` returns the bytes of a file."""
 
     kind: str
     size: int
@@ -34,19 +34,19 @@ class ArchiveFolder(Folder):
         self._opened = {}
 
     def names(self) -> list[str]:
-        """Return the members' names, folders left out, in the archive's order."""
+        """Return the names of all members but folders, in the archive's order."""
         return [name for name, member in self._members.items() if member.kind != "folder"]
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a plain file of that name."""
+        """Return whether there is a plain file of that name."""
         return name in self._members and self._members[name].kind == "file"
 
     def size(self, name: str) -> int:
-        """Return a member's size in bytes; 0 where there is none."""
+        """Return a member's size in bytes; 0 if it is not a file."""
         return self._members[name].size if self.has(name) else 0
 
     def member(self, name: str, *, held: bool = True) -> Source:
-        """Return a member's bytes; FormatError for a link, a device and what is not there."""
+        """Return a file's bytes; FormatError for a link, a device or an absent member."""
         known = self._members.get(name)
         if known is None:
             raise FormatError(
@@ -60,9 +60,9 @@ class ArchiveFolder(Folder):
             self._opened[name] = known.open()
         return self._opened[name]
 
-    def below(self, prefix: str, index: str = "") -> ArchiveFolder:
-        """Return the folder of that name in the archive."""
-        start = f"{prefix}/" if prefix else ""
-        inside = {n.removeprefix(start): m for n, m in self._members.items() if n.startswith(start)}
-        name = f"{self.name}::{prefix}" if prefix else self.name
-        return ArchiveFolder(name, inside, index)
+    def subfolder(self, path: str, index: str = "") -> ArchiveFolder:
+        """Return the folder at that path in the archive."""
+        start = f"{path}/" if path else ""
+        found = {n.removeprefix(start): m for n, m in self._members.items() if n.startswith(start)}
+        name = f"{self.name}::{path}" if path else self.name
+        return ArchiveFolder(name, found, index)

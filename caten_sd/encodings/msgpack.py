@@ -1,7 +1,7 @@
-"""msgpack, read within bounds and without its payloads, and the few headers that writing needs.
+"""msgpack: a bounded reader that skips over binary data, and the headers a writer needs.
 
-Format: https://github.com/msgpack/msgpack/blob/master/spec.md. The msgpack package copies every
-payload, and allocates what an array's header claims.
+Format: https://github.com/msgpack/msgpack/blob/master/spec.md. The msgpack package copies all
+binary data, and allocates as many items as an array's header claims.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from caten_sd.state.source import Source
 MAX_DEPTH = 100
 MAX_NODES = 4_000_000
 MAX_TEXT = 1 << 26  # bytes of one text
-_AHEAD = 1 << 12  # bytes read at once: headers are small, and payloads are jumped over
+_AHEAD = 1 << 12  # bytes read at once: headers are small, and binary data is skipped
 
-# First byte -> what follows and how many bytes give its length.
+# First byte -> the kind of the value, and how many bytes its length takes.
 _SIZED = {
     **{0xC4 + n: ("bin", 1 << n) for n in range(3)},
     **{0xC7 + n: ("ext", 1 << n) for n in range(3)},
@@ -35,7 +35,7 @@ _PLAIN = {0xC0: None, 0xC2: False, 0xC3: True}
 
 
 class Payload(NamedTuple):
-    """Binary data, or an extension type's, where it lies; ``code`` is None for binary data."""
+    """Where binary data is in the source; ``code`` is that of an extension type, or None."""
 
     code: int | None
     offset: int
@@ -43,7 +43,7 @@ class Payload(NamedTuple):
 
 
 class Cursor:
-    """A place in a msgpack source; ``value`` returns what is there and moves behind it."""
+    """A position in a msgpack source; ``value`` reads one value and moves past it."""
 
     def __init__(self, source: Source, at: int = 0, end: int | None = None) -> None:
         self.source, self.at = source, at
@@ -52,11 +52,11 @@ class Cursor:
         self._buffer, self._buffer_at = b"", 0
 
     def value(self, depth: int = 0) -> Any:
-        """Return plain values, lists, dicts with text keys, and Payloads; FormatError otherwise."""
+        """Read a plain value, a list, a dict with text keys or a Payload; FormatError otherwise."""
         self._nodes += 1
         if depth > MAX_DEPTH or self._nodes > MAX_NODES:
-            self.refuse("its values nest too deep or are too many")
-        kind, size = self.head()
+            self.refuse(f"it nests over {MAX_DEPTH} deep or has over {MAX_NODES:,} values")
+        kind, size = self.header()
         if kind == "map":
             return self._map(size, depth)
         if kind == "array":
@@ -73,8 +73,8 @@ class Cursor:
         self.at += size
         return Payload(code, self.at - size, size)
 
-    def head(self) -> tuple[str, Any]:
-        """Return the kind of the next value, and its length or the value itself."""
+    def header(self) -> tuple[str, Any]:
+        """Read the kind of the next value, and its length or the value itself."""
         first = self.take(1)[0]
         if first < 0x80 or first >= 0xE0:
             return "plain", first if first < 0x80 else first - 0x100
@@ -96,9 +96,9 @@ class Cursor:
         self._check(2 * size)
         found: dict[str, Any] = {}
         for _ in range(size):
-            kind, length = self.head()
+            kind, length = self.header()
             if kind != "str":
-                self.refuse(f"a key before byte {self.at} is no text")
+                self.refuse(f"a key before byte {self.at} is not text")
             key = self._text(length)
             if key in found:
                 self.refuse(f"the key {key!r} is given twice")
@@ -107,14 +107,14 @@ class Cursor:
 
     def _text(self, size: int) -> str:
         if size > MAX_TEXT:
-            self.refuse(f"a text at byte {self.at} has {size} bytes")
+            self.refuse(f"a text at byte {self.at} has {size} bytes, over the limit of {MAX_TEXT}")
         try:
             return self.take(size).decode()
         except UnicodeDecodeError:
-            self.refuse(f"a text before byte {self.at} is no UTF-8")
+            self.refuse(f"a text before byte {self.at} is not UTF-8")
 
     def take(self, count: int) -> bytes:
-        """Return the next ``count`` bytes."""
+        """Read the next ``count`` bytes."""
         self._check(count)
         start = self.at - self._buffer_at
         if start < 0 or start + count > len(self._buffer):
@@ -125,17 +125,17 @@ class Cursor:
 
     def _check(self, count: int) -> None:
         if count > self.end - self.at:
-            self.refuse(f"byte {self.at} promises {count} more and {self.end - self.at} are there")
+            self.refuse(f"{count} bytes should follow byte {self.at}, and {self.end - self.at} do")
 
     def refuse(self, problem: str) -> NoReturn:
-        """Raise the FormatError that says so."""
+        """Raise a FormatError with this problem."""
         raise FormatError(
-            self.source.name, problem, "it is damaged or no msgpack file, so get it again"
+            self.source.name, problem, "it is damaged or not a msgpack file, so get it again"
         )
 
 
 def pack_text(text: str) -> bytes:
-    """Return a text.
+    """Return the bytes of a text, header and all.
 
     >>> pack_text("w")
     b'\\xa1w'
@@ -147,7 +147,7 @@ def pack_text(text: str) -> bytes:
 
 
 def pack_size(kind: str, size: int) -> bytes:
-    """Return the head of a "map", an "array" or "bin" data of that size."""
+    """Return the header of a "map", an "array" or "bin" data of that size."""
     if kind == "bin":
         return _sized(0xC4, size, 1)
     short, first = (0x80, 0xDE) if kind == "map" else (0x90, 0xDC)
@@ -155,14 +155,14 @@ def pack_size(kind: str, size: int) -> bytes:
 
 
 def pack_ext(code: int, size: int) -> bytes:
-    """Return the head of an extension type's data."""
+    """Return the header of an extension type's data."""
     if size in (1, 2, 4, 8, 16):
         return bytes([0xD3 + size.bit_length(), code])
     return _sized(0xC7, size, 1) + bytes([code])
 
 
 def pack_count(number: int) -> bytes:
-    """Return a number that is not negative."""
+    """Return the bytes of a number that is not negative."""
     return bytes([number]) if number < 0x80 else _sized(0xCC, number, 1)
 
 

@@ -1,7 +1,7 @@
-"""The header of an .npy file, parsed by a grammar of its own and never evaluated.
+"""The header of an .npy file, parsed by regular expressions and never evaluated.
 
 Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html, versions 1 to 3.
-numpy's reader hands the header to Python's parser, which a long or deep one can exhaust.
+numpy's reader passes the header to Python's parser, which a long or deep one can exhaust.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque, Spec
 from caten_sd.state.source import Source
+from caten_sd.wording import counted
 
 MAGIC = b"\x93NUMPY"
-MAX_HEADER = 1 << 16  # bytes; numpy itself refuses more than 10,000 unless told otherwise
+MAX_HEADER = 1 << 16  # bytes; numpy's own default is 10,000
 MAX_RANK = 64
-MAX_TEXT = 1 << 12  # bytes of a text that is worth reading with the headers
+MAX_TEXT = 1 << 12  # bytes of a text that is read with the headers
 
 _DTYPES = {
     "b1": DTYPES["bool"],
@@ -42,7 +43,7 @@ _DESCR = re.compile(r"[<>|=]?([A-Za-z])([0-9]{0,9})(\[[0-9]*[A-Za-z]+\])?")
 
 
 class NpyHeader(NamedTuple):
-    """What an .npy file says of its array; ``start`` is the position of the first data byte."""
+    """The header of an .npy file; ``start`` is the position of the first data byte."""
 
     descr: str
     fortran: bool
@@ -65,14 +66,14 @@ def npy_header(source: Source) -> NpyHeader:
     try:
         text = source.read(start, length).decode("utf-8" if version == 3 else "latin-1")
     except UnicodeDecodeError:
-        _refuse(source, "its .npy header is no UTF-8")
+        _refuse(source, "its .npy header is not UTF-8")
     return _header(source, _entries(source, text.strip()), start + length)
 
 
 def npy_leaf(source: Source, header: NpyHeader) -> Any:
-    """Return the array as a lazy leaf, or as text or an Opaque where no tensor has its dtype.
+    """Return the array as a lazy leaf; as text or an Opaque if no tensor has its dtype.
 
-    ``|V2`` and its like are leaves of an unknown dtype: bytes that are kept and never interpreted.
+    ``|V2`` and similar are leaves of an unknown dtype: their bytes are kept and not interpreted.
     """
     descr, fortran, shape, start = header
     known = _DESCR.fullmatch(descr)
@@ -81,19 +82,19 @@ def npy_leaf(source: Source, header: NpyHeader) -> Any:
     if (kind == "V" and size) or f"{kind}{size}" == "f1":  # f1: what numpy makes of float8_e5m2
         dtype = DType(f"unknown {size}-byte", "unknown", 8 * size)
     if dtype is None:
-        return _no_tensor(source, header, kind, size)
+        return _not_a_tensor(source, header, kind, size)
     _check_size(source, header, dtype.nbytes(math.prod(shape)))
     strides = _fortran_strides(shape) if fortran and len(shape) > 1 else None
     return LazyTensor(source, start, dtype, shape, strides, ">" if descr[0] == ">" else "<")
 
 
-def npy_bytes(dtype: DType, shape: Sequence[int]) -> bytes:
-    """Return the header of a C-ordered array, as numpy pads it: to a multiple of 64 bytes.
+def npy_header_bytes(dtype: DType, shape: Sequence[int]) -> bytes:
+    """Return the header of a C-ordered array, padded as numpy does to a multiple of 64 bytes.
 
-    A dtype that numpy lacks is written as raw bytes; packed elements of less than a byte as a row
-    of them.
+    A dtype that numpy lacks is written as raw bytes; elements smaller than a byte, as a row of
+    bytes.
 
-    >>> npy_bytes(DTYPES["float32"], (2, 3)).rstrip()[10:]
+    >>> npy_header_bytes(DTYPES["float32"], (2, 3)).rstrip()[10:]
     b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
     """
     if not dtype.itemsize:
@@ -105,22 +106,22 @@ def npy_bytes(dtype: DType, shape: Sequence[int]) -> bytes:
     return MAGIC + b"\1\0" + len(text).to_bytes(2, "little") + text.encode()
 
 
-def is_array(known: Spec) -> bool:
-    """Tell whether an .npy file can store a leaf of this spec, be it as raw bytes."""
+def npy_can_hold(known: Spec) -> bool:
+    """Return whether an .npy file can hold a leaf of this spec, if need be as raw bytes."""
     return known.dtype.name in DTYPES or known.dtype.kind == "unknown"
 
 
 def numpy_lacks(dtype: DType) -> bool:
-    """Tell whether an .npy header cannot name the dtype, though it is a known one."""
+    """Return whether this is a known dtype that an .npy header cannot name."""
     return dtype.name in DTYPES and dtype.name not in _CODES
 
 
 def _refuse(source: Source, problem: str) -> NoReturn:
-    raise FormatError(source.name, problem, "it is damaged or no .npy file, so get it again")
+    raise FormatError(source.name, problem, "it is damaged or not an .npy file, so get it again")
 
 
 def _entries(source: Source, text: str) -> dict[str, str]:
-    """Return the entries of the header's dict, as they are written."""
+    """Return the entries of the header's dict, their values as text."""
     entries: dict[str, str] = {}
     at = 1
     while text[:1] == "{" and (entry := _ENTRY.match(text, at)):
@@ -142,21 +143,27 @@ def _header(source: Source, entries: dict[str, str], start: int) -> NpyHeader:
     descr, order, sizes = entries["descr"], entries["fortran_order"], entries["shape"]
     inner = sizes[1:-1].strip()
     if descr[0] not in "'\"" or order not in ("True", "False"):
-        _refuse(source, f"its dtype {descr[:40]} or its fortran_order {order[:40]} is none")
+        _refuse(
+            source,
+            f"its dtype is {descr[:40]} and its fortran_order {order[:40]}, not text and a bool",
+        )
     if sizes[0] != "(" or not _SIZES.fullmatch(inner):
-        _refuse(source, f"its shape {sizes[:40]} is none")
+        _refuse(source, f"its shape {sizes[:40]} is not a tuple of sizes")
     if inner.isdecimal():
-        _refuse(source, f"its shape {sizes!r} is a number")
+        _refuse(source, f"its shape {sizes!r} is a number and not a tuple")
     shape = tuple(int(size.strip(" L")) for size in inner.split(",") if size.strip())
     if len(shape) > MAX_RANK or any(size >= 1 << 63 for size in shape):
-        _refuse(source, f"its shape of {len(shape)} axes is beyond what an array can have")
+        _refuse(
+            source,
+            f"its shape has {counted(len(shape), 'axis', 'axes')}, or a size of 2^63 or more",
+        )
     return NpyHeader(descr[1:-1], order == "True", shape, start)
 
 
-def _no_tensor(source: Source, header: NpyHeader, kind: str, size: int) -> Any:
+def _not_a_tensor(source: Source, header: NpyHeader, kind: str, size: int) -> Any:
     """Return short text as str, other text and dates as an Opaque; FormatError for the rest."""
     if kind == "O":
-        _refuse(source, "it holds Python objects, as a pickle, and a pickle is a program")
+        _refuse(source, "it holds pickled Python objects, and a pickle is a program")
     width = {"U": 4, "S": 1, "a": 1, "M": 8, "m": 8, "f": 1, "c": 1}.get(kind)
     if width is None or (kind in "fc" and size not in (12, 16, 24, 32)):
         _refuse(source, f"its dtype {header.descr[:40]!r} is unknown")
@@ -173,11 +180,11 @@ def _check_size(source: Source, header: NpyHeader, wanted: int) -> None:
     if wanted > there:
         _refuse(
             source,
-            f"it is {wanted - there} bytes short: {header.descr} {list(header.shape)} takes "
-            f"{wanted} and {there} are there",
+            f"it is {counted(wanted - there, 'byte')} short: {header.descr} {list(header.shape)} "
+            f"takes {wanted}, and it has {there}",
         )
     if wanted < there:
-        _refuse(source, f"{there - wanted} bytes follow the data of its array")
+        _refuse(source, f"it has {counted(there - wanted, 'byte')} after the data of its array")
 
 
 def _fortran_strides(shape: tuple[int, ...]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Bytes that are unpacked once and then read at random: in a temporary file without a name."""
+"""A nameless temporary file: bytes that are unpacked once and then read in any order."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from caten_sd.state.source import Source
 
 
 def spooled(name: str, size: int, pieces: Iterable[bytes]) -> Source:
-    """Return ``size`` bytes as a source that is mapped, and gone from the disk when it is closed.
+    """Return ``size`` bytes as a mapped source; closing it frees the disk.
 
-    FormatError where the disk has no room for them.
+    FormatError if the disk has no room for them.
     """
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if size > free:
         raise FormatError(
-            name, f"unpacked it takes {size:,} bytes and {free:,} are free", "unpack it elsewhere"
+            name, f"it takes {size:,} bytes unpacked, and {free:,} are free", "unpack it elsewhere"
         )
     try:
         with tempfile.TemporaryFile(buffering=1 << 20) as file:

@@ -1,7 +1,7 @@
-"""The headers of a tar, one after the other, held to their own words.
+"""Read the headers of a tar one after the other, and check each before it is used.
 
-Layout: POSIX.1-2001 (ustar, pax) and GNU's long names. Python's tarfile takes negative sizes, looks
-for links and can be kept busy without end.
+Layout: POSIX.1-2001 (ustar, pax) and GNU's long names. Python's tarfile accepts negative sizes,
+follows links and can be made to run forever.
 """
 
 from __future__ import annotations
@@ -22,46 +22,46 @@ _DAMAGED = "it is truncated, damaged or made to deceive, so get it again"
 
 
 class Stream(Protocol):
-    """Bytes in order; ``at`` is the position of the next one."""
+    """Bytes read in order; ``at`` is the position of the next one."""
 
     name: str
     at: int
 
     def take(self, count: int) -> bytes:
-        """Return the next bytes; FormatError if there are fewer."""
+        """Read the next bytes; FormatError if there are fewer."""
 
     def skip_to(self, position: int) -> None:
-        """Go on at a later position; FormatError if there is none."""
+        """Go to a later position; FormatError if it is past the end."""
 
     def is_at_end(self) -> bool:
-        """Whether there is no further byte."""
+        """Return whether no byte is left."""
 
 
 class SourceStream:
-    """A source read in order; to skip costs nothing."""
+    """A source read in order; skipping costs nothing."""
 
     def __init__(self, source: Source) -> None:
         self.name, self._source, self.at = source.name, source, 0
 
     def take(self, count: int) -> bytes:
-        """Return the next bytes."""
+        """Read the next bytes."""
         data = self._source.read(self.at, count)
         self.at += count
         return data
 
     def skip_to(self, position: int) -> None:
-        """Go on at a later position."""
+        """Go to a later position."""
         if position > self._source.size:
             _refuse(self, f"it is {position - self._source.size} bytes short")
         self.at = position
 
     def is_at_end(self) -> bool:
-        """Whether there is no further byte."""
+        """Return whether no byte is left."""
         return self.at >= self._source.size
 
 
 class TarMember(NamedTuple):
-    """A member: ``kind`` is file, folder, link, sparse or device; ``offset`` is of its data."""
+    """A member: a file, folder, link, sparse file or device; ``offset`` is that of its data."""
 
     name: str
     kind: str
@@ -70,9 +70,9 @@ class TarMember(NamedTuple):
 
 
 def tar_members(stream: Stream) -> Iterator[TarMember]:
-    """Yield the members, the stream at the data of each; it may be taken before going on.
+    """Yield the members; the stream is then at a member's data, which may be read before the next.
 
-    FormatError for a checksum, size or name that is none, and where the end mark is missing.
+    FormatError for a malformed checksum, size or name, and for a missing end mark.
     """
     records: dict[str, str] = {}
     for _ in range(MAX_MEMBERS):
@@ -97,7 +97,10 @@ def tar_members(stream: Stream) -> Iterator[TarMember]:
 
 
 def is_tar(head: bytes) -> bool:
-    """Tell a tar by the checksum of its first header, which is all that the oldest ones have."""
+    """Return whether a file that begins so is a tar, by the checksum of its first header.
+
+    The oldest tars have no magic.
+    """
     if len(head) < BLOCK or not any(head[:100]):
         return False
     digits = head[148:156].strip(b" \0")
@@ -125,7 +128,8 @@ def _member(stream: Stream, head: bytes, records: dict[str, str], size: int) -> 
         name = name[2:].lstrip("/") or "."
     if is_unsafe(name) or size >= 1 << 63:
         _refuse(
-            stream, f"its member {name[:80]!r} of {size} bytes leads out of a folder or is none"
+            stream,
+            f"its member {name[:80]!r} of {size} bytes leads out of its folder or is over 2^63",
         )
     return TarMember(name, kind, stream.at, size if kind == "file" or kind == "sparse" else 0)
 
@@ -141,7 +145,7 @@ def _text(stream: Stream, data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        _refuse(stream, f"a member's name, {data[:40]!r}, is no UTF-8")
+        _refuse(stream, f"a member's name, {data[:40]!r}, is not UTF-8")
 
 
 def _size(stream: Stream, head: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Compressed bytes read in order, never more of them than were asked for."""
+"""Decompress gzip, bzip2 or xz in order, never further than was asked for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.state.source import Source
+from caten_sd.wording import counted
 
-# Weights shrink by a tenth, zeros a thousandfold; what goes on beyond both is a bomb.
+# Weights shrink by a tenth, zeros a thousandfold; a ratio this high for this long is a bomb.
 MAX_RATIO = 200
-GRACE = 64 << 20  # bytes that may come out whatever went in
+GRACE = 64 << 20  # bytes that may come out, whatever went in
 _STEP = 1 << 18
 _XZ_MEMORY = 256 << 20
 
@@ -30,7 +31,7 @@ def packing(source: Source) -> bytes | None:
 
 
 class Unpacking:
-    """A gzip, bzip2 or xz source as a stream of what it holds."""
+    """The decompressed bytes of a gzip, bzip2 or xz source, as a stream."""
 
     def __init__(self, source: Source) -> None:
         magic = packing(source)
@@ -42,45 +43,45 @@ class Unpacking:
         self._pending = self._ready = b""
 
     def take(self, count: int) -> bytes:
-        """Return the next bytes; FormatError if there are fewer."""
-        parts, missing = [], count
+        """Read the next bytes; FormatError if there are fewer."""
+        pieces, missing = [], count
         while missing:
             if not self._fill():
-                self._refuse(f"it ends {missing} bytes too early")
-            part, self._ready = self._ready[:missing], self._ready[missing:]
-            missing -= len(part)
-            self.at += len(part)
-            parts.append(part)
-        return b"".join(parts)
+                self._refuse(f"it is {counted(missing, 'byte')} short")
+            piece, self._ready = self._ready[:missing], self._ready[missing:]
+            missing -= len(piece)
+            self.at += len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def skip_to(self, position: int) -> None:
-        """Go on at a later position, what lies between unpacked and dropped."""
+        """Go to a later position; the bytes before it are decompressed and dropped."""
         while self.at < position:
             self.take(min(position - self.at, _STEP))
 
     def drain(self, limit: int) -> bool:
-        """Drop what is left, up to ``limit`` bytes; tell whether that was all."""
+        """Drop up to ``limit`` of the remaining bytes; return whether that was all of them."""
         end = self.at + limit
         while self._fill() and self.at < end:
             self.at, self._ready = self.at + len(self._ready), b""
         return not self._ready
 
     def is_at_end(self) -> bool:
-        """Whether there is no further byte; the checksum has been compared then."""
+        """Return whether no byte is left; if so, the checksum has been compared."""
         return not self._fill()
 
     def _fill(self) -> bool:
-        """Have bytes ready; False where there are no more."""
+        """Make bytes ready; return whether there are any more."""
         while not self._ready:
             if self._engine.eof and not self._next_engine():
                 return False
             self._ready = self._unpack()
             if self.at + len(self._ready) > GRACE + MAX_RATIO * self._taken:
-                self._refuse(f"it unfolds to over {MAX_RATIO} times its size")
+                self._refuse(f"it unpacks to over {MAX_RATIO} times its size")
         return True
 
     def _next_engine(self) -> bool:
-        """Go on with a further compressed stream behind the last, as pigz and pbzip2 write them."""
+        """Start the next of several compressed streams in a row, as pigz and pbzip2 write them."""
         self._pending = (self._engine.unused_data or self._pending) or self._read()
         if not self._pending.strip(b"\0"):
             return False
@@ -93,11 +94,11 @@ class Unpacking:
         return data
 
     def _unpack(self) -> bytes:
-        hungry = getattr(self._engine, "needs_input", not self._pending)
-        if hungry and not self._pending:
+        starved = getattr(self._engine, "needs_input", not self._pending)
+        if starved and not self._pending:
             self._pending = self._read()
             if not self._pending:
-                self._refuse("its compressed data breaks off")
+                self._refuse("its compressed data ends too early")
         try:
             data: bytes = self._engine.decompress(self._pending, _STEP)
         except (zlib.error, lzma.LZMAError, OSError, EOFError, MemoryError) as error:

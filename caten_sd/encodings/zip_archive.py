@@ -1,6 +1,6 @@
-"""A zip file whose members are windows of it: what is stored is mapped, what is packed waits.
+"""Read a zip file's members in place: stored ones are mapped, deflated ones inflated on demand.
 
-A member that is compressed is inflated when it is first touched, and never beyond its size.
+A deflated member is inflated when it is first read, and never beyond its size.
 """
 
 from __future__ import annotations
@@ -51,28 +51,28 @@ class ZipArchive:
         return parsed if isinstance(parsed, cls) else cls(source)
 
     def names(self) -> list[str]:
-        """Return the members' names in the order of the directory, folders left out."""
+        """Return the members' names in the order of the directory, without folders."""
         return [name for name in self._entries if not name.endswith("/")]
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
     def entry(self, name: str) -> ZipEntry:
-        """Return what the directory says of a member; FormatError if there is none of that name."""
+        """Return a member's entry in the directory; FormatError if it has none of that name."""
         try:
             return self._entries[name]
         except KeyError:
             raise FormatError(self.source.name, f"it has no member {name!r}", DAMAGED) from None
 
     def member(self, name: str) -> Source:
-        """Return a member's bytes: a window of the file, or inflated on first touch."""
+        """Return a member's bytes: a window of the file, or inflated on the first read."""
         entry, packed = self.entry(name), self._packed(name)
         if entry.method == STORED:
             return packed
         return Source(packed.name, InflatedBacking(packed, entry), 0, entry.size)
 
     def inflated(self, name: str) -> Iterator[bytes]:
-        """Yield the bytes of a deflated member in parts; FormatError at the end if they differ."""
+        """Yield the bytes of a deflated member; its size and checksum are verified at the end."""
         return _inflated(self._packed(name), self.entry(name))
 
     def _packed(self, name: str) -> Source:
@@ -81,12 +81,12 @@ class ZipArchive:
         return self.source.window(self._data_start(entry), entry.packed, label)
 
     def read(self, name: str, *, limit: int) -> bytes:
-        """Return a whole member of at most ``limit`` bytes, its checksum verified."""
+        """Return all bytes of a member, at most ``limit``, its checksum verified."""
         entry = self.entry(name)
         if entry.size > limit:
             raise FormatError(
                 self.source.name,
-                f"its member {name!r} has {entry.size} bytes, {limit} at most are read",
+                f"its member {name!r} has {entry.size} bytes, over the limit of {limit}",
             )
         data = self.member(name).read(0, entry.size)
         if entry.method == STORED and zlib.crc32(data) != entry.crc:
@@ -96,7 +96,7 @@ class ZipArchive:
         return data
 
     def _data_start(self, entry: ZipEntry) -> int:
-        """Return where a member's bytes begin, its own header held against the directory's."""
+        """Return where a member's bytes begin; FormatError if its header contradicts its entry."""
         name = self.source.name
         if entry.flags & ENCRYPTED:
             raise FormatError(name, f"its member {entry.name!r} is encrypted", "decrypt it first")
@@ -143,20 +143,20 @@ def _check_local(name: str, entry: ZipEntry, header: bytes, source: Source) -> i
     if FULL32 in (packed, size):
         extra = source.read(entry.offset + len(header), extra_size)
         size, packed = _long_pair(long_field(extra), size, packed)
-    said, known = (crc, packed, size), (entry.crc, entry.packed, entry.size)
-    # What follows the data may be left open before it.
-    unsaid = ((0, 0, 0), (0, *known[1:])) if flags & DESCRIPTOR else ()
-    if not same or (said != known and said not in unsaid):
+    local, central = (crc, packed, size), (entry.crc, entry.packed, entry.size)
+    # A header before the data may be zero where a descriptor follows the data.
+    postponed = ((0, 0, 0), (0, *central[1:])) if flags & DESCRIPTOR else ()
+    if not same or (local != central and local not in postponed):
         raise FormatError(
             name,
-            f"the header of its member {entry.name!r} and its directory contradict each other",
+            f"the header of its member {entry.name!r} contradicts its directory",
             DAMAGED,
         )
     return int(extra_size)
 
 
 def _long_pair(field: bytes, size: int, packed: int) -> tuple[int, int]:
-    """Return size and packed size, from the 64-bit field where the short ones are full."""
+    """Return size and packed size, from the 64-bit field if the 32-bit ones are full."""
     longs = [int.from_bytes(field[at : at + 8], "little") for at in range(0, len(field) - 7, 8)]
     if size == FULL32 and longs:
         size = longs.pop(0)
@@ -166,11 +166,11 @@ def _long_pair(field: bytes, size: int, packed: int) -> tuple[int, int]:
 
 
 class InflatedBacking:
-    """A deflated member as a backing; it is inflated whole on first touch, and checked.
+    """A deflated member as a backing; the first access inflates all of it and checks it.
 
-    An access that reaches the member's end lets go of the bytes, so that a stream of a file's
-    tensors holds one at a time; a later access inflates anew. A read near the start inflates only
-    the start, so that a list of what the members are leaves them packed.
+    An access that reaches the member's end releases the bytes, so that streaming a file holds one
+    tensor in memory; a later access inflates again. A read near the start inflates only the start,
+    so that a look at each header leaves the members packed.
     """
 
     mapped = False
@@ -197,13 +197,13 @@ class InflatedBacking:
         return bytes(self.view(start, count))
 
     def close(self) -> None:
-        """Forget the bytes and give back the file's handle; views stay valid."""
+        """Release the bytes and the file's handle; views stay valid."""
         self._data = None
         self._packed.close()
 
 
 def _inflated_head(packed: Source) -> bytes:
-    """Return the member's first bytes, unchecked, or none where they cannot be inflated."""
+    """Return the member's first bytes, unchecked; empty if they cannot be inflated."""
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed.head(_HEAD), _HEAD)
     except zlib.error:
@@ -211,33 +211,33 @@ def _inflated_head(packed: Source) -> bytes:
 
 
 def _inflate(packed: Source, entry: ZipEntry) -> bytearray:
-    """Return the member's bytes; memory grows with what really comes out, up to its size."""
+    """Return the member's bytes; memory grows with the data and not with the size it claims."""
     data = bytearray()
-    for part in _inflated(packed, entry):
-        data += part
+    for piece in _inflated(packed, entry):
+        data += piece
     return data
 
 
 def _inflated(packed: Source, entry: ZipEntry) -> Iterator[bytes]:
-    """Yield the member's bytes; FormatError at the end if they are not those it is said to have."""
+    """Yield the member's bytes; FormatError at the end if size or checksum differ."""
     stream, at, pending, size, crc = zlib.decompressobj(-zlib.MAX_WBITS), 0, b"", 0, 0
     try:
         while not stream.eof and size <= entry.size:
             if not pending:
                 pending = packed.read(at, min(_STEP, packed.size - at))
                 at += len(pending)
-            part = stream.decompress(pending, _STEP)
-            if not part and not pending:
+            piece = stream.decompress(pending, _STEP)
+            if not piece and not pending:
                 break
             pending = stream.unconsumed_tail
-            size, crc = size + len(part), zlib.crc32(part, crc)
-            yield part
+            size, crc = size + len(piece), zlib.crc32(piece, crc)
+            yield piece
     except zlib.error as error:
         raise FormatError(packed.name, f"it cannot be inflated ({error})", DAMAGED) from None
     if size != entry.size or not stream.eof:
         raise FormatError(
             packed.name,
-            f"it does not inflate to the {entry.size} bytes it is said to have",
+            f"it does not inflate to the {entry.size} bytes that its entry gives",
             DAMAGED,
         )
     if crc != entry.crc:

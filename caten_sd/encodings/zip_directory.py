@@ -1,7 +1,7 @@
-"""A zip file's table of contents, held to its own words before any member is opened.
+"""Read a zip file's directory, and check it for contradictions before any member is opened.
 
-Layout after PKWARE's APPNOTE 6.3.10. Python's zipfile takes duplicates, overlaps and a directory
-that the members' own headers contradict.
+Layout: PKWARE's APPNOTE 6.3.10. Python's zipfile accepts duplicates, overlaps and a directory that
+the members' own headers contradict.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 
 
 class ZipEntry(NamedTuple):
-    """A member as the directory has it: sizes in bytes, ``offset`` of its own header."""
+    """A member's entry in the directory: sizes in bytes, and the ``offset`` of its own header."""
 
     name: str
     raw_name: bytes
@@ -42,7 +42,7 @@ class ZipEntry(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """Where the directory lies, and how many members it is said to have."""
+    """Where the directory is, and how many members the end record gives it."""
 
     offset: int
     size: int
@@ -70,7 +70,7 @@ def find_directory(source: Source) -> Directory:
 
 
 def read_entries(source: Source) -> tuple[dict[str, ZipEntry], dict[int, int]]:
-    """Return the members by name, and for each header's offset where the next thing begins.
+    """Return the entries by name, and for each header's offset the offset of what comes next.
 
     FormatError for a duplicate, an overlap or a name that leads out of a folder.
     """
@@ -93,26 +93,27 @@ def read_entries(source: Source) -> tuple[dict[str, ZipEntry], dict[int, int]]:
 def _find_end(source: Source) -> tuple[int, tuple[int, ...]]:
     tail_size = min(source.size, END.size + FULL16)
     tail = source.read(source.size - tail_size, tail_size)
-    fits = []
+    found = []
     at = tail.rfind(b"PK\5\6")
     while at >= 0:
         if at + END.size <= tail_size:
             record = END.unpack_from(tail, at)
             if at + END.size + record[-1] == tail_size:
-                fits.append((source.size - tail_size + at, record))
+                found.append((source.size - tail_size + at, record))
         at = tail.rfind(b"PK\5\6", 0, at)
-    if not fits:
-        raise FormatError(source.name, "it has no zip end record, as a truncated file has", DAMAGED)
-    if len(fits) > 1:
+    if not found:
+        raise FormatError(source.name, "it has no zip end record", DAMAGED)
+    if len(found) > 1:
         raise FormatError(source.name, "it has two zip end records, one inside the other", DAMAGED)
-    return fits[0]
+    return found[0]
 
 
 def _end64(source: Source, locator_at: int, short: Directory) -> tuple[int, Directory]:
-    """Return the 64-bit end record's place and directory, checked against the 32-bit one."""
+    """Return the 64-bit end record's offset and directory, checked against the 32-bit one."""
     _, _, at, _ = LOCATOR.unpack(source.read(locator_at, LOCATOR.size))
     if at + END64.size > locator_at:
-        raise FormatError(source.name, f"its 64-bit zip end record is said to be at {at}", DAMAGED)
+        problem = f"its 64-bit zip end record at {at} overlaps its locator at {locator_at}"
+        raise FormatError(source.name, problem, DAMAGED)
     magic, length, _, _, _, _, here, count, size, offset = END64.unpack(source.read(at, END64.size))
     if magic != b"PK\6\6" or at + 12 + length != locator_at or here != count:
         raise FormatError(source.name, "its 64-bit zip end record is malformed", DAMAGED)
@@ -132,7 +133,7 @@ def _entries(source_name: str, table: bytes) -> Iterator[ZipEntry]:
     at, end = 0, len(table)
     while at < end:
         if at + CENTRAL.size > end or table[at : at + 4] != b"PK\1\2":
-            raise FormatError(source_name, f"its zip directory breaks off at byte {at}", DAMAGED)
+            raise FormatError(source_name, f"its zip directory is malformed at byte {at}", DAMAGED)
         # fmt: off
         (_, made_by, _, flags, method, _, _, crc, packed, size, name_size, extra_size, comment_size,
          _, _, mode, offset) = CENTRAL.unpack_from(table, at)
@@ -155,22 +156,22 @@ def _name(source_name: str, raw: bytes, flags: int) -> str:
     try:
         name = raw.decode("utf-8" if flags & UTF8 or raw.isascii() else "cp437")
     except UnicodeDecodeError:
-        raise FormatError(source_name, f"it has a member named {raw!r}, no UTF-8") from None
+        raise FormatError(source_name, f"its member {raw!r} has a name that is not UTF-8") from None
     if is_unsafe(name):
         raise FormatError(
-            source_name, f"its member {name!r} is named to lead out of a folder", "do not use it"
+            source_name, f"its member {name!r} leads out of its folder", "do not use it"
         )
     return name
 
 
 def is_unsafe(name: str) -> bool:
-    """Tell whether a member's name could lead out of a folder."""
+    """Return whether a member's name could lead out of its folder."""
     odd = not name or name[0] == "/" or "\\" in name or "\0" in name or name[1:3] == ":/"
     return odd or (".." in name and ".." in name.split("/"))
 
 
 def _long_sizes(source_name: str, name: str, extra: bytes, *short: int) -> tuple[int, int, int]:
-    """Return size, packed size and offset, from the 64-bit field where the short ones are full."""
+    """Return size, packed size and offset, from the 64-bit field if the 32-bit ones are full."""
     field = long_field(extra)
     wanted = [value == FULL32 for value in short]
     if len(field) < 8 * sum(wanted):
@@ -183,7 +184,7 @@ def _long_sizes(source_name: str, name: str, extra: bytes, *short: int) -> tuple
 
 
 def long_field(extra: bytes) -> bytes:
-    """Return the 64-bit sizes among a header's extra fields, or nothing."""
+    """Return the 64-bit sizes among a header's extra fields; empty if there are none."""
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<2H", extra, at)
@@ -203,8 +204,8 @@ def _limits(source_name: str, entries: dict[str, ZipEntry], end: int) -> dict[in
         if packed != entry.size and entry.method == STORED:
             raise FormatError(
                 source_name,
-                f"its member {entry.name!r} is stored as it is, in {packed} bytes, yet is "
-                f"said to have {entry.size}",
+                f"its member {entry.name!r} is stored uncompressed in {packed} bytes, yet its size "
+                f"is {entry.size}",
                 DAMAGED,
             )
         limits[offset] = limit

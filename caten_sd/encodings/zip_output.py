@@ -1,7 +1,7 @@
-"""A zip file written in one pass: stored members, each aligned so that it can be mapped as it is.
+"""Write a zip file in one pass; members are stored and aligned, so that they can be mapped.
 
-Checksums follow the data, as torch writes them, so that nothing is held or sought back for. Layout
-after PKWARE's APPNOTE 6.3.10 and torch's caffe2/serialize/inline_container.cc.
+Checksums follow the data, as in torch's files, so that nothing is buffered or rewritten. Layout:
+PKWARE's APPNOTE 6.3.10 and torch's caffe2/serialize/inline_container.cc.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from caten_sd.encodings.zip_directory import (
 )
 from caten_sd.errors import StateDictError
 
-_DATE = 33  # 1980-01-01, the earliest that zip knows: same content, same bytes
+_DATE = 33  # 1980-01-01, the earliest that zip can store: same content, same bytes
 _PADDING = b"FB"  # torch's name for the extra field that aligns the data
 
 
 class ZipOutput:
-    """Members go to ``target`` one after the other; ``finish`` writes the directory.
+    """Writes members to ``target`` one after the other; ``finish`` writes the directory.
 
     >>> import io, zipfile
     >>> file = io.BytesIO()
@@ -46,7 +46,7 @@ class ZipOutput:
         self._directory: list[bytes] = []
 
     def add(self, name: str, size: int, pieces: Iterable[bytes | memoryview]) -> None:
-        """Write a member of ``size`` bytes; StateDictError if the pieces are more or fewer."""
+        """Write a member; StateDictError if its pieces do not have ``size`` bytes in all."""
         raw, start = name.encode(), self._at
         self._write(self._local_header(raw, size))
         crc, before = 0, self._at
@@ -55,10 +55,10 @@ class ZipOutput:
             self._write(piece)
         if self._at - before != size:
             raise StateDictError(
-                f"{name} has {self._at - before} bytes and was said to have {size}; its spec and "
-                f"its data disagree"
+                f"{name} has {self._at - before} bytes and its spec has {size}; make its data and "
+                f"its spec agree"
             )
-        if size:  # torch leaves it out of an empty member, and counts on that
+        if size:  # torch omits it for an empty member, and expects it to be absent
             code = "<4sI2Q" if max(size, start) >= FULL32 else "<4sI2I"
             self._write(struct.pack(code, b"PK\7\x08", crc, size, size))
         self._directory.append(_central(raw, crc, size, start))
@@ -74,7 +74,7 @@ class ZipOutput:
         return header + name + extra
 
     def finish(self) -> None:
-        """Write the directory; with 64-bit fields where the file or the number of members asks."""
+        """Write the directory, with 64-bit fields if a size or the number of members needs them."""
         start, count = self._at, len(self._directory)
         for entry in self._directory:
             self._write(entry)
@@ -109,6 +109,6 @@ def _flags(size: int) -> int:
 
 
 def _long_field(*values: int) -> bytes:
-    """Return the extra field of those values that 32 bits cannot hold."""
+    """Return the extra field for the values that 32 bits cannot hold."""
     long = [value for value in values if value >= FULL32]
     return struct.pack(f"<2H{len(long)}Q", 1, 8 * len(long), *long) if long else b""

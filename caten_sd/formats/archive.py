@@ -110,7 +110,7 @@ def _model_folder(folder: ArchiveFolder, index: str) -> ArchiveFolder:
     places = {str(PurePosixPath(name).parent) for name in ([index] if index else indexes)}
     if index or len(places) == 1:
         place = places.pop()
-        return folder.below("" if place == "." else place, PurePosixPath(index).name)
+        return folder.subfolder("" if place == "." else place, PurePosixPath(index).name)
     return folder
 
 

@@ -62,7 +62,7 @@ def _path_to_array(cursor: Cursor) -> str | None:
     keys: list[str] = []
     for _ in range(MAX_LOOKS):
         at = cursor.at
-        kind, count = cursor.head()
+        kind, count = cursor.header()
         if kind == "ext":
             is_array = cursor.take(1)[0] in (ARRAY, COMPLEX, SCALAR)
             return f"a Flax array at {'.'.join(keys)}" if keys and is_array else None

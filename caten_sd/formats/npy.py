@@ -9,7 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from caten_sd.encodings.npy import MAGIC, is_array, npy_bytes, npy_header, npy_leaf, numpy_lacks
+from caten_sd.encodings.npy import (
+    MAGIC,
+    npy_can_hold,
+    npy_header,
+    npy_header_bytes,
+    npy_leaf,
+    numpy_lacks,
+)
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.file_set import new_folder
 from caten_sd.files.format import Contents, Format, read, recognize, write
@@ -54,7 +61,7 @@ def _read(format: Npy, source: Source, /) -> Contents:
 
 @write.register(Npy)
 def _write(format: Npy, target: BinaryIO, state_dict: StateDict, /) -> None:
-    specs = stored_specs(format, state_dict, is_array)
+    specs = stored_specs(format, state_dict, npy_can_hold)
     if len(state_dict) != 1:
         raise StateDictError(
             f".npy holds one array, and this state dict has {len(state_dict)}; write an .npz, or "
@@ -98,7 +105,7 @@ def _read_folder(format: NpyFolder, folder: Folder, /) -> Contents:
 
 @write.register(NpyFolder)
 def _write_folder(format: NpyFolder, target: Path, state_dict: StateDict, /) -> None:
-    specs = stored_specs(format, state_dict, is_array)
+    specs = stored_specs(format, state_dict, npy_can_hold)
     record = sidecar_of(state_dict, specs, numpy_lacks)._replace(keys=list(specs))
     with new_folder(target) as files:
         for key, known in specs.items():
@@ -109,7 +116,7 @@ def _write_folder(format: NpyFolder, target: Path, state_dict: StateDict, /) -> 
 
 
 def _write_array(file: BinaryIO, known: Spec, leaf: Any) -> None:
-    file.write(npy_bytes(known.dtype, known.shape))
+    file.write(npy_header_bytes(known.dtype, known.shape))
     for piece in reported_pieces(leaf):
         file.write(piece)
 

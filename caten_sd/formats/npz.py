@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 
 from caten_sd.encodings.npy import (
     MAGIC,
-    is_array,
-    npy_bytes,
+    npy_can_hold,
     npy_header,
+    npy_header_bytes,
     npy_leaf,
     numpy_lacks,
 )
@@ -132,17 +132,17 @@ class _VerifiedBacking:
 
 @write.register(Npz)
 def _write(format: Npz, target: BinaryIO, state_dict: StateDict, /) -> None:
-    specs = stored_specs(format, state_dict, is_array)
+    specs = stored_specs(format, state_dict, npy_can_hold)
     for key in specs:
         if key == RECORD or is_unsafe(key):
             raise StateDictError(f"{key!r} cannot be the name of a member of an .npz; rename it")
     output = ZipOutput(target)
     for key, (shape, dtype, nbytes) in specs.items():
-        header = npy_bytes(dtype, shape)
+        header = npy_header_bytes(dtype, shape)
         data: Iterator[bytes | memoryview] = chain([header], reported_pieces(state_dict[key]))
         output.add(f"{key}.npy", len(header) + nbytes, data)
     if record := sidecar_of(state_dict, specs, numpy_lacks):
         text = record.to_json()
-        header = npy_bytes(DTYPES["uint8"], [len(text)])
+        header = npy_header_bytes(DTYPES["uint8"], [len(text)])
         output.add(f"{RECORD}.npy", len(header) + len(text), [header, text])
     output.finish()

@@ -34,13 +34,13 @@ def test_members_by_name() -> None:
     assert FOLDER.member("b") is FOLDER.member("b")
 
 
-def test_a_folder_below() -> None:
-    below = FOLDER.below("top", "w.pt")
-    assert (below.name, below.index, below.names()) == ("a.tar::top", "w.pt", ["w.pt", "link.pt"])
-    assert FOLDER.below("").names() == FOLDER.names()
+def test_a_subfolder() -> None:
+    found = FOLDER.subfolder("top", "w.pt")
+    assert (found.name, found.index, found.names()) == ("a.tar::top", "w.pt", ["w.pt", "link.pt"])
+    assert FOLDER.subfolder("").names() == FOLDER.names()
 
 
-def test_what_is_no_plain_file() -> None:
+def test_a_link_and_an_absent_member_are_refused() -> None:
     with pytest.raises(FormatError, match=r"a\.tar::top/link\.pt: it is a link"):
         FOLDER.member("top/link.pt")
     with pytest.raises(FormatError, match=r"no member '\.\./x'; it has top/w\.pt, "):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.encodings.npy import MAX_HEADER, npy_bytes, npy_header, npy_leaf
+from caten_sd.encodings.npy import MAX_HEADER, npy_header, npy_header_bytes, npy_leaf
 from caten_sd.errors import FormatError
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.dtype import DTYPES
@@ -60,7 +60,7 @@ def test_fortran_order_is_strides_and_slices_stay_lazy() -> None:
 
 @given(st.sampled_from(sorted(DTYPES)), st.lists(st.integers(0, 300), max_size=4))
 def test_what_is_written_is_what_numpy_reads(name: str, shape: list[int]) -> None:
-    header = npy_bytes(DTYPES[name], shape)
+    header = npy_header_bytes(DTYPES[name], shape)
     assert len(header) % 64 == 0
     file = io.BytesIO(header)
     np.lib.format.read_magic(file)
@@ -87,24 +87,24 @@ def test_what_is_written_is_what_numpy_reads(name: str, shape: list[int]) -> Non
         (made(fields("os.system('x')")), "not what numpy writes"),
         (made(fields(shape="(-2, -3)")), "not what numpy writes"),
         (made(fields(shape="(2.0, 3)")), "not what numpy writes"),
-        (made(fields(shape="(6)")), "is a number"),
-        (made(fields(shape="'(6,)'")), "is none"),
-        (made(fields(shape="(,)")), "is none"),
-        (made(fields(shape="(1 2,)")), "is none"),
-        (made(fields(shape=f"({'9' * 30},)")), "is none"),
-        (made(fields(shape=f"({'9' * 19},)")), "beyond what an array can have"),
-        (made(fields(shape=f"({'1, ' * 65})")), "beyond what an array can have"),
-        (made(fields(order="'False'")), r"bytes short|not what|follow|is none"),
+        (made(fields(shape="(6)")), r"'\(6\)' is a number"),
+        (made(fields(shape="'(6,)'")), "is not a tuple"),
+        (made(fields(shape="(,)")), "not a tuple"),
+        (made(fields(shape="(1 2,)")), "not a tuple"),
+        (made(fields(shape=f"({'9' * 30},)")), "not a tuple"),
+        (made(fields(shape=f"({'9' * 19},)")), "size of 2.63"),
+        (made(fields(shape=f"({'1, ' * 65})")), "65 axes"),
+        (made(fields(order="'False'")), "its fortran_order 'False'"),
         (made(fields() + fields()), "not what numpy writes"),
         (made(fields()[:-1] + "'shape': (6,)}"), "'shape' twice"),
         (made("{'descr': '<f4'}"), "has the keys descr"),
         (made("{" + "(" * 5000), "not what numpy writes"),
         (made(fields(), bytes(20)), "4 bytes short"),
-        (made(fields(), bytes(25)), "1 bytes follow"),
+        (made(fields(), bytes(25)), "1 byte after"),
         (made(fields(shape="(4611686018427387910,)")), "bytes short"),
         (b"\x93NUMPY\2\0" + (MAX_HEADER + 1).to_bytes(4, "little") + bytes(1 << 17), "claims"),
         (made(fields())[:30], "claims"),
-        (b"\x93NUMPY\3\0\4\0\0\0\xff\xff\xff\xff", "no UTF-8"),
+        (b"\x93NUMPY\3\0\4\0\0\0\xff\xff\xff\xff", "not UTF-8"),
     ],
 )
 def test_what_numpy_does_not_write_is_refused(data: bytes, problem: str) -> None:

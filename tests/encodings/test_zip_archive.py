@@ -131,7 +131,7 @@ def test_an_absent_member_is_named() -> None:
 
 
 def test_a_read_has_a_limit() -> None:
-    with pytest.raises(FormatError, match="34 bytes, 33 at most"):
+    with pytest.raises(FormatError, match=r"34 bytes, .*limit of 33"):
         ZipArchive(source_of(zip_of(("w", BODY)))).read("w", limit=33)
 
 
@@ -174,10 +174,10 @@ HOSTILE = {
     ),
     "64-bit end past itself": (
         patched(as_64_bit(GOOD, DIRECTORY_AT, 1), b"PK\6\7", 8, struct.pack("<Q", 2**60)),
-        "64-bit zip end record is said to be at",
+        f"64-bit zip end record at {2**60}",
     ),
     "duplicate": (TWICE, "two members named 'two'"),
-    "broken entry": (central(GOOD, 0, b"PK\1\3"), "breaks off at byte 0"),
+    "broken entry": (central(GOOD, 0, b"PK\1\3"), "directory .*at byte 0"),
     "name too long": (central(GOOD, 28, b"\xff\xff"), "ends inside a name"),
     "overlap": (TWO[: TWO.rindex(b"PK\5\6") - 7] + b"\0\0\0\0two" + TWO[-22:], "overlaps another"),
     "runs into the directory": (
@@ -186,13 +186,13 @@ HOSTILE = {
     ),
     "no 64-bit size": (central(GOOD, 24, b"\xff\xff\xff\xff"), "lacks its 64-bit sizes"),
     "4 GB": (central(GOOD, 20, b"\xf0\xff\xff\xff" * 2), "overlaps the directory"),
-    "stored in fewer bytes": (central(GOOD, 24, b"\xff\xff\0\0"), "yet is said to have 65535"),
-    "not UTF-8": (zip_of(("wé", BODY)).replace("é".encode(), b"\xff\xff"), "no UTF-8"),
-    "up": (zip_of(("a/../../w", BODY)), "lead out of a folder"),
-    "absolute": (zip_of(("/w", BODY)), "lead out of a folder"),
-    "drive": (zip_of(("C:/w", BODY)), "lead out of a folder"),
-    "backslash": (zip_of(("a\\w", BODY)).replace(b"a/w", b"a\\w"), "lead out of a folder"),
-    "NUL": (zip_of(("awb", BODY)).replace(b"awb", b"a\0b"), "lead out of a folder"),
+    "stored in fewer bytes": (central(GOOD, 24, b"\xff\xff\0\0"), "in 34 bytes.*65535"),
+    "not UTF-8": (zip_of(("wé", BODY)).replace("é".encode(), b"\xff\xff"), "not UTF-8"),
+    "up": (zip_of(("a/../../w", BODY)), "leads out"),
+    "absolute": (zip_of(("/w", BODY)), "leads out"),
+    "drive": (zip_of(("C:/w", BODY)), "leads out"),
+    "backslash": (zip_of(("a\\w", BODY)).replace(b"a/w", b"a\\w"), "leads out"),
+    "NUL": (zip_of(("awb", BODY)).replace(b"awb", b"a\0b"), "leads out"),
 }
 
 HOSTILE_MEMBERS = {
@@ -208,8 +208,8 @@ HOSTILE_MEMBERS = {
     "long extra": (patched(GOOD, b"PK\3\4", 28, b"\x10\0"), "runs into what comes after"),
     "damaged": (GOOD.replace(b"some", b"same", 1), "checksum"),
     "damaged stream": (deflated(("w", BODY)).replace(b"w\x2b", b"w\xff", 1), "cannot be inflated"),
-    "unfolds too far": (deflated(("w", BODY * 99)), "does not inflate to the 34 bytes"),
-    "unfolds too little": (deflated(("w", BODY[:20])), "does not inflate to the 34 bytes"),
+    "unfolds too far": (deflated(("w", BODY * 99)), "inflate to the 34 bytes"),
+    "unfolds too little": (deflated(("w", BODY[:20])), "inflate to the 34 bytes"),
     "packed checksum": (deflated(("w", BODY)), "checksum"),
 }
 

@@ -69,7 +69,7 @@ def test_more_members_than_16_bits_count() -> None:
 
 @pytest.mark.parametrize("pieces", [[b"abc"], [b"ab", b"cde"]])
 def test_a_member_of_another_size_than_said_is_an_error(pieces: list[bytes]) -> None:
-    with pytest.raises(StateDictError, match=f"has {len(b''.join(pieces))} bytes and was said"):
+    with pytest.raises(StateDictError, match=f"has {len(b''.join(pieces))} bytes.* 4"):
         ZipOutput(io.BytesIO()).add("w", 4, pieces)
 
 

@@ -146,7 +146,7 @@ def test_links_and_devices_are_not_followed(tmp_path: Path, kind: bytes) -> None
     [
         ({}, "zero bytes|none of the known"),
         ({"readme.md": b"x"}, "it holds readme.md"),
-        ({"../w.pt": b"x"}, "leads out of a folder"),
+        ({"../w.pt": b"x"}, "leads out"),
         ({"inner.tar": gzip.compress(b"")}, "gzip data|archive in an archive"),
     ],
 )
@@ -178,7 +178,7 @@ def test_a_packed_tar_that_breaks_off(tmp_path: Path) -> None:
     data = path.read_bytes()
     for size in (10, 100, len(data) // 2, len(data) - 8, len(data) - 1):
         path.write_bytes(data[:size])
-        with pytest.raises(FormatError, match="breaks off"):
+        with pytest.raises(FormatError, match="too early"):
             read_state_dict(path)
 
 

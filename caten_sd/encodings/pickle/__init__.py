@@ -1,1 +1,1 @@
-"""Pickle read as data: an interpreter of its opcodes that imports nothing and calls nothing."""
+"""Pickle read as data: nothing that a file names is imported or called."""

@@ -1,6 +1,6 @@
-"""numpy's arrays and scalars inside a pickle, made lazy leaves over the pickle's own bytes.
+"""numpy's arrays and scalars in a pickle become lazy leaves over the pickle's own bytes.
 
-What has no dtype of a tensor (text, objects, records) stays an inert Instance.
+An array whose dtype no tensor has (text, objects, records) stays an inert Instance.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import c_strides, is_size
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.source import Source
+from caten_sd.wording import counted
 
 _KINDS = {"f": "float", "i": "int", "u": "uint", "b": "bool", "c": "complex"}
 
 
 def array_leaf(made: Instance) -> LazyTensor | None:
-    """Return the leaf of a rebuilt ``numpy.ndarray``; None if the object is none, or of no dtype.
+    """Return the leaf of a rebuilt ``numpy.ndarray``; None for another object or dtype.
 
     Its state is (version, shape, dtype, whether it is in Fortran order, bytes).
     """
     if not made.name.endswith(".multiarray._reconstruct") or type(made.state) is not tuple:
         return None
     if len(made.state) != 5:
-        raise ValueError("the state of an array has five parts")
+        raise ValueError("the state of an array does not have 5 items")
     _, shape, dtype, fortran, data = made.state
     return _leaf(data, dtype, shape, bool(fortran))
 
@@ -34,24 +35,24 @@ def array_leaf(made: Instance) -> LazyTensor | None:
 def _leaf(data: Any, dtype: Any, shape: Any, fortran: bool) -> LazyTensor | None:
     element, order = _element(dtype)
     if type(data) is str:
-        data = data.encode()  # Python 2's strings come as text where they are that
+        data = data.encode()  # a string of Python 2 arrives as text if it is valid text
     if element is None or type(data) not in (bytes, bytearray, memoryview):
         return None
     if type(shape) is not tuple or len(shape) > 64 or not all(map(is_size, shape)):
         raise ValueError("an array has no shape")
     if element.nbytes(math.prod(shape)) != len(data):
-        raise ValueError(f"an array of {list(shape)} {element} is made of {len(data)} bytes")
+        raise ValueError(f"an array of {list(shape)} {element} has {counted(len(data), 'byte')}")
     strides = tuple(reversed(c_strides(shape[::-1]))) if fortran and len(shape) > 1 else None
     source = Source("a pickled array", BytesBacking(data), 0, len(data))
     return LazyTensor(source, 0, element, shape, strides, order)
 
 
 def _element(dtype: Any) -> tuple[DType | None, str]:
-    """Return the element type and byte order of a rebuilt ``numpy.dtype``."""
+    """Return the dtype of a rebuilt ``numpy.dtype``, or None, and its byte order."""
     if type(dtype) is not Instance or dtype.name != "numpy.dtype" or not dtype.args:
         raise ValueError("an array has no dtype")
     code = dtype.args[0]
-    if type(code) is Reference:  # ml_dtypes names its classes
+    if type(code) is Reference:  # ml_dtypes pickles its classes by name
         return DTYPES.get(code.name.removeprefix("ml_dtypes.")), "<"
     if type(code) is not str or not code.isascii():
         return None, "<"
@@ -66,7 +67,7 @@ def _element(dtype: Any) -> tuple[DType | None, str]:
 
 
 def _scalar(dtype: Any, data: Any = b"") -> LazyTensor | Instance:
-    """Return a numpy scalar as a leaf of no axes."""
+    """Return a numpy scalar as a leaf without axes."""
     made = _leaf(data, dtype, (), fortran=False)
     if made is None and _is_object(dtype):
         raise ValueError("a scalar of dtype object holds a pickle of its own")
@@ -78,7 +79,7 @@ def _is_object(dtype: Instance) -> bool:
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> LazyTensor | Instance:
-    """Return an array as protocol 5 keeps one."""
+    """Return an array that was pickled by protocol 5."""
     made = _leaf(data, dtype, shape, fortran=order == "F")
     return Instance("numpy.ndarray", (data, dtype, shape, order)) if made is None else made
 

@@ -1,6 +1,7 @@
-"""The opcodes of a pickle that name a class or function, call it, and set an object's state.
+"""The opcodes of a pickle that name a class or function, call it, or set an object's state.
 
-They import nothing and call none but this library's functions: what is unknown becomes an Instance.
+They import nothing and call only this library's functions; a call of another name makes an
+Instance.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _stack_global(m: Machine, at: int) -> int:
     name = m.stack.pop()
     module = m.stack[-1]
     if type(name) is not str or type(module) is not str:
-        raise ValueError("a global is named by what is no text")
+        raise ValueError("the name of a global is not text")
     m.stack[-1] = m.reference(module, name)
     return at
 
@@ -46,7 +47,7 @@ def _new(m: Machine, at: int) -> int:
 def _new_with_names(m: Machine, at: int) -> int:
     names, args = m.stack.pop(), m.stack.pop()
     if type(names) is not dict or type(args) is not tuple:
-        raise ValueError("an object is made without a tuple and a dict of arguments")
+        raise ValueError("the arguments of an object are not a tuple and a dict")
     m.stack[-1] = m.call(m.stack[-1], (*args, names) if names else args, bare=True)
     return at
 
@@ -67,7 +68,7 @@ def _object(m: Machine, at: int) -> int:
 def _build(m: Machine, at: int) -> int:
     state, target = m.stack.pop(), m.stack[-1]
     if type(target) not in (Instance, Ordered):
-        raise ValueError(f"a state is set on {brief(target)}")
+        raise ValueError(f"a state is set on {brief(target)}, which is not an object")
     target.state = state
     return at
 

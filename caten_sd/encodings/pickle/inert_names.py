@@ -1,14 +1,14 @@
-"""Which names that a pickle asks to call may stay inert, and which make the file suspect.
+"""Which names a pickle may call without being refused; the calls themselves are never made.
 
-Nothing is ever run, so this is no wall but a verdict: a file that asks for a function of Python's
-own library, which no checkpoint needs, is refused and named; a class that nobody here knows is not.
+So this is a verdict on the file and not a barrier. A function of Python's own library that no
+checkpoint needs makes the file suspect; a class of an unknown package does not.
 """
 
 from __future__ import annotations
 
 import sys
 
-# Python 2's names of modules, and those of other systems than the one this runs on.
+# With modules of Python 2, and those of other systems than the one this runs on.
 _PYTHON = frozenset(sys.stdlib_module_names) | {
     "__builtin__",
     "commands",
@@ -18,7 +18,7 @@ _PYTHON = frozenset(sys.stdlib_module_names) | {
 }
 _FRAMEWORKS = frozenset({"numpy", "torch"})
 
-# What real checkpoints hold of Python's library, numpy and torch beside their classes.
+# What real checkpoints call of Python's library, and of numpy and torch besides classes.
 _INERT = {
     "argparse": "Namespace",
     "builtins": "getattr object range slice type",
@@ -51,7 +51,7 @@ INERT = frozenset(f"{module}.{name}" for module, names in _INERT.items() for nam
 
 
 def is_inert(full_name: str) -> bool:
-    """Tell whether an unknown name may be called in a pickle, and stay an Opaque.
+    """Return whether a call of a name we do not rebuild may stay an Opaque.
 
     >>> is_inert("models.Net"), is_inert("os.system"), is_inert("torch.nn.modules.linear.Linear")
     (True, False, True)
@@ -60,6 +60,6 @@ def is_inert(full_name: str) -> bool:
         return True
     top = full_name.partition(".")[0]
     if top in _FRAMEWORKS:
-        # Their classes are state; their functions, among which are known gadgets, are not.
+        # Their classes only hold state; some of their functions are known exploits.
         return full_name.rpartition(".")[2].lstrip("_")[:1].isupper()
     return top not in _PYTHON

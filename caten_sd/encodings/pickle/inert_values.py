@@ -1,4 +1,4 @@
-"""What a pickle's names and unknown objects become: values that hold data and do nothing."""
+"""The names and unknown objects of a pickle, as values that hold data and do nothing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from caten_sd.encodings.pickle.inert_names import is_inert
 from caten_sd.errors import FormatError
 from caten_sd.state.leaf import Opaque
 
-DO_NOT_USE = "no checkpoint needs that; nothing was run, and it should be loaded nowhere"
+DO_NOT_USE = "no checkpoint needs that, so do not load this file anywhere; nothing was run"
 
 
 class Instance(Opaque):
-    """An object of a class that is not looked for: ``entries`` is what a list, dict or set held."""
+    """An object whose class is not imported; ``entries`` are the items of a list, dict or set."""
 
     __slots__ = ("entries",)
 
@@ -23,7 +23,7 @@ class Instance(Opaque):
 
 
 class Reference(Opaque):
-    """A global that a pickle names; ``make`` is our own function for it, or None."""
+    """A class or function that a pickle names; ``make`` is our own function for it, or None."""
 
     __slots__ = ("make", "source_name")
 
@@ -32,12 +32,12 @@ class Reference(Opaque):
         self.source_name, self.make = source_name, make
 
     def call(self, args: Any, *, bare: bool = False) -> Any:
-        """Return what calling it stands for: our own function's result, or an inert Instance.
+        """Return the result of our own function, or an inert Instance.
 
-        ``bare`` says that an object is made without its initialiser, which nothing can hide in.
+        ``bare``: an object is made without running its initializer, which is harmless.
         """
         if type(args) is not tuple:
-            raise ValueError(f"{self.name} is called with no tuple of arguments")
+            raise ValueError(f"{self.name} is called with {brief(args)}, not a tuple")
         if self.make is not None:
             return self.make(*args)
         if (bare and not args) or is_inert(self.name):
@@ -46,7 +46,7 @@ class Reference(Opaque):
 
 
 class Ordered(dict[Any, Any]):
-    """An OrderedDict of a pickle; ``state`` is what was set on it beside its items."""
+    """An OrderedDict of a pickle; ``state`` is what was set on it besides its items."""
 
     __slots__ = ("state",)
 
@@ -56,7 +56,7 @@ class Ordered(dict[Any, Any]):
 
 
 def brief(value: Any) -> str:
-    """Return a short text for a value of a pickle, whose own ``repr`` can be made endless.
+    """Return a short text for a value of a pickle; its ``repr`` could be endless.
 
     >>> brief("name"), brief(1 << 99999), brief([1])
     ("'name'", 'an integer of 100000 bits', 'a list')
@@ -74,7 +74,7 @@ _UNHASHABLE = (list, dict, set, bytearray, Ordered, memoryview)
 
 
 def check_key(key: Any) -> None:
-    """ValueError unless hashing the key takes bounded time, which shared tuples need not.
+    """ValueError unless the key can be hashed in bounded time; tuples that share items cannot.
 
     >>> check_key(("a", 1))
     >>> check_key([])
@@ -91,7 +91,7 @@ def check_key(key: Any) -> None:
         if kind is tuple:
             nodes.extend(node)
         elif kind is int and not -(1 << 63) <= node < 1 << 64:
-            # Python hashes integers modulo 2^61 - 1: longer ones can be made to collide at will.
+            # Python hashes integers modulo 2^61 - 1, so longer ones can be made to collide.
             raise ValueError("a key is an integer of more than 64 bits")
         elif kind in _UNHASHABLE:
             raise ValueError(f"a {kind.__name__} is used as a key")

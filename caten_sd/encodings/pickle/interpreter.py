@@ -1,8 +1,8 @@
-"""Pickle read as data: an interpreter of its opcodes that imports nothing and calls nothing.
+"""Interpret a pickle's opcodes as data: nothing is imported, and only our own functions are called.
 
 A name in a pickle is looked up in a table of exact names, whose entries are this library's own
-functions; any other becomes an inert Opaque. Not a subclass of pickle.Unpickler, which allocates
-what a length claims. Protocols 0 to 5, as Python's pickletools documents them.
+functions; any other becomes an inert Opaque. This is not a subclass of pickle.Unpickler, which
+allocates whatever a length claims. Protocols 0 to 5, as Python's pickletools documents them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OPCODES: list[Opcode] = [_TABLE.get(bytes([code]), _unknown) for code in range(2
 
 
 class Unpickled(NamedTuple):
-    """A pickle's value, where it ends, and how many objects of each class stayed opaque."""
+    """A pickle's value, the position after it, and how many objects of each class stayed opaque."""
 
     value: Any
     end: int
@@ -46,10 +46,10 @@ def unpickle(
     persistent_load: Callable[[Any], Any] | None = None,
     allowed: Mapping[tuple[str, str], Any] | None = None,
 ) -> Unpickled:
-    """Read one pickle; FormatError if it is malformed or asks to call what no checkpoint needs.
+    """Read one pickle; FormatError if it is malformed or calls what no checkpoint needs.
 
-    ``allowed`` maps (module, name) to a function of ours, or to the value that the name stands for.
-    Large byte strings of a memoryview are given as parts of it, not copied.
+    ``allowed`` maps (module, name) to a function of ours, or to the value to use for the name.
+    Large byte strings in a memoryview are slices of it, not copies.
 
     >>> unpickle(b"\\x80\\x02}U\\x01aK\\x01s.", source_name="a.pkl").value
     {'a': 1}
@@ -62,7 +62,7 @@ def unpickle(
 
 
 def _run(machine: Machine, at: int) -> int:
-    """Read opcodes until STOP and return the position behind it; the value is in ``value``."""
+    """Run opcodes until STOP and return the position after it; the value is in ``value``."""
     data, opcodes, opcode = machine.data, OPCODES, _STOP
     try:
         while (opcode := data[at]) != _STOP:

@@ -1,4 +1,4 @@
-"""The state of one pickle's reading, which every opcode is handed."""
+"""The state of one pickle's interpretation, which every opcode reads and changes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,22 @@ _KNOWN = {**PLAIN, **NUMPY}
 
 
 class Machine:
-    """The state of one pickle's reading: a stack, the stacks below its marks, and the memo."""
+    """A pickle's stack, the outer stacks below its marks, and its memo."""
 
-    # fmt: off
-    __slots__ = ("_allowed", "_persistent_load", "_references", "below", "data", "end", "memo",
-                 "opaque", "sets", "source_name", "stack", "value")
-    # fmt: on
+    __slots__ = (
+        "_allowed",
+        "_persistent_load",
+        "_references",
+        "data",
+        "end",
+        "memo",
+        "opaque",
+        "outer",
+        "sets",
+        "source_name",
+        "stack",
+        "value",
+    )
 
     def __init__(
         self,
@@ -30,7 +40,7 @@ class Machine:
     ) -> None:
         self.data, self.end, self.source_name = data, len(data), source_name
         self.stack: list[Any] = []
-        self.below: list[list[Any]] = []
+        self.outer: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.sets = 0
         self.value: Any = None
@@ -42,16 +52,16 @@ class Machine:
         """Return the bytes up to the next newline."""
         size = 64
         while True:
-            part = bytes(self.data[at : at + size])
-            found = part.find(b"\n")
+            ahead = bytes(self.data[at : at + size])
+            found = ahead.find(b"\n")
             if found >= 0:
-                return part[:found]
+                return ahead[:found]
             if at + size >= self.end:
                 raise ValueError("a line does not end")
             size *= 8
 
     def reference(self, module: str, name: str) -> Any:
-        """Return what a global stands for: one Reference per name, or a value of ours."""
+        """Return one Reference per name, or the value that is allowed for it."""
         module = RENAMED.get(module, module)
         found = self._references.get((module, name))
         if found is None:
@@ -62,16 +72,16 @@ class Machine:
         return found
 
     def call(self, function: Any, args: Any, *, bare: bool = False) -> Any:
-        """Return what a call stands for; nothing of the pickle's is run."""
+        """Return our own function's result or an inert Instance; no code of the file's is run."""
         if type(function) is not Reference:
-            raise ValueError(f"{brief(function)} is called, which is no name of a function")
+            raise ValueError(f"{brief(function)} is called, which is not the name of a function")
         made = function.call(args, bare=bare)
         if type(made) is Instance:
             self.opaque[made.name] += 1
         return made
 
     def persistent(self, identity: Any) -> Any:
-        """Return what the file keeps outside the pickle under this identity."""
+        """Return what the file stores outside the pickle under this identity."""
         if self._persistent_load is None:
-            raise ValueError("it points outside itself, where this file keeps nothing")
+            raise ValueError("it refers to data outside it, and this file stores none")
         return self._persistent_load(identity)

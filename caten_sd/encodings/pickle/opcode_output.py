@@ -1,4 +1,4 @@
-"""Pickles made by hand, opcode by opcode: protocol 2, whose names need not be importable here."""
+"""Write pickles opcode by opcode, in protocol 2; the classes they name need not exist here."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ START = b"\x80\x02"
 
 
 class Memo:
-    """What a pickle has said once, and fetches by number from then on; at most 256 of them.
+    """Names and texts that a pickle writes once and then fetches by number; at most 256.
 
-    The parts go into the pickle in the order in which they were asked for.
+    Its results must go into the pickle in the order in which they were returned.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
 
     def name(self, module: str, name: str) -> bytes:
-        """Return a class or function, by the module that has it."""
+        """Return the opcodes of a class or function."""
         return self._once(f"c{module}\n{name}\n".encode())
 
     def text(self, given: str) -> bytes:
-        """Return a text that comes again."""
+        """Return the opcodes of a text that is used again."""
         return self._once(text(given))
 
-    def _once(self, said: bytes) -> bytes:
-        number = self._numbers.get(said)
+    def _once(self, opcodes: bytes) -> bytes:
+        number = self._numbers.get(opcodes)
         if number is not None:
             return b"h" + bytes([number])
-        number = self._numbers[said] = len(self._numbers)
-        return said + b"q" + bytes([number])
+        number = self._numbers[opcodes] = len(self._numbers)
+        return opcodes + b"q" + bytes([number])
 
 
 def text(given: str) -> bytes:
-    """Return a text.
+    """Return the opcodes of a text.
 
     >>> import pickle
     >>> pickle.loads(START + text("é") + STOP)
@@ -46,7 +46,7 @@ def text(given: str) -> bytes:
 
 
 def integer(n: int) -> bytes:
-    """Return a number that is not negative."""
+    """Return the opcodes of a number that is not negative."""
     if n < 1 << 8:
         return b"K" + bytes([n])
     if n < 1 << 31:
@@ -55,27 +55,27 @@ def integer(n: int) -> bytes:
     return b"\x8a" + bytes([len(data)]) + data
 
 
-def sequence(parts: Iterable[bytes]) -> bytes:
-    """Return a tuple of values."""
-    joined = b"".join(parts)
+def sequence(values: Iterable[bytes]) -> bytes:
+    """Return the opcodes of a tuple of values."""
+    joined = b"".join(values)
     return b"(" + joined + b"t" if joined else b")"
 
 
 def sizes(given: Iterable[int]) -> bytes:
-    """Return a tuple of numbers."""
+    """Return the opcodes of a tuple of numbers."""
     return sequence(map(integer, given))
 
 
 def mapping(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return a dict of keys and values."""
+    """Return the opcodes of a dict."""
     return b"}(" + b"".join(key + value for key, value in pairs) + b"u"
 
 
 def called(function: bytes, *arguments: bytes) -> bytes:
-    """Return what calling a name gives."""
+    """Return the opcodes of a call."""
     return function + sequence(arguments) + b"R"
 
 
 def instance(kind: bytes, state: bytes) -> bytes:
-    """Return an object of a class, made without its initialiser, with a state."""
+    """Return the opcodes of an object with a state, made without its initializer."""
     return kind + b")\x81" + state + b"b"

@@ -1,14 +1,14 @@
-"""The plain Python classes that a pickle may name, each with our own function that rebuilds it."""
+"""The plain Python classes that a pickle may name, and our own functions that rebuild them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference, check_key
+from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference, brief, check_key
 
 
 def _mapping(*args: Any) -> Ordered:
-    """Return a dict of a mapping or of pairs; a factory, as of a defaultdict, is left out."""
+    """Return a dict of a mapping or of pairs; the factory of a defaultdict is left out."""
     made = Ordered()
     for given in args:
         pairs = given.items() if isinstance(given, dict) else given
@@ -20,7 +20,7 @@ def _mapping(*args: Any) -> Ordered:
 
 def _list(values: Any = (), *_: Any) -> list[Any]:
     if type(values) not in (list, tuple):
-        raise ValueError("a sequence is made of what is none")
+        raise ValueError(f"a sequence is made of {brief(values)}")
     return list(values)
 
 
@@ -39,7 +39,7 @@ def _bytes(value: Any = b"", encoding: str = "latin1") -> bytes:
         return value.encode(encoding)
     if type(value) in (bytes, bytearray, memoryview, list, tuple):
         return bytes(value)
-    raise ValueError("bytes are made of what are none")
+    raise ValueError(f"bytes are made of {brief(value)} in the encoding {brief(encoding)}")
 
 
 def _bytearray(*args: Any) -> bytearray:
@@ -48,14 +48,14 @@ def _bytearray(*args: Any) -> bytearray:
 
 def _complex(real: Any = 0, imaginary: Any = 0) -> complex:
     if type(real) not in (int, float) or type(imaginary) not in (int, float):
-        raise ValueError("a complex number is made of what are no numbers")
+        raise ValueError("a complex number is not made of two numbers")
     return complex(real, imaginary)
 
 
 def _reconstructor(kind: Any, base: Any, state: Any) -> Any:
-    """Return an object as protocols 0 and 1 make one: of a class, over a built-in's value."""
+    """Return an object as protocols 0 and 1 make one: a class, a built-in base and its value."""
     if type(kind) is not Reference or type(base) is not Reference:
-        raise ValueError("an object is made of what is no class")
+        raise ValueError("an object is made without a class")
     made = kind.call((), bare=True)
     if type(made) is Instance and type(state) in (dict, list, set):
         made.entries = state
@@ -64,7 +64,7 @@ def _reconstructor(kind: Any, base: Any, state: Any) -> Any:
 
 def _new(kind: Any, *args: Any) -> Any:
     if type(kind) is not Reference:
-        raise ValueError("an object is made of what is no class")
+        raise ValueError("an object is made without a class")
     return kind.call(args, bare=True)
 
 

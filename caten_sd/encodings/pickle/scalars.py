@@ -1,7 +1,7 @@
-"""The opcodes of a pickle that push a constant, a number or a string, after Python's pickletools.
+"""The opcodes of a pickle that push a constant, a number or a string, as in Python's pickletools.
 
-Each takes the reading machine and the position of its operand, and returns the next position. Every
-length is compared with the bytes left before it is used.
+Each takes the machine and the position of its operand, and returns the next position. A length is
+compared with the bytes that are left before it is used.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 Opcode = Callable[["Machine", int], int]
 
-MAX_DIGITS = 4300  # as Python's own limit: converting more takes quadratic time
-MAX_SETS = 1_000_000  # a byte of the file makes one, of 216 bytes; a list or dict takes 60
-SHARED = 1 << 16  # a byte string from here on stays a part of the mapped file, not a copy
+MAX_DIGITS = 4300  # Python's own limit: converting takes quadratic time
+MAX_SETS = 1_000_000  # one byte of the file makes a set of 216 bytes; a list or dict takes 60
+SHARED = 1 << 16  # a byte string of this size is a slice of the mapped file, not a copy
 
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
 _ESCAPED = {code[:1]: code[1:] for code in (b"n\n", b"t\t", b"r\r", b"a\a", b"b\b", b"f\f", b"v\v")}
@@ -65,7 +65,7 @@ def _digits(m: Machine, at: int) -> int:
 
 
 def _digits_or_truth(m: Machine, at: int) -> int:
-    """Read INT, by which protocol 0 also writes booleans: as 00 and 01."""
+    """Read INT, which protocol 0 also uses for booleans: 00 and 01."""
     if bytes(m.data[at : at + 3]) not in (b"00\n", b"01\n"):
         return _digits(m, at)
     m.stack.append(m.data[at + 1] == ord("1"))
@@ -79,7 +79,7 @@ def _decimal(m: Machine, at: int) -> int:
 
 
 def _sized(code: str, make: Callable[[bytes | memoryview], Any]) -> Opcode:
-    """Return the opcode whose operand is a size, packed as ``code``, and that many bytes."""
+    """Return an opcode whose operand is a size, packed as ``code``, and that many bytes."""
     packed = struct.Struct(code)
     unpack_from, size = packed.unpack_from, packed.size
 
@@ -87,7 +87,7 @@ def _sized(code: str, make: Callable[[bytes | memoryview], Any]) -> Opcode:
         start = at + size
         end = start + unpack_from(m.data, at)[0]
         if not start <= end <= m.end:
-            raise ValueError(f"{end - start} bytes are wanted and {m.end - start} are left")
+            raise ValueError(f"{end - start} bytes should follow, and {m.end - start} do")
         m.stack.append(make(m.data[start:end]))
         return int(end)
 
@@ -99,7 +99,7 @@ def _text(data: bytes | memoryview) -> str:
 
 
 def _text_or_bytes(data: bytes | memoryview) -> str | bytes:
-    """Read a string of Python 2, which is text or not."""
+    """Return a string of Python 2 as text if it is UTF-8, as bytes otherwise."""
     try:
         return str(data, "utf-8")
     except UnicodeDecodeError:
@@ -114,7 +114,7 @@ def _blob(data: bytes | memoryview) -> bytes | memoryview:
     return bytes(data) if len(data) < SHARED else data
 
 
-def _changeable(data: bytes | memoryview) -> bytearray | memoryview:
+def _mutable_blob(data: bytes | memoryview) -> bytearray | memoryview:
     return bytearray(data) if isinstance(data, bytes) or len(data) < SHARED else data
 
 
@@ -122,7 +122,7 @@ def _quoted(m: Machine, at: int) -> int:
     line = m.line(at)
     text = line.strip()
     if len(text) < 2 or text[0] != text[-1] or text[0] not in b"\"'":
-        raise ValueError("a string has no quotes")
+        raise ValueError("a string is not in quotes")
     m.stack.append(_text_or_bytes(_ESCAPE.sub(_unescaped, text[1:-1])))
     return at + len(line) + 1
 
@@ -165,7 +165,7 @@ SCALARS: dict[bytes, Opcode] = {
     b"C": _sized("<B", _blob),
     b"B": _sized("<I", _blob),
     b"\x8e": _sized("<Q", _blob),
-    b"\x96": _sized("<Q", _changeable),
+    b"\x96": _sized("<Q", _mutable_blob),
     b")": _constant(tuple),
     b"]": _constant(list),
     b"}": _constant(dict),

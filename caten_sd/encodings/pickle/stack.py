@@ -1,6 +1,6 @@
-"""The opcodes of a pickle that work on what is on the stack: marks, memo and containers.
+"""The opcodes of a pickle that work on the stack: marks, the memo and containers.
 
-After Python's pickletools; each takes the reading machine and a position and returns the next one.
+As in Python's pickletools. Each takes the machine and a position, and returns the next position.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from caten_sd.encodings.pickle.machine import Machine
     from caten_sd.encodings.pickle.scalars import Opcode
 
-MAX_MARKS = 100_000  # each opens a list; Python's own pickler nests a hundredth as deep
+MAX_MARKS = 100_000  # each one makes a list; Python's own pickler nests a hundredth as deep
 
 _UINT32, _UINT64 = struct.Struct("<I"), struct.Struct("<Q")
 
@@ -28,22 +28,22 @@ def _protocol(m: Machine, at: int) -> int:
 def _frame(m: Machine, at: int) -> int:
     count = _UINT64.unpack_from(m.data, at)[0]
     if at + 8 + count > m.end:
-        raise ValueError(f"a frame of {count} bytes, and {m.end - at - 8} are left")
+        raise ValueError(f"a frame of {count} bytes should follow, and {m.end - at - 8} do")
     return at + 8
 
 
 def _mark(m: Machine, at: int) -> int:
-    if len(m.below) > MAX_MARKS:
+    if len(m.outer) > MAX_MARKS:
         raise ValueError(f"more than {MAX_MARKS} marks are open")
-    m.below.append(m.stack)
+    m.outer.append(m.stack)
     m.stack = []
     return at
 
 
 def since_mark(m: Machine) -> list[Any]:
-    """Take everything above the last mark off the stack."""
+    """Remove and return everything above the last mark."""
     items = m.stack
-    m.stack = m.below.pop()
+    m.stack = m.outer.pop()
     return items
 
 
@@ -104,13 +104,13 @@ def _get_line(m: Machine, at: int) -> int:
 
 def _index(line: bytes) -> int:
     if not line.isdigit() or len(line) > 20:
-        raise ValueError("an index of the memo is no number")
+        raise ValueError("an index of the memo is not a number")
     return int(line)
 
 
 def _tuple(m: Machine, at: int) -> int:
     items = m.stack
-    m.stack = m.below.pop()
+    m.stack = m.outer.pop()
     m.stack.append(tuple(items))
     return at
 

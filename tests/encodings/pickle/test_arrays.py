@@ -84,7 +84,7 @@ ARRAY = pickle.dumps(np.arange(6, dtype="<i4"), 2)
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (b"K\x06\x85", b"K\x07\x85", r"an array of \[7\] int32 is made of 24 bytes"),
+        (b"K\x06\x85", b"K\x07\x85", r"\[7\] int32 .*24 bytes"),
         (b"K\x06\x85", b"J\xff\xff\xff\xff\x85", "no shape"),
         (b"K\x06\x85", b"N\x85", "no shape"),
     ],

@@ -92,7 +92,7 @@ HOSTILE = {
         "asks to call torch._ut",
     ),
     "bytes after": (rewritten(GOOD, **{"data.pkl": PICKLE + b"N."}), "bytes follow the pickle"),
-    "two roots": (rewritten(rewritten(GOOD), **{"x/../data.pkl": b""}), "lead out of a folder"),
+    "two roots": (rewritten(rewritten(GOOD), **{"x/../data.pkl": b""}), "leads out"),
     "os.system": (
         saved({"w": BASE, "x": Evil(os.system, "touch canary")}),
         "asks to call posix.system",
