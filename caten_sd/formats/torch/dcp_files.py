@@ -1,6 +1,6 @@
 """What the files of a torch distributed checkpoint are called.
 
-``__P_N.distcp`` is file N of process P; ``.metadata`` says what lies in all of them.
+``__P_N.distcp`` is file N of process P; ``.metadata`` lists the tensors in all of them.
 """
 
 from __future__ import annotations

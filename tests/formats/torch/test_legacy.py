@@ -237,7 +237,7 @@ def test_it_is_not_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80", b"hello", b"\x80\x09N.", b"(maybe.", b"PK\3\4"])
-def test_other_files_are_not_recognised(data: bytes) -> None:
+def test_other_files_are_not_recognized(data: bytes) -> None:
     assert recognize(TorchLegacy(), source_of(data)) is None
 
 

@@ -230,7 +230,7 @@ def test_storages_are_windows_of_the_map_and_packed_ones_wait(tmp_path: Path) ->
     same(leaf, BASE)
 
 
-def test_recognised_by_content() -> None:
+def test_recognized_by_content() -> None:
     def evidence(data: bytes) -> Any:
         return recognize(TorchZip(), Source("a", BytesBacking(data), 0, len(data)))
 
