@@ -1,8 +1,8 @@
-"""Plain values among tensors, as leaves that every format can hold: a tree becomes its tensors,
-each at its path, and one JSON text at ``values`` that says what stands around them.
+"""Trees of tensors and plain values, for formats that hold only tensors.
 
-A text of our own, since a file's metadata is lost by whoever copies only its tensors, and 0-d
-arrays know neither None nor tuples nor text.
+Tensors stay leaves, each at its path. Everything else becomes one JSON text, stored as bytes at
+``values``. Metadata would be lost when somebody copies only the tensors, and 0-d arrays cannot hold
+None, tuples or text.
 """
 
 from __future__ import annotations
@@ -10,62 +10,67 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from caten_sd.errors import CatenError, LoadError, StateDictError
-from caten_sd.state.compare import same_values
-from caten_sd.state.keys import Name, Pair, Path, path_text, pytorch_style_dict_key
-from caten_sd.state.leaf import Numpy, Torch, as_array
+from caten_sd.state.keys import Name, Pair, Path, joined_key, path_text, pytorch_style_dict_key
+from caten_sd.state.leaf import Numpy, as_array
+from caten_sd.state.saved_leaf import SavedLeaf
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import VALUES
 
 _PLAIN = (type(None), bool, int, float, str)
-# What JSON has no word for: its tag, its class, its parts.
-_TAGGED: tuple[tuple[str, type, Callable[[Any], Any]], ...] = (
-    ("$counter", Counter, lambda value: list(value.items())),
-    ("$deque", deque, lambda value: [list(value), value.maxlen]),
-    ("$tuple", tuple, list),
-    ("$set", (set), sorted),
-    ("$complex", complex, lambda value: [value.real, value.imag]),
-    ("$bytes", bytes, bytes.hex),
+
+
+class _Codec(NamedTuple):
+    """How JSON holds a class that it lacks: as ``{tag: to_parts(value)}``.
+
+    ``nested`` says that the parts may hold values which need a codec themselves.
+    """
+
+    tag: str
+    kind: type
+    to_parts: Callable[[Any], Any]
+    from_parts: Callable[[Any], Any]
+    nested: bool = True
+
+
+_CODECS = (
+    _Codec("$counter", Counter, lambda c: list(c.items()), lambda parts: Counter(dict(parts))),
+    _Codec("$deque", deque, lambda d: [list(d), d.maxlen], lambda p: deque(p[0], maxlen=p[1])),
+    _Codec("$tuple", tuple, list, tuple),
+    _Codec("$set", set, sorted, set),
+    _Codec("$complex", complex, lambda c: [c.real, c.imag], lambda p: complex(*p), nested=False),
+    _Codec("$bytes", bytes, bytes.hex, bytes.fromhex, nested=False),
 )
-_MADE: dict[str, Callable[[Any], Any]] = {
-    "$counter": lambda pairs: Counter(dict(pairs)),
-    "$deque": lambda parts: deque(parts[0], maxlen=parts[1]),
-    "$tuple": tuple,
-    "$set": set,
-    "$complex": lambda parts: complex(*parts),
-    "$bytes": bytes.fromhex,
-    "$dict": dict,
-}
+_BY_TAG = {codec.tag: codec for codec in _CODECS}
 
 
 def tree_pairs(tree: Any, parent: Path) -> list[Pair]:
-    """Return the tensors of a tree under their paths, and the text of all else.
+    """Return the tensors of a tree under their paths, and last the text of everything else.
 
-    StateDictError names what no file can hold.
+    StateDictError if the tree holds a value that no file can hold.
 
     >>> [(path, getattr(leaf, "nbytes", 0)) for path, leaf in tree_pairs({"lr": 0.1}, ["adam"])]
     [(['adam', 'values'], 10)]
     """
-
     pairs: list[Pair] = []
-    text = write_text(_told(tree, list(parent), pairs))
+    text = _text_leaf(_encode(tree, list(parent), pairs))
     return [*pairs, ([*parent, VALUES], text)]
 
 
-def _told(value: Any, path: Path, pairs: list[Pair]) -> Any:
+def _encode(value: Any, path: Path, pairs: list[Pair]) -> Any:
+    """Return a value as JSON has it, and append its tensors to the pairs."""
     if isinstance(value, _PLAIN):
         return value
     if type(value) is list:
-        return [_told(child, [*path, at], pairs) for at, child in enumerate(value)]
+        return [_encode(child, [*path, at], pairs) for at, child in enumerate(value)]
     if isinstance(value, Mapping) and not isinstance(value, Counter):
-        return _told_mapping(value, path, pairs)
-    for tag, kind, parts in _TAGGED:
-        if isinstance(value, kind):
-            inner = parts(value)
-            return {tag: inner if kind in (bytes, complex) else _told(inner, path, pairs)}
+        return _encode_mapping(value, path, pairs)
+    for codec in _CODECS:
+        if isinstance(value, codec.kind):
+            parts = codec.to_parts(value)
+            return {codec.tag: _encode(parts, path, pairs) if codec.nested else parts}
     if _kind_of(value) == "number":
         pairs.append((path, value.__array__()))
         return {"$leaf": "number"}
@@ -78,137 +83,79 @@ def _told(value: Any, path: Path, pairs: list[Pair]) -> Any:
     return {"$leaf": _kind_of(value)}
 
 
-def _told_mapping(value: Mapping[Any, Any], path: Path, pairs: list[Pair]) -> Any:
-    told = [(key, _told(child, [*path, Name(key)], pairs)) for key, child in value.items()]
-    if all(isinstance(key, str) and not key.startswith("$") for key, _ in told):
-        return dict(told)
-    return {"$dict": [[_told(key, path, pairs), child] for key, child in told]}
+def _encode_mapping(value: Mapping[Any, Any], path: Path, pairs: list[Pair]) -> Any:
+    encoded = [(key, _encode(child, [*path, Name(key)], pairs)) for key, child in value.items()]
+    if all(isinstance(key, str) and not key.startswith("$") for key, _ in encoded):
+        return dict(encoded)
+    return {"$dict": [[_encode(key, path, pairs), child] for key, child in encoded]}
 
 
 def _kind_of(leaf: Any) -> str:
-    """Tell numpy's arrays and numbers from all else, which comes back as torch's tensors."""
+    """Return the kind of array that a leaf is read back as: numpy's own, or else torch's."""
     if type(leaf).__module__.partition(".")[0] != "numpy" or not hasattr(leaf, "dtype"):
         return "torch"
     return "numpy" if hasattr(leaf, "__setitem__") else "number"
 
 
-def read_text(leaf: Any) -> Any:
-    """Return the JSON value of a text among the leaves; LoadError if it is none of ours."""
+def _text_leaf(value: Any) -> Any:
+    """Return a JSON value as a leaf of bytes."""
+    import numpy as np
+
+    return np.frombuffer(bytearray(json.dumps(value, separators=(",", ":")).encode()), np.uint8)
+
+
+def _parsed_text(leaf: Any) -> Any:
+    """Return the JSON value of a leaf of bytes; LoadError if it does not hold one."""
     try:
         raw = as_array(Numpy(), leaf)
         if raw.ndim != 1 or raw.dtype.itemsize != 1:
             raise LoadError(f"it is {list(raw.shape)} {raw.dtype}")
         return json.loads(raw.tobytes())
     except (CatenError, ValueError, RecursionError) as error:
-        raise LoadError(f"the text of a training state is damaged: {error}; nothing was changed") \
-            from error  # fmt: skip
-
-
-def write_text(told: Any) -> Any:
-    """Return a JSON value as a leaf."""
-    import numpy as np
-
-    return np.frombuffer(bytearray(json.dumps(told, separators=(",", ":")).encode()), np.uint8)
+        problem = f"the text of a training state is damaged: {error}; nothing was changed"
+        raise LoadError(problem) from error
 
 
 def read_tree(leaves: Mapping[str, Any], parent: str) -> Any:
-    """Return the tree whose text lies at ``parent.values``, its leaves as the file has them.
+    """Return the tree whose text is at ``parent.values``, with a SavedLeaf for every tensor.
 
-    LoadError if a leaf that the text speaks of is absent, or the text is damaged.
+    LoadError if the text is damaged or names a leaf that is missing.
     """
-    told = read_text(leaves[_key([parent, VALUES] if parent else [VALUES])])
+    text = _parsed_text(leaves[joined_key(parent, VALUES)])
     try:
-        return _meant(told, [parent] if parent else [], leaves)
+        return _decode(text, [parent] if parent else [], leaves)
     except (TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise LoadError(
             f"the text {parent}.{VALUES} is damaged ({error}); nothing was changed"
         ) from error
 
 
-def _meant(told: Any, path: Path, leaves: Mapping[str, Any]) -> Any:
-    if isinstance(told, list):
-        return [_meant(child, [*path, at], leaves) for at, child in enumerate(told)]
-    if not isinstance(told, dict):
-        return told
-    tag = next(iter(told), "")
-    if len(told) != 1 or not tag.startswith("$"):
-        return {key: _meant(child, [*path, key], leaves) for key, child in told.items()}
+def _decode(value: Any, path: Path, leaves: Mapping[str, Any]) -> Any:
+    """Return what ``_encode`` was given, from the JSON that it returned."""
+    if isinstance(value, list):
+        return [_decode(child, [*path, at], leaves) for at, child in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    tag = next(iter(value), "")
+    if len(value) != 1 or not tag.startswith("$"):
+        return {key: _decode(child, [*path, key], leaves) for key, child in value.items()}
+    parts = value[tag]
     if tag == "$leaf":
-        return SavedLeaf(_key(path), _leaf(leaves, _key(path)), told[tag])
+        return _saved_leaf(_key(path), leaves, parts)
     if tag == "$dict":
-        pairs = [(_key_of(key, leaves), child) for key, child in told[tag]]
-        return {key: _meant(child, [*path, key], leaves) for key, child in pairs}
-    if tag not in _MADE:
+        pairs = [(_decode(key, [], leaves), child) for key, child in parts]
+        return {key: _decode(child, [*path, key], leaves) for key, child in pairs}
+    if tag not in _BY_TAG:
         raise ValueError(f"it has a value {tag!r}, written by a later version")
-    parts = told[tag]
-    inner = parts if tag in ("$bytes", "$complex") else _meant(parts, path, leaves)
-    return _MADE[tag](inner)
+    codec = _BY_TAG[tag]
+    return codec.from_parts(_decode(parts, path, leaves) if codec.nested else parts)
 
 
-def _key_of(told: Any, leaves: Mapping[str, Any]) -> Any:
-    return _meant(told, [], leaves)
-
-
-def _leaf(leaves: Mapping[str, Any], key: str) -> Any:
+def _saved_leaf(key: str, leaves: Mapping[str, Any], kind: str) -> SavedLeaf:
     if key not in leaves:
-        raise LoadError(f"{key} is not in the file, and its text speaks of it; nothing was changed")
-    return leaves[key]
+        raise LoadError(f"{key} is missing from the file, whose text names it; nothing was changed")
+    return SavedLeaf(key, leaves[key], kind)
 
 
 def _key(path: Path) -> str:
     return pytorch_style_dict_key([Name(p) if isinstance(p, str) else p for p in path])
-
-
-class SavedLeaf:
-    """A tensor in a tree that was read: its key, its leaf in the file, what kind it was."""
-
-    __slots__ = ("key", "kind", "leaf")
-
-    def __init__(self, key: str, leaf: Any, kind: str = "torch") -> None:
-        self.key, self.leaf, self.kind = key, leaf, kind
-
-    def array(self) -> Any:
-        """Return a copy of the tensor, of the kind that was saved."""
-        if self.kind in ("numpy", "number"):
-            array = as_array(Numpy(), self.leaf).copy()
-            return array[()] if self.kind == "number" else array
-        return as_array(Torch(), self.leaf).detach().clone()
-
-
-def map_saved(change: Callable[[SavedLeaf], Any], tree: Any) -> Any:
-    """Return a tree in which ``change`` has replaced every saved leaf."""
-    if isinstance(tree, SavedLeaf):
-        return change(tree)
-    if type(tree) is dict:
-        return {key: map_saved(change, child) for key, child in tree.items()}
-    if type(tree) in (list, tuple):
-        return type(tree)(map_saved(change, child) for child in tree)
-    return tree
-
-
-def live(tree: Any) -> Any:
-    """Return a tree with a new array in the place of every saved leaf."""
-    return map_saved(SavedLeaf.array, tree)
-
-
-def bare(tree: Any) -> Any:
-    """Return a tree with the file's own leaf in the place of every saved leaf."""
-    return map_saved(attrgetter("leaf"), tree)
-
-
-def saved_leaves(tree: Any) -> list[SavedLeaf]:
-    """Return the tensors of a tree that was read, in order."""
-    if isinstance(tree, SavedLeaf):
-        return [tree]
-    if isinstance(tree, Mapping):
-        tree = tree.values()
-    elif not isinstance(tree, (list, tuple, deque)):
-        return []
-    return [leaf for child in tree for leaf in saved_leaves(child)]
-
-
-def same_value(one: Any, other: Any) -> bool:
-    """Return whether two values of trees that were read are equal; tensors by what they hold."""
-    if isinstance(one, SavedLeaf) and isinstance(other, SavedLeaf):
-        return same_values(one.leaf, other.leaf)
-    return type(one) is type(other) and bool(one == other)

@@ -11,7 +11,7 @@ import attrs
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import CatenError, LoadError, StateDictError
 from caten_sd.loading.report import LoadRow, Outcome
-from caten_sd.state.plain_values import live, saved_leaves
+from caten_sd.state.saved_leaf import live, saved_leaves
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import VALUES
 from caten_sd.training.saved_training import SavedTraining

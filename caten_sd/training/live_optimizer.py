@@ -10,7 +10,7 @@ import attrs
 from caten_sd.loading.report import LoadRow
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Spec
-from caten_sd.state.plain_values import SavedLeaf
+from caten_sd.state.saved_leaf import SavedLeaf
 
 
 @attrs.frozen

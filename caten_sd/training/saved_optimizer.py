@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.state.plain_values import bare
+from caten_sd.state.saved_leaf import bare
 from caten_sd.training.saved_training import SavedTraining
 from caten_sd.wording import counted
 

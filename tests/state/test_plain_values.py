@@ -15,7 +15,8 @@ from hypothesis import strategies as some
 
 from caten_sd import LoadError, StateDictError, read_state_dict, write_state_dict
 from caten_sd.state.keys import pytorch_style_dict_key
-from caten_sd.state.plain_values import live, read_tree, tree_pairs
+from caten_sd.state.plain_values import read_tree, tree_pairs
+from caten_sd.state.saved_leaf import live
 from caten_sd.state.training_keys import VALUES
 
 PLAIN = some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text()
@@ -69,20 +70,20 @@ def test_tensors_of_both_kinds_come_back_from_files(suffix: str, tmp_path: Path)
     assert type(back["n"][1]) is np.float32
 
 
-def text(told: str) -> dict[str, Any]:
-    return {f"part.{VALUES}": np.frombuffer(told.encode(), np.uint8)}
+def text(json: str) -> dict[str, Any]:
+    return {f"part.{VALUES}": np.frombuffer(json.encode(), np.uint8)}
 
 
 @pytest.mark.parametrize(
-    "told", ["{", '{"$leaf":"torch"}', '{"$new":1}', '{"$dict":3}', '{"$counter":[[[],1]]}',
+    "damaged", ["{", '{"$leaf":"torch"}', '{"$new":1}', '{"$dict":3}', '{"$counter":[[[],1]]}',
              "[" * 100_000, '{"$complex":["x"]}', '{"$deque":[1]}', "\xff"],
 )  # fmt: skip
-def test_a_damaged_text_is_refused(told: str) -> None:
+def test_a_damaged_text_is_refused(damaged: str) -> None:
     with pytest.raises(LoadError, match="nothing was changed"):
-        read_tree(text(told), "part")
+        read_tree(text(damaged), "part")
 
 
-def test_a_text_that_is_no_text() -> None:
+def test_an_array_of_numbers_is_not_a_text() -> None:
     with pytest.raises(LoadError, match="damaged"):
         read_tree({f"part.{VALUES}": np.zeros((2, 2))}, "part")
 

@@ -188,7 +188,7 @@ def test_nothing_is_changed_if_a_hook_refuses() -> None:
 def test_a_moment_that_is_missing_from_the_file_is_named() -> None:
     saved = dict(get_state_dict(trained()))
     del saved["optimizer.state.inner.bias.exp_avg"]
-    with pytest.raises(LoadError, match=r"state.inner.bias.exp_avg is not in the file"):
+    with pytest.raises(LoadError, match=r"state.inner.bias.exp_avg is missing from the file"):
         plan_load(training(), saved)
 
 

@@ -21,7 +21,8 @@ from caten_sd.objects.extract import get_state_dict, to_state_dict
 from caten_sd.state.compare import is_exact, largest_error
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import Spec, Torch, as_array, spec
-from caten_sd.state.plain_values import live, tree_pairs
+from caten_sd.state.plain_values import tree_pairs
+from caten_sd.state.saved_leaf import live
 from caten_sd.training.components import (
     Commit,
     ComponentPlan,
