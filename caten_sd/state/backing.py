@@ -1,4 +1,4 @@
-"""Where bytes lie: a mapped file, one opened anew for each touch, memory, parts joined."""
+"""Byte stores by offset: mapped file, file reopened for each access, memory, concatenation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import mmap
 import os
 import weakref
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
@@ -16,52 +16,52 @@ from caten_sd.errors import FormatError
 
 
 class Backing(Protocol):
-    """Bytes by absolute position; the caller has checked the bounds."""
+    """Bytes by absolute offset; the caller has checked the bounds."""
 
     def view(self, start: int, count: int) -> memoryview:
-        """Return the bytes, mapped where possible; writing to them never reaches the file."""
+        """Return the bytes, mapped if possible; writing to them does not change the file."""
 
     def read(self, start: int, count: int) -> bytes:
-        """Return a copy of the bytes, touching no map."""
+        """Return a copy of the bytes, without using a map."""
 
     @property
     def mapped(self) -> bool:
-        """Whether the bytes lie in memory or in a map, so that reading them cannot fail."""
+        """Whether the bytes are mapped or in memory, so that reading them cannot fail."""
 
     def close(self) -> None:
-        """Give back the handle; views that are still held stay valid."""
+        """Release the file handle; existing views stay valid."""
 
 
 class Window(Protocol):
-    """A run of bytes by its own offsets, as a Source is one."""
+    """A range of bytes with its own offsets, such as a Source."""
 
     size: int
 
     def view(self, offset: int, count: int) -> memoryview:
-        """Return the bytes, mapped where possible."""
+        """Return the bytes, mapped if possible."""
 
     def read(self, offset: int, count: int) -> bytes:
         """Return a copy of the bytes."""
 
     @property
     def mapped(self) -> bool:
-        """Whether reading them cannot fail."""
+        """Whether the bytes are mapped or in memory."""
 
     def close(self) -> None:
-        """Give back the handle."""
+        """Release the file handle."""
 
 
 class FileBacking:
-    """A regular file, mapped privately on first touch, or read plainly where mapping is refused.
+    """A regular file, mapped privately on first use, or read if the system refuses to map it.
 
-    ``streaming`` maps each view by itself, so that what was read is given back with the view. A
-    handle that is given instead of a path is closed with the backing.
+    ``streaming`` maps each view separately, so that its memory is released with the view. A file
+    handle passed instead of a path is closed with the backing.
     """
 
     def __init__(self, file: Path | int, *, streaming: bool = False) -> None:
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
         self._handle = file if isinstance(file, int) else os.open(file, flags)
-        # Whoever drops a state dict without closing it closes the handle too, with no warning.
+        # The handle of a state dict that is dropped without being closed is closed too, silently.
         self._close = weakref.finalize(self, os.close, self._handle)
         self.size = os.fstat(self._handle).st_size
         self._map: mmap.mmap | None = None
@@ -75,12 +75,12 @@ class FileBacking:
         return self._map
 
     def _mapped_at(self, start: int, count: int) -> mmap.mmap | None:
-        # A private map is writable, so torch and numpy take it without a copy or a warning, and
-        # what they write stays in this process.
+        # A private map is writable, so torch and numpy accept it without a copy or a warning, and
+        # their writes stay in this process.
         for access in (mmap.ACCESS_COPY, mmap.ACCESS_READ):
             try:
                 return mmap.mmap(self._live(), count, access=access, offset=start)
-            except (OSError, ValueError):  # the file system or the commit limit refuses
+            except (OSError, ValueError):  # refused by the file system or by the memory limit
                 continue
         return None
 
@@ -90,7 +90,7 @@ class FileBacking:
         return self._mapping() is not None
 
     def view(self, start: int, count: int) -> memoryview:
-        """Return the bytes, mapped where possible."""
+        """Return the bytes, mapped if possible."""
         first = start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
         if self._streaming and count:
             mapping = self._mapped_at(first, start + count - first)
@@ -103,35 +103,35 @@ class FileBacking:
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""
         if hasattr(os, "pread"):
-            return _whole(lambda n, at: os.pread(self._live(), n, at), start, count)
+            return _read_fully(lambda n, at: os.pread(self._live(), n, at), start, count)
         os.lseek(self._live(), start, os.SEEK_SET)
-        return _whole(lambda n, at: os.read(self._live(), n), start, count)
+        return _read_fully(lambda n, at: os.read(self._live(), n), start, count)
 
     def _live(self) -> int:
-        """Return the handle; ValueError once it is closed, for its number may be another file's."""
+        """Return the handle; ValueError if it is closed, since another file may have the number."""
         if not self._close.alive:
             raise ValueError("the file was closed")
         return self._handle
 
     def close(self) -> None:
-        """Close the file, and the map unless arrays still lie in it."""
+        """Close the file, and the map unless arrays still use it."""
         self._close()
         self._mapped = False
         if self._map is not None:
-            with contextlib.suppress(BufferError):  # the last array that lies in it closes it
+            with contextlib.suppress(BufferError):  # the last array that uses it closes it
                 self._map.close()
             self._map = None
 
 
 class ReopenedBacking:
-    """A file that is opened anew for each touch: a folder of thousands then holds no handles."""
+    """A file that is reopened for each access, so that thousands of files need no handles."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path, self.size, self._closed = path, size, False
 
     @property
     def mapped(self) -> bool:
-        """No: the next touch opens the file again, and that can fail."""
+        """Always False: the next access opens the file again, which can fail."""
         return False
 
     def _open(self) -> FileBacking:
@@ -146,7 +146,7 @@ class ReopenedBacking:
         return backing
 
     def view(self, start: int, count: int) -> memoryview:
-        """Return the bytes, mapped where possible."""
+        """Return the bytes, mapped if possible."""
         backing = self._open()
         try:
             return backing.view(start, count)
@@ -162,12 +162,12 @@ class ReopenedBacking:
             backing.close()
 
     def close(self) -> None:
-        """Let no further touch open the file."""
+        """Refuse every further access."""
         self._closed = True
 
 
 class BytesBacking:
-    """Bytes that are in memory already, inflated or built."""
+    """Bytes in memory."""
 
     mapped = True
 
@@ -183,49 +183,48 @@ class BytesBacking:
         return bytes(self._data[start : start + count])
 
     def close(self) -> None:
-        """Do nothing: views may still be held."""
+        """Do nothing, since views may still be in use."""
 
 
 class JoinedBacking:
-    """Windows of files one behind the other, as if they were one."""
+    """Windows of files, one after the other, as one range of bytes."""
 
-    def __init__(self, parts: Sequence[Window]) -> None:
-        self._parts = parts
-        self._starts = [0, *accumulate(part.size for part in parts)]
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self._windows = windows
+        self._starts = [0, *accumulate(window.size for window in windows)]
 
     @property
     def mapped(self) -> bool:
-        """Whether every part is mapped or in memory."""
-        return all(part.mapped for part in self._parts)
+        """Whether every window is mapped or in memory."""
+        return all(window.mapped for window in self._windows)
 
     def view(self, start: int, count: int) -> memoryview:
-        """Return the bytes, mapped where they lie in one part."""
+        """Return the bytes, mapped if they are in one window."""
         number = bisect_right(self._starts, start) - 1
-        if start + count <= self._starts[min(number + 1, len(self._parts))]:
-            part = min(number, len(self._parts) - 1)
-            return self._parts[part].view(start - self._starts[part], count)
+        if start + count <= self._starts[min(number + 1, len(self._windows))]:
+            number = min(number, len(self._windows) - 1)
+            return self._windows[number].view(start - self._starts[number], count)
         return memoryview(bytearray(self.read(start, count)))
 
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""
         pieces, end = [], start + count
-        for part, at in zip(self._parts, self._starts, strict=False):
-            first, last = max(start - at, 0), min(end - at, part.size)
+        for window, at in zip(self._windows, self._starts, strict=False):
+            first, last = max(start - at, 0), min(end - at, window.size)
             if first < last:
-                pieces.append(part.read(first, last - first))
+                pieces.append(window.read(first, last - first))
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Close the parts."""
-        for part in self._parts:
-            part.close()
+        """Close every window."""
+        for window in self._windows:
+            window.close()
 
 
-def _whole(read: object, start: int, count: int) -> bytes:
-    """Read until ``count`` bytes are there: a single call may return fewer (2 GiB on Linux)."""
-    assert callable(read)
-    parts, got = [], 0
-    while got < count and (part := read(min(count - got, 1 << 30), start + got)):
-        parts.append(part)
-        got += len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+def _read_fully(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
+    """Return ``count`` bytes, by several calls if one returns fewer (2 GiB on Linux)."""
+    pieces, got = [], 0
+    while got < count and (piece := read(min(count - got, 1 << 30), start + got)):
+        pieces.append(piece)
+        got += len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

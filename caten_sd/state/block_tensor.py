@@ -10,10 +10,10 @@ from caten_sd.state.leaf import LazyLeaf
 
 
 class BlockTensor(LazyLeaf):
-    """A leaf of quantised blocks kept packed: ``raw`` is (..., row bytes) uint8, any leaf kind.
+    """A leaf of packed blocks: ``raw`` is any uint8 leaf of shape (..., bytes of a row).
 
-    ``shape`` is row-major and counts elements; ``block_type`` is what ``dequantize`` dispatches on
-    and names its ``dtype``. It is copied packed from file to file, and unpacked by ``numpy()``.
+    ``shape`` counts elements. ``dequantize`` dispatches on ``block_type``, which also has the
+    ``dtype``. A copy from file to file stays packed; ``numpy()`` unpacks.
     """
 
     __slots__ = ("block_type", "dtype", "raw", "shape")

@@ -1,4 +1,4 @@
-"""What a state dict holds, as one hash that no container, order of keys or tie changes."""
+"""Digests of tensors: the same in every format, in every order of keys, tied or not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from caten_sd.state.pieces import pieces
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
 from caten_sd.wording import counted, first_few
 
-STORED = "caten_sd.digests"  # the metadata entry that carries each tensor's own
+STORED = "caten_sd.digests"  # the metadata entry with the digest of each tensor
 
 
 def tensor_digests(state_dict: Mapping[str, Any]) -> dict[str, str]:
@@ -23,7 +23,7 @@ def tensor_digests(state_dict: Mapping[str, Any]) -> dict[str, str]:
     'b8787d2e50d18261'
     """
     known = as_state_dict(state_dict)
-    contents: dict[int, str] = {}  # a leaf of several names is read once
+    contents: dict[int, str] = {}  # a tied leaf is read once
     digests = {}
     for key, leaf in known.items():
         spec = spec_or_none(leaf)
@@ -37,18 +37,18 @@ def tensor_digests(state_dict: Mapping[str, Any]) -> dict[str, str]:
 
 
 def digest(state_dict: Mapping[str, Any]) -> str:
-    """Return the SHA-256 over the sorted digests of the tensors; metadata does not count."""
+    """Return the SHA-256 of the sorted digests of the tensors; metadata is not included."""
     lines = sorted(tensor_digests(state_dict).values())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def verify_digests(state_dict: StateDict, source: str) -> None:
-    """Compare every tensor with the digest stored on save; FormatError names those that differ."""
+    """Compare every tensor with its stored digest; FormatError names those that differ."""
     try:
         stored = json.loads(state_dict.metadata[STORED])
     except (KeyError, TypeError, ValueError):
         raise FormatError(
-            source, "it carries no digests to verify", "write it with digests=True"
+            source, "it has no digests to verify", "write it with digests=True"
         ) from None
     found = tensor_digests(state_dict)
     wrong = [key for key in {**stored, **found} if stored.get(key) != found.get(key)]

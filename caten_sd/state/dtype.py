@@ -11,8 +11,8 @@ from caten_sd.errors import CatenError
 class DType(NamedTuple):
     """An element type: ``bits`` of storage for every ``per`` elements.
 
-    ``kind`` is float, int, uint, bool, complex, block (quantised data that has no single element),
-    or other (what no tensor of a file is).
+    ``kind`` is float, int, uint, bool, complex, block (quantized elements that share bytes), or
+    other (a dtype that no file has).
     """
 
     name: str
@@ -22,11 +22,11 @@ class DType(NamedTuple):
 
     @property
     def itemsize(self) -> int:
-        """Bytes of one element; 0 where an element is less than a byte or part of a block."""
+        """The bytes of one element; 0 if it is smaller than a byte or in a block."""
         return self.bits // 8 if self.per == 1 else 0
 
     def nbytes(self, count: int) -> int:
-        """Bytes that ``count`` elements take, the last byte filled up."""
+        """Return the bytes that ``count`` elements take, rounded up."""
         return -(-count * self.bits // (8 * self.per))
 
     def __str__(self) -> str:
@@ -58,10 +58,10 @@ DTYPES: dict[str, DType] = {
 
 @functools.cache
 def numpy_dtype(dtype: DType) -> Any:
-    """Return numpy's dtype for ours; those that numpy lacks come from ml_dtypes."""
+    """Return numpy's dtype, or that of ml_dtypes for dtypes that numpy lacks."""
     import numpy as np
 
-    # ml_dtypes gives a 6-bit float a byte of its own, so packed ones of a file are not its arrays.
+    # ml_dtypes stores a 6-bit float in a byte, and files pack them.
     if dtype.kind in ("float", "int", "uint", "bool", "complex") and dtype.bits != 6:
         if hasattr(np, dtype.name):
             return np.dtype(dtype.name)

@@ -1,4 +1,4 @@
-"""The garbage collector, kept from looking again and again at containers that all live on."""
+"""Pause the garbage collector while many long-lived objects are built."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Build many containers without a collection in between; also a decorator.
+    """Pause garbage collection; a context manager and a decorator.
 
-    Taking the state dict of a model of 40,000 tensors sets off full collections, each of which goes
-    through the whole model: 0.3 s instead of 0.06 s.
+    Without it, taking the state dict of a model of 40,000 tensors triggers full collections, each
+    of which visits the complete model: 0.3 s instead of 0.06 s.
     """
     if not gc.isenabled():
         yield

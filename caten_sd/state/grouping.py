@@ -1,4 +1,4 @@
-"""Many keys in few lines: keys that differ in an index only become one pattern."""
+"""Group keys that differ only in their indices, so that many keys take few lines."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from caten_sd.state.keys import INDEX_SEGMENT
-from caten_sd.wording import first_few
+from caten_sd.wording import counted, first_few
 
 MAX_LINES = 20  # of a table on a screen
 
 
 class KeyGroup(NamedTuple):
-    """Keys of one pattern, in order: ``str(group)`` is ``h.{0..11}.ln_1.bias x12``."""
+    """Keys of one pattern, in order; its text is such as ``h.{0..11}.ln_1.bias x12``."""
 
     pattern: str
     keys: list[str]
@@ -23,7 +23,7 @@ class KeyGroup(NamedTuple):
 
 
 def printable(name: str) -> str:
-    """Return a name as it can stand on a line: quoted if it is empty or would steer the terminal.
+    """Return a name for a line of text: quoted if it is empty or has control characters.
 
     >>> print(printable("h.0.w"), printable(""), printable("a\\nb"))
     h.0.w '' 'a\\nb'
@@ -32,7 +32,7 @@ def printable(name: str) -> str:
 
 
 def group_keys(keys: Iterable[str]) -> list[KeyGroup]:
-    """Collapse keys that differ in their indices, and then in their last name.
+    """Group keys that differ only in their indices, and then those that differ in the last name.
 
     >>> [str(g) for g in group_keys(["h.0.w", "h.0.b", "h.1.w", "h.1.b", "wte"])]
     ['h.{0..1}.{w,b} x4', 'wte']
@@ -44,7 +44,7 @@ def group_keys(keys: Iterable[str]) -> list[KeyGroup]:
     for members in shapes.values():
         pattern = _pattern(members)
         parent, _, name = pattern.rpartition(".")
-        # Groups join only where the indices ran over the same values.
+        # Only groups with the same number of keys are joined.
         place = (parent, str(len(members))) if parent and "#" not in name else (pattern, "")
         by_place.setdefault(place, []).append((name, members))
     return [_join(place[0], named) for place, named in by_place.items()]
@@ -67,9 +67,9 @@ def _join(place: str, named: list[tuple[str, list[str]]]) -> KeyGroup:
 
 
 def _pattern(keys: list[str]) -> str:
-    """Return the pattern of keys of one shape, with ``{0..11}`` or ``{0,2,5}`` for each index."""
-    parts = [key.split(".") for key in keys]
-    return ".".join(_segment(list(column)) for column in zip(*parts, strict=True))
+    """Return the pattern of keys that differ in indices, as ``{0..11}`` or ``{0,2,5}``."""
+    segments = [key.split(".") for key in keys]
+    return ".".join(_segment(list(column)) for column in zip(*segments, strict=True))
 
 
 def _segment(values: list[str]) -> str:
@@ -80,7 +80,7 @@ def _segment(values: list[str]) -> str:
 
 
 def _runs(numbers: list[int]) -> Iterator[str]:
-    """Yield ``0..3`` for a run of numbers and ``7`` for a lone one."""
+    """Yield ``0..3`` for a run of numbers and ``7`` for a single one."""
     start = before = numbers[0]
     for number in [*numbers[1:], -1]:
         if number != before + 1:
@@ -90,13 +90,13 @@ def _runs(numbers: list[int]) -> Iterator[str]:
 
 
 def shortened(sections: list[list[str]], room: int) -> list[str]:
-    """Return the lines of all sections, the longest of them cut until they fit the room."""
+    """Return the lines of all sections, with the longest shortened until ``room`` lines remain."""
     sizes = [len(section) for section in sections]
     while sum(sizes) > room and max(sizes) > 2:
         sizes[sizes.index(max(sizes))] -= 1
     lines = []
     for section, size in zip(sections, sizes, strict=True):
         left = len(section) - size + 1
-        more = [f"  ... and {left} more lines; to_dict(), or --json, has every row"]
+        more = [f"  ... and {counted(left, 'more line')}; to_dict(), or --json, has every row"]
         lines += section if size == len(section) else section[: size - 1] + more
     return lines

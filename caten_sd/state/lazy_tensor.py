@@ -14,10 +14,10 @@ from caten_sd.state.source import Source
 
 
 class LazyTensor(LazyLeaf):
-    """A leaf whose bytes still lie in a file: known from the header, mapped on first touch.
+    """A leaf whose bytes still lie in a file: known from the header, mapped on first use.
 
-    Basic indexing stays lazy and narrows what will be read. ``strides`` count elements and default
-    to C order; ``order`` is the bytes' order, "<" or ">".
+    Basic indexing stays lazy and narrows what will be read. ``strides`` are in elements, C order if
+    None; ``order`` is the byte order, "<" or ">".
     """
 
     __slots__ = ("dtype", "offset", "order", "shape", "source", "strides")
@@ -37,22 +37,22 @@ class LazyTensor(LazyLeaf):
 
     @property
     def extent(self) -> int:
-        """Bytes from the first element to the end of the last one."""
+        """The bytes from the first element to the end of the last one."""
         if self.strides is None or 0 in self.shape:
             return self.dtype.nbytes(math.prod(self.shape))
         last = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
         return self.dtype.nbytes(last + 1)
 
     def raw(self) -> memoryview:
-        """Return the stored bytes, mapped where the system allows."""
+        """Return the stored bytes, mapped if the system allows it."""
         return self.source.view(self.offset, self.extent)
 
     def __getitem__(self, index: Any) -> LazyTensor:
-        """Return the part under basic indexing (integers, slices of positive step), unread."""
+        """Return a lazy slice, by integers and slices of positive step."""
         if not self.dtype.itemsize:
             raise CatenError(
-                f"{self.source}: a {self.dtype} leaf cannot be sliced, its elements share bytes; "
-                f"slice the result of numpy()"
+                f"{self.source}: a {self.dtype} leaf cannot be sliced, because its elements share "
+                f"bytes; slice the result of numpy()"
             )
         offset, shape, strides = narrow(self.shape, self.strides, index)
         start = self.offset + offset * self.dtype.itemsize

@@ -1,4 +1,4 @@
-"""Leaves: what has a shape, a dtype and bytes, described and read without knowing its framework."""
+"""Leaves: values with a shape, a dtype and bytes, described and read by generic functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caten_sd.state.dtype import DType
 
 
 class Spec(NamedTuple):
-    """What is known of a leaf without reading its data: shape, element type, bytes stored."""
+    """A leaf's shape, element type and stored bytes, known without reading its data."""
 
     shape: tuple[int, ...]
     dtype: DType
@@ -42,13 +42,13 @@ class Torch:
 
 @generic
 def spec(leaf: Any, /) -> Spec:
-    """Return the shape, dtype and byte count of a leaf, reading none of its data."""
+    """Return the shape, dtype and byte count of a leaf, without reading its data."""
     raise NotImplementedError
 
 
 @generic
 def as_array(kind: Any, leaf: Any, /) -> Any:
-    """Return the leaf as the wanted kind of array, without a copy where its bytes allow it."""
+    """Return the leaf as this kind of array, without a copy if its bytes allow it."""
     raise NotImplementedError
 
 
@@ -59,9 +59,9 @@ def dequantize(block_type: Any, raw: Any, /) -> Any:
 
 
 class LazyLeaf:
-    """A leaf that describes itself, and has its data only when ``numpy()`` or ``torch()`` asks.
+    """A leaf whose data is read only by ``numpy()``, ``torch()`` or a cast to an array.
 
-    What subclasses it has ``shape`` and ``dtype``, and a method of ``as_array`` for Numpy at least.
+    A subclass has ``shape`` and ``dtype``, and a method of ``as_array`` for at least Numpy.
     """
 
     __slots__ = ()
@@ -69,11 +69,11 @@ class LazyLeaf:
     dtype: DType
 
     def numpy(self) -> Any:
-        """Return the values as a ``numpy.ndarray``, without a copy where the bytes allow it."""
+        """Return the values as a ``numpy.ndarray``, without a copy if the bytes allow it."""
         return as_array(Numpy(), self)
 
     def torch(self) -> Any:
-        """Return the values as a ``torch.Tensor``, without a copy where the bytes allow it."""
+        """Return the values as a ``torch.Tensor``, without a copy if the bytes allow it."""
         return as_array(Torch(), self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -99,7 +99,7 @@ def _unread_spec(leaf: LazyLeaf, /) -> Spec:
 
 
 class Opaque:
-    """A value that is no tensor, kept inert: the name of its class and what it was built from."""
+    """A value of an unknown class, kept inert: the name of its class, its arguments and state."""
 
     __slots__ = ("args", "name", "state")
 

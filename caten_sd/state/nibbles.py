@@ -1,4 +1,4 @@
-"""4-bit elements: two a byte in files and in torch, the first one low; one a byte in numpy."""
+"""4-bit elements: two in a byte in files and in torch (the first one low), one in numpy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def packed(array: Any) -> Any:
-    """Return a flat ``uint8`` array of two elements a byte for one of one element a byte.
+    """Return a flat ``uint8`` array of two elements in a byte, from one element in a byte.
 
     >>> import numpy
     >>> packed(numpy.array([1, 2, 3], numpy.uint8))
@@ -23,7 +23,7 @@ def packed(array: Any) -> Any:
 
 
 def unpacked(raw: Any, shape: Sequence[int]) -> Any:
-    """Return a ``uint8`` array of this shape, one element a byte, for bytes that hold two each.
+    """Return a ``uint8`` array of this shape with one element in a byte, from two in a byte.
 
     >>> unpacked(bytes([33, 3]), [3])
     array([1, 2, 3], dtype=uint8)

@@ -1,4 +1,4 @@
-"""A leaf's data as it lies in a file: C order, little endian, a bounded piece at a time."""
+"""A leaf's bytes as files hold them (C order, little endian), in pieces of bounded size."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.nibbles import packed
 
-PIECE = 1 << 20  # bytes; what is written next is still in the cache from being made
+PIECE = 1 << 20  # bytes; small enough to be written while still in the cache
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all
+Progress = Callable[[int, int], None]  # bytes done, bytes in total
 
-# Every writer draws its bytes from here, whatever its format, so here they are counted.
+# The writers of all formats get their bytes from here, so progress is counted here.
 _observer: ContextVar[Callable[[int], None] | None] = ContextVar("observer", default=None)
 
 
 @contextlib.contextmanager
 def reporting(progress: Progress | None, total: int) -> Iterator[None]:
-    """Report to ``progress`` how many bytes the writers in this context have drawn."""
+    """Report to ``progress`` how many bytes the writers in this context have taken."""
     done = 0
 
     def count(size: int) -> None:
@@ -41,9 +41,7 @@ def reporting(progress: Progress | None, total: int) -> Iterator[None]:
 
 
 def reported_pieces(leaf: Any) -> Iterator[memoryview]:
-    """Yield the leaf's bytes in pieces of at most 1 MiB.
-
-    Bytes of a file are read plainly, not mapped, so that copying it takes the memory of a piece.
+    """Yield the pieces of a leaf for a writer, and report each one when it was taken.
 
     >>> import numpy
     >>> [bytes(piece) for piece in reported_pieces(numpy.array([1, 2], "<u2"))]
@@ -57,7 +55,10 @@ def reported_pieces(leaf: Any) -> Iterator[memoryview]:
 
 
 def pieces(leaf: Any) -> Iterator[memoryview]:
-    """Yield what ``chunks`` yields, uncounted: for reading that is no writing."""
+    """Yield the leaf's bytes in pieces of at most 1 MiB.
+
+    Bytes of a file are read and not mapped, so that a copy needs the memory of one piece.
+    """
     if isinstance(leaf, BlockTensor):
         yield from pieces(leaf.raw)
     elif isinstance(leaf, LazyTensor) and leaf.strides is None and leaf.order == "<":
@@ -79,11 +80,11 @@ def _array_pieces(array: Any) -> Iterator[memoryview]:
     array = array if array.ndim else array.reshape(1)
     row = array.nbytes // max(len(array), 1)
     rows = max(len(array), 1) if array.flags.c_contiguous else max(PIECE // max(row, 1), 1)
-    for part in (array[start : start + rows] for start in range(0, len(array), rows)):
-        ordered = contiguous(part)
+    for start in range(0, len(array), rows):
+        ordered = contiguous(array[start : start + rows])
         if ordered.dtype.byteorder == ">":
             ordered = ordered.astype(ordered.dtype.newbyteorder("<"))
-        # Not every dtype of ml_dtypes speaks the buffer protocol; bytes do.
+        # Not every dtype of ml_dtypes has the buffer protocol; uint8 has.
         data = memoryview(ordered.reshape(-1).view(np.uint8))
-        for start in range(0, len(data), PIECE):
-            yield data[start : start + PIECE]
+        for at in range(0, len(data), PIECE):
+            yield data[at : at + PIECE]

@@ -1,4 +1,4 @@
-"""Whether two leaves are one: the same object, or the same bytes in memory or in a file."""
+"""Compare leaves by place: the same object, or the same bytes in memory or in a file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from caten_sd.state.lazy_tensor import LazyTensor
 
 
 def same_place(one: Any, other: Any) -> bool:
-    """Say whether two leaves have the same data at the same place, without reading it.
+    """Return whether two leaves have the same data at the same place, without reading it.
 
-    ``torch.nn.Module.state_dict`` gives each name of a tied parameter a tensor object of its own.
+    Object identity is not enough: ``torch.nn.Module.state_dict`` returns a new tensor object for
+    each name of a tied parameter.
 
     >>> import numpy
     >>> array = numpy.zeros((2, 3))
@@ -27,7 +28,7 @@ def _place(leaf: Any) -> tuple[Any, ...] | None:
     if isinstance(leaf, LazyTensor):
         return id(leaf.source), leaf.offset, leaf.dtype, leaf.shape, leaf.strides, leaf.order
     if callable(pointer := getattr(leaf, "data_ptr", None)):
-        # A tensor on the meta device, or an empty one, lies nowhere.
+        # A tensor on the meta device, or an empty one, has no place.
         at = pointer()
         return (at, leaf.dtype, leaf.shape, leaf.stride(), leaf.device) if at else None
     if isinstance(memory := getattr(leaf, "__array_interface__", None), dict):

@@ -1,7 +1,7 @@
-"""A file's bytes, or a window of them, under the name that an error calls it; a folder's files.
+"""Sources: a file's bytes, or a window of them, with a name for errors; and folders of them.
 
-No access goes past what the file holds, whatever a header claims: every length is compared with the
-bytes that are left before it is used.
+No access goes past the end of the file, whatever a header claims: every length is compared with the
+remaining bytes before it is used.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from caten_sd.errors import FormatError
 from caten_sd.state.backing import Backing, FileBacking, ReopenedBacking
+from caten_sd.wording import counted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
 class Source:
-    """A window of ``size`` bytes on a backing; ``name`` is what an error calls it.
+    """A window of ``size`` bytes of a backing; ``name`` is its name in errors.
 
     >>> from caten_sd.state.backing import BytesBacking
     >>> source = Source("four bytes", BytesBacking(b"abcd"), 0, 4)
@@ -31,23 +32,25 @@ class Source:
     def __init__(self, name: str, backing: Backing, start: int, size: int) -> None:
         self.name, self._backing, self._start, self.size = name, backing, start, size
         self._adopted: tuple[Source, ...] = ()
-        self.inner = ""  # the member of an archive that was asked for
+        self.inner = ""  # the requested member of an archive
         self.parsed: object = None  # what a recognizer parsed, for the reader that follows it
 
     def _check(self, offset: int, count: int) -> None:
         if offset < 0 or count < 0 or offset + count > self.size:
             short = offset + count - self.size
             problem = (
-                f"it is {short} bytes short" if short > 0 else "it points before its beginning"
+                f"it is {counted(short, 'byte')} short"
+                if short > 0
+                else "an offset is before its beginning"
             )
             raise FormatError(
                 self.name,
-                f"{problem}: bytes {offset} to {offset + count} are wanted and it has {self.size}",
+                f"{problem}: bytes {offset} to {offset + count} are needed and it has {self.size}",
                 "it is truncated or damaged, so get it again",
             )
 
     def view(self, offset: int, count: int) -> memoryview:
-        """Return ``count`` bytes from ``offset``, mapped where possible; FormatError past them."""
+        """Return ``count`` bytes from ``offset``, mapped if possible; FormatError past the end."""
         self._check(offset, count)
         try:
             return self._backing.view(self._start + offset, count)
@@ -55,7 +58,7 @@ class Source:
             raise self._unreadable(error) from error
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return a copy of ``count`` bytes from ``offset``; FormatError beyond the end."""
+        """Return a copy of ``count`` bytes from ``offset``; FormatError past the end."""
         self._check(offset, count)
         try:
             data = self._backing.read(self._start + offset, count)
@@ -69,18 +72,18 @@ class Source:
 
     @property
     def mapped(self) -> bool:
-        """Whether the bytes lie in memory or in a map, so that reading them cannot fail."""
+        """Whether the bytes are mapped or in memory, so that reading them cannot fail."""
         return self._backing.mapped
 
     def _unreadable(self, error: Exception) -> FormatError:
         return FormatError(self.name, f"it cannot be read ({error})", "open it again")
 
     def head(self, count: int) -> bytes:
-        """Return the first ``count`` bytes, or all where there are fewer."""
+        """Return the first ``count`` bytes, or all if there are fewer."""
         return self.read(0, min(count, self.size))
 
     def window(self, offset: int, count: int, name: str | None = None) -> Source:
-        """Return a source over a part of this one."""
+        """Return a source for a range of this one."""
         self._check(offset, count)
         return Source(name or self.name, self._backing, self._start + offset, count)
 
@@ -90,7 +93,7 @@ class Source:
         return cls(name, source._backing, source._start, source.size)
 
     def close(self) -> None:
-        """Give back the handle; arrays that were read stay valid, a new read fails."""
+        """Release the file handle; arrays already read stay valid, new reads fail."""
         self._backing.close()
         for source in self._adopted:
             source.close()
@@ -104,9 +107,9 @@ class Source:
 
 
 class Folder:
-    """A folder that is a checkpoint; ``member`` never leads out of it.
+    """A folder that is a checkpoint; ``member`` opens only files below it.
 
-    ``index`` is the file in it by which it was opened, if any.
+    ``index`` is the file by which the folder was opened, if any.
     """
 
     kind = "folder"
@@ -117,41 +120,41 @@ class Folder:
         self._opened: dict[str, Source] = {}
 
     def names(self) -> list[str]:
-        """Return the names of the files directly inside, sorted."""
+        """Return the names of the folder's own files, sorted."""
         try:
             return sorted(entry.name for entry in self.path.iterdir() if not entry.is_dir())
         except OSError as error:
             raise _unopened(self.path, error) from error
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a regular file of that name below the folder."""
-        path = self.path / self._inside(name)
-        with contextlib.suppress(OSError):  # a name too long for the file system, say
+        """Return whether a regular file of that name is below the folder."""
+        path = self.path / self._relative(name)
+        with contextlib.suppress(OSError):  # for example, a name too long for the file system
             return path.is_file()
         return False
 
     def size(self, name: str) -> int:
-        """Return a member's size in bytes; 0 where there is none."""
+        """Return a member's size in bytes, or 0 if it does not exist."""
         return (self.path / name).stat().st_size if self.has(name) else 0
 
     def member(self, name: str, *, held: bool = True) -> Source:
-        """Open a file below the folder; FormatError for a path that leads out of it.
+        """Open a file below the folder; FormatError for a path outside it.
 
-        Links are followed only where they are the folder's own entries, as in a download cache.
-        ``held=False`` keeps no handle, for a folder of thousands of files.
+        A link is followed only if it is an entry of the folder itself, as in a download cache.
+        ``held=False`` keeps no file handle, for folders of thousands of files.
         """
         if name not in self._opened:
             self._opened[name] = open_file(
-                self.path / self._inside(name), streaming=self.streaming, held=held
+                self.path / self._relative(name), streaming=self.streaming, held=held
             )
         return self._opened[name]
 
-    def _inside(self, name: str) -> Path:
+    def _relative(self, name: str) -> Path:
         relative = Path(name)
         outside = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name
         if outside or not relative.parts:
             raise FormatError(
-                self.name, f"it names {name!r}, which is no plain path inside it", "do not use it"
+                self.name, f"it names {name!r}, which is not a path below it", "do not use it"
             )
         for parent in relative.parents:
             if (self.path / parent).is_symlink() and parent.parts:
@@ -159,7 +162,7 @@ class Folder:
         return relative
 
     def close(self) -> None:
-        """Close every member that was opened; arrays that were read stay valid."""
+        """Close every open member; arrays already read stay valid."""
         for source in self._opened.values():
             source.close()
 
@@ -168,13 +171,15 @@ class Folder:
 
 
 def open_file(path: Path, *, streaming: bool = False, held: bool = True) -> Source:
-    """Open a regular file; FormatError if it is absent, unreadable or no regular file."""
+    """Open a regular file; FormatError if it is missing, unreadable or not a regular file."""
     try:
         if not path.is_file():
             if path.exists():
-                raise FormatError(path, "it is no regular file", "check the path")
+                raise FormatError(path, "it is not a regular file", "check the path")
             if path.is_symlink():
-                raise FormatError(path, "it is a link that leads nowhere", "get what it points at")
+                raise FormatError(
+                    path, "it is a link to a missing file", "get the file it points to"
+                )
             what = "there is no such file or folder"
             raise FormatError(path, what, _alike(path) or "check the path")
         backing: FileBacking | ReopenedBacking = FileBacking(path, streaming=streaming)
@@ -192,7 +197,7 @@ def _unopened(path: Path, error: Exception) -> FormatError:
 
 
 def _alike(path: Path) -> str:
-    """Return a question that names what is there under a like name, or ""."""
+    """Return a question with the most similar name that exists, or ""."""
     import difflib
 
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Split from caten_sd/files/which_tree.py."""
+"""Trees: nested containers of tensors and other values, as checkpoint files hold them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors import StateDictError
 from caten_sd.state.state_dict import spec_or_none
+from caten_sd.wording import counted
 
 MAX_DEPTH = 100
-
-
 MAX_NODES = 4_000_000
-
-
-MAX_REPEATS = 100_000  # shared containers unfold without bound; no real checkpoint comes near
+# Containers that share others unfold without bound; real checkpoints stay far below this.
+MAX_REPEATS = 100_000
 
 
 class Tree(NamedTuple):
-    """A tree that could be a model: its place in the file, its leaves and what is no tensor."""
+    """A flattened tree: its root in the file, its leaves, and other values that are not tensors."""
 
     root: str
     leaves: dict[str, Any]
@@ -26,11 +24,11 @@ class Tree(NamedTuple):
 
     def __str__(self) -> str:
         size = sum(known.nbytes for leaf in self.leaves.values() if (known := spec_or_none(leaf)))
-        return f"{self.root!r} ({len(self.leaves)} tensors, {size:,} bytes)"
+        return f"{self.root!r} ({counted(len(self.leaves), 'tensor')}, {counted(size, 'byte')})"
 
 
 def items(node: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a container holds with its names, which are indices in a list."""
+    """Yield a container's children with their names, which are indices in a list."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             yield str(key), value
@@ -45,7 +43,7 @@ def is_container(node: Any) -> bool:
 
 
 def flatten(node: Any, root: str) -> Tree:
-    """Return the leaves below a node under dotted keys, in order."""
+    """Return the tree below a node, with dotted keys in order; StateDictError without bound."""
     tree, nodes, repeats, seen = Tree(root, {}, {}), 0, 0, set()
     stack = [(name, value, 1) for name, value in reversed(list(items(node)))]
     while stack:

@@ -23,9 +23,9 @@ def test_a_mistyped_name_is_answered_with_the_one_that_is_there(
     assert failed(capsys, "show", mistyped).endswith(f"did you mean {str(good)!r}?\n")
     assert failed(capsys, "show", good.parent / "absent").endswith("check the path\n")
     good.with_name("link.pt").symlink_to(good.with_name("gone.pt"))
-    assert "a link that leads nowhere" in failed(capsys, "show", good.with_name("link.pt"))
+    assert "a link to a missing file" in failed(capsys, "show", good.with_name("link.pt"))
     assert failed(capsys, "show", f"{good.parent}::w.pt").endswith(
-        "it is no regular file; check the path\n"
+        "it is not a regular file; check the path\n"
     )
     assert failed(capsys, "show", good.parent / "no" / "w.pt").endswith("check the path\n")
 

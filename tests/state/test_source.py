@@ -60,12 +60,12 @@ def test_a_source_knows_its_name_and_size(source: Source) -> None:
 @pytest.mark.parametrize(
     ("offset", "count", "problem"),
     [
-        (0, 10001, "it is 1 bytes short"),
-        (9999, 2, "it is 1 bytes short"),
-        (10001, 0, "it is 1 bytes short"),
-        (1 << 62, 1 << 62, f"it is {(1 << 63) - 10000} bytes short"),
-        (-1, 1, "it points before its beginning"),
-        (5, -1, "it points before its beginning"),
+        (0, 10001, "1 byte short"),
+        (9999, 2, "1 byte short"),
+        (10001, 0, "1 byte short"),
+        (1 << 62, 1 << 62, f"{(1 << 63) - 10000:,} bytes short"),
+        (-1, 1, "before its beginning"),
+        (5, -1, "before its beginning"),
     ],
 )
 def test_nothing_is_read_outside(source: Source, offset: int, count: int, problem: str) -> None:
@@ -78,7 +78,7 @@ def test_a_window_begins_anew_and_ends_early(source: Source) -> None:
     window = source.window(4990, 20, "member").window(5, 10)
     assert (window.name, window.size) == ("member", 10)
     assert window.read(0, 10) == DATA[4995:5005]
-    with pytest.raises(FormatError, match=r"member: it is 1 bytes short"):
+    with pytest.raises(FormatError, match=r"member: it is 1 byte short"):
         window.view(0, 11)
 
 
@@ -160,18 +160,18 @@ def test_handles_are_given_back_by_those_who_forget(file: Path) -> None:
     ("path", "message"),
     [
         ("absent", "there is no such file"),
-        (".", "it is no regular file"),
+        (".", "it is not a regular file"),
         ("a\0b", "check the path"),
     ],
 )
-def test_what_is_no_file_is_an_error_that_names_it(path: str, message: str, tmp_path: Path) -> None:
+def test_what_is_not_a_file_is_refused_by_name(path: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=message):
         open_file(tmp_path / path)
 
 
-def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+def test_a_pipe_is_not_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FormatError, match="it is no regular file"):
+    with pytest.raises(FormatError, match="it is not a regular file"):
         open_file(tmp_path / "pipe")
 
 
@@ -215,7 +215,7 @@ def test_a_folder_never_leads_outside(folder: Folder, name: str) -> None:
         folder.member(name)
 
 
-def test_a_name_too_long_for_the_file_system_is_no_file(folder: Folder) -> None:
+def test_a_name_too_long_for_the_file_system_is_not_a_file(folder: Folder) -> None:
     assert not folder.has("x" * 5000)
     with pytest.raises(FormatError):
         folder.member("x" * 5000)
