@@ -237,7 +237,7 @@ def test_gguf_names_are_those_of_the_reference() -> None:
     assert set(found) == meant - {"output.weight"}
 
 
-def test_numbers_of_the_published_sizes_are_told_from_shapes() -> None:
+def test_numbers_of_the_published_sizes_come_from_shapes() -> None:
     with torch.device("meta"):
         model = GPT2LMHeadModel(GPT2Config())
     found = detect_layout(model.state_dict())

@@ -83,7 +83,7 @@ def test_what_matches_two_layouts_equally_is_asked_for(monkeypatch: pytest.Monke
         to_layout(square, plain)
 
 
-def test_a_few_keys_are_no_evidence() -> None:
+def test_a_few_keys_are_not_evidence() -> None:
     assert detect_layout({"ln_f.affine": np.zeros(4)}).layout is None
     with pytest.raises(LayoutError, match="caten-gpt2 takes 1 of 1 keys, and 16 "):
         to_layout({"ln_f.affine": np.zeros(4)}, "hf-gpt2")

@@ -91,7 +91,7 @@ def test_what_is_of_no_layout(state: dict[str, np.ndarray], cause: str) -> None:
     assert "\x1b" not in text
 
 
-def test_a_missing_layer_is_no_other_layout(hf: dict[str, np.ndarray]) -> None:
+def test_a_missing_layer_is_not_another_layout(hf: dict[str, np.ndarray]) -> None:
     part = {key: leaf for key, leaf in hf.items() if "mlp.c_fc" not in key}
     text = text_of(part)
     assert "in the layout, not in the file (2):\n  h.{i}.mlp.c_fc.{weight,bias} x2" in text
