@@ -1,22 +1,33 @@
-"""A load: planned first, slot by slot and key by key, then applied whole or not at all."""
+"""Load a state dict into an object: planned slot by slot, then applied whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
 from caten_sd.errors import CatenError, LoadError, LoadWarning
 from caten_sd.loading.load_target import LoadTarget
-from caten_sd.loading.matching import Matching
-from caten_sd.loading.moves import Move, Moves
-from caten_sd.loading.named_leaves import match_names, offer
+from caten_sd.loading.matching import matched
+from caten_sd.loading.moves import How, Move, Moves, with_synthesized_merged
+from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
 from caten_sd.loading.nested_state import put_together, with_others
 from caten_sd.loading.plan_of import by_type
 from caten_sd.loading.policy import Patterns, Policy, Repair
-from caten_sd.loading.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, LoadRow, Outcome
+from caten_sd.loading.report import (
+    FAULTS,
+    FITS,
+    WORDS,
+    LoadPlan,
+    LoadReport,
+    LoadRow,
+    Outcome,
+    require_loadable,
+)
+from caten_sd.loading.slot_matcher import PlannedRow
 from caten_sd.loading.value_check import finding
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.shards import (
@@ -52,11 +63,12 @@ def load_state_dict(
     map_location: Any = None,
     check: str | None = None,
 ) -> T:
-    """Load a state dict into an object and return the same object, changed.
+    """Load a state dict, by default leniently: what does not fit is only warned about.
 
-    What does not fit is warned about, once per kind, unless ``silent``; with ``strict`` it is a
-    LoadError and nothing is touched. A wrong shape is never loaded, nor a float into an integer; a
-    load of nothing is an error in every mode. The other options are those of ``plan_load``.
+    Returns the same object, changed. There is one warning for each kind of problem, and none if
+    ``silent``; if ``strict``, a problem is a LoadError and nothing is changed. In every mode a
+    wrong shape is never loaded, nor a float into an integer, and a load of nothing is an error.
+    The other options are those of ``plan_load``.
     """
     with refusing_together(lambda: get_state_dict(obj).values()):
         plan = plan_load(
@@ -96,45 +108,55 @@ def plan_load(
     map_location: Any = None,
     check: str | None = None,
 ) -> LoadPlan:
-    """Return what ``load_state_dict`` would do, having touched nothing; ``print`` it.
+    """Return what ``load_state_dict`` would do, without changing anything; ``print`` it.
 
-    ``key_mapper`` maps the object's paths to keys, and ``rename`` how a key of the file begins to
-    how the model's does ({"model.h.{i}": "h.{i}"}). ``assign`` adopts the leaves without a copy.
-    ``allow_missing``, ``allow_unexpected`` (glob patterns) and ``on_mismatch`` (pattern -> skip,
-    pad_rows(), trim_rows(), fill(value) or a function) say what may differ. ``dtype`` is
-    "to_model", "keep" (as with ``assign``), a name, or one of these for each pattern.
-    ``map_location`` is as for ``torch.load``; left out, leaves go where the slot is. With
-    ``check="values"`` all data is read, and NaN, Inf, all zeros and slots that nothing is written
-    to are named.
+    ``key_mapper`` maps the object's paths to keys. ``rename`` maps the beginnings of the file's
+    keys to those of the model's ({"model.h.{i}": "h.{i}"}). ``assign`` adopts the leaves without
+    a copy. ``allow_missing``, ``allow_unexpected`` (glob patterns) and ``on_mismatch`` (pattern ->
+    skip, pad_rows(), trim_rows(), fill(value) or a function) allow differences. ``dtype`` is
+    "to_model", "keep" (the default with ``assign``), a name, or a mapping of patterns to these.
+    ``map_location`` is as for ``torch.load``; without it, leaves go to the device of their slot.
+    ``check="values"`` reads all data, and names NaN, Inf, all zeros and slots that get no value.
 
-    ``apply()`` raises LoadError, and touches nothing, where nothing would be loaded, tied names
-    differ in the file, or a slot takes no value.
+    ``apply()`` raises LoadError, and changes nothing, if nothing would be loaded, if names that
+    are tied differ in the file, or if a slot cannot be changed.
     """
     source = as_state_dict(state_dict)
     policy = Policy(allow_missing, allow_unexpected, on_mismatch, dtype, check)
-    inside = LoadTarget(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
-    slots = inside.slots
-    given = match_names(offer(with_others(source, inside.no_tensors), rename or {}), inside.names)
-    put_together(given, source, inside.no_tensors)
-    inside.adapt(given, getattr(state_dict, "_metadata", None))
-    matching = Matching(obj, inside, given, policy, keep=assign)
-    rows = matching.rows()
-    if policy.looks:
-        moving = {move.key: move for move in matching.moves()}
-        rows = [_looked_at(row, moving.get(row.key)) for row in rows]
-    idle = policy.idle([*slots, *(row.key for row in rows)])
+    target = LoadTarget(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
+    named = _named(source, target, rename or {}, getattr(state_dict, "_metadata", None))
+    replace = assign or map_location is not None
+    planned = matched(target, named, policy, adopt=assign, replace=replace)
+    moves = with_synthesized_merged(each.move for each in planned if each.move is not None)
+    rows = [_checked(each) if policy.checks_values else each.row for each in planned]
     name = type(obj).__name__
     return LoadPlan(
         name,
         rows,
-        [*([f"read from {source.origin}"] if source.origin else []), *given.notes, *idle],
-        *_cause(name, slots, source, rows),
-        apply=lambda plan: _apply(plan, inside, _moves(matching, assign, map_location)),
+        _notes(source, named, policy, [*target.slots, *(row.key for row in rows)]),
+        *_cause(name, target.slots, source, rows),
+        apply=lambda plan: _apply(plan, Moves(target, moves, map_location)),
     )
 
 
+def _named(
+    source: StateDict, target: LoadTarget, renames: Mapping[str, str], versions: Any
+) -> NamedLeaves:
+    """Return the file's leaves under the names of the target's slots."""
+    nested = target.nested_slots
+    named = by_own_keys(with_others(source, nested), renames)
+    named = match_names(named, target.knows)
+    named = put_together(named, source.others, nested)
+    return target.adapted(named, versions)
+
+
+def _notes(source: StateDict, named: NamedLeaves, policy: Policy, keys: Iterable[str]) -> list[str]:
+    origin = [f"read from {source.origin}"] if source.origin else []
+    return [*origin, *named.notes, *policy.unused(keys)]
+
+
 def _cause(model: str, slots: StateDict, file: StateDict, rows: list[LoadRow]) -> tuple[str, str]:
-    """Return the likely cause of what does not fit and the line that mends it, or "" for both."""
+    """Return the likely cause of what does not fit and the line that mends it, or two ""."""
     if not any(row.outcome in FAULTS for row in rows):
         return "", ""
     from caten_sd.loading.causes import Case, likely_cause  # all layouts come with it
@@ -142,82 +164,76 @@ def _cause(model: str, slots: StateDict, file: StateDict, rows: list[LoadRow]) -
     return likely_cause(Case(model, slots, file, rows)) or ("", "")
 
 
-def _looked_at(row: LoadRow, move: Move | None) -> LoadRow:
-    """Say what is odd in a value, or that the slot keeps the one it has."""
-    if move is not None and not move.extra:
+def _checked(planned: PlannedRow) -> LoadRow:
+    """Return the row with what is odd in its value, or that its slot gets none."""
+    row, move = planned.row, planned.move
+    if move is not None and move.how in (How.COPY, How.REPLACE):
         try:
             return attrs.evolve(row, finding=finding(move.leaf))
         except CatenError as error:
             raise LoadError(f"{row.key} cannot be read ({error}); nothing was changed") from error
-    kept = row.slot is not None and row.outcome not in FITS
-    return attrs.evolve(row, finding="never written") if kept else row
-
-
-def _moves(matching: Matching, adopt: bool, location: Any) -> Moves:
-    every = adopt or location is not None
-    moves = [_in_its_slot(move, every) for move in matching.moves()]
-    obj, slots, aliases = matching.obj, matching.slots, matching.aliases
-    return Moves(obj, slots, aliases, moves, adopt=adopt, location=location)
-
-
-def _in_its_slot(move: Move, every: bool) -> Move:
-    """Tell a slot whose present value cannot be written into, as on torch's meta device."""
-    new = every or move.extra or move.recast or bool(getattr(move.place, "is_meta", False))
-    return attrs.evolve(move, new=True) if new and not move.unit else move
+    unfilled = row.slot is not None and row.outcome not in FITS
+    return attrs.evolve(row, finding="never written") if unfilled else row
 
 
 @collector_paused()
-def _apply(plan: LoadPlan, inside: LoadTarget, moves: Moves) -> LoadReport:
-    """Refuse what no mode allows; then make the moves, and measure what casts have lost."""
-    processes = process_group_of(moves.slots.values())
-    said = [(row.key, row.outcome.value, row.source) for row in plan.rows] if processes else None
-    with agreeing(processes, said):
-        _refuse(plan)
-        made_ready = _with_plan(plan, moves.made_ready)
-    placed = _with_plan(plan, lambda: moves.make(made_ready))
-    leaves = {move.key: move.leaf for move in moves.moves}
-    rows = [_measured(row, leaves.get(row.key), placed.get(row.key)) for row in plan.rows]
-    rows = _of_all(rows, processes) if processes else rows
+def _apply(plan: LoadPlan, moves: Moves) -> LoadReport:
+    """Refuse the plan or make its moves; then measure what the casts have lost."""
+    processes = process_group_of(moves.target.slots.values())
+    agreed = [(row.key, row.outcome.value, row.source) for row in plan.rows] if processes else None
+    with _attaching(plan):
+        with agreeing(processes, agreed):
+            require_loadable(plan)
+            prepared = moves.prepared()
+        replaced = {move.key: move.leaf for move in prepared if move.how is How.REPLACE}
+        moves.carry_out(prepared)
+    rows = _with_errors(plan.rows, moves.moves, replaced)
+    rows = _over_processes(rows, processes) if processes else rows
     report = LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
-    inside.tell(report)
+    moves.target.after_load(report)
     return report
 
 
-def _refuse(plan: LoadPlan) -> None:
-    if plan.rows and not plan.of(*FITS):
-        raise LoadError(f"nothing would be loaded: {plan}\nnothing was changed", plan)
-    if plan.of(Outcome.CONFLICT, Outcome.UNASSIGNABLE):
-        raise LoadError(f"{plan}\nnothing was changed", plan)
-
-
-def _with_plan(plan: LoadPlan, deed: Callable[[], T]) -> T:
-    """Do it, and attach the plan to what is refused in it."""
+@contextlib.contextmanager
+def _attaching(plan: LoadPlan) -> Iterator[None]:
+    """Attach the plan to a LoadError of the body."""
     try:
-        return deed()
+        yield
     except LoadError as error:
         error.plan = plan
         raise
 
 
-def _of_all(rows: Sequence[LoadRow], processes: ProcessGroup) -> list[LoadRow]:
-    """Return the rows with the largest error over all processes, each of which saw its own part."""
-    seen = [row.error for row in rows if row.error is not None]
-    largest = iter(processes.largest(seen))
+def _with_errors(
+    rows: Sequence[LoadRow], moves: Sequence[Move], replaced: Mapping[str, Any]
+) -> list[LoadRow]:
+    """Return the rows with the largest error of each cast that may change a value."""
+    casts = {row.key for row in rows if row.outcome is Outcome.CAST and row.leaf is not None}
+    moved = {move.key: move for move in moves if move.key in casts} if casts else {}
+    return [
+        _with_error(row, moved[row.key].leaf, replaced.get(row.key, moved[row.key].place))
+        if row.key in moved
+        else row
+        for row in rows
+    ]
+
+
+def _with_error(row: LoadRow, leaf: Any, now: Any) -> LoadRow:
+    if row.leaf is None or is_exact(row.leaf.dtype, spec(now).dtype):
+        return row
+    shard = local_shard(now)
+    return attrs.evolve(row, error=largest_error(shard.slice_of(leaf), shard.place))
+
+
+def _over_processes(rows: Sequence[LoadRow], processes: ProcessGroup) -> list[LoadRow]:
+    """Return the rows with the largest error over all processes; each knows that of its shard."""
+    known = [row.error for row in rows if row.error is not None]
+    largest = iter(processes.largest(known))
     return [row if row.error is None else attrs.evolve(row, error=next(largest)) for row in rows]
 
 
-def _measured(row: LoadRow, leaf: Any, placed: Any) -> LoadRow:
-    """Add to a cast that can lose something what it lost."""
-    if row.outcome is not Outcome.CAST or row.leaf is None:
-        return row
-    if is_exact(row.leaf.dtype, spec(placed).dtype):
-        return row
-    own = local_shard(placed)
-    return attrs.evolve(row, error=largest_error(own.slice_of(leaf), own.place))
-
-
 def _warn(report: LoadReport) -> None:
-    """Warn once per kind of what was left undone, with the report attached."""
+    """Warn once for each kind of problem, with the report attached."""
     for outcome in (Outcome.SHAPE, Outcome.DTYPE, Outcome.MISSING, Outcome.UNEXPECTED):
         keys = [row.key for row in report.of(outcome)]
         if keys:

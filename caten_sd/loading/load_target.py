@@ -1,4 +1,4 @@
-"""What lies in an object beside its slots: the owners of slots, and what they compute."""
+"""The model being loaded: its slots, the modules that own them, and buffers they compute."""
 
 from __future__ import annotations
 
@@ -6,60 +6,70 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import attrs
+
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LoadError
 from caten_sd.loading.named_leaves import NamedLeaves, adapt
 from caten_sd.loading.report import LoadReport, Outcome
-from caten_sd.objects.containers import Container, computed, containers
-from caten_sd.objects.place import EXTRA_STATE
-from caten_sd.state.keys import KeyMapper, Path
+from caten_sd.objects.containers import computed, containers
+from caten_sd.objects.place import EXTRA_STATE, is_on_meta
+from caten_sd.state.keys import KeyMapper
 from caten_sd.state.state_dict import StateDict
 
 
 @generic
 def rebuild(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
-    """Return the values of those buffers ``names`` that the owner makes and no file has.
+    """Return values for those buffers ``names`` that the owner computes and no file has.
 
-    It is asked of an owner on torch's meta device, whose buffers have no values; it changes nothing
-    and leaves out what it cannot make.
+    The owner is on torch's meta device, where its buffers have no values. It is not changed; what
+    it cannot compute is left out.
     """
     raise NotImplementedError
 
 
 @generic
 def may_synthesize(owner: Any, /) -> bool:
-    """Tell whether an owner may give leaves that do not lie in it; cheap, and asked of all."""
+    """Return whether a module's state_dict() may hold tensors that the module does not store.
+
+    Quantized layers do so when they unpack their weights. Called for every module: keep it cheap.
+    """
     raise NotImplementedError
 
 
 @generic
-def synthesized_slot(owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]) -> Any:
-    """Return a place for those leaves by name that an owner has made up, or None.
+def synthesized_slot(
+    owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]
+) -> Any | None:
+    """Return a slot that takes all of a module's synthesized leaves at once, or None.
 
-    Its ``names`` are those that it takes, as one mapping, all at once. ``owners`` are all owners.
+    ``leaves`` are all of the module's, by name, and ``owners`` all modules of the model. The slot
+    has the ``owner`` and the ``names`` of the leaves that it takes; ``assign`` gives it a mapping.
     """
     raise NotImplementedError
 
 
 @generic
 def after_load(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
-    """Tell an owner that a load is done, and which keys were in one of the two only."""
+    """Let an owner act after a load, with the keys that only the model or only the file has."""
     raise NotImplementedError
 
 
 @may_synthesize.register(object)
-def _gives_what_it_has(owner: Any, /) -> bool:
+def _stores_its_leaves(owner: Any, /) -> bool:
     return False
 
 
 @synthesized_slot.register(object)
-def _no_unit(owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]) -> None:
+def _nothing_synthesized(
+    owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]
+) -> None:
     return None
 
 
 @rebuild.register(object)
 def _from_defaults(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
-    """Make what an attrs class declares a default for."""
+    """Call the factories that an attrs class declares as defaults."""
     fields = {field.name: field for field in getattr(type(owner), "__attrs_attrs__", ())}
     factories = {n: getattr(fields[n].default, "factory", None) for n in names if n in fields}
     return {
@@ -78,115 +88,129 @@ _UNCHANGED: Callable[..., Any] = adapt.dispatch(object)
 
 
 class LoadTarget:
-    """An object's slots by key and, each asked for when needed, what lies beside them.
+    """An object's slots by key, and what else a load must know about the object.
 
-    Where a buffer that the object makes itself lies on torch's meta device, it is a slot as well:
-    nobody else would give it values.
+    A buffer that the object computes is a slot too if it is on torch's meta device: only the file
+    can have values for it. Properties are computed when they are first needed.
     """
 
     def __init__(self, obj: Any, slots: StateDict, key_mapper: KeyMapper) -> None:
         self.obj, self._declared, self._key = obj, slots, key_mapper
-        self._parts: list[Container] = list(containers(obj))
+        self._containers = list(containers(obj))
+
+    @functools.cached_property
+    def on_meta(self) -> bool:
+        """Whether any of the declared slots is on torch's meta device."""
+        return any(map(is_on_meta, self._declared.values()))
 
     @functools.cached_property
     def slots(self) -> StateDict:
-        """The slots that a load has to satisfy."""
-        if not any(getattr(leaf, "is_meta", False) for leaf in self._declared.values()):
+        """The slots that a load has to fill."""
+        if not self.on_meta:
             return self._declared
-        unmade = {
-            self._key([*part.path, name]): ([*part.path, name], leaf)
-            for part in self._parts
-            for name, leaf in computed(part, ["computed"]).items()
-            if getattr(leaf, "is_meta", False)
+        empty = {
+            self._key([*each.path, name]): ([*each.path, name], leaf)
+            for each in self._containers
+            for name, leaf in computed(each, ["computed"]).items()
+            if is_on_meta(leaf)
         }
-        leaves = {key: leaf for key, (_, leaf) in unmade.items()}
-        paths = {key: path for key, (path, _) in unmade.items()}
+        leaves = {key: leaf for key, (_, leaf) in empty.items()}
+        paths = {key: path for key, (path, _) in empty.items()}
         return StateDict(
             {**self._declared.entry, **leaves}, paths={**self._declared.paths, **paths}
         )
 
     @functools.cached_property
+    def aliases(self) -> dict[str, list[str]]:
+        """The further names of each tied slot, by its first name."""
+        names: dict[str, list[str]] = {}
+        for alias, first in self.slots.ties.items():
+            names.setdefault(first, []).append(alias)
+        return names
+
+    def names_of(self, key: str) -> list[str]:
+        """Return all names of the slot whose first name this is."""
+        return [key, *self.aliases.get(key, ())]
+
+    @functools.cached_property
     def rebuilt(self) -> dict[str, Any]:
-        """The values of buffers on the meta device that their owners can make again."""
+        """Values for buffers on the meta device that their owners can compute again."""
         made: dict[str, Any] = {}
-        for part in self._parts:
-            names = {self._key([*part.path, name]): name for name in computed(part)}
+        for each in self._containers:
+            names = {self._key([*each.path, name]): name for name in computed(each)}
             wanted = [name for key, name in names.items() if key in self.slots]
             if wanted:
-                values = rebuild(part.owner, root=self.obj, names=wanted)
+                values = rebuild(each.owner, root=self.obj, names=wanted)
                 made |= {key: values[name] for key, name in names.items() if name in values}
         return made
 
     @functools.cached_property
-    def units(self) -> dict[str, Any]:
-        """The place of each slot whose leaf its owner makes up, one for all of an owner's."""
-        if not any(may_synthesize(part.owner) for part in self._parts):
+    def synthesized(self) -> dict[str, Any]:
+        """For each slot whose leaf its owner synthesizes, the slot that takes all such leaves."""
+        owners = [each.owner for each in self._containers]
+        if not any(map(may_synthesize, owners)):
             return {}
-        below: dict[tuple[Any, ...], dict[str, tuple[str, Any]]] = {}
+        leaves: dict[tuple[Any, ...], dict[str, Any]] = {}
         for key, path in self.slots.paths.items():
-            below.setdefault(tuple(path[:-1]), {})[key] = (path[-1], self.slots[key])
-        found: dict[str, Any] = {}
-        for part in self._parts:
-            named = below.get(tuple(part.path), {})
-            owners = (each.owner for each in self._parts)
-            place = (
-                synthesized_slot(part.owner, leaves=dict(named.values()), owners=owners)
-                if named
-                else None
-            )
-            if place is not None:
-                found |= {key: place for key, (name, _) in named.items() if name in place.names}
-        return found
-
-    @functools.cached_property
-    def _computed(self) -> dict[str, tuple[Path, Any]]:
+            leaves.setdefault(tuple(path[:-1]), {})[path[-1]] = self.slots[key]
+        slots: dict[tuple[Any, ...], Any] = {}
+        for each in self._containers:
+            if here := leaves.get(tuple(each.path)):
+                slots[tuple(each.path)] = synthesized_slot(each.owner, leaves=here, owners=owners)
         return {
-            self._key([*part.path, name]): ([*part.path, name], leaf)
-            for part in self._parts
-            for name, leaf in computed(part).items()
+            key: slot
+            for key, path in self.slots.paths.items()
+            if (slot := slots.get(tuple(path[:-1]))) is not None and path[-1] in slot.names
         }
 
     @functools.cached_property
-    def no_tensors(self) -> list[str]:
-        """The slots whose leaf may be no tensor: extra state, and what a module makes up."""
-        return [key for key in self.slots if key.endswith(EXTRA_STATE) or key in self.units]
+    def _computed(self) -> set[str]:
+        return {
+            self._key([*each.path, name]) for each in self._containers for name in computed(each)
+        }
 
-    def names(self, key: str) -> bool:
-        """Tell whether a key names a slot or a part of one, or what the object computes."""
+    @functools.cached_property
+    def nested_slots(self) -> list[str]:
+        """The slots whose leaf may be a tree of tensors: extra state and synthesized leaves."""
+        return [k for k in self.slots if k.endswith(EXTRA_STATE) or k in self.synthesized]
+
+    def knows(self, key: str) -> bool:
+        """Return whether a key names a slot, a part of a nested one, or a computed buffer."""
         if key in self.slots.entry or key in self._computed:
             return True
-        return any(key.startswith(f"{name}.") for name in self.no_tensors)
+        return any(key.startswith(f"{name}.") for name in self.nested_slots)
 
     def computes(self, key: str) -> bool:
-        """Tell whether the object itself makes what lies under this key."""
+        """Return whether the object computes the leaf under this key."""
         return key in self._computed
 
-    def adapt(self, given: NamedLeaves, versions: Any) -> None:
-        """Let each owner change the file's leaves as it does for a file of an older version."""
-        before = dict(given.leaves)
-        for part in self._parts:
-            if adapt.dispatch(type(part.owner)) is not _UNCHANGED:
-                prefix = self._key([*part.path, "x"]).removesuffix("x")
-                adapt(part.owner, prefix=prefix, leaves=given.leaves, versions=versions)
-        if given.leaves.keys() == before.keys():
-            return
+    def adapted(self, named: NamedLeaves, versions: Any) -> NamedLeaves:
+        """Return the leaves as each owner changes those of a file of an older version."""
+        before, leaves = named.leaves, dict(named.leaves)
+        for each in self._containers:
+            if adapt.dispatch(type(each.owner)) is not _UNCHANGED:
+                prefix = self._key([*each.path, "x"]).removesuffix("x")
+                adapt(each.owner, prefix=prefix, leaves=leaves, versions=versions)
+        if leaves.keys() == before.keys():
+            return attrs.evolve(named, leaves=leaves)
         # What a module has taken for a slot of its own is still to be loaded by the plan.
-        given.leaves |= {
-            n: v for n, v in before.items() if n in self.slots and n not in given.leaves
+        leaves |= {k: leaf for k, leaf in before.items() if k in self.slots and k not in leaves}
+        old_names = {id(leaf): name for name, leaf in before.items() if name not in leaves}
+        keys = {
+            name: named.key(old_names[id(leaf)]) if id(leaf) in old_names else None
+            for name, leaf in leaves.items()
+            if name not in before
         }
-        gone = {id(leaf): name for name, leaf in before.items() if name not in given.leaves}
-        for name, leaf in given.leaves.items():
-            if name not in before:
-                given.keys[name] = given.key(gone[id(leaf)]) if id(leaf) in gone else None
+        return attrs.evolve(named, leaves=leaves, keys={**named.keys, **keys})
 
-    def tell(self, report: LoadReport) -> None:
-        """Tell every owner that the load is done; LoadError for what one of them makes of it."""
+    def after_load(self, report: LoadReport) -> None:
+        """Let every owner act after the load; LoadError if one of them fails."""
         missing = [row.key for row in report.of(Outcome.MISSING)]
         unexpected = [row.key for row in report.of(Outcome.UNEXPECTED)]
-        for part in self._parts:
+        for each in self._containers:
             try:
-                after_load(part.owner, missing=missing, unexpected=unexpected)
+                after_load(each.owner, missing=missing, unexpected=unexpected)
             except Exception as error:
                 raise LoadError(
-                    f"{type(part.owner).__name__} has failed after everything was loaded ({error})"
+                    f"{type(each.owner).__name__} failed after everything was loaded ({error})"
                 ) from error

@@ -1,9 +1,10 @@
-"""The moves that carry out a plan: all made sure of while nothing is touched, then all made."""
+"""The moves that carry out a plan: all are prepared while nothing is touched, then all are made."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import enum
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -11,145 +12,143 @@ import attrs
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.aliasing import kept_apart
+from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.nested_state import copied
+from caten_sd.loading.readable import readable
 from caten_sd.objects.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
 from caten_sd.objects.shards import local_shard
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
 from caten_sd.state.keys import Path
-from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Numpy, as_array, dequantize
-from caten_sd.state.state_dict import StateDict
-from caten_sd.state.tiles import TiledTensor
 
 
-@attrs.frozen
+class How(enum.Enum):
+    """How a value gets into a slot."""
+
+    COPY = "copied into the array that is there"
+    REPLACE = "put into the slot as a new object"
+    EXTRA_STATE = "given to the module that adds it to its tensors"
+    SYNTHESIZED = "given to the module that synthesizes it, together with the rest of that state"
+
+
+@attrs.define(eq=False)
 class Move:
-    """One value on its way into the slot ``key``: ``place`` is what lies there now.
+    """One value on its way into the slot ``key``; ``place`` is what the slot has now.
 
-    ``dtype`` is what the slot shall have, and ``recast`` says that it has another. ``new`` says
-    that the value shall lie in the slot itself and is not copied into the place, ``extra`` that it
-    is a torch module's extra state, ``unit`` that it is all that a module makes up of its state,
-    ``copy`` that the leaf is not to be adopted.
+    ``dtype`` and ``adopt`` are for REPLACE alone: the dtype of the new object (None: the leaf's),
+    and whether it may share the leaf's memory. In a SYNTHESIZED move ``leaf`` is a mapping of
+    names in the module to leaves.
     """
 
+    # Nothing changes a move, but a frozen class takes four times as long to construct, and a load
+    # constructs one for each of its slots.
     key: str
     place: Any
     leaf: Any
+    how: How = How.COPY
     dtype: DType | None = None
-    recast: bool = False
-    new: bool = False
-    extra: bool = False
-    unit: bool = False
-    copy: bool = False
-
-
-@attrs.define
-class Moves:
-    """The moves of one load; ``adopt`` keeps the memory of the leaves, ``location`` moves them."""
-
-    obj: Any
-    slots: StateDict
-    aliases: Mapping[str, list[str]]
-    moves: Sequence[Move]
     adopt: bool = False
+
+
+def with_synthesized_merged(moves: Iterable[Move]) -> list[Move]:
+    """Return the moves; at the end, for each synthesized slot one move with all of its leaves."""
+    others: list[Move] = []
+    merged: dict[int, Move] = {}
+    for move in moves:
+        if move.how is not How.SYNTHESIZED:
+            others.append(move)
+            continue
+        whose = f"the synthesized state of {type(move.place.owner).__name__}, such as {move.key},"
+        known = merged.get(id(move.place)) or attrs.evolve(move, key=whose, leaf={})
+        merged[id(move.place)] = attrs.evolve(known, leaf={**known.leaf, **move.leaf})
+    return [*others, *merged.values()]
+
+
+@attrs.frozen
+class Moves:
+    """The moves of one load; ``location`` is the ``map_location`` of the caller."""
+
+    target: LoadTarget
+    moves: Sequence[Move]
     location: Any = None
 
-    def made_ready(self) -> list[Move]:
-        """Return the moves in a form that cannot fail; LoadError where one has none."""
+    def prepared(self) -> list[Move]:
+        """Return the moves in a form that cannot fail; LoadError if one of them has none."""
         made: list[Move] = []
         for move in self.moves:
-            with _naming(move.key):
-                made.append(self._ready(move))
-        apart = kept_apart(
-            [(move.place, None if move.new else move.leaf) for move in made],
-            lambda place, leaf: replacement(place, leaf, copy=True),
-        )
-        return [
-            move if move.new or leaf is move.leaf else attrs.evolve(move, leaf=leaf)
-            for move, leaf in zip(made, apart, strict=True)
-        ]
+            try:
+                made.append(self._prepared(move))
+            except Exception as error:
+                raise LoadError(
+                    f"{move.key} cannot be loaded ({error}); nothing was changed"
+                ) from error
+        return _unaliased(made)
 
-    def make(self, made_ready: list[Move]) -> Mapping[str, Any]:
-        """Write everything and return what lies in each slot; LoadError if nothing was changed.
+    def _prepared(self, move: Move) -> Move:
+        if move.how is How.EXTRA_STATE:
+            return attrs.evolve(move, leaf=copied(move.leaf))
+        shard = local_shard(move.place)
+        place, leaf = shard.place, readable(shard.slice_of(move.leaf))
+        if move.how is How.REPLACE:
+            options = {"dtype": move.dtype, "location": self.location, "copy": not move.adopt}
+            new = shard.full(replacement(place, leaf, **options))
+            return Move(move.key, move.place, new, How.REPLACE)
+        if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
+            leaf = ready(place, leaf)
+        if refusal(place) is None:
+            _rehearse(place, leaf)
+        return Move(move.key, place, leaf, move.how)
 
-        The list is emptied: what was mapped for one value is given back when that is written.
+    def carry_out(self, prepared: list[Move]) -> None:
+        """Write everything; LoadError if a slot refuses its value.
+
+        The list is emptied, so that the memory of each value is free as soon as it is written.
         """
-        placed = {
-            move.key: staged.leaf if staged.new else move.place
-            for move, staged in zip(self.moves, made_ready, strict=True)
-        }
-        puts = [put for move in made_ready if move.new for put in self._puts(move)]
-        copies = [move for move in reversed(made_ready) if not move.new]
-        made_ready.clear()
-        _put_all(self.obj, puts)
-        total = len(copies)
+        puts = [put for move in prepared if _is_put(move) for put in self._puts(move)]
+        copies = [move for move in reversed(prepared) if not _is_put(move)]
+        prepared.clear()
+        _put_all(self.target.obj, puts)
+        total = len(puts) + len(copies)
         while copies:
             move = copies.pop()
             try:
                 assign(move.place, move.leaf)
             except Exception as error:
-                done = total - len(copies) - 1 + len(puts)
+                done = total - len(copies) - 1
                 raise LoadError(
-                    f"{move.key} could not be written ({error}); {done} of {total + len(puts)} "
-                    f"slots are written already: load again"
+                    f"{move.key} could not be written ({error}); {done} of {total} slots are "
+                    f"written already: load again"
                 ) from error
-        return placed
-
-    def _ready(self, move: Move) -> Move:
-        """Return the move with its value in a form that cannot fail once writing has begun."""
-        if move.extra:
-            return attrs.evolve(move, leaf=copied(move.leaf))
-        own = local_shard(move.place)
-        leaf = certain(own.slice_of(move.leaf))
-        if move.new:
-            wishes = {
-                "dtype": move.dtype,
-                "location": self.location,
-                "copy": move.copy or not self.adopt,
-            }
-            new = replacement(own.place, leaf, **wishes)
-            return attrs.evolve(move, leaf=own.full(new))
-        if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
-            leaf = ready(own.place, leaf)
-        if refusal(own.place) is None:
-            _rehearse(own.place, leaf)
-        unchanged = own.place is move.place and leaf is move.leaf
-        return move if unchanged else attrs.evolve(move, place=own.place, leaf=leaf)
 
     def _puts(self, move: Move) -> list[tuple[Slot, Any, Path]]:
-        """Return where the value goes: one object under every name, so that ties hold."""
-        paths = self.slots.paths
-        names = [move.key, *self.aliases.get(move.key, ())]
-        return [(slot_at(self.obj, paths[name]), move.leaf, paths[name]) for name in names]
+        """Return the slots that get the value: one object under every name, so that ties hold."""
+        target = self.target
+        paths = [target.slots.paths[name] for name in target.names_of(move.key)]
+        return [(slot_at(target.obj, path), move.leaf, path) for path in paths]
 
 
-def certain(leaf: Any) -> Any:
-    """Return a leaf whose bytes lie in memory or in a map, so that reading them cannot fail."""
-    if isinstance(leaf, LazyTensor):
-        leaf.raw()  # within the file, and the file is open
-        return leaf if leaf.source.mapped else as_array(Numpy(), leaf)
-    if isinstance(leaf, TiledTensor):
-        return as_array(Numpy(), leaf)
-    if isinstance(leaf, BlockTensor):
-        raw = certain(leaf.raw)
-        if not dequantize.methods(type(leaf.block_type), object):
-            raise LoadError(f"nobody taught how to unpack {leaf.dtype}")
-        return leaf if raw is leaf.raw else BlockTensor(leaf.block_type, raw, leaf.shape)
-    if isinstance(leaf, Derived):
-        leaves = [certain(part) for part in leaf.leaves]
-        same = all(map(_is, leaves, leaf.leaves))
-        return leaf if same else Derived(leaf.step, leaves, leaf.shape, leaf.dtype)
-    return leaf
+def _is_put(move: Move) -> bool:
+    return move.how is How.REPLACE or move.how is How.EXTRA_STATE
 
 
-def _is(one: Any, other: Any) -> bool:
-    return one is other
+def _unaliased(moves: list[Move]) -> list[Move]:
+    """Return the moves, with a copy of each leaf whose memory another move will overwrite."""
+    copies = [move for move in moves if move.how is How.COPY]
+    leaves = kept_apart(
+        [(move.place, move.leaf) for move in copies],
+        lambda place, leaf: replacement(place, leaf, copy=True),
+    )
+    safe = {
+        id(move): attrs.evolve(move, leaf=leaf)
+        for move, leaf in zip(copies, leaves, strict=True)
+        if leaf is not move.leaf
+    }
+    return [safe.get(id(move), move) for move in moves] if safe else moves
 
 
 def _rehearse(place: Any, leaf: Any) -> None:
-    """Try a place that may still refuse on a copy of it."""
+    """Try the write on a copy of a place that may still refuse it."""
     try:
         double = deepcopy(place)
     except Exception:  # what cannot be copied cannot be tried
@@ -157,17 +156,8 @@ def _rehearse(place: Any, leaf: Any) -> None:
     assign(double, leaf)
 
 
-@contextlib.contextmanager
-def _naming(key: str) -> Iterator[None]:
-    """Say which leaf could not be had, and that this happened before the first write."""
-    try:
-        yield
-    except Exception as error:
-        raise LoadError(f"{key} cannot be loaded ({error}); nothing was changed") from error
-
-
-def _put_all(obj: Any, puts: list[tuple[Slot, Any, Path]]) -> None:
-    """Put each value into its slot; where one refuses, put back what lay in the others."""
+def _put_all(obj: Any, puts: Sequence[tuple[Slot, Any, Path]]) -> None:
+    """Put each value into its slot; if one slot refuses, restore the others."""
     before: list[tuple[Slot, Any]] = []
     for slot, value, path in puts:
         try:

@@ -1,14 +1,14 @@
-"""What a file offers to a model: its leaves under the names that the model has for them.
+"""The file's leaves under the names of the model's slots.
 
-A name that the file spells otherwise is found again, and each change is noted: rules of the caller,
-wrappers around the model that was saved, another spelling, an older version of a module.
+A key that does not name a slot may do so without a wrapper's prefix, or in another spelling. Each
+such change is noted, and so are the renames that the caller asks for.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -18,66 +18,73 @@ from caten_sd.loading.renames import renamed
 from caten_sd.loading.spellings import spellings
 from caten_sd.loading.wrapper_prefixes import unwrapped
 from caten_sd.state.state_dict import StateDict
+from caten_sd.wording import counted
 
 
-@attrs.define
+@attrs.frozen
 class NamedLeaves:
-    """``leaves`` by the model's name; ``keys`` gives the file's key, where that is another.
+    """``leaves`` by the model's names; ``keys`` has the file's key of each name that differs.
 
-    ``of_wrappers`` are names that a wrapper wrote for itself.
+    Such a key is None if the file does not have the leaf. ``of_wrappers`` are the names of what a
+    wrapper saved of its own.
     """
 
-    leaves: dict[str, Any]
-    keys: dict[str, str | None] = attrs.field(factory=dict)
-    notes: list[str] = attrs.field(factory=list)
+    leaves: Mapping[str, Any]
+    keys: Mapping[str, str | None] = attrs.field(factory=dict)
+    notes: tuple[str, ...] = ()
     of_wrappers: frozenset[str] = frozenset()
 
     def key(self, name: str) -> str | None:
-        """Return the file's key for a name; None for what is not in the file."""
+        """Return the file's key of a name, or None if the file does not have the leaf."""
         return self.keys.get(name, name)
+
+
+class FoundName(NamedTuple):
+    """The model's name for a key, the prefix that was stripped, and whether spellings differ."""
+
+    name: str
+    stripped: str
+    respelled: bool
 
 
 @generic
 def adapt(owner: Any, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
-    """Change the leaves of a file as their owner does when it meets a file of an older version.
+    """Change ``leaves`` as their owner changes the state dict of an older version of itself.
 
-    ``leaves`` has the names of the whole model, those of the owner begin with ``prefix``;
-    ``versions`` is what the file says of its modules. The owner itself is not touched.
+    ``leaves`` has the names of the whole model; those of the owner begin with ``prefix``.
+    ``versions`` is what the file records about its modules. The owner itself is not changed.
     """
     raise NotImplementedError
 
 
 @adapt.register(object)
-def _as_it_is(owner: Any, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
+def _unchanged(owner: Any, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
     return None
 
 
-def offer(source: StateDict, renames: Mapping[str, str]) -> NamedLeaves:
-    """Return what the file offers by its own keys, or by those that the caller's rules make."""
+def by_own_keys(source: StateDict, renames: Mapping[str, str]) -> NamedLeaves:
+    """Return the leaves of a file by its keys, renamed by the caller's rules if there are any."""
     if not renames:
-        return NamedLeaves(dict(source.entry))
+        return NamedLeaves(source.entry)
     names = renamed(source, renames)
-    keys: dict[str, str | None] = {name: key for key, name in names.items() if name != key}
     return NamedLeaves(
         {name: source[key] for key, name in names.items()},
-        keys,
-        [f"{text!r} was renamed to {to!r}, as asked" for text, to in renames.items()],
+        {name: key for key, name in names.items() if name != key},
+        tuple(f"{text!r} was renamed to {to!r}, as asked" for text, to in renames.items()),
     )
 
 
-def match_names(given: NamedLeaves, named: Callable[[str], bool]) -> NamedLeaves:
-    """Return the offer with the keys that name nothing of the model under what they do name."""
-    unknown = [name for name in given.leaves if not named(name)]
-    if not unknown:
-        return given
-    found = {name: name_of for name in unknown if (name_of := _name_of(name, named))}
+def match_names(named: NamedLeaves, is_known: Callable[[str], bool]) -> NamedLeaves:
+    """Return the leaves with the model's name for each key that is not one but stands for one."""
+    unknown = [name for name in named.leaves if not is_known(name)]
+    found = {name: match for name in unknown if (match := _find(name, is_known))}
     if not found:
-        return given
+        return named
     leaves: dict[str, Any] = {}
     keys: dict[str, str | None] = {}
-    for name, leaf in given.leaves.items():
-        new = found[name][0] if name in found else name
-        key = given.key(name)
+    for name, leaf in named.leaves.items():
+        new = found[name].name if name in found else name
+        key = named.key(name)
         if new in leaves:
             raise LoadError(
                 f"{keys.get(new, new)} and {key} of the file are both {new} of the model; nothing "
@@ -87,32 +94,33 @@ def match_names(given: NamedLeaves, named: Callable[[str], bool]) -> NamedLeaves
         if key != new:
             keys[new] = key
     own = frozenset(name for name in unknown if name not in found and _is_wrappers(name, found))
-    return NamedLeaves(leaves, keys, [*given.notes, *_notes(found)], own)
+    return NamedLeaves(leaves, keys, (*named.notes, *_notes(found)), own)
 
 
-def _is_wrappers(name: str, found: Mapping[str, object]) -> bool:
-    """Tell AveragedModel's count, which lies beside the wrapped module."""
+def _is_wrappers(name: str, found: Mapping[str, FoundName]) -> bool:
+    """Return whether this is AveragedModel's counter, which it saves next to its module."""
     parent, _, last = name.rpartition("n_averaged")
     return not last and any(other.startswith(f"{parent}module.") for other in found)
 
 
-def _name_of(name: str, named: Callable[[str], bool]) -> tuple[str, str, bool] | None:
-    """Return the model's name, what was stripped and whether it was spelled otherwise, or None."""
+def _find(name: str, is_known: Callable[[str], bool]) -> FoundName | None:
+    """Return the model's name that a key stands for, or None."""
 
     def slot(rest: str) -> str | None:
-        return next((each for each in (rest, *spellings(rest)) if named(each)), None)
+        return next((each for each in (rest, *spellings(rest)) if is_known(each)), None)
 
     if spelled := slot(name):
-        return spelled, "", True
+        return FoundName(spelled, "", True)
     if inner := unwrapped(name, slot):
-        return *inner, len(name) != sum(map(len, inner))
+        known, stripped = inner
+        return FoundName(known, stripped, len(name) != len(known) + len(stripped))
     return None
 
 
-def _notes(found: Mapping[str, tuple[str, str, bool]]) -> list[str]:
-    stripped = Counter(gone for _, gone, _ in found.values() if gone)
-    notes = [f'stripped "{gone}" from {count} keys' for gone, count in stripped.items()]
-    spelled = sum(other for _, _, other in found.values())
-    if spelled:
-        notes.append(f"{spelled} keys are in the other spelling of weight_norm or spectral_norm")
+def _notes(found: Mapping[str, FoundName]) -> list[str]:
+    stripped = Counter(match.stripped for match in found.values() if match.stripped)
+    notes = [f'stripped "{gone}" from {counted(count, "key")}' for gone, count in stripped.items()]
+    if respelled := sum(match.respelled for match in found.values()):
+        keys = counted(respelled, "key is", "keys are")
+        notes.append(f"{keys} in the other spelling of weight_norm or spectral_norm")
     return notes

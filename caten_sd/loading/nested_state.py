@@ -1,4 +1,4 @@
-"""State that is no tensor, put together again: a file's tree is read flat, under dotted keys.
+"""Rebuild state that is not a tensor from the dotted keys under which a file's tree is read.
 
 A module's extra state may be a mapping with tensors in it, a packed weight a tuple of two.
 """
@@ -9,33 +9,45 @@ from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
+import attrs
+
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.state_dict import StateDict
 
 
-def with_others(source: StateDict, wanted: Collection[str]) -> StateDict:
-    """Return the state dict with what is no tensor in it, where a slot may want that."""
-    if not wanted or not source.others:
+def with_others(source: StateDict, nested: Collection[str]) -> StateDict:
+    """Return the state dict, with its values that are not tensors if a slot may want them."""
+    if not nested or not source.others:
         return source
     return StateDict({**source.entry, **source.others}, origin=source.origin)
 
 
-def put_together(given: NamedLeaves, source: StateDict, wanted: Collection[str]) -> None:
-    """Make one leaf of what lies below each wanted name; leave out what is no tensor besides."""
-    for name in wanted:
+def put_together(
+    named: NamedLeaves, others: Collection[str], nested: Collection[str]
+) -> NamedLeaves:
+    """Return the leaves with one leaf for each nested name, made of all that is below it.
+
+    ``others`` are the file's keys of values that are not tensors; those of them that belong to no
+    nested name are left out.
+    """
+    if not nested:
+        return named
+    leaves, keys = dict(named.leaves), dict(named.keys)
+    for name in nested:
         start = f"{name}."
-        below = {
-            key[len(start) :]: leaf for key, leaf in given.leaves.items() if key.startswith(start)
-        }
-        if below and name not in given.leaves:
+        below = {key[len(start) :]: leaf for key, leaf in leaves.items() if key.startswith(start)}
+        if below and name not in leaves:
             for rest in below:
-                del given.leaves[start + rest]
-                given.keys.pop(start + rest, None)
-            given.leaves[name] = _nested(below)
-    for name in list(given.leaves):
-        if given.key(name) in source.others and name not in wanted:
-            del given.leaves[name]
+                del leaves[start + rest]
+                keys.pop(start + rest, None)
+            leaves[name] = _nested(below)
+    kept = {
+        name: leaf
+        for name, leaf in leaves.items()
+        if name in nested or keys.get(name, name) not in others
+    }
+    return attrs.evolve(named, leaves=kept, keys=keys)
 
 
 def _nested(flat: Mapping[str, Any]) -> Any:
@@ -59,7 +71,7 @@ def _nested(flat: Mapping[str, Any]) -> Any:
 
 
 def copied(value: Any) -> Any:
-    """Return a copy, with what lies in a file read: a module's own code expects tensors."""
+    """Return a copy in which leaves of a file are tensors: a module's own code expects those."""
     if isinstance(value, LazyTensor):
         return value.torch().clone()
     if isinstance(value, dict):

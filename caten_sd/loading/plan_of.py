@@ -1,15 +1,15 @@
-"""Who plans a load: slot by slot as any object, unless its type is taught otherwise."""
+"""plan_of: how a load into an object is planned, slot by slot unless its type has a method."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec
+from typing import Any, TypeVar, cast
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.loading.report import LoadPlan
 
-P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., LoadPlan])
 
 
 @generic
@@ -21,9 +21,10 @@ def plan_of(
     options: Mapping[str, Any],
     by_slot: Callable[..., LoadPlan],
 ) -> LoadPlan:
-    """Return the plan of a load; teach it a type whose state is not all in slots of its own.
+    """Return the plan of a load; add a method for a type whose state is not all in its own slots.
 
-    ``options`` are the keywords of ``plan_load``, and ``by_slot`` plans a model among its parts.
+    ``options`` are the keywords of ``plan_load``; ``by_slot(obj, state_dict, **options)`` plans a
+    model that is a part of the object.
     """
     raise NotImplementedError
 
@@ -40,16 +41,11 @@ def _by_slot(
     return by_slot(obj, state_dict, **options)
 
 
-def by_type(by_slot: Callable[P, LoadPlan]) -> Callable[P, LoadPlan]:
-    """Let the type of the object say how a load into it is planned."""
+def by_type(by_slot: F) -> F:
+    """Let the type of the object choose how the load is planned."""
 
     @functools.wraps(by_slot)
-    def planned(*args: P.args, **kwargs: P.kwargs) -> LoadPlan:
-        arguments: dict[str, Any] = {
-            **dict(zip(("obj", "state_dict"), args, strict=False)),
-            **kwargs,
-        }
-        obj, state_dict = arguments.pop("obj"), arguments.pop("state_dict")
-        return plan_of(obj, state_dict=state_dict, options=arguments, by_slot=by_slot)
+    def planned(obj: Any, state_dict: Mapping[str, Any], **options: Any) -> LoadPlan:
+        return plan_of(obj, state_dict=state_dict, options=options, by_slot=by_slot)
 
-    return planned
+    return cast(F, planned)

@@ -1,4 +1,4 @@
-"""What a load is allowed to leave or to change: rules by glob pattern, each recorded when used."""
+"""What a load may leave out or change: rules by glob pattern, each recorded when it is used."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ Repair = Callable[[Any, Any], Any]
 
 @attrs.frozen
 class PolicyRule(Generic[T]):
-    """A glob pattern over whole keys, in which ``*`` crosses dots, and what it asks for."""
+    """A glob pattern over whole keys, in which ``*`` crosses dots, and the value it gives them."""
 
     pattern: str
-    fits: Callable[[str], object]
-    wish: T
+    matches: Callable[[str], object]
+    value: T
 
 
 class PolicyRules(Generic[T]):
-    """PolicyRules in the order in which they were given; the first that fits a key holds for it.
+    """Rules in the order in which they were given; the first that matches a key applies to it.
 
     >>> PolicyRules("allow_missing", {"head.*": True}).find("head.fc.bias").pattern
     'head.*'
     """
 
-    def __init__(self, name: str, wishes: Mapping[str, T]) -> None:
+    def __init__(self, name: str, values: Mapping[str, T]) -> None:
         self.name = name
         self.rules: list[PolicyRule[T]] = [
-            PolicyRule(text, re.compile(translate(text)).match, wish)
-            for text, wish in wishes.items()
+            PolicyRule(text, re.compile(translate(text)).match, value)
+            for text, value in values.items()
         ]
 
     def find(self, key: str) -> PolicyRule[T] | None:
         """Return the rule for a key, or None."""
-        return next((rule for rule in self.rules if rule.fits(key)), None)
+        return next((rule for rule in self.rules if rule.matches(key)), None)
 
-    def idle(self, keys: Iterable[str]) -> list[str]:
-        """Return the patterns that no key fits: a misspelt one says so."""
+    def unused(self, keys: Iterable[str]) -> list[str]:
+        """Return the patterns that match none of these keys; they may be misspelled."""
         known = list(keys)
-        return [rule.pattern for rule in self.rules if not any(map(rule.fits, known))]
+        return [rule.pattern for rule in self.rules if not any(map(rule.matches, known))]
 
 
 class Policy:
-    """The rules of one load; LoadError for a rule that says nothing sensible."""
+    """The rules of one load; LoadError for a rule that is not valid."""
 
     def __init__(
         self,
@@ -63,39 +63,38 @@ class Policy:
         check: str | None = None,
     ) -> None:
         if check not in (None, "values"):
-            raise LoadError(f'check is "values" or nothing, and not {check!r}')
-        self.looks = check == "values"
+            raise LoadError(f'check is "values" or None, not {check!r}')
+        self.checks_values = check == "values"
         self.missing = PolicyRules("allow_missing", _allowed("allow_missing", allow_missing))
         self.unexpected = PolicyRules(
             "allow_unexpected", _allowed("allow_unexpected", allow_unexpected)
         )
         self.repairs = PolicyRules("on_mismatch", _repairs(on_mismatch))
-        wishes = dtype if isinstance(dtype, Mapping) else {} if dtype is None else {"*": dtype}
-        self.dtypes = PolicyRules("dtype", {text: _wish(value) for text, value in wishes.items()})
+        dtypes = dtype if isinstance(dtype, Mapping) else {} if dtype is None else {"*": dtype}
+        self.dtypes = PolicyRules("dtype", {text: _dtype(value) for text, value in dtypes.items()})
 
     def target(self, key: str, slot: Spec, leaf: Spec, default: str) -> DType:
-        """Return the dtype that the slot shall have; a named one is for floats in float slots."""
+        """Return the dtype that the slot will have; a named one applies to slots of its kind."""
         rule = self.dtypes.find(key) if self.dtypes.rules else None
-        wish = rule.wish if rule else default
-        if wish == "keep":
+        asked = rule.value if rule else default
+        if asked == "keep":
             return slot.dtype if leaf.dtype.kind == "block" else leaf.dtype
-        named = isinstance(wish, DType) and slot.dtype.kind == wish.kind
-        return DTYPES[wish.name] if named and isinstance(wish, DType) else slot.dtype
+        return asked if isinstance(asked, DType) and asked.kind == slot.dtype.kind else slot.dtype
 
-    def idle(self, keys: Iterable[str]) -> list[str]:
-        """Return one note for each pattern that fits neither a slot nor a key of the file."""
+    def unused(self, keys: Iterable[str]) -> list[str]:
+        """Return a note for each pattern that matches none of the keys of model and file."""
         known = list(keys)
         return [
-            f"{rules.name} {pattern!r} fits no key of the model or the file"
+            f"{rules.name} {pattern!r} matches no key of the model or the file"
             for rules in (self.missing, self.unexpected, self.repairs, self.dtypes)
-            for pattern in rules.idle(known)
+            for pattern in rules.unused(known)
         ]
 
 
 def _allowed(name: str, patterns: Patterns) -> dict[str, bool]:
     if isinstance(patterns, (bool, int)) or patterns is None:
         raise LoadError(
-            f"{name} is a glob pattern or several, and not {patterns!r}: say which keys"
+            f"{name} is a glob pattern or several of them, not {patterns!r}: name the keys"
         )
     return dict.fromkeys([patterns] if isinstance(patterns, str) else patterns, True)
 
@@ -110,8 +109,8 @@ def _repairs(on_mismatch: Mapping[str, Repair] | None) -> Mapping[str, Repair]:
     return on_mismatch or {}
 
 
-def _wish(value: Any) -> str | DType:
-    """Return "keep", "to_model" or the DType that a dtype of any package names."""
+def _dtype(value: Any) -> str | DType:
+    """Return "keep", "to_model", or our DType for the name or the dtype of any package."""
     if value in ("keep", "to_model"):
         return str(value)
     name = getattr(value, "name", None) or str(value).removeprefix("torch.")

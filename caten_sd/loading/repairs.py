@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
+from caten_sd.objects.place import is_on_meta
 from caten_sd.state.dtype import numpy_dtype
 from caten_sd.state.leaf import Numpy, as_array, spec
 
@@ -75,7 +76,7 @@ class PadRows:
 
         rows = _rows(value, place, self, 1, "adds rows to a file's array that has fewer")
         if self.init == "model":
-            if getattr(place, "is_meta", False):
+            if is_on_meta(place):
                 raise LoadError(f'{self}: the model is on the meta device and has no rows: give a '
                                 f'number or "mean"')  # fmt: skip
             more = as_array(Numpy(), place)[len(rows) :].astype(rows.dtype)

@@ -1,4 +1,4 @@
-"""What a load would do and what it did, as values that print in a screenful."""
+"""What a load would do, and what it did: values that print on one screen."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 import attrs
 
+from caten_sd.errors import LoadError
 from caten_sd.state.grouping import MAX_LINES, group_keys, shortened
 from caten_sd.state.leaf import Spec
+from caten_sd.wording import counted
 
 
 class Outcome(str, enum.Enum):
@@ -38,8 +40,8 @@ WORDS = {
     Outcome.MISSING: "in the model, not in the file",
     Outcome.UNEXPECTED: "in the file, not in the model",
     Outcome.SHAPE: "of another shape in the file",
-    Outcome.DTYPE: "of a dtype that would lose its meaning",
-    Outcome.UNASSIGNABLE: "in a slot that nothing can be put into",
+    Outcome.DTYPE: "of a dtype that the slot cannot hold",
+    Outcome.UNASSIGNABLE: "in a slot that cannot be changed",
     Outcome.CONFLICT: "tied in the model, and different in the file",
 }
 COPIED = (Outcome.LOADED, Outcome.CAST)
@@ -53,16 +55,15 @@ FAULTS = (
     Outcome.UNEXPECTED,
 )
 SHOWN = (Outcome.LOADED, Outcome.CAST, Outcome.TIED, Outcome.COMPUTED, Outcome.SKIPPED)
-QUIET = (Outcome.LOADED,)  # shown only where there is something to say
+QUIET = (Outcome.LOADED,)  # shown only with a note
 
 
 @attrs.frozen
 class LoadRow:
-    """One slot or key: ``slot`` is what the model has there, ``leaf`` what the file has.
+    """One slot or key: ``slot`` is what the model has, ``leaf`` what the file has.
 
-    ``source`` is the file's key that feeds the slot, ``error`` the largest absolute difference
-    that a cast left, known after the load, ``finding`` what is odd in the values, if they were
-    looked at.
+    ``source`` is the key of the leaf in the file. ``error`` is the largest absolute difference
+    that a cast made; it is known after the load. ``finding`` is what ``check="values"`` found.
     """
 
     key: str
@@ -90,10 +91,10 @@ class LoadRow:
 
 @attrs.frozen
 class Ledger:
-    """Every slot and every key of a load, each accounted for once; the ground of plan and report.
+    """Every slot and every key of a load, each in one row; a plan and a report are both one.
 
-    ``notes`` says what holds for the load as a whole (a prefix that was stripped), ``cause`` and
-    ``fix`` what is likely wrong and the one line that mends it.
+    ``notes`` are about the load as a whole (a prefix that was stripped). ``cause`` is what is
+    likely wrong, and ``fix`` the one line that mends it.
     """
 
     model: str
@@ -108,22 +109,23 @@ class Ledger:
 
     @property
     def fits(self) -> bool:
-        """Whether every slot is satisfied and every key has its place."""
+        """Whether every slot gets a value and every key is used or allowed to be left out."""
         return not self.of(*FAULTS)
 
     @property
     def verdict(self) -> str:
-        """The one line that says how it stands, with counts."""
+        """The result in one line, with counts."""
         slots = sum(row.slot is not None or row.outcome in FITS for row in self.rows)
         done = len(self.of(*FITS))
         counts = Counter(row.outcome for row in self.rows)
         wrong = [f"{counts[o]} {WORDS[o]}" for o in FAULTS if counts[o]]
         end = "; " + "; ".join(wrong) if wrong else ", and the file has nothing else"
-        return f"{done} of {slots} slots of {self.model} fit{end}"
+        fit = "fits" if done == 1 else "fit"
+        return f"{done:,} of {counted(slots, 'slot')} of {self.model} {fit}{end}"
 
     @property
     def sound(self) -> bool:
-        """Whether no value that was looked at is NaN or infinite."""
+        """Whether no value that was checked is NaN or infinite."""
         return not any("NaN" in row.finding or "Inf" in row.finding for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,22 +155,22 @@ class Ledger:
     def _sections(self, detailed: bool) -> Iterator[list[str]]:
         """Yield a heading for each outcome worth showing, and its keys by pattern.
 
-        Keys of one pattern share a line where what is said of them is the same, or where the
-        details have to be left out for want of room.
+        Keys of one pattern share a line if their details are equal, or if there is no room for
+        details.
         """
         for outcome in (*FAULTS, *SHOWN):
             rows = [row for row in self.of(outcome) if outcome not in QUIET or row.note]
             if not rows:
                 continue
-            alike: dict[str, list[str]] = {}
+            equal: dict[str, list[str]] = {}
             for row in rows:
-                alike.setdefault(_detail(row) if detailed else "", []).append(row.key)
+                equal.setdefault(_detail(row) if detailed else "", []).append(row.key)
             by_key = {row.key: row for row in rows}
             yield [
                 f"{WORDS[outcome]} ({len(rows)}):",
                 *(
-                    f"  {group}{_said([by_key[key] for key in group.keys])}"
-                    for keys in alike.values()
+                    f"  {group}{_summary([by_key[key] for key in group.keys])}"
+                    for keys in equal.values()
                     for group in group_keys(keys)
                 ),
             ]
@@ -183,19 +185,19 @@ class Ledger:
             lines = [
                 f"  {group}: {text}" for text, keys in found.items() for group in group_keys(keys)
             ]
-            yield [f"values to look at ({sum(map(len, found.values()))}):", *lines]
+            yield [f"odd values ({sum(map(len, found.values()))}):", *lines]
 
 
 @attrs.frozen
 class LoadPlan(Ledger):
-    """What a load would do; nothing is touched before ``apply()``."""
+    """What a load would do; nothing is changed before ``apply()``."""
 
     _apply: Callable[[LoadPlan], LoadReport] = attrs.field(
         kw_only=True, repr=False, eq=False, alias="apply"
     )
 
     def apply(self) -> LoadReport:
-        """Do what the plan says, all of it or nothing, and return the report."""
+        """Carry out the whole plan or nothing of it, and return the report."""
         return self._apply(self)
 
 
@@ -204,12 +206,23 @@ class LoadReport(Ledger):
     """What a load did."""
 
 
+def require_loadable(plan: LoadPlan) -> None:
+    """Raise LoadError for a plan that no mode allows; nothing was changed then.
+
+    Nothing would be loaded, names that are tied differ in the file, or a slot cannot be changed.
+    """
+    if plan.rows and not plan.of(*FITS):
+        raise LoadError(f"nothing would be loaded: {plan}\nnothing was changed", plan)
+    if plan.of(Outcome.CONFLICT, Outcome.UNASSIGNABLE):
+        raise LoadError(f"{plan}\nnothing was changed", plan)
+
+
 def _spec_dict(spec: Spec | None) -> dict[str, Any] | None:
     return spec and {"shape": list(spec.shape), "dtype": spec.dtype.name, "bytes": spec.nbytes}
 
 
 def _detail(row: LoadRow) -> str:
-    """Return what is said of a row: its shapes and dtypes, both where they differ, and its note."""
+    """Return the shape and dtype of a row, of both sides if they differ, and its note."""
     parts = []
     if row.slot and row.leaf and row.slot.shape != row.leaf.shape:
         parts.append(f"file {list(row.leaf.shape)}, model {list(row.slot.shape)}")
@@ -222,10 +235,10 @@ def _detail(row: LoadRow) -> str:
     return "; ".join(parts)
 
 
-def _said(rows: Sequence[LoadRow]) -> str:
-    """Return what holds for all rows of a line, and the largest error among them."""
+def _summary(rows: Sequence[LoadRow]) -> str:
+    """Return the details that all rows of a line have, and the largest error among them."""
     details = {_detail(row) for row in rows}
-    parts = [details.pop()] if len(details) == 1 else [_several(rows)]
+    parts = [details.pop()] if len(details) == 1 else [_shapes(rows)]
     worst = max((row.error for row in rows if row.error is not None), default=None)
     if worst is not None:
         parts.append(f"largest error {worst:.2g}")
@@ -233,6 +246,6 @@ def _said(rows: Sequence[LoadRow]) -> str:
     return f": {text}" if text else ""
 
 
-def _several(rows: Sequence[LoadRow]) -> str:
+def _shapes(rows: Sequence[LoadRow]) -> str:
     shapes = {known.shape for row in rows if (known := row.slot or row.leaf)}
     return f"of {len(shapes)} shapes" if len(shapes) > 1 else ""

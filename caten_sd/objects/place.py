@@ -89,6 +89,11 @@ def _itself(obj: Any, /) -> Any:
     return obj
 
 
+def is_on_meta(leaf: Any) -> bool:
+    """Return whether a leaf is on torch's meta device, where it has no values."""
+    return bool(getattr(leaf, "is_meta", False))
+
+
 @attrs.frozen
 class Slot:
     """The owner's attribute or item ``name``, for a leaf that is adopted without a copy."""

@@ -9,7 +9,7 @@ import attrs
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.policy import Policy
-from caten_sd.loading.report import FITS, LoadPlan, LoadReport, LoadRow, Outcome
+from caten_sd.loading.report import LoadPlan, LoadReport, LoadRow, Outcome, require_loadable
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.leaf import Numpy, as_array, spec_of
 from caten_sd.state.state_dict import StateDict, spec_or_none
@@ -99,8 +99,8 @@ def _allowed(row: LoadRow, policy: Policy) -> LoadRow:
 
 def _notes(plan: LoadPlan, policy: Policy, rows: Sequence[LoadRow]) -> list[str]:
     """Return the model's notes without those about patterns that match a component's key."""
-    idle = set(policy.idle(row.key for row in rows))
-    known = set(policy.idle(())) - idle
+    unused = set(policy.unused(row.key for row in rows))
+    known = set(policy.unused(())) - unused
     return [note for note in plan.notes if note not in known]
 
 
@@ -138,10 +138,7 @@ def _set_step(training: Any, step: int) -> Undo:
 
 def _apply(plan: LoadPlan, model: LoadPlan | None, plans: Sequence[ComponentPlan]) -> LoadReport:
     """Check every value first; then change the components and the model, or none of them."""
-    if plan.rows and not plan.of(*FITS):
-        raise LoadError(f"nothing would be loaded: {plan}\nnothing was changed", plan)
-    if plan.of(Outcome.CONFLICT, Outcome.UNASSIGNABLE):
-        raise LoadError(f"{plan}\nnothing was changed", plan)
+    require_loadable(plan)
     undos: list[Undo] = []
     try:
         for commit in [each.prepare() for each in plans]:

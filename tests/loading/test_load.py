@@ -209,7 +209,7 @@ def test_a_float_is_never_loaded_into_an_integer() -> None:
     # Failure case 17; torch makes it 2.
     model = {"count": torch.tensor(0), "w": torch.zeros(1)}
     file = {"count": torch.tensor(2.8699), "w": torch.ones(1)}
-    with pytest.warns(LoadWarning, match="lose its meaning"):
+    with pytest.warns(LoadWarning, match="1 of a dtype that the slot cannot hold.*count"):
         load_state_dict(model, file)
     assert model["count"].item() == 0
     assert model["w"].item() == 1

@@ -65,3 +65,14 @@ class TestAssign:
         with torch.no_grad():
             model[0].weight.zero_()
         assert (model[1].weight == 1).all()
+
+    def test_slots_whose_dtype_changes_are_kept_apart_too(self) -> None:
+        model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+        leaf = torch.ones(2, 2).half()
+        plan = plan_load(model, {"0.weight": leaf, "1.weight": leaf}, assign=True)
+        assert plan.rows[1].note == (
+            "the slot becomes float16; a copy, as 0.weight has the file's own"
+        )
+        plan.apply()
+        assert model[0].weight.data_ptr() == leaf.data_ptr()
+        assert model[1].weight.data_ptr() != leaf.data_ptr()

@@ -42,7 +42,7 @@ def test_a_read_only_place_is_named_and_nothing_is_changed() -> None:
     model = net()
     model.first.weight.flags.writeable = False
     before = frozen(model)
-    with pytest.raises(LoadError, match="nothing can be put into"):
+    with pytest.raises(LoadError, match=r"first\.weight: .*read-only"):
         load_state_dict(model, file_of_net(), silent=True)
     assert frozen(model) == before
 

@@ -1,11 +1,9 @@
-"""Moves: made sure of while nothing is touched, then made, and put back where a slot refuses."""
+"""Moves: prepared while nothing is touched, then made, and undone if a slot refuses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,82 +11,7 @@ from torch import nn
 from caten_sd.errors import LoadError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
-from caten_sd.loading.moves import certain
-from caten_sd.state.block_tensor import BlockTensor
-from caten_sd.state.derived import derive
-from caten_sd.state.dtype import DTYPES
-from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Numpy, as_array
-from caten_sd.state.source import Source
-from caten_sd.state.steps import Permute
-
-
-class Unmapped:
-    """A backing that maps nothing and counts how often it is read."""
-
-    mapped = False
-
-    def __init__(self, data: bytes, fails: bool = False) -> None:
-        self.data, self.fails, self.reads = data, fails, 0
-
-    def view(self, start: int, count: int) -> memoryview:
-        return memoryview(self.read(start, count))
-
-    def read(self, start: int, count: int) -> bytes:
-        self.reads += 1
-        if self.fails:
-            raise OSError("the disk is gone")
-        return self.data[start : start + count]
-
-    def close(self) -> None:
-        self.fails = True
-
-
-def lazy(backing: Unmapped, shape: tuple[int, ...] = (2,)) -> LazyTensor:
-    source = Source("w.bin", backing, 0, len(backing.data))
-    return LazyTensor(source, 0, DTYPES["float32"], shape)
-
-
-def test_what_lies_in_no_map_is_read_before_the_first_write() -> None:
-    backing = Unmapped(np.ones(2, np.float32).tobytes())
-    leaf = certain(lazy(backing))
-    backing.close()
-    assert as_array(Numpy(), leaf).tolist() == [1, 1]
-
-
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        lambda leaf: leaf,
-        lambda leaf: derive(Permute((1, 0)), [leaf]),
-        lambda leaf: derive(
-            Permute((1, 0)), [derive(Permute((1, 0)), [np.ones((1, 2))]), leaf][1:]
-        ),
-    ],
-)
-def test_a_disk_that_fails_changes_nothing(wrap: Callable[[LazyTensor], object]) -> None:
-    broken = wrap(lazy(Unmapped(b"\0" * 8, fails=True), (1, 2)))
-    shape = broken.shape
-    model = {"a": torch.zeros(2), "b": torch.zeros(shape), "c": torch.zeros(2)}
-    file = {"a": torch.ones(2), "b": broken, "c": torch.ones(2)}
-    with pytest.raises(LoadError, match=r"b cannot be loaded .*disk is gone.*nothing was changed"):
-        load_state_dict(model, file)
-    assert not model["a"].any()
-    assert not model["c"].any()
-
-
-class Unheard:
-    """A block type that nobody taught dequantize."""
-
-    dtype = DTYPES["float32"]._replace(name="q_new", kind="block", bits=16, per=32)
-
-
-def test_blocks_that_nobody_can_unpack_change_nothing() -> None:
-    model = {"a": torch.zeros(2), "b": torch.zeros(1, 32)}
-    blocks = BlockTensor(Unheard(), np.zeros((1, 2), np.uint8), (1, 32))
-    with pytest.raises(LoadError, match="nobody taught how to unpack q_new"):
-        load_state_dict(model, {"a": torch.ones(2), "b": blocks})
-    assert not model["a"].any()
+from caten_sd.loading.moves import How, Move, with_synthesized_merged
 
 
 def test_a_closed_file_changes_nothing(tmp_path: Path) -> None:
@@ -138,3 +61,21 @@ def test_a_plan_can_be_applied_again() -> None:
     model["w"].zero_()
     plan.apply()
     assert model["w"].tolist() == [1, 1]
+
+
+def test_a_synthesized_slot_gets_all_of_its_leaves_in_one_move_at_the_end() -> None:
+    class Packed:
+        owner = nn.Linear(1, 1)
+
+    slot = Packed()
+    moves = [
+        Move("fc.scale", slot, {"scale": 1}, How.SYNTHESIZED),
+        Move("bias", None, 2),
+        Move("fc.weight", slot, {"weight": 3}, How.SYNTHESIZED),
+    ]
+    first, last = with_synthesized_merged(moves)
+    assert first is moves[1]
+    assert last.leaf == {"scale": 1, "weight": 3}
+    assert "Linear" in last.key
+    assert "fc.scale" in last.key
+    assert moves[0].leaf == {"scale": 1}

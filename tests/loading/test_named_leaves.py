@@ -1,11 +1,12 @@
-"""What a file offers under the model's names, each change noted, no key lost."""
+"""The file's leaves under the model's names: each change is noted, and no key is lost."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.loading.named_leaves import NamedLeaves, match_names, offer
+from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
 from caten_sd.state.state_dict import StateDict
 
 plain = st.lists(st.sampled_from(["a", "b", "0", "w"]), min_size=1, max_size=3).map(".".join)
@@ -33,11 +34,26 @@ def test_what_averaged_model_counts_is_its_own() -> None:
     )
 
 
-def test_the_callers_state_dict_is_not_touched() -> None:
-    source = StateDict({"old.w": 1})
-    found = offer(source, {"old": ""})
-    del found.leaves["w"]
-    assert source.entry == {"old.w": 1}
-    plain = offer(source, {})
-    plain.leaves.clear()
-    assert source.entry == {"old.w": 1}
+def test_renames_are_noted_and_the_files_keys_are_kept() -> None:
+    source = StateDict({"old.w": 1, "b": 2})
+    found = by_own_keys(source, {"old": ""})
+    assert found.leaves == {"w": 1, "b": 2}
+    assert [found.key(name) for name in found.leaves] == ["old.w", "b"]
+    assert len(found.notes) == 1
+    assert source.entry == {"old.w": 1, "b": 2}
+    assert by_own_keys(source, {}).leaves == source.entry
+
+
+@pytest.mark.parametrize(
+    ("file", "note"),
+    [
+        (["module.w"], 'stripped "module." from 1 key'),
+        (["module.w", "module.v"], 'stripped "module." from 2 keys'),
+        (["u_g"], "1 key is in the other spelling of weight_norm or spectral_norm"),
+        (["u_g", "u_v"], "2 keys are in the other spelling of weight_norm or spectral_norm"),
+    ],
+)
+def test_notes_count_in_singular_and_plural(file: list[str], note: str) -> None:
+    slots = {"w", "v", "parametrizations.u.original0", "parametrizations.u.original1"}
+    named = NamedLeaves(dict.fromkeys(file, 0))
+    assert match_names(named, slots.__contains__).notes == (note,)

@@ -1,4 +1,4 @@
-"""State that is no tensor is put together again from dotted keys."""
+"""State that is not a tensor is rebuilt from dotted keys; no stage changes what it is given."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from caten_sd.state.state_dict import StateDict
     ],
 )
 def test_trees(flat: dict[str, int], expected: object) -> None:
-    given = NamedLeaves({f"x.{key}": value for key, value in flat.items()})
-    put_together(given, StateDict({}), ["x"])
-    assert given.leaves == {"x": expected}
+    named = NamedLeaves({f"x.{key}": value for key, value in flat.items()}, {"x.0": "y"})
+    before = dict(named.leaves)
+    assert put_together(named, {}, ["x"]).leaves == {"x": expected}
+    assert named.leaves == before
+    assert named.keys == {"x.0": "y"}
 
 
-def test_a_name_that_is_there_stays_and_what_is_no_tensor_besides_goes() -> None:
+def test_a_name_that_is_there_stays_and_other_values_that_are_not_tensors_go() -> None:
     source = StateDict({"w": 1, "x": 2}, others={"step": 3, "x.y": 4})
     merged = with_others(source, ["x"])
     assert list(merged) == ["w", "x", "step", "x.y"]
-    given = NamedLeaves(dict(merged))
-    put_together(given, source, ["x"])
-    assert given.leaves == {"w": 1, "x": 2}
+    assert put_together(NamedLeaves(merged), source.others, ["x"]).leaves == {"w": 1, "x": 2}
 
 
 def test_nothing_is_merged_where_nothing_wants_it() -> None:

@@ -75,9 +75,9 @@ def test_a_load_of_nothing_is_an_error_whatever_is_allowed() -> None:
         load_state_dict(Foo(), file, allow_missing="*", allow_unexpected="*", silent=True)
 
 
-def test_a_pattern_that_fits_nothing_says_so() -> None:
+def test_a_pattern_that_matches_nothing_is_noted() -> None:
     plan = plan_load(model(), file_without_head(), allow_missing=["haed.*", "head.*"])
-    assert plan.notes == ["allow_missing 'haed.*' fits no key of the model or the file"]
+    assert plan.notes == ["allow_missing 'haed.*' matches no key of the model or the file"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_pattern_that_fits_nothing_says_so() -> None:
         {"dtype": {"*": 3}},
     ],
 )
-def test_a_rule_without_sense_is_refused(options: dict[str, object]) -> None:
+def test_a_rule_that_is_not_valid_is_refused(options: dict[str, object]) -> None:
     obj = model()
     before = obj.body.weight.clone()
     with pytest.raises(LoadError):
@@ -262,13 +262,13 @@ class TestDtype:
 
 def test_rules_are_found_in_order_and_cross_dots() -> None:
     rules = PolicyRules("dtype", {"h.*.bias": 1, "h.*": 2})
-    assert [getattr(rules.find(key), "wish", None) for key in ("h.0.mlp.bias", "h.1", "wte")] == [
+    assert [getattr(rules.find(key), "value", None) for key in ("h.0.mlp.bias", "h.1", "wte")] == [
         1,
         2,
         None,
     ]
-    assert rules.idle(["h.1"]) == ["h.*.bias"]
+    assert rules.unused(["h.1"]) == ["h.*.bias"]
 
 
-def test_a_policy_without_rules_has_nothing_idle() -> None:
-    assert Policy().idle(["a"]) == []
+def test_a_policy_without_rules_has_nothing_unused() -> None:
+    assert Policy().unused(["a"]) == []

@@ -37,7 +37,7 @@ def test_the_verdict_counts_what_fits_and_each_kind_that_does_not() -> None:
         "2 of 3 slots of Net fit; 1 in the model, not in the file; 1 in the file, not in the model"
     )
     assert report(row("a", Outcome.LOADED)).verdict == (
-        "1 of 1 slots of Net fit, and the file has nothing else"
+        "1 of 1 slot of Net fits, and the file has nothing else"
     )
 
 

@@ -61,7 +61,7 @@ def test_they_are_named_in_the_plan_with_what_is_never_written() -> None:
         "1.bias": "never written",
     }
     text = str(plan)
-    assert "values to look at (3):" in text
+    assert "odd values (3):" in text
     assert "  0.weight: 1 NaN" in text
     assert plan.to_dict()["sound"] is False
     assert plan.to_dict()["rows"][0]["finding"] == "1 NaN"

@@ -80,7 +80,7 @@ def test_patterns_hold_for_all_components() -> None:
     assert plan.fits
     assert not plan.notes
     plan = plan_load(made, model_only, allow_missing=["optimizer.*", "step", "nothing.*"])
-    assert plan.notes == ["allow_missing 'nothing.*' fits no key of the model or the file"]
+    assert plan.notes == ["allow_missing 'nothing.*' matches no key of the model or the file"]
 
 
 def test_a_load_of_nothing_is_an_error() -> None:
