@@ -1,1 +1,1 @@
-"""Quantised blocks: what a block type is, and the bit work that its families share."""
+"""Quantized blocks: block types, the families of them, and the bit operations they share."""

@@ -1,4 +1,4 @@
-"""Blocks of a big-endian file, their 16-bit floats swapped when they are read."""
+"""Blocks of a big-endian file, whose 16-bit floats are swapped on reading."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from caten_sd.state.leaf import LazyLeaf, Numpy, as_array
 
 
 class SwappedBlocks(LazyLeaf):
-    """The bytes of a leaf of blocks as a little-endian file would hold them.
+    """A leaf of blocks with the bytes that a little-endian file would have.
 
-    As in gguf-py's gguf_convert_endian: of a block, only its 16-bit floats differ.
+    As in gguf-py's gguf_convert_endian, only the 16-bit floats of a block differ.
     """
 
     __slots__ = ("block_type", "dtype", "raw", "shape")

@@ -1,7 +1,7 @@
-"""Block types: quantisations whose blocks of a few bytes each hold a fixed number of values.
+"""Block types: quantizations in which a block of a few bytes holds a fixed number of values.
 
-A family of types is one file in ``blocks/``: a subclass of BlockType for each, a method of
-``dequantize`` for what can be unpacked and ``pack`` for what can be written.
+A family of types is one file in ``families/``, with a subclass of BlockType for each type, a method
+of ``dequantize`` if it can be unpacked, and ``pack`` if it can be written.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from caten_sd.errors import CatenError
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import dequantize
+from caten_sd.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
 FAMILIES_PACKAGE = "caten_sd.blocks.families"
 
-PIECE = 1 << 19  # values; enough to make the cost of a call of numpy small
+PIECE = 1 << 19  # values; enough to make the overhead of numpy's calls small
 
 
 class BlockType:
-    """A quantisation as a value to dispatch on: ``size`` bytes hold ``elements`` values.
+    """A quantization as a value to dispatch on: ``size`` bytes hold ``elements`` values.
 
-    ``gguf`` is its number in a GGUF file. ``halves`` says where its 16-bit floats lie, all that
-    differs in a big-endian file; None where no tool defines a big-endian form.
+    ``gguf`` is its number in a GGUF file. ``halves`` are the offsets of its 16-bit floats, the only
+    bytes that differ in a big-endian file; None if no tool defines a big-endian form.
 
     >>> block_type("Q8_0").dtype.nbytes(64)
     68
@@ -44,13 +45,13 @@ class BlockType:
 
     @property
     def dtype(self) -> DType:
-        """The type as a DType of kind "block", its storage exact."""
+        """The type as a DType of kind "block", with its exact size."""
         return DType(self.name, "block", 8 * self.size, self.elements)
 
     def pack(self, values: Array, blocks: Array, /) -> None:
-        """Quantise float32 ``values`` (n, elements) into uint8 ``blocks`` (n, size)."""
+        """Quantize float32 ``values`` (n, elements) into uint8 ``blocks`` (n, size)."""
         names = ", ".join(kind.name for kind in packable())
-        raise CatenError(f"nothing can be quantised to {self.name}; choose one of {names}")
+        raise CatenError(f"no tensor can be quantized to {self.name}; choose one of {names}")
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -64,7 +65,7 @@ class BlockType:
 
 @functools.cache
 def block_types() -> Mapping[str, BlockType]:
-    """Return every block type of ``blocks/`` by name, in the order of their numbers in GGUF."""
+    """Return every block type of ``families/`` by name, in the order of their numbers in GGUF."""
     folder = importlib.import_module(FAMILIES_PACKAGE).__path__
     for family in sorted(module.name for module in pkgutil.iter_modules(folder)):
         importlib.import_module(f"{FAMILIES_PACKAGE}.{family}")
@@ -75,7 +76,7 @@ def block_types() -> Mapping[str, BlockType]:
 
 
 def block_type(name: str) -> BlockType:
-    """Return the block type of this name in any case; CatenError lists those there are.
+    """Return the block type of this name, in any case; CatenError lists the existing ones.
 
     >>> block_type("q4_k").elements
     256
@@ -84,27 +85,28 @@ def block_type(name: str) -> BlockType:
         return block_types()[name.lower()]
     except KeyError:
         raise CatenError(
-            f"no block type is called {name!r}; known are {', '.join(block_types())}"
+            f"no block type is called {name!r}; choose one of {', '.join(block_types())}"
         ) from None
 
 
 def packable() -> list[BlockType]:
-    """Return the block types that values can be quantised to."""
+    """Return the block types that values can be quantized to."""
     return [kind for kind in block_types().values() if type(kind).pack is not BlockType.pack]
 
 
 def quantize(block_type: BlockType, array: Any) -> Array:
     """Return uint8 blocks (..., n / elements * size) for values (..., n) of any real dtype.
 
-    CatenError if a row does not divide into whole blocks or the type cannot be written.
+    CatenError if a row does not divide into blocks or the type cannot be written.
     """
     import numpy as np
 
     values = np.asarray(array)
     if not values.ndim or values.shape[-1] % block_type.elements:
+        count = counted(values.shape[-1], "value") if values.ndim else "no values"
         raise CatenError(
-            f"rows of {values.shape[-1] if values.ndim else 'no'} values do not divide into "
-            f"{block_type.name} blocks of {block_type.elements}; keep this tensor in a float dtype"
+            f"rows of {count} do not divide into {block_type.name} blocks of "
+            f"{block_type.elements}; keep this tensor in a float dtype"
         )
     size = values.shape[-1] // block_type.elements * block_type.size
     raw = np.empty((*values.shape[:-1], size), np.uint8)
@@ -121,11 +123,11 @@ def _pack_float32(block_type: BlockType) -> Callable[[Array, Array], None]:
 
 
 def in_blocks(unpack: Callable[[Array, Array], None]) -> Callable[[BlockType, Any], Array]:
-    """Make a method of ``dequantize`` of a function that unpacks a piece.
+    """Return a method of ``dequantize`` for a function that unpacks a piece.
 
-    It fills float32 (n, elements) from uint8 (n, size), and is called with pieces of bounded size.
-    All on one thread: what numpy does between two holds of the interpreter lock is too short for a
-    second thread to gain by.
+    The function fills float32 (n, elements) from uint8 (n, size) and is called with pieces of
+    bounded size. All pieces are done on one thread: numpy releases the interpreter lock for too
+    short a time for a second thread to help.
     """
 
     @functools.wraps(unpack)
@@ -135,7 +137,7 @@ def in_blocks(unpack: Callable[[Array, Array], None]) -> Callable[[BlockType, An
         rows = np.asarray(raw)
         if rows.dtype.itemsize != 1 or not rows.ndim or rows.shape[-1] % block_type.size:
             raise CatenError(
-                f"{rows.dtype} {list(rows.shape)} is no array of {block_type.name} blocks; "
+                f"{rows.dtype} {list(rows.shape)} is not an array of {block_type.name} blocks; "
                 f"give uint8 rows of a multiple of {block_type.size} bytes"
             )
         count = rows.shape[-1] // block_type.size * block_type.elements
@@ -157,7 +159,7 @@ def _packed_only(block_type: BlockType, raw: Any, /) -> Array:
 
 
 def _by_pieces(
-    fill: Callable[[Array, Array], None], given: Array, wanted: Array, shape: tuple[int, ...]
+    fill: Callable[[Array, Array], None], source: Array, target: Array, shape: tuple[int, ...]
 ) -> None:
     """Call ``fill`` on slices of both arrays, PIECE values at a time."""
     import numpy as np
@@ -166,17 +168,17 @@ def _by_pieces(
     step = PIECE // elements
 
     _keep_scratch()
-    with np.errstate(all="ignore"):  # a NaN or infinite scale is the file's own value
+    with np.errstate(all="ignore"):  # a NaN or infinite scale is what the file holds
         for start in range(0, rows, step):
-            fill(given[start : start + step], wanted[start : start + step])
+            fill(source[start : start + step], target[start : start + step])
 
 
 @functools.cache
 def _keep_scratch() -> None:
-    """Let the C library keep freed memory of a piece's size for the next piece.
+    """Make the C library keep the freed memory of a piece for the next piece.
 
-    glibc gives it back to the system, to be cleared and mapped anew, until a larger block has been
-    freed once; that can take ten times as long as the work.
+    glibc returns it to the system, which clears and maps it again, until a larger block has been
+    freed once. That can take ten times as long as the work itself.
     """
     import numpy as np
 

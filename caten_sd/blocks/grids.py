@@ -1,8 +1,8 @@
-"""The grids of the IQ block types: sorted lists of the groups of values that an index stands for.
+"""The grids of the IQ block types: sorted lists of groups of values, which an index selects.
 
-Each grid is a list of 16-bit numbers in base 85, a number holding the digits of one group, the
-first value lowest: eight digits of two bits, or for IQ3 four of three. The numbers are data of the
-format, from ggml's ggml-common.h (MIT licence).
+Each grid is a list of 16-bit numbers in base 85. A number holds the digits of one group, the first
+value lowest: eight digits of two bits, or for IQ3 four of three bits. The numbers are data of the
+format, from ggml's ggml-common.h (MIT license).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def grid(name: str, meanings: tuple[int, ...]) -> Array:
-    """Return uint8 (groups, 8 or 4) of what each digit of each group means, as int8 bytes.
+def grid(name: str, values: tuple[int, ...]) -> Array:
+    """Return the values of every group as int8 bytes in uint8 (groups, 8 or 4).
 
     >>> grid("iq1_s", (-1, 0, 1)).view("i1")[1].tolist()
     [1, -1, -1, -1, -1, -1, -1, -1]
@@ -29,7 +29,7 @@ def grid(name: str, meanings: tuple[int, ...]) -> Array:
     numbers = np.frombuffer(base64.b85decode(_GRIDS[name]), "<u2")
     width, digits = (3, 4) if name.startswith("iq3") else (2, 8)
     digit = numbers[:, None] >> np.arange(digits) * width & ((1 << width) - 1)
-    groups: Array = np.array(meanings, np.int8).view(np.uint8)[digit]
+    groups: Array = np.array(values, np.int8).view(np.uint8)[digit]
     return groups
 
 

@@ -1,7 +1,7 @@
-"""Lanes: bit fields and scales of many blocks at once, eight bytes to a machine word.
+"""Lanes: bit fields and scales of many blocks at once, eight bytes in a machine word.
 
-What the files of ``blocks/`` are written in. Arrays are C-contiguous; ``n`` counts blocks. numpy is
-imported in here alone, so that the classes of ``blocks/`` can be named without it.
+The families of block types are written with these functions. Arrays are C-contiguous; ``n`` counts
+blocks. numpy is imported inside functions, so that block types can be named without it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 EVERY_BYTE = 0x0101010101010101
-CACHED = 1 << 16  # values whose floats and scales stay in the cache of one core
+CACHED = 1 << 16  # values; their floats and scales stay in one core's cache
 
 
 def field(blocks: Array, at: int, size: int) -> Array:
-    """Return bytes ``at`` to ``at + size`` of every block as contiguous uint8 (n, size)."""
+    """Return ``size`` bytes from byte ``at`` of every block as contiguous uint8 (n, size)."""
     column = blocks.reshape(-1).view(_record(at, size, blocks.shape[1]))["it"]
     gathered: Array = column.copy().view("u1").reshape(-1, size)
     return gathered
@@ -27,7 +27,7 @@ def field(blocks: Array, at: int, size: int) -> Array:
 
 @functools.cache
 def _record(at: int, size: int, total: int) -> Any:
-    """Return a dtype whose field "it" is those bytes as one item, which numpy copies fastest."""
+    """Return a dtype whose field "it" is those bytes as one item."""
     import numpy as np
 
     names, formats, offsets = ["it"], [_item(size)], [at]
@@ -45,7 +45,7 @@ def halves(blocks: Array, at: int) -> Array:
 
 
 def bits(lanes: Array, at: int, width: int, to: int = 0) -> Array:
-    """Return every byte's ``width`` bits from bit ``at`` upward, moved to bit ``to``, as uint8."""
+    """Return ``width`` bits of every byte, from bit ``at`` moved to bit ``to``, as uint8."""
     words = lanes.view("<u8")
     if at != to:
         words = words >> at - to if at > to else words << to - at
@@ -54,35 +54,35 @@ def bits(lanes: Array, at: int, width: int, to: int = 0) -> Array:
 
 
 def either(one: Array, other: Array) -> Array:
-    """Return the bits of both, in the memory of the first."""
+    """Return the bits of both, written into the first."""
     words = one.view("<u8")
     words |= other.view("<u8")
     return one
 
 
-def interleave(parts: list[Array]) -> Array:
-    """Return the rows of (rows, width) uint8 parts in turn: (rows, len(parts) * width)."""
+def interleave(arrays: list[Array]) -> Array:
+    """Return uint8 arrays (rows, width) joined row by row: (rows, len(arrays) * width)."""
     import numpy as np
 
-    rows, width = parts[0].shape
-    joined = np.empty((rows, len(parts) * width), np.uint8)
-    for number, part in enumerate(parts):
-        place(joined, number * width, part)
+    rows, width = arrays[0].shape
+    joined = np.empty((rows, len(arrays) * width), np.uint8)
+    for number, array in enumerate(arrays):
+        place(joined, number * width, array)
     return joined
 
 
-def place(lanes: Array, at: int, part: Array) -> None:
-    """Set bytes ``at`` and on of every row of ``lanes`` to the rows of ``part``.
+def place(lanes: Array, at: int, columns: Array) -> None:
+    """Copy ``columns`` into ``lanes``, from byte ``at`` of every row.
 
-    ``at`` and the width of ``lanes`` are multiples of the width of ``part``.
+    ``at`` and the width of ``lanes`` are multiples of the width of ``columns``.
     """
-    width = part.shape[1]
+    width = columns.shape[1]
     item = _item(width)
-    lanes.view(item)[:, at // width] = part.view(item)[:, 0]
+    lanes.view(item)[:, at // width] = columns.view(item)[:, 0]
 
 
 def products(halves: Array, numbers: Array) -> Array:
-    """Return every block's float times its small integers, float32 of the shape of ``numbers``."""
+    """Return every block's float times its small integers, as float32 like ``numbers``."""
     scales: Array = numbers.astype("f4")
     flat = scales.reshape(-1)
     flat *= halves.reshape(-1).repeat(flat.size // halves.size)
@@ -90,40 +90,39 @@ def products(halves: Array, numbers: Array) -> Array:
 
 
 def scale(out: Array, lanes: Array, scales: Array, offsets: Array | None = None) -> None:
-    """Fill ``out`` with lanes times their group's scale, plus their group's offset.
+    """Fill ``out`` with the lanes times the scale of their group, plus its offset.
 
-    Groups are equal runs of values; ``scales`` and ``offsets`` are float32 of one value a group.
+    Groups are runs of equally many values; ``scales`` and ``offsets`` have one float32 for each.
     """
     flat, group = out.reshape(-1), out.size // scales.size
     lanes, scales = lanes.reshape(-1), scales.reshape(-1)
     offsets = None if offsets is None else offsets.reshape(-1)
     for start in range(0, flat.size, CACHED):
-        part = slice(start, start + CACHED)
-        of_group = slice(start // group, (start + CACHED) // group)
-        values = flat[part]
-        values[...] = lanes[part]
-        values *= scales[of_group].repeat(group)
+        run = slice(start, start + CACHED)
+        groups = slice(start // group, (start + CACHED) // group)
+        values = flat[run]
+        values[...] = lanes[run]
+        values *= scales[groups].repeat(group)
         if offsets is not None:
-            values += offsets[of_group].repeat(group)
+            values += offsets[groups].repeat(group)
 
 
 def lookup(table: Array, index: Array) -> Array:
-    """Return ``table[index]``; the table has an entry for every value that ``index`` can take."""
-    # "clip" skips numpy's check of the bounds, which no index here can pass.
+    """Return ``table[index]``, for a table with an entry for every possible index."""
+    # "clip" skips numpy's check of the bounds, which no index exceeds.
     return table.take(index, mode="clip")
 
 
 def nibbles(packed: Array, values: tuple[int, ...]) -> Array:
-    """Return what the low nibbles of every row mean, then its high ones: int8 (rows, 2 * width)."""
+    """Return the values of every row's low nibbles, then high ones: int8 (rows, 2 * width)."""
     low, high = _nibble_tables(values)
     pairs = packed.view("<u2")
-    parts = [lookup(table, pairs).view("u1") for table in (low, high)]
-    return interleave(parts).view("i1")
+    return interleave([lookup(table, pairs).view("u1") for table in (low, high)]).view("i1")
 
 
 @functools.cache
 def _nibble_tables(values: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return 65,536 pairs of int8: what the low, and what the high, nibbles of two bytes mean."""
+    """Return 65,536 pairs of int8: the values of two bytes' low nibbles, and of the high ones."""
     import numpy as np
 
     meaning = np.array(values, np.int8)

@@ -1,4 +1,4 @@
-"""A leaf in quantised blocks that are made when they are read."""
+"""QuantizedLeaf: a leaf that is quantized when it is read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from caten_sd.state.dtype import DTYPES
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
 
 
-class Quantized(LazyLeaf):
-    """The bytes of a leaf's values quantised; what ``quantized`` gives a BlockTensor as ``raw``."""
+class QuantizedLeaf(LazyLeaf):
+    """The bytes of a leaf's values, quantized: the ``raw`` of the BlockTensor of ``quantized``."""
 
     __slots__ = ("block_type", "dtype", "leaf", "shape")
 
@@ -21,23 +21,23 @@ class Quantized(LazyLeaf):
         self.shape = (*rows, block_type.dtype.nbytes(count))
 
     def __repr__(self) -> str:
-        return f"Quantized({self.block_type.name}, {self.leaf!r})"
+        return f"QuantizedLeaf({self.block_type.name}, {self.leaf!r})"
 
 
-@as_array.register(Numpy, Quantized)
-def _numpy(kind: Numpy, leaf: Quantized, /) -> Any:
+@as_array.register(Numpy, QuantizedLeaf)
+def _numpy(kind: Numpy, leaf: QuantizedLeaf, /) -> Any:
     return quantize(leaf.block_type, as_array(kind, leaf.leaf))
 
 
-def fits(leaf: Any, block_type: BlockType) -> bool:
-    """Say whether a leaf is a matrix, or a stack of them, whose rows are whole blocks.
+def divides_into_blocks(leaf: Any, block_type: BlockType) -> bool:
+    """Return whether a leaf is a matrix, or several, whose rows divide into blocks.
 
-    Vectors stay dense, as llama.cpp keeps them: its kernels take norms and biases in no other way.
+    Vectors stay dense, because the kernels of llama.cpp take only dense norms and biases.
     """
     shape = spec(leaf).shape
     return len(shape) > 1 and shape[-1] % block_type.elements == 0
 
 
 def quantized(leaf: Any, block_type: BlockType) -> BlockTensor:
-    """Return the leaf in blocks of this type; CatenError when it is read if its rows do not fit."""
-    return BlockTensor(block_type, Quantized(leaf, block_type), spec(leaf).shape)
+    """Return the leaf in blocks of this type; reading it is a CatenError if rows do not divide."""
+    return BlockTensor(block_type, QuantizedLeaf(leaf, block_type), spec(leaf).shape)

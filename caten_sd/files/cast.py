@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from caten_sd.blocks.block_types import block_type, packable
-from caten_sd.blocks.quantized_leaf import Quantized, fits, quantized
+from caten_sd.blocks.quantized_leaf import QuantizedLeaf, divides_into_blocks, quantized
 from caten_sd.errors import StateDictError
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
@@ -39,13 +39,13 @@ def cast(leaf: Any, dtype: DType) -> Any:
     if dtype.kind != "block":
         return Cast(leaf, dtype)
     kind = block_type(dtype.name)
-    return quantized(leaf, kind) if fits(leaf, kind) else leaf
+    return quantized(leaf, kind) if divides_into_blocks(leaf, kind) else leaf
 
 
 def before_cast(leaf: Any) -> Any:
     """Return the leaf that was cast or quantised, or None if this is no such leaf."""
     raw = leaf.raw if isinstance(leaf, BlockTensor) else leaf
-    return raw.leaf if isinstance(raw, (Cast, Quantized)) else None
+    return raw.leaf if isinstance(raw, (Cast, QuantizedLeaf)) else None
 
 
 def dtype_named(name: str) -> DType:

@@ -13,7 +13,7 @@ from caten_sd.errors import FormatError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 
 VALUES = np.random.default_rng(0).normal(size=(3, 256)).astype("f4")
-# What gguf-py converts; it quantises nothing to the K types, so any bytes stand in for them.
+# What gguf-py converts; it cannot quantize to the K types, so these bytes are arbitrary.
 CONVERTED = [kind.name for kind in gguf_convert_endian.byteswap_tensors]
 
 

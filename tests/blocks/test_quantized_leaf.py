@@ -27,12 +27,12 @@ def test_it_is_described_unread_and_packs_when_read() -> None:
     assert abs(leaf.numpy() - VALUES).max() < abs(VALUES).max() / 127
 
 
-def test_rows_of_no_whole_blocks_are_refused_when_read() -> None:
+def test_rows_that_do_not_divide_into_blocks_are_refused_when_read() -> None:
     with pytest.raises(CatenError, match="rows of 33 values"):
         quantized(np.zeros((2, 33)), block_type("q4_0")).numpy()
 
 
-def test_only_matrices_of_whole_blocks_go_into_blocks() -> None:
+def test_only_matrices_that_divide_into_blocks_are_quantized() -> None:
     given = StateDict(
         {"w": VALUES, "norm": VALUES[0], "odd": np.ones((2, 33)), "i": np.ones(64, "i4")}
     )
@@ -47,13 +47,13 @@ def test_only_matrices_of_whole_blocks_go_into_blocks() -> None:
     assert before_cast(cast["norm"]) is None
 
 
-def test_a_block_type_that_cannot_be_written_is_no_dtype_to_cast_to() -> None:
+def test_a_block_type_that_cannot_be_written_is_not_a_dtype_to_cast_to() -> None:
     assert dtype_named("q5_1").kind == "block"
     with pytest.raises(StateDictError, match=r"'q4_k' is no dtype; .*, q4_0, .* q8_0$"):
         dtype_named("q4_k")
 
 
-def test_what_is_written_is_what_gguf_py_quantises(tmp_path: Path) -> None:
+def test_what_is_written_is_what_gguf_py_quantizes(tmp_path: Path) -> None:
     write_state_dict(cast_floats(StateDict({"w": VALUES}), "q5_0"), tmp_path / "q.gguf")
     (tensor,) = gguf.GGUFReader(tmp_path / "q.gguf").tensors
     expected = gguf.quants.quantize(VALUES, gguf.GGMLQuantizationType.Q5_0)
@@ -62,7 +62,7 @@ def test_what_is_written_is_what_gguf_py_quantises(tmp_path: Path) -> None:
         np.testing.assert_array_equal(again["w"].raw.numpy(), quantize(block_type("q5_0"), VALUES))
 
 
-def test_a_conversion_counts_what_it_quantised_and_the_largest_error(tmp_path: Path) -> None:
+def test_a_conversion_counts_what_it_quantized_and_the_largest_error(tmp_path: Path) -> None:
     write_state_dict({"w": VALUES, "norm": VALUES[0]}, tmp_path / "a.safetensors")
     done = convert(tmp_path / "a.safetensors", tmp_path / "a.gguf", dtype="q8_0")
     assert done.casts == {"float32 to q8_0": 1}

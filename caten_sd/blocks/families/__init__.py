@@ -1,1 +1,1 @@
-"""One file per family of block types; adding a family is adding a file."""
+"""One file for each family of block types."""

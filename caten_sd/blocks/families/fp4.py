@@ -1,7 +1,7 @@
 """MXFP4 and NVFP4: blocks of 4-bit floats with an 8-bit float scale.
 
-Formats: OCP Microscaling (MX) 1.0 and block_nvfp4 in ggml's ggml-common.h; the values are kept
-doubled, so that they are integers, and the scales halved. gguf-py is the oracle of the tests.
+Formats: OCP Microscaling (MX) 1.0 and block_nvfp4 in ggml's ggml-common.h. Values are doubled, so
+that they are integers, and scales are halved. gguf-py is the oracle of the tests.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _E2M1_DOUBLED = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
 
 
 class MXFP4(BlockType):
-    """32 values with one power of two as scale."""
+    """32 values with a power of two as their scale."""
 
     name, elements, size, gguf = "mxfp4", 32, 17, 39
     halves = ()
 
 
 class NVFP4(BlockType):
-    """64 values, 16 to a scale of type e4m3 without sign."""
+    """64 values, with an unsigned e4m3 scale for every 16."""
 
     name, elements, size, gguf = "nvfp4", 64, 36, 40
     halves = ()
@@ -37,7 +37,7 @@ class NVFP4(BlockType):
 
 @functools.cache
 def _half_e8m0() -> Array:
-    """Return half of 2**(byte - 127), which is subnormal for bytes 0 and 1."""
+    """Return half of 2**(byte - 127) for every byte; it is subnormal for bytes 0 and 1."""
     import numpy as np
 
     return np.ldexp(np.float32(1), np.arange(256) - 128).astype(np.float32)
@@ -45,7 +45,7 @@ def _half_e8m0() -> Array:
 
 @functools.cache
 def _half_ue4m3() -> Array:
-    """Return half of the e4m3 number in a byte's low seven bits; bytes 0x7f and 0 are 0."""
+    """Return half of the e4m3 number in every byte's low seven bits; bytes 0x7f and 0 are 0."""
     import numpy as np
 
     byte = np.arange(256)

@@ -1,6 +1,6 @@
-"""IQ1 to IQ4: values looked up in grids, a few bits each, with signs and scales of small groups.
+"""IQ1 to IQ4: groups of values from a grid, with signs, and a scale for every few groups.
 
-Format: block_iq2_xxs and its siblings in ggml's ggml-common.h. gguf-py is the oracle of the tests.
+Format: block_iq2_xxs and the like in ggml's ggml-common.h. gguf-py is the oracle of the tests.
 """
 
 from __future__ import annotations
@@ -25,72 +25,72 @@ _IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 
 
 
 class IQ2_XXS(BlockType):
-    """Groups of 8 out of 256, seven bits of sign for each, a scale of 4 bits for 32 values."""
+    """Groups of 8 from a grid of 256, each with 7 sign bits; a 4-bit scale for 32 values."""
 
     name, elements, size, gguf = "iq2_xxs", 256, 66, 16
 
 
 class IQ2_XS(BlockType):
-    """Groups of 8 out of 512, seven bits of sign for each, a scale of 4 bits for 16 values."""
+    """Groups of 8 from a grid of 512, each with 7 sign bits; a 4-bit scale for 16 values."""
 
     name, elements, size, gguf = "iq2_xs", 256, 74, 17
 
 
 class IQ3_XXS(BlockType):
-    """Groups of 4 out of 256, seven bits of sign for 8 values, a scale of 4 bits for 32."""
+    """Groups of 4 from a grid of 256; 7 sign bits for 8 values, a 4-bit scale for 32."""
 
     name, elements, size, gguf = "iq3_xxs", 256, 98, 18
 
 
 class IQ1_S(BlockType):
-    """Groups of 8 out of 2048, moved by 1/8 up or down, a scale of 3 bits for 32 values."""
+    """Groups of 8 from a grid of 2048, each plus or minus 1/8; a 3-bit scale for 32 values."""
 
     name, elements, size, gguf = "iq1_s", 256, 50, 19
 
 
 class IQ4_NL(BlockType):
-    """32 values of 16 that are not evenly spaced, one scale."""
+    """32 values out of 16 unevenly spaced ones, with one scale."""
 
     name, elements, size, gguf = "iq4_nl", 32, 18, 20
     halves = (0,)
 
 
 class IQ3_S(BlockType):
-    """Groups of 4 out of 512, a bit of sign a value, a scale of 4 bits for 32 values."""
+    """Groups of 4 from a grid of 512; a sign bit for each value, a 4-bit scale for 32."""
 
     name, elements, size, gguf = "iq3_s", 256, 110, 21
 
 
 class IQ2_S(BlockType):
-    """Groups of 8 out of 1024, a bit of sign a value, a scale of 4 bits for 16 values."""
+    """Groups of 8 from a grid of 1024; a sign bit for each value, a 4-bit scale for 16."""
 
     name, elements, size, gguf = "iq2_s", 256, 82, 22
 
 
 class IQ4_XS(BlockType):
-    """256 values of 16 that are not evenly spaced, a scale of 6 bits for 32 values."""
+    """256 values out of 16 unevenly spaced ones, with a 6-bit scale for every 32."""
 
     name, elements, size, gguf = "iq4_xs", 256, 136, 23
 
 
 class IQ1_M(BlockType):
-    """Groups of 8 out of 2048, moved by 1/8 up or down, a scale of 3 bits for 16 values."""
+    """Groups of 8 from a grid of 2048, each plus or minus 1/8; a 3-bit scale for 16 values."""
 
     name, elements, size, gguf = "iq1_m", 256, 56, 29
 
 
 @functools.cache
 def _groups(name: str, meanings: tuple[int, ...]) -> Array:
-    """Return the grid with each group of int8 as one word, ready for lookup."""
+    """Return the grid with each group of int8 as one word."""
     groups = grid(name, meanings)
     return groups.view(f"<u{groups.shape[1]}").reshape(-1)
 
 
 @functools.cache
 def _signs(width: int) -> Array:
-    """Return, for a byte of signs of which ``width`` are stored, 8 bytes of 0 or 255 as a word.
+    """Return, for every ``width`` sign bits, 8 bytes of 0 or 255 as one word.
 
-    Where seven are stored, the eighth makes their number even.
+    If ``width`` is 7, the eighth sign makes the number of negative values even.
     """
     import numpy as np
 
@@ -101,7 +101,7 @@ def _signs(width: int) -> Array:
 
 
 def _signed(groups: Array, signs: Array) -> Array:
-    """Return the int8 values of groups, negative where the sign's byte is 255."""
+    """Return the int8 values of groups, negated where the sign byte is 255."""
     words = groups.view("<u8").reshape(-1)
     signs = signs.reshape(-1)
     words ^= signs
@@ -110,7 +110,7 @@ def _signed(groups: Array, signs: Array) -> Array:
     return lanes
 
 
-def _nibbles_in_turn(packed: Array) -> Array:
+def _alternating_nibbles(packed: Array) -> Array:
     """Return each byte's low nibble, then its high one, as float32."""
     import numpy as np
 
@@ -118,7 +118,7 @@ def _nibbles_in_turn(packed: Array) -> Array:
 
 
 def _seven_bit_signs(words: Array) -> Array:
-    """Return the sign words of four groups of seven bits in each 32-bit word."""
+    """Return the sign words for the four groups of seven bits in each 32-bit word."""
     import numpy as np
 
     return lookup(_signs(7), words[..., None] >> np.array([0, 7, 14, 21], "u4") & 127)
@@ -139,7 +139,7 @@ def _iq2_xxs(blocks: Array, out: Array, /) -> None:
 def _iq2_xs(blocks: Array, out: Array, /) -> None:
     index = field(blocks, 2, 64).view("<u2")
     groups = lookup(_groups("iq2_xs", _IQ2_VALUES), index & 511)
-    scales = halves(blocks, 0) * (_nibbles_in_turn(field(blocks, 66, 8)) + 0.5) * 0.25
+    scales = halves(blocks, 0) * (_alternating_nibbles(field(blocks, 66, 8)) + 0.5) * 0.25
     scale(out, _signed(groups, lookup(_signs(7), index >> 9)), scales)
 
 
@@ -151,7 +151,7 @@ def _iq2_s(blocks: Array, out: Array, /) -> None:
     high = field(blocks, 66, 8)[..., None] >> np.array([0, 2, 4, 6], "u1") & 3
     index = field(blocks, 2, 32) | high.reshape(-1, 32).astype("u2") << 8
     groups = lookup(_groups("iq2_s", _IQ2_VALUES), index)
-    scales = halves(blocks, 0) * (_nibbles_in_turn(field(blocks, 74, 8)) + 0.5) * 0.25
+    scales = halves(blocks, 0) * (_alternating_nibbles(field(blocks, 74, 8)) + 0.5) * 0.25
     scale(out, _signed(groups, lookup(_signs(8), field(blocks, 34, 32))), scales)
 
 
@@ -171,13 +171,13 @@ def _iq3_s(blocks: Array, out: Array, /) -> None:
 
     high = np.unpackbits(field(blocks, 66, 8), bitorder="little").reshape(-1, 64)
     groups = lookup(_groups("iq3_s", _IQ3_S_VALUES), field(blocks, 2, 64) | high.astype("u2") << 8)
-    scales = halves(blocks, 0) * (1 + 2 * _nibbles_in_turn(field(blocks, 106, 4)))
+    scales = halves(blocks, 0) * (1 + 2 * _alternating_nibbles(field(blocks, 106, 4)))
     scale(out, _signed(groups, lookup(_signs(8), field(blocks, 74, 32))), scales)
 
 
 @functools.cache
-def _moved_groups() -> Array:
-    """Return the grid of IQ1 in eighths, each group moved up by one, then each moved down."""
+def _shifted_groups() -> Array:
+    """Return the grid of IQ1 in eighths: every group plus one, then every group minus one."""
     import numpy as np
 
     eighths = 8 * grid("iq1_s", (-1, 0, 1)).view("i1")
@@ -192,9 +192,9 @@ def _iq1_s(blocks: Array, out: Array, /) -> None:
     words = field(blocks, 34, 16).view("<u2")
     high = words[..., None] >> np.array([0, 3, 6, 9], "u2") & 7 | (words[..., None] >> 15) << 3
     index = field(blocks, 2, 32) | high.reshape(-1, 32) << 8
-    # The scale's eighth is exact: it is far from float32's subnormal numbers.
+    # An eighth of the scale is exact: it is far from float32's subnormal numbers.
     scales = products(halves(blocks, 0), 2 * (words >> 12 & 7) + 1) * 0.125
-    scale(out, lookup(_moved_groups(), index).view("i1"), scales)
+    scale(out, lookup(_shifted_groups(), index).view("i1"), scales)
 
 
 @dequantize.register(IQ1_M)
@@ -203,14 +203,14 @@ def _iq1_m(blocks: Array, out: Array, /) -> None:
     import numpy as np
 
     packed = field(blocks, 48, 8).view("<u2")
-    # The 16-bit scale lies in the top nibbles of four words, the lowest nibble first.
+    # The 16-bit scale is in the top nibbles of four words, lowest nibble first.
     top = (packed & 0xF000) >> np.array([12, 8, 4, 0], "u2")
-    halved = np.bitwise_or.reduce(top, axis=1, keepdims=True).view("<f2").astype("f4")
+    scale16 = np.bitwise_or.reduce(top, axis=1, keepdims=True).view("<f2").astype("f4")
     steps = (packed[..., None] >> np.array([0, 3, 6, 9], "u2") & 7).reshape(-1, 16)
     high = field(blocks, 32, 16)[..., None] >> np.array([0, 4], "u1") & 15
     index = field(blocks, 0, 32) | high.reshape(-1, 32).astype("u2") << 8
-    scales = products(halved, 2 * steps + 1) * 0.125
-    scale(out, lookup(_moved_groups(), index).view("i1"), scales)
+    scales = products(scale16, 2 * steps + 1) * 0.125
+    scale(out, lookup(_shifted_groups(), index).view("i1"), scales)
 
 
 @dequantize.register(IQ4_NL)

@@ -1,6 +1,6 @@
-"""Q2_K to Q6_K: blocks of 256 values in groups of 16 or 32, each with a small scale of its own.
+"""Q2_K to Q6_K: blocks of 256 values in groups of 16 or 32, each with a small scale.
 
-Format: block_q2_K and its siblings in ggml's ggml-common.h. gguf-py is the oracle of the tests.
+Format: block_q2_K and the like in ggml's ggml-common.h. gguf-py is the oracle of the tests.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
 
 
 class Q2_K(BlockType):
-    """Two bits a value; 16 groups of 16 with a 4-bit scale and a 4-bit minimum."""
+    """2-bit values; 16 groups of 16, with a 4-bit scale and a 4-bit minimum."""
 
     name, elements, size, gguf = "q2_k", 256, 84, 10
     halves = (80, 82)
 
 
 class Q3_K(BlockType):
-    """Three bits a value, from -4 to 3, the third apart; 16 groups of 16 with a 6-bit scale."""
+    """3-bit values from -4 to 3, the third bit stored separately; 16 groups with a 6-bit scale."""
 
     name, elements, size, gguf = "q3_k", 256, 110, 11
     halves = (108,)
 
 
 class Q4_K(BlockType):
-    """Four bits a value; 8 groups of 32 with a 6-bit scale and a 6-bit minimum."""
+    """4-bit values; 8 groups of 32, with a 6-bit scale and a 6-bit minimum."""
 
     name, elements, size, gguf = "q4_k", 256, 144, 12
     halves = (0, 2)
 
 
 class Q5_K(BlockType):
-    """Five bits a value, the fifth apart; 8 groups of 32 with a 6-bit scale and a 6-bit minimum."""
+    """5-bit values, the fifth bit stored separately; 8 groups with 6-bit scale and minimum."""
 
     name, elements, size, gguf = "q5_k", 256, 176, 13
     halves = (0, 2)
 
 
 class Q6_K(BlockType):
-    """Six bits a value, from -32 to 31, two apart; 16 groups of 16 with an 8-bit scale."""
+    """6-bit values from -32 to 31, two bits stored separately; 16 groups with an 8-bit scale."""
 
     name, elements, size, gguf = "q6_k", 256, 210, 14
     halves = (208,)
@@ -57,9 +57,9 @@ def _rows(packed: Array) -> Array:
 
 
 def _scales_and_minima(blocks: Array) -> Array:
-    """Return a block's 8 scales, and its 8 negated minima: float32 (2, n, 8).
+    """Return the 8 scales and the 8 negated minima of every block: float32 (2, n, 8).
 
-    They are the block's two halves times 6-bit numbers, packed in the 12 bytes from byte 4.
+    They are the block's two 16-bit floats times 6-bit numbers, in the 12 bytes from byte 4.
     """
     import numpy as np
 
@@ -100,9 +100,9 @@ def _q2_k(blocks: Array, out: Array, /) -> None:
 def _q3_k(blocks: Array, out: Array, /) -> None:
     low, third = _rows(field(blocks, 32, 64)), field(blocks, 0, 32)
     high = _rows(interleave([third, bits(third, 4, 4)]))
-    parts = [either(bits(low, 2 * at, 2), bits(high, at, 1, 2)) for at in range(4)]
+    lanes = [either(bits(low, 2 * at, 2), bits(high, at, 1, 2)) for at in range(4)]
     scales = products(halves(blocks, 108), _six_bit_scales(blocks))
-    scale(out, interleave(parts).view("i1") - 4, scales)
+    scale(out, interleave(lanes).view("i1") - 4, scales)
 
 
 @dequantize.register(Q4_K)
@@ -118,8 +118,8 @@ def _q4_k(blocks: Array, out: Array, /) -> None:
 def _q5_k(blocks: Array, out: Array, /) -> None:
     low, fifth = _rows(field(blocks, 48, 128)), field(blocks, 16, 32)
     high = _rows(interleave([bits(fifth, at, 2) for at in (0, 2, 4, 6)]))
-    parts = [either(bits(low, 4 * at, 4), bits(high, at, 1, 4)) for at in range(2)]
-    scale(out, interleave(parts), *_scales_and_minima(blocks))
+    lanes = [either(bits(low, 4 * at, 4), bits(high, at, 1, 4)) for at in range(2)]
+    scale(out, interleave(lanes), *_scales_and_minima(blocks))
 
 
 @dequantize.register(Q6_K)
@@ -127,11 +127,11 @@ def _q5_k(blocks: Array, out: Array, /) -> None:
 def _q6_k(blocks: Array, out: Array, /) -> None:
     low, high = field(blocks, 0, 128).reshape(-1, 64), _rows(field(blocks, 128, 64))
     even, odd = field(low, 0, 32), field(low, 32, 32)
-    parts = [
+    lanes = [
         either(bits(even, 0, 4), bits(high, 0, 2, 4)),
         either(bits(odd, 0, 4), bits(high, 2, 2, 4)),
         either(bits(even, 4, 4), bits(high, 4, 2, 4)),
         either(bits(odd, 4, 4), bits(high, 6, 2, 4)),
     ]
     scales = products(halves(blocks, 208), field(blocks, 192, 16).view("i1"))
-    scale(out, interleave(parts).view("i1") - 32, scales)
+    scale(out, interleave(lanes).view("i1") - 32, scales)

@@ -1,4 +1,4 @@
-"""Types that are only carried packed from file to file: gguf-py unpacks none of them."""
+"""Types that are only copied packed from file to file; gguf-py cannot unpack them either."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class Q8_K(BlockType):
 
 
 class Q1_0(BlockType):
-    """One bit a value, 128 of them with a scale."""
+    """128 one-bit values with a scale."""
 
     name, elements, size, gguf = "q1_0", 128, 18, 41

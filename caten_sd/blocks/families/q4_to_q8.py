@@ -1,6 +1,6 @@
 """Q4_0 to Q8_0: blocks of 32 values with a 16-bit scale, and for the _1 types a 16-bit minimum.
 
-Format: block_q4_0 and its siblings in ggml's ggml-common.h. gguf-py is the oracle of the tests.
+Format: block_q4_0 and the like in ggml's ggml-common.h. gguf-py is the oracle of the tests.
 """
 
 from __future__ import annotations
@@ -18,57 +18,57 @@ if TYPE_CHECKING:
 
 
 class Q4_0(BlockType):
-    """Four bits a value, from -8 to 7, times a scale."""
+    """4-bit values from -8 to 7, times a scale."""
 
     name, elements, size, gguf = "q4_0", 32, 18, 2
     halves = (0,)
 
     def pack(self, values: Array, blocks: Array, /) -> None:
-        """Quantise; the value farthest from zero becomes -8 exactly."""
+        """Quantize so that the value farthest from zero becomes exactly -8."""
         lanes = _around_zero(values, blocks, 8)
         blocks[:, 2:] = lanes[:, :16] | lanes[:, 16:] << 4
 
 
 class Q4_1(BlockType):
-    """Four bits a value, times a scale, above a minimum."""
+    """4-bit values, times a scale, plus a minimum."""
 
     name, elements, size, gguf = "q4_1", 32, 20, 3
     halves = (0, 2)
 
     def pack(self, values: Array, blocks: Array, /) -> None:
-        """Quantise between the block's least and greatest value."""
+        """Quantize between the smallest and the largest value of the block."""
         lanes = _above_minimum(values, blocks, 15)
         blocks[:, 4:] = lanes[:, :16] | lanes[:, 16:] << 4
 
 
 class Q5_0(BlockType):
-    """Five bits a value, from -16 to 15, times a scale; the fifth bits lie apart."""
+    """5-bit values from -16 to 15, times a scale; the fifth bits are stored separately."""
 
     name, elements, size, gguf = "q5_0", 32, 22, 6
 
     def pack(self, values: Array, blocks: Array, /) -> None:
-        """Quantise; the value farthest from zero becomes -16 exactly."""
+        """Quantize so that the value farthest from zero becomes exactly -16."""
         _pack_five(_around_zero(values, blocks, 16), blocks[:, 2:])
 
 
 class Q5_1(BlockType):
-    """Five bits a value, times a scale, above a minimum."""
+    """5-bit values, times a scale, plus a minimum; the fifth bits are stored separately."""
 
     name, elements, size, gguf = "q5_1", 32, 24, 7
 
     def pack(self, values: Array, blocks: Array, /) -> None:
-        """Quantise between the block's least and greatest value."""
+        """Quantize between the smallest and the largest value of the block."""
         _pack_five(_above_minimum(values, blocks, 31), blocks[:, 4:])
 
 
 class Q8_0(BlockType):
-    """Eight bits a value, from -127 to 127, times a scale."""
+    """8-bit values from -127 to 127, times a scale."""
 
     name, elements, size, gguf = "q8_0", 32, 34, 8
     halves = (0,)
 
     def pack(self, values: Array, blocks: Array, /) -> None:
-        """Quantise, rounding halves away from zero as ggml does."""
+        """Quantize, rounding halves away from zero as ggml does."""
         steps = abs(values).max(axis=1, keepdims=True) / 127
         _put_half(blocks, 0, steps)
         blocks[:, 2:] = _rounded(values * _inverse(steps)).astype("i1").view("u1")
@@ -81,13 +81,13 @@ def _inverse(steps: Array) -> Array:
 
 
 def _rounded(lanes: Array) -> Array:
-    """Round halves away from zero, as C's roundf; numpy's own rint goes to even."""
+    """Return the values rounded as by C's roundf: halves away from zero, not to even."""
     import numpy as np
 
     size = abs(lanes)
-    whole = np.floor(size)
-    whole += np.floor(2 * (size - whole))
-    rounded: Array = np.copysign(whole, lanes)
+    floor = np.floor(size)
+    floor += np.floor(2 * (size - floor))
+    rounded: Array = np.copysign(floor, lanes)
     return rounded
 
 
@@ -96,7 +96,7 @@ def _put_half(blocks: Array, at: int, values: Array) -> None:
 
 
 def _around_zero(values: Array, blocks: Array, half: int) -> Array:
-    """Write the scale that makes the farthest value -half; return the values as unsigned steps."""
+    """Write the scale that maps the farthest value to -half; return values as unsigned steps."""
     import numpy as np
 
     farthest = np.take_along_axis(values, abs(values).argmax(axis=1, keepdims=True), axis=1)
@@ -106,7 +106,7 @@ def _around_zero(values: Array, blocks: Array, half: int) -> Array:
 
 
 def _above_minimum(values: Array, blocks: Array, top: int) -> Array:
-    """Write the scale and the minimum; return the values as unsigned steps above it."""
+    """Write the scale and the minimum; return values as unsigned steps above it."""
     least = values.min(axis=1, keepdims=True)
     steps = (values.max(axis=1, keepdims=True) - least) / top
     _put_half(blocks, 0, steps)
@@ -129,7 +129,7 @@ def _pack_five(lanes: Array, blocks: Array) -> None:
 
 
 def _nibbles(blocks: Array, at: int) -> Array:
-    """Return 16 bytes' nibbles as uint8 (n, 32): the low ones, then the high ones."""
+    """Return the nibbles of 16 bytes as uint8 (n, 32): the low ones, then the high ones."""
     packed = field(blocks, at, 16)
     return interleave([bits(packed, 0, 4), bits(packed, 4, 4)])
 

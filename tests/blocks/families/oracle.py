@@ -45,7 +45,7 @@ def assert_unpacks(name: str, raw: Array) -> None:
 
 
 def assert_packs(name: str, values: Array) -> None:
-    """Compare every byte with what gguf-py quantises the same values to."""
+    """Compare every byte with what gguf-py quantizes the same values to."""
     with np.errstate(all="ignore"):
         expected = gguf.quants.quantize(values, gguf.GGMLQuantizationType[name.upper()])
     raw = quantize(block_type(name), values)

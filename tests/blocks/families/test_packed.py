@@ -10,7 +10,7 @@ from caten_sd.state.leaf import dequantize
 
 
 @pytest.mark.parametrize("name", ["q8_1", "q8_k", "q1_0"])
-def test_a_type_that_is_only_carried_says_so(name: str) -> None:
+def test_a_type_that_is_only_copied_says_so(name: str) -> None:
     raw = np.zeros((1, block_type(name).size), np.uint8)
     with pytest.raises(CatenError, match=f"^{name} blocks can be copied packed .*dequantize.reg"):
         dequantize(block_type(name), raw)
