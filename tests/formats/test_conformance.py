@@ -23,7 +23,6 @@ from caten_sd.state.leaf import spec
 from caten_sd.state.state_dict import StateDict
 
 READ_ONLY = {"torch legacy", "folder", "archive"}
-ONE_ARRAY = {"npy"}  # which has no key to keep, and is tested in its own file
 NEVER_REPLACED = {"npy folder"}
 
 COMPLEX = {"complex64", "complex128"}
@@ -64,7 +63,7 @@ class Target(NamedTuple):
 
 
 def writable() -> list[Format]:
-    return [each for each in formats() if each.name not in READ_ONLY | ONE_ARRAY]
+    return [each for each in formats() if each.name not in READ_ONLY and not each.one_leaf]
 
 
 @pytest.fixture(params=writable(), ids=lambda each: each.name)
