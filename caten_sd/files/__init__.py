@@ -1,1 +1,1 @@
-"""Around checkpoint files: what a format is, which one a file has, how one is replaced whole."""
+"""Find the format of a checkpoint, choose its tree; read, write and convert it."""

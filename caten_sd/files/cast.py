@@ -1,4 +1,4 @@
-"""A leaf in another dtype, cast when it is read; and which keys a conversion casts."""
+"""Cast leaves to another dtype when they are read, and choose which keys to cast."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORT = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16
 
 
 class Cast(LazyLeaf):
-    """A leaf's values in another dtype, rounded to nearest even where they need rounding."""
+    """A leaf's values in another dtype, rounded to nearest even."""
 
     __slots__ = ("dtype", "leaf", "shape")
 
@@ -30,12 +30,12 @@ class Cast(LazyLeaf):
 def _by_numpy(kind: Numpy, leaf: Cast, /) -> Any:
     import numpy as np
 
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite and NaN are reported
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite and NaN errors are reported later
         return as_array(kind, leaf.leaf).astype(numpy_dtype(leaf.dtype))
 
 
 def cast(leaf: Any, dtype: DType) -> Any:
-    """Return the leaf in another dtype, unread; what a block type does not fit stays as it is."""
+    """Return the leaf in another dtype, unread; unchanged if a block type cannot hold it."""
     if dtype.kind != "block":
         return Cast(leaf, dtype)
     kind = block_type(dtype.name)
@@ -43,13 +43,13 @@ def cast(leaf: Any, dtype: DType) -> Any:
 
 
 def before_cast(leaf: Any) -> Any:
-    """Return the leaf that was cast or quantised, or None if this is no such leaf."""
+    """Return the leaf that was cast or quantized; None for a leaf that was not."""
     raw = leaf.raw if isinstance(leaf, BlockTensor) else leaf
     return raw.leaf if isinstance(raw, (Cast, QuantizedLeaf)) else None
 
 
 def dtype_named(name: str) -> DType:
-    """Return the dtype of a name or of a short name, or that of a block type that can be written.
+    """Return the dtype with a name or short name, block types that can be written included.
 
     >>> dtype_named("bf16").name
     'bfloat16'
@@ -58,7 +58,7 @@ def dtype_named(name: str) -> DType:
     found = DTYPES.get(SHORT.get(name, name)) or blocks.get(name)
     if found is None:
         known = ", ".join([*SHORT, *DTYPES, *blocks])
-        raise StateDictError(f"{name!r} is no dtype; there are {known}")
+        raise StateDictError(f"{name!r} is not a dtype; use one of {known}")
     return found
 
 
@@ -67,26 +67,27 @@ def cast_floats(
 ) -> StateDict:
     """Return the state dict with its floats in ``dtype``; integers and bools stay as they are.
 
-    In a block type only matrices of whole blocks go, as in llama.cpp; the others stay as they are.
+    A block type takes only matrices whose rows are whole blocks, as in llama.cpp; other leaves stay
+    as they are.
 
-    ``keep`` names exceptions by glob pattern, the first that matches: ``{"*norm*": "float32"}``;
-    "keep" leaves a leaf as it is.
+    ``keep`` maps glob patterns to dtypes for exceptions, as in ``{"*norm*": "float32"}``; the first
+    that matches counts, and "keep" leaves a leaf as it is.
     """
-    wanted = {pattern: _wanted(name) for pattern, name in (keep or {}).items()}
-    default = _wanted(dtype or "keep")
-    done: dict[int, Any] = {}  # one leaf of several names stays one
+    dtypes = {pattern: _dtype_or_keep(name) for pattern, name in (keep or {}).items()}
+    default = _dtype_or_keep(dtype or "keep")
+    casts: dict[int, Any] = {}  # tied keys still share one leaf
     entry = {}
     for key, leaf in state_dict.items():
-        target = next((d for p, d in wanted.items() if fnmatchcase(key, p)), default)
+        target = next((d for p, d in dtypes.items() if fnmatchcase(key, p)), default)
         known = spec_or_none(leaf)
         if target and known and known.dtype.kind in ("float", "block") and known.dtype != target:
-            leaf = done.setdefault(id(leaf), cast(leaf, target))
+            leaf = casts.setdefault(id(leaf), cast(leaf, target))
         entry[key] = leaf
-    unused = [p for p in wanted if not any(fnmatchcase(key, p) for key in state_dict)]
+    unused = [p for p in dtypes if not any(fnmatchcase(key, p) for key in state_dict)]
     if unused:
-        raise StateDictError(f"no key matches the pattern {unused[0]!r}; mend it or leave it out")
+        raise StateDictError(f"no key matches the pattern {unused[0]!r}; correct or remove it")
     return state_dict.with_entry(entry, paths=state_dict.paths, ties=state_dict.ties)
 
 
-def _wanted(name: str) -> DType | None:
+def _dtype_or_keep(name: str) -> DType | None:
     return None if name == "keep" else dtype_named(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from caten_sd.errors import FormatError
 from caten_sd.files.declarations import FORMATS_PACKAGE, Declaration, built_in_formats
-from caten_sd.files.diagnosis import foreign_kind
+from caten_sd.files.diagnosis import diagnose
 from caten_sd.files.format import Format, recognize
 from caten_sd.state.source import Folder, Source
 from caten_sd.wording import first_few
@@ -49,7 +49,7 @@ def named_format(name: str) -> Format | type[Format] | None:
 
 
 def find_format(source: Source | Folder) -> Format:
-    """Return the format that recognizes what the source holds; its name only orders the questions.
+    """Return the format that recognizes the source; its name only decides which is asked first.
 
     If none does, the format of the suffix is returned, since its reader can say what is wrong. If
     there is none, FormatError says what the source really is.
@@ -66,7 +66,7 @@ def find_format(source: Source | Folder) -> Format:
         there = first_few(source.names(), 8) or "nothing"
         problem = f"no file in it makes it a checkpoint; it holds {there}"
         raise FormatError(source.name, problem, f"known are {known}")
-    if (foreign := foreign_kind(source)) is not None:
+    if (foreign := diagnose(source)) is not None:
         raise foreign
     for each in _known(name):
         if kind in each.attributes.sources and _has_suffix(name, each):
@@ -91,7 +91,7 @@ def is_one_file(members: Iterable[str]) -> bool:
 def format_of_target(path: Path, *, folder: bool = False) -> Format:
     """Return the format that the path's suffix names; FormatError if there is none.
 
-    A folder, or a path without a suffix, gets the format whose suffix is "/" if no other fits.
+    If no suffix matches, a folder or a path without a suffix gets the format with the suffix "/".
     """
     name = path.name.lower() + "/" * folder
     known = list(_known(name))

@@ -1,4 +1,4 @@
-"""The verbs over checkpoint files of any format: read lazily, write atomically."""
+"""Read and write checkpoint files of any format: lazily, and atomically."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.source import Folder, Source, open_file
 from caten_sd.state.state_dict import StateDict, as_state_dict
 
-# Files that stand for their folder: an index of shards, that of a torch distributed checkpoint, and
-# any part of a split GGUF.
+# Files that are opened as the folder they are in: an index of shards, the metadata of a torch
+# distributed checkpoint, and any part of a split GGUF.
 _INDEX = re.compile(r".*(\.index\.json|\.metadata|-[0-9]{5}-of-[0-9]{5}\.gguf)", re.DOTALL)
 
 
@@ -39,17 +39,18 @@ def read_state_dict(
 ) -> StateDict:
     """Open a checkpoint of any format and return its lazy leaves; only headers are read.
 
-    ``root`` names the tree to take ("model", "ema.shadow") where a file holds several that could be
-    a model. ``streaming`` maps each leaf only while it is held, where a file larger than memory is
-    read once from end to end. ``verify`` reads every tensor and compares it with the digest that
-    ``write_state_dict(..., digests=True)`` stored. FormatError if the file is none that is known,
+    ``root`` chooses a tree ("model", "ema.shadow") if several in the file could be the model.
+    ``streaming`` maps each leaf only while it is in use, for a file larger than memory that is read
+    once from start to end. ``verify`` reads every tensor and compares it with the digest that
+    ``write_state_dict(..., digests=True)`` stored. FormatError if the file is of an unknown format,
     damaged or hostile.
     """
     source = open_source(Path(path), streaming=streaming)
     try:
         chosen = format or find_format(source)
         if isinstance(source, Source) and source.inner and not chosen.holds_files:
-            raise FormatError(source.name, f"it is no archive that could hold {source.inner!r}")
+            problem = f"it is not an archive and has no member {source.inner!r}"
+            raise FormatError(source.name, problem, "leave out what follows the ::")
         state_dict = _state_dict(read(chosen, source), source, root, chosen, Path(path))
         if verify:
             verify_digests(state_dict, source.name)
@@ -70,7 +71,7 @@ def write_state_dict(
 ) -> None:
     """Write a state dict in the format of the path's suffix, one tensor at a time, atomically.
 
-    A path that ends in "/" is a folder. What was at ``path`` stays whole until the new file, or
+    A path that ends in "/" is a folder. What was at ``path`` stays unchanged until the new file, or
     the new set of files, is complete and on disk.
     """
     folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)
@@ -78,7 +79,7 @@ def write_state_dict(
     chosen = format or format_of_target(path, folder=folder)
     _check_options(chosen, path, options)
     given = as_state_dict(state_dict)
-    described = _described(given, metadata or {}, digests=digests)
+    described = _with_metadata(given, metadata or {}, digests=digests)
     processes = process_group_of(given.values())
     if processes is not None and processes.write(chosen, path, described, options):
         return
@@ -89,34 +90,34 @@ def write_state_dict(
         write(chosen, target, described, **options)
 
 
-def _described(given: StateDict, metadata: Mapping[str, Any], *, digests: bool) -> StateDict:
-    """Return the state dict with the metadata that is to be written, and its digests if asked."""
-    told = {**given.metadata, **metadata}
-    told.pop(STORED, None)  # of other bytes than those that are written now
+def _with_metadata(given: StateDict, metadata: Mapping[str, Any], *, digests: bool) -> StateDict:
+    """Return the state dict with more metadata, and with digests if they are asked for."""
+    merged = {**given.metadata, **metadata}
+    merged.pop(STORED, None)  # digests of the bytes that were read, not of those written now
     if digests:
-        told[STORED] = json.dumps(tensor_digests(given))
-    return given.with_entry(given, paths=given.paths, ties=given.ties, metadata=told)
+        merged[STORED] = json.dumps(tensor_digests(given))
+    return given.with_entry(given, paths=given.paths, ties=given.ties, metadata=merged)
 
 
 def _check_options(format: Format, path: Path, options: Mapping[str, Any]) -> None:
-    """Refuse an option that the format's writer has not, before anything is written."""
+    """Refuse an option that the format's writer does not have, before anything is written."""
     for method in write.methods(type(format)) if options else ():
         known = inspect.signature(method.function).parameters
         unknown = [name for name in options if name not in known]
         if unknown and not any(each.kind is each.VAR_KEYWORD for each in known.values()):
             raise FormatError(
                 path,
-                f"it would be {format.name}, which is written without {unknown[0]}",
-                "leave that out, or end the path in / for a folder of shards",
+                f"its format is {format.name}, whose writer has no option {unknown[0]}",
+                "leave it out, or end the path in / for a folder of shards",
             )
 
 
 def open_source(path: Path, *, streaming: bool = False) -> Source | Folder:
-    """Open a file, or a folder that is a checkpoint; an index stands for the folder it lies in.
+    """Open a file, or a folder that is a checkpoint; an index opens the folder it is in.
 
-    Behind ``::`` stands a member of an archive.
+    ``::`` in a path separates an archive from its member.
     """
-    if os.path.isdir(path):  # which, other than Path's, is false where looking is forbidden
+    if os.path.isdir(path):  # unlike Path.is_dir, this is false without permission
         return Folder(path, streaming=streaming)
     outer, _, inner = str(path).partition("::")
     source = open_file(Path(outer) if inner and not path.exists() else path, streaming=streaming)
@@ -135,7 +136,7 @@ def _state_dict(
     return StateDict(
         tree.leaves,
         config=config_of(path),
-        ties=contents.ties if root is None else None,  # whose names begin with the root's
+        ties=contents.ties if root is None else None,  # a tie's names begin with the root
         metadata=contents.metadata,
         others=tree.others,
         rest=outside_root(contents.tree, tree.root),

@@ -11,12 +11,12 @@ MAX_CONFIG = 16 << 20  # bytes
 
 
 def config_of(path: Path) -> Any:
-    """Return what a config.json in a folder, or next to a file, says; None without a sound one.
+    """Return the config.json in a folder, or next to a file; None if there is no valid one.
 
-    A layout takes head counts from it, and refuses by name what it needs and does not find.
+    A layout takes head counts from it, and its error names those it needs and does not find.
     """
     if "::" in str(path):
-        return None  # what lies next to an archive does not describe its members
+        return None  # a config.json next to an archive does not describe its members
     config = (path if os.path.isdir(path) else path.parent) / "config.json"
     try:
         if not config.is_file() or config.stat().st_size > MAX_CONFIG:

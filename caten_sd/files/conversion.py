@@ -1,4 +1,4 @@
-"""From a checkpoint file to another format, layout or dtype, one tensor at a time, and checked."""
+"""Convert a checkpoint to another format, layout or dtype, and compare what was written."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.leaf import spec
 from caten_sd.state.pieces import PIECE, Progress, reporting
 from caten_sd.state.state_dict import StateDict, spec_or_none
-from caten_sd.wording import first_few
+from caten_sd.wording import counted, first_few
 
 
 @attrs.frozen
 class Estimate:
-    """What a conversion will write and need: tensors, tied ones too, and bytes of each once."""
+    """What a conversion will write, in tensors and bytes, and the memory it needs.
+
+    ``tensors`` counts tied ones too; ``size`` counts their bytes once.
+    """
 
     tensors: int
     size: int
@@ -31,10 +34,10 @@ class Estimate:
 
 @attrs.frozen
 class Conversion:
-    """What a conversion did; the counts and the error are read back from what was written.
+    """What a conversion did; counts and error are measured on the file that was written.
 
-    ``left_out`` are the values that are no tensors, and what lay beside the tree that was taken.
-    ``findings`` are those of the layout: what was dropped and why, what was tied, what no row took.
+    ``left_out`` are values that are not tensors, and what the source holds outside its tree.
+    ``findings`` come from the layout: what was dropped and why, what was tied, what has no row.
     """
 
     source: str
@@ -49,7 +52,8 @@ class Conversion:
     findings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        text = f"{self.target}: {self.tensors} tensors, {self.size:,} bytes, read back and equal"
+        written = f"{counted(self.tensors, 'tensor')}, {counted(self.size, 'byte')}"
+        text = f"{self.target}: {written}, read back and equal"
         if self.layout:
             text += f"; layout {self.layout}"
         if self.casts:
@@ -58,7 +62,6 @@ class Conversion:
             text += f" in {self.error_key}" if self.error_key else ""
         if self.left_out:
             text += f"; left out: {first_few(self.left_out, 5)}"
-            text += ", ..." * (len(self.left_out) > 5)
         return "\n  ".join([text, *self.findings])
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,29 +82,30 @@ def convert(
     progress: Progress | None = None,
     **options: Any,
 ) -> Conversion:
-    """Write a checkpoint again in the format of the target's suffix, and return what was done.
+    """Write a checkpoint in the format of the target's suffix, and return what was done.
 
-    ``layout`` names the layout to write, ``from_layout`` the one that the source is in, where it
-    cannot be told, ``dtype`` ("bf16") what floats become, ``keep`` exceptions by pattern,
-    ``root`` the tree of a file that holds several; ``options`` go to the format's writer. One
-    tensor is in memory at a time. The target is re-opened and every tensor compared. ``announce``
-    is told what will be written before anything is, ``progress`` the bytes that are.
+    ``layout`` names the layout to write, ``from_layout`` that of the source if it cannot be
+    detected. ``dtype`` ("bf16") is the new dtype of floats, ``keep`` its exceptions by pattern.
+    ``root`` chooses a tree of the source. ``options`` go to the format's writer. ``announce`` is
+    called with an Estimate before anything is written, ``progress`` with each number of bytes.
+
+    One tensor is in memory at a time. The target is read back, and every tensor compared.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
-        turned, findings = _in_layout(given, layout, from_layout)
-        meant = cast_floats(turned, dtype, keep)
-        need = estimate(meant)
+        converted, findings = _in_layout(given, layout, from_layout)
+        expected = cast_floats(converted, dtype, keep)
+        need = estimate(expected)
         if announce is not None:
             announce(need)
         with reporting(progress, need.size):
-            write_state_dict(meant, target, **options)
+            write_state_dict(expected, target, **options)
         with read_state_dict(target, streaming=True) as written:
-            done = _compared(meant, written, Path(source), Path(target))
-    return attrs.evolve(done, left_out=(*meant.others, *meant.rest), findings=findings)
+            done = _compared(expected, written, Path(source), Path(target))
+    return attrs.evolve(done, left_out=(*expected.others, *expected.rest), findings=findings)
 
 
 def estimate(state_dict: StateDict) -> Estimate:
-    """Return how many bytes writing the leaves takes on disk, and in memory at a time."""
+    """Return how much disk and memory it takes to write the leaves."""
     specs = {key: known for key, leaf in state_dict.items() if (known := spec_or_none(leaf))}
     sizes = [known.nbytes for key, known in specs.items() if key not in state_dict.ties]
     return Estimate(len(specs), sum(sizes), 2 * max(sizes, default=0) + PIECE)
@@ -118,14 +122,14 @@ def _in_layout(
     return plan.state_dict, tuple(plan.findings.lines())
 
 
-def _compared(meant: StateDict, written: StateDict, source: Path, target: Path) -> Conversion:
-    """Compare what was written with what was meant; FormatError names the first that differs."""
+def _compared(expected: StateDict, written: StateDict, source: Path, target: Path) -> Conversion:
+    """Compare each tensor with the one expected; FormatError names the first that differs."""
     casts: Counter[str] = Counter()
     error, error_key, size = 0.0, "", 0
-    for key, leaf in meant.items():
+    for key, leaf in expected.items():
         if key not in written:
-            raise FormatError(target, f"{key!r} is not in what was written", "report this")
-        if key in meant.ties:
+            raise FormatError(target, f"{key!r} is missing from what was written", "report this")
+        if key in expected.ties:
             continue
         size += spec(leaf).nbytes
         if not same_bytes(leaf, written[key]):
@@ -134,5 +138,7 @@ def _compared(meant: StateDict, written: StateDict, source: Path, target: Path) 
             casts[f"{spec(before).dtype} to {spec(leaf).dtype}"] += 1
             lost = largest_error(before, written[key])
             error, error_key = max((error, error_key), (lost, key))
-    layout = str(meant.metadata.get("caten_sd.layout", ""))
-    return Conversion(str(source), str(target), len(meant), size, layout, casts, error, error_key)
+    layout = str(expected.metadata.get("caten_sd.layout", ""))
+    return Conversion(
+        str(source), str(target), len(expected), size, layout, casts, error, error_key
+    )

@@ -1,7 +1,7 @@
-"""What the formats in ``formats/`` say of themselves, read off their text.
+"""The attributes of the formats in ``formats/``, read from their source code.
 
-The attributes in the body of a ``class X(Format)`` are literals, so choosing one format imports no
-other. A class whose attributes are not literals is imported to see them, which only costs time.
+The attributes in the body of a ``class X(Format)`` are literals, so choosing one format does not
+import the others. A class with other attributes is imported to see them, which only costs time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a file that no format recognises really is, in one sentence."""
+"""Say what a file is that no format recognizes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _KINDS = (
 )
 
 
-def foreign_kind(source: Source) -> FormatError | None:
-    """Return the error that says what the source is, where its first bytes tell; or None."""
+def diagnose(source: Source) -> FormatError | None:
+    """Return an error that says what the source is, or None if its first bytes do not show it."""
     head = source.head(512)
     if not head:
         return FormatError(source.name, "it is empty", "get it again")
@@ -42,17 +42,17 @@ def foreign_kind(source: Source) -> FormatError | None:
         if head.startswith(magic):
             return FormatError(source.name, f"it is {kind}", "convert or unpack it first")
     if (line := _first_line(head)) is not None:
-        problem = f"it is text, which begins {line!r}"
+        problem = f"it is text that begins {line!r}"
         return FormatError(source.name, problem, "name the checkpoint itself, or get it again")
     if not head.strip(b"\0"):
-        return FormatError(source.name, "it begins with nothing but zero bytes", "get it again")
+        return FormatError(source.name, "it begins with zero bytes only", "get it again")
     return None
 
 
 def _first_line(head: bytes) -> str | None:
-    """Return the first words of a text; None for bytes that are none, or too few to tell."""
+    """Return the first words of a text; None if the bytes are not text or too few."""
     try:
-        # Its decoder waits for the rest of a character that is cut at the end of what was read.
+        # This decoder accepts a character that is cut off at the end.
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return None

@@ -1,4 +1,4 @@
-"""Which of a folder's files is the model: by the names that the field's own libraries write."""
+"""Find the model among the files of a folder, by the names that common libraries write."""
 
 from __future__ import annotations
 
@@ -6,46 +6,47 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from caten_sd.errors import FormatError
-from caten_sd.files.shard_names import INDEX, ShardName, shard_name
+from caten_sd.files.shard_index import INDEX
+from caten_sd.files.shard_names import ShardName, shard_name
 from caten_sd.state.source import Folder
 from caten_sd.wording import first_few
 
-# Of two models in one folder the first of these is meant, as transformers and diffusers have it.
+# If a folder has two models, the first of these names is taken, as in transformers and diffusers.
 _FIRST = tuple(
     f"{stem}{ending}"
     for suffix in (".safetensors", ".bin")
     for stem in ("model", "diffusion_pytorch_model", "pytorch_model")
     for ending in (suffix, suffix + INDEX)
 )
-_BESIDE = ("optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args")
+_NOT_MODELS = ("optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args")
 
 
 class FolderEntry:
-    """The file, the index or the set of shards without one, by which a folder is read."""
+    """What to read of a folder: a file, an index, or ``shards`` that no index lists."""
 
     def __init__(self, name: str, shards: Sequence[ShardName] = ()) -> None:
         self.name, self.shards = name, tuple(shards)
 
     @property
     def is_set(self) -> bool:
-        """Whether it is several files."""
+        """Whether the model is in several files."""
         return bool(self.shards) or self.name.endswith(INDEX)
 
 
 def find_entry(folder: Folder, suffixes: Sequence[str]) -> FolderEntry | None:
-    """Return the model in a folder, or None; FormatError names them where there are several.
+    """Return the model in a folder, or None; FormatError if there are several, with their names.
 
-    ``suffixes`` are those of checkpoint files. safetensors is taken before all others.
+    ``suffixes`` are those of checkpoint files. safetensors files are taken before all others.
     """
     if folder.index:
         return FolderEntry(folder.index) if folder.index.endswith(INDEX) else None
     names = [name for name in folder.names() if _is_candidate(name, suffixes)]
-    safe = [name for name in names if _has(name, (".safetensors", f".safetensors{INDEX}"))]
+    safe = [name for name in names if _ends_in(name, (".safetensors", f".safetensors{INDEX}"))]
     found = _entries(safe or names)
     for first in _FIRST:
-        meant = [entry for entry in found if PurePosixPath(entry.name).name == first]
-        if len(meant) == 1:
-            return meant[0]
+        named = [entry for entry in found if PurePosixPath(entry.name).name == first]
+        if len(named) == 1:
+            return named[0]
     if len(found) > 1:
         sizes = [f"{entry.name} ({folder.size(entry.name):,} bytes)" for entry in found]
         raise FormatError(
@@ -58,7 +59,7 @@ def find_entry(folder: Folder, suffixes: Sequence[str]) -> FolderEntry | None:
 
 
 def _entries(names: list[str]) -> list[FolderEntry]:
-    """Return single files, indexes, and sets of shards that no index lists."""
+    """Return single files, indexes, and the sets of shards that no index lists."""
     sets: dict[tuple[object, ...], list[ShardName]] = {}
     singles = []
     for name in names:
@@ -67,14 +68,17 @@ def _entries(names: list[str]) -> list[FolderEntry]:
         else:
             singles.append(name)
     listed = {name.removesuffix(INDEX) for name in singles if name.endswith(INDEX)}
-    rest = [s for s in sets.values() if s[0].stem + s[0].suffix not in listed]
-    return [*map(FolderEntry, singles), *(FolderEntry(str(shards[0]), shards) for shards in rest)]
+    unlisted = [s for s in sets.values() if s[0].stem + s[0].suffix not in listed]
+    return [
+        *map(FolderEntry, singles),
+        *(FolderEntry(str(shards[0]), shards) for shards in unlisted),
+    ]
 
 
 def _is_candidate(name: str, suffixes: Sequence[str]) -> bool:
     base = PurePosixPath(name).name.lower()
-    return not base.startswith((".", *_BESIDE)) and _has(base, (*suffixes, INDEX))
+    return not base.startswith((".", *_NOT_MODELS)) and _ends_in(base, (*suffixes, INDEX))
 
 
-def _has(name: str, suffixes: Sequence[str]) -> bool:
+def _ends_in(name: str, suffixes: Sequence[str]) -> bool:
     return name.lower().endswith(tuple(suffixes))

@@ -1,4 +1,4 @@
-"""What a checkpoint format is: a value to dispatch on, and the three generics that teach it.
+"""A checkpoint format: a value to dispatch on, and three generics to recognize, read and write it.
 
 A format is one file in ``formats/``: a subclass of Format and methods on these generics. The verbs
 over all formats are in ``checkpoint.py``.
@@ -16,8 +16,7 @@ class Format:
     """A checkpoint format as a value to dispatch on; subclass it, and register methods.
 
     The attributes of a format in ``formats/`` are literals, so that it is imported only for a file
-    that may be its own: ``suffixes`` choose the format on writing and the order of questions on
-    reading.
+    that may be its own. ``suffixes`` choose the format to write, and the first to ask when reading.
     """
 
     name: str = ""
@@ -34,9 +33,9 @@ class Format:
 
 
 class Contents(NamedTuple):
-    """What a file holds: a flat or nested mapping of names to leaves, and what it says of it.
+    """What a file holds: a flat or nested mapping of names to leaves, metadata and ties.
 
-    ``origin`` says where in a folder or an archive it was found.
+    ``origin`` names the place in a folder or archive where it was found.
     """
 
     tree: Any
@@ -47,7 +46,7 @@ class Contents(NamedTuple):
 
 @generic
 def recognize(format: Any, source: Any, /) -> str | None:
-    """Return the evidence that the source is of this format, or None; reads a few bytes at most."""
+    """Return the evidence that the source is of this format, or None; reads only a few bytes."""
     raise NotImplementedError
 
 
@@ -58,7 +57,7 @@ def _no_evidence(format: Format, source: Any, /) -> str | None:
 
 @generic
 def read(format: Any, source: Any, /) -> Contents:
-    """Read the headers and return lazy leaves; FormatError for anything that is not well-formed."""
+    """Read the headers and return lazy leaves; FormatError if anything is malformed."""
     raise NotImplementedError
 
 

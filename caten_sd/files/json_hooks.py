@@ -19,7 +19,7 @@ def plain(value: Any) -> Any:
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the members of a JSON object, for ``json.loads(..., object_pairs_hook=unique)``.
 
-    ValueError if a name is given twice, of which json would take the last.
+    ValueError if a name is given twice; json alone would take the last one.
 
     >>> unique([("a", 1), ("b", 2)])
     {'a': 1, 'b': 2}

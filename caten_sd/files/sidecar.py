@@ -1,4 +1,4 @@
-"""The record beside arrays whose container cannot say everything: dtypes, ties, metadata, order."""
+"""A JSON record of what an array container cannot store: dtypes, ties, metadata and order."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict
 
 RECORD = "__caten_sd__"  # the key that holds the record among arrays
-RECORD_FILE = "caten_sd.json"  # the file that holds it beside other files
+RECORD_FILE = "caten_sd.json"  # the name of the record where it is a file of its own
 MAX_RECORD = 64 << 20  # bytes
 
 
 class Sidecar(NamedTuple):
-    """What a container cannot say of its arrays.
+    """The record itself.
 
-    ``dtypes`` and ``shapes`` are of keys whose array is a row of raw bytes, ``ties`` gives each
-    further name of an array, ``keys`` the order where the container has none.
+    ``dtypes`` and ``shapes`` belong to keys whose array is stored as raw bytes. ``ties`` maps each
+    further name of an array to its first, ``keys`` is the order if the container has none.
     """
 
     dtypes: dict[str, str]
@@ -36,12 +36,12 @@ class Sidecar(NamedTuple):
         return any(map(bool, tuple(self)))
 
     def to_json(self) -> bytes:
-        """Return the record as JSON, its empty parts left out."""
-        parts = {name: part for name, part in self._asdict().items() if part}
-        return json.dumps(parts, default=plain, separators=(",", ":")).encode()
+        """Return the record as JSON, without empty fields."""
+        fields = {name: field for name, field in self._asdict().items() if field}
+        return json.dumps(fields, default=plain, separators=(",", ":")).encode()
 
-    def leaf(self, key: str, leaf: Any) -> Any:
-        """Return a leaf of raw bytes as what the record says it is; others as they are."""
+    def typed(self, key: str, leaf: Any) -> Any:
+        """Return a leaf of raw bytes with its recorded dtype and shape; other leaves unchanged."""
         if key not in self.dtypes or not isinstance(leaf, LazyTensor):
             return leaf
         dtype, shape = DTYPES[self.dtypes[key]], self.shapes.get(key, leaf.shape)
@@ -50,8 +50,8 @@ class Sidecar(NamedTuple):
             _refuse(leaf.source.name, f"{key!r} is {leaf.dtype} {list(leaf.shape)}, not {dtype}")
         return typed
 
-    def tie(self, leaves: dict[str, Any], source_name: str) -> None:
-        """Add each further name of an array to the leaves."""
+    def add_ties(self, leaves: dict[str, Any], source_name: str) -> None:
+        """Add the further names of arrays to the leaves."""
         for name, kept in self.ties.items():
             if kept not in leaves or name in leaves:
                 _refuse(source_name, f"it cannot tie {name!r} to {kept!r}")
@@ -64,7 +64,7 @@ EMPTY = Sidecar({}, {}, {}, {}, [])
 def sidecar_of(
     state_dict: StateDict, specs: Mapping[str, Spec], lacks: Callable[[DType], bool]
 ) -> Sidecar:
-    """Return the record for arrays of these specs in a container that lacks some dtypes."""
+    """Return the record for leaves with these specs in a container that lacks some dtypes."""
     lacking = {key: known for key, known in specs.items() if lacks(known.dtype)}
     return EMPTY._replace(
         dtypes={key: known.dtype.name for key, known in lacking.items()},
@@ -75,21 +75,20 @@ def sidecar_of(
 
 
 def parse_sidecar(text: bytes, source_name: str) -> Sidecar:
-    """Return the record in a JSON text; FormatError if it is none."""
+    """Return the record in a JSON text; FormatError if it is malformed."""
     try:
-        parts = json.loads(text)
-        record = EMPTY._replace(**parts)
+        record = EMPTY._replace(**json.loads(text))
     except (ValueError, TypeError, RecursionError):
         _refuse(source_name, "it is not the JSON that caten_sd writes")
     if not _is_well_formed(record):
-        _refuse(source_name, "a part of it is not what it should be")
+        _refuse(source_name, "one of its fields has a value that caten_sd never writes")
     return record
 
 
 def _is_well_formed(record: Sidecar) -> bool:
     maps = (record.dtypes, record.shapes, record.ties, record.metadata)
     return (
-        all(isinstance(part, dict) for part in maps)
+        all(isinstance(each, dict) for each in maps)
         and all(isinstance(name, str) and name in DTYPES for name in record.dtypes.values())
         and all(isinstance(kept, str) for kept in record.ties.values())
         and all(isinstance(shape, list) for shape in record.shapes.values())

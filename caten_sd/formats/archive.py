@@ -27,7 +27,7 @@ from caten_sd.encodings.zip_directory import STORED
 from caten_sd.errors import FormatError
 from caten_sd.files.catalog import file_suffixes, find_format, is_one_file
 from caten_sd.files.format import Contents, Format, read, recognize, write
-from caten_sd.files.shard_names import INDEX
+from caten_sd.files.shard_index import INDEX
 from caten_sd.files.sidecar import RECORD_FILE
 from caten_sd.state.source import Source
 from caten_sd.wording import counted

@@ -100,7 +100,7 @@ def _read(format: Msgpack, source: Source, /) -> Contents:
     if record.keys and set(record.keys) != set(flat):
         cursor.refuse(f"its keys are not those that its {RECORD} lists")
     ordered = {key: flat[key] for key in record.keys or flat}
-    record.tie(ordered, source.name)
+    record.add_ties(ordered, source.name)
     return Contents(ordered, record.metadata, record.ties or None)
 
 

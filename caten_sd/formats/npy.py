@@ -98,8 +98,8 @@ def _read_folder(format: NpyFolder, folder: Folder, /) -> Contents:
     leaves = {}
     for key in order:
         source = folder.member(files[key], held=False)
-        leaves[key] = record.leaf(key, npy_leaf(source, npy_header(source)))
-    record.tie(leaves, folder.name)
+        leaves[key] = record.typed(key, npy_leaf(source, npy_header(source)))
+    record.add_ties(leaves, folder.name)
     return Contents(leaves, record.metadata, record.ties or None)
 
 

@@ -63,8 +63,8 @@ def _read(format: Npz, source: Source, /) -> Contents:
                 source.name, f"it has two members for the key {key!r}", "get it again"
             )
         if key != RECORD:
-            leaves[key] = record.leaf(key, _member(archive, name))
-    record.tie(leaves, source.name)
+            leaves[key] = record.typed(key, _member(archive, name))
+    record.add_ties(leaves, source.name)
     return Contents(leaves, record.metadata, record.ties or None)
 
 

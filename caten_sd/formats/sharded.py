@@ -15,17 +15,9 @@ from caten_sd.files.catalog import file_suffixes, find_format, format_of_target,
 from caten_sd.files.file_set import FileSet, file_set
 from caten_sd.files.folder_entry import FolderEntry, find_entry
 from caten_sd.files.format import Contents, Format, read, recognize, write
-from caten_sd.files.shard_names import (
-    INDEX,
-    Index,
-    ShardName,
-    byte_count,
-    free_generation,
-    read_index,
-    shard_name,
-    shards_of,
-    split_sizes,
-)
+from caten_sd.files.shard_index import INDEX, Index, read_index
+from caten_sd.files.shard_names import ShardName, free_generation, shard_name, shards_of
+from caten_sd.files.shard_sizes import byte_count, split_sizes
 from caten_sd.files.which_tree import model_tree
 from caten_sd.state.source import Folder
 from caten_sd.state.state_dict import StateDict, spec_or_none

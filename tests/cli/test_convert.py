@@ -28,7 +28,7 @@ def test_convert_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFix
     torch.save({"model": {"w": torch.ones(3)}, "epoch": 3}, tmp_path / "last.pt")
     code, out, _ = run(capsys, "convert", tmp_path / "last.pt", tmp_path / "w.npz")
     assert code == 0
-    assert out.splitlines()[1].endswith("1 tensors, 12 bytes, read back and equal; left out: epoch")
+    assert out.splitlines()[1].endswith("1 tensor, 12 bytes, read back and equal; left out: epoch")
     assert list(np.load(tmp_path / "w.npz")) == ["w"]
 
 

@@ -64,7 +64,7 @@ def test_an_archive_of_pictures_is_no_checkpoint(
     ("target", "words", "sentence"),
     [
         ("no/w.pt", [], "there is no such folder to write it in"),
-        ("w.pt", ["--max-shard-size", "1kB"], "written without max_shard_size"),
+        ("w.pt", ["--max-shard-size", "1kB"], "no option max_shard_size"),
         ("w.tar", [], "only read; write a checkpoint"),
     ],
 )

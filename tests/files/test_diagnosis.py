@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from caten_sd import FormatError, read_state_dict
-from caten_sd.files.diagnosis import foreign_kind
+from caten_sd.files.diagnosis import diagnose
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.source import Source
 
@@ -21,8 +21,8 @@ POINTER = (
 )
 
 
-def diagnose(data: bytes) -> str:
-    return str(foreign_kind(Source("w.pt", BytesBacking(data), 0, len(data))) or "")
+def diagnosis_of(data: bytes) -> str:
+    return str(diagnose(Source("w.pt", BytesBacking(data), 0, len(data))) or "")
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,20 @@ def diagnose(data: bytes) -> str:
         (b"\x08\x00\x00\x00TFL3", "it is a TensorFlow Lite file"),
         (
             b"Entry not found",
-            "w.pt: it is text, which begins 'Entry not found'; name",
+            "w.pt: it is text that begins 'Entry not found'; name",
         ),
-        (b'{\n "vocab": 3}', """it is text, which begins '{ "vocab": 3}'"""),
-        ("重".encode() * 300, "it is text, which begins '重重"),
-        (bytes(600), "it begins with nothing but zero bytes; get it again"),
+        (b'{\n "vocab": 3}', """it is text that begins '{ "vocab": 3}'"""),
+        ("重".encode() * 300, "it is text that begins '重重"),
+        (bytes(600), "it begins with zero bytes only; get it again"),
     ],
 )
 def test_a_file_is_named_by_its_first_bytes(data: bytes, message: str) -> None:
-    assert message in diagnose(data)
+    assert message in diagnosis_of(data)
 
 
 @pytest.mark.parametrize("data", [b"\x01\x02\x03", b"{}", b"<", bytes(5) + b"x", b"\xff\xfehello"])
 def test_what_is_not_known_is_not_guessed_at(data: bytes) -> None:
-    assert diagnose(data) == ""
+    assert diagnosis_of(data) == ""
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".gguf", ".npz", ".h5", ""])

@@ -39,13 +39,13 @@ def test_only_what_the_container_lacks_is_recorded() -> None:
 
 def test_raw_bytes_become_what_the_record_says() -> None:
     record = EMPTY._replace(dtypes={"w": "bfloat16", "p": "float4_e2m1fn"}, shapes={"p": [3, 3]})
-    assert record.leaf("w", raw(6, 2)).dtype == DTYPES["bfloat16"]
-    assert record.leaf("p", raw(5)).shape == (3, 3)
+    assert record.typed("w", raw(6, 2)).dtype == DTYPES["bfloat16"]
+    assert record.typed("p", raw(5)).shape == (3, 3)
     plain = LazyTensor(raw(4).source, 0, DTYPES["uint8"], (4,))
-    assert record.leaf("other", plain) is plain
+    assert record.typed("other", plain) is plain
     for wrong in (raw(6), raw(3, 4), plain):
         with pytest.raises(FormatError, match=r"its caten_sd record is damaged: 'w' is .*, not"):
-            record.leaf("w", wrong)
+            record.typed("w", wrong)
 
 
 def test_nesting_is_no_crash() -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.blocks.block_types import BlockType, block_types
 from caten_sd.errors import FormatError
-from caten_sd.files.diagnosis import foreign_kind
+from caten_sd.files.diagnosis import diagnose
 from caten_sd.formats.gguf.bounds import HeaderBytes
 from caten_sd.formats.gguf.values import TYPES, read_value
 from caten_sd.state.dtype import DTYPES, DType
@@ -94,7 +94,7 @@ def _byte_order(source: Source) -> str:
     if head[:4] != MAGIC or len(head) < 8:
         is_cut = head and MAGIC.startswith(head[:4])
         problem = "it ends in its first 8 bytes" if is_cut else "it does not begin with GGUF"
-        raise foreign_kind(source) or FormatError(source.name, problem, "get it again")
+        raise diagnose(source) or FormatError(source.name, problem, "get it again")
     little, big = int.from_bytes(head[4:], "little"), int.from_bytes(head[4:], "big")
     if little in (2, VERSION):
         return "<"
