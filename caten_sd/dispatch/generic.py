@@ -2,7 +2,7 @@
 
 >>> @generic
 ... def size(thing: object, /) -> int:
-...     "Count the parts of a thing."
+...     "Return how many parts a thing has."
 >>> @size.register((list, tuple))
 ... def items(thing): return len(thing)
 >>> @size.register(bool)

@@ -22,19 +22,19 @@ def contiguous(array: Any) -> Any:
     """
     import numpy as np
 
-    if array.flags.c_contiguous or array.nbytes < SMALL or not _turned(array):
+    if array.flags.c_contiguous or array.nbytes < SMALL or not _is_transposed(array):
         return np.ascontiguousarray(array) if array.ndim else array
     result = np.empty(array.shape, array.dtype)
     # numpy copies the dtypes of ml_dtypes element by element; integers of that size are faster.
-    given, taken = (each.view(f"u{array.itemsize}") for each in (array, result))
+    source, target = (each.view(f"u{array.itemsize}") for each in (array, result))
     # One cache line more than a power of two, or else the columns would share their cache sets.
-    block = np.empty((COLUMNS, ROWS + LINE), given.dtype)
+    block = np.empty((COLUMNS, ROWS + LINE), source.dtype)
     for index in itertools.product(*map(range, array.shape[:-2])):
-        _copy_turned(given[index], taken[index], block)
+        _copy_transposed(source[index], target[index], block)
     return result
 
 
-def _turned(array: Any) -> bool:
+def _is_transposed(array: Any) -> bool:
     """Return whether the elements of the second to last axis are adjacent in memory."""
     if array.ndim < 2 or array.dtype.hasobject or array.itemsize not in (1, 2, 4, 8):
         return False
@@ -42,11 +42,11 @@ def _turned(array: Any) -> bool:
     return bool(steps[-2] == array.itemsize and steps[-1] > steps[-2])
 
 
-def _copy_turned(given: Any, taken: Any, block: Any) -> None:
+def _copy_transposed(source: Any, target: Any, block: Any) -> None:
     """Copy a matrix with contiguous columns to one with contiguous rows, through a small block."""
-    rows, columns = given.shape
+    rows, columns = source.shape
     for top, left in itertools.product(range(0, rows, ROWS), range(0, columns, COLUMNS)):
-        part = given[top : top + ROWS, left : left + COLUMNS]
-        held = block[: part.shape[1], : part.shape[0]].T
-        held[...] = part
-        taken[top : top + ROWS, left : left + COLUMNS] = held
+        window = source[top : top + ROWS, left : left + COLUMNS]
+        copy = block[: window.shape[1], : window.shape[0]].T
+        copy[...] = window
+        target[top : top + ROWS, left : left + COLUMNS] = copy

@@ -1,4 +1,4 @@
-"""Keys and the paths they are made from: how a path becomes a key, and what a key's parts are."""
+"""Keys and the paths they are made from: how a path becomes a key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Path = list[Any]  # of str (a slot's name) and int (an index)
 Pair = tuple[Path, Any]  # a path and its leaf
 KeyMapper = Callable[[Path], str]
 
-# A whole segment of decimal digits, as the 11 in h.11.attn.
+# A segment of decimal digits only, such as the 11 in h.11.attn.
 INDEX_SEGMENT = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
@@ -32,14 +32,14 @@ def pytorch_style_dict_key(path: Iterable[Any]) -> str:
     try:
         key = ".".join(path)  # several times faster, and most paths hold no index
     except TypeError:
-        key = ".".join([part if isinstance(part, str) else str(part) for part in path])
+        key = ".".join([step if isinstance(step, str) else str(step) for step in path])
     return ".".join(map(_segment, path)) if "-" in key else key
 
 
-def _segment(part: Any) -> str:
-    if isinstance(part, str):
-        return part if isinstance(part, Name) else part.replace("-", "_")
-    return str(part)
+def _segment(step: Any) -> str:
+    if isinstance(step, str):
+        return step if isinstance(step, Name) else step.replace("-", "_")
+    return str(step)
 
 
 def lisp_style_dict_key(path: Iterable[Any]) -> str:

@@ -14,7 +14,7 @@ from caten_sd.state.source import Source
 
 
 class LazyTensor(LazyLeaf):
-    """A leaf whose bytes still lie in a file: known from the header, mapped on first use.
+    """A leaf whose bytes are in a file: known from its header, mapped on first use.
 
     Basic indexing stays lazy and narrows what will be read. ``strides`` are in elements, C order if
     None; ``order`` is the byte order, "<" or ">".

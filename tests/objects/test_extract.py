@@ -19,12 +19,9 @@ import torch
 
 from caten_sd import (
     get_state_dict,
-    lisp_style_dict_key,
-    pytorch_style_dict_key,
     to_state_dict,
 )
 from caten_sd.objects.slots import SLOT, buffer, transient
-from caten_sd.state.keys import Name
 
 W = np.zeros(2)
 T = torch.zeros(3)
@@ -229,21 +226,6 @@ def test_a_shared_object_is_listed_under_each_path_and_tied() -> None:
     state = get_state_dict([shared, {"again": shared}, W])
     assert list(state) == ["0.content", "1.again.content", "2"]
     assert state.ties == {"1.again.content": "0.content", "2": "0.content"}
-
-
-@pytest.mark.parametrize(
-    ("path", "torchs", "lisps"),
-    [
-        ([], "", ""),
-        (["wte", "weight"], "wte.weight", "wte.weight"),
-        (["h", 0, "ln-1", "AFFINE"], "h.0.ln_1.AFFINE", "h.0.ln_1.affine"),
-        (("W_query",), "W_query", "w_query"),
-        ([Name("in-proj"), "ln-1", -1], "in-proj.ln_1.-1", "in_proj.ln_1._1"),
-    ],
-)
-def test_the_mappers_spell_a_path(path: Any, torchs: str, lisps: str) -> None:
-    assert pytorch_style_dict_key(path) == torchs
-    assert lisp_style_dict_key(path) == lisps
 
 
 def test_a_mapper_of_ones_own_gives_the_keys() -> None:

@@ -19,7 +19,6 @@ from caten_sd import (
     write_state_dict,
 )
 from caten_sd.loading.report import Outcome
-from caten_sd.state.training_keys import is_training, model_state
 from tests.training.runs import Net, assert_same, trained, training
 
 SUFFIXES = (".safetensors", ".npz", ".pt", ".msgpack", ".dcp/", "/")
@@ -101,10 +100,3 @@ def test_a_step_that_is_not_a_number() -> None:
     state = {**get_state_dict(TrainingState(Net())), "step": np.zeros(3, np.int64)}
     plan = plan_load(TrainingState(Net()), state)
     assert [row.key for row in plan.of(Outcome.SHAPE)] == ["step"]
-
-
-def test_what_is_not_a_training_state_is_left_as_it_is() -> None:
-    state = get_state_dict({"model": {"w": np.zeros(2)}, "other": np.zeros(1)})
-    assert not is_training(state)
-    assert model_state(state) is state
-    assert list(model_state(get_state_dict(trained()))) == list(Net().state_dict())

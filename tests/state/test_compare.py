@@ -1,0 +1,89 @@
+"""What a change of dtype does to values, and when leaves are equal."""
+
+from __future__ import annotations
+
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+
+from caten_sd.state.compare import is_exact, largest_error, same_values
+from caten_sd.state.dtype import DTYPES, numpy_dtype
+
+ORDINARY = [d for d in DTYPES.values() if d.kind != "complex" and d.bits >= 8]
+FLOATS = ["float64", "float32", "float16", "bfloat16", "float8_e5m2", "float8_e4m3fn"]
+
+
+@pytest.mark.parametrize("source", ORDINARY, ids=str)
+@pytest.mark.parametrize("target", ORDINARY, ids=str)
+def test_is_exact_never_promises_too_much(source: object, target: object) -> None:
+    """Every value that the source has, of bytes at random, comes back from the target."""
+    if not is_exact(source, target):
+        return
+    rng = np.random.default_rng(0)
+    raw = rng.integers(0, 256, 64 * source.itemsize, dtype=np.uint8).tobytes()
+    values = np.frombuffer(raw, numpy_dtype(source))
+    if source.name == "bool":
+        values = np.array([True, False])
+    with np.errstate(all="ignore"):
+        there = values.astype(numpy_dtype(target)).astype(values.dtype)
+    assert np.array_equal(values.view(np.uint8), there.view(np.uint8)) or same_values(values, there)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "exact"),
+    [
+        ("int8", "float16", True), ("int16", "float16", False), ("uint8", "int16", True),
+        ("uint8", "int8", False), ("int8", "uint8", False), ("int32", "float32", False),
+        ("int32", "float64", True), ("bool", "uint8", True), ("float16", "bfloat16", False),
+        ("float8_e5m2", "float16", True), ("float8_e4m3fn", "float16", True),
+        ("int64", "float64", False), ("uint32", "int64", True),
+    ],
+)  # fmt: skip
+def test_is_exact(source: str, target: str, exact: bool) -> None:
+    assert is_exact(DTYPES[source], DTYPES[target]) is exact
+
+
+class TestLargestError:
+    def test_it_is_that_of_the_cast(self) -> None:
+        values = np.linspace(-3, 3, 1000, dtype=np.float32)
+        for name in FLOATS[2:]:
+            cast = values.astype(numpy_dtype(DTYPES[name]))
+            expected = np.abs(values - cast.astype(np.float32)).max()
+            assert largest_error(values, cast) == pytest.approx(expected)
+
+    def test_nan_where_nan_was_is_none_and_elsewhere_infinite(self) -> None:
+        assert largest_error(np.array([np.nan, 1]), np.array([np.nan, 1])) == 0
+        assert largest_error(np.array([np.nan, 1]), np.array([0.0, 1])) == math.inf
+
+    def test_an_overflow_is_infinite(self) -> None:
+        big = np.array([1e6], np.float32)
+        with np.errstate(over="ignore"):
+            assert largest_error(big, big.astype(np.float16)) == math.inf
+
+    def test_the_largest_integers(self) -> None:
+        count = np.array([2**53 + 1], np.int64)
+        assert largest_error(count, count.astype(np.float64)) == 1
+
+    def test_torch_against_numpy_in_blocks(self) -> None:
+        values = np.zeros(3_000_000, np.float32)
+        values[2_900_000] = 1.001
+        error = largest_error(values, torch.from_numpy(values).bfloat16())
+        assert error == pytest.approx(0.001, rel=0.1)
+
+
+class TestSameValues:
+    def test_nan_equals_nan_and_bits_may_differ(self) -> None:
+        assert same_values(np.array([np.nan, 0.0]), torch.tensor([torch.nan, -0.0]).double())
+        assert not same_values(np.array([1.0]), np.array([2.0]))
+        assert not same_values(np.ones(2), np.ones((2, 1)))
+
+    def test_across_dtypes(self) -> None:
+        assert same_values(np.array([1, 2], np.float32), np.array([1, 2], ml_dtypes.bfloat16))
+
+    def test_what_is_not_contiguous(self) -> None:
+        square = np.arange(9.0).reshape(3, 3)
+        assert same_values(square.T, np.ascontiguousarray(square.T))
+        assert not same_values(square.T, square)
