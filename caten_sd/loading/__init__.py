@@ -1,1 +1,1 @@
-"""What a load is made of; the verbs are in ``caten_sd/load.py``."""
+"""Loading a state dict into an object: plan, moves, report; the verbs are in ``load.py``."""

@@ -1,4 +1,4 @@
-"""Files that are no model's weights, and the names in their keys that tell: data, not code."""
+"""Kinds of files that are not model weights, and the key patterns that identify them: data only."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 
 class FileKind(NamedTuple):
-    """A kind of file that is no model's weights: its marks in keys, and in what share of them."""
+    """A kind of file that is not model weights (optimizer, adapter, quantized).
 
-    marks: re.Pattern[str]
-    share: float
+    The file is of this kind if ``pattern`` is found in a ``fraction`` of its keys or more.
+    """
+
+    pattern: re.Pattern[str]
+    fraction: float
     text: str
     fix: str
 
@@ -22,13 +25,13 @@ KINDS = (
             r"square_avg|acc_delta|param_groups)(\.|$)"
         ),
         0.5,
-        "the file holds an optimizer's state ({}), and that is no model's weights",
+        "the file holds an optimizer's state ({}), which is not model weights",
         'load_state_dict(model, read_state_dict("THE_FILE_WITH_THE_WEIGHTS"))',
     ),
     FileKind(
         re.compile(r"(^|[._])(lora|hada|lokr|loha|ia3)([A-Z_.]|$)"),
         0.5,
-        "the file is an adapter ({}): it changes the weights of a base model and has none itself",
+        "the file is an adapter ({}): it changes the weights of a base model, which it lacks",
         'model = peft.PeftModel.from_pretrained(model, "FOLDER_OF_THE_ADAPTER").merge_and_unload()',
     ),
     FileKind(
@@ -37,8 +40,8 @@ KINDS = (
             r"weight_scale(_inv)?|weight_format)$"
         ),
         0.1,
-        "the file is quantised ({}): its packed weights mean nothing without the scales beside "
-        "them, which the model has no slots for",
-        'quantised_model.dequantize().save_pretrained("FOLDER")  # and load that folder',
+        "the file is quantized ({}): its packed weights mean nothing without their scales, which "
+        "the model has no slots for",
+        'quantized_model.dequantize().save_pretrained("FOLDER")  # and load that folder',
     ),
 )

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import attrs
 
 from caten_sd.errors import CatenError, LoadError, LoadWarning
+from caten_sd.loading.apply import apply
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.matching import matched
-from caten_sd.loading.moves import How, Move, Moves, with_synthesized_merged
+from caten_sd.loading.moves import How, Moves, with_synthesized_merged
 from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
 from caten_sd.loading.nested_state import put_together, with_others
 from caten_sd.loading.plan_of import by_type
 from caten_sd.loading.policy import Patterns, Policy, Repair
-from caten_sd.loading.report import (
-    FAULTS,
-    FITS,
-    WORDS,
-    LoadPlan,
-    LoadReport,
-    LoadRow,
-    Outcome,
-    require_loadable,
-)
+from caten_sd.loading.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, LoadRow, Outcome
 from caten_sd.loading.slot_matcher import PlannedRow
 from caten_sd.loading.value_check import finding
 from caten_sd.objects.extract import get_state_dict
-from caten_sd.objects.shards import (
-    ProcessGroup,
-    agreeing,
-    local_shard,
-    process_group_of,
-    refusing_together,
-)
-from caten_sd.state.compare import is_exact, largest_error
+from caten_sd.objects.shards import refusing_together
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.grouping import few_keys
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
-from caten_sd.state.leaf import spec
 from caten_sd.state.state_dict import StateDict, as_state_dict
 
 T = TypeVar("T")
@@ -135,7 +118,7 @@ def plan_load(
         rows,
         _notes(source, named, policy, [*target.slots, *(row.key for row in rows)]),
         *_cause(name, target.slots, source, rows),
-        apply=lambda plan: _apply(plan, Moves(target, moves, map_location)),
+        apply=lambda plan: apply(plan, Moves(target, moves, map_location)),
     )
 
 
@@ -174,62 +157,6 @@ def _checked(planned: PlannedRow) -> LoadRow:
             raise LoadError(f"{row.key} cannot be read ({error}); nothing was changed") from error
     unfilled = row.slot is not None and row.outcome not in FITS
     return attrs.evolve(row, finding="never written") if unfilled else row
-
-
-@collector_paused()
-def _apply(plan: LoadPlan, moves: Moves) -> LoadReport:
-    """Refuse the plan or make its moves; then measure what the casts have lost."""
-    processes = process_group_of(moves.target.slots.values())
-    agreed = [(row.key, row.outcome.value, row.source) for row in plan.rows] if processes else None
-    with _attaching(plan):
-        with agreeing(processes, agreed):
-            require_loadable(plan)
-            prepared = moves.prepared()
-        replaced = {move.key: move.leaf for move in prepared if move.how is How.REPLACE}
-        moves.carry_out(prepared)
-    rows = _with_errors(plan.rows, moves.moves, replaced)
-    rows = _over_processes(rows, processes) if processes else rows
-    report = LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
-    moves.target.after_load(report)
-    return report
-
-
-@contextlib.contextmanager
-def _attaching(plan: LoadPlan) -> Iterator[None]:
-    """Attach the plan to a LoadError of the body."""
-    try:
-        yield
-    except LoadError as error:
-        error.plan = plan
-        raise
-
-
-def _with_errors(
-    rows: Sequence[LoadRow], moves: Sequence[Move], replaced: Mapping[str, Any]
-) -> list[LoadRow]:
-    """Return the rows with the largest error of each cast that may change a value."""
-    casts = {row.key for row in rows if row.outcome is Outcome.CAST and row.leaf is not None}
-    moved = {move.key: move for move in moves if move.key in casts} if casts else {}
-    return [
-        _with_error(row, moved[row.key].leaf, replaced.get(row.key, moved[row.key].place))
-        if row.key in moved
-        else row
-        for row in rows
-    ]
-
-
-def _with_error(row: LoadRow, leaf: Any, now: Any) -> LoadRow:
-    if row.leaf is None or is_exact(row.leaf.dtype, spec(now).dtype):
-        return row
-    shard = local_shard(now)
-    return attrs.evolve(row, error=largest_error(shard.slice_of(leaf), shard.place))
-
-
-def _over_processes(rows: Sequence[LoadRow], processes: ProcessGroup) -> list[LoadRow]:
-    """Return the rows with the largest error over all processes; each knows that of its shard."""
-    known = [row.error for row in rows if row.error is not None]
-    largest = iter(processes.largest(known))
-    return [row if row.error is None else attrs.evolve(row, error=next(largest)) for row in rows]
 
 
 def _warn(report: LoadReport) -> None:

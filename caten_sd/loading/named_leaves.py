@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LoadError
 from caten_sd.loading.renames import renamed
 from caten_sd.loading.spellings import spellings
@@ -45,21 +44,6 @@ class FoundName(NamedTuple):
     name: str
     stripped: str
     respelled: bool
-
-
-@generic
-def adapt(owner: Any, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
-    """Change ``leaves`` as their owner changes the state dict of an older version of itself.
-
-    ``leaves`` has the names of the whole model; those of the owner begin with ``prefix``.
-    ``versions`` is what the file records about its modules. The owner itself is not changed.
-    """
-    raise NotImplementedError
-
-
-@adapt.register(object)
-def _unchanged(owner: Any, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
-    return None
 
 
 def by_own_keys(source: StateDict, renames: Mapping[str, str]) -> NamedLeaves:

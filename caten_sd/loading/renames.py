@@ -1,4 +1,4 @@
-"""Rules that rename a part of a file's keys: whole dotted segments from the first one on."""
+"""Rules that rename the beginnings of a file's keys, in whole dotted segments."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _CAPTURE = re.compile(r"\{(\w+)\}")
 
 
 def renamed(keys: Iterable[str], rules: Mapping[str, str]) -> dict[str, str]:
-    """Return the model's name for each key; the first rule that fits a key holds for it.
+    """Return the model's name of each key; the first rule that matches a key applies to it.
 
-    A rule is how a key begins in the file and in the model; ``{i}`` takes an index and a longer
-    name takes any one segment. LoadError if two keys get one name, or a rule fits no key.
+    A rule maps the beginning of a key in the file to that in the model. ``{i}`` matches an index,
+    a longer name any one segment. LoadError if two keys get one name, or if a rule matches no key.
 
     >>> renamed(["model.h.0.w", "step"], {"model.h.{i}": "layers.{i}"})
     {'model.h.0.w': 'layers.0.w', 'step': 'step'}
@@ -23,17 +23,17 @@ def renamed(keys: Iterable[str], rules: Mapping[str, str]) -> dict[str, str]:
     names, fired = {}, set()
     for key in keys:
         names[key] = key
-        for text, fits, template in compiled:
-            if found := fits(key):
+        for text, match, template in compiled:
+            if found := match(key):
                 fired.add(text)
                 rest = key[found.end() :]
                 start = template.format_map(found.groupdict())
                 names[key] = f"{start}{rest}" if start else rest.removeprefix(".")
                 break
-    if idle := [text for text in rules if text not in fired]:
+    if unused := [text for text in rules if text not in fired]:
         raise LoadError(
-            f"the rename {idle[0]!r} fits no key of the file, nothing was changed: a rule is how "
-            f"a key begins, in whole segments"
+            f"the rename {unused[0]!r} matches no key of the file; nothing was changed: a rule "
+            f"gives the beginning of a key, in whole segments"
         )
     _check_apart(names)
     return names
@@ -47,7 +47,10 @@ def _compiled(text: str, to: str) -> tuple[Callable[[str], re.Match[str] | None]
     pieces[1::2] = [f"(?P<{n}>{r'[0-9]+' if len(n) == 1 else r'[^.]+'})" for n in names]
     unknown = set(_CAPTURE.findall(end)) - set(names)
     if unknown or len(set(names)) < len(names):
-        raise LoadError(f"the rename {text!r} -> {to!r} captures a name twice, or not at all")
+        raise LoadError(
+            f"the rename {text!r} -> {to!r} captures a name twice, or not at all: capture each "
+            f"name of the right side once on the left"
+        )
     if not start:
         return re.compile("").match, f"{end}." if end else ""
     return re.compile("".join(pieces) + r"(?=\.|$)").match, end

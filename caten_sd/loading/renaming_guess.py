@@ -1,6 +1,6 @@
-"""Parts that have one name in a file and another in a model: told by the names and shapes below.
+"""Guess renamings: subtrees of file and model that agree in everything but their prefix.
 
-What is found is a proposal, with its count of witnesses. Nothing is renamed by it.
+A guess is a proposal that counts its evidence; nothing is renamed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from caten_sd.state.keys import INDEX_SEGMENT
 
 Shape = tuple[int, ...]
 Parts = tuple[str, ...]
-MAX_PATTERNS = 400  # beyond it names are too various for one of them to tell
+MAX_PATTERNS = 400  # with more patterns than this, names say too little
 MAX_RIVALS = 16
 
 
 class Renaming(NamedTuple):
-    """A rule for ``rename``: ``agreeing`` of the ``total`` keys that begin so find a slot so."""
+    """A rule for ``rename``, and its evidence.
+
+    ``agreeing`` of the ``total`` keys under ``old`` have a slot of the same shape under ``new``.
+    """
 
     old: str
     new: str
@@ -27,7 +30,7 @@ class Renaming(NamedTuple):
 
 
 def renamings(file: Mapping[str, Shape], model: Mapping[str, Shape]) -> list[Renaming]:
-    """Return the rules by which keys of a file become slots of a model, the narrowest first.
+    """Return the rules that turn keys of a file into slots of a model, the narrowest first.
 
     >>> file = {"old.w": (2, 3), "old.b": (2,)}
     >>> renamings(file, {"new.w": (2, 3), "new.b": (2,), "more.w": (9, 9)})
@@ -40,18 +43,18 @@ def renamings(file: Mapping[str, Shape], model: Mapping[str, Shape]) -> list[Ren
         if best is None:
             break
         found.append(best)
-        _take(_parts(best.old), _parts(best.new), keys, slots)
-    # The first rule that fits a key holds for it, so the narrower one stands before the wider.
+        _remove_mapped(_parts(best.old), _parts(best.new), keys, slots)
+    # The first rule that matches a key applies to it, so narrower rules come first.
     return sorted(found, key=lambda each: -each.old.count("."))
 
 
 class _Patterns:
-    """Keys that differ in their indices only, as one pattern: the shape for each of its indices."""
+    """Keys by pattern: those that differ only in their indices share one, with a shape for each."""
 
     def __init__(self, shapes: Mapping[str, Shape]) -> None:
         self.shapes: dict[Parts, dict[Parts, Shape]] = {}
         for key, shape in shapes.items():
-            if not key:  # a lone tensor's: a rule with nothing on one side would mean all keys
+            if not key:  # a single tensor: a rule for it would match all keys
                 continue
             pattern = tuple(INDEX_SEGMENT.sub("#", key).split("."))
             self.shapes.setdefault(pattern, {})[tuple(INDEX_SEGMENT.findall(key))] = shape
@@ -60,12 +63,12 @@ class _Patterns:
             self.shapes = {each: self.shapes[each] for each in common[:MAX_PATTERNS]}
 
     def under(self, start: Parts) -> list[Parts]:
-        """Return the patterns that begin so."""
+        """Return the patterns that begin with these segments."""
         return [each for each in self.shapes if each[: len(start)] == start]
 
 
-def _take(old: Parts, new: Parts, keys: _Patterns, slots: _Patterns) -> None:
-    """Forget the patterns that a rule has brought together."""
+def _remove_mapped(old: Parts, new: Parts, keys: _Patterns, slots: _Patterns) -> None:
+    """Remove the patterns that a rule maps to each other."""
     for key in keys.under(old):
         slot = (*new, *key[len(old) :])
         if keys.shapes[key].items() & slots.shapes.get(slot, {}).items():
@@ -74,7 +77,7 @@ def _take(old: Parts, new: Parts, keys: _Patterns, slots: _Patterns) -> None:
 
 
 def _candidates(keys: _Patterns, slots: _Patterns) -> set[tuple[Parts, Parts]]:
-    """Return pairs of beginnings: what is before the longest ending that key and slot share."""
+    """Return pairs of prefixes: the rest of key and slot before the longest ending they share."""
     by_ending: dict[Parts, list[Parts]] = {}
     for slot in slots.shapes:
         for at in range(len(slot)):
@@ -83,15 +86,15 @@ def _candidates(keys: _Patterns, slots: _Patterns) -> set[tuple[Parts, Parts]]:
     for key in keys.shapes:
         endings = (key[at:] for at in range(len(key)))
         ending = next((each for each in endings if each in by_ending), ())
-        rivals = by_ending[ending] if ending else _beside(key, slots)
+        rivals = by_ending[ending] if ending else _siblings(key, slots)
         if len(rivals) <= MAX_RIVALS:
             cut = len(ending)
             found |= {(key[: len(key) - cut], slot[: len(slot) - cut]) for slot in rivals}
     return {(old, new) for old, new in found if old.count("#") == new.count("#")}
 
 
-def _beside(key: Parts, slots: _Patterns) -> list[Parts]:
-    """Return the slots of the same parent: a last name may be another word (gamma, weight)."""
+def _siblings(key: Parts, slots: _Patterns) -> list[Parts]:
+    """Return the slots of the same parent: only the last name may differ (gamma, weight)."""
     return [slot for slot in slots.shapes if slot[:-1] == key[:-1]]
 
 
@@ -100,10 +103,10 @@ def _best(
     keys: _Patterns,
     slots: _Patterns,
 ) -> Renaming | None:
-    """Return the rule with most witnesses; none where two would put one part in two places."""
+    """Return the rule with the most evidence, or None if two equal ones contradict each other."""
     rated = []
     for old, new in candidates:
-        agreeing, total = _witnesses(old, new, keys, slots)
+        agreeing, total = _agreement(old, new, keys, slots)
         if agreeing * 2 > total:
             rated.append(((agreeing, -len(old)), old, new, total))
     rated.sort(key=lambda each: each[0], reverse=True)
@@ -114,7 +117,7 @@ def _best(
     return None
 
 
-def _witnesses(old: Parts, new: Parts, keys: _Patterns, slots: _Patterns) -> tuple[int, int]:
+def _agreement(old: Parts, new: Parts, keys: _Patterns, slots: _Patterns) -> tuple[int, int]:
     agreeing = total = 0
     for key in keys.under(old):
         here = keys.shapes[key]
@@ -125,7 +128,7 @@ def _witnesses(old: Parts, new: Parts, keys: _Patterns, slots: _Patterns) -> tup
 
 
 def _lettered(parts: Parts) -> str:
-    """Return one side as ``rename`` takes it, with a letter for each index."""
+    """Return one side of a rule as ``rename`` takes it, with a letter for each index."""
     letters = iter("ijklmnopq")
     return ".".join(f"{{{next(letters)}}}" if part == "#" else part for part in parts)
 

@@ -1,7 +1,7 @@
-"""What to do with a slot that the file does not fit: pad it, trim it, fill it, or leave it alone.
+"""Repairs of a slot that the file does not fit: pad it, trim it, fill it, or leave it alone.
 
-Each is a value for ``on_mismatch`` and is called with the file's array (None where the file has
-none) and the model's own, and returns an array of the model's shape.
+Each is a value for ``on_mismatch``. It is called with the file's array (None if the file has none)
+and the model's, and returns an array of the model's shape.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from caten_sd.state.leaf import Numpy, as_array, spec
 
 
 def pad_rows(init: float | str = "model") -> PadRows:
-    """Add rows to a file's array that has too few of them, as an embedding of a larger vocabulary.
+    """Add rows to an array of the file that has too few, for an embedding of a larger vocabulary.
 
-    They are filled with a number, with the "mean" of the file's rows, or stay as in the "model".
+    The new rows are a number, the "mean" of the file's rows, or those of the "model".
 
     >>> import numpy
     >>> pad_rows(0.5)(numpy.ones((1, 2)), numpy.zeros((2, 2))).tolist()
     [[1.0, 1.0], [0.5, 0.5]]
     """
     if isinstance(init, str) and init not in ("model", "mean"):
-        raise LoadError(f'pad_rows takes a number, "mean" or "model", and not {init!r}')
+        raise LoadError(f'pad_rows takes a number, "mean" or "model", not {init!r}')
     return PadRows(init)
 
 
 def trim_rows() -> TrimRows:
-    """Leave out the last rows of a file's array that has too many of them.
+    """Leave out the last rows of an array of the file that has too many.
 
     >>> import numpy
     >>> trim_rows()(numpy.arange(3), numpy.zeros(2)).tolist()
@@ -42,16 +42,16 @@ def trim_rows() -> TrimRows:
 
 
 def fill(value: Any) -> Fill:
-    """Fill the slot with a number, an array, or what a function makes of the model's array.
+    """Fill the slot with a number, an array, or the result of a function of the model's array.
 
-    It serves a slot that the file does not have at all as well.
+    This works for a slot that the file does not have, too.
     """
     return Fill(value)
 
 
 @attrs.frozen
 class Skip:
-    """Leave the slot as it is in the model; ``skip`` is the one of it."""
+    """Leave the slot as it is in the model; ``skip`` is the only instance."""
 
     def __call__(self, value: Any, place: Any) -> Any:
         """Return nothing to load."""
@@ -66,15 +66,15 @@ skip = Skip()
 
 @attrs.frozen
 class PadRows:
-    """Made by ``pad_rows``."""
+    """What ``pad_rows`` returns."""
 
     init: float | str
 
     def __call__(self, value: Any, place: Any) -> Any:
-        """Return the rows with those that the model has beyond them."""
+        """Return the file's rows, followed by those that it lacks."""
         import numpy as np
 
-        rows = _rows(value, place, self, 1, "adds rows to a file's array that has fewer")
+        rows = _rows(value, place, self, 1, "adds rows to an array that has fewer than the model's")
         if self.init == "model":
             if is_on_meta(place):
                 raise LoadError(f'{self}: the model is on the meta device and has no rows: give a '
@@ -93,11 +93,13 @@ class PadRows:
 
 @attrs.frozen
 class TrimRows:
-    """Made by ``trim_rows``."""
+    """What ``trim_rows`` returns."""
 
     def __call__(self, value: Any, place: Any) -> Any:
         """Return the first rows."""
-        rows = _rows(value, place, self, -1, "takes rows from a file's array that has more")
+        rows = _rows(
+            value, place, self, -1, "takes rows from an array that has more than the model's"
+        )
         return rows[: spec(place).shape[0]]
 
     def __str__(self) -> str:
@@ -106,7 +108,7 @@ class TrimRows:
 
 @attrs.frozen
 class Fill:
-    """Made by ``fill``."""
+    """What ``fill`` returns."""
 
     value: float | Callable[[Any], Any] | Any
 
@@ -131,15 +133,15 @@ def _host(value: Any) -> Any:
     return value if isinstance(value, (int, float, complex)) else as_array(Numpy(), value)
 
 
-def _rows(value: Any, place: Any, repair: object, sign: int, deed: str) -> Any:
-    """Return the file's array; LoadError where more than the number of its rows differs."""
+def _rows(value: Any, place: Any, repair: object, sign: int, does: str) -> Any:
+    """Return the file's array; LoadError if more than its number of rows differs."""
     wanted = spec(place).shape
     if value is None:
-        raise LoadError(f"{repair} needs an array of the file, and it has none: use fill(value)")
+        raise LoadError(f"{repair} needs an array of the file, which has none: use fill(value)")
     shape = spec(value).shape
     same = len(shape) == len(wanted) > 0 and shape[1:] == wanted[1:]
     if not same or (wanted[0] - shape[0]) * sign <= 0:
         raise LoadError(
-            f"{repair} {deed}, and here the file has {list(shape)} and the model {list(wanted)}"
+            f"{repair} {does}, but here the file has {list(shape)} and the model {list(wanted)}"
         )
     return as_array(Numpy(), value)

@@ -1,4 +1,4 @@
-"""Two spellings of one thing: torch has written weight_norm and spectral_norm in two ways.
+"""The two spellings that torch has for the keys of weight_norm and spectral_norm.
 
 The old hooks write ``weight_g``, ``weight_v`` and ``weight_orig``, ``weight_u``, ``weight_v``;
 the parametrizations that followed them ``parametrizations.weight.original0`` and so on. The tensors
@@ -23,7 +23,7 @@ _NEW = re.compile(r"(?:(.+)\.)?parametrizations\.([^.]+)\.(original[01]?|0\._[uv
 
 
 def spellings(key: str) -> list[str]:
-    """Return the other spellings that a key may have.
+    """Return the other spellings of a key.
 
     >>> spellings("conv.weight_g")
     ['conv.parametrizations.weight.original0']
@@ -31,9 +31,9 @@ def spellings(key: str) -> list[str]:
     ['weight_u']
     """
     if new := _NEW.fullmatch(key):
-        parent, name, part = new.groups()
-        return [joined_key(parent, f"{name}_{_OLD_OF_NEW[part]}")]
+        parent, name, suffix = new.groups()
+        return [joined_key(parent, f"{name}_{_OLD_OF_NEW[suffix]}")]
     if old := _OLD.fullmatch(key):
-        parent, name, part = old.groups()
-        return [joined_key(parent, f"parametrizations.{name}.{new}") for new in _NEW_OF_OLD[part]]
+        parent, name, suffix = old.groups()
+        return [joined_key(parent, f"parametrizations.{name}.{new}") for new in _NEW_OF_OLD[suffix]]
     return []

@@ -1,4 +1,4 @@
-"""What is odd in the numbers themselves: NaN, Inf, nothing but zeros. Told, and never repaired."""
+"""Find odd values: NaN, Inf, nothing but zeros. They are reported and never repaired."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 from caten_sd.state.leaf import Numpy, as_array
 
-_BLOCK = 1 << 20  # elements looked at together
+_BLOCK = 1 << 20  # elements checked at a time
 
 
 def finding(leaf: Any) -> str:
-    """Return what is odd in a leaf's numbers, or ""; its data is read.
+    """Return what is odd in a leaf's values, or "". This reads the data.
 
     >>> import numpy
     >>> finding(numpy.array([1.0, numpy.nan, -numpy.inf, numpy.nan]))

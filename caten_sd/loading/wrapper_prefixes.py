@@ -1,4 +1,4 @@
-"""What wrappers leave in a file's keys: found where a key as it stands names nothing of the model.
+"""Prefixes that wrappers leave in a file's keys; stripped from keys that the model does not have.
 
 DataParallel, DistributedDataParallel and AveragedModel write ``module.``, torch.compile
 ``_orig_mod.``, FSDP ``_fsdp_wrapped_module.``, activation checkpointing
@@ -21,14 +21,14 @@ WRAPPERS = frozenset(
         "_forward_module",
     }
 )
-MAX_NESTED = 6  # beyond it only all of them are taken off, as each adds a doubling
+MAX_NESTED = 6  # with more, only all are stripped together: each one doubles the combinations
 
 
 def unwrapped(key: str, named: Callable[[str], str | None]) -> tuple[str, str] | None:
-    """Return what a file's key names without its wrappers, and what was stripped from it.
+    """Return the slot that a key names without its wrappers, and what was stripped; or None.
 
-    ``named`` tells which slot a key names. None where no wrapper hides one; LoadError where it
-    could be two, as a child that is really called ``module`` stays.
+    ``named`` returns the slot that a key names. A child may really be called ``module``, so not
+    every such segment is a wrapper's: LoadError if the key could name two slots.
 
     >>> unwrapped("module._orig_mod.fc.bias", {"fc.bias": "fc.bias"}.get)
     ('fc.bias', 'module._orig_mod.')
@@ -39,8 +39,8 @@ def unwrapped(key: str, named: Callable[[str], str | None]) -> tuple[str, str] |
     if len(found) > 1:
         first, second, *_ = found
         raise LoadError(
-            f"{key} of the file could be {first} or {second} of the model, as either may lie in a "
-            f"wrapper; nothing was changed, so rename the key"
+            f"{key} of the file could be {first} or {second} of the model, depending on which of "
+            f"its segments are wrappers; nothing was changed, so rename the key"
         )
     return next(iter(found.items()), None)
 

@@ -1,4 +1,4 @@
-"""Causes are found in names and shapes; each comes with one line that mends it when pasted."""
+"""Causes are found in names and shapes; each has one line that fixes the load when pasted."""
 
 from __future__ import annotations
 
@@ -69,19 +69,22 @@ def test_a_prefix_of_the_model() -> None:
     assert loaded(model)
 
 
-def test_a_renamed_part_is_proposed_and_not_applied() -> None:
+def test_a_renamed_module_is_proposed_and_not_applied() -> None:
     file = {key.replace("lm_head.", "map_classifier."): leaf for key, leaf in file_of().items()}
     model = Model()
     plan = plan_load(model, file)
     assert not plan.fits
-    assert "map_classifier of the file looks like lm_head of the model (1 of 1" in plan.cause
+    assert (
+        "map_classifier of the file looks like lm_head of the model (1 of 1 shape agrees)"
+        in plan.cause
+    )
     load_state_dict(model, file, silent=True)
     assert not loaded(model)
     paste(plan.fix, model, file)
     assert loaded(model)
 
 
-def test_a_part_renamed_in_every_layer_is_one_rule() -> None:
+def test_a_module_renamed_in_every_layer_is_one_rule() -> None:
     file = {
         key.replace("h.", "layers.").replace(".attn.", ".attention."): leaf
         for key, leaf in file_of(depth=12).items()
@@ -93,14 +96,14 @@ def test_a_part_renamed_in_every_layer_is_one_rule() -> None:
     assert loaded(model)
 
 
-def test_last_names_of_another_word() -> None:
+def test_last_names_that_differ_are_not_guessed_from_equal_shapes() -> None:
     file = {
         key.replace("ln_1.weight", "ln_1.gamma").replace("ln_1.bias", "ln_1.beta"): leaf
         for key, leaf in file_of().items()
     }
     file["h.0.ln_1.beta"] = file["h.0.ln_1.gamma"]  # gamma and beta have one shape
     plan = plan_load(Model(), file)
-    assert "gamma" not in plan.fix  # which of the two it is, no shape can tell
+    assert "gamma" not in plan.fix  # their shapes are equal
 
 
 def test_another_depth() -> None:
@@ -158,7 +161,7 @@ def test_another_layout_is_detected_and_the_fix_loads_it() -> None:
 def test_transposed_matrices_of_no_known_layout() -> None:
     file = {k: leaf.T.contiguous() if "attn.w" in k else leaf for k, leaf in file_of().items()}
     plan = plan_load(Model(), file)
-    assert "3 matrices lie the other way round" in plan.cause
+    assert "3 matrices are transposed" in plan.cause
     assert "Transpose" in plan.fix
 
 
@@ -168,8 +171,8 @@ def test_transposed_matrices_of_no_known_layout() -> None:
         (["state.0.exp_avg", "state.0.exp_avg_sq", "state.0.step"], "optimizer's state"),
         (["base.h.0.attn.lora_A.weight", "base.h.0.attn.lora_B.weight"], "adapter"),
         (["unet.lora_down.weight", "unet.lora_up.weight", "unet.alpha"], "adapter"),
-        (["h.0.attn.qweight", "h.0.attn.qzeros", "h.0.attn.scales"], "quantised"),
-        (["h.0.mlp.weight_scale_inv"], "quantised"),
+        (["h.0.attn.qweight", "h.0.attn.qzeros", "h.0.attn.scales"], "quantized"),
+        (["h.0.mlp.weight_scale_inv"], "quantized"),
     ],
 )
 def test_a_file_of_another_kind(keys: list[str], words: str) -> None:
@@ -186,7 +189,7 @@ def cause_of(plan: LoadPlan) -> Cause:
     return Cause(plan.cause, plan.fix)
 
 
-def test_a_name_that_only_contains_a_mark_is_no_adapter() -> None:
+def test_a_name_that_only_contains_the_word_is_not_an_adapter() -> None:
     file = file_of() | {"lora_head.weight": torch.zeros(3), "flora.weight": torch.zeros(3)}
     assert "adapter" not in plan_load(Model(), file).cause
 
@@ -215,7 +218,7 @@ def test_no_fix_advises_to_turn_a_check_off() -> None:
         assert len(text.splitlines()) <= 20
 
 
-def test_evidence_that_carries_nothing_gives_no_cause() -> None:
+def test_without_evidence_there_is_no_cause() -> None:
     model = {"a": torch.zeros(3), "b": torch.zeros(4)}
     file = {"a": torch.zeros(3)}
     plan = plan_load(model, file)

@@ -1,4 +1,4 @@
-"""What lies beside the slots: computed buffers, made again where their owner can."""
+"""Buffers that the model computes: not loaded, unless they are on the meta device."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def on_meta() -> Attention:
         return Attention(torch.zeros(2))
 
 
-def test_a_live_models_computed_buffers_are_its_own_business() -> None:
+def test_computed_buffers_of_a_live_model_are_not_loaded() -> None:
     model = Attention(torch.zeros(2))
     plan = plan_load(model, {"w": torch.ones(2), "mask": torch.zeros(3, 3)})
     assert plan.fits
@@ -37,14 +37,14 @@ def test_a_live_models_computed_buffers_are_its_own_business() -> None:
     assert torch.equal(model.mask, mask())
 
 
-def test_what_an_attrs_class_declares_a_default_for_is_made_again() -> None:
+def test_a_buffer_on_the_meta_device_gets_the_default_of_its_attrs_class() -> None:
     model = on_meta()
     assert model.mask.is_meta
     load_state_dict(model, {"w": torch.ones(2)}, strict=True, allow_missing="scale")
     assert torch.equal(model.mask, mask())
 
 
-def test_what_an_old_file_has_of_it_is_loaded_where_there_is_nothing_else() -> None:
+def test_a_buffer_on_the_meta_device_is_loaded_from_a_file_that_has_it() -> None:
     model = on_meta()
     file = {"w": torch.ones(2), "mask": torch.full((3, 3), 5.0), "scale": torch.tensor(2.0)}
     load_state_dict(model, file, strict=True)

@@ -107,7 +107,7 @@ class TestOnMismatch:
             load_state_dict(obj, file, strict=True)
         text = str(caught.value)
         assert "wte.weight has 7 rows more in the file (64) than in the model (57)" in text
-        assert "1 biases are absent" in text
+        assert "1 bias is absent" in text
         rules = {"*.weight": trim_rows(), "*.bias": fill(0.0)}
         plan = plan_load(obj, file, on_mismatch=rules)
         plan.apply()

@@ -25,7 +25,7 @@ from caten_sd.loading.renames import renamed
 )
 def test_rules(rules: dict[str, str], expected: dict[str, str]) -> None:
     if len(rules) > 1:  # the second would be idle: the first that fits holds
-        with pytest.raises(LoadError, match="'model' fits no key"):
+        with pytest.raises(LoadError, match="'model' matches no key"):
             renamed(expected, rules)
         return
     assert renamed(expected, rules) == expected
@@ -44,7 +44,7 @@ def test_two_keys_that_become_one_are_an_error_that_names_both() -> None:
 
 @pytest.mark.parametrize("rules", [{"absent": "x"}, {"h.{i}": "l.{j}"}, {"h.{i}.{i}": "l.{i}"}])
 def test_a_rule_that_cannot_be_followed_is_an_error(rules: dict[str, str]) -> None:
-    with pytest.raises(LoadError, match=r"fits no key|captures a name"):
+    with pytest.raises(LoadError, match=r"matches no key|captures a name"):
         renamed(["h.0.0.w"], rules)
 
 

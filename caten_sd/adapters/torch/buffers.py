@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from caten_sd.loading.load_target import rebuild
+from caten_sd.loading.owners import rebuild
 
 
 @rebuild.register(nn.Module)

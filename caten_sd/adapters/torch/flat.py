@@ -14,7 +14,7 @@ from torch import nn
 
 from caten_sd.adapters.torch.wrapper_modules import inner_name
 from caten_sd.errors import StateDictError
-from caten_sd.loading.named_leaves import adapt
+from caten_sd.loading.owners import adapt
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.place import unwrap
 from caten_sd.state.keys import Pair, Path, path_text

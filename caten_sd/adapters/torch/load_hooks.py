@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn.modules.module import _IncompatibleKeys
 
 from caten_sd.errors import CatenError
-from caten_sd.loading.load_target import after_load
-from caten_sd.loading.named_leaves import adapt
+from caten_sd.loading.owners import adapt, after_load
 from caten_sd.state.leaf import Torch, as_array
 
 _ABSENT = object()

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
-from caten_sd.loading.load_target import may_synthesize, synthesized_slot
 from caten_sd.loading.nested_state import copied
+from caten_sd.loading.owners import may_synthesize, synthesized_slot
 from caten_sd.objects.place import assign
 
 

@@ -1,0 +1,73 @@
+"""Carry out a plan, whole or not at all, and report what the casts have lost."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from caten_sd.errors import LoadError
+from caten_sd.loading.moves import How, Move, Moves
+from caten_sd.loading.report import LoadPlan, LoadReport, LoadRow, Outcome, require_loadable
+from caten_sd.objects.shards import ProcessGroup, agreeing, local_shard, process_group_of
+from caten_sd.state.compare import is_exact, largest_error
+from caten_sd.state.gc_pause import collector_paused
+from caten_sd.state.leaf import spec
+
+
+@collector_paused()
+def apply(plan: LoadPlan, moves: Moves) -> LoadReport:
+    """Refuse the plan or make its moves; then measure what the casts have lost."""
+    processes = process_group_of(moves.target.slots.values())
+    agreed = [(row.key, row.outcome.value, row.source) for row in plan.rows] if processes else None
+    with _attaching(plan):
+        with agreeing(processes, agreed):
+            require_loadable(plan)
+            prepared = moves.prepared()
+        replaced = {move.key: move.leaf for move in prepared if move.how is How.REPLACE}
+        moves.carry_out(prepared)
+    rows = _with_errors(plan.rows, moves.moves, replaced)
+    rows = _over_processes(rows, processes) if processes else rows
+    report = LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
+    moves.target.after_load(report)
+    return report
+
+
+@contextlib.contextmanager
+def _attaching(plan: LoadPlan) -> Iterator[None]:
+    """Attach the plan to a LoadError of the body."""
+    try:
+        yield
+    except LoadError as error:
+        error.plan = plan
+        raise
+
+
+def _with_errors(
+    rows: Sequence[LoadRow], moves: Sequence[Move], replaced: Mapping[str, Any]
+) -> list[LoadRow]:
+    """Return the rows with the largest error of each cast that may change a value."""
+    casts = {row.key for row in rows if row.outcome is Outcome.CAST and row.leaf is not None}
+    moved = {move.key: move for move in moves if move.key in casts} if casts else {}
+    return [
+        _with_error(row, moved[row.key].leaf, replaced.get(row.key, moved[row.key].place))
+        if row.key in moved
+        else row
+        for row in rows
+    ]
+
+
+def _with_error(row: LoadRow, leaf: Any, now: Any) -> LoadRow:
+    if row.leaf is None or is_exact(row.leaf.dtype, spec(now).dtype):
+        return row
+    shard = local_shard(now)
+    return attrs.evolve(row, error=largest_error(shard.slice_of(leaf), shard.place))
+
+
+def _over_processes(rows: Sequence[LoadRow], processes: ProcessGroup) -> list[LoadRow]:
+    """Return the rows with the largest error over all processes; each knows that of its shard."""
+    known = [row.error for row in rows if row.error is not None]
+    largest = iter(processes.largest(known))
+    return [row if row.error is None else attrs.evolve(row, error=next(largest)) for row in rows]

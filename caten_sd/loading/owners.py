@@ -1,0 +1,89 @@
+"""What a module may do around a load beyond holding slots; adapters add the methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from caten_sd.dispatch.generic import generic
+
+
+@generic
+def adapt(owner: Any, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
+    """Change ``leaves`` as their owner changes the state dict of an older version of itself.
+
+    ``leaves`` has the names of the whole model; those of the owner begin with ``prefix``.
+    ``versions`` is what the file records about its modules. The owner itself is not changed.
+    """
+    raise NotImplementedError
+
+
+@generic
+def rebuild(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
+    """Return values for those buffers ``names`` that the owner computes and no file has.
+
+    The owner is on torch's meta device, where its buffers have no values. It is not changed; what
+    it cannot compute is left out.
+    """
+    raise NotImplementedError
+
+
+@generic
+def may_synthesize(owner: Any, /) -> bool:
+    """Return whether a module's state_dict() may hold tensors that the module does not store.
+
+    Quantized layers do so when they unpack their weights. Called for every module: keep it cheap.
+    """
+    raise NotImplementedError
+
+
+@generic
+def synthesized_slot(
+    owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]
+) -> Any | None:
+    """Return a slot that takes all of a module's synthesized leaves at once, or None.
+
+    ``leaves`` are all of the module's, by name, and ``owners`` all modules of the model. The slot
+    has the ``owner`` and the ``names`` of the leaves that it takes; ``assign`` gives it a mapping.
+    """
+    raise NotImplementedError
+
+
+@generic
+def after_load(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
+    """Let an owner act after a load, with the keys that only the model or only the file has."""
+    raise NotImplementedError
+
+
+@adapt.register(object)
+def _unchanged(owner: Any, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
+    return None
+
+
+@may_synthesize.register(object)
+def _stores_its_leaves(owner: Any, /) -> bool:
+    return False
+
+
+@synthesized_slot.register(object)
+def _nothing_synthesized(
+    owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]
+) -> None:
+    return None
+
+
+@rebuild.register(object)
+def _from_defaults(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
+    """Call the factories that an attrs class declares as defaults."""
+    fields = {field.name: field for field in getattr(type(owner), "__attrs_attrs__", ())}
+    factories = {n: getattr(fields[n].default, "factory", None) for n in names if n in fields}
+    return {
+        name: factory(owner) if fields[name].default.takes_self else factory()
+        for name, factory in factories.items()
+        if factory is not None
+    }
+
+
+@after_load.register(object)
+def _nothing_to_do(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
+    return None

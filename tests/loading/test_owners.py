@@ -1,0 +1,72 @@
+"""What the owners of slots do around a load, where no adapter has a method for them."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pytest
+
+from caten_sd.errors import LoadError
+from caten_sd.loading.load import load_state_dict
+from caten_sd.loading.owners import (
+    adapt,
+    after_load,
+    may_synthesize,
+    rebuild,
+    synthesized_slot,
+)
+from caten_sd.objects.slots import buffer
+
+
+@attrs.define
+class Masked:
+    w: object
+    mask: object = buffer(persistent=False, factory=lambda: np.ones(2))
+    half: object = buffer(
+        persistent=False, default=attrs.Factory(lambda self: self.w / 2, takes_self=True)
+    )
+    plain: object = buffer(persistent=False, default=None)
+
+
+def test_a_buffer_is_rebuilt_from_the_factory_of_its_attrs_class() -> None:
+    made = rebuild(Masked(np.ones(2)), root=None, names=["mask", "half", "plain", "other"])
+    assert {name: value.tolist() for name, value in made.items()} == {
+        "mask": [1, 1],
+        "half": [0.5, 0.5],
+    }
+
+
+def test_other_objects_do_nothing() -> None:
+    leaves = {"w": 1}
+    assert not may_synthesize(leaves)
+    assert synthesized_slot(leaves, leaves=leaves, owners=[]) is None
+    adapt(leaves, prefix="", leaves=leaves, versions=None)
+    assert leaves == {"w": 1}
+
+
+class Listening(dict[str, object]):
+    """A mapping that acts after a load."""
+
+    heard: tuple[list[str], list[str]] | None = None
+    fails = False
+
+
+@after_load.register(Listening)
+def _listen(owner: Listening, /, *, missing: list[str], unexpected: list[str]) -> None:
+    owner.heard = missing, unexpected
+    if owner.fails:
+        raise ValueError("too late")
+
+
+def test_an_owner_is_given_the_keys_of_one_side_only() -> None:
+    model = Listening(a=np.zeros(1), b=np.zeros(1))
+    load_state_dict(model, {"a": np.ones(1), "c": np.ones(1)}, silent=True)
+    assert model.heard == (["b"], ["c"])
+
+
+def test_an_owner_that_fails_is_named() -> None:
+    model = Listening(a=np.zeros(1))
+    model.fails = True
+    with pytest.raises(LoadError, match=r"Listening .*\(too late\)"):
+        load_state_dict(model, {"a": np.ones(1)})
+    assert model["a"].all()
