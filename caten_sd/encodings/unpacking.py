@@ -24,7 +24,7 @@ _ENGINES: dict[bytes, Any] = {
 }
 
 
-def packing(source: Source) -> bytes | None:
+def compression(source: Source) -> bytes | None:
     """Return the magic of the compression that the source begins with, or None."""
     head = source.head(6)
     return next((magic for magic in _ENGINES if head.startswith(magic)), None)
@@ -34,7 +34,7 @@ class Unpacking:
     """The decompressed bytes of a gzip, bzip2 or xz source, as a stream."""
 
     def __init__(self, source: Source) -> None:
-        magic = packing(source)
+        magic = compression(source)
         assert magic is not None
         self.name, self.at = source.name, 0
         self._source, self._new = source, _ENGINES[magic]

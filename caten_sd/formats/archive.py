@@ -58,9 +58,9 @@ def _recognize(format: Archive, source: Source, /) -> str | None:
         return None if is_one_file([first_name(head)]) else "the first header of a tar"
     if head.startswith(b"PK\3\4"):
         return _evidence_of_zip(source)
-    from caten_sd.encodings.unpacking import Unpacking, packing
+    from caten_sd.encodings.unpacking import Unpacking, compression
 
-    if packing(source) is None:
+    if compression(source) is None:
         return None
     try:
         found = is_tar(Unpacking(source).take(BLOCK))
@@ -117,9 +117,9 @@ def _model_folder(folder: ArchiveFolder, index: str) -> ArchiveFolder:
 def _folder(source: Source) -> ArchiveFolder:
     if source.head(2) == b"PK":
         return ArchiveFolder(source.name, _zip_members(source))
-    from caten_sd.encodings.unpacking import packing
+    from caten_sd.encodings.unpacking import compression
 
-    packed = packing(source) is not None
+    packed = compression(source) is not None
     return ArchiveFolder(source.name, _packed_members(source) if packed else _tar_members(source))
 
 

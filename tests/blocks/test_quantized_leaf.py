@@ -49,7 +49,7 @@ def test_only_matrices_that_divide_into_blocks_are_quantized() -> None:
 
 def test_a_block_type_that_cannot_be_written_is_not_a_dtype_to_cast_to() -> None:
     assert dtype_named("q5_1").kind == "block"
-    with pytest.raises(StateDictError, match=r"'q4_k' is no dtype; .*, q4_0, .* q8_0$"):
+    with pytest.raises(StateDictError, match=r"'q4_k' is not a dtype; .*, q4_0, .* q8_0$"):
         dtype_named("q4_k")
 
 

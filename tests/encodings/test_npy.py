@@ -119,7 +119,7 @@ def test_no_slow_match() -> None:
         leaf_of(made("{" + " " * 60000 + "'descr'", version=2))
 
 
-def test_long_doubles_and_text_are_no_tensors() -> None:
+def test_long_doubles_and_text_are_not_tensors() -> None:
     assert isinstance(leaf_of(saved(np.zeros(2, np.longdouble))), Opaque)
     assert isinstance(leaf_of(saved(np.array([b"ab"]))), Opaque)
     assert leaf_of(saved(np.array("né", ">U4"))) == "né"

@@ -109,7 +109,7 @@ def test_what_tar_does_not_write_is_refused(data: bytes, problem: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["-5", "", "1e9", "9" * 30, "\u0661"])
-def test_a_pax_size_that_is_none(size: str) -> None:
+def test_a_malformed_pax_size_is_refused(size: str) -> None:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         info = tarfile.TarInfo("w")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.encodings.unpacking import GRACE, Unpacking, packing
+from caten_sd.encodings.unpacking import GRACE, Unpacking, compression
 from caten_sd.errors import FormatError
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.source import Source
@@ -68,5 +68,5 @@ def test_a_bomb_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.at < 4 << 20
 
 
-def test_what_is_not_packed() -> None:
-    assert packing(Source("a", BytesBacking(b"PK"), 0, 2)) is None
+def test_a_file_that_is_not_compressed() -> None:
+    assert compression(Source("a", BytesBacking(b"PK"), 0, 2)) is None

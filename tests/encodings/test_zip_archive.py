@@ -102,7 +102,7 @@ def test_a_stored_member_is_a_window_of_the_map(tmp_path: Path) -> None:
     source.close()
 
 
-def test_folders_are_no_members() -> None:
+def test_folders_are_not_listed() -> None:
     assert ZipArchive(source_of(zip_of(("d/", b""), ("d/w", BODY)))).names() == ["d/w"]
 
 
@@ -120,7 +120,7 @@ def test_a_packed_member_is_inflated_when_touched_and_forgotten_after_its_end() 
     assert backing._data is None
 
 
-def test_a_large_packed_member_comes_out_whole() -> None:
+def test_a_large_deflated_member_is_read_completely() -> None:
     data = bytes(range(256)) * 20_000
     assert ZipArchive(source_of(deflated(("w", data)))).member("w").read(0, len(data)) == data
 

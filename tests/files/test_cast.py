@@ -24,7 +24,7 @@ def test_values_are_rounded_as_torch_rounds_them(name: str):
     assert torch.equal(cast.torch().view(torch.uint8), expected.view(torch.uint8))
 
 
-def test_integers_bools_and_what_is_no_tensor_stay():
+def test_integers_and_bools_stay_as_they_are():
     given = state(i=np.arange(3), b=np.array(True), f=np.ones(2, "f4"))
     cast = cast_floats(given, "bf16")
     assert [spec(leaf).dtype.name for leaf in cast.values()] == ["int64", "bool", "bfloat16"]

@@ -54,7 +54,7 @@ def test_casts_are_counted_and_the_largest_error_read_back(tmp_path: Path):
     assert json.loads(json.dumps(done.to_dict()))["error_key"] == "h.0.w"
 
 
-def test_output_on_input_is_right_and_a_failure_leaves_it_whole(tmp_path: Path):
+def test_output_on_input_is_right_and_a_failure_leaves_it_unchanged(tmp_path: Path):
     path = tmp_path / "w.safetensors"
     save_file(weights(), path)
     sd.convert(path, path, dtype="f16")
@@ -91,7 +91,7 @@ def test_what_is_announced_is_what_is_written_not_what_was_read(tmp_path: Path):
     assert done.size == 2 * (8 * 4 + 4) + 8  # two bytes a float, eight for the int64
 
 
-def test_what_lay_beside_the_tree_is_named_after_a_cast(tmp_path: Path):
+def test_the_rest_of_the_source_is_named_after_a_cast(tmp_path: Path):
     torch.save({"model": weights(), "optimizer": {"lr": 0.1}, "epoch": 3}, tmp_path / "run.pt")
     done = sd.convert(tmp_path / "run.pt", tmp_path / "out.safetensors", dtype="bf16")
     assert {"optimizer", "epoch"} <= set(done.left_out)

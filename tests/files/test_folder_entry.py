@@ -48,7 +48,7 @@ def test_a_set_without_an_index_is_one_thing(tmp_path: Path) -> None:
     assert [str(shard) for shard in entry.shards] == names
 
 
-def test_what_is_ambiguous_is_asked(tmp_path: Path) -> None:
+def test_several_models_are_refused_with_their_sizes(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "a.pt", "bb.ckpt")
     with pytest.raises(FormatError, match=r"2 checkpoints are in it: a\.pt \(4 bytes\), bb\.ckpt"):
         find_entry(folder, SUFFIXES)

@@ -48,6 +48,6 @@ def test_raw_bytes_become_what_the_record_says() -> None:
             record.typed("w", wrong)
 
 
-def test_nesting_is_no_crash() -> None:
+def test_deep_nesting_is_refused() -> None:
     with pytest.raises(FormatError, match="not the JSON"):
         parse_sidecar(b"[" * 100_000, "x")

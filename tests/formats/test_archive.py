@@ -91,7 +91,7 @@ def test_of_several_none_is_guessed_and_each_can_be_named(tmp_path: Path) -> Non
 
 def test_only_an_archive_has_members(tmp_path: Path) -> None:
     write_state_dict(ARRAYS, tmp_path / "w.safetensors")
-    with pytest.raises(FormatError, match="no archive that could hold 'x'"):
+    with pytest.raises(FormatError, match=r"not an archive .*'x'; leave out"):
         read_state_dict(f"{tmp_path}/w.safetensors::x")
     odd = tmp_path / "a::b.safetensors"
     write_state_dict(ARRAYS, odd)

@@ -48,7 +48,7 @@ def test_arrays_are_lazy_leaves(name: str, protocol: int) -> None:
     assert found.shape == array.shape
 
 
-def test_a_large_array_stays_a_part_of_the_file() -> None:
+def test_a_large_array_is_a_slice_of_the_file() -> None:
     data = memoryview(bytearray(pickle.dumps(ARRAYS["large"], 5)))
     value = unpickle(data, source_name="a.pkl").value
     assert value.raw().obj is data.obj
@@ -65,7 +65,7 @@ def test_a_large_array_stays_a_part_of_the_file() -> None:
         np.str_("text"),
     ],
 )
-def test_what_no_tensor_has_stays_inert(array: Any, protocol: int) -> None:
+def test_an_array_whose_dtype_no_tensor_has_stays_inert(array: Any, protocol: int) -> None:
     value = unpickle(pickle.dumps(array, protocol), source_name="a.pkl").value
     if not isinstance(value, str):
         assert type(value) is Instance

@@ -191,7 +191,7 @@ def test_what_python_would_allocate_for_costs_nothing_here(data: bytes) -> None:
         b"cm\nC\n" + b"q\0)\x81h\0" * 50_000 + b")\x81" + b"b" * 50_000 + b".",
     ],
 )
-def test_depth_is_no_recursion_here_and_its_freeing_neither(data: bytes) -> None:
+def test_neither_reading_nor_freeing_depth_recurses(data: bytes) -> None:
     read(data)
     gc.collect()
 

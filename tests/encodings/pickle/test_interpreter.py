@@ -22,10 +22,10 @@ PROTOCOLS = range(6)
 
 
 def read(data: bytes, **options: Any) -> Any:
-    return whole(data, **options).value
+    return result(data, **options).value
 
 
-def whole(data: bytes, **options: Any) -> Unpickled:
+def result(data: bytes, **options: Any) -> Unpickled:
     return unpickle(data, source_name="a.pkl", **options)
 
 
@@ -135,7 +135,7 @@ def test_opcodes_that_no_pickler_of_today_writes() -> None:
     assert read(b"P7\n.", persistent_load=lambda name: f"stored {name}") == "stored 7"
 
 
-def test_large_bytes_of_a_map_are_parts_of_it() -> None:
+def test_large_bytes_of_a_map_are_slices_of_it() -> None:
     payload = bytes(range(256)) * 300
     data = memoryview(pickle.dumps([payload, bytearray(payload)], 5))
     copied, changeable = unpickle(data, source_name="a.pkl").value
@@ -147,12 +147,12 @@ def test_large_bytes_of_a_map_are_parts_of_it() -> None:
 
 def test_the_end_is_where_the_pickle_ends() -> None:
     first, second = pickle.dumps([1]), pickle.dumps("two")
-    end = whole(first + second).end
+    end = result(first + second).end
     assert end == len(first)
-    assert whole(first + second, start=end) == ("two", len(first) + len(second), {})
+    assert result(first + second, start=end) == ("two", len(first) + len(second), {})
 
 
-# Objects of classes that are looked for nowhere.
+# Objects whose classes are not imported.
 
 
 class Config(argparse.Namespace):
@@ -179,8 +179,8 @@ def test_an_object_keeps_its_name_arguments_and_state(protocol: int) -> None:
         "class": Config,
         "partial": functools.partial(int, base=2),
     }
-    result = whole(pickle.dumps(given, protocol))
-    found = result.value
+    full = result(pickle.dumps(given, protocol))
+    found = full.value
     assert found["plain"].name == "argparse.Namespace"
     assert found["plain"].state == {"lr": 0.1}
     assert found["config"].name == f"{__name__}.Config"
@@ -191,7 +191,7 @@ def test_an_object_keeps_its_name_arguments_and_state(protocol: int) -> None:
     assert found["date"].name == "datetime.date"
     assert type(found["class"]) is Reference
     assert found["partial"].state[2] == {"base": 2}
-    assert result.opaque[f"{__name__}.Config"] == 1
+    assert full.opaque[f"{__name__}.Config"] == 1
     assert all(type(v) is Instance for k, v in found.items() if k != "class")
 
 
@@ -201,7 +201,7 @@ def test_one_name_is_one_reference() -> None:
     assert found[2] == {found[0]: 1}
 
 
-def test_names_that_are_allowed_stand_for_what_they_are_given() -> None:
+def test_an_allowed_name_gives_the_function_or_value_it_maps_to() -> None:
     data = pickle.dumps((complex(1, 2), sys.intern), 2)
     found = read(
         data,

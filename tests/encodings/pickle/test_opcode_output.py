@@ -21,7 +21,7 @@ def test_values_nest() -> None:
     assert pickle.loads(data) == ({"a": None, "ü": False}, (), "")
 
 
-def test_objects_and_what_is_said_once() -> None:
+def test_objects_and_names_that_are_written_once() -> None:
     memo = out.Memo()
     first = memo.name("types", "SimpleNamespace") + out.POP
     made = out.instance(
