@@ -9,7 +9,11 @@ import pytest
 from caten_sd import errors
 from caten_sd.errors import CatenError, FormatError, LayoutWarning, LoadError, LoadWarning
 
-CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass)]
+CLASSES = [
+    each
+    for each in vars(errors).values()
+    if inspect.isclass(each) and each.__module__ == errors.__name__
+]
 
 
 @pytest.mark.parametrize("each", CLASSES, ids=lambda each: each.__name__)
