@@ -163,7 +163,7 @@ def test_case_11_a_padded_vocabulary_without_biases() -> None:
     text = str(caught.value)
     assert "wte.weight has 47 rows more" in text
     assert "lm_head.weight has 47 rows more" in text
-    assert "1 biases are absent" in text
+    assert "1 bias is absent" in text
     rules = {"wte.weight": trim_rows(), "lm_head.weight": trim_rows(), "*.bias": fill(0.0)}
     report = plan_load(model, file, on_mismatch=rules).apply()
     assert report.fits
@@ -228,7 +228,7 @@ def test_case_21_one_element_into_no_axes() -> None:
     model.scale = nn.Parameter(torch.tensor(0.0))
     report = plan_load(model, {"scale": torch.tensor([7.0])}).apply()
     assert model.scale.item() == 7
-    assert "one element into a slot of no axes" in str(report)
+    assert "one element into a slot without axes" in str(report)
     with pytest.raises(LoadError):
         load_state_dict(model, {"scale": torch.tensor([7.0, 8.0])})
 

@@ -1,1 +1,1 @@
-"""Live objects: their slots, how a value gets into one, and who holds one together."""
+"""Live objects: their slots, how a value gets into a slot, and which processes share one."""

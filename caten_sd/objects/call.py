@@ -1,4 +1,4 @@
-"""call: a model's forward pass, as a generic function whose methods live outside the classes."""
+"""call: a model's forward pass, a generic function whose methods are outside the classes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from caten_sd.dispatch.generic import generic
 
 @generic
 def call(model: Any, /, *inputs: Any, **options: Any) -> Any:
-    """Run a model on its inputs; dispatches on the model alone, the rest passes through.
+    """Run a model on its inputs; only the model chooses the method.
 
-    After Caten's ``call`` and ``defcall``: a forward pass may be given to a class without editing
-    it, and ``model(x)`` of a `caten_sd.nn.Module` is sugar for ``call(model, x)``.
+    After Caten's ``call`` and ``defcall``: a class gets a forward pass without being edited, and
+    ``model(x)`` of a `caten_sd.nn.Module` is the same as ``call(model, x)``.
 
     >>> class Double: ...
     >>> @call.register(Double)

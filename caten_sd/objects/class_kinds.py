@@ -1,6 +1,6 @@
-"""Kinds of classes that have no base in common, as classes to dispatch on."""
+"""Kinds of classes without a common base, as abstract classes to dispatch on."""
 
-# ruff: noqa: B024 (an ABC is what can say by a hook which classes belong to it)
+# ruff: noqa: B024 (only an ABC has a hook that decides which classes are its own)
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Any
 
 
 class AttrsInstance(ABC):
-    """Stands for every attrs class."""
+    """Every attrs class."""
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
-        return _marked(cls, other, "__attrs_attrs__") if cls is AttrsInstance else NotImplemented
+        return _has_mark(cls, other, "__attrs_attrs__") if cls is AttrsInstance else NotImplemented
 
 
 class DataclassInstance(ABC):
-    """Stands for every dataclass."""
+    """Every dataclass."""
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
         if cls is not DataclassInstance:
             return NotImplemented
-        return _marked(cls, other, "__dataclass_fields__")
+        return _has_mark(cls, other, "__dataclass_fields__")
 
 
 class DeclaredMapping(AttrsInstance, DataclassInstance, Mapping[Any, Any]):
-    """Stands for every attrs class and dataclass that inherits from Mapping: its slots count."""
+    """Every attrs class and dataclass that is a Mapping: its slots are its state, not its items."""
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
         if cls is not DeclaredMapping:
             return NotImplemented
-        # Not issubclass(other, Mapping), which would come back here.
+        # issubclass(other, Mapping) would call this hook again.
         declared = issubclass(other, AttrsInstance) or issubclass(other, DataclassInstance)
         return declared and Mapping in other.__mro__
 
 
 class NamedTuple(ABC):
-    """Stands for every namedtuple; its fields are slots, not indices."""
+    """Every namedtuple; its fields are slots, not indices."""
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
@@ -48,6 +48,6 @@ class NamedTuple(ABC):
         return named if cls is NamedTuple else NotImplemented
 
 
-def _marked(kind: type, other: type, mark: str) -> bool:
-    """Tell a class that has the mark, or one that says it is of this kind."""
+def _has_mark(kind: type, other: type, mark: str) -> bool:
+    """Return whether a class has the attribute of this kind, or inherits from the kind."""
     return hasattr(other, mark) or kind in other.__mro__

@@ -1,4 +1,4 @@
-"""The parts of an object: every container in it with its path, wrappers looked through."""
+"""Every container in an object, with its path; a wrapper counts as the object inside it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _LEAVES = (str, bytes, int, float, complex, type(None), type, type(lambda: None)
 
 
 class Container(NamedTuple):
-    """A container and the path that leads to it."""
+    """A container and its path from the root."""
 
     path: Path
     owner: Any
 
 
 def containers(obj: Any) -> Iterator[Container]:
-    """Yield the object and each container in it, a shared one under each of its paths.
+    """Yield the object and each container in it; a shared one once for each of its paths.
 
-    Attributes that are not declared as slots are not looked into.
+    Attributes that are not declared as slots are not searched.
     """
     stack = [Container([], unwrap(obj))]
     while stack:
-        part = stack.pop()
-        yield part
+        container = stack.pop()
+        yield container
         below = [
-            Container([*part.path, name], unwrap(child))
-            for name, child in _children(part.owner)
+            Container([*container.path, name], unwrap(child))
+            for name, child in _children(container.owner)
             if not isinstance(child, _LEAVES) and not _is_leaf(child)
         ]
         stack.extend(reversed(below))
@@ -58,9 +58,11 @@ def _children(owner: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(owner) if isinstance(owner, (list, tuple)) else ()
 
 
-def computed(part: Container, kinds: Collection[str] = ("computed", "transient")) -> dict[str, Any]:
-    """Return what a part makes by itself: buffers that are not saved, and caches."""
-    owner = part.owner
+def computed(
+    container: Container, kinds: Collection[str] = ("computed", "transient")
+) -> dict[str, Any]:
+    """Return what a container computes itself, by name: buffers that are not saved, and caches."""
+    owner = container.owner
     fields = getattr(type(owner), "__attrs_attrs__", ())
     names = [field.name for field in fields if slot_kind(field) in kinds]
     names += sorted(getattr(owner, "_non_persistent_buffers_set", ()))  # as torch names them

@@ -1,4 +1,4 @@
-"""From an object to its state: which slots hold leaves, and under which paths and keys."""
+"""From an object to its state: the leaves in its slots, with their paths and keys."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ from caten_sd.state.state_dict import StateDict
 def to_state_dict(obj: Any, parent: Path, /) -> list[Pair]:
     """Return the (path, leaf) pairs of an object, each path beginning with ``parent``.
 
-    A leaf gives itself; attrs classes, dataclasses, lists, tuples, mappings and ``torch.nn.Module``
-    are walked in order; None, numbers, text and functions are no state. Add a method to teach it a
-    type; it may call the generic for its parts. After Caten's ``->state-dict``.
+    A leaf is its own pair. The slots of attrs classes, dataclasses, lists, tuples, mappings and
+    ``torch.nn.Module`` come in order. None, numbers, text and functions are not state. A method
+    teaches it another type, and may call the generic for what the object holds. After Caten's
+    ``->state-dict``.
 
     >>> import numpy
     >>> to_state_dict({"w": [None, numpy.zeros(2)]}, ["head"])
@@ -43,8 +44,8 @@ def to_state_dict(obj: Any, parent: Path, /) -> list[Pair]:
 def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:
     """Return the state of an object as key -> live leaf, in order, with paths and ties.
 
-    The leaves are the object's own, not copies. StateDictError if two paths give one key, or if the
-    object holds itself; NoApplicableMethodError if nobody taught its class what its state is.
+    The leaves are the object's own, not copies. StateDictError if two paths have one key, or if
+    the object holds itself; NoApplicableMethodError if its class has no method.
     """
     pairs = to_state_dict(obj, [])
     if not pairs:
@@ -58,7 +59,7 @@ def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) 
 
 
 def _refuse_stateless(obj: Any) -> None:
-    """Tell a model without state, whose state dict is empty, from what is no model at all."""
+    """Raise an error for what is not a model; a model without state has an empty state dict."""
     if to_state_dict.dispatch(type(obj)) not in (_no_pairs, _unknown):
         return
     name = type(obj).__name__
@@ -70,7 +71,7 @@ def _refuse_stateless(obj: Any) -> None:
         fix = "pass a model, or a list, tuple or dict of tensors"
     else:
         fix = f"make it an attrs class or a dataclass, or add @to_state_dict.register({name})"
-    raise NoApplicableMethodError(f"a {name} has no slots to take a state from; {fix}")
+    raise NoApplicableMethodError(f"a {name} has no slots that hold a state; {fix}")
 
 
 def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictError:
@@ -80,34 +81,34 @@ def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictE
         if first.setdefault(key, path) is not path:
             break
     return StateDictError(
-        f"the paths {first[key]} and {path} of {type(obj).__name__} both give the key {key!r}; "
+        f"the paths {first[key]} and {path} of {type(obj).__name__} both have the key {key!r}; "
         f"rename a slot or pass a key_mapper that keeps them apart"
     )
 
 
 class _Extraction(threading.local):
-    """Where this thread's walk is: the containers it is inside of, each with its path."""
+    """Where this thread is in an object: the containers around it, by id, with their paths."""
 
     def __init__(self) -> None:
-        self.inside: dict[int, Path] = {}
+        self.open: dict[int, Path] = {}
         self.in_unknown = False
 
 
-_walk = _Extraction()
+_extraction = _Extraction()
 
 
 def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[Pair]:
     """Return the pairs of a container's items, each under ``parent`` and its name.
 
-    A container that holds itself is a StateDictError that names the path.
+    StateDictError, with both paths, if a container holds itself.
     """
-    inside = _walk.inside
-    if id(obj) in inside:
+    open_ = _extraction.open
+    if id(obj) in open_:
         raise StateDictError(
-            f"{path_text(parent)} is {path_text(inside[id(obj)])} again: a {type(obj).__name__} "
+            f"{path_text(parent)} is {path_text(open_[id(obj)])} again: a {type(obj).__name__} "
             f"that holds itself has no state dict; declare that slot transient()"
         )
-    inside[id(obj)] = parent
+    open_[id(obj)] = parent
     try:
         pairs: list[Pair] = []
         for name, value in items:
@@ -116,10 +117,10 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
     except RecursionError:
         raise StateDictError(
             f"the containers at {path_text(parent[:8])} are nested too deep, {len(parent)} levels "
-            f"and more; keep them in a list"
+            f"or more; keep them in a list"
         ) from None
     finally:
-        del inside[id(obj)]
+        del open_[id(obj)]
 
 
 @to_state_dict.register(AttrsInstance)
@@ -134,7 +135,7 @@ def _dataclass_pairs(obj: Any, parent: Path, /) -> list[Pair]:
 
 def _declared(obj: Any, parent: Path, fields: Iterable[Any]) -> list[Pair]:
     names = [field.name for field in fields if slot_kind(field) in ("state", "buffer")]
-    # A slot that was never set is no state.
+    # A slot that was never set is not state.
     return children(obj, parent, [(n, getattr(obj, n)) for n in names if hasattr(obj, n)])
 
 
@@ -191,18 +192,19 @@ def _no_pairs(value: Any, parent: Path, /) -> list[Pair]:
 
 @to_state_dict.register(object)
 def _unknown(obj: Any, parent: Path, /) -> list[Pair]:
-    """Take an object nobody taught us as no state, unless it is a leaf or hides one."""
+    """Return no pairs for an object of an unknown class; an error if it is a leaf or hides one."""
     name = type(obj).__name__
     teach = f"add a method with @to_state_dict.register({name})"
     if _looks_like_leaf(obj):
         raise NoApplicableMethodError(
-            f"{path_text(parent)}, a {name}, looks like a tensor, but is of a class nobody taught "
-            f"us; {teach}"
+            f"{path_text(parent)}, a {name}, looks like a tensor, but to_state_dict has no method "
+            f"for it; {teach}"
         )
     for path, _ in _hidden(obj, parent):
         raise NoApplicableMethodError(
-            f"{path_text(path)} lies in {path_text(parent)}, a {name}, a class nobody taught us; "
-            f"make it an attrs class or a dataclass, {teach}, or declare its slot transient()"
+            f"{path_text(path)} is in {path_text(parent)}, a {name}, and to_state_dict has no "
+            f"method for that; make it an attrs class or a dataclass, {teach}, or declare its "
+            f"slot transient()"
         )
     return []
 
@@ -215,15 +217,16 @@ def _looks_like_leaf(obj: Any) -> bool:
 
 
 def _hidden(obj: Any, parent: Path) -> list[Pair]:
-    """Return the state in the attributes of an object, looking into no second one like it.
+    """Return the state in the attributes of an object of an unknown class.
 
-    Without that bound the search would go on through loggers and modules into all there is.
+    A second such object in it is not searched: through loggers and modules, the search would reach
+    everything.
     """
     slots = getattr(obj, "__dict__", None)
-    if not slots or _walk.in_unknown or isinstance(obj, (type, ModuleType)):
+    if not slots or _extraction.in_unknown or isinstance(obj, (type, ModuleType)):
         return []
-    _walk.in_unknown = True
+    _extraction.in_unknown = True
     try:
         return children(obj, parent, list(slots.items()))
     finally:
-        _walk.in_unknown = False
+        _extraction.in_unknown = False

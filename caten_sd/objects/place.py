@@ -1,7 +1,8 @@
-"""How a value gets into a place: copied into the array that lies there, or put into its slot.
+"""How a value gets into a model: copied into a place, or put into a slot.
 
-A load is all or nothing, so a place has to say no before the first write: ``refusal`` and ``ready``
-are asked of all of them while nothing has been touched, and ``assign`` only then.
+A place is the array that a slot holds now; values are copied into it. A Slot is an owner and a
+name; it gets a new object. A load is all or nothing: ``refusal`` and ``ready`` are called for all
+places before ``assign`` is called for the first one.
 """
 
 from __future__ import annotations
@@ -22,27 +23,27 @@ EXTRA_STATE = "_extra_state"  # torch's name for what a module adds to its tenso
 
 @generic
 def assign(slot: Any, leaf: Any, /) -> None:
-    """Put the leaf's values into a place: into the array itself, or into a Slot as a new one.
+    """Copy the leaf's values into a place, or put the leaf itself into a Slot.
 
-    A type that ``to_state_dict`` gives as a leaf is a place; teach it here how values get in. The
-    shape fits and the dtype may be cast when this is called. After ``(setf tensor-buffer)``.
+    Every type that ``to_state_dict`` returns as a leaf is a place and needs a method. The shapes
+    are equal when this is called; the dtype may have to be cast. After ``(setf tensor-buffer)``.
     """
     raise NotImplementedError
 
 
 @generic
 def refusal(place: Any, /) -> str | None:
-    """Return why nothing can be written into a place, or "" where that cannot fail.
+    """Return why nothing can be written into a place, or "" if a write cannot fail.
 
-    None, as for every type that has no method here, means that only trying can tell: the load
-    tries it on a copy of the place.
+    None means that it is not known, as for a type without a method: the load then tries the write
+    on a copy of the place first.
     """
     raise NotImplementedError
 
 
 @generic
 def ready(place: Any, leaf: Any, /) -> Any:
-    """Return the leaf in the form that the place takes without fail; an error if it has none."""
+    """Return the leaf in a form that the place takes without failing; an error if there is none."""
     raise NotImplementedError
 
 
@@ -50,36 +51,37 @@ def ready(place: Any, leaf: Any, /) -> Any:
 def replacement(
     place: Any, leaf: Any, /, *, dtype: Any = None, location: Any = None, copy: bool = False
 ) -> Any:
-    """Return a new leaf to lie where ``place`` lies, of its kind, trained if that is.
+    """Return the leaf as a new object for the slot of ``place``: of its type, trained if it is.
 
-    It shares the leaf's memory unless a copy, another DType or another ``location`` is wanted.
+    The object shares the leaf's memory unless a copy, another DType or another ``location`` (a
+    ``map_location``) is asked for.
     """
     raise NotImplementedError
 
 
 @generic
 def unwrap(obj: Any, /) -> Any:
-    """Return the model inside a wrapper that is no part of it (DataParallel, say), or itself."""
+    """Return the model inside a wrapper such as DataParallel; any other object itself."""
     raise NotImplementedError
 
 
 @refusal.register(object)
-def _only_trying_can_tell(place: Any, /) -> None:
+def _not_known(place: Any, /) -> None:
     return None
 
 
 @ready.register(object)
-def _as_it_is(place: Any, leaf: Any, /) -> Any:
+def _unchanged(place: Any, leaf: Any, /) -> Any:
     return leaf
 
 
 @replacement.register(object)
-def _of_the_same_kind(place: Any, leaf: Any, /, **wishes: Any) -> Any:
-    if any(wish not in (None, False) for wish in wishes.values()):
-        asked = ", ".join(name for name, wish in wishes.items() if wish)
+def _of_the_same_kind(place: Any, leaf: Any, /, **options: Any) -> Any:
+    asked = [f"{name}={value}" for name, value in options.items() if value not in (None, False)]
+    if asked:
         raise LoadError(
-            f"a {type(place).__name__} cannot be replaced with another {asked}; add a method with "
-            f"@replacement.register({type(place).__name__})"
+            f"a {type(place).__name__} cannot be replaced by one with {', '.join(asked)}; add a "
+            f"method with @replacement.register({type(place).__name__})"
         )
     return as_array(place, leaf)
 
@@ -96,15 +98,15 @@ def is_on_meta(leaf: Any) -> bool:
 
 @attrs.frozen
 class Slot:
-    """The owner's attribute or item ``name``, for a leaf that is adopted without a copy."""
+    """The attribute or the item ``name`` of an owner, which can get a new object."""
 
     owner: Any
     name: Any
 
     def get(self) -> Any:
-        """Return what lies in the slot."""
+        """Return what the slot holds."""
         if self.name == EXTRA_STATE and hasattr(self.owner, "get_extra_state"):
-            return deepcopy(self.owner.get_extra_state())  # setting another may change it in place
+            return deepcopy(self.owner.get_extra_state())  # the next set may change it in place
         return step(self.owner, self.name)
 
 
@@ -117,7 +119,7 @@ def _put(slot: Slot, leaf: Any, /) -> None:
 
 
 def slot_at(obj: Any, path: Path) -> Slot:
-    """Return the slot at a path; LoadError where the path is not one of attributes and items."""
+    """Return the slot at a path; LoadError if attributes and items do not lead there."""
     try:
         slot = slot_in(follow(obj, path[:-1]), path[-1])
         slot.get()
@@ -127,14 +129,14 @@ def slot_at(obj: Any, path: Path) -> Slot:
 
 
 def slot_in(owner: Any, name: Any) -> Slot:
-    """Return the slot of an owner, or of the wrapper around it where that has it of its own."""
+    """Return the slot of a name in an owner; in the wrapper, if only the wrapper has the name."""
     inner = unwrap(owner)
     own = inner is not owner and name != EXTRA_STATE and not _has(inner, name)
     return Slot(owner if own else inner, name)
 
 
 def wrapper_of(obj: Any, path: Path) -> str:
-    """Return the class of the wrapper that keeps this slot for itself, or ""."""
+    """Return the class name of the wrapper that owns this slot, or ""."""
     try:
         owner = follow(obj, path[:-1])
     except (AttributeError, LookupError, TypeError):
@@ -152,7 +154,7 @@ def _has(owner: Any, name: Any) -> bool:
 
 
 def immutable(obj: Any, path: Path, reason: object) -> LoadError:
-    """Return the error for a slot that takes no new value."""
+    """Return the error for a slot that does not take a new object."""
     return LoadError(
         f"{'.'.join(map(str, path)) or 'the root'} of {type(obj).__name__} cannot take a new value "
         f"({reason}); nothing was changed: load without assign=True, which copies into it"
@@ -160,7 +162,7 @@ def immutable(obj: Any, path: Path, reason: object) -> LoadError:
 
 
 def follow(obj: Any, path: Iterable[Any]) -> Any:
-    """Return what lies at a path, wrappers on the way being looked through."""
+    """Return the object at a path, with each wrapper on the way replaced by its inside."""
     owner = obj
     for name in path:
         owner = step(unwrap(owner), name)
@@ -168,10 +170,10 @@ def follow(obj: Any, path: Iterable[Any]) -> Any:
 
 
 def step(owner: Any, name: Any) -> Any:
-    """Follow one element of a path: an index or key where the owner has items, else an attribute.
+    """Return the item or, if the owner has no items, the attribute of this name.
 
-    torch names the children of its lists by text, which are attributes there, and a child may be
-    called as a method is.
+    The children of torch's lists are attributes with digits as names. A child may have the name of
+    a method, so torch's tables come before attributes.
     """
     if isinstance(name, int) or isinstance(owner, MutableMapping):
         return owner[name]

@@ -1,7 +1,8 @@
-"""What a slot of an attrs class is, said where the slot is declared.
+"""Declare what a slot of an attrs class is: state, a buffer or a cache.
 
-A slot is plain state unless it says otherwise: a `buffer()` is saved and moved but not trained,
-`buffer(persistent=False)` is moved but not saved, and `transient()` is neither, as a KV cache.
+A slot is plain state unless it is declared otherwise: a `buffer()` is saved and moves with the
+model but is not trained, `buffer(persistent=False)` moves but is not saved, and `transient()` does
+neither, as a KV cache.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ SlotKind = Literal["state", "buffer", "computed", "transient"]
 
 
 def buffer(*, persistent: bool = True, **field: Any) -> Any:
-    """Declare an attrs slot a buffer; `persistent=False` rebuilds it instead of saving it.
+    """Declare an attrs slot a buffer; with `persistent=False` it is not saved.
 
-    What else an `attrs.field` takes goes in as keywords.
+    The other keywords are those of `attrs.field`.
 
     >>> @attrs.define
     ... class Mask:
@@ -44,7 +45,7 @@ def transient(**field: Any) -> Any:
 
 
 def slot_kind(attribute: attrs.Attribute[Any]) -> SlotKind:
-    """Say what a slot was declared as: "buffer", "computed", "transient", or else "state"."""
+    """Return how a slot was declared: "buffer", "computed", "transient", or else "state"."""
     kind: SlotKind = attribute.metadata.get(SLOT, "state")
     return kind
 

@@ -1,4 +1,4 @@
-"""A state dict that later training does not change, next to ``get_state_dict``, which is a view."""
+"""A copy of a state dict: later training does not change it, as it changes a view."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from caten_sd.state.state_dict import StateDict, spec_or_none
 
 
 def snapshot(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:
-    """Return a copy of the state of an object: it shares no memory, and tied names stay tied.
+    """Return a copy of the state of an object; it shares no memory, and tied names stay tied.
 
     >>> import numpy
     >>> model = {"w": numpy.zeros(2)}

@@ -1,4 +1,4 @@
-"""The parts of an object are its containers, wrappers looked through and caches left out."""
+"""The containers in an object, with wrappers undone and caches left out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Pair = collections.namedtuple("Pair", "first second")
 
 
 def paths(obj: object) -> list[list[object]]:
-    return [part.path for part in containers(obj)]
+    return [each.path for each in containers(obj)]
 
 
 def test_every_kind_of_container_is_walked() -> None:
@@ -46,18 +46,18 @@ def test_every_kind_of_container_is_walked() -> None:
     ]
 
 
-def test_wrappers_are_looked_through() -> None:
+def test_a_wrapper_counts_as_the_object_inside_it() -> None:
     linear = nn.Linear(1, 1)
-    (_, part) = containers([nn.DataParallel(linear)])
-    assert part.path == [0]
-    assert part.owner is linear
+    (_, found) = containers([nn.DataParallel(linear)])
+    assert found.path == [0]
+    assert found.owner is linear
 
 
-def test_tensors_caches_and_functions_are_no_parts() -> None:
+def test_tensors_caches_and_functions_are_not_containers() -> None:
     assert paths([torch.zeros(2), paths, "text", type, Inner(cache=Inner())]) == [[], [4]]
 
 
-def test_a_module_that_has_a_dtype_is_a_part() -> None:
+def test_a_module_that_has_a_dtype_is_a_container() -> None:
     class Typed(nn.Module):
         dtype = torch.float32
 
@@ -69,8 +69,8 @@ def test_computed_slots() -> None:
     module.register_buffer("b", torch.zeros(1), persistent=False)
     module.register_buffer("a", torch.zeros(1), persistent=False)
     module.register_buffer("kept", torch.zeros(1))
-    (part,) = containers(module)
-    assert list(computed(part)) == ["a", "b"]
-    (part,) = containers(Inner(mask=1))
-    assert computed(part) == {"mask": 1, "cache": None}
-    assert computed(part, ["computed"]) == {"mask": 1}
+    (container,) = containers(module)
+    assert list(computed(container)) == ["a", "b"]
+    (container,) = containers(Inner(mask=1))
+    assert computed(container) == {"mask": 1, "cache": None}
+    assert computed(container, ["computed"]) == {"mask": 1}

@@ -1,4 +1,4 @@
-"""From an object to its state: containers of every kind, paths, keys, and what is refused."""
+"""From an object to its state: containers of every kind, paths and keys."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def keys(obj: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("leaf", [W, T, torch.nn.Parameter(T), np.float32(3) * W])
-def test_a_leaf_gives_itself_under_a_copy_of_its_parent(leaf: Any) -> None:
+def test_a_leaf_is_its_own_pair_under_a_copy_of_its_parent(leaf: Any) -> None:
     parent = ["a", 0]
     ((path, found),) = to_state_dict(leaf, parent)
     assert (path, found is leaf) == (["a", 0], True)
@@ -106,7 +106,7 @@ def test_a_container_gives_its_leaves_in_order(obj: Any, expected: list[str]) ->
     "value",
     [None, True, 3, 2.5, 1j, "text", b"bytes", np.float32(1e-5), np.int64(3), np.bool_(True)],
 )
-def test_numbers_and_text_are_no_state(value: Any) -> None:
+def test_numbers_and_text_are_not_state(value: Any) -> None:
     assert keys(Box(value)) == []
 
 
@@ -132,7 +132,7 @@ def test_numbers_and_text_are_no_state(value: Any) -> None:
         range(3),
     ],
 )
-def test_functions_types_and_other_objects_without_leaves_are_no_state(value: Any) -> None:
+def test_functions_types_and_other_objects_without_leaves_are_not_state(value: Any) -> None:
     assert keys(Pair(value, W)) == ["second"]
 
 
@@ -160,7 +160,7 @@ def test_attrs_classes_of_every_kind_have_state(options: dict[str, Any]) -> None
     assert keys(cls(private=W, w=T)) == ["_private", "w"]
 
 
-def test_a_slot_that_was_never_set_is_no_state() -> None:
+def test_a_slot_that_was_never_set_is_not_state() -> None:
     @attrs.define
     class Lazy:
         w: Any
@@ -174,7 +174,7 @@ def test_a_slot_that_was_never_set_is_no_state() -> None:
     assert keys(Lazy(W)) == keys(LazyData(W)) == ["w"]
 
 
-def test_a_slot_says_where_it_is_declared_whether_it_is_state() -> None:
+def test_a_slot_is_declared_state_buffer_or_transient() -> None:
     @attrs.define
     class Attention:
         w: Any
@@ -191,7 +191,7 @@ def test_a_slot_says_where_it_is_declared_whether_it_is_state() -> None:
     assert keys(DataAttention(W, W)) == ["w"]
 
 
-def test_what_is_declared_counts_where_a_class_is_a_mapping_or_a_list_too() -> None:
+def test_declared_slots_are_the_state_of_a_class_that_is_a_mapping_or_a_list_too() -> None:
     @attrs.define
     class Weighted(UserDict):  # type: ignore[type-arg]
         w: Any
@@ -228,7 +228,7 @@ def test_a_shared_object_is_listed_under_each_path_and_tied() -> None:
     assert state.ties == {"1.again.content": "0.content", "2": "0.content"}
 
 
-def test_a_mapper_of_ones_own_gives_the_keys() -> None:
+def test_the_callers_key_mapper_makes_the_keys() -> None:
     state = get_state_dict([Box(W)], key_mapper=lambda path: "/".join(map(str, path)))
     assert list(state) == ["0/content"]
     assert state.paths == {"0/content": [0, "content"]}

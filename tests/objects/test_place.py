@@ -1,4 +1,4 @@
-"""Places: what can be written into, what says no beforehand, and slots found by their path."""
+"""Places: what can be written into, what refuses before the first write, and slots at a path."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_slot_is_found_by_its_path_and_takes_a_new_value(obj: object) -> None:
     assert slot.get() is new
 
 
-def test_a_path_that_leads_nowhere_is_an_error() -> None:
+def test_a_path_to_nothing_is_an_error() -> None:
     with pytest.raises(LoadError, match=r"a\.b of dict cannot take a new value"):
         slot_at({"a": 1}, ["a", "b"])
     with pytest.raises(LoadError, match=r"5 of list"):
@@ -178,8 +178,8 @@ class TestAUsersType:
         with pytest.raises(LoadError, match="a Shown that takes no ndarray"):
             plan.apply()
 
-    def test_it_cannot_be_replaced_with_wishes_that_nobody_taught(self) -> None:
-        with pytest.raises(LoadError, match="another dtype"):
+    def test_it_cannot_be_replaced_by_one_of_another_dtype_without_a_method(self) -> None:
+        with pytest.raises(LoadError, match="by one with dtype="):
             replacement(Pair(np.zeros(2)), np.zeros(2), dtype=DTYPES["float64"])
         with pytest.raises(NoApplicableMethodError):
             replacement(Pair(np.zeros(2)), np.zeros(2))

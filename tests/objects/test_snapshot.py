@@ -1,4 +1,4 @@
-"""A snapshot is a copy that training does not change; get_state_dict is a view that it does."""
+"""Training does not change a snapshot, which is a copy; it changes get_state_dict's view."""
 
 from __future__ import annotations
 
