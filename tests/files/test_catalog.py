@@ -54,7 +54,7 @@ TARS: dict[str, Any] = {".nemo": "w", ".tar": "w", ".tgz": "w:gz", ".tar.gz": "w
     ".tar.xz": "w:xz",
     ".tar.bz2": "w:bz2",
 }
-# The format that writes what lies in an archive, a folder or a record, besides the own one.
+# The format that writes what an archive, a folder or a record holds, besides their own.
 INNER = {
     "archive": {"folder", "safetensors"},
     "folder": {"safetensors"},
@@ -121,7 +121,7 @@ def test_a_suffix_that_names_none_is_an_error_that_lists_them(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.npz", "w.pt", "no_suffix", "w.bin"])
-def test_a_file_is_recognised_by_its_content(name: str, tmp_path: Path) -> None:
+def test_a_file_is_recognized_by_its_content(name: str, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     write_state_dict({"w": np.zeros(2, "f4")}, path)
     path = path.rename(tmp_path / name)

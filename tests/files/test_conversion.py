@@ -85,9 +85,9 @@ def test_progress_ends_at_the_bytes_that_were_announced(tmp_path: Path):
 def test_what_is_announced_is_what_is_written_not_what_was_read(tmp_path: Path):
     source, target = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
     save_file(weights(), source)
-    told = []
-    done = sd.convert(source, target, dtype="bf16", announce=lambda need: told.append(need))
-    assert [(need.tensors, need.size) for need in told] == [(done.tensors, done.size)]
+    announced = []
+    done = sd.convert(source, target, dtype="bf16", announce=lambda need: announced.append(need))
+    assert [(need.tensors, need.size) for need in announced] == [(done.tensors, done.size)]
     assert done.size == 2 * (8 * 4 + 4) + 8  # two bytes a float, eight for the int64
 
 

@@ -1,4 +1,4 @@
-"""What a file that no format recognises really is."""
+"""What a file that no format recognizes really is."""
 
 from __future__ import annotations
 
