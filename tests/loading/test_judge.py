@@ -13,7 +13,7 @@ from caten_sd.state.leaf import spec_of
 
 
 @given(st.sampled_from(sorted(DTYPES)), st.sampled_from(sorted(DTYPES)))
-def test_what_loses_its_meaning_is_refused(slot: str, leaf: str) -> None:
+def test_a_kind_that_the_slot_cannot_hold_is_refused(slot: str, leaf: str) -> None:
     outcome, _ = judge(spec_of((2,), DTYPES[slot]), spec_of((2,), DTYPES[leaf]))
     kinds = DTYPES[leaf].kind, DTYPES[slot].kind
     if slot == leaf:

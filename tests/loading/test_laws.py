@@ -1,4 +1,4 @@
-"""All or nothing, whatever is wrong and whatever is asked: a property over the kinds of both."""
+"""A load changes all or nothing: a property over every kind of place, leaf and option."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def mapped(count: int) -> LazyTensor:
     return LazyTensor(Source("w.bin", BytesBacking(data), 0, len(data)), 0, DTYPES["float32"], (4,))
 
 
-class Unheard:
+class UnknownBlocks:
     dtype = DTYPES["float32"]._replace(name="q_new", kind="block", bits=16, per=4)
 
 
@@ -71,7 +71,7 @@ LEAVES: dict[str, Any] = {
     "short": lambda: mapped(3),
     "meta": lambda: torch.zeros(4, device="meta"),
     "sparse": lambda: torch.arange(1.0, 5).to_sparse(),
-    "blocks": lambda: BlockTensor(Unheard(), np.zeros((1, 2), np.uint8), (4,)),
+    "blocks": lambda: BlockTensor(UnknownBlocks(), np.zeros((1, 2), np.uint8), (4,)),
     "shape": lambda: torch.zeros(5),
     "text": lambda: "text",
     "nothing": lambda: None,
@@ -136,7 +136,7 @@ def test_all_or_nothing(pairs: list[tuple[str, str]], wishes: dict[str, Any]) ->
 
 
 @given(st.sampled_from(sorted(PLACES)), st.sampled_from(sorted(UNREADABLE)), st.booleans())
-def test_what_cannot_be_had_is_an_error_and_never_half_a_load(
+def test_a_leaf_that_cannot_be_read_is_an_error_and_changes_nothing(
     place: str, leaf: str, assign: bool
 ) -> None:
     model = {"a": torch.zeros(2), "b": PLACES[place](), "c": torch.zeros(2)}

@@ -1,4 +1,4 @@
-"""The laws of a load: planned, then applied whole or not at all, everything accounted for."""
+"""The laws of a load: planned, then applied whole or not at all; every key is in the report."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def file_of_net() -> dict[str, object]:
 
 
 def frozen(obj: object) -> dict[str, bytes]:
-    """The bytes of every leaf, to tell whether anything was touched."""
+    """Return the bytes of every leaf, to see whether anything was changed."""
     return {
         key: bytes(memoryview(np.ascontiguousarray(np.asarray(leaf.detach())))
                    if isinstance(leaf, torch.Tensor) else leaf.tobytes())
@@ -67,7 +67,7 @@ def test_loads_numpy_and_torch_into_each_other_and_returns_the_same_object() -> 
     assert torch.equal(model.last.weight, torch.full((4, 2), 3.0))
 
 
-def test_a_plan_touches_nothing_and_says_what_apply_then_does() -> None:
+def test_a_plan_changes_nothing_and_apply_does_what_it_says() -> None:
     model = net()
     before = frozen(model)
     plan = plan_load(model, file_of_net())
@@ -101,7 +101,7 @@ def test_a_model_loads_leaves_of_its_own_as_they_were() -> None:
     assert (model["a"] == 1).all()
 
 
-def test_the_callers_mapping_is_untouched() -> None:
+def test_the_callers_mapping_is_not_changed() -> None:
     file = file_of_net()
     kept, ids = copy.deepcopy(file), {key: id(leaf) for key, leaf in file.items()}
     load_state_dict(net(), file, assign=True)
@@ -235,7 +235,7 @@ def test_dtypes(slot: torch.dtype, leaf: torch.dtype, outcome: Outcome) -> None:
     assert outcomes(plan) == {"0": outcome}
 
 
-def test_one_element_goes_into_a_slot_of_no_axes_and_two_do_not() -> None:
+def test_one_element_goes_into_a_slot_without_axes_and_two_do_not() -> None:
     # Failure case 21.
     model = nn.Module()
     model.scale = nn.Parameter(torch.tensor(0.0))

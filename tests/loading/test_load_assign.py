@@ -39,7 +39,7 @@ class TestAssign:
             load_state_dict(model, {key: value}, assign=True)
             assert get_state_dict(model)[key] is value
 
-    def test_what_is_immutable_is_refused_before_anything_is_touched(self) -> None:
+    def test_an_immutable_owner_is_refused_before_anything_is_changed(self) -> None:
         @attrs.frozen
         class Frozen:
             weight: object

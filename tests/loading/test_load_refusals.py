@@ -1,4 +1,4 @@
-"""What cannot be loaded is named, and nothing is changed by it: bad leaves, places and keys."""
+"""Leaves, places and keys that cannot be loaded are named, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_leaf_that_cannot_be_read_half_way_leaves_everything_as_it_was() -> No
     assert frozen(model) == before
 
 
-def test_a_tensor_without_data_is_refused_before_anything_is_touched() -> None:
+def test_a_tensor_without_data_is_refused_before_anything_is_changed() -> None:
     model = net()
     before = frozen(model)
     file = {**file_of_net(), "last.weight": torch.zeros(4, 2, device="meta")}
@@ -61,18 +61,18 @@ def test_a_tensor_that_cannot_be_written_is_named_and_nothing_is_changed(make: o
 
 
 @pytest.mark.parametrize("wrong", [None, 3, [("weight", 1)], "weight", nn.Linear(1, 1)])
-def test_what_is_no_mapping_is_refused_with_its_type(wrong: object) -> None:
+def test_what_is_not_a_mapping_is_refused_with_its_type(wrong: object) -> None:
     with pytest.raises(StateDictError, match=type(wrong).__name__):
         load_state_dict(net(), wrong)
 
 
-def test_keys_that_are_no_text_are_refused_by_name() -> None:
+def test_keys_that_are_not_text_are_refused_by_name() -> None:
     with pytest.raises(StateDictError, match="the key 3 is"):
         plan_load(net(), {3: torch.zeros(1)})
 
 
 @pytest.mark.parametrize("value", [None, "text", 3.5, [1, 2], object()])
-def test_a_value_that_is_no_tensor_is_not_put_into_a_slot(value: object) -> None:
+def test_a_value_that_is_not_a_tensor_is_not_put_into_a_slot(value: object) -> None:
     model = net()
     plan = plan_load(model, {**file_of_net(), "first.bias": value})
     assert outcomes(plan)["first.bias"] is Outcome.DTYPE

@@ -1,4 +1,4 @@
-"""Which leaf feeds which slot: one row for each, in the model's order, and moves for what fits."""
+"""Which leaf goes to which slot: one row for each slot, in the model's order, then the rest."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ names = st.lists(st.sampled_from("abcdef"), unique=True)
 
 
 @given(st.permutations("abcdef"), names)
-def test_rows_are_in_the_models_order_and_strays_follow_in_the_files(
+def test_rows_are_in_the_models_order_and_unused_keys_follow_in_the_files(
     slots: list[str], file: list[str]
 ) -> None:
     model = {name: np.zeros(1) for name in slots[:4]}
     plan = plan_load(model, {name: np.ones(1) for name in file})
-    strays = [name for name in file if name not in model]
-    assert [row.key for row in plan.rows] == [*slots[:4], *strays]
+    unused = [name for name in file if name not in model]
+    assert [row.key for row in plan.rows] == [*slots[:4], *unused]
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8), names)
@@ -38,7 +38,7 @@ def test_every_name_of_a_tied_slot_has_its_row(ties: list[int], file: list[str])
     assert len({id(model[row.key]) for row in plan_firsts}) == len(plan_firsts)
 
 
-def test_a_tied_slot_is_fed_by_the_first_of_its_names_that_the_file_has() -> None:
+def test_a_tied_slot_gets_the_leaf_of_the_first_of_its_names_in_the_file() -> None:
     shared = np.zeros(2)
     plan = plan_load({"a": shared, "b": shared, "c": shared}, {"c": np.ones(2), "b": np.ones(2)})
     assert [(row.key, row.outcome, row.source) for row in plan.rows] == [
@@ -57,7 +57,7 @@ def test_tied_names_that_are_equal_as_values_do_not_differ(value: np.ndarray) ->
     assert plan.fits
 
 
-def test_tied_names_that_lie_at_one_place_are_not_read() -> None:
+def test_tied_names_with_one_leaf_are_not_compared_by_reading() -> None:
     model = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
     model.b.weight = model.a.weight
     unreadable = torch.zeros(2, 2, device="meta")
@@ -65,7 +65,7 @@ def test_tied_names_that_lie_at_one_place_are_not_read() -> None:
     assert plan.fits
 
 
-def test_a_buffer_that_the_model_computes_is_no_stray() -> None:
+def test_a_buffer_that_the_model_computes_is_not_unexpected() -> None:
     class Masked(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""Moves: prepared while nothing is touched, then made, and undone if a slot refuses."""
+"""Moves are prepared while nothing is changed, then made, and undone if a slot refuses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_streamed_file_loads_and_can_be_closed(tmp_path: Path) -> None:
     assert torch.equal(model.weight, saved.weight)
 
 
-def test_slots_are_put_back_where_a_later_one_refuses() -> None:
+def test_slots_are_restored_if_a_later_one_refuses() -> None:
     class Stubborn(nn.Module):
         def __init__(self) -> None:
             super().__init__()

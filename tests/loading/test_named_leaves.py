@@ -21,12 +21,12 @@ def test_no_leaf_is_lost_and_every_key_is_known(slots: set[str], wrapper: str) -
     assert bool(found.notes) == bool(wrapper and slots)
 
 
-def test_keys_that_name_nothing_keep_their_names() -> None:
+def test_keys_without_a_slot_keep_their_names() -> None:
     found = match_names(NamedLeaves({"module.x": 1, "y": 2}), {"z"}.__contains__)
     assert found.leaves == {"module.x": 1, "y": 2}
 
 
-def test_what_averaged_model_counts_is_its_own() -> None:
+def test_the_counter_of_averaged_model_belongs_to_the_wrapper() -> None:
     found = match_names(NamedLeaves({"n_averaged": 3, "module.w": 1}), {"w"}.__contains__)
     assert found.of_wrappers == {"n_averaged"}
     assert (

@@ -34,6 +34,6 @@ def test_a_name_that_is_there_stays_and_other_values_that_are_not_tensors_go() -
     assert put_together(NamedLeaves(merged), source.others, ["x"]).leaves == {"w": 1, "x": 2}
 
 
-def test_nothing_is_merged_where_nothing_wants_it() -> None:
+def test_other_values_are_left_out_if_no_slot_may_hold_them() -> None:
     source = StateDict({"w": 1}, others={"step": 3})
     assert with_others(source, []) is source

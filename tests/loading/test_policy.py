@@ -237,7 +237,7 @@ class TestDtype:
             assert isinstance(obj.weight, nn.Parameter)
             assert obj.weight.data_ptr() != file["weight"].data_ptr() or options == {"assign": True}
 
-    def test_exceptions_by_pattern_the_first_that_fits(self) -> None:
+    def test_the_first_pattern_that_matches_gives_the_dtype(self) -> None:
         obj = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2), nn.Linear(2, 2))
         file = obj.state_dict()
         load_state_dict(obj, file, dtype={"1.*": "keep", "*": "bfloat16"})
@@ -251,7 +251,7 @@ class TestDtype:
         assert obj.num_batches_tracked.dtype is torch.int64
         assert obj.running_mean.dtype is torch.bfloat16
 
-    def test_what_becomes_of_the_dtype_is_recorded(self) -> None:
+    def test_a_change_of_dtype_is_recorded(self) -> None:
         plan = plan_load([torch.zeros(2)], {"0": torch.ones(2)}, dtype="bfloat16")
         assert row(plan, "0").outcome is Outcome.CAST
         assert row(plan, "0").note == "the slot becomes bfloat16"

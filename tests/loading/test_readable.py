@@ -1,4 +1,4 @@
-"""Readable leaves: what may fail fails before the first write."""
+"""A leaf that cannot be read fails before the first write."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def lazy(backing: Unmapped, shape: tuple[int, ...] = (2,)) -> LazyTensor:
     return LazyTensor(source, 0, DTYPES["float32"], shape)
 
 
-def test_what_lies_in_no_map_is_read_before_the_first_write() -> None:
+def test_a_leaf_that_is_not_mapped_is_read_before_the_first_write() -> None:
     backing = Unmapped(np.ones(2, np.float32).tobytes())
     leaf = readable(lazy(backing))
     backing.close()
@@ -74,7 +74,7 @@ def test_a_disk_that_fails_changes_nothing(wrap: Callable[[LazyTensor], object])
     assert not model["c"].any()
 
 
-class Unheard:
+class UnknownBlocks:
     """A block type without a method of dequantize."""
 
     dtype = DTYPES["float32"]._replace(name="q_new", kind="block", bits=16, per=32)
@@ -82,9 +82,9 @@ class Unheard:
 
 def test_blocks_that_nobody_can_unpack_change_nothing() -> None:
     model = {"a": torch.zeros(2), "b": torch.zeros(1, 32)}
-    blocks = BlockTensor(Unheard(), np.zeros((1, 2), np.uint8), (1, 32))
+    blocks = BlockTensor(UnknownBlocks(), np.zeros((1, 2), np.uint8), (1, 32))
     with pytest.raises(
-        LoadError, match=r"q_new has no dequantize method.*register\(Unheard, object\)"
+        LoadError, match=r"q_new has no dequantize method.*register\(UnknownBlocks, object\)"
     ):
         load_state_dict(model, {"a": torch.ones(2), "b": blocks})
     assert not model["a"].any()

@@ -43,7 +43,7 @@ def test_two_keys_that_become_one_are_an_error_that_names_both() -> None:
 
 
 @pytest.mark.parametrize("rules", [{"absent": "x"}, {"h.{i}": "l.{j}"}, {"h.{i}.{i}": "l.{i}"}])
-def test_a_rule_that_cannot_be_followed_is_an_error(rules: dict[str, str]) -> None:
+def test_a_rule_that_is_not_valid_is_an_error(rules: dict[str, str]) -> None:
     with pytest.raises(LoadError, match=r"matches no key|captures a name"):
         renamed(["h.0.0.w"], rules)
 

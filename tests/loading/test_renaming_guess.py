@@ -1,4 +1,4 @@
-"""Renamed parts are told by the names and shapes below them; what two could be is none."""
+"""Renamings are guessed from names and shapes; two equal guesses that conflict are none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_prefix_is_found_and_its_rules_undo_it(
 
 
 @given(shapes)
-def test_every_witness_it_counts_is_one(model: dict[str, tuple[int, ...]]) -> None:
+def test_every_key_that_it_counts_agrees(model: dict[str, tuple[int, ...]]) -> None:
     file = {key.replace("attn", "attention"): shape for key, shape in model.items()}
     missing = {key: shape for key, shape in model.items() if key not in file}
     extra = {key: shape for key, shape in file.items() if key not in model}
@@ -32,21 +32,21 @@ def test_every_witness_it_counts_is_one(model: dict[str, tuple[int, ...]]) -> No
         assert 0 < each.agreeing <= each.total
 
 
-def test_one_part_that_could_be_two_is_none() -> None:
+def test_a_prefix_that_could_be_either_of_two_is_not_guessed() -> None:
     file = {"old.weight": (3, 3)}
     assert renamings(file, {"a.weight": (3, 3), "b.weight": (3, 3)}) == []
 
 
-def test_other_shapes_are_no_witnesses() -> None:
+def test_other_shapes_are_not_evidence() -> None:
     assert renamings({"old.weight": (3, 3)}, {"new.weight": (4, 4)}) == []
 
 
-def test_thousands_of_keys_take_no_time() -> None:
+def test_thousands_of_keys_are_fast() -> None:
     model = {f"h.{i}.{name}.w": (i, 2) for i in range(3000) for name in ("a", "b", "c")}
     found = renamings({f"m.{key}": shape for key, shape in model.items()}, model)
     assert [(each.old, each.new, each.agreeing) for each in found] == [("m", "", 9000)]
 
 
-def test_a_lone_tensor_has_no_name_to_change() -> None:
+def test_a_single_tensor_has_no_prefix_to_rename() -> None:
     assert renamings({"": (3,)}, {"weight": (3, 3), "bias": (3,)}) == []
     assert renamings({"weight": (3, 3), "bias": (3,)}, {"": (3,)}) == []

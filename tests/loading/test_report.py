@@ -1,4 +1,4 @@
-"""A report is a value, and prints in a screenful: verdict, groups, cause, fix."""
+"""A report is a value and prints on one screen: verdict, groups, cause, fix."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_the_verdict_counts_what_fits_and_each_kind_that_does_not() -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_what_fits_is_what_has_no_fault(outcome: Outcome) -> None:
+def test_a_report_without_faults_fits(outcome: Outcome) -> None:
     assert report(row("a", outcome)).fits is (outcome not in FAULTS)
 
 
-def test_rows_of_one_pattern_share_a_line_only_where_the_same_is_said_of_them() -> None:
+def test_rows_of_one_pattern_share_a_line_only_if_their_details_are_equal() -> None:
     rows = [row(f"h.{i}.w", Outcome.MISSING, (i + 1, 3)) for i in range(3)]
     text = str(report(*rows))
     assert "h.0.w: [1, 3] float32" in text
@@ -55,14 +55,14 @@ def test_rows_of_one_pattern_share_a_line_only_where_the_same_is_said_of_them() 
     assert "h.{0..2}.w x3: [2] float32" in alike
 
 
-def test_where_room_is_short_they_share_a_line_that_claims_no_shape() -> None:
+def test_without_room_they_share_a_line_that_gives_no_shape() -> None:
     rows = [row(f"h.{i}.w", Outcome.MISSING, (i + 1, 3)) for i in range(40)]
     text = str(report(*rows))
     assert "h.{0..39}.w x40: of 40 shapes" in text
     assert "[1, 3]" not in text
 
 
-def test_a_long_report_keeps_a_part_of_every_section() -> None:
+def test_a_long_report_shows_some_of_every_section() -> None:
     rows = [row(f"a{i}.b", Outcome.MISSING) for i in range(50)]
     rows += [
         LoadRow(f"c{i}.d", Outcome.UNEXPECTED, leaf=spec_of((1,), DTYPES["int8"]))
@@ -79,7 +79,7 @@ def test_a_long_report_keeps_a_part_of_every_section() -> None:
     assert text.count("to_dict(), or --json, has every row") == 2
 
 
-def test_a_note_on_what_is_loaded_is_shown_and_nothing_else_of_it() -> None:
+def test_a_loaded_row_is_shown_only_with_a_note() -> None:
     text = str(report(row("a", Outcome.LOADED), row("b", Outcome.LOADED, note="odd")))
     assert "  b: odd" in text
     assert "  a" not in text

@@ -1,4 +1,4 @@
-"""The other spelling of a spelling is the first."""
+"""The other spelling of the other spelling is the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Odd numbers are named and never repaired; a strict load refuses what is not finite."""
+"""Odd values are named and never repaired; a strict load refuses what is not finite."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def model_and_file() -> tuple[nn.Module, dict[str, torch.Tensor]]:
     return model, file
 
 
-def test_they_are_named_in_the_plan_with_what_is_never_written() -> None:
+def test_odd_values_and_slots_without_a_value_are_named_in_the_plan() -> None:
     model, file = model_and_file()
     plan = plan_load(model, file, check="values")
     assert {row.key: row.finding for row in plan.rows} == {
@@ -67,7 +67,7 @@ def test_they_are_named_in_the_plan_with_what_is_never_written() -> None:
     assert plan.to_dict()["rows"][0]["finding"] == "1 NaN"
 
 
-def test_nothing_is_looked_at_unless_asked() -> None:
+def test_no_value_is_checked_unless_asked() -> None:
     model, file = model_and_file()
     plan = plan_load(model, file)
     assert plan.sound

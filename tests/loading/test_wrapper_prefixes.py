@@ -119,7 +119,7 @@ def test_two_keys_that_strip_to_one_are_an_error_that_names_both() -> None:
         load_state_dict(model, two)
 
 
-def test_a_key_that_could_be_either_of_two_slots_is_asked_about() -> None:
+def test_a_key_that_could_be_either_of_two_slots_is_an_error() -> None:
     model = nn.Module()
     model.weight, model.module = nn.Parameter(torch.zeros(1)), nn.Linear(1, 1, bias=False)
     file = {"_orig_mod.module.weight": torch.ones(1, 1)}
@@ -127,7 +127,7 @@ def test_a_key_that_could_be_either_of_two_slots_is_asked_about() -> None:
         plan_load(model, file)
 
 
-def test_nothing_is_stripped_that_names_no_slot_afterwards() -> None:
+def test_nothing_is_stripped_if_no_slot_is_named_afterwards() -> None:
     model = nn.ModuleDict({"fc": nn.Linear(1, 1)})
     file = {"module.stray": torch.ones(1), "fc.weight": torch.ones(1, 1)}
     plan = plan_load(model, file)
@@ -136,7 +136,7 @@ def test_nothing_is_stripped_that_names_no_slot_afterwards() -> None:
 
 
 class TestAveragedModel:
-    def test_its_count_is_state_and_no_fault_where_it_lacks(self) -> None:
+    def test_its_count_is_state_and_may_be_missing(self) -> None:
         averaged = AveragedModel(Net())
         averaged.update_parameters(Net())
         assert set(get_state_dict(averaged)) == {"n_averaged", *get_state_dict(Net())}
