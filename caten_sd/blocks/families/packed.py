@@ -15,9 +15,3 @@ class Q8_K(BlockType):
     """An intermediate of ggml's dot products: 256 values with a scale and 16 sums."""
 
     name, elements, size, gguf = "q8_k", 256, 292, 15
-
-
-class Q1_0(BlockType):
-    """128 one-bit values with a scale."""
-
-    name, elements, size, gguf = "q1_0", 128, 18, 41

@@ -22,6 +22,7 @@ from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Opaque
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
@@ -89,8 +90,10 @@ def _leaves(source: Source, header: Header) -> dict[str, Any]:
     return {tensor.name: _leaf(source, header, tensor) for tensor in header.tensors}
 
 
-def _leaf(source: Source, header: Header, tensor: TensorInfo) -> LazyTensor | BlockTensor:
+def _leaf(source: Source, header: Header, tensor: TensorInfo) -> LazyTensor | BlockTensor | Opaque:
     at, type, shape = header.start + tensor.offset, tensor.type, tensor.shape
+    if isinstance(type, int):
+        return Opaque(f"GGUF tensor of the unknown type {type}", (shape,))
     if isinstance(type, DType):
         return LazyTensor(source, at, type, shape, order=header.order)
     row = shape[-1] // type.elements * type.size

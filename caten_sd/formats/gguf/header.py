@@ -43,16 +43,21 @@ DENSE = {
 
 
 class TensorInfo(NamedTuple):
-    """One row of the table of tensors; ``shape`` is row-major, ``offset`` is from the data on."""
+    """One row of the table of tensors; ``shape`` is row-major, ``offset`` is from the data on.
+
+    ``type`` is the number in the file if it is of a newer GGUF and unknown here.
+    """
 
     name: str
     shape: tuple[int, ...]
-    type: DType | BlockType
+    type: DType | BlockType | int
     offset: int
 
     @property
     def nbytes(self) -> int:
-        """The size of the tensor's data in bytes."""
+        """The size of the tensor's data in bytes; of an unknown type, the least that it can be."""
+        if isinstance(self.type, int):
+            return min(1, math.prod(self.shape))
         dtype = self.type if isinstance(self.type, DType) else self.type.dtype
         return dtype.nbytes(math.prod(self.shape))
 
@@ -149,9 +154,7 @@ def _read_tensor(header: HeaderBytes, order: str) -> TensorInfo:
     shape = tuple(reversed(sizes))
     if math.prod(filter(None, shape)) >= MAX_COUNT:
         header.refuse(f"{name!r} has the shape {list(shape)}, which is too large for any memory")
-    type: DType | BlockType | None = DENSE.get(number) or blocks_by_number().get(number)
-    if type is None:
-        header.refuse(f"{name!r} has the unknown tensor type {number}")
+    type: DType | BlockType | int = DENSE.get(number) or blocks_by_number().get(number) or number
     if isinstance(type, BlockType):
         _check_blocks(header, name, shape, type, order)
     return TensorInfo(name, shape, type, offset)
@@ -193,17 +196,18 @@ def _check_offsets(
     """Refuse misaligned tensors, overlaps, holes, missing bytes and trailing bytes.
 
     As in llama.cpp, each tensor begins at the first aligned byte after the one before. Trailing
-    bytes are refused, because data could hide in them; padding is not checked.
+    bytes are refused, because data could hide in them; padding is not checked. A tensor of an
+    unknown type extends to the next one, or to the end.
     """
-    at, before = 0, "the header"
-    for name, _, _, offset, nbytes in sorted(
+    at, before, is_known = 0, "the header", True
+    for name, _, type, offset, nbytes in sorted(
         ((*tensor, tensor.nbytes) for tensor in tensors), key=lambda row: row[3:]
     ):
         if offset % alignment:
             header.refuse(
                 f"{name!r} is at byte {offset} of the data, not at a multiple of {alignment}"
             )
-        if offset != at:
+        if offset < at or (offset != at and is_known):
             kind = "overlap" if offset < at else "leave a hole"
             header.refuse(f"{before!r} and {name!r} {kind} at byte {offset} of the data")
         if nbytes > size - offset:
@@ -211,8 +215,8 @@ def _check_offsets(
             header.refuse(
                 f"it is {counted(short, 'byte')} short: {name!r} takes {counted(nbytes, 'byte')}"
             )
-        at, before = _aligned(offset + nbytes, alignment), name
-    if at < size:
+        at, before, is_known = _aligned(offset + nbytes, alignment), name, not isinstance(type, int)
+    if at < size and is_known:
         header.refuse(
             f"{counted(size - at, 'byte follows', 'bytes follow')} the last tensor, {before!r}"
         )

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import gguf
 import numpy as np
@@ -19,7 +20,7 @@ from caten_sd.files.json_hooks import plain
 from caten_sd.formats.gguf.container import Gguf
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.block_tensor import BlockTensor
-from caten_sd.state.leaf import Numpy, as_array
+from caten_sd.state.leaf import Numpy, Opaque, as_array
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 
@@ -38,12 +39,14 @@ def small() -> bytes:
     return target.getvalue()
 
 
-def load(data: bytes) -> None:
-    """Read a file and everything in it, as the command line would."""
+def load(data: bytes) -> Any:
+    """Read a file and everything in it, as the command line would, and return its tree."""
     contents = read(Gguf(), Source("x.gguf", BytesBacking(data), 0, len(data)))
     for leaf in contents.tree.values():
-        as_array(Numpy(), leaf)
+        if not isinstance(leaf, Opaque):
+            as_array(Numpy(), leaf)
     json.dumps(dict(contents.metadata), default=plain)
+    return contents.tree
 
 
 def refusal(data: bytes) -> str:
@@ -158,7 +161,14 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: build(rows=(row(dims=(2**40, 2**40, 0)),)),
         "'w' has the shape .* too large",
     ),
-    "unknown": (lambda: build(rows=(row(kind=31),)), "'w' has the unknown tensor type 31"),
+    "unknown short": (
+        lambda: build(rows=(row("a"), row(kind=42, offset=32)), data=bytes(32)),
+        "it is 1 byte short: 'w' takes 1 byte",
+    ),
+    "unknown overlap": (
+        lambda: build(rows=(row("a", kind=42), row("b")), data=bytes(64)),
+        "overlap at byte 0",
+    ),
     "rows": (lambda: build(rows=(row(dims=(16, 2), kind=8),)), "'w' is q8_0 .* blocks of 32"),
     "block scalar": (lambda: build(rows=(row(dims=(), kind=8),)), "'w' is q8_0 .* blocks of 32"),
     "misaligned": (lambda: build(rows=(row(offset=4),)), "'w' is at byte 4 of the data"),
@@ -183,6 +193,17 @@ def test_a_malformed_file_is_refused_in_one_sentence(name: str) -> None:
     with pytest.raises(FormatError, match=message) as caught:
         load(make())
     assert str(caught.value).startswith("x.gguf: ")
+
+
+@pytest.mark.parametrize("number", [31, 42, 2**32 - 1])
+def test_a_tensor_of_a_newer_type_is_opaque_and_its_neighbors_come_out(number: int) -> None:
+    rows = (row("a"), row("new", kind=number, offset=32), row("b", offset=128))
+    leaves = load(build(rows=rows, data=bytes(128) + b"\0\0\x80?" * 6))
+    assert leaves["new"].name == f"GGUF tensor of the unknown type {number}"
+    assert leaves["a"].numpy().sum() == 0
+    assert leaves["b"].numpy().tolist() == [[1.0] * 3] * 2
+    last = load(build(rows=(row("a"), row("new", kind=number, offset=32)), data=bytes(999)))
+    assert list(last) == ["a", "new"]
 
 
 def test_the_control_of_the_hostile_files_is_read() -> None:
