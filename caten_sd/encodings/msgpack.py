@@ -96,14 +96,22 @@ class Cursor:
         self._check(2 * size)
         found: dict[str, Any] = {}
         for _ in range(size):
-            kind, length = self.header()
-            if kind != "str":
-                self.refuse(f"a key before byte {self.at} is not text")
-            key = self._text(length)
+            key = self.key()
             if key in found:
                 self.refuse(f"the key {key!r} is given twice")
             found[key] = self.value(depth + 1)
         return found
+
+    def key(self) -> str:
+        """Read a map's key as text; Flax writes whole numbers for the indices of a list."""
+        kind, value = self.header()
+        if kind == "str":
+            return self._text(value)
+        if kind == "number":
+            (value,) = struct.unpack(_NUMBERS[value], self.take(struct.calcsize(_NUMBERS[value])))
+        if kind not in ("number", "plain") or type(value) is not int:
+            self.refuse(f"a key before byte {self.at} is neither text nor a whole number")
+        return str(value)
 
     def _text(self, size: int) -> str:
         if size > MAX_TEXT:

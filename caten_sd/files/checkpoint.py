@@ -132,7 +132,8 @@ def open_source(path: Path, *, streaming: bool = False) -> Source | Folder:
 def _state_dict(
     contents: Contents, source: Source | Folder, root: str | None, format: Format, path: Path
 ) -> StateDict:
-    tree = model_tree(contents.tree, source.name, root)
+    chosen = "" if root is None and contents.whole else root
+    tree = model_tree(contents.tree, source.name, chosen)
     return StateDict(
         tree.leaves,
         config=config_of(path),

@@ -36,12 +36,15 @@ class Contents(NamedTuple):
     """What a file holds: a flat or nested mapping of names to leaves, metadata and ties.
 
     ``origin`` names the place in a folder or archive where it was found.
+    ``whole`` says that all of the tree is one model, whatever its names look like: it was written
+    from one state dict.
     """
 
     tree: Any
     metadata: Mapping[str, Any]
     ties: Mapping[str, str] | None = None
     origin: str = ""
+    whole: bool = False
 
 
 @generic

@@ -17,6 +17,7 @@ from caten_sd.state.state_dict import StateDict
 RECORD = "__caten_sd__"  # the key that holds the record among arrays
 RECORD_FILE = "caten_sd.json"  # the name of the record where it is a file of its own
 MAX_RECORD = 64 << 20  # bytes
+VERSION = 1  # of the record; a file without one has this
 
 
 class Sidecar(NamedTuple):
@@ -24,6 +25,7 @@ class Sidecar(NamedTuple):
 
     ``dtypes`` and ``shapes`` belong to keys whose array is stored as raw bytes. ``ties`` maps each
     further name of an array to its first, ``keys`` is the order if the container has none.
+    ``whole`` says that a nested tree was written from one state dict. ``version`` is the record's.
     """
 
     dtypes: dict[str, str]
@@ -31,9 +33,11 @@ class Sidecar(NamedTuple):
     ties: dict[str, str]
     metadata: dict[str, Any]
     keys: list[str]
+    whole: bool = False
+    version: int = VERSION
 
     def __bool__(self) -> bool:
-        return any(map(bool, tuple(self)))
+        return self != EMPTY
 
     def to_json(self) -> bytes:
         """Return the record as JSON, without empty fields."""
@@ -77,8 +81,17 @@ def sidecar_of(
 def parse_sidecar(text: bytes, source_name: str) -> Sidecar:
     """Return the record in a JSON text; FormatError if it is malformed."""
     try:
-        record = EMPTY._replace(**json.loads(text))
-    except (ValueError, TypeError, RecursionError):
+        parts = json.loads(text)
+        version = parts.get("version", VERSION)
+        if isinstance(version, int) and version > VERSION:
+            raise FormatError(
+                source_name,
+                f"its caten_sd record is of version {version}, and this caten_sd reads up to "
+                f"{VERSION}",
+                "read it with a newer caten_sd",
+            )
+        record = EMPTY._replace(**parts)
+    except (ValueError, TypeError, AttributeError, RecursionError):
         _refuse(source_name, "it is not the JSON that caten_sd writes")
     if not _is_well_formed(record):
         _refuse(source_name, "one of its fields has a value that caten_sd never writes")
@@ -93,6 +106,8 @@ def _is_well_formed(record: Sidecar) -> bool:
         and all(isinstance(kept, str) for kept in record.ties.values())
         and all(isinstance(shape, list) for shape in record.shapes.values())
         and all(is_size(n) for shape in record.shapes.values() for n in shape)
+        and isinstance(record.whole, bool)
+        and record.version == VERSION
         and isinstance(record.keys, list)
         and all(isinstance(key, str) for key in record.keys)
     )

@@ -4,15 +4,36 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.tree import MAX_DEPTH, is_container, items
 
 
+def is_row_of_bytes(spec: Spec) -> bool:
+    """Return whether a tensor may be the state of a random generator, as torch saves it."""
+    return len(spec.shape) == 1 and spec.dtype.name == "uint8"
+
+
 class Below(NamedTuple):
-    """Whether a tensor, and whether a dotted key of one, is anywhere below a node."""
+    """What is anywhere below a node.
+
+    ``tensor``: a tensor. ``dotted``: a tensor under a key with a dot in it. ``weights``: a tensor
+    that has axes and is not a row of bytes. ``other``: a row of bytes, or a value that is not a
+    tensor.
+    """
 
     tensor: bool = False
     dotted: bool = False
+    weights: bool = False
+    other: bool = False
+
+    @property
+    def holds_parameters(self) -> bool:
+        """Whether it may be a model: it has weights, or tensors only, however small."""
+        return self.weights or (self.tensor and not self.other)
+
+
+ALL = Below(True, True, True, True)
 
 
 class TensorSearch:
@@ -28,11 +49,16 @@ class TensorSearch:
         """Return what is below a node; a leaf counts as its own tensor.
 
         >>> import numpy
-        >>> TensorSearch().below({"model": {"fc.w": numpy.ones(1)}, "step": 3})
-        Below(tensor=True, dotted=True)
+        >>> TensorSearch().below({"model": {"fc.w": numpy.ones((2, 2))}, "step": 3})
+        Below(tensor=True, dotted=True, weights=True, other=True)
         """
         if not is_container(node):
-            return Below(tensor=spec_or_none(node) is not None)
+            known_spec = spec_or_none(node)
+            if known_spec is None:
+                return Below(other=True)
+            if is_row_of_bytes(known_spec):
+                return Below(tensor=True, other=True)
+            return Below(tensor=True, weights=bool(known_spec.shape))
         known = self._known.get(id(node))
         if known is None and depth < MAX_DEPTH:
             self._known[id(node)] = Below()  # in case the container holds itself
@@ -40,11 +66,16 @@ class TensorSearch:
         return known or Below()
 
     def _search(self, node: Any, depth: int) -> Below:
-        tensor = dotted = False
+        found = Below()
         for name, child in items(node):
-            found = self.below(child, depth + 1)
-            tensor = tensor or found.tensor
-            dotted = dotted or found.dotted or ("." in name and found.tensor)
-            if tensor and dotted:
+            inner = self.below(child, depth + 1)
+            dotted = inner.dotted or ("." in name and inner.tensor)
+            found = Below(
+                found.tensor or inner.tensor,
+                found.dotted or dotted,
+                found.weights or inner.weights,
+                found.other or inner.other,
+            )
+            if found == ALL:
                 break
-        return Below(tensor, dotted)
+        return found

@@ -1,4 +1,9 @@
-"""Choose the tree of a nested checkpoint that is the model: by its root, or by structure."""
+"""Choose the tree of a nested checkpoint that is the model: by its root, or by structure.
+
+Nothing is lost by the choice: a tree is taken out of an envelope only if what lies around it is
+known to be something else (an optimizer, a counter, options, the state of a random generator).
+Where that is not known, all of the file is the model.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +11,64 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files.tensor_search import TensorSearch
+from caten_sd.files.tensor_search import TensorSearch, is_row_of_bytes
 from caten_sd.files.tree_at import tree_at
 from caten_sd.state.keys import joined_key
+from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import COMPONENTS, MODEL, STEP, VALUES, is_training
 from caten_sd.state.tree import MAX_DEPTH, Tree, flatten, is_container, items
 
+# Exact names that trainers write, in lower case.
+MODEL_NAMES = {"model", "models", "module", "net", "network", "params", "weights"}
+MODEL_NAMES |= {"state_dict", "model_state_dict", "model_state"}
+MODEL_NAMES |= {"ema", "ema_model", "model_ema", "ema_state_dict"}
+OPTIMIZER_NAMES = {"optimizer", "optimizers", "optimizer_state_dict", "opt_state"}
+OPTIMIZER_NAMES |= {"optimizer_state", "optimizer_states"}
+PROGRESS_NAMES = {"step", "steps", "global_step", "num_steps", "num_updates", "epoch", "epochs"}
+PROGRESS_NAMES |= {"iter", "iters", "iteration", "iterations", "lr"}
+PROGRESS_NAMES |= {"loss", "best_loss", "val_loss", "best_acc", "best_metric", "best_score"}
+
 
 def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
-    """Return the one tree that could be a model, or the one at ``root``; FormatError otherwise."""
+    """Return the one tree that could be a model, or the one at ``root``; FormatError otherwise.
+
+    The root "" is all of the file.
+    """
     try:
         if root is not None:
             return flatten(tree_at(contents, root, source), root)
-        if (training := _training_state(contents)) is not None:
-            return training
-        trees = list(_candidates(contents, "", 0, TensorSearch()))
+        trees = _trees(contents)
     except StateDictError as error:
         raise FormatError(source, str(error)) from error
     if len(trees) == 1:
         return trees[0]
-    if not trees:
-        return flatten(contents, "")
     raise FormatError(
         source,
         f"{len(trees)} trees in it could be the model: " + ", ".join(map(str, trees)),
-        f"choose one, as root={trees[0].root!r} or --root {trees[0].root}",
+        f"choose one, as root={trees[0].root!r} or --root {trees[0].root}, or take all of it, as "
+        f"root='' or --root ''",
     )
+
+
+def is_one_tree(contents: Any) -> bool:
+    """Return whether all of a nested mapping of leaves would be taken for the model.
+
+    >>> is_one_tree({"encoder": {"w": 1}}), is_one_tree({"model": {"a.b": 1}, "step": 1})
+    (True, True)
+    """
+    try:
+        return [tree.root for tree in _trees(contents)] == [""]
+    except StateDictError:
+        return False
+
+
+def _trees(contents: Any) -> list[Tree]:
+    """Return the trees that could be the model; all of the contents if none could."""
+    is_flat = not any(is_container(child) for _, child in items(contents))
+    if not is_flat and (training := _training_state(contents)) is not None:
+        return [training]
+    found = [] if is_flat else list(_candidates(contents, "", 0, TensorSearch()))
+    return found or [flatten(contents, "")]
 
 
 def _training_state(contents: Any) -> Tree | None:
@@ -45,41 +82,60 @@ def _training_state(contents: Any) -> Tree | None:
 
 def _candidates(node: Any, root: str, depth: int, search: TensorSearch) -> Iterator[Tree]:
     """Yield the trees of parameters in an envelope; the node itself if it is not an envelope."""
-    if depth > MAX_DEPTH or not is_container(node):
+    if depth > MAX_DEPTH or not search.below(node).holds_parameters:
         return
-    if not _is_envelope(node, search):
-        tree = flatten(node, root)
-        if tree.leaves:
-            yield tree
+    if not is_envelope(node, search):
+        yield flatten(node, root)
         return
     for name, child in items(node):
-        if not _is_optimizer(name, child):
+        if is_container(child) and not is_optimizer(name, child):
             yield from _candidates(child, joined_key(root, name), depth + 1, search)
 
 
-def _is_envelope(node: Any, search: TensorSearch) -> bool:
+def is_envelope(node: Any, search: TensorSearch) -> bool:
     """Return whether a node wraps trees of parameters, as {"model": ..., "epoch": 3} does.
 
-    A tree of parameters holds only tensors and trees, and a flat state dict has dotted keys. So a
-    node is an envelope if it holds trees, and also plain values, an optimizer or dotted keys.
+    A parameter in the node itself says that it does not. Otherwise an optimizer's state says so, or
+    dotted keys in one of the trees, since a flat state dict is not a part of a nested one, or a
+    tree that has a model's name next to values that are not tensors, or to progress.
     """
-    trees, tensors, plain, dotted, optimizer = 0, 0, 0, False, False
-    for name, value in items(node):
-        if not is_container(value):
-            shape = getattr(value, "shape", None)
-            tensors += bool(shape)
-            plain += not shape  # a number, text, a 0-d tensor
-        elif _is_optimizer(name, value):
-            optimizer = True
-        elif (found := search.below(value)).tensor:
-            trees += 1
-            dotted = dotted or found.dotted
-    return trees > 0 and (plain > 0 or optimizer or dotted) and tensors <= trees
-
-
-def _is_optimizer(name: str, node: Any) -> bool:
-    """Return whether a node is an optimizer's state: it has torch's two keys, or such a name."""
-    first = node[0] if isinstance(node, (list, tuple)) and node else node
-    if isinstance(first, Mapping) and {"state", "param_groups"} <= set(first):
+    if not isinstance(node, Mapping):
+        return False
+    children = dict(items(node))
+    trees = {name for name, child in children.items() if search.below(child).holds_parameters}
+    trees = {name for name in trees if is_container(children[name])}
+    loose = {name: child for name, child in children.items() if not is_container(child)}
+    if not trees or any(_is_parameter(name, child) for name, child in loose.items()):
+        return False
+    if any(_has_optimizer_keys(children[name]) for name in children):
         return True
-    return name.lower().startswith("opt")
+    if any(search.below(children[name]).dotted for name in trees):
+        return True
+    named = {name.lower() for name in trees}
+    progress = any(name.lower() in PROGRESS_NAMES for name in loose)
+    options = any(search.below(children[name]).other for name in children.keys() - trees)
+    training = not OPTIMIZER_NAMES.isdisjoint(name.lower() for name in children)
+    return progress or (not MODEL_NAMES.isdisjoint(named) and (options or training))
+
+
+def _is_parameter(name: str, leaf: Any) -> bool:
+    """Return whether a leaf is a tensor that may be a model's, and neither progress nor a seed."""
+    known = spec_or_none(leaf)
+    if known is None or name.lower() in PROGRESS_NAMES:
+        return False
+    return not is_row_of_bytes(known)
+
+
+def is_optimizer(name: str, node: Any) -> bool:
+    """Return whether a node in an envelope is an optimizer's state, by its keys or its exact name.
+
+    >>> is_optimizer("optics", {"w": 1}), is_optimizer("o", {"state": {}, "param_groups": []})
+    (False, True)
+    """
+    return name.lower() in OPTIMIZER_NAMES or _has_optimizer_keys(node)
+
+
+def _has_optimizer_keys(node: Any) -> bool:
+    """Return whether a node, or the first one in a list, has the two keys of torch's optimizers."""
+    first = node[0] if isinstance(node, (list, tuple)) and node else node
+    return isinstance(first, Mapping) and "state" in first and "param_groups" in first

@@ -23,6 +23,7 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
 from caten_sd.files.stored_specs import stored_specs
+from caten_sd.files.which_tree import is_one_tree
 from caten_sd.state.backing import JoinedBacking
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.indexing import is_size
@@ -74,8 +75,8 @@ def _path_to_array(cursor: Cursor) -> str | None:
             keys = keys[:-1]
         elif not count:
             return None
-        key = cursor.value()
-        if not isinstance(key, str) or not key.isprintable():
+        key = cursor.key()
+        if not key.isprintable():
             return None
         keys.append(key)
     return None
@@ -95,13 +96,13 @@ def _read(format: Msgpack, source: Source, /) -> Contents:
     record = EMPTY if text is None else parse_sidecar(str(text).encode(), source.name)
     leaves = {key: _with_leaves(source, key, child) for key, child in value.items()}
     if not record.ties and not record.keys:
-        return Contents(leaves, record.metadata)
+        return Contents(leaves, record.metadata, whole=record.whole)
     flat = dict(_flat(leaves, ""))
     if record.keys and set(record.keys) != set(flat):
         cursor.refuse(f"its keys are not those that its {RECORD} lists")
     ordered = {key: flat[key] for key in record.keys or flat}
     record.add_ties(ordered, source.name)
-    return Contents(ordered, record.metadata, record.ties or None)
+    return Contents(ordered, record.metadata, record.ties or None, whole=record.whole)
 
 
 def _with_leaves(source: Source, key: str, value: Any) -> Any:
@@ -191,6 +192,9 @@ def _write(format: Msgpack, target: BinaryIO, state_dict: StateDict, /) -> None:
     record = EMPTY._replace(ties=dict(state_dict.ties), metadata=dict(state_dict.metadata))
     if (keys := list(specs)) != [key for key, _ in _flat(tree, "")]:
         record = record._replace(keys=keys)
+    # Only where it is needed: Flax compares the names in a file with those of its target.
+    if not is_one_tree(_nested({key: state_dict[key] for key in specs})):
+        record = record._replace(whole=True)
     target.write(pack_size("map", len(tree) + bool(record)))
     _write_tree(target, tree, "", state_dict)
     if record:
@@ -201,8 +205,8 @@ def _holds(known: Spec) -> bool:
     return known.dtype.name in DTYPES and known.dtype.itemsize > 0
 
 
-def _nested(specs: Mapping[str, Spec]) -> dict[str, Any]:
-    """Return the specs as a tree, nested at the dots of their keys."""
+def _nested(specs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return specs or leaves as a tree, nested at the dots of their keys."""
     tree: dict[str, Any] = {}
     for key, known in specs.items():
         *parents, name = key.split(".")

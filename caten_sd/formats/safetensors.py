@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NoReturn
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.json_hooks import plain, unique
+from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
 from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import is_size
 from caten_sd.state.lazy_tensor import LazyTensor
@@ -69,7 +70,7 @@ def _recognize(format: Safetensors, source: Source, /) -> str | None:
 @read.register(Safetensors, Source)
 def _read(format: Safetensors, source: Source, /) -> Contents:
     header, start = _header(source)
-    metadata = header.pop("__metadata__", {})
+    metadata = header.pop("__metadata__", None) or {}  # MLX writes null where it has none
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         _refuse(source, "its __metadata__ is not a map from string to string")
     leaves = {}
@@ -79,9 +80,9 @@ def _read(format: Safetensors, source: Source, /) -> Contents:
         ranges.append((begin, end, key))
         leaves[key] = LazyTensor(source, start + begin, dtype, shape)
     _check_ranges(source, sorted(ranges), source.size - start)
-    ties = {name: kept for name, kept in metadata.items() if kept in leaves and name not in leaves}
-    leaves.update((name, leaves[kept]) for name, kept in ties.items())
-    return Contents(leaves, {k: v for k, v in metadata.items() if k not in ties}, ties or None)
+    record = parse_sidecar(metadata.pop(RECORD, "{}").encode(), source.name)
+    record.add_ties(leaves, source.name)
+    return Contents(leaves, metadata, record.ties or None)
 
 
 def _refuse(source: Source, problem: str) -> NoReturn:
@@ -209,8 +210,10 @@ def _spec(key: str, leaf: Any) -> Spec:
 
 
 def _metadata(metadata: Mapping[str, Any], ties: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata as strings, and each tied key as save_model of the reference does."""
+    """Return the metadata as strings, with the ties in a record of their own."""
     texts = {"format": "pt"}  # transformers refuses a file without it
     for key, value in metadata.items():
         texts[key] = value if isinstance(value, str) else json.dumps(value, default=plain)
-    return {**texts, **ties}
+    if ties:
+        texts[RECORD] = EMPTY._replace(ties=dict(ties)).to_json().decode()
+    return texts

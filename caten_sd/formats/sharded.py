@@ -215,7 +215,7 @@ def _write_set(
         with files.create(name) as file:
             write(inner, file, _selected(state_dict, keys))
         weight_map.update(dict.fromkeys(keys, name))
-    ordered = {key: weight_map[key] for keys in shards for key in keys}
+    ordered = {key: weight_map[key] for key in state_dict if key in weight_map}
     index = Index(ordered, {**state_dict.metadata, "total_size": total_size})
     with files.commit(index_name) as file:
         file.write(index.to_json())

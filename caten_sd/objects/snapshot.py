@@ -28,7 +28,7 @@ def snapshot(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> Sta
     for key, leaf in state.items():
         first = state.ties.get(key)
         copies[key] = copies[first] if first is not None else _copied(leaf)
-    return StateDict(copies, paths=state.paths, ties=state.ties, metadata=state.metadata)
+    return state.with_entry(copies, paths=state.paths, ties=state.ties)
 
 
 def _copied(leaf: Any) -> Any:

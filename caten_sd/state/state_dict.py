@@ -73,6 +73,8 @@ class StateDict(Mapping[str, Any]):
         paths: Mapping[str, Path] | None = None,
         ties: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        others: Mapping[str, Any] | None = None,
+        rest: Mapping[str, Any] | None = None,
     ) -> StateDict:
         """Return a state dict of other leaves, with this one's metadata, others, rest and origin.
 
@@ -87,8 +89,8 @@ class StateDict(Mapping[str, Any]):
             paths=paths,
             ties=ties,
             metadata=self.metadata if metadata is None else metadata,
-            others=self.others,
-            rest=self.rest,
+            others=self.others if others is None else others,
+            rest=self.rest if rest is None else rest,
             origin=self.origin,
             config=self.config,
             close=self.close,

@@ -27,13 +27,19 @@ def is_training(keys: Collection[str]) -> bool:
 
 
 def model_state(state: StateDict) -> StateDict:
-    """Return the model in a training state, under its own keys; another state dict unchanged."""
+    """Return the model in a training state, under its own keys; another state dict unchanged.
+
+    What is around the model is then in its ``rest``.
+    """
     if not is_training(state.keys()):
         return state
-    entry = {key[len(MODEL) :]: leaf for key, leaf in state.items() if key.startswith(MODEL)}
-    ties = {
-        key[len(MODEL) :]: first[len(MODEL) :]
-        for key, first in state.ties.items()
-        if key.startswith(MODEL)
-    }
-    return StateDict(entry, ties=ties, metadata=state.metadata, origin=state.origin)
+    start = len(MODEL)
+    ties = {k[start:]: first[start:] for k, first in state.ties.items() if k.startswith(MODEL)}
+    others = {k[start:]: value for k, value in state.others.items() if k.startswith(MODEL)}
+    around = {k: v for k, v in {**state.entry, **state.others}.items() if not k.startswith(MODEL)}
+    return state.with_entry(
+        {key[start:]: leaf for key, leaf in state.items() if key.startswith(MODEL)},
+        ties=ties,
+        others=others,
+        rest={**state.rest, **around},
+    )

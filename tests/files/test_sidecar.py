@@ -32,7 +32,9 @@ def test_only_what_the_container_lacks_is_recorded() -> None:
         "shapes": {"f4": [3, 5]},
         "ties": {"t": "w"},
         "metadata": {"a": [0, 1]},
+        "version": 1,
     }
+
     assert parse_sidecar(record.to_json(), "x") == record._replace(metadata={"a": [0, 1]})
     assert not sidecar_of(StateDict({"v": np.ones(2)}), {"v": spec(np.ones(2))}, numpy_lacks)
 
@@ -51,3 +53,9 @@ def test_raw_bytes_become_what_the_record_says() -> None:
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(FormatError, match="not the JSON"):
         parse_sidecar(b"[" * 100_000, "x")
+
+
+@pytest.mark.parametrize("version", [2, 10**30])
+def test_a_newer_record_is_refused_by_its_version(version: int) -> None:
+    with pytest.raises(FormatError, match=f"version {version}.* up to 1; .* newer caten_sd"):
+        parse_sidecar(json.dumps({"version": version, "news": 1}).encode(), "w.npz")

@@ -11,21 +11,26 @@ import pytest
 from caten_sd.files.tensor_search import Below, TensorSearch
 
 W = np.zeros(2, "f4")
+SCALAR = np.zeros((), "f4")
+SEED = np.zeros(16, "u1")
 
 
 @pytest.mark.parametrize(
-    ("node", "tensor", "dotted"),
+    ("node", "found", "holds_parameters"),
     [
-        (W, True, False),
-        (3, False, False),
-        ({}, False, False),
-        ({"a": {"b": [3, W]}}, True, False),
-        ({"a": {"b.c": W}}, True, True),
-        ({"a": {"b.c": 3}, "w": W}, True, False),
+        (W, Below(tensor=True, weights=True), True),
+        (SCALAR, Below(tensor=True), True),
+        (SEED, Below(tensor=True, other=True), False),
+        (3, Below(other=True), False),
+        ({}, Below(), False),
+        ({"a": {"b": [3, W]}}, Below(tensor=True, weights=True, other=True), True),
+        ({"a": {"b.c": W}}, Below(tensor=True, dotted=True, weights=True), True),
+        ({"a": {"b.c": 3}, "w": SCALAR}, Below(tensor=True, other=True), False),
     ],
 )
-def test_tensors_and_dotted_keys_are_found(node: Any, tensor: bool, dotted: bool) -> None:
-    assert TensorSearch().below(node) == Below(tensor, dotted)
+def test_what_is_below_a_node(node: Any, found: Below, holds_parameters: bool) -> None:
+    assert TensorSearch().below(node) == found
+    assert found.holds_parameters is holds_parameters
 
 
 def test_containers_that_repeat_or_hold_themselves_are_searched_once() -> None:
@@ -35,5 +40,5 @@ def test_containers_that_repeat_or_hold_themselves_are_searched_once() -> None:
     ring: list[Any] = [3]
     ring.append(ring)
     start = time.monotonic()
-    assert TensorSearch().below({"bomb": bomb, "ring": ring}) == Below()
+    assert TensorSearch().below({"bomb": bomb, "ring": ring}) == Below(other=True)
     assert time.monotonic() - start < 10  # a millisecond; unfolded it would take years

@@ -18,6 +18,8 @@ B = np.zeros(2, "f4")
 S = np.zeros((), "f4")
 FLAT = {"fc.weight": W, "fc.bias": B}
 NESTED = {"fc": {"weight": W, "bias": B}, "blocks": [{"w": W}, {"w": W}]}
+RNG = np.zeros(16, "u1")
+UNFOLDED = ["fc.weight", "fc.bias", "blocks.0.w", "blocks.1.w"]
 OPTIMIZER = {"state": {0: {"exp_avg": W}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
 
 
@@ -38,7 +40,44 @@ def tree(contents: Any, root: str | None = None) -> tuple[str, list[str]]:
         ({"model": FLAT, "opt": [OPTIMIZER], "epoch": 3}, "model", list(FLAT)),
         ({"state_dict": {"model": FLAT, "step": S}}, "state_dict.model", list(FLAT)),
         ({"state_dict": FLAT, "hyper": {"lr": 1, "betas": [0, 1]}}, "state_dict", list(FLAT)),
-        ({"logit_scale": S, "visual": {"w": W, "b": B}}, "visual", ["w", "b"]),
+        ({"logit_scale": S, "visual": {"w": W}}, "", ["logit_scale", "visual.w"]),
+        ({"optics": {"w": W}, "encoder": {"w": W}}, "", ["optics.w", "encoder.w"]),
+        ({"optimizer": {"w": W}, "encoder": {"w": W}}, "", ["optimizer.w", "encoder.w"]),
+        ({"scale": W, "encoder": FLAT}, "", ["scale", "encoder.fc.weight", "encoder.fc.bias"]),
+        (
+            {"model": {"x": W, "layers": [W, W], "num_heads": 5}, "step": 7},
+            "model",
+            ["x", "layers.0", "layers.1"],
+        ),
+        ({"model": {"enc": {"w": W}, "num_heads": 5}, "step": S}, "model", ["enc.w"]),
+        ({"enc": {"w": W}, "num_heads": 5}, "", ["enc.w"]),
+        (
+            {"layers": {0: {"kernel": W}, 1: {"kernel": W}}},
+            "",
+            ["layers.0.kernel", "layers.1.kernel"],
+        ),
+        (
+            {"model": NESTED, "lm_head": {"w": W}},
+            "",
+            [*(f"model.{k}" for k in UNFOLDED), "lm_head.w"],
+        ),
+        ({"params": NESTED, "opt_state": {"0": {"mu": NESTED}}, "step": S}, "params", UNFOLDED),
+        (
+            {"params": NESTED, "batch_stats": {"bn": {"mean": B}}},
+            "",
+            [*(f"params.{k}" for k in UNFOLDED), "batch_stats.bn.mean"],
+        ),
+        (
+            {
+                "state_dict": FLAT,
+                "epoch": 2,
+                "optimizer_states": [],
+                "callbacks": {"Checkpoint": {"monitor": None, "kth_value": S, "path": "x"}},
+            },
+            "state_dict",
+            list(FLAT),
+        ),
+        ({"model": FLAT, "rng_state": RNG, "cuda": {"rng": RNG}}, "model", list(FLAT)),
         ({"w": W, "b": B, "block": {"w": W}}, "", ["w", "b", "block.w"]),
         ({"epoch": 3}, "", []),
         ({}, "", []),
@@ -57,7 +96,12 @@ def test_several_trees_are_asked_about_with_their_sizes() -> None:
     message = str(caught.value)
     assert message.startswith("w.pt: 2 trees in it could be the model: 'model' (2 tensors, 24 b")
     assert "'ema.shadow'" in message
-    assert message.endswith("; choose one, as root='model' or --root model")
+    assert "root='model' or --root model" in message
+    assert "root='' or --root ''" in message
+    assert tree(contents, "")[1][:4] == [
+        *(f"model.{key}" for key in FLAT),
+        *(f"ema.shadow.{key}" for key in FLAT),
+    ]
 
 
 def test_a_chosen_root_is_the_root_of_the_tree() -> None:
