@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -295,7 +296,11 @@ def test_listing_a_file_imports_no_framework(before: str, expected: str, tmp_pat
     path = tmp_path / "w.safetensors"
     caten_sd.write_state_dict({"w": np.zeros(2, "f4")}, path)
     run = [sys.executable, "-c", before + FILE_WORK, str(path)]
-    result = subprocess.run(run, capture_output=True, text=True, cwd=ROOT.parent, check=False)
+    # Without those, coverage would start in the process and import modules of its own.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    result = subprocess.run(
+        run, capture_output=True, text=True, cwd=ROOT.parent, env=env, check=False
+    )
     found = set(result.stdout.split())
     assert set(expected.split()) <= found, result.stderr
     if not before:

@@ -35,7 +35,7 @@ from tests.adapters.torch.divided import (
 def writes_what_every_process_has(folder: Path) -> None:
     grid = mesh(dist.get_world_size())
     leaf = distribute_tensor(torch.ones(4, 2), grid, [Replicate()])
-    write_state_dict({"w": leaf}, folder / "whole.safetensors")
+    write_state_dict({"w": leaf}, folder / f"whole{dist.get_rank()}.safetensors")
 
 
 def saves(folder: Path, kind: str, name: str, seed: int = 0) -> list[str]:

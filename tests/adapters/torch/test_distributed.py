@@ -172,8 +172,9 @@ def test_if_a_process_ends_before_a_load_nothing_is_changed(run: Run, tmp_path: 
 
 def test_a_replicated_tensor_is_written_in_any_format(run: Run, tmp_path: Path) -> None:
     run(2, "writes_what_every_process_has", tmp_path)
-    with read_state_dict(tmp_path / "whole.safetensors") as state:
-        assert state["w"].torch().tolist() == [[1, 1]] * 4
+    for rank in range(2):
+        with read_state_dict(tmp_path / f"whole{rank}.safetensors") as state:
+            assert state["w"].torch().tolist() == [[1, 1]] * 4
 
 
 def test_if_one_process_refuses_all_do(run: Run, tmp_path: Path) -> None:
