@@ -8,9 +8,10 @@ from caten_sd.encodings.pickle.inert_values import brief
 from caten_sd.formats.torch.storage import Storage
 from caten_sd.formats.torch.types import ELEMENTS
 from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.c_order import contiguous
 from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Numpy, Opaque, as_array, dequantize
+from caten_sd.state.leaf import LazyLeaf, Numpy, Opaque, as_array, dequantize
 
 _INTEGERS = {"torch.qint8": "int8", "torch.quint8": "uint8", "torch.qint32": "int32"}
 
@@ -63,12 +64,34 @@ def affine_leaf(storage: Storage, offset: Any, shape: Any, strides: Any, params:
     if name not in _INTEGERS or getattr(scheme, "name", "") not in _SCHEMES:
         return Opaque(name, (shape, params))
     raw = storage.view(offset, shape, strides, ELEMENTS[_INTEGERS[name]])
-    if raw.strides is not None or not shape or _is_fractional(zero_point):
+    if _is_fractional(zero_point):
         return Opaque(name, (shape, params))
     block_type = Affine(name, shape, *_checked(shape, scale, zero_point, axes))
-    packed_shape = (*shape[:-1], shape[-1] * block_type.integer.itemsize)
-    packed = LazyTensor(raw.source, raw.offset, DTYPES["uint8"], packed_shape)
-    return BlockTensor(block_type, packed, shape)
+    return BlockTensor(block_type, _packed(raw), shape)
+
+
+def _packed(raw: LazyTensor) -> LazyLeaf:
+    """Return the bytes of a tensor of integers, in rows, whatever its strides are."""
+    size = raw.dtype.itemsize
+    if raw.strides is not None and size > 1:
+        return _StridedBytes(raw)
+    shape = (*raw.shape[:-1], raw.shape[-1] * size) if raw.shape else (size,)
+    return LazyTensor(raw.source, raw.offset, DTYPES["uint8"], shape, raw.strides)
+
+
+class _StridedBytes(LazyLeaf):
+    """The bytes of integers that are not in C order in the file, in C order."""
+
+    __slots__ = ("dtype", "leaf", "shape")
+
+    def __init__(self, leaf: LazyTensor) -> None:
+        self.leaf, self.dtype = leaf, DTYPES["uint8"]
+        self.shape = (*leaf.shape[:-1], leaf.shape[-1] * leaf.dtype.itemsize)
+
+
+@as_array.register(Numpy, _StridedBytes)
+def _in_c_order(kind: Numpy, leaf: _StridedBytes, /) -> Any:
+    return contiguous(as_array(kind, leaf.leaf)).view("u1")
 
 
 def _is_fractional(zero_point: Any) -> bool:
