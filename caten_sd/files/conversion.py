@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import FormatError
+from caten_sd.errors.printable import one_line
 from caten_sd.files.cast import before_cast, cast_floats
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.state.compare import largest_error, same_bytes
@@ -62,7 +63,7 @@ class Conversion:
             text += f" in {self.error_key}" if self.error_key else ""
         if self.left_out:
             text += f"; left out: {first_few(self.left_out, 5)}"
-        return "\n  ".join([text, *self.findings])
+        return "\n  ".join(map(one_line, [text, *self.findings]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError, LayoutWarning
+from caten_sd.errors.printable import one_line
 from caten_sd.mapping.axis_sizes import Numbers
 from caten_sd.mapping.detection import Detection, detect_layout
 from caten_sd.mapping.findings import Findings
@@ -60,7 +61,7 @@ class LayoutPlan(NamedTuple):
 
     def __str__(self) -> str:
         head = f"{self.source.name} to {self.target.name}: {len(self.state_dict)} tensors"
-        return "\n  ".join([head, *self.findings.lines()])
+        return "\n  ".join(map(one_line, [head, *self.findings.lines()]))
 
 
 def to_layout(
