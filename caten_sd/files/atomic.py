@@ -3,55 +3,139 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
-import tempfile
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from caten_sd.errors import FormatError
+from caten_sd.files.leftovers import hidden_name, sweep
+from caten_sd.files.locks import lock
 
-MARK = ".caten-partial"  # a name no reader takes, by which a killed save's leftover is known
+Check = Callable[[Path, Path], None]  # of what was written, and of the target whose place it takes
+
+# Every writer takes its target's place here, whatever its format, so here what it wrote is checked.
+_check: ContextVar[Check | None] = ContextVar("check", default=None)
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yield a binary file that becomes ``path`` at the end: temporary beside it, fsync, rename.
+    """Yield a binary file that becomes ``path`` at the end: temporary next to it, fsync, rename.
 
     If the body raises, or the process is killed, what was at ``path`` is untouched; the leftover of
     a killed save of the same file is removed by the next one.
     """
     try:
-        for stale in path.parent.glob(f".{glob.escape(path.name)}.*{MARK}"):
-            stale.unlink(missing_ok=True)
-        handle, name = tempfile.mkstemp(MARK, f".{path.name}.", path.parent)
-    except OSError as error:
-        if not path.parent.is_dir():
-            raise FormatError(path, "there is no such folder to write it in", "make it") from error
-        what = f"it cannot be written ({error.strerror})"
-        raise FormatError(path, what, "check the folder") from error
-    try:
-        with os.fdopen(handle, "w+b", buffering=1 << 20) as file:
+        target = path.absolute()  # whatever the working folder is in the meantime
+        mode = mode_of_target(path)
+        with contextlib.ExitStack() as cleanup:
+            sweep(target)
+            file, name = _created(target, mode, cleanup)
             yield file
             file.flush()
+            before_rename(name, path)
             os.fsync(file.fileno())
-        os.chmod(name, _mode(path))
-        os.replace(name, path)
+            if os.name == "nt":  # which renames nothing that is open, and has no locks to lose
+                file.close()
+            os.replace(name, target)
     except OSError as error:
-        raise FormatError(path, f"it cannot be written ({error})", "check the disk") from error
+        raise unwritable(path, error) from error
+    sync_folder(target.parent)
+
+
+def _created(
+    target: Path, mode: int | None, cleanup: contextlib.ExitStack
+) -> tuple[BinaryIO, Path]:
+    """Return a new file and its name, both of which the clean-up ends.
+
+    Another save may sweep it away before it is locked; then the next name is tried.
+    """
+    while True:
+        name = hidden_name(target)
+        cleanup.callback(_quietly, partial(os.unlink, name))
+        file = create(name, mode)
+        cleanup.callback(_quietly, file.close)
+        if lock(file.fileno()) is not False and os.fstat(file.fileno()).st_nlink:
+            return file, name
+
+
+def create(path: Path, mode: int | None) -> BinaryIO:
+    """Open a file that must be new, with these permissions from its first byte.
+
+    Without any the system applies the umask.
+    """
+    opener = partial(os.open, mode=0o666 if mode is None else mode)
+    file = open(path, "x+b", buffering=1 << 20, opener=opener)  # noqa: SIM115
+    try:
+        if mode is not None and hasattr(os, "fchmod"):
+            os.fchmod(file.fileno(), mode)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _quietly(action: Callable[[], object]) -> None:
+    """Clean up; an error would hide why, and a leftover does no harm."""
+    with contextlib.suppress(OSError):
+        action()
+
+
+def mode_of_target(path: Path) -> int | None:
+    """Return the permissions of the file to be replaced, or None if there is none.
+
+    FormatError if a file cannot take its place.
+    """
+    try:
+        known = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not path.parent.is_dir():
+            raise FormatError(path, "there is no such folder to write it in", "make it") from error
+        return None
+    if not stat.S_ISREG(known):
+        there = _KINDS.get(stat.S_IFMT(known), "no regular file")
+        raise FormatError(
+            path, f"{there} is there, and only a file can be replaced", "choose another path"
+        )
+    return stat.S_IMODE(known) & 0o777
+
+
+@contextlib.contextmanager
+def checked(check: Check) -> Iterator[None]:
+    """Let ``check`` read what a writer in this context wrote, before it takes the target's place.
+
+    It is given the path of what was written and that of the target. If it raises, the target stays
+    as it was.
+    """
+    token = _check.set(check)
+    try:
+        yield
     finally:
-        Path(name).unlink(missing_ok=True)
-    sync_folder(path.parent)
+        _check.reset(token)
 
 
-def _mode(path: Path) -> int:
-    """Return the permissions that a plain ``open(path, "w")`` would leave."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+def before_rename(written: Path, target: Path) -> None:
+    """Run the check of this context, if there is one."""
+    check = _check.get()
+    if check is not None:
+        check(written, target)
+
+
+def unwritable(path: Path, error: OSError) -> FormatError:
+    """Return the error that says why a path cannot be written."""
+    why = error.strerror or error
+    return FormatError(path, f"it cannot be written ({why})", "check the folder and its disk")
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.files.atomic import replacing
-from caten_sd.files.catalog import find_format, format_called, format_of_target
+from caten_sd.files.catalog import find_format, format_of_target
 from caten_sd.files.config import config_of
 from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.rest import outside_root
@@ -33,7 +33,7 @@ def read_state_dict(
     path: str | os.PathLike[str],
     *,
     root: str | None = None,
-    format: Format | str | None = None,
+    format: Format | None = None,
     streaming: bool = False,
     verify: bool = False,
 ) -> StateDict:
@@ -46,12 +46,24 @@ def read_state_dict(
     damaged or hostile.
     """
     source = open_source(Path(path), streaming=streaming)
+    return read_source(source, Path(path), root=root, format=format, verify=verify)
+
+
+def read_source(
+    source: Source | Folder,
+    path: Path,
+    *,
+    root: str | None = None,
+    format: Format | None = None,
+    verify: bool = False,
+) -> StateDict:
+    """Return what an open file or folder holds; it is closed if that fails."""
     try:
-        chosen = format_called(format) or find_format(source)
+        chosen = format or find_format(source)
         if isinstance(source, Source) and source.inner and not chosen.holds_files:
             problem = f"it is not an archive and has no member {source.inner!r}"
             raise FormatError(source.name, problem, "leave out what follows the ::")
-        state_dict = _state_dict(read(chosen, source), source, root, chosen, Path(path))
+        state_dict = _state_dict(read(chosen, source), source, root, chosen, path)
         if verify:
             verify_digests(state_dict, source.name)
         return state_dict
@@ -64,7 +76,7 @@ def write_state_dict(
     state_dict: Mapping[str, Any],
     path: str | os.PathLike[str],
     *,
-    format: Format | str | None = None,
+    format: Format | None = None,
     metadata: Mapping[str, Any] | None = None,
     digests: bool = False,
     **options: Any,
@@ -74,9 +86,8 @@ def write_state_dict(
     A path that ends in "/" is a folder. What was at ``path`` stays unchanged until the new file, or
     the new set of files, is complete and on disk.
     """
-    folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)
+    chosen = format or format_to_write(path)
     path = Path(path)
-    chosen = format_called(format) or format_of_target(path, folder=folder)
     _check_options(chosen, path, options)
     given = as_state_dict(state_dict)
     described = _with_metadata(given, metadata or {}, digests=digests)
@@ -88,6 +99,12 @@ def write_state_dict(
         return
     with replacing(path) as target:
         write(chosen, target, described, **options)
+
+
+def format_to_write(path: str | os.PathLike[str]) -> Format:
+    """Return the format that a path asks for, by its suffix or as a folder."""
+    folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)
+    return format_of_target(Path(path), folder=folder)
 
 
 def _with_metadata(given: StateDict, metadata: Mapping[str, Any], *, digests: bool) -> StateDict:
@@ -123,10 +140,15 @@ def open_source(path: Path, *, streaming: bool = False) -> Source | Folder:
     source = open_file(Path(outer) if inner and not path.exists() else path, streaming=streaming)
     if source.name == outer:
         source.inner = inner
-    if _INDEX.fullmatch(path.name):
+    if is_index(path):
         source.close()
         return Folder(path.parent, path.name, streaming=streaming)
     return source
+
+
+def is_index(path: Path) -> bool:
+    """Return whether a file is read as the folder that it lies in."""
+    return bool(_INDEX.fullmatch(path.name))
 
 
 def _state_dict(

@@ -11,9 +11,10 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import FormatError
-from caten_sd.errors.printable import one_line
+from caten_sd.files.atomic import checked
 from caten_sd.files.cast import before_cast, cast_floats
-from caten_sd.files.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.checkpoint import format_to_write, read_state_dict, write_state_dict
+from caten_sd.files.uncommitted import read_uncommitted
 from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.leaf import spec
 from caten_sd.state.pieces import PIECE, Progress, reporting
@@ -63,7 +64,7 @@ class Conversion:
             text += f" in {self.error_key}" if self.error_key else ""
         if self.left_out:
             text += f"; left out: {first_few(self.left_out, 5)}"
-        return "\n  ".join(map(one_line, [text, *self.findings]))
+        return "\n  ".join([text, *self.findings])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
@@ -90,7 +91,8 @@ def convert(
     ``root`` chooses a tree of the source. ``options`` go to the format's writer. ``announce`` is
     called with an Estimate before anything is written, ``progress`` with each number of bytes.
 
-    One tensor is in memory at a time. The target is read back, and every tensor compared.
+    One tensor is in memory at a time. What is written is read back and every tensor compared before
+    it takes the target's place; if one differs, what was there stays.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
         converted, findings = _in_layout(given, layout, from_layout)
@@ -99,9 +101,7 @@ def convert(
         if announce is not None:
             announce(need)
         with reporting(progress, need.size):
-            write_state_dict(expected, target, **options)
-        with read_state_dict(target, streaming=True) as written:
-            done = _compared(expected, written, Path(source), Path(target))
+            done = _written(expected, source, target, options)
     return attrs.evolve(done, left_out=(*expected.others, *expected.rest), findings=findings)
 
 
@@ -123,7 +123,31 @@ def _in_layout(
     return plan.state_dict, tuple(plan.findings.lines())
 
 
-def _compared(expected: StateDict, written: StateDict, source: Path, target: Path) -> Conversion:
+def _written(
+    expected: StateDict,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    options: Mapping[str, Any],
+) -> Conversion:
+    """Write the target, and compare what was written while the target is still as it was."""
+    conversions: list[Conversion] = []
+    format = options.get("format") or format_to_write(target)
+
+    def compare(written: Path, named: Path) -> None:
+        with read_uncommitted(written, named) as found:
+            leaves = dict(zip(expected, found.values(), strict=True)) if format.one_leaf else found
+            conversions.append(_compared(expected, leaves, Path(source), Path(target)))
+
+    with checked(compare):
+        write_state_dict(expected, target, **options)
+    if not conversions:  # by the writer of another package, which replaces its target itself
+        compare(Path(target), Path(target))
+    return conversions[-1]
+
+
+def _compared(
+    expected: StateDict, written: Mapping[str, Any], source: Path, target: Path
+) -> Conversion:
     """Compare each tensor with the one expected; FormatError names the first that differs."""
     casts: Counter[str] = Counter()
     error, error_key, size = 0.0, "", 0
@@ -133,7 +157,7 @@ def _compared(expected: StateDict, written: StateDict, source: Path, target: Pat
         if key in expected.ties:
             continue
         size += spec(leaf).nbytes
-        if not same_bytes(leaf, written[key]):
+        if spec(leaf)[:2] != spec(written[key])[:2] or not same_bytes(leaf, written[key]):
             raise FormatError(target, f"{key!r} does not read back as it was written", "try again")
         if (before := before_cast(leaf)) is not None:
             casts[f"{spec(before).dtype} to {spec(leaf).dtype}"] += 1

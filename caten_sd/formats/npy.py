@@ -18,8 +18,8 @@ from caten_sd.encodings.npy import (
     numpy_lacks,
 )
 from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files.file_set import new_folder
 from caten_sd.files.format import Contents, Format, read, recognize, write
+from caten_sd.files.new_folder import new_folder
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD_FILE, parse_sidecar, sidecar_of
 from caten_sd.files.stored_specs import stored_specs
 from caten_sd.state.leaf import Spec

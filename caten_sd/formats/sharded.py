@@ -6,6 +6,7 @@ compared with the files, in both directions, before any data is read.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +20,7 @@ from caten_sd.files.shard_index import INDEX, Index, read_index
 from caten_sd.files.shard_names import ShardName, free_generation, shard_name, shards_of
 from caten_sd.files.shard_sizes import byte_count, split_sizes
 from caten_sd.files.which_tree import model_tree
-from caten_sd.state.source import Folder
+from caten_sd.state.source import Folder, open_file
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import counted, first_few
 
@@ -179,27 +180,53 @@ def _write(
     folder = target.parent if target.name == index_name else target
     single = index_name.removesuffix(INDEX)
     inner = format_of_target(Path(single))
-    if inner.many:
-        raise FormatError(
-            target, "its name says nothing of the shards", f"call it model.safetensors{INDEX}"
-        )
     sizes = {
         key: known.nbytes if (known := spec_or_none(leaf)) else 0
         for key, leaf in state_dict.items()
         if key not in state_dict.ties
     }
     shards = split_sizes(sizes, byte_count(max_shard_size))
-    with file_set(folder) as files:
-        before = files.names()
-        if len(shards) == 1 and target == folder:
-            with files.commit(single) as file:
+    alone = len(shards) == 1 and target == folder
+    with file_set(folder, single if alone else index_name) as files:
+        old = _replaced(files, index_name)
+        if alone:
+            with files.commit() as file:
                 write(inner, file, state_dict)
-            new = {single}
         else:
-            new = _write_set(files, index_name, inner, shards, state_dict, sum(sizes.values()))
-        stem, _, suffix = single.rpartition(".")
-        old = [*map(str, shards_of(before, stem, f".{suffix}")), single, index_name]
-        files.remove(name for name in old if name not in new)
+            _write_set(files, index_name, inner, shards, state_dict, sum(sizes.values()))
+            _remove_single(files, single)
+        files.remove(name for name in old if name != files.last)
+
+
+def _replaced(files: FileSet, index_name: str) -> list[str]:
+    """Return what is of no use after the next commit: old shards, then their index.
+
+    Without locks, a shard that the index does not name may belong to another save.
+    """
+    stem, _, suffix = index_name.removesuffix(INDEX).rpartition(".")
+    shards = list(map(str, shards_of(files.names(), stem, f".{suffix}")))
+    if not files.locked:
+        named = _named_by(files.folder / index_name)
+        shards = [name for name in shards if name in named]
+    return [*shards, index_name]
+
+
+def _named_by(path: Path) -> set[str]:
+    """Return the shards that an index names; none if there is no sound index."""
+    with contextlib.suppress(FormatError), contextlib.closing(open_file(path)) as source:
+        return set(read_index(source).shards())
+    return set()
+
+
+def _remove_single(files: FileSet, single: str) -> None:
+    """Remove the one file of the old model, by which the folder would be read before its index."""
+    files.remove([single])
+    if files.locked and single in files.names():
+        raise FormatError(
+            files.folder / single,
+            "the new shards are there, but this old file cannot be removed and is read first",
+            f"remove it, or open {single}{INDEX} next to it",
+        )
 
 
 def _write_set(
@@ -209,8 +236,8 @@ def _write_set(
     shards: list[list[str]],
     state_dict: StateDict,
     total_size: int,
-) -> set[str]:
-    """Write the shards under unused names, then the index; return the names of all."""
+) -> None:
+    """Write the shards under unused names, then the index."""
     stem, _, suffix = index_name.removesuffix(INDEX).rpartition(".")
     generation = free_generation(files.names(), stem, f".{suffix}")
     weight_map: dict[str, str] = {}
@@ -221,9 +248,8 @@ def _write_set(
         weight_map.update(dict.fromkeys(keys, name))
     ordered = {key: weight_map[key] for key in state_dict if key in weight_map}
     index = Index(ordered, {**state_dict.metadata, "total_size": total_size})
-    with files.commit(index_name) as file:
+    with files.commit() as file:
         file.write(index.to_json())
-    return {*weight_map.values(), index_name}
 
 
 def _selected(state_dict: StateDict, keys: list[str]) -> StateDict:

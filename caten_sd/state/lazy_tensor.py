@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from caten_sd.errors import CatenError
-from caten_sd.errors.printable import one_line
 from caten_sd.state.dtype import DType
 from caten_sd.state.indexing import narrow
 from caten_sd.state.leaf import LazyLeaf
@@ -60,6 +59,4 @@ class LazyTensor(LazyLeaf):
         return LazyTensor(self.source, start, self.dtype, shape, strides, self.order)
 
     def __repr__(self) -> str:
-        return one_line(
-            f"LazyTensor({self.dtype}, {list(self.shape)}, {self.source} at {self.offset})"
-        )
+        return f"LazyTensor({self.dtype}, {list(self.shape)}, {self.source} at {self.offset})"

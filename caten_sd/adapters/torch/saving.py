@@ -23,7 +23,7 @@ from caten_sd.errors import CatenError, FormatError
 from caten_sd.files.file_set import FileSet
 from caten_sd.files.format import Format
 from caten_sd.files.stored_specs import stored_specs
-from caten_sd.formats.torch.dcp_files import METADATA, data_files, next_process
+from caten_sd.formats.torch.dcp_files import METADATA, SUFFIX, next_process, replaced_files
 from caten_sd.formats.torch.dcp_metadata import EXTRA
 from caten_sd.formats.torch.dcp_output import dcp_can_hold, extra_of
 from caten_sd.state.leaf import Torch, as_array
@@ -50,6 +50,8 @@ def save(path: Path, state_dict: StateDict, format: Format) -> None:
             f"its processes could not write it together ({why})",
             "the checkpoint that was there is intact, so save again",
         ) from error
+    finally:
+        writer.files.end()
 
 
 class NumberedWriter(FileSystemWriter):
@@ -57,7 +59,7 @@ class NumberedWriter(FileSystemWriter):
 
     def __init__(self, folder: Path, ties: Mapping[str, str], extra: str) -> None:
         super().__init__(folder, sync_files=True, overwrite=True)
-        self.files, self.ties, self.extra = FileSet(folder), ties, extra
+        self.files, self.ties, self.extra = FileSet(folder, METADATA), ties, extra
         self.old: list[str] = []
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
@@ -66,11 +68,16 @@ class NumberedWriter(FileSystemWriter):
         return plan
 
     def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
-        """Give every process a number that no file has; only the first process calls this."""
-        self.old = data_files(self.files.names())
+        """Give every process a file that is new; only the first process calls this."""
+        self.files.begin()
+        self.old = replaced_files(self.files)
+        first = next_process(self.files.names())
+        prefixes = [f"__{number}_" for number in range(first, first + len(plans))]
+        for prefix in prefixes:
+            self.files.reserve(f"{prefix}0{SUFFIX}")
         return [
-            dataclasses.replace(plan, storage_data=_StoragePrefix(f"__{number}_"))
-            for number, plan in enumerate(plans, next_process(self.old))
+            dataclasses.replace(plan, storage_data=_StoragePrefix(prefix))
+            for plan, prefix in zip(plans, prefixes, strict=True)
         ]
 
     def finish(self, metadata: Metadata, results: list[list[Any]]) -> None:
@@ -82,7 +89,7 @@ class NumberedWriter(FileSystemWriter):
             _tie(metadata, name, kept)
         if self.extra:
             setattr(metadata, EXTRA, self.extra)
-        with self.files.commit(METADATA) as file:
+        with self.files.commit() as file:
             pickle.dump(metadata, file)
         self.files.remove(self.old)
 

@@ -21,6 +21,7 @@ from caten_sd.formats.torch.dcp_files import (
     data_files,
     next_process,
     process_numbers,
+    replaced_files,
 )
 from caten_sd.formats.torch.dcp_metadata import (
     Chunk,
@@ -131,9 +132,9 @@ def _tree(folder: Folder, metadata: DcpMetadata, leaves: dict[str, Any]) -> Any:
 @write.register(Dcp)
 def _write(format: Dcp, target: Path, state_dict: StateDict, /) -> None:
     specs = stored_specs(format, state_dict, dcp_can_hold)
-    with file_set(target.parent if target.name == METADATA else target) as files:
-        before = data_files(files.names())
-        name = f"__{next_process(before)}_0{SUFFIX}"
+    with file_set(target.parent if target.name == METADATA else target, METADATA) as files:
+        old = replaced_files(files)
+        name = f"__{next_process(files.names())}_0{SUFFIX}"
         stored: dict[str, tuple[Spec, Record]] = {}
         with files.create(name) as file:
             for key, known in specs.items():
@@ -142,6 +143,6 @@ def _write(format: Dcp, target: Path, state_dict: StateDict, /) -> None:
                 stored[key] = known, Record(name, start, file.tell() - start)
         # torch looks up every key, so a tied key points at the record of the other.
         every_key = {key: stored[state_dict.ties.get(key, key)] for key in state_dict}
-        with files.commit(METADATA) as file:
+        with files.commit() as file:
             file.write(dcp_metadata_bytes(every_key, extra_of(state_dict)))
-        files.remove(before)
+        files.remove(old)

@@ -5,8 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
+
+from caten_sd.errors import FormatError
+from caten_sd.files.file_set import FileSet
+from caten_sd.formats.torch.dcp_metadata import read_dcp_metadata
+from caten_sd.state.source import open_file
 
 METADATA, SUFFIX = ".metadata", ".distcp"
 
@@ -34,3 +40,21 @@ def next_process(names: Iterable[str]) -> int:
     (0, 3)
     """
     return max(process_numbers(names), default=-1) + 1
+
+
+def replaced_files(files: FileSet) -> list[str]:
+    """Return the data files that are of no use after the next commit.
+
+    Without locks, a file that the .metadata does not name may belong to another save.
+    """
+    found = data_files(files.names())
+    if files.locked:
+        return found
+    named: set[str] = set()
+    with (
+        contextlib.suppress(FormatError),
+        contextlib.closing(open_file(files.folder / METADATA)) as source,
+    ):
+        entries = read_dcp_metadata(source).entries.values()
+        named = {chunk.record.path for each in entries for chunk in each.chunks if chunk.record}
+    return [name for name in found if name in named]
