@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from caten_sd.cli import FINE
 from caten_sd.cli.arguments import parser_of
+from caten_sd.errors.printable import printable
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.digest import digest, tensor_digests
-from caten_sd.state.grouping import printable
 
 SUMMARY = "hash the tensors; the hash is the same in every format"
 

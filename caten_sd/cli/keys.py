@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from caten_sd.cli import FINE
 from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
 from caten_sd.cli.models import is_model, state_of
+from caten_sd.errors.printable import printable
 from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.state.grouping import printable
 from caten_sd.state.state_dict import StateDict
 
 SUMMARY = "list the keys of a checkpoint or a model"

@@ -10,8 +10,9 @@ from typing import Any
 from caten_sd.cli import FINE
 from caten_sd.cli.arguments import parser_of
 from caten_sd.cli.text import bytes_text, cut, few, value_text
+from caten_sd.errors.printable import printable
 from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.state.grouping import MAX_LINES, group_keys, printable
+from caten_sd.state.grouping import MAX_LINES, group_keys
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import counted

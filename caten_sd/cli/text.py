@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caten_sd.errors import CatenError
-from caten_sd.state.grouping import printable
+from caten_sd.errors.printable import printable
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.tree import flatten
 from caten_sd.wording import counted, first_few

@@ -12,6 +12,7 @@ from caten_sd.errors import StateDictError
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
+from caten_sd.state.packed_weights import packed_keys
 from caten_sd.state.state_dict import StateDict, spec_or_none
 
 SHORT = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
@@ -67,19 +68,20 @@ def cast_floats(
 ) -> StateDict:
     """Return the state dict with its floats in ``dtype``; integers and bools stay as they are.
 
-    A block type takes only matrices whose rows are whole blocks, as in llama.cpp; other leaves stay
-    as they are.
+    So do packed weights with their scales. A block type takes only matrices whose rows are whole
+    blocks, as in llama.cpp; other leaves stay as they are.
 
     ``keep`` maps glob patterns to dtypes for exceptions, as in ``{"*norm*": "float32"}``; the first
     that matches counts, and "keep" leaves a leaf as it is.
     """
     dtypes = {pattern: _dtype_or_keep(name) for pattern, name in (keep or {}).items()}
     default = _dtype_or_keep(dtype or "keep")
+    packed = packed_keys(state_dict) if default or any(dtypes.values()) else {}
     casts: dict[int, Any] = {}  # tied keys still share one leaf
     entry = {}
     for key, leaf in state_dict.items():
         target = next((d for p, d in dtypes.items() if fnmatchcase(key, p)), default)
-        known = spec_or_none(leaf)
+        known = None if key in packed else spec_or_none(leaf)
         if target and known and known.dtype.kind in ("float", "block") and known.dtype != target:
             leaf = casts.setdefault(id(leaf), cast(leaf, target))
         entry[key] = leaf

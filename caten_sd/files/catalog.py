@@ -48,6 +48,17 @@ def named_format(name: str) -> Format | type[Format] | None:
     return first.attributes if _has_suffix(name.lower(), first) else None
 
 
+def format_called(format: Format | str | None) -> Format | None:
+    """Return the format of this name; FormatError names the known ones if there is none."""
+    if not isinstance(format, str):
+        return format
+    for each in _known():
+        if each.attributes.name == format:
+            return each.load()
+    known = ", ".join(sorted(repr(each.attributes.name) for each in _known()))
+    raise FormatError(f"format {format!r}", "it is not a format that is known", f"use {known}")
+
+
 def find_format(source: Source | Folder) -> Format:
     """Return the format that recognizes the source; its name only decides which is asked first.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.files.atomic import replacing
-from caten_sd.files.catalog import find_format, format_of_target
+from caten_sd.files.catalog import find_format, format_called, format_of_target
 from caten_sd.files.config import config_of
 from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.rest import outside_root
@@ -33,7 +33,7 @@ def read_state_dict(
     path: str | os.PathLike[str],
     *,
     root: str | None = None,
-    format: Format | None = None,
+    format: Format | str | None = None,
     streaming: bool = False,
     verify: bool = False,
 ) -> StateDict:
@@ -54,12 +54,12 @@ def read_source(
     path: Path,
     *,
     root: str | None = None,
-    format: Format | None = None,
+    format: Format | str | None = None,
     verify: bool = False,
 ) -> StateDict:
     """Return what an open file or folder holds; it is closed if that fails."""
     try:
-        chosen = format or find_format(source)
+        chosen = format_called(format) or find_format(source)
         if isinstance(source, Source) and source.inner and not chosen.holds_files:
             problem = f"it is not an archive and has no member {source.inner!r}"
             raise FormatError(source.name, problem, "leave out what follows the ::")
@@ -76,7 +76,7 @@ def write_state_dict(
     state_dict: Mapping[str, Any],
     path: str | os.PathLike[str],
     *,
-    format: Format | None = None,
+    format: Format | str | None = None,
     metadata: Mapping[str, Any] | None = None,
     digests: bool = False,
     **options: Any,
@@ -86,7 +86,7 @@ def write_state_dict(
     A path that ends in "/" is a folder. What was at ``path`` stays unchanged until the new file, or
     the new set of files, is complete and on disk.
     """
-    chosen = format or format_to_write(path)
+    chosen = format_called(format) or format_to_write(path)
     path = Path(path)
     _check_options(chosen, path, options)
     given = as_state_dict(state_dict)

@@ -11,8 +11,10 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import FormatError
+from caten_sd.errors.printable import one_line
 from caten_sd.files.atomic import checked
 from caten_sd.files.cast import before_cast, cast_floats
+from caten_sd.files.catalog import format_called
 from caten_sd.files.checkpoint import format_to_write, read_state_dict, write_state_dict
 from caten_sd.files.uncommitted import read_uncommitted
 from caten_sd.state.compare import largest_error, same_bytes
@@ -64,7 +66,7 @@ class Conversion:
             text += f" in {self.error_key}" if self.error_key else ""
         if self.left_out:
             text += f"; left out: {first_few(self.left_out, 5)}"
-        return "\n  ".join([text, *self.findings])
+        return "\n  ".join(map(one_line, [text, *self.findings]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
@@ -131,7 +133,7 @@ def _written(
 ) -> Conversion:
     """Write the target, and compare what was written while the target is still as it was."""
     conversions: list[Conversion] = []
-    format = options.get("format") or format_to_write(target)
+    format = format_called(options.get("format")) or format_to_write(target)
 
     def compare(written: Path, named: Path) -> None:
         with read_uncommitted(written, named) as found:

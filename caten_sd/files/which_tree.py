@@ -11,12 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from caten_sd.errors import FormatError, StateDictError
+from caten_sd.errors.printable import one_line
 from caten_sd.files.tensor_search import TensorSearch, is_row_of_bytes
 from caten_sd.files.tree_at import tree_at
+from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import joined_key
+from caten_sd.state.quoting import root_choice
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import COMPONENTS, MODEL, STEP, VALUES, is_training
 from caten_sd.state.tree import MAX_DEPTH, Tree, flatten, is_container, items
+from caten_sd.wording import first_few
 
 # Exact names that trainers write, in lower case.
 MODEL_NAMES = {"model", "models", "module", "net", "network", "params", "weights"}
@@ -42,11 +46,11 @@ def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
         raise FormatError(source, str(error)) from error
     if len(trees) == 1:
         return trees[0]
+    listed = first_few([one_line(each, LONGEST_KEY) for each in trees], 8)
     raise FormatError(
         source,
-        f"{len(trees)} trees in it could be the model: " + ", ".join(map(str, trees)),
-        f"choose one, as root={trees[0].root!r} or --root {trees[0].root}, or take all of it, as "
-        f"root='' or --root ''",
+        f"{len(trees)} trees in it could be the model: {listed}",
+        f"choose one, as {root_choice(trees[0].root)}, or take all of it, as {root_choice('')}",
     )
 
 

@@ -172,6 +172,12 @@ def _write(format: Safetensors, target: BinaryIO, state_dict: StateDict, /) -> N
     order, header = _plan(state_dict)
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
+    if len(text) > MAX_HEADER:
+        raise StateDictError(
+            f"the header of {counted(len(order), 'tensor')} would have {counted(len(text), 'byte')}"
+            f", and safetensors allows {MAX_HEADER:,}; write shards: end the path in / and set "
+            f"max_shard_size, or --max-shard-size"
+        )
     target.write(len(text).to_bytes(8, "little") + text)
     for key in order:
         for piece in reported_pieces(state_dict[key]):

@@ -180,6 +180,10 @@ def _write(
     folder = target.parent if target.name == index_name else target
     single = index_name.removesuffix(INDEX)
     inner = format_of_target(Path(single))
+    if inner.many:
+        raise FormatError(
+            target, "its name says nothing of the shards", f"call it model.safetensors{INDEX}"
+        )
     sizes = {
         key: known.nbytes if (known := spec_or_none(leaf)) else 0
         for key, leaf in state_dict.items()

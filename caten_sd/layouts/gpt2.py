@@ -68,6 +68,16 @@ HF = Layout(
 GGUF = Layout(
     "gguf-gpt2",
     base=CATEN,
+    metadata={"general.architecture": "gpt2"},
+    sizes={
+        "gpt2.vocab_size": "vocab_size",
+        "gpt2.context_length": "n_positions",
+        "gpt2.embedding_length": "n_embd",
+        "gpt2.feed_forward_length": "n_inner",
+        "gpt2.block_count": "n_layer",
+        "gpt2.attention.head_count": "n_head",
+        "gpt2.attention.layer_norm_epsilon": "layer_norm_epsilon",
+    },
     rows=[
         Row("wte.weight", "token_embd.weight"),
         Row("wpe.weight", "position_embd.weight"),

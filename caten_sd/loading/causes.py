@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 import attrs
 
 from caten_sd.errors import CatenError
+from caten_sd.errors.printable import escaped
 from caten_sd.loading.file_kinds import KINDS
+from caten_sd.loading.policy import exactly
 from caten_sd.loading.renaming_guess import Renaming, renamings
 from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.state.grouping import few_keys
+from caten_sd.state.quoting import python_literal
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.training_keys import is_training
 from caten_sd.wording import counted
@@ -114,7 +117,7 @@ def _tied(case: Case) -> Cause | None:
     return Cause(
         f"{rows[0].key} is the same tensor as another slot of {case.model}, and the file has two "
         f"values for it",
-        _load(f'on_mismatch={{"{rows[0].key}": skip}}'),
+        _load(f"on_mismatch={{{python_literal(exactly(rows[0].key))}: skip}}"),
     )
 
 
@@ -128,14 +131,14 @@ def _vocabulary(case: Case) -> Cause | None:
     for row, (file, model) in zip(rows, filter(None, lengths), strict=True):
         which = f"{counted(abs(file - model), 'row')} {'more' if file > model else 'fewer'}"
         texts.append(f"{row.key} has {which} in the file ({file}) than in the model ({model})")
-        repairs[row.key] = "trim_rows()" if file > model else "pad_rows()"
+        repairs[exactly(row.key)] = "trim_rows()" if file > model else "pad_rows()"
     if any(max(each) % 64 == 0 for each in lengths if each):
         texts[-1] += ", which looks like a vocabulary padded to a multiple of 64"
     missing = [row.key for row in case.of(Outcome.MISSING)]
     if missing and all(key.endswith("bias") for key in missing):
         texts.append(counted(len(missing), "bias is absent", "biases are absent"))
         repairs["*bias"] = "fill(0.0)"
-    listed = ", ".join(f'"{key}": {repair}' for key, repair in repairs.items())
+    listed = ", ".join(f"{python_literal(key)}: {repair}" for key, repair in repairs.items())
     return Cause("; ".join(texts), _load(f"on_mismatch={{{listed}}}"))
 
 
@@ -172,7 +175,7 @@ def _renamed(case: Case) -> Cause | None:
     if not found or agreeing * 2 < min(len(file), len(model)):
         return None
     texts = [_renaming_text(each) for each in found[:3]]
-    rules = ", ".join(f'"{each.old}": "{each.new}"' for each in found)
+    rules = ", ".join(f"{python_literal(each.old)}: {python_literal(each.new)}" for each in found)
     return Cause("; ".join(texts), _load(f"rename={{{rules}}}"))
 
 
@@ -194,7 +197,7 @@ def _other_sizes(case: Case) -> Cause | None:
     texts, wanted = zip(*found, strict=True)
     return Cause(
         "; ".join(texts),
-        f"model = {case.model}(...)  # with {' and '.join(wanted)}, as the file has",
+        escaped(f"model = {case.model}(...)  # with {' and '.join(wanted)}, as the file has"),
     )
 
 

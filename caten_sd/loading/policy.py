@@ -51,6 +51,15 @@ class PolicyRules(Generic[T]):
         return [rule.pattern for rule in self.rules if not any(map(rule.matches, known))]
 
 
+def exactly(key: str) -> str:
+    """Return the pattern that matches this key only.
+
+    >>> exactly("h.0.w"), exactly("w[*]")
+    ('h.0.w', 'w[[][*]]')
+    """
+    return re.sub(r"([*?[])", r"[\1]", key)
+
+
 class Policy:
     """The rules of one load; LoadError for a rule that is not valid."""
 

@@ -27,7 +27,7 @@ def renamed(keys: Iterable[str], rules: Mapping[str, str]) -> dict[str, str]:
             if found := match(key):
                 fired.add(text)
                 rest = key[found.end() :]
-                start = template.format_map(found.groupdict())
+                start = _filled(template, found)
                 names[key] = f"{start}{rest}" if start else rest.removeprefix(".")
                 break
     if unused := [text for text in rules if text not in fired]:
@@ -54,6 +54,10 @@ def _compiled(text: str, to: str) -> tuple[Callable[[str], re.Match[str] | None]
     if not start:
         return re.compile("").match, f"{end}." if end else ""
     return re.compile("".join(pieces) + r"(?=\.|$)").match, end
+
+
+def _filled(template: str, found: re.Match[str]) -> str:
+    return _CAPTURE.sub(lambda name: found[name[1]], template)
 
 
 def _check_apart(names: Mapping[str, str]) -> None:

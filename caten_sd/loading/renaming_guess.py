@@ -15,6 +15,7 @@ Shape = tuple[int, ...]
 Parts = tuple[str, ...]
 MAX_PATTERNS = 400  # with more patterns than this, names say too little
 MAX_RIVALS = 16
+_RESERVED = re.compile("[{}#]")
 
 
 class Renaming(NamedTuple):
@@ -54,7 +55,8 @@ class _Patterns:
     def __init__(self, shapes: Mapping[str, Shape]) -> None:
         self.shapes: dict[Parts, dict[Parts, Shape]] = {}
         for key, shape in shapes.items():
-            if not key:  # a single tensor: a rule for it would match all keys
+            # A rule for a single tensor would match all keys; a brace begins a capture in a rule.
+            if not key or _RESERVED.search(key):
                 continue
             pattern = tuple(INDEX_SEGMENT.sub("#", key).split("."))
             self.shapes.setdefault(pattern, {})[tuple(INDEX_SEGMENT.findall(key))] = shape

@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.state.grouping import MAX_LINES, group_keys, shortened
+from caten_sd.errors.printable import one_line
+from caten_sd.state.grouping import MAX_LINES, closing, group_keys, shortened
 from caten_sd.state.leaf import Spec
 from caten_sd.wording import counted
 
@@ -143,14 +144,13 @@ class Ledger:
         }
 
     def __str__(self) -> str:
-        tail = [f"likely cause: {self.cause}"] * bool(self.cause)
-        tail += [f"fix: {self.fix}"] * bool(self.fix)
-        head = [self.verdict + ".", *self.notes]
+        tail = closing(self.cause, self.fix)
+        head = list(map(one_line, [self.verdict + ".", *self.notes]))
         room = MAX_LINES - len(head) - len(tail)
         sections = list(self._sections(detailed=True))
         if sum(map(len, sections)) > room:
             sections = list(self._sections(detailed=False))
-        return "\n".join(head + shortened(sections, room) + tail)
+        return "\n".join(head + list(map(one_line, shortened(sections, room))) + tail)
 
     def _sections(self, detailed: bool) -> Iterator[list[str]]:
         """Yield a heading for each outcome worth showing, and its keys by pattern.

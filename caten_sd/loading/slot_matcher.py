@@ -29,6 +29,7 @@ from caten_sd.objects.place import (
 )
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Spec, spec
+from caten_sd.state.packed_weights import is_packed, packed_keys
 from caten_sd.state.state_dict import spec_or_none
 
 
@@ -100,11 +101,21 @@ class SlotMatcher:
         """Plan a slot that takes the leaf if shape and dtype allow it."""
         dtype = self.policy.target(row.key, slot, leaf, self.default_dtype)
         outcome, note = judge(slot, leaf, dtype)
+        if outcome is Outcome.CAST and (scales := self._scales_of(row.key, value)):
+            outcome, note = Outcome.DTYPE, f"packed, and nothing without its scales in {scales}"
         if outcome not in COPIED:
             return self._repaired(attrs.evolve(row, outcome=outcome, note=note), value)
         if outcome is not row.outcome or note:
             row = attrs.evolve(row, outcome=outcome, note=row.note or note)
         return PlannedRow(row, self._move(row.key, place, value, slot, dtype))
+
+    def _scales_of(self, key: str, value: Any) -> str:
+        """Return the key of the scales without which a packed weight says nothing, or ""."""
+        return self._packed.get(key, "") if is_packed(value) else ""
+
+    @functools.cached_property
+    def _packed(self) -> dict[str, str]:
+        return packed_keys(self.named.leaves)
 
     def _taken_back(self, row: LoadRow, value: Any) -> PlannedRow:
         """Plan a slot whose leaf its owner synthesizes, and takes back with all the others."""

@@ -94,13 +94,18 @@ class Numbers:
 
     def __call__(self, name: str) -> int:
         """Return the number of this name."""
-        found = self.given.get(name)
-        for word in (name, *self.aliases.get(name, ())):
-            found = self.entry(word) if found is None else found
+        found = self.find(name)
         if found is None:
             raise LayoutError(f"{name} is needed and no shape gives it; pass {name}= or config=")
         if isinstance(found, bool) or not isinstance(found, int) or found < 1:
             raise LayoutError(f"{name} is {found!r}; pass a whole number above 0")
+        return found
+
+    def find(self, name: str, shapes: Mapping[str, int] | None = None) -> Any:
+        """Return what is given for a name, what shapes or the configuration say, or None."""
+        found = self.given.get(name, (shapes or {}).get(name))
+        for word in (name, *self.aliases.get(name, ())):
+            found = self.entry(word) if found is None else found
         return found
 
     def entry(self, name: str) -> Any:

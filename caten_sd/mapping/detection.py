@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
+from caten_sd.errors.printable import one_line
 from caten_sd.mapping.axis_sizes import Numbers, size_text, solve
 from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.known import announced_layouts, built_in_layouts
@@ -18,6 +19,7 @@ from caten_sd.mapping.patterns import is_index
 from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
 from caten_sd.mapping.rules import Rule
 from caten_sd.state.keys import INDEX_SEGMENT
+from caten_sd.state.quoting import root_choice
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
 from caten_sd.state.training_keys import model_state
 from caten_sd.wording import counted
@@ -103,7 +105,7 @@ class Detection(NamedTuple):
         if self.layout is not None:
             numbers = [f"{name} {number}" for name, number in self.numbers.items()]
             head = f"{self.layout.name} ({self.architecture}: {', '.join(numbers)})"
-        return "\n  ".join([head, *self.evidence])
+        return "\n  ".join(map(one_line, [head, *self.evidence]))
 
 
 def detect_layout(state_dict: Mapping[str, Any]) -> Detection:
@@ -141,7 +143,7 @@ def _without_prefix(state: StateDict, found: Detection, removed: int) -> Detecti
     prefix = first + inner.prefix if inner.prefix else first[:-1]
     evidence = (
         f"without {prefix + '.'!r}, with which every key begins, it is {layout.name}: open it with "
-        f"root={prefix!r} or --root {prefix}"
+        f"{root_choice(prefix)}"
     )
     return found._replace(evidence=(*found.evidence, evidence), prefix=prefix, unprefixed=layout)
 

@@ -30,8 +30,10 @@ class Layout:
     ``base`` is the layout of the canonical names; without it, the rows' own canonical names count.
     ``prefixes`` are what a key may begin with; the first is written. ``counts`` names the number
     that a captured index counts. ``aliases`` are other names of a number in a configuration.
-    ``model_types`` are what a config.json or a GGUF calls the architecture; the architecture's own
-    name, and that of the layout behind its first hyphen, always count.
+    ``metadata`` is what a file in this layout says of itself, ``sizes`` the keys of its metadata
+    that hold a number, each with the name of the number. ``model_types`` are what a config.json or
+    a GGUF calls the architecture; the architecture's own name, and that of the layout behind its
+    first hyphen, always count.
 
     >>> layout = Layout("mine", [Row("encoder.{i}.weight", "enc.{i}.w")])
     >>> layout, layout.canonical
@@ -47,6 +49,8 @@ class Layout:
     counts: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     model_types: Collection[str] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name or not self.rows:

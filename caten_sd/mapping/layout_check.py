@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from caten_sd.errors.printable import one_line
 from caten_sd.mapping.axis_sizes import Numbers, size_text
 from caten_sd.mapping.detection import Detection, detect_layout
 from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
-from caten_sd.state.grouping import MAX_LINES, group_keys, shortened
+from caten_sd.state.grouping import MAX_LINES, closing, group_keys, shortened
+from caten_sd.state.quoting import is_shell_word, shell_option, shell_path
 from caten_sd.state.state_dict import as_state_dict
 from caten_sd.wording import counted
 
@@ -42,7 +43,8 @@ class LayoutCheck:
     def verdict(self) -> str:
         """The result in one line, with counts."""
         taken = self.total - len(self.findings.untaken)
-        text = f"{taken} of {self.total} keys are names of {self.layout.name}"
+        names = "key is a name" if self.total == 1 else "keys are names"
+        text = f"{taken} of {self.total} {names} of {self.layout.name}"
         if self.fits:
             return f"{text}, in the shapes that it declares"
         return "; ".join([text, *(f"{len(rows)} {what}" for what, rows in self._faults().items())])
@@ -81,9 +83,12 @@ class LayoutCheck:
         if found.canonical is not self.layout.canonical:
             return ""
         target = f"{Path(self.file).stem}.{self.layout.name}.safetensors"
-        words = ["caten-sd", "convert", self.file, target, "--to", self.layout.name]
+        words = [shell_path(self.file), shell_path(target), shell_option("--to", self.layout.name)]
         prefix = self.detection.prefix
-        return shlex.join([*words, *["--root", prefix] * bool(prefix)])
+        if not is_shell_word(self.file + prefix):
+            return ""
+        words += [shell_option("--root", prefix)] * bool(prefix)
+        return " ".join(["caten-sd convert", *words])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""
@@ -104,11 +109,11 @@ class LayoutCheck:
 
     def __str__(self) -> str:
         head = [f"{self.verdict}."]
-        tail = [f"likely cause: {self.cause}"] * bool(self.cause)
-        tail += [f"fix: {self.fix}"] * bool(self.fix)
+        tail = closing(self.cause, self.fix)
         notes = [f"  {line}" for line in self.findings.notes()]
         sections = [notes] * bool(notes) + list(self._sections())
-        return "\n".join(head + shortened(sections, MAX_LINES - len(head) - len(tail)) + tail)
+        listed = shortened(sections, MAX_LINES - len(head) - len(tail))
+        return "\n".join([*head, *map(one_line, listed), *tail])
 
     def _sections(self) -> Iterator[list[str]]:
         """Yield the lines of each kind of fault: a heading, and the keys or names by pattern."""

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError, LayoutWarning
+from caten_sd.errors.printable import one_line
 from caten_sd.mapping.axis_sizes import Numbers
 from caten_sd.mapping.detection import Detection, detect_layout
 from caten_sd.mapping.findings import Findings
@@ -22,6 +23,7 @@ from caten_sd.mapping.rows import Row
 from caten_sd.mapping.rule_run import Item
 from caten_sd.mapping.writing import HINT, write_canonical
 from caten_sd.state.keys import Path
+from caten_sd.state.packed_weights import packed_keys
 from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.state.training_keys import is_training, model_state
 
@@ -59,7 +61,7 @@ class LayoutPlan(NamedTuple):
 
     def __str__(self) -> str:
         head = f"{self.source.name} to {self.target.name}: {len(self.state_dict)} tensors"
-        return "\n  ".join([head, *self.findings.lines()])
+        return "\n  ".join(map(one_line, [head, *self.findings.lines()]))
 
 
 def to_layout(
@@ -120,10 +122,12 @@ def plan_layout(
             origin, target, _stamped(state, target, read.findings), read.findings, None
         )
     items, hints = write_canonical(target, read.items, lookup, read.findings)
+    _refuse_parted(state, items)
     stale = {HINT + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
     kept = {key: value for key, value in state.metadata.items() if key not in stale}
     entry, paths = _collected(state, target, items)
-    result = state.with_entry(entry, paths=paths, metadata={**kept, **hints})
+    said = _description(target, lookup, read.numbers)
+    result = state.with_entry(entry, paths=paths, metadata={**said, **kept, **hints})
     result = _stamped(result, target, read.findings)
     return LayoutPlan(origin, target, result, read.findings, detection)
 
@@ -149,6 +153,24 @@ def _refuse_swapped(origin: Layout, findings: Findings) -> None:
             raise LayoutError(
                 f"layout {origin.name}: {misfit}, so its axes are reversed and the tensors are in "
                 f"another layout; name that one with from_layout= or --from"
+            )
+
+
+def _description(layout: Layout, lookup: Numbers, shapes: Mapping[str, int]) -> dict[str, Any]:
+    """Return what a file in the layout says of itself, as far as shapes and configuration tell."""
+    numbers = {key: lookup.find(name, shapes) for key, name in layout.sizes.items()}
+    known = {key: number for key, number in numbers.items() if number is not None}
+    return {**layout.metadata, **known}
+
+
+def _refuse_parted(state: StateDict, items: Iterable[Item]) -> None:
+    """Refuse to rename or change a packed weight, since nothing does the same to its scales."""
+    packed = packed_keys(state)
+    for item in items if packed else ():
+        if item.origin in packed and (item.key != item.origin or not item.plain):
+            raise LayoutError(
+                f"{item.origin} would become {item.key}, and it is packed, with its scales in "
+                f"{packed[item.origin]}: dequantize it first, or leave it in its layout"
             )
 
 

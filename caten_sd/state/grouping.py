@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from caten_sd.errors.printable import LONGEST, one_line, printable
 from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.wording import counted, first_few
 
 MAX_LINES = 20  # of a table on a screen
+LONGEST_KEY = 200  # characters of a key or pattern in a message
 
 
 class KeyGroup(NamedTuple):
@@ -22,30 +24,21 @@ class KeyGroup(NamedTuple):
         return pattern if len(self.keys) == 1 else f"{pattern} x{len(self.keys)}"
 
 
-def printable(name: str) -> str:
-    """Return a name for a line of text: quoted if it is empty or has control characters.
-
-    >>> print(printable("h.0.w"), printable(""), printable("a\\nb"))
-    h.0.w '' 'a\\nb'
-    """
-    return name if name and name.isprintable() else repr(name)
-
-
 def group_keys(keys: Iterable[str]) -> list[KeyGroup]:
     """Group keys that differ only in their indices, and then those that differ in the last name.
 
     >>> [str(g) for g in group_keys(["h.0.w", "h.0.b", "h.1.w", "h.1.b", "wte"])]
     ['h.{0..1}.{w,b} x4', 'wte']
     """
-    shapes: dict[str, list[str]] = {}
+    shapes: dict[tuple[str, ...], list[str]] = {}
     for key in keys:
-        shapes.setdefault(INDEX_SEGMENT.sub("#", key), []).append(key)
+        shapes.setdefault(tuple(INDEX_SEGMENT.split(key)), []).append(key)
     by_place: dict[tuple[str, ...], list[tuple[str, list[str]]]] = {}
     for members in shapes.values():
         pattern = _pattern(members)
         parent, _, name = pattern.rpartition(".")
         # Only groups with the same number of keys are joined.
-        place = (parent, str(len(members))) if parent and "#" not in name else (pattern, "")
+        place = (parent, str(len(members))) if parent else (pattern, "")
         by_place.setdefault(place, []).append((name, members))
     return [_join(place[0], named) for place, named in by_place.items()]
 
@@ -56,7 +49,7 @@ def few_keys(keys: Iterable[str], most: int = 6, noun: str = "") -> str:
     >>> few_keys(["h.0.w", "h.1.w", "wte", "wpe"], 2)
     'h.{0..1}.w x2, wte and 1 more'
     """
-    return first_few(group_keys(keys), most, noun)
+    return first_few([one_line(group, LONGEST_KEY) for group in group_keys(keys)], most, noun)
 
 
 def _join(place: str, named: list[tuple[str, list[str]]]) -> KeyGroup:
@@ -100,3 +93,11 @@ def shortened(sections: list[list[str]], room: int) -> list[str]:
         more = [f"  ... and {counted(left, 'more line')}; to_dict(), or --json, has every row"]
         lines += section if size == len(section) else section[: size - 1] + more
     return lines
+
+
+def closing(cause: str, fix: str) -> list[str]:
+    """Return the last lines of a report: the cause and the fix, each on a line if there is one."""
+    known = [f"likely cause: {one_line(cause)}"] * bool(cause)
+    if len(fix) > LONGEST:  # a fix that is cut would do something else
+        return [*known, f"fix: a line of {len(fix):,} characters; .fix, or --json, has it"]
+    return known + [f"fix: {fix}"] * bool(fix)

@@ -10,8 +10,8 @@ Path = list[Any]  # of str (a slot's name) and int (an index)
 Pair = tuple[Path, Any]  # a path and its leaf
 KeyMapper = Callable[[Path], str]
 
-# A segment of decimal digits only, such as the 11 in h.11.attn.
-INDEX_SEGMENT = re.compile(r"(?<![^.])\d+(?![^.])")
+# A segment of decimal digits only, such as the 11 in h.11.attn; more digits are not an index.
+INDEX_SEGMENT = re.compile(r"(?<![^.])[0-9]{1,18}(?![^.])")
 
 
 class Name(str):

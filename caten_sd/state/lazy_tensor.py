@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from caten_sd.errors import CatenError
+from caten_sd.errors.printable import one_line
 from caten_sd.state.dtype import DType
 from caten_sd.state.indexing import narrow
 from caten_sd.state.leaf import LazyLeaf
@@ -59,4 +60,6 @@ class LazyTensor(LazyLeaf):
         return LazyTensor(self.source, start, self.dtype, shape, strides, self.order)
 
     def __repr__(self) -> str:
-        return f"LazyTensor({self.dtype}, {list(self.shape)}, {self.source} at {self.offset})"
+        return one_line(
+            f"LazyTensor({self.dtype}, {list(self.shape)}, {self.source} at {self.offset})"
+        )

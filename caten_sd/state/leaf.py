@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
+from caten_sd.errors.printable import one_line
 from caten_sd.state.dtype import DType
 
 
@@ -107,4 +108,4 @@ class Opaque:
         self.name, self.args, self.state = name, args, state
 
     def __repr__(self) -> str:
-        return f"Opaque({self.name})"
+        return f"Opaque({one_line(self.name)})"

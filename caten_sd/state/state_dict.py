@@ -15,9 +15,11 @@ from collections.abc import (
 from typing import Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
-from caten_sd.state.grouping import printable
-from caten_sd.state.keys import Path
+from caten_sd.errors.printable import one_line, printable
+from caten_sd.state.grouping import LONGEST_KEY
+from caten_sd.state.keys import INDEX_SEGMENT, Path
 from caten_sd.state.leaf import Opaque, Spec, spec
+from caten_sd.wording import counted
 
 
 class StateDict(Mapping[str, Any]):
@@ -149,7 +151,7 @@ class StateDict(Mapping[str, Any]):
         self.close()
 
     def __repr__(self) -> str:
-        names = [printable(key) for key in self.entry]
+        names = [one_line(printable(key), LONGEST_KEY) for key in self.entry]
         width = max(map(len, names), default=0)
         shapes = map(shape_text, self.entry.values())
         lines = [f"{name:<{width}} -> {text}" for name, text in zip(names, shapes, strict=True)]
@@ -158,13 +160,16 @@ class StateDict(Mapping[str, Any]):
     def _repr_html_(self) -> str:
         from html import escape
 
+        def row(*texts: str) -> str:
+            cells = [f"<td>{escape(one_line(text, LONGEST_KEY))}</td>" for text in texts]
+            return f"<tr>{''.join(cells)}</tr>"
+
         rows = "".join(
-            f"<tr><td>{escape(key)}</td><td>{escape(shape_text(leaf))}</td>"
-            f"<td>{escape(dtype_text(leaf))}</td><td>{escape(self.ties.get(key, ''))}</td></tr>"
+            row(key, shape_text(leaf), dtype_text(leaf), self.ties.get(key, ""))
             for key, leaf in self.entry.items()
         )
         head = "".join(f"<th>{name}</th>" for name in ("key", "shape", "dtype", "tied to"))
-        caption = f"<caption>StateDict, {len(self)} keys</caption>"
+        caption = f"<caption>StateDict, {counted(len(self), 'key')}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
@@ -216,7 +221,7 @@ def shape_text(leaf: Any) -> str:
     """
     known = spec_or_none(leaf)
     if known is None:
-        return f"<{leaf.name if isinstance(leaf, Opaque) else type(leaf).__name__}>"
+        return f"<{one_line(leaf.name if isinstance(leaf, Opaque) else type(leaf).__name__)}>"
     return f"({' '.join(map(str, known.shape))})"
 
 
@@ -227,4 +232,4 @@ def dtype_text(leaf: Any) -> str:
 
 
 def _split(key: str) -> Path:
-    return [int(part) if part.isdecimal() else part for part in key.split(".")]
+    return [int(part) if INDEX_SEGMENT.fullmatch(part) else part for part in key.split(".")]

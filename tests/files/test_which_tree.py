@@ -96,8 +96,8 @@ def test_several_trees_are_asked_about_with_their_sizes() -> None:
     message = str(caught.value)
     assert message.startswith("w.pt: 2 trees in it could be the model: 'model' (2 tensors, 24 b")
     assert "'ema.shadow'" in message
-    assert "root='model' or --root model" in message
-    assert "root='' or --root ''" in message
+    assert 'root="model" or --root model' in message
+    assert """root="" or --root ''""" in message
     assert tree(contents, "")[1][:4] == [
         *(f"model.{key}" for key in FLAT),
         *(f"ema.shadow.{key}" for key in FLAT),

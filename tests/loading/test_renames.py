@@ -60,3 +60,8 @@ def test_renames_and_wrappers_together() -> None:
     file = {f"module.old.{key}": leaf for key, leaf in nn.Linear(2, 2).state_dict().items()}
     model = nn.ModuleDict({"new": nn.Linear(2, 2)})
     load_state_dict(model, file, strict=True, rename={"module.old": "module.new"})
+
+
+def test_a_brace_in_a_rule_that_is_no_capture_is_plain_text() -> None:
+    assert renamed(["a.w"], {"a": "{.x"}) == {"a.w": "{.x.w"}
+    assert renamed(["{0!r}.w"], {"{0!r}": "b"}) == {"{0!r}.w": "b.w"}

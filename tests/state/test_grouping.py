@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.state.grouping import group_keys
+from caten_sd.state.grouping import few_keys, group_keys
 
 parts = st.sampled_from(["h", "0", "1", "10", "w", "b", "attn"])
 keys = st.lists(st.lists(parts, min_size=1, max_size=4).map(".".join), unique=True, max_size=30)
@@ -42,3 +42,10 @@ def test_a_pattern_does_not_claim_indices_that_are_not_there() -> None:
     texts = [str(group) for group in group_keys(["h.0.1.w", "h.1.0.w"])]
     assert texts != ["h.{0..1}.{0..1}.w x4"]
     assert sum(int(text.rpartition(" x")[2]) if " x" in text else 1 for text in texts) == 2
+
+
+@pytest.mark.parametrize("number", ["#", "9" * 5_000, "٣", "", "{0..1}"])
+def test_odd_segments_are_listed_like_others(number: str) -> None:
+    given_keys = [f"h.{number}.w", "h.0.w", f"h.{number}1.w"]
+    assert [key for group in group_keys(given_keys) for key in group.keys] != []
+    assert len(few_keys(given_keys)) < 1_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,12 @@ from caten_sd.formats.gguf.header import (
 from caten_sd.formats.gguf.values import CODES, NUMBERS, TYPES, Array, default_type
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Spec
+
+MAX_NAME = 63  # bytes of a tensor's name; GGML_MAX_NAME of ggml.h, which counts a NUL too
+QUANTIZATION_VERSION = "general.quantization_version"
+
+# Numbers that the format wants in 32 bits, though no float32 is exactly 1e-5.
+_FLOATS = re.compile(r".*\.(attention\.layer_norm(_rms)?_epsilon|rope\.freq_base)")
 
 _DENSE_NUMBERS = {dtype.name: number for number, dtype in DENSE.items()}
 
@@ -44,6 +51,9 @@ def header_bytes(specs: Mapping[str, Spec], metadata: Mapping[str, Any]) -> tupl
     StateDictError for a metadata value that its recorded type cannot hold.
     """
     values = {key: value for key, value in metadata.items() if key != TYPES}
+    from_gguf = TYPES in metadata  # what came from a GGUF is written as it was
+    if not from_gguf and any(known.dtype.kind == "block" for known in specs.values()):
+        values.setdefault(QUANTIZATION_VERSION, 2)  # GGML_QNT_VERSION of ggml.h
     types = _recorded_types(metadata)
     alignment = _alignment(values)
     head = bytearray(struct.pack("<4sIQQ", MAGIC, VERSION, len(specs), len(values)))
@@ -73,6 +83,11 @@ def _alignment(values: Mapping[str, Any]) -> int:
 
 
 def _row(name: str, known: Spec, offset: int) -> bytes:
+    if len(name.encode()) > MAX_NAME:
+        raise StateDictError(
+            f"{name!r} has {len(name.encode())} bytes, and GGUF allows {MAX_NAME}; rename it, as a "
+            f"layout of GGUF does"
+        )
     rank = len(known.shape)
     if rank > MAX_RANK or not name:
         problem = f"{name!r} has {rank} dimensions, and GGUF allows at most {MAX_RANK}"
@@ -92,7 +107,8 @@ def _recorded_types(metadata: Mapping[str, Any]) -> dict[str, Any]:
         types = None
     if not isinstance(types, Mapping):
         raise StateDictError(f"the metadata {TYPES!r} is not a map of key to type; leave it out")
-    return {ALIGNMENT: "uint32", **types}
+    floats = {key: "float32" for key in metadata if _FLOATS.fullmatch(key)}
+    return {ALIGNMENT: "uint32", **floats, **types}
 
 
 def _typed(key: str, value: Any, type: Any) -> bytes:

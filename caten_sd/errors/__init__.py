@@ -1,15 +1,26 @@
 """Every error and warning of the library.
 
-Each message is one sentence: what is wrong, where (file, key, both sides) and what to do.
+Each message is one sentence: what is wrong, where (file, key, both sides) and what to do. Text of
+a file in it is escaped here; a message has more than one line only if it shows a plan or report.
 """
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any
+
+from caten_sd.errors.printable import LONGEST, lines, one_line
 
 
 class CatenError(Exception):
     """The root of the library's errors: ``except CatenError`` catches all and only them."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(message))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default a process that receives the error calls its class with the whole message.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class DispatchError(CatenError):
@@ -41,6 +52,8 @@ class LoadError(CatenError):
 
     def __init__(self, message: str, plan: Any = None) -> None:
         super().__init__(message)
+        if plan is not None:
+            self.args = (lines(message),)
         self.plan = plan
 
 
@@ -62,7 +75,10 @@ class FormatError(CatenError):
     """
 
     def __init__(self, source: object, problem: str, remedy: str = "") -> None:
-        super().__init__(f"{source}: {problem}" + (f"; {remedy}" if remedy else ""))
+        # A long part is cut by itself, so that the others stay whole.
+        where, what = one_line(source, LONGEST // 8), one_line(problem, LONGEST // 3)
+        then = f"; {one_line(remedy, LONGEST // 2)}" if remedy else ""
+        super().__init__(f"{where}: {what}{then}")
         self.source, self.problem, self.remedy = str(source), problem, remedy
 
 
@@ -70,7 +86,7 @@ class LoadWarning(UserWarning):
     """What a load did not do, once per kind; ``report`` lists every slot and key."""
 
     def __init__(self, message: str, report: Any = None) -> None:
-        super().__init__(message)
+        super().__init__(lines(message))
         self.report = report
 
 
@@ -78,5 +94,5 @@ class LayoutWarning(UserWarning):
     """What did not match a layout that was applied; ``findings`` lists every key and row."""
 
     def __init__(self, message: str, findings: Any = None) -> None:
-        super().__init__(message)
+        super().__init__(lines(message))
         self.findings = findings

@@ -1,0 +1,79 @@
+"""Packed weights: tensors that mean nothing without the scales that lie next to them.
+
+The names are those of GPTQ and AWQ, bitsandbytes (8 and 4 bits), fp8 with scales (DeepSeek,
+compressed-tensors, ModelOpt), MXFP4 as in GPT-OSS, and MLX.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from caten_sd.state.state_dict import spec_or_none
+
+# A key of scales, and the keys that its packed weight may have; {} is what stands before it.
+_SCALES = (
+    (re.compile(r"(.*)\.SCB"), ("{}.weight",)),
+    (re.compile(r"(.*)\.scales"), ("{}.qweight", "{}.weight")),
+    (re.compile(r"(.*)_scales"), ("{}_blocks", "{}")),
+    (re.compile(r"(.*?)_(?:global_)?scale(?:_inv|_2)?"), ("{}", "{}_packed")),
+    (re.compile(r"(.*)\.(?:absmax|nested_absmax|quant_map|quant_state\..*)"), ("{}",)),
+)
+# What else belongs to a packed weight: its own key and a suffix, or a name next to it.
+_AFTER = re.compile(
+    r"(.*?)(?:[._](?:absmax|nested_absmax|quant_map|nested_quant_map|quant_state\..*|zero_point"
+    r"|shape|g_idx)|_(?:global_)?scale(?:_inv|_2)?|_scales)"
+)
+_NEXT = re.compile(
+    r"(.*\.)(?:qweight|qzeros|scales|biases|g_idx|SCB|weight_format|input_scale|output_scale)"
+)
+
+
+def packed_keys(leaves: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys of packed weights and of all that belongs to them, with the scales of each.
+
+    >>> import numpy
+    >>> weight, scales = numpy.zeros((2, 2), "int8"), numpy.zeros(2, "float32")
+    >>> packed_keys({"fc.weight": weight, "fc.SCB": scales, "fc.bias": scales})
+    {'fc.weight': 'fc.SCB', 'fc.SCB': 'fc.SCB'}
+    """
+    scales_of = {weight: scales for scales, weight in _pairs(leaves)}
+    if not scales_of:
+        return {}
+    found: dict[str, str] = {}
+    for key in leaves:
+        weight = next((weight for weight in _weights_of(key) if weight in scales_of), None)
+        if weight is not None:
+            found[key] = scales_of[weight]
+    return found
+
+
+def _pairs(leaves: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the keys of scales, each with the key of the packed weight that it belongs to."""
+    for key in leaves:
+        if "scale" not in key and not key.endswith(("SCB", "absmax")):
+            continue
+        for pattern, weights in _SCALES:
+            if match := pattern.fullmatch(key):
+                names = (weight.format(match[1]) for weight in weights)
+                yield from ((key, name) for name in names if is_packed(leaves.get(name)))
+                break
+
+
+def is_packed(leaf: Any) -> bool:
+    """Return whether a leaf may be a packed weight: integers, or floats of a byte or less."""
+    known = spec_or_none(leaf)
+    if known is None or len(known.shape) < 1:
+        return False
+    narrow = known.dtype.kind == "float" and known.dtype.bits <= 8
+    return narrow or known.dtype.kind in ("int", "uint")
+
+
+def _weights_of(key: str) -> Iterator[str]:
+    """Yield the keys of the weights that a key may be, or belong to."""
+    yield key
+    if match := _AFTER.fullmatch(key):
+        yield from (match[1], f"{match[1]}_packed", f"{match[1]}_blocks")
+    if match := _NEXT.fullmatch(key):
+        yield from (f"{match[1]}{name}" for name in ("weight", "qweight", "weight_packed"))
