@@ -15,9 +15,7 @@ from caten_sd.mapping.axis_sizes import Numbers, size_text, solve
 from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.known import announced_layouts, built_in_layouts
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.patterns import is_index
 from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
-from caten_sd.mapping.rules import Rule
 from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.state.quoting import root_choice
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
@@ -164,8 +162,7 @@ def _decide(state: StateDict, candidates: tuple[Candidate, ...]) -> Detection:
     if len(equal) == 1:
         best = _weigh(equal[0].layout, state, dict.fromkeys(state, 1))
         others = [str(each) for each in candidates if each.layout is not best.layout]
-        numbers = {**_index_counts(best.layout, state), **best.numbers}
-        return Detection(best.layout, (*_evidence(best), *others), candidates, numbers)
+        return Detection(best.layout, (*_evidence(best), *others), candidates, best.numbers)
     if equal:
         names = " and ".join(each.layout.name for each in equal)
         evidence = [f"{names} match {counted(len(state), 'key')} and their shapes equally well"]
@@ -229,15 +226,3 @@ def _orientation(layout: Layout, state: StateDict, reading: Reading) -> str:
             turned = "" if item.plain else " transposed"
             return f"{item.origin} is {given.shape}, {size_text(sizes)}{turned}"
     return ""
-
-
-def _index_counts(layout: Layout, state: StateDict) -> dict[str, int]:
-    """Return the numbers that captured indices count, from all keys."""
-    counts: dict[str, int] = {}
-    for key in state:
-        for taker, captured in layout.reading.matcher.find(key):
-            for capture, index in captured.items():
-                name = layout.counts.get(capture)
-                if name and is_index(capture) and isinstance(taker.rule, Rule):
-                    counts[name] = max(counts.get(name, 0), int(index) + 1)
-    return counts

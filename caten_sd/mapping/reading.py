@@ -15,7 +15,7 @@ from caten_sd.state.state_dict import StateDict, spec_or_none
 
 
 class Reading(NamedTuple):
-    """A state dict under its canonical names, the findings, and the numbers its shapes give."""
+    """A state dict under its canonical names, the findings, and the numbers that it gives."""
 
     items: list[Item]
     findings: Findings
@@ -32,7 +32,8 @@ def read_canonical(
     layout: Layout, items: Iterable[Item], lookup: Lookup, *, lenient: bool = False
 ) -> Reading:
     """Return the items under their canonical names; none of their data is read."""
-    run = run_rules(layout.name, layout.reading, items, lookup, lenient=lenient)
+    counts = layout.counts
+    run = run_rules(layout.name, layout.reading, items, lookup, counted=counts, lenient=lenient)
     result, idle = run.items, run.idle(layout.reading)
     findings = Findings(dropped=run.dropped, untaken=run.untaken)
     for rule in [rule for rule in layout.reading.rules if rule.row.tied]:
@@ -45,7 +46,8 @@ def read_canonical(
             idle = [other for other in idle if other is not rule]
     findings.idle = [rule.row for rule in idle]
     numbers, findings.misfits = check_shapes(layout.canonical.reading, result)
-    return Reading(result, findings, numbers)
+    counted = {counts[label]: count for label, count in run.counts.items()}
+    return Reading(result, findings, {**counted, **numbers})
 
 
 def _tied_items(rule: Rule, items: Sequence[Item]) -> list[Item]:

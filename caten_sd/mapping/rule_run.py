@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.axis_sizes import Lookup, solve
+from caten_sd.mapping.axis_sizes import Lookup, Numbers, solve
 from caten_sd.mapping.operations import POSITION, Coordinates, Operand, Operation
 from caten_sd.mapping.rows import Drop
 from caten_sd.mapping.rules import Rule, Side, missing_inputs
@@ -28,13 +28,15 @@ class RuleRun(NamedTuple):
     """What the rules made of the items: these under new names, and what happened to the others.
 
     ``dropped`` gives the reason for each dropped key. ``untaken`` are the keys that no rule took.
-    ``fired`` holds the ids of the rules that took a key.
+    ``fired`` holds the ids of the rules that took a key. ``counts`` says for each captured index
+    how many of it there are, by the largest that a key has.
     """
 
     items: list[Item]
     dropped: dict[str, str]
     untaken: list[str]
     fired: set[int]
+    counts: dict[str, int]
 
     def idle(self, side: Side) -> list[Rule]:
         """Return the rules that took no key and are not optional."""
@@ -42,13 +44,20 @@ class RuleRun(NamedTuple):
 
 
 def run_rules(
-    name: str, side: Side, items: Iterable[Item], lookup: Lookup, *, lenient: bool = False
+    name: str,
+    side: Side,
+    items: Iterable[Item],
+    lookup: Lookup,
+    *,
+    counted: Mapping[str, str] | None = None,
+    lenient: bool = False,
 ) -> RuleRun:
     """Take items through the rules of one side of the layout of this name, in order.
 
+    ``counted`` names the number that each captured index counts, as in ``Layout.counts``.
     ``lenient`` leaves out what a rule cannot make instead of raising, for a look at shapes.
     """
-    return _RuleRunner(name, side, lookup, lenient).run(list(items))
+    return _RuleRunner(name, side, lookup, counted or {}, lenient).run(list(items))
 
 
 class _Gathered:
@@ -59,10 +68,18 @@ class _Gathered:
         self.operand: Operand = {}
         self.keys: dict[Coordinates, str] = {}
 
+    def length(self, label: str) -> int:
+        """Return how many of a stacked index there are."""
+        return max(dict(at)[label] for at in self.keys) + 1
+
 
 class _RuleRunner:
-    def __init__(self, name: str, side: Side, lookup: Lookup, lenient: bool) -> None:
+    def __init__(
+        self, name: str, side: Side, lookup: Lookup, counted: Mapping[str, str], lenient: bool
+    ) -> None:
         self.name, self.side, self.lookup, self.lenient = name, side, lookup, lenient
+        self.counted = counted
+        self.counts = dict.fromkeys(counted, 0)
         self.dropped: dict[str, str] = {}
         self.untaken: list[str] = []
         self.fired: set[int] = set()
@@ -80,10 +97,13 @@ class _RuleRunner:
             found = item if item.foreign else self._take(item, groups)
             if found is not None:
                 taken.append(found)
+        if not self.lenient:
+            self._check_counts([each for each in taken if isinstance(each, _Gathered)])
         made: list[Item] = []
         for each in taken:
             made += [each] if isinstance(each, Item) else self._make(each)
-        return RuleRun(made, self.dropped, self.untaken, self.fired)
+        counts = {label: count for label, count in self.counts.items() if count}
+        return RuleRun(made, self.dropped, self.untaken, self.fired, counts)
 
     def _take(self, item: Item, groups: dict[Any, _Gathered]) -> _Gathered | Item | None:
         """Return what replaces the item; None if it is dropped or joins leaves gathered before."""
@@ -95,6 +115,9 @@ class _RuleRunner:
             self.dropped[item.key] = rule.reason
             return None
         self.fired.add(id(rule))
+        for label in self.counted.keys() & captured.keys():
+            if captured[label].isdecimal():
+                self.counts[label] = max(self.counts[label], int(captured[label]) + 1)
         if rule.simple:
             return Item(rule.outputs[0].key(captured), item.leaf, item.origin)
         stacked = {name: captured.pop(name) for name in rule.stacked}
@@ -127,6 +150,36 @@ class _RuleRunner:
             )
         group.operand[at] = item.leaf
         group.keys[at] = item.origin
+
+    def _check_counts(self, groups: list[_Gathered]) -> None:
+        """Refuse a count that differs from the declared one, and a stack shorter than others."""
+        for label, count in self.counts.items():
+            name = self.counted[label]
+            declared = self.lookup.find(name) if isinstance(self.lookup, Numbers) else None
+            if count and isinstance(declared, int) and count != declared:
+                raise LayoutError(
+                    f"layout {self.name}: {name} is {declared}, and the keys have {{{label}}} up "
+                    f"to {count - 1}; add what is missing, or correct {name}"
+                )
+        alike: dict[Any, list[tuple[int, str, _Gathered]]] = {}
+        for group in groups:
+            for label in group.rule.stacked:
+                # One number counts a label wherever it is; else only one rule's stacks are alike.
+                kind = label if label in self.counted else (label, id(group.rule))
+                alike.setdefault(kind, []).append((group.length(label), label, group))
+        for stacks in alike.values():
+            self._check_alike(stacks)
+
+    def _check_alike(self, stacks: list[tuple[int, str, _Gathered]]) -> None:
+        longest = max(length for length, _, _ in stacks)
+        for length, label, group in stacks:
+            if length < longest:
+                indices = {**dict.fromkeys(group.rule.stacked, 0), label: length}
+                key = group.rule.inputs[0].key({**group.captured, **indices})
+                raise LayoutError(
+                    f"layout {self.name}: {key} is missing, and others have {{{label}}} up to "
+                    f"{longest - 1}; add it"
+                )
 
     def _make(self, group: _Gathered) -> list[Item]:
         rule = group.rule

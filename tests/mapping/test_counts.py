@@ -1,0 +1,68 @@
+"""A declared count of layers or experts is held against the keys that are there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from caten_sd.errors import LayoutError
+from caten_sd.mapping.assembly import Unstack
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.layout_plan import to_layout
+from caten_sd.mapping.rows import Row
+from caten_sd.state.leaf import spec
+from caten_sd.state.state_dict import StateDict
+
+ROWS = [Row("l.{i}.w1"), Row("l.{i}.w2"), Row("l.{i}.norm")]
+STACKED = Layout("stacked", ROWS, counts={"e": "n_expert", "i": "n_layer"})
+APART = Layout(
+    "apart",
+    base=STACKED,
+    rows=[
+        *(Row(f"l.{{i}}.w{n}", f"l.{{i}}.experts.{{e}}.w{n}", Unstack("e")) for n in (1, 2)),
+        Row("l.{i}.norm"),
+    ],
+)
+
+
+def experts(*absent: str, layers: int = 2, count: int = 4) -> dict[str, Any]:
+    found = {f"l.{i}.norm": np.ones(3) for i in range(layers)}
+    for i in range(layers):
+        for e in range(count):
+            for n in (1, 2):
+                found[f"l.{i}.experts.{e}.w{n}"] = np.zeros((2, 3))
+    return {key: leaf for key, leaf in found.items() if key not in absent}
+
+
+def stacked(state: Any, **numbers: int) -> StateDict:
+    return to_layout(state, STACKED, from_layout=APART, strict=True, **numbers)
+
+
+@pytest.mark.parametrize("numbers", [{}, {"n_expert": 4}, {"n_expert": 4, "n_layer": 2}])
+def test_what_is_complete_is_stacked(numbers: dict[str, int]) -> None:
+    assert spec(stacked(experts(), **numbers)["l.1.w2"]).shape == (4, 2, 3)
+
+
+@pytest.mark.parametrize("numbers", [{}, {"n_expert": 4}])
+@pytest.mark.parametrize("i", [0, 1])
+@pytest.mark.parametrize("e", [0, 2, 3])
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_absent_expert_is_named(i: int, e: int, n: int, numbers: dict[str, int]) -> None:
+    key = f"l.{i}.experts.{e}.w{n}"
+    with pytest.raises(LayoutError, match=key.replace(".", r"\.")):
+        stacked(experts(key), **numbers)
+
+
+@pytest.mark.parametrize("declared", [3, 5])
+def test_a_declared_count_of_experts_is_held_against_the_keys(declared: int) -> None:
+    with pytest.raises(LayoutError, match=rf"n_expert is {declared}, .* {{e}} up to 3"):
+        stacked(experts(), n_expert=declared)
+
+
+@pytest.mark.parametrize("declared", [1, 3])
+def test_a_count_of_layers_in_the_configuration_is_held_against_the_keys(declared: int) -> None:
+    state = StateDict(experts(), config={"n_layer": declared})
+    with pytest.raises(LayoutError, match=rf"n_layer is {declared}, .* {{i}} up to 1"):
+        stacked(state)
