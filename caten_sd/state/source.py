@@ -82,6 +82,11 @@ class Source:
         """Return the first ``count`` bytes, or all if there are fewer."""
         return self.read(0, min(count, self.size))
 
+    @property
+    def start(self) -> int:
+        """The position of the first byte in what holds the bytes."""
+        return self._start
+
     def window(self, offset: int, count: int, name: str | None = None) -> Source:
         """Return a source for a range of this one."""
         self._check(offset, count)

@@ -32,6 +32,13 @@ def array_leaf(made: Instance) -> LazyTensor | None:
     return _leaf(data, dtype, shape, bool(fortran))
 
 
+def is_array_of_objects(made: Instance) -> bool:
+    """Return whether this is a rebuilt array of Python objects, which its state lists."""
+    state = made.state
+    is_array = made.name.endswith(".multiarray._reconstruct") and type(state) is tuple
+    return is_array and len(state) == 5 and type(state[4]) is list
+
+
 def _leaf(data: Any, dtype: Any, shape: Any, fortran: bool) -> LazyTensor | None:
     element, order = _element(dtype)
     if type(data) is str:
@@ -69,19 +76,22 @@ def _element(dtype: Any) -> tuple[DType | None, str]:
 def _scalar(dtype: Any, data: Any = b"") -> LazyTensor | Instance:
     """Return a numpy scalar as a leaf without axes."""
     made = _leaf(data, dtype, (), fortran=False)
-    if made is None and _is_object(dtype):
+    if made is None and type(dtype.args[0]) is str and "O" in dtype.args[0]:
         raise ValueError("a scalar of dtype object holds a pickle of its own")
     return Instance("numpy.scalar", (dtype, data)) if made is None else made
-
-
-def _is_object(dtype: Instance) -> bool:
-    return type(dtype.args[0]) is str and "O" in dtype.args[0]
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> LazyTensor | Instance:
     """Return an array that was pickled by protocol 5."""
     made = _leaf(data, dtype, shape, fortran=order == "F")
     return Instance("numpy.ndarray", (data, dtype, shape, order)) if made is None else made
+
+
+def _of_dill(function: Any, args: Any, state: Any, attributes: Any = None) -> Instance:
+    """Return what dill's own function makes of an array, with the state that it sets."""
+    if type(function) is not Reference or type(args) is not tuple:
+        raise ValueError("an array is not made by a function")
+    return Instance(function.name, args, state)
 
 
 NUMPY: dict[tuple[str, str], Any] = {
@@ -91,4 +101,4 @@ NUMPY: dict[tuple[str, str], Any] = {
         ("multiarray", "scalar", _scalar),
         ("numeric", "_frombuffer", _from_buffer),
     )
-}
+} | {("dill._dill", "_create_array"): _of_dill}

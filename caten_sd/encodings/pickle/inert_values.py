@@ -21,6 +21,21 @@ class Instance(Opaque):
         super().__init__(name, args, state)
         self.entries = entries
 
+    def call(self, args: Any) -> Instance:
+        """Return what calling this would make, as inert: a class may be made by a call itself."""
+        if self.name == "builtins.getattr" and len(self.args) == 2:
+            owner, attribute = self.args
+            if type(owner) is Reference and type(attribute) is str:
+                name = f"{owner.name}.{attribute}"
+                return Reference(name, owner.source_name).call(args)  # type: ignore[no-any-return]
+        return Instance(f"{self.name}()", (self, *args) if type(args) is tuple else (self, args))
+
+
+class Attributed(Instance):
+    """A tensor, which is the only argument, with attributes of its own in ``state``."""
+
+    __slots__ = ()
+
 
 class Reference(Opaque):
     """A class or function that a pickle names; ``make`` is our own function for it, or None."""

@@ -73,9 +73,12 @@ class Machine:
 
     def call(self, function: Any, args: Any, *, bare: bool = False) -> Any:
         """Return our own function's result or an inert Instance; no code of the file's is run."""
-        if type(function) is not Reference:
+        if type(function) is Instance:
+            made = function.call(args)
+        elif type(function) is Reference:
+            made = function.call(args, bare=bare)
+        else:
             raise ValueError(f"{brief(function)} is called, which is not the name of a function")
-        made = function.call(args, bare=bare)
         if type(made) is Instance:
             self.opaque[made.name] += 1
         return made

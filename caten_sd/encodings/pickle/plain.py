@@ -68,6 +68,16 @@ def _new(kind: Any, *args: Any) -> Any:
     return kind.call(args, bare=True)
 
 
+def _setattr(target: Any, name: Any, value: Any) -> None:
+    """Keep an attribute that dill sets on an object of its own."""
+    if type(target) is not Instance or type(name) is not str:
+        raise ValueError(f"an attribute is set on {brief(target)}, which is not an object")
+    if target.state is None:
+        target.state = {}
+    if type(target.state) is dict:
+        target.state[name] = value
+
+
 PLAIN: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): _bytes,
     ("builtins", "bytearray"): _bytearray,
@@ -77,6 +87,7 @@ PLAIN: dict[tuple[str, str], Any] = {
     ("builtins", "frozenset"): _frozenset,
     ("builtins", "list"): _list,
     ("builtins", "set"): _set,
+    ("builtins", "setattr"): _setattr,
     ("collections", "Counter"): _mapping,
     ("collections", "OrderedDict"): _mapping,
     ("collections", "defaultdict"): _mapping,

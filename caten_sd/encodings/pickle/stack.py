@@ -48,8 +48,13 @@ def since_mark(m: Machine) -> list[Any]:
 
 
 def _pop(m: Machine, at: int) -> int:
+    """Remove the top; the result of a call that sets a state is dropped, and its state is kept."""
     if m.stack:
-        m.stack.pop()
+        dropped = m.stack.pop()
+        if type(dropped) is Instance and type(dropped.args) is tuple and len(dropped.args) == 2:
+            target, state = dropped.args
+            if type(target) is Instance and target.state is None:
+                target.state = state
     else:
         since_mark(m)
     return at

@@ -1,7 +1,9 @@
 """What the names in a torch pickle become here: leaves, sizes, parameters.
 
-torch is not imported. Tensors become lazy leaves over their storages. Those without bytes of their
-own (sparse, nested and meta tensors) become an Opaque that keeps its arguments.
+torch is not imported. Tensors become lazy leaves over their storages. Those that are made of other
+tensors (sparse and nested ones, and wrapper subclasses) become an object with these as attributes,
+whose names follow the tensor's key: ``w.indices`` and ``w.values`` of a sparse tensor, ``w.a`` and
+``w.b`` of a TwoTensor. A meta tensor has no bytes and becomes an Opaque.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from caten_sd.encodings.pickle.arrays import array_leaf
-from caten_sd.encodings.pickle.inert_values import Instance, Reference, brief
+from caten_sd.encodings.pickle.inert_values import Attributed, Instance, Reference, brief
 from caten_sd.encodings.pickle.interpreter import Unpickled, unpickle
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.affine import affine_leaf
@@ -139,11 +141,49 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
-def _of_type(function: Any, kind: Any, args: Any, *_: Any) -> Any:
-    """``_rebuild_from_type_v2``: a tensor of a subclass; its other attributes are left out."""
+def _parameter_with_state(data: Any, grad: Any = None, hooks: Any = None, state: Any = None) -> Any:
+    return _attributed(_parameter(data), state)
+
+
+def _of_type(function: Any, kind: Any, args: Any, state: Any = None, *_: Any) -> Any:
+    """``_rebuild_from_type_v2``: a tensor of a subclass.
+
+    A subclass that wraps tensors has them in its attributes, and no values of its own.
+    """
     if type(function) is not Reference:
         raise ValueError("a tensor of a subclass is not made by a function")
-    return function.call(args)
+    made = function.call(args)
+    if type(made) is Instance:
+        return Instance(kind.name if isinstance(kind, Opaque) else made.name, made.args, state)
+    return _attributed(made, state)
+
+
+def _attributed(leaf: Any, state: Any) -> Any:
+    """Return a tensor with its attributes, if any of them could hold another tensor."""
+    if type(state) is dict and all(type(value) in _PLAIN for value in state.values()):
+        return leaf
+    return leaf if state is None else Attributed("an attributed tensor", (leaf,), state)
+
+
+def _layout(name: Any = "") -> Any:
+    return name if type(name) is str else Instance("torch.serialization._get_layout", (name,))
+
+
+def _sparse(layout: Any, data: Any) -> Instance:
+    """``_rebuild_sparse_tensor``: an object whose attributes are the parts, as torch calls them."""
+    names = _SPARSE.get(layout) if type(layout) is str else None
+    if names is None or type(data) is not tuple or len(data) < len(names):
+        return Instance("torch._utils._rebuild_sparse_tensor", (layout, data))
+    return Instance(layout, (), {**dict(zip(names, data, strict=False)), "layout": layout})
+
+
+def _nested(*parts: Any) -> Instance:
+    names = ("buffer", "sizes", "strides", "storage_offsets")
+    return Instance("torch.nested", (), dict(zip(names, parts, strict=False)))
+
+
+def _jagged(parts: Any) -> Instance:
+    return Instance("torch.nested", (), parts)
 
 
 def _from_numpy(data: Any, *_: Any) -> Any:
@@ -172,10 +212,20 @@ _UTILS: dict[str, Any] = {
     "_rebuild_tensor_v3": _tensor_v3,
     "_rebuild_qtensor": _quantized,
     "_rebuild_parameter": _parameter,
-    "_rebuild_parameter_with_state": _parameter,
+    "_rebuild_parameter_with_state": _parameter_with_state,
+    "_rebuild_sparse_tensor": _sparse,
+    "_rebuild_nested_tensor": _nested,
     "_rebuild_device_tensor_from_numpy": _from_numpy,
     "_rebuild_xla_tensor": _from_numpy,
     "_rebuild_device_tensor_from_cpu_tensor": _parameter,
+}
+_PLAIN = {bool, int, float, str, bytes, type(None)}
+_SPARSE = {
+    "torch.sparse_coo": ("indices", "values", "size"),
+    "torch.sparse_csr": ("crow_indices", "col_indices", "values", "size"),
+    "torch.sparse_csc": ("ccol_indices", "row_indices", "values", "size"),
+    "torch.sparse_bsr": ("crow_indices", "col_indices", "values", "size"),
+    "torch.sparse_bsc": ("ccol_indices", "row_indices", "values", "size"),
 }
 _LISTS = ("intlist", "doublelist", "boollist", "tensorlist")
 _NAMES: dict[tuple[str, str], Any] = {
@@ -184,6 +234,8 @@ _NAMES: dict[tuple[str, str], Any] = {
     **{("torch.jit._pickle", f"build_{name}"): _same for name in _LISTS},
     ("torch.jit._pickle", "restore_type_tag"): _same,
     ("torch", "Size"): _size,
+    ("torch.serialization", "_get_layout"): _layout,
+    ("torch.nested._internal.nested_tensor", "_rebuild_njt"): _jagged,
     ("torch._tensor", "_rebuild_from_type_v2"): _of_type,
     ("torch._tensor", "_rebuild_from_type"): _of_type,
     ("torch.tensor", "_rebuild_from_type"): _of_type,

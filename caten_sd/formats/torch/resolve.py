@@ -10,17 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from typing import Any
 
-from caten_sd.encodings.pickle.arrays import array_leaf
-from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference
+from caten_sd.encodings.pickle.inert_values import Instance, Ordered
+from caten_sd.encodings.pickle.object_tree import ObjectTree
 from caten_sd.formats.torch.storage import Storage
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.lazy_tensor import LazyTensor
 
-MAX_DEPTH = 100
-MAX_NODES = 4_000_000  # of the tree in which every shared container is repeated
-
 _LEAVES = (LazyTensor, BlockTensor)
-_LEAF_TYPES = {*_LEAVES}
 
 # Maps a TorchScript class to the names of its parameters and buffers, or None if it is unknown.
 Attributes = Callable[[str], "frozenset[str] | None"]
@@ -29,92 +25,43 @@ Attributes = Callable[[str], "frozenset[str] | None"]
 def resolve(value: Any, attributes: Attributes | None = None) -> tuple[Any, Counter[str]]:
     """Return the tree of a value, and how many objects of each class stay opaque in it.
 
-    ValueError if the value holds itself, if its containers nest or repeat without bound, or if it
-    keeps code among tensors.
+    ValueError if its containers nest or repeat without bound.
     """
-    resolver = _Resolver(attributes or (lambda name: None))
-    return resolver.resolve(value, 0), resolver.opaque
+    found = _TorchTree(value, attributes or (lambda name: None))
+    return found.tree(), found.opaque
 
 
-class _Resolver:
-    """Resolves one value; it remembers what each container became and how many nodes it has."""
+class _TorchTree(ObjectTree):
+    """The tree of a value that torch pickled."""
 
-    def __init__(self, attributes: Attributes) -> None:
-        self.opaque: Counter[str] = Counter()
+    leaves = ObjectTree.leaves | {Storage}
+
+    def __init__(self, value: Any, attributes: Attributes) -> None:
+        super().__init__(value)
         self._attributes = attributes
-        self._done: dict[int, tuple[Any, int]] = {}
-        self._open: set[int] = set()
-        self._nodes = 0
 
-    def resolve(self, value: Any, depth: int) -> Any:
-        method = _METHODS.get(type(value))
-        self._nodes += 1
-        if method is None:
-            return value
-        known = self._done.get(id(value))
-        if known is None:
-            known = self._resolve_new(method, value, depth)
-        else:
-            self._nodes += known[1]
-        if self._nodes > MAX_NODES:
-            raise ValueError(f"its repeated containers unfold to more than {MAX_NODES:,} entries")
-        return known[0]
+    def leaf(self, value: Any) -> Any:
+        """Return a storage by itself as a tensor of one axis."""
+        return value.leaf() if type(value) is Storage else value
 
-    def _resolve_new(self, method: Callable[..., Any], value: Any, depth: int) -> tuple[Any, int]:
-        if id(value) in self._open:
-            raise ValueError(f"a {getattr(value, 'name', type(value).__name__)} in it holds itself")
-        if depth > MAX_DEPTH:
-            raise ValueError(f"its containers nest more than {MAX_DEPTH} deep")
-        self._open.add(id(value))
-        before = self._nodes
-        made = method(self, value, depth + 1)
-        self._open.discard(id(value))
-        known = self._done[id(value)] = made, self._nodes - before
-        return known
-
-    def mapping(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
-        made = {key: self.resolve(child, depth) for key, child in value.items()}
-        kinds = set(map(type, made.values()))
-        if Reference in kinds and kinds & _LEAF_TYPES and not kinds & {dict, list, tuple}:
-            _refuse_code(made)
-        return made
-
-    def sequence(self, value: list[Any] | tuple[Any, ...], depth: int) -> Any:
-        return type(value)([self.resolve(child, depth) for child in value])
-
-    def storage(self, value: Storage, depth: int) -> Any:
-        return value.leaf()
-
-    def instance(self, value: Instance, depth: int) -> Any:
-        """Return the tree of a module, the leaf of an array, or any other object unchanged."""
-        if value.entries is not None:
-            return self.resolve(value.entries, depth)
+    def own(self, value: Instance, depth: int) -> Any:
+        """Return the tree of a module, or the leaf of an old tensor."""
         state = _attributes(value)
         if type(state) is dict and type(state.get("_parameters")) in (dict, Ordered):
-            return self._named(_module_entries(state), depth)
+            return self.named(self._module_entries(state), depth)
         if type(state) is dict and value.name.startswith("__torch__."):
-            return self._named(_script_entries(state, self._attributes(value.name)), depth)
-        if (old := _old_tensor(value)) is not None:
-            return old
-        if (leaf := array_leaf(value)) is not None:
-            return leaf
-        self.opaque[value.name] += 1
-        return value
+            declared = self._attributes(value.name)
+            return self.named(_script_entries(state, declared, self.holds), depth)
+        if value.name.endswith(".ScriptObject") and type(value.state) is tuple:
+            return self.resolve(value.state[0], depth) if value.state else None
+        return _old_tensor(value)
 
-    def _named(self, entries: Iterator[tuple[str, Any]], depth: int) -> dict[str, Any]:
-        made = {}
-        for name, child in entries:
-            resolved = self.resolve(child, depth)
-            if resolved != {}:
-                made[name] = resolved
-        return made
-
-
-def _refuse_code(state_dict: dict[Any, Any]) -> None:
-    """Raise ValueError for a function's name among the tensors; a class's name is allowed."""
-    for child in state_dict.values():
-        if type(child) is Reference and not child.name.rpartition(".")[2].lstrip("_")[:1].isupper():
-            raise ValueError(f"it keeps {child.name}, which is code, among its tensors")
+    def _module_entries(self, state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Yield what a module's ``state_dict`` holds, and the packed weights of a quantized one."""
+        yield from _module_entries(state)
+        for name, child in state.items():
+            if type(child) is Instance and child.name.endswith(".ScriptObject"):
+                yield name, child
 
 
 def _attributes(value: Instance) -> Any:
@@ -140,7 +87,7 @@ def _module_entries(state: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _script_entries(
-    state: dict[str, Any], declared: frozenset[str] | None
+    state: dict[str, Any], declared: frozenset[str] | None, holds: Callable[[Any], bool]
 ) -> Iterator[tuple[str, Any]]:
     """Yield a TorchScript object's parameters and buffers, then its children."""
     for name, child in state.items():
@@ -148,7 +95,7 @@ def _script_entries(
             yield name, child
     for name, child in state.items():
         is_object = type(child) is Instance and child.name.startswith("__torch__.")
-        if is_object and type(child.state) is dict:
+        if is_object and (type(child.state) is dict or holds(child)):
             yield name, child
 
 
@@ -160,13 +107,3 @@ def _old_tensor(value: Instance) -> Any:
         return None
     storage, offset, shape, strides = state[:4]
     return storage.view(offset, shape, strides) if type(storage) is Storage else None
-
-
-_METHODS: dict[type, Callable[..., Any]] = {
-    dict: _Resolver.mapping,
-    Ordered: _Resolver.mapping,
-    list: _Resolver.sequence,
-    tuple: _Resolver.sequence,
-    Storage: _Resolver.storage,
-    Instance: _Resolver.instance,
-}

@@ -80,9 +80,24 @@ def test_nothing_is_imported_and_nothing_is_run(tmp_path: Any, monkeypatch: Any)
     assert "canary_module" not in sys.modules
 
 
-def test_the_result_of_a_call_is_not_called() -> None:
-    refused(call("models", "make") + b")R.", "models.make is called")
+def test_the_result_of_a_call_may_be_called_and_stays_inert() -> None:
+    made = read(call("models", "make") + b"(K\1tR.")
+    assert (made.name, made.args[0].name, made.args[1:]) == ("models.make()", "models.make", (1,))
     refused(b"K\1)R.", "1 is called")
+
+
+def test_an_attribute_of_python_that_is_called_is_named() -> None:
+    for owner in ("os", "subprocess"):
+        found = b"cbuiltins\ngetattr\n(c" + owner.encode() + b"\nsys\nX\3\0\0\0runtR"
+        refused(found + b"(X\2\0\0\0lstR.", f"asks to call {owner}.sys.run")
+    assert read(b"cbuiltins\ngetattr\n(cm\nC\nX\3\0\0\0runtR)R.").name == "m.C.run"
+
+
+def test_an_attribute_is_set_on_objects_of_the_pickle_only() -> None:
+    setting = b"cbuiltins\nsetattr\n(cm\nC\n)RX\1\0\0\0aK\1tR."
+    assert read(setting) is None
+    refused(b"cbuiltins\nsetattr\n(cos\npath\nX\1\0\0\0aK\1tR.", "attribute is set on os.path")
+    assert read(b"cm\nC\n)Rp1\n0cbuiltins\nsetattr\n(g1\nX\1\0\0\0aK\1tR0g1\n.").state == {"a": 1}
 
 
 def test_the_copyreg_registry_is_not_asked() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import argparse
 import io
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ import torch._tensor
 import torch.jit._pickle
 import torch.storage
 from torch import _utils
+from torch.testing._internal.two_tensor import TwoTensor
 
 from caten_sd.errors import FormatError
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.formats.torch.pickles import load, storage_id
 from caten_sd.formats.torch.storage import Storage
 from caten_sd.formats.torch.types import ELEMENTS, TYPES
@@ -106,3 +110,120 @@ def test_a_storage_needs_a_key_and_a_count(key: Any, count: Any) -> None:
     assert storage_id(("storage", kind, "0", "cpu", 4)) == (kind.element, "0", 4, None)
     with pytest.raises(ValueError, match="a storage has the key"):
         storage_id(("storage", kind, key, "cpu", count))
+
+
+def read_back(value: Any, tmp_path: Path) -> dict[str, Any]:
+    """Return what a file of this value holds, as torch's tensors."""
+    torch.save(value, tmp_path / "a.pt")
+    with read_state_dict(tmp_path / "a.pt", root="") as found:
+        return {key: leaf.torch().clone() for key, leaf in found.items()}
+
+
+def assert_equal(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert list(found) == list(expected)
+    for key, tensor in expected.items():
+        assert torch.equal(found[key], tensor.detach())
+
+
+ONES, TWOS = torch.ones(2, 3), torch.full((2, 3), 2.0)
+
+
+@pytest.mark.parametrize("key", ["w", "layer.w"])
+def test_a_wrapper_subclass_comes_out_as_the_tensors_that_it_wraps(
+    key: str, tmp_path: Path
+) -> None:
+    wrapped: Any = TwoTensor(ONES, TWOS)
+    for value in (wrapped, torch.nn.Parameter(wrapped)):
+        found = read_back({key: value, "layer.b": ONES}, tmp_path)
+        assert_equal(found, {f"{key}.a": ONES, f"{key}.b": TWOS, "layer.b": ONES})
+
+
+def test_a_tied_wrapper_stays_tied(tmp_path: Path) -> None:
+    wrapped = TwoTensor(ONES, TWOS)
+    torch.save({"l.w": wrapped, "l.v": wrapped}, tmp_path / "a.pt")
+    with read_state_dict(tmp_path / "a.pt") as found:
+        assert dict(found.ties) == {"l.v.a": "l.w.a", "l.v.b": "l.w.b"}
+
+
+@pytest.mark.filterwarnings("ignore:.*(eta|sparse|Sparse|ested).*")
+def test_sparse_and_nested_tensors_come_out_in_their_parts(tmp_path: Path) -> None:
+    eye, parts = torch.eye(4), [torch.ones(2), torch.ones(3)]
+    given = {
+        "l.coo": eye.to_sparse(),
+        "l.csr": eye.to_sparse_csr(),
+        "l.csc": eye.to_sparse_csc(),
+        "l.bsr": eye.to_sparse_bsr((2, 2)),
+        "l.bsc": eye.to_sparse_bsc((2, 2)),
+        "l.nested": torch.nested.nested_tensor(parts),
+        "l.jagged": torch.nested.nested_tensor(parts, layout=torch.jagged),
+    }
+    found = read_back(given, tmp_path)
+    coo, csr, csc, bsr, bsc, nested, jagged = given.values()
+    expected = {
+        "l.coo.indices": coo._indices(),
+        "l.coo.values": coo._values(),
+        "l.csr.crow_indices": csr.crow_indices(),
+        "l.csr.col_indices": csr.col_indices(),
+        "l.csr.values": csr.values(),
+        "l.csc.ccol_indices": csc.ccol_indices(),
+        "l.csc.row_indices": csc.row_indices(),
+        "l.csc.values": csc.values(),
+        "l.bsr.crow_indices": bsr.crow_indices(),
+        "l.bsr.col_indices": bsr.col_indices(),
+        "l.bsr.values": bsr.values(),
+        "l.bsc.ccol_indices": bsc.ccol_indices(),
+        "l.bsc.row_indices": bsc.row_indices(),
+        "l.bsc.values": bsc.values(),
+        "l.nested.buffer": nested.values(),
+        "l.nested.sizes": nested._nested_tensor_size(),
+        "l.jagged._values": jagged.values(),
+        "l.jagged._offsets": jagged.offsets(),
+    }
+    assert_equal({key: found[key] for key in expected}, expected)
+    with read_state_dict(tmp_path / "a.pt") as state_dict:
+        assert state_dict.others["l.coo.size.0"] == 4
+        assert state_dict.others["l.bsr.layout"] == "torch.sparse_bsr"
+
+
+def test_a_parameter_keeps_its_key_beside_its_attributes(tmp_path: Path) -> None:
+    weight: Any = torch.nn.Parameter(ONES)
+    weight.main_grad, weight.tag = TWOS, "x"
+    bias: Any = torch.nn.Parameter(TWOS)
+    bias.tag = "x"
+    found = read_back({"w": weight, "l.w": weight, "b": bias}, tmp_path)
+    expected = {"w": ONES, "w.main_grad": TWOS, "l.w": ONES, "l.w.main_grad": TWOS, "b": TWOS}
+    assert_equal(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantized_modules_give_their_packed_weights(tmp_path: Path) -> None:
+    linear = torch.ao.quantization.quantize_dynamic(
+        torch.nn.Sequential(torch.nn.Linear(3, 2)), {torch.nn.Linear}
+    )
+    weight, bias = linear[0]._packed_params._weight_bias()
+    packed = "0._packed_params._packed_params"
+    expected = {f"{packed}.0": weight.dequantize(), f"{packed}.1": bias}
+    torch.save(linear, tmp_path / "a.pt")
+    with read_state_dict(tmp_path / "a.pt") as found:
+        assert_equal({key: torch.tensor(leaf.numpy()) for key, leaf in found.items()}, expected)
+    conv = torch.nn.Sequential(torch.ao.nn.quantized.Conv2d(3, 4, 3))
+    torch.jit.script(conv).save(tmp_path / "b.pt")
+    with read_state_dict(tmp_path / "b.pt") as found:
+        first = next(iter(found.values()))
+        assert torch.equal(torch.tensor(first.numpy()), conv[0].weight().dequantize())
+
+
+def test_a_whole_object_with_models_and_optimizer_comes_out(tmp_path: Path) -> None:
+    model = torch.nn.Linear(3, 2)
+    learner = argparse.Namespace(model=model, opt=torch.optim.Adam(model.parameters()), path=".")
+    model(torch.ones(1, 3)).sum().backward()
+    learner.opt.step()
+    learner.callbacks = [argparse.Namespace(learner=learner, metric=len)]
+    torch.save(learner, tmp_path / "export.pkl")
+    with read_state_dict(tmp_path / "export.pkl") as found:
+        assert_equal({k: leaf.torch() for k, leaf in found.items()}, model.state_dict())
+        assert list(found.rest) == ["opt", "path", "callbacks"]
+        moments = [found.rest["opt"]["state"]["values"][0][n].torch() for n in ("step", "exp_avg")]
+    state = learner.opt.state[model.weight]
+    assert torch.equal(moments[0], state["step"])
+    assert torch.equal(moments[1], state["exp_avg"])

@@ -11,15 +11,17 @@ import torch
 from torch import nn
 
 from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference
+from caten_sd.encodings.pickle.object_tree import MAX_DEPTH
 from caten_sd.errors import FormatError
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.formats.torch.pickles import OPAQUE, load, tree_of
-from caten_sd.formats.torch.resolve import MAX_DEPTH, resolve
+from caten_sd.formats.torch.resolve import resolve
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
+from caten_sd.state.tree import flatten
 
 LEAF = LazyTensor(Source("a", BytesBacking(bytes(4)), 0, 4), 0, DTYPES["float32"], (1,))
 
@@ -131,11 +133,9 @@ def test_script_objects_give_what_their_class_declares() -> None:
     assert tree(outer, attributes=declared.get) == {"inner": {"w": LEAF}}
 
 
-def test_code_among_the_tensors_of_a_state_dict_is_refused() -> None:
+def test_code_among_the_tensors_of_a_state_dict_takes_none_of_them_with_it() -> None:
     function, kind = Reference("m.f", "a.pt"), Reference("m.Net", "a.pt")
-    with pytest.raises(ValueError, match=r"keeps m\.f, which is code"):
-        tree({"x": function, "w": LEAF})
-    for given in ({"x": kind, "w": LEAF}, {"x": function, "model": {"w": LEAF}, "w": LEAF}):
+    for given in ({"x": function, "w": LEAF}, {"x": kind, "w": LEAF}):
         assert tree(given) == given
 
 
@@ -162,7 +162,6 @@ def fanned(levels: int) -> Any:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (ring(), "a list in it holds itself"),
         (nested(MAX_DEPTH + 2), "nest more than 100 deep"),
         (fanned(30), "unfold to more than 4,000,000 entries"),
         (module(_modules={"a": nested(MAX_DEPTH + 2)}), "nest more than 100 deep"),
@@ -173,20 +172,29 @@ def test_endless_trees_are_refused(value: Any, words: str) -> None:
         tree(value)
 
 
-def test_a_module_that_holds_itself_is_refused_and_a_parent_link_is_not_followed() -> None:
-    held = module()
+def test_a_container_or_object_that_holds_itself_is_opaque_there() -> None:
+    held = module(_parameters={"w": LEAF})
     held.state["_modules"]["self"] = held
-    with pytest.raises(ValueError, match=r"models\.Net in it holds itself"):
-        tree(held)
+    assert tree(held) == {"w": LEAF, "self": held}
     linked = module(_parameters={"w": LEAF})
     linked.state["parent"] = linked
     assert tree(linked) == {"w": LEAF}
+    assert tree(ring())[0]["again"].name == "a list that holds itself"
+
+
+def test_what_nests_too_deep_without_a_tensor_takes_no_tensor_with_it() -> None:
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    found = tree({"deep": deep, "w": LEAF})
+    assert found["w"] is LEAF
+    assert list(flatten(found, "").leaves) == ["w"]
 
 
 def test_what_is_endless_is_the_files_fault() -> None:
-    data = b"]q\0h\0a."
-    read = load(Source("a.pkl", BytesBacking(data), 0, len(data)))
-    with pytest.raises(FormatError, match=r"^a\.pkl: a list in it holds itself; "):
+    data = pickle.dumps(None)
+    read = load(Source("a.pkl", BytesBacking(data), 0, len(data)))._replace(value=fanned(30))
+    with pytest.raises(FormatError, match=r"^a\.pkl: its repeated containers unfold"):
         tree_of(read, "a.pkl")
 
 
