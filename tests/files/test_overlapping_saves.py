@@ -27,15 +27,18 @@ def format(request: pytest.FixtureRequest) -> Format:
     return request.param
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["new", "replaced"])
-def test_one_begins_before_the_other_ends(format: Format, tmp_path: Path, there: bool) -> None:
-    path = overlaps.target_in(format, tmp_path / "here")
+def overlap(format: Format, path: str, *, there: bool) -> list[CatenError]:
+    """Begin to save model 1, and save model 2 before that is done; return why the first failed."""
     begun, second_done = threading.Event(), threading.Event()
     errors: list[CatenError] = []
+    pieces = 0
 
     def wait() -> None:
-        begun.set()
-        second_done.wait(0.1)
+        nonlocal pieces
+        pieces += 1
+        if pieces == 2:  # when one shard is written
+            begun.set()
+            second_done.wait(0.1)
 
     def first() -> None:
         try:
@@ -51,6 +54,12 @@ def test_one_begins_before_the_other_ends(format: Format, tmp_path: Path, there:
     overlaps.save(format, path, overlaps.model(2, lambda: None))
     second_done.set()
     saving.join()
+    return errors
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "replaced"])
+def test_one_begins_before_the_other_ends(format: Format, tmp_path: Path, there: bool) -> None:
+    errors = overlap(format, overlaps.target_in(format, tmp_path / "here"), there=there)
     # The second save of a set waits; of a file, and of a folder, the last to finish is refused or
     # replaces the other.
     assert len(errors) == (format.name in REFUSED)
@@ -100,6 +109,15 @@ class TestWithoutLocks:
     def _no_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for module in (locks, atomic, leftovers):
             monkeypatch.setattr(module, "lock", lambda handle, wait=False: None)
+
+    @pytest.mark.parametrize("there", [False, True], ids=["new", "replaced"])
+    def test_one_begins_before_the_other_ends(
+        self, format: Format, tmp_path: Path, there: bool
+    ) -> None:
+        path = overlaps.target_in(format, tmp_path)
+        errors = overlap(format, path, there=there)
+        assert len(errors) == (format.name in REFUSED)
+        assert overlaps.found_at(path) == (2 if format.name in REFUSED else 1)
 
     @pytest.mark.parametrize("turn", range(3))
     def test_many_threads_at_once(self, format: Format, tmp_path: Path, turn: int) -> None:
