@@ -32,9 +32,12 @@ _DTYPES = {
 }
 _CODES = {dtype.name: f"{'|' if dtype.bits == 8 else '<'}{code}" for code, dtype in _DTYPES.items()}
 
+# A dtype of fields, or of an array in each element: brackets around texts, sizes and brackets.
+_FIELDS = r"[\[(](?:[^\[\]()'\"\\]|'[^'\\]*'|\"[^\"\\]*\"|%s)*[\])]"
 _ENTRY = re.compile(
     r"\s*(['\"])(?P<key>\w+)\1\s*:\s*"
-    r"(?P<value>(['\"])[^'\"\\]*\4|True|False|\([0-9L, ]*\))"
+    r"(?P<value>(['\"])[^'\"\\]*\4|True|False|\([0-9L, ]*\)|"
+    rf"{_FIELDS % _FIELDS % _FIELDS % _FIELDS % _FIELDS % '(?!)'})"
     r"\s*(?:,|(?=\}))",
     re.ASCII,
 )
@@ -49,6 +52,11 @@ class NpyHeader(NamedTuple):
     fortran: bool
     shape: tuple[int, ...]
     start: int
+
+    @property
+    def holds_objects(self) -> bool:
+        """Whether the array is of Python objects, which are pickled after the header."""
+        return self.descr in ("O", "|O", "O8", "|O8", "|O4")
 
 
 def npy_header(source: Source) -> NpyHeader:
@@ -72,6 +80,8 @@ def npy_header(source: Source) -> NpyHeader:
 
 def npy_leaf(source: Source, header: NpyHeader) -> Any:
     """Return the array as a lazy leaf; as text or an Opaque if no tensor has its dtype.
+
+    An array of records, subarrays or Python objects is an Opaque.
 
     ``|V2`` and similar are leaves of an unknown dtype: their bytes are kept and not interpreted.
     """
@@ -131,8 +141,6 @@ def _entries(source: Source, text: str) -> dict[str, str]:
         at = entry.end()
     rest = text[at:].strip()
     if rest != "}":
-        if re.match(r"'descr'\s*:\s*[\[(]", rest):
-            _refuse(source, "its dtype is a record or a subarray, which no tensor has")
         _refuse(source, f"its .npy header is not what numpy writes, from {rest[:40]!r}")
     return entries
 
@@ -142,7 +150,7 @@ def _header(source: Source, entries: dict[str, str], start: int) -> NpyHeader:
         _refuse(source, f"its .npy header has the keys {', '.join(entries) or 'none'}")
     descr, order, sizes = entries["descr"], entries["fortran_order"], entries["shape"]
     inner = sizes[1:-1].strip()
-    if descr[0] not in "'\"" or order not in ("True", "False"):
+    if descr[0] not in "'\"[(" or order not in ("True", "False"):
         _refuse(
             source,
             f"its dtype is {descr[:40]} and its fortran_order {order[:40]}, not text and a bool",
@@ -157,13 +165,13 @@ def _header(source: Source, entries: dict[str, str], start: int) -> NpyHeader:
             source,
             f"its shape has {counted(len(shape), 'axis', 'axes')}, or a size of 2^63 or more",
         )
-    return NpyHeader(descr[1:-1], order == "True", shape, start)
+    return NpyHeader(descr if descr[0] in "[(" else descr[1:-1], order == "True", shape, start)
 
 
 def _not_a_tensor(source: Source, header: NpyHeader, kind: str, size: int) -> Any:
-    """Return short text as str, other text and dates as an Opaque; FormatError for the rest."""
-    if kind == "O":
-        _refuse(source, "it holds pickled Python objects, and a pickle is a program")
+    """Return short text as str, other known dtypes as an Opaque; FormatError for the rest."""
+    if header.descr[:1] in ("[", "(") or header.holds_objects:
+        return Opaque(f"numpy.ndarray of {header.descr[:80]}", (header.shape,))
     width = {"U": 4, "S": 1, "a": 1, "M": 8, "m": 8, "f": 1, "c": 1}.get(kind)
     if width is None or (kind in "fc" and size not in (12, 16, 24, 32)):
         _refuse(source, f"its dtype {header.descr[:40]!r} is unknown")

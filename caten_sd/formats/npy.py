@@ -14,18 +14,19 @@ from caten_sd.encodings.npy import (
     npy_can_hold,
     npy_header,
     npy_header_bytes,
-    npy_leaf,
     numpy_lacks,
 )
 from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files.array_objects import array_contents
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.new_folder import new_folder
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD_FILE, parse_sidecar, sidecar_of
 from caten_sd.files.stored_specs import stored_specs
-from caten_sd.state.leaf import Spec
+from caten_sd.state.leaf import Opaque, Spec
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
+from caten_sd.state.tree import is_container
 from caten_sd.wording import counted
 
 _OTHERS = ("", ".json", ".md", ".txt", ".yaml", ".yml")  # suffixes of files that hold no data
@@ -56,7 +57,13 @@ def _recognize(format: Npy, source: Source, /) -> str | None:
 
 @read.register(Npy, Source)
 def _read(format: Npy, source: Source, /) -> Contents:
-    return Contents({Path(source.name).stem: npy_leaf(source, npy_header(source))}, {})
+    header = npy_header(source)
+    found = array_contents(source, header)
+    if isinstance(found.tree, Opaque) and (header.holds_objects or header.descr[:1] in ("[", "(")):
+        problem = f"its array is of the dtype {header.descr[:80]} and holds no tensor"
+        raise FormatError(source.name, problem, "save what is in it as arrays of their own")
+    tree = found.tree if is_container(found.tree) else {Path(source.name).stem: found.tree}
+    return found._replace(tree=tree)
 
 
 @write.register(Npy)
@@ -98,7 +105,8 @@ def _read_folder(format: NpyFolder, folder: Folder, /) -> Contents:
     leaves = {}
     for key in order:
         source = folder.member(files[key], held=False)
-        leaves[key] = record.typed(key, npy_leaf(source, npy_header(source)))
+        found = array_contents(source, npy_header(source))
+        leaves[key] = record.typed(key, found.tree)
     record.add_ties(leaves, folder.name)
     return Contents(leaves, record.metadata, record.ties or None)
 

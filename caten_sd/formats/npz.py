@@ -16,13 +16,13 @@ from caten_sd.encodings.npy import (
     npy_can_hold,
     npy_header,
     npy_header_bytes,
-    npy_leaf,
     numpy_lacks,
 )
 from caten_sd.encodings.zip_archive import ZipArchive, zip_names
 from caten_sd.encodings.zip_directory import STORED, is_unsafe
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files.array_objects import array_contents
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD, Sidecar, parse_sidecar, sidecar_of
 from caten_sd.files.stored_specs import stored_specs
@@ -83,10 +83,10 @@ def _member(archive: ZipArchive, name: str) -> Any:
     if not name.endswith(".npy") and source.head(len(MAGIC)) != MAGIC:
         return Opaque("a member that is not an array")
     header = npy_header(source)
-    if archive.entry(name).method != STORED:  # the archive itself checks what it inflates
-        return npy_leaf(source, header)
-    backing = _VerifiedBacking(source, header.start, archive.entry(name).crc)
-    return npy_leaf(Source(source.name, backing, 0, source.size), header)
+    if archive.entry(name).method == STORED:  # the archive itself checks what it inflates
+        backing = _VerifiedBacking(source, header.start, archive.entry(name).crc)
+        source = Source(source.name, backing, 0, source.size)
+    return array_contents(source, header).tree
 
 
 class _VerifiedBacking:

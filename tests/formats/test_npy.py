@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -96,3 +97,29 @@ def test_a_file_that_changed_since_it_was_opened_is_refused(tmp_path: Path) -> N
         np.save(tmp_path / "a.npy", np.ones(200))
         with pytest.raises(FormatError, match="size has changed"):
             found["a"].numpy()
+
+
+def test_objects_of_an_array_come_out_under_their_names(tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", np.array({"a": {"w": np.arange(3)}, "b": np.ones(1)}, object))
+    expected = np.load(tmp_path / "w.npy", allow_pickle=True).item()
+    with read_state_dict(tmp_path / "w.npy") as found:
+        assert list(found) == ["a.w", "b"]
+        assert found["a.w"].numpy().tolist() == expected["a"]["w"].tolist()
+    np.save(tmp_path / "l.npy", np.array([np.arange(3), None], object))
+    with read_state_dict(tmp_path / "l.npy") as found:
+        assert list(found) == ["0"]
+
+
+@pytest.mark.parametrize(
+    "array", [np.array([{}, None], object), np.zeros(3, [("a", "<f4"), ("b", "<i8")])]
+)
+def test_an_array_without_a_tensor_is_named_for_what_it_is(tmp_path: Path, array: Any) -> None:
+    np.save(tmp_path / "w.npy", array)
+    with pytest.raises(FormatError, match="holds no tensor"):
+        read_state_dict(tmp_path / "w.npy")
+    (tmp_path / "two").mkdir()
+    np.save(tmp_path / "two" / "w.npy", array)
+    np.save(tmp_path / "two" / "v.npy", np.ones(2))
+    with read_state_dict(f"{tmp_path}/two/") as found:
+        assert list(found) == ["v"]
+        assert list(found.others) == ["w"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+import torch
 
 from caten_sd.errors import CatenError, FormatError, StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
@@ -199,9 +201,48 @@ def test_a_damaged_record_is_refused(tmp_path: Path, text: bytes, problem: str) 
         read_state_dict(path)
 
 
-def test_pickled_members_are_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "w.npz", w=np.array([{}], object))
-    with pytest.raises(FormatError, match="Python objects"):
+def test_members_of_objects_and_records_take_no_neighbor_with_them(tmp_path: Path) -> None:
+    records = np.zeros(3, [("a", "<f4"), ("b", "<i8", (2,))])
+    tensors = np.array({"t": torch.ones(3)}, object)
+    for save in (np.savez, np.savez_compressed):
+        save(
+            tmp_path / "w.npz",
+            w=np.ones(2),
+            config=np.array({"lr": 1}, object),
+            tree=np.array({"x": np.arange(3)}, object),
+            ragged=np.array([np.arange(2), None], object),
+            tensors=tensors,
+            records=records,
+        )
+        with read_state_dict(tmp_path / "w.npz") as found:
+            given = {key: leaf.numpy().tolist() for key, leaf in found.items()}
+            assert given == {
+                "w": [1, 1],
+                "tree.x": [0, 1, 2],
+                "ragged.0": [0, 1],
+                "tensors.t": [1, 1, 1],
+            }
+            assert sorted(found.others) == ["config", "ragged.1", "records"]
+
+
+def test_a_hostile_or_damaged_pickle_of_a_member_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", w=np.array([os.getcwd], object), x=np.ones(2))
+    data = (tmp_path / "w.npz").read_bytes()
+    with read_state_dict(tmp_path / "w.npz") as found:
+        assert list(found) == ["x"]
+
+    class Call:
+        def __reduce__(self) -> Any:
+            return os.getcwd, ()
+
+    np.savez(tmp_path / "w.npz", w=np.array([Call()], object), x=np.ones(2))
+    with pytest.raises(FormatError, match=r"asks to call \w+\.getcwd"):
         read_state_dict(tmp_path / "w.npz")
+    (tmp_path / "w.npz").write_bytes(data.replace(b"getcwd", b"getcwx"))
+    with pytest.raises(FormatError, match="checksum"):
+        read_state_dict(tmp_path / "w.npz")
+
+
+def test_an_array_of_objects_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(StateDictError, match="cannot hold"):
         write_state_dict({"w": np.array([{}], object)}, tmp_path / "v.npz")

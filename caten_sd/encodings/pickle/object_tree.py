@@ -142,7 +142,7 @@ class ObjectTree:
         if (leaf := array_leaf(value)) is not None:
             return leaf
         if is_array_of_objects(value):
-            return self._array(value, depth)
+            return self.resolve(value.state[4], depth)
         parts = {"items": value.entries, "state": value.state, "args": value.args}
         holding = {name: part for name, part in parts.items() if self._holds_part(part)}
         if holding.keys() - {"items"}:
@@ -151,12 +151,6 @@ class ObjectTree:
             return self.resolve(value.entries, depth)
         self.opaque[value.name] += 1
         return value
-
-    def _array(self, value: Instance, depth: int) -> Any:
-        """Return the objects of an array: the list of them, or the only one."""
-        shape, objects = value.state[1], value.state[4]
-        given = objects[0] if shape == () and len(objects) == 1 else objects
-        return self.resolve(given, depth)
 
     def _holds_part(self, part: Any) -> bool:
         return self.holds(part) or type(part) in self.leaves

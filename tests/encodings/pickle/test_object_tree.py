@@ -82,7 +82,7 @@ def test_keys_that_are_no_names_make_two_lists() -> None:
 def test_objects_in_an_array_come_out() -> None:
     ragged = np.array([ONE, None, Absent(a=TWO)], dtype=object)
     assert numbers(leaves({"r": ragged})) == {"r.0": 1, "r.2.a": 2}
-    assert numbers(leaves(np.array({"w": THREE}, dtype=object))) == {"w": 3}
+    assert numbers(leaves(np.array({"w": THREE}, dtype=object))) == {"0.w": 3}
     record = np.zeros(2, dtype=[("a", "<f4"), ("b", "<i8")])
     assert numbers(leaves({"r": record, "w": ONE})) == {"w": 1}
 
