@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,18 +134,41 @@ def _written(
 ) -> Conversion:
     """Write the target, and compare what was written while the target is still as it was."""
     conversions: list[Conversion] = []
+    source_path, target_path = Path(source), Path(target)
     format = format_called(options.get("format")) or format_to_write(target)
 
     def compare(written: Path, named: Path) -> None:
         with read_uncommitted(written, named) as found:
             leaves = dict(zip(expected, found.values(), strict=True)) if format.one_leaf else found
-            conversions.append(_compared(expected, leaves, Path(source), Path(target)))
+            conversions.append(_compared(expected, leaves, source_path, target_path))
 
-    with checked(compare):
+    def check(written: Path, named: Path) -> None:
+        with _refusing(source_path, target_path):
+            compare(written, named)
+
+    with checked(check):
         write_state_dict(expected, target, **options)
     if not conversions:  # by the writer of another package, which replaces its target itself
-        compare(Path(target), Path(target))
+        compare(target_path, target_path)
     return conversions[-1]
+
+
+@contextlib.contextmanager
+def _refusing(source: Path, target: Path) -> Iterator[None]:
+    """Say of an error in what was written that it did not replace the target."""
+    try:
+        yield
+    except FormatError as error:
+        if source != target and _is_at(error.source, source):
+            raise
+        problem = f"it was not replaced, because what was written is wrong: {error.problem}"
+        raise FormatError(target, problem, "check the disk and try again") from error
+
+
+def _is_at(name: str, path: Path) -> bool:
+    """Return whether an error names this checkpoint, or a file or member of it."""
+    file, checkpoint = (Path(str(each).partition("::")[0]) for each in (name, path))
+    return checkpoint in (file, *file.parents)
 
 
 def _compared(
@@ -155,12 +179,12 @@ def _compared(
     error, error_key, size = 0.0, "", 0
     for key, leaf in expected.items():
         if key not in written:
-            raise FormatError(target, f"{key!r} is missing from what was written", "report this")
+            raise FormatError(target, f"{key!r} is missing from it", "report this")
         if key in expected.ties:
             continue
         size += spec(leaf).nbytes
         if spec(leaf)[:2] != spec(written[key])[:2] or not same_bytes(leaf, written[key]):
-            raise FormatError(target, f"{key!r} does not read back as it was written", "try again")
+            raise FormatError(target, f"{key!r} does not read back as written", "try again")
         if (before := before_cast(leaf)) is not None:
             casts[f"{spec(before).dtype} to {spec(leaf).dtype}"] += 1
             lost = largest_error(before, written[key])

@@ -22,6 +22,11 @@ class UncommittedSet(Folder):
         there = {name for name in super().names() if not name.endswith(MARK)}
         return sorted({*there, self.index})
 
+    def member(self, name: str, *, held: bool = True) -> Source:
+        """Open a file below the folder; errors call the index by the name that it will have."""
+        source = super().member(name, held=held)
+        return Source.of(source, self.name) if name == self.index else source
+
     def _relative(self, name: str) -> Path:
         return super()._relative(self._last if name == self.index else name)
 

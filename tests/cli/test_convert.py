@@ -78,3 +78,15 @@ def test_a_terminal_sees_the_progress_and_a_pipe_does_not(
     assert "bytes/s" in err or "bytes" in err
     assert "read back and equal" in out
     assert "\x1b" not in out
+
+
+def test_what_is_written_wrong_replaces_nothing(
+    good: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    target = good.with_name("w.npz")
+    target.write_bytes(b"old")
+    monkeypatch.setattr("caten_sd.files.conversion.same_bytes", lambda one, other: False)
+    code, _, err = run(capsys, "convert", good, target)
+    assert code == 2
+    assert f"{target}: it was not replaced" in err
+    assert target.read_bytes() == b"old"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import caten_sd as sd
+from caten_sd.files import atomic, conversion, new_folder
+from caten_sd.files.atomic import before_rename
 from caten_sd.files.conversion import estimate
+from caten_sd.files.format import Format
+from caten_sd.formats.sharded import Sharded
+from tests.files.overlaps import target_in
+from tests.formats.test_conformance import writable
 
 GB = 1_000_000_000
 
@@ -123,3 +130,110 @@ def test_two_gigabytes_take_200_megabytes(tmp_path: Path, suffix: str, options: 
         check=True,
     )
     assert float(grown.stdout) < 200
+
+
+class TestWhatIsWrongReplacesNothing:
+    """A conversion compares what it wrote while the old target is still there."""
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        path = tmp_path / "in.safetensors"
+        save_file({f"h.{n}.w": torch.full((10, 10), 7.0 + n) for n in range(3)}, path)
+        return path
+
+    def failing_disk(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Change a byte of each 7.0 that is written, before it is read back."""
+
+        def corrupt(written: Path, target: Path) -> None:
+            folder = written if written.is_dir() else written.parent
+            for path in folder.iterdir():
+                data = path.read_bytes() if path.is_file() else b""
+                path.write_bytes(data.replace(np.full(9, 7, "f4").tobytes(), b"\1" * 36))
+            before_rename(written, target)
+
+        for module in (atomic, new_folder):
+            monkeypatch.setattr(module, "before_rename", corrupt)
+
+    def files(self, folder: Path) -> dict[str, bytes]:
+        return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+    @pytest.mark.parametrize(
+        ("format", "shards"),
+        [*((each, False) for each in writable()), (Sharded(), True)],
+        ids=lambda given: getattr(given, "name", None),
+    )
+    def test_in_every_format(
+        self,
+        format: Format,
+        shards: bool,
+        source: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        options = {"max_shard_size": 500} if shards else {}
+        target = target_in(format, tmp_path / "out")
+        if format.name != "npy folder":
+            sd.write_state_dict({"old": np.ones(3, "f4")}, target, format=format)
+        before = self.files(tmp_path / "out")
+        self.failing_disk(monkeypatch)
+        with pytest.raises(sd.FormatError, match=r"it was not replaced.*check the disk") as caught:
+            sd.convert(source, target, format=format, **options)
+        assert caught.value.source == target.rstrip("/")
+        assert ".caten-partial" not in str(caught.value)
+        assert self.files(tmp_path / "out") == before
+        monkeypatch.undo()
+        assert sd.convert(source, target, format=format, **options).tensors == 3
+
+    def test_a_name_that_is_read_as_one_of_several_files(
+        self, source: Path, tmp_path: Path
+    ) -> None:
+        target = tmp_path / "model-00001-of-00002.gguf"
+        target.write_bytes(b"old")
+        with pytest.raises(sd.FormatError, match=r"it was not replaced.*00002-of-00002"):
+            sd.convert(source, target)
+        assert target.read_bytes() == b"old"
+
+    def test_a_fault_of_the_source_is_not_blamed_on_the_target(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(one: object, other: object) -> None:
+            raise sd.FormatError(source, "it shrank", "get it again")
+
+        monkeypatch.setattr("caten_sd.files.conversion.same_bytes", fail)
+        with pytest.raises(sd.FormatError) as caught:
+            sd.convert(source, tmp_path / "out.npz")
+        assert caught.value.source == str(source)
+        assert os.listdir(tmp_path) == [source.name]
+
+    def test_a_writer_that_replaces_its_target_itself_is_compared_too(
+        self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(atomic, "before_rename", lambda written, target: None)
+        assert sd.convert(source, tmp_path / "out.npz").tensors == 3
+        monkeypatch.setattr("caten_sd.files.conversion.same_bytes", lambda one, other: False)
+        with pytest.raises(sd.FormatError, match=r"out.npz: 'h.0.w' does not read back"):
+            sd.convert(source, tmp_path / "out.npz")
+
+
+def test_a_shape_that_does_not_read_back_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"w": torch.ones(2, 3)}, tmp_path / "in.safetensors")
+    real = conversion.read_uncommitted
+
+    def turned(written: Path, target: Path) -> sd.StateDict:
+        with real(written, target) as found:
+            return sd.StateDict({"w": found["w"].numpy().reshape(3, 2)})
+
+    monkeypatch.setattr(conversion, "read_uncommitted", turned)
+    with pytest.raises(sd.FormatError, match="'w' does not read back"):
+        sd.convert(tmp_path / "in.safetensors", tmp_path / "out.npz")
+
+
+@pytest.mark.parametrize("key", ["", "w", "h.0.w"])
+def test_one_array_without_a_name(tmp_path: Path, key: str) -> None:
+    tensor = torch.arange(6).reshape(2, 3)
+    torch.save({key: tensor} if key else tensor, tmp_path / "in.pt")
+    done = sd.convert(tmp_path / "in.pt", tmp_path / "out.npy")
+    assert (done.tensors, done.size) == (1, 48)
+    assert np.array_equal(np.load(tmp_path / "out.npy"), tensor.numpy())
