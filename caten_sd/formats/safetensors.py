@@ -80,7 +80,7 @@ def _read(format: Safetensors, source: Source, /) -> Contents:
         ranges.append((begin, end, key))
         leaves[key] = LazyTensor(source, start + begin, dtype, shape)
     _check_ranges(source, sorted(ranges), source.size - start)
-    record = parse_sidecar(metadata.pop(RECORD, "{}").encode(), source.name)
+    record = parse_sidecar(metadata.pop(RECORD, "{}").encode(errors="surrogatepass"), source.name)
     record.add_ties(leaves, source.name)
     return Contents(leaves, metadata, record.ties or None)
 
