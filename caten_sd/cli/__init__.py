@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from caten_sd.errors import CatenError
+from caten_sd.errors.printable import escaped, lines
 
 FINE, DIFFERS, FAILED, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
@@ -36,6 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def say(*texts: object) -> None:
+    """Print each text on one line, with all escaped that a screen would obey; nothing is cut.
+
+    Every command prints through this function only.
+    """
+    for text in texts:
+        print(escaped(str(text)))
+
+
 def commands() -> dict[str, str]:
     """Return the summary of every command by its name."""
     found = ((each.name, _command(each.name)) for each in pkgutil.iter_modules(__path__))
@@ -52,11 +62,11 @@ def _command(name: str) -> Any:
 
 def _run(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
-        lines = [f"  {name:<8} {summary}" for name, summary in commands().items()]
-        print("usage: caten-sd COMMAND ...", *lines, "see: caten-sd COMMAND --help", sep="\n")
+        summaries = [f"  {name:<8} {summary}" for name, summary in commands().items()]
+        say("usage: caten-sd COMMAND ...", *summaries, "see: caten-sd COMMAND --help")
         return FINE if words else FAILED
     if words[0] == "--version":
-        print(f"caten-sd {importlib.import_module('caten_sd').__version__}")
+        say(f"caten-sd {importlib.import_module('caten_sd').__version__}")
         return FINE
     command = _command(words[0])
     if command is None:
@@ -66,5 +76,5 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _failed(sentence: str) -> int:
-    print(f"caten-sd: {sentence}", file=sys.stderr)
+    print(f"caten-sd: {lines(sentence)}", file=sys.stderr)
     return FAILED

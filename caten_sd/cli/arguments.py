@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
+
+from caten_sd.errors.printable import one_line
 
 CHECKPOINT = "a file, a folder, an index of shards, or a member of an archive, as in a.tar::w.pt"
 MODEL = "a callable that builds a model: package.module:build, 'package.module:Model(32, depth=2)'"
@@ -10,11 +13,19 @@ FROM = "the layout that the file is in, where it cannot be told or is not matche
 ROOT = "take only what is under this name: one of the trees in a file, or a prefix of keys"
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors quote words of the command line, which may be names of files."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with the usage and the message."""
+        super().error(one_line(message))
+
+
 def parser_of(
     command: str, summary: str, name: str = "file", metavar: str = "FILE", text: str = CHECKPOINT
-) -> argparse.ArgumentParser:
+) -> Parser:
     """Return the parser of a command, with its first argument, a checkpoint, and ``--root``."""
-    parser = argparse.ArgumentParser(f"caten-sd {command}", description=f"{summary.capitalize()}.")
+    parser = Parser(f"caten-sd {command}", description=f"{summary.capitalize()}.")
     parser.add_argument(name, metavar=metavar, help=text)
     parser.add_argument("--root", metavar="NAME", help=ROOT)
     return parser

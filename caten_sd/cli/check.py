@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from caten_sd.cli import DIFFERS, FINE
+from caten_sd.cli import DIFFERS, FINE, say
 from caten_sd.cli.arguments import FROM, MODEL, parser_of
+from caten_sd.cli.json_text import json_text
 from caten_sd.cli.models import is_model, state_of
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout_check import check_layout
+from caten_sd.state.quoting import is_shell_word, python_literal, shell_word
 from caten_sd.state.state_dict import StateDict
 
+FILE = '"THE_FILE"'  # how a fix names the file
+LOAD = "load_state_dict("  # how a fix for Python begins
 SUMMARY = "check whether a checkpoint fits a model or a layout, and say why not"
 
 
@@ -32,10 +36,11 @@ def run(words: Sequence[str]) -> int:
     with read_state_dict(options.file, root=options.root) as state_dict:
         checked = _in_layout(state_dict, options.to, options.from_layout)
         if is_model(options.against):
-            result = _against_model(checked, options.against)
+            result = _against_model(checked, options)
         else:
             result = check_layout(checked, options.against, file=options.file)
-        print(json.dumps(result.to_dict(), indent=1) if options.json else result)
+        text = json_text(result.to_dict()) if options.json else str(result)
+        say(*text.split("\n"))
         return FINE if result.fits else DIFFERS
 
 
@@ -47,7 +52,32 @@ def _in_layout(state_dict: StateDict, layout: str | None, from_layout: str | Non
     return to_layout(state_dict, layout, from_layout=from_layout, silent=True)
 
 
-def _against_model(state_dict: StateDict, model: str) -> Any:
+def _against_model(state_dict: StateDict, options: argparse.Namespace) -> Any:
+    import attrs
+
     from caten_sd.loading.load import plan_load
 
-    return plan_load(state_of(model)[0], state_dict)
+    plan = plan_load(state_of(options.against)[0], state_dict)
+    return attrs.evolve(plan, fix=_shell_line(plan.fix, options))
+
+
+def _shell_line(fix: str, options: argparse.Namespace) -> str:
+    """Return a command that shows what a load with the fix would give; a mere hint is kept."""
+    if not fix.startswith((LOAD, "print(")) or not is_shell_word(fix + options.file):
+        return fix and f"in Python, {fix}"
+    shown = f"print(plan_load({fix.removeprefix(LOAD)})" if fix.startswith(LOAD) else fix
+    module, _, call = options.against.partition(":")
+    reading = f"read_state_dict({python_literal(options.file)}{_named('root', options.root)})"
+    if options.to is not None:
+        source = _named("from_layout", options.from_layout)
+        reading = f"to_layout({reading}, {python_literal(options.to)}{source})"
+    program = (
+        f"from caten_sd import *; import {module}; "
+        f"model = {module}.{call if '(' in call else f'{call}()'}; "
+        f"state_dict = {reading}; {shown}"
+    )
+    return f"python -c {shell_word(program.replace(FILE, python_literal(options.file)))}"
+
+
+def _named(name: str, value: str | None) -> str:
+    return "" if value is None else f", {name}={python_literal(value)}"

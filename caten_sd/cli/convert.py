@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from caten_sd.cli import FINE
+from caten_sd.cli import FINE, say
 from caten_sd.cli.arguments import FROM, parser_of
+from caten_sd.cli.json_text import json_text
 from caten_sd.cli.text import bytes_text
 from caten_sd.errors import CatenError
 from caten_sd.files.conversion import Estimate, convert
@@ -63,12 +63,13 @@ def run(words: Sequence[str]) -> int:
             progress=progress,
             **writer,
         )
-    print(json.dumps(done.to_dict(), indent=1) if options.json else done)
+    text = json_text(done.to_dict()) if options.json else str(done)
+    say(*text.split("\n"))
     return FINE
 
 
 def _announce(need: Estimate) -> None:
-    print(
+    say(
         f"to write: {counted(need.tensors, 'tensor')}, {bytes_text(need.size)}; "
         f"memory needed: at most about {bytes_text(need.memory)}"
     )

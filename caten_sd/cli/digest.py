@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from caten_sd.cli import FINE
+from caten_sd.cli import FINE, say
 from caten_sd.cli.arguments import parser_of
 from caten_sd.errors.printable import printable
 from caten_sd.files.checkpoint import read_state_dict
@@ -26,7 +26,7 @@ def run(words: Sequence[str]) -> int:
     ) as state_dict:
         if options.all:
             for key, content in tensor_digests(state_dict).items():
-                print(f"{content}  {printable(key)}")
+                say(f"{content}  {printable(key)}")
         else:
-            print(f"{digest(state_dict)}  {options.file}")
+            say(f"{digest(state_dict)}  {options.file}")
     return FINE

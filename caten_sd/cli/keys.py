@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from caten_sd.cli import FINE
+from caten_sd.cli import FINE, say
 from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
 from caten_sd.cli.models import is_model, state_of
 from caten_sd.errors.printable import printable
@@ -20,7 +20,8 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--caten", action="store_true", help="print shapes too, as Caten does")
     options = parser.parse_args(words)
     with _state_dict(options.of, options.root) as state_dict:
-        print(state_dict if options.caten else "\n".join(map(printable, state_dict)))
+        listing = str(state_dict).split("\n") if options.caten else map(printable, state_dict)
+        say(*listing)
     return FINE
 
 

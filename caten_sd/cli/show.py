@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from caten_sd.cli import FINE
+from caten_sd.cli import FINE, say
 from caten_sd.cli.arguments import parser_of
+from caten_sd.cli.json_text import json_text
 from caten_sd.cli.text import bytes_text, cut, few, value_text
-from caten_sd.errors.printable import printable
+from caten_sd.errors.printable import one_line, printable
 from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.state.grouping import MAX_LINES, group_keys
+from caten_sd.state.grouping import LONGEST_KEY, MAX_LINES, group_keys
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import counted
@@ -30,12 +30,12 @@ def run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     with read_state_dict(options.file, root=options.root) as state_dict:
         if options.json:
-            print(json.dumps(_as_json(options.file, state_dict), indent=1, default=str))
+            say(*json_text(_as_json(options.file, state_dict)).split("\n"))
         else:
             specs = _specs(state_dict)
             head = list(_head(options.file, state_dict, specs, every=options.all))
             most = None if options.all else MAX_LINES - len(head)
-            print("\n".join([*head, *_tensors(state_dict, specs, most)]))
+            say(*head, *_tensors(state_dict, specs, most))
     return FINE
 
 
@@ -53,7 +53,7 @@ def _head(
     size = sum(known.nbytes for known in own.values())
     count = sum(math.prod(known.shape) for known in own.values())
     held = [counted(len(specs), "tensor"), counted(count, "element"), bytes_text(size)]
-    yield f"{file}: {state_dict.origin}, {', '.join(held)}"
+    yield f"{one_line(file)}: {one_line(state_dict.origin)}, {', '.join(held)}"
     yield from _metadata(state_dict, every=every)
     for label, values in (("also in it", state_dict.rest), ("values", state_dict.others)):
         if values:
@@ -65,7 +65,7 @@ def _tensors(state_dict: StateDict, specs: dict[str, Spec], most: int | None) ->
     """Yield the tensors in groups, on at most ``most`` lines; None gives each tensor a line."""
     rows = list(_rows(specs, state_dict, every=most is None))
     shown = rows if most is None or len(rows) <= most else rows[: most - 1]
-    width = max((len(row[0]) for row in shown), default=0)
+    width = min(max((len(row[0]) for row in shown), default=0), LONGEST_KEY)
     for name, *rest in shown:
         yield f"  {name:<{width}}  {'  '.join(rest)}"
     if len(rows) > len(shown):
@@ -73,7 +73,10 @@ def _tensors(state_dict: StateDict, specs: dict[str, Spec], most: int | None) ->
 
 
 def _metadata(state_dict: StateDict, *, every: bool) -> Iterator[str]:
-    lines = [f"  {printable(k)} = {cut(str(v), WIDTH)}" for k, v in state_dict.metadata.items()]
+    lines = [
+        f"  {one_line(printable(k), WIDTH)} = {cut(str(v), WIDTH)}"
+        for k, v in state_dict.metadata.items()
+    ]
     if every or len(lines) <= MAX_METADATA:
         yield from lines
         return
@@ -93,8 +96,13 @@ def _rows(
     for group in sorted(groups, key=lambda group: position[group.keys[0]]):
         known = specs[group.keys[0]]
         tie = state_dict.ties.get(group.keys[0])
-        size = bytes_text(known.nbytes * len(group.keys)) if tie is None else f"tied to {tie}"
-        yield str(group), str(list(known.shape)), known.dtype.name, size
+        size = (
+            bytes_text(known.nbytes * len(group.keys))
+            if tie is None
+            else f"tied to {printable(tie)}"
+        )
+        name = str(group) if every else one_line(group, LONGEST_KEY)
+        yield name, str(list(known.shape)), known.dtype.name, size
 
 
 def _as_json(file: str, state_dict: StateDict) -> dict[str, Any]:

@@ -30,8 +30,9 @@ def cut(text: str, width: int) -> str:
     >>> cut("a long\\nline", 8)
     'a long …'
     """
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= width else line[: width - 1] + "…"
+    shown = text[: 4 * width]
+    line = printable(" ".join(shown.split()))
+    return line if len(line) <= width and shown == text else line[: width - 1] + "…"
 
 
 def few(texts: Sequence[str], width: int) -> str:

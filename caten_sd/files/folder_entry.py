@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from caten_sd.errors import FormatError
 from caten_sd.files.shard_index import INDEX
 from caten_sd.files.shard_names import ShardName, shard_name
+from caten_sd.state.quoting import path_choice
 from caten_sd.state.source import Folder
 from caten_sd.wording import first_few
 
@@ -49,11 +50,12 @@ def find_entry(folder: Folder, suffixes: Sequence[str]) -> FolderEntry | None:
             return named[0]
     if len(found) > 1:
         sizes = [f"{entry.name} ({folder.size(entry.name):,} bytes)" for entry in found]
+        path = f"{folder.name}::{found[0].name}"
         raise FormatError(
             folder.name,
             f"{len(found)} checkpoints are in it: {first_few(sizes, 8)}",
             "open one of them by its own path"
-            + f", {folder.name}::{found[0].name} say" * (folder.kind == "archive"),
+            + f", {path_choice(path)} say" * (folder.kind == "archive"),
         )
     return found[0] if found else None
 

@@ -74,6 +74,18 @@ def root_choice(root: str) -> str:
     return " or ".join(choices)
 
 
+def path_choice(path: str) -> str:
+    """Return a path as a message names it for both languages: quoted if it is not plain.
+
+    >>> path_choice("a.tar::w.pt"), path_choice("a.tar::$(x)")
+    ('a.tar::w.pt', "'a.tar::$(x)'")
+    """
+    bare = shell_path(path)
+    if len(bare) > LONGEST or not is_shell_word(path):
+        return "the archive::member"
+    return bare
+
+
 def _in_dollar_quotes(char: str) -> str:
     # Octal has three digits in every shell; one that does not know $'' sees plain quotes.
     if char == "\\":

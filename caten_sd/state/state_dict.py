@@ -151,8 +151,8 @@ class StateDict(Mapping[str, Any]):
         self.close()
 
     def __repr__(self) -> str:
-        names = [one_line(printable(key), LONGEST_KEY) for key in self.entry]
-        width = max(map(len, names), default=0)
+        names = [printable(key) for key in self.entry]
+        width = min(max(map(len, names), default=0), LONGEST_KEY)
         shapes = map(shape_text, self.entry.values())
         lines = [f"{name:<{width}} -> {text}" for name, text in zip(names, shapes, strict=True)]
         return "\n".join(["#<STATE-DICT", "{", *lines, f"}} {{{id(self):X}}}>"])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +17,7 @@ from caten_sd.loading.report import LoadPlan
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.nn.transformer import Transformer
 from caten_sd.objects.extract import get_state_dict
+from tests.hostile_texts import TEXTS
 
 
 class Block(nn.Module):
@@ -224,3 +229,41 @@ def test_without_evidence_there_is_no_cause() -> None:
     plan = plan_load(model, file)
     case = Case("dict", get_state_dict(model), get_state_dict(file), list(plan.rows))
     assert likely_cause(case) is None
+
+
+def hostile_loads(text: str) -> Iterator[LoadPlan]:
+    """Yield plans whose causes name keys of the file."""
+    pair = {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}
+    yield plan_load(nn.Linear(2, 2), {f"{text}.{key}": value for key, value in pair.items()})
+    yield plan_load({text: torch.zeros(4, 2)}, {text: torch.zeros(5, 2)})
+    yield plan_load({text: torch.zeros(4, 2)}, {text: torch.zeros(3, 2)})
+    yield plan_load({text: torch.zeros(4, 2)}, {text: torch.zeros(2, 4)})
+    layers = {f"{text}.{index}.w": torch.zeros(2) for index in range(5)}
+    yield plan_load(dict(list(layers.items())[:2]), layers)
+    shared = torch.zeros(2)
+    yield plan_load({text: shared, "b": shared}, {text: torch.zeros(2), "b": torch.ones(2)})
+    yield plan_load(nn.Linear(2, 2), {f"{text}.lora_A": torch.zeros(2)})
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_hostile_key_does_nothing_in_the_fix_and_on_the_screen(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = {name: lambda *args, **options: None for name in caten_sd.__all__}
+    for plan in hostile_loads(text):
+        shown = str(plan)
+        assert shown.replace("\n", "").isprintable()
+        assert plan.fix.isprintable()
+        assert sum(line.startswith("fix: ") for line in shown.split("\n")) == bool(plan.fix)
+        with contextlib.suppress(NameError, TypeError):  # peft, and what is to be replaced
+            exec(plan.fix, {**known, "model": 0, "state_dict": 0, "dict": lambda *args: 0})
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["w[0]", "w*", "it's", 'a"b', "a\nb", "\x1b", "{i}"])
+def test_the_fix_for_an_odd_name_fixes_the_load(name: str) -> None:
+    model, state_dict = {name: torch.zeros(4, 2)}, {name: torch.ones(5, 2)}
+    fixed = paste(plan_load(model, state_dict).fix, model, state_dict)
+    assert fixed is not None
+    assert model[name].sum() == 8

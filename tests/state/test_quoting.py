@@ -19,32 +19,10 @@ from caten_sd.state.quoting import (
     shell_path,
     shell_word,
 )
+from tests.hostile_texts import TEXTS
 
-NAMES = [
-    "model",
-    "",
-    "a b",
-    "-x",
-    "--help",
-    "a\nb",
-    "it's",
-    "'; touch RAN #",
-    '"; touch RAN #',
-    "$(touch RAN)",
-    "`touch RAN`",
-    '"$(touch RAN)"',
-    "\\'; touch RAN #",
-    "\n touch RAN \n",
-    "a::b; touch RAN",
-    "!!",
-    "\x1b[2J'; touch RAN #",
-    "\u202e'; touch RAN #",
-    "ä\udcff",
-    '"+open("RAN", "w").name+"',
-    "'+open('RAN', 'w').name+'",
-    "\\\\'",
-    "{x}",
-]
+NAMES = ["model", "", "a b", "-x", "it's", "!!", "ä\udcff", "\\'", "\\\\'"]
+NAMES += [text for name, text in TEXTS.items() if name not in ("surrogate", "nul", "long")]
 texts = st.text(st.characters(codec=None)) | st.text("'\"\\$`\n#;! a", max_size=12)
 
 

@@ -157,3 +157,14 @@ def test_it_closes_what_it_was_read_from() -> None:
 def test_a_name_is_text() -> None:
     name = Name("in-proj")
     assert (name, name == "in-proj", {name: 1}["in-proj"]) == ("in-proj", True, 1)
+
+
+def test_a_page_shows_hostile_keys_as_text() -> None:
+    key, first = "<script>\x1b\u202e", "<b>\n&"
+    leaf = np.zeros(1, np.float32)
+    page = StateDict({first: leaf, key: leaf, "o": Opaque("<i>\x1b")})._repr_html_()
+    assert page.isprintable()
+    assert not any(tag in page for tag in ("<script", "<b>", "<i>"))
+    assert page.count("<td>&lt;b&gt;\\n&amp;</td>") == 2  # as a key, and as what is tied to
+    text = repr(StateDict({key: leaf, "o": Opaque("\x1b\n")}))
+    assert text.replace("\n", "").isprintable()
