@@ -59,6 +59,21 @@ def _head(
         if values:
             texts = [value_text(name, value) for name, value in values.items()]
             yield f"  {label}: {', '.join(texts) if every else few(texts, WIDTH)}"
+    yield from _imports(state_dict, every=every)
+
+
+def _imports(state_dict: StateDict, *, every: bool) -> Iterator[str]:
+    """Yield what Python would import for the file's pickles, and what of it is not plain data."""
+    names = state_dict.imports
+    other = [name for name, plain in names.items() if not plain]
+    safe = "" if other else ", all plain data"
+    for label, given in (
+        (f"names in its pickle{safe}; none was imported", list(names)),
+        ("not plain data among them", other),
+    ):
+        if given:
+            texts = [cut(name, WIDTH) for name in given]
+            yield f"  {label}: {', '.join(texts) if every else few(texts, WIDTH)}"
 
 
 def _tensors(state_dict: StateDict, specs: dict[str, Spec], most: int | None) -> Iterator[str]:
@@ -119,6 +134,8 @@ def _as_json(file: str, state_dict: StateDict) -> dict[str, Any]:
         "file": file,
         "format": state_dict.origin,
         "metadata": state_dict.metadata,
+        "imports": list(state_dict.imports),
+        "not_plain_data": [name for name, plain in state_dict.imports.items() if not plain],
         "rest": list(state_dict.rest),
         "others": list(state_dict.others),
         "tensors": tensors,

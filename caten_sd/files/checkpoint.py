@@ -159,6 +159,7 @@ def _state_dict(
     return StateDict(
         tree.leaves,
         config=config_of(path),
+        imports=contents.imports,
         ties=contents.ties if root is None else None,  # a tie's names begin with the root
         metadata=contents.metadata,
         others=tree.others,

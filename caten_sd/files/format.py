@@ -7,6 +7,7 @@ over all formats are in ``checkpoint.py``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
@@ -37,7 +38,8 @@ class Contents(NamedTuple):
 
     ``origin`` names the place in a folder or archive where it was found.
     ``whole`` says that all of the tree is one model, whatever its names look like: it was written
-    from one state dict.
+    from one state dict. ``imports`` are the names that a pickle in it would have imported, each
+    with whether it is plain data.
     """
 
     tree: Any
@@ -45,6 +47,7 @@ class Contents(NamedTuple):
     ties: Mapping[str, str] | None = None
     origin: str = ""
     whole: bool = False
+    imports: Mapping[str, bool] = MappingProxyType({})
 
 
 @generic

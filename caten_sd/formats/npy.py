@@ -102,13 +102,15 @@ def _read_folder(format: NpyFolder, folder: Folder, /) -> Contents:
         odd = sorted(set(order) ^ set(files))[0]
         where = "missing" if odd in order else f"not listed in {RECORD_FILE}"
         raise FormatError(folder.name, f"the file of {odd!r} is {where}", "get the folder again")
-    leaves = {}
+    leaves: dict[str, Any] = {}
+    imports: dict[str, bool] = {}
     for key in order:
         source = folder.member(files[key], held=False)
         found = array_contents(source, npy_header(source))
         leaves[key] = record.typed(key, found.tree)
+        imports.update(found.imports)
     record.add_ties(leaves, folder.name)
-    return Contents(leaves, record.metadata, record.ties or None)
+    return Contents(leaves, record.metadata, record.ties or None, imports=imports)
 
 
 @write.register(NpyFolder)

@@ -56,6 +56,7 @@ def _read(format: Npz, source: Source, /) -> Contents:
     archive = ZipArchive.of(source)
     record = _record(archive)
     leaves: dict[str, Any] = {}
+    imports: dict[str, bool] = {}
     for name in archive.names():
         key = name.removesuffix(".npy")
         if key in leaves:
@@ -63,9 +64,11 @@ def _read(format: Npz, source: Source, /) -> Contents:
                 source.name, f"it has two members for the key {key!r}", "get it again"
             )
         if key != RECORD:
-            leaves[key] = record.typed(key, _member(archive, name))
+            found = _member(archive, name)
+            leaves[key] = record.typed(key, found.tree)
+            imports.update(found.imports)
     record.add_ties(leaves, source.name)
-    return Contents(leaves, record.metadata, record.ties or None)
+    return Contents(leaves, record.metadata, record.ties or None, imports=imports)
 
 
 def _record(archive: ZipArchive) -> Sidecar:
@@ -77,16 +80,16 @@ def _record(archive: ZipArchive) -> Sidecar:
     return parse_sidecar(text[start:], f"{archive.source.name}:{name}")
 
 
-def _member(archive: ZipArchive, name: str) -> Any:
+def _member(archive: ZipArchive, name: str) -> Contents:
     """Return a member's array; its checksum is compared once all of it has been read."""
     source = archive.member(name)
     if not name.endswith(".npy") and source.head(len(MAGIC)) != MAGIC:
-        return Opaque("a member that is not an array")
+        return Contents(Opaque("a member that is not an array"), {})
     header = npy_header(source)
     if archive.entry(name).method == STORED:  # the archive itself checks what it inflates
         backing = _VerifiedBacking(source, header.start, archive.entry(name).crc)
         source = Source(source.name, backing, 0, source.size)
-    return array_contents(source, header).tree
+    return array_contents(source, header)
 
 
 class _VerifiedBacking:

@@ -93,10 +93,12 @@ def _merged(folder: Folder, index: Index | None, shards: list[str], entry: Folde
     found: dict[str, dict[str, Any]] = {}
     ties: dict[str, str] = {}
     metadata: dict[str, Any] = {}
+    imports: dict[str, bool] = {}
     for name in shards:
         contents = _shard(folder, name, entry)
         found[name] = model_tree(contents.tree, f"{folder.name}: {name}").leaves
         ties.update(contents.ties or {})
+        imports.update(contents.imports)
         metadata = {**contents.metadata, **metadata}
     holders = _holders(folder, found)
     if index is not None:
@@ -105,7 +107,8 @@ def _merged(folder: Folder, index: Index | None, shards: list[str], entry: Folde
         metadata.update((k, v) for k, v in index.metadata.items() if k != "total_size")
     order = holders if index is None else (*index.weight_map, *ties)
     leaves = {key: found[holders[key]][key] for key in order}
-    return Contents(leaves, metadata, ties or None, f"{len(shards)} shards of {entry.name}")
+    origin = f"{len(shards)} shards of {entry.name}"
+    return Contents(leaves, metadata, ties or None, origin, imports=imports)
 
 
 def _holders(folder: Folder, found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

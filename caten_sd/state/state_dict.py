@@ -33,6 +33,8 @@ class StateDict(Mapping[str, Any]):
     - ``rest``: what a nested file holds outside the chosen tree
     - ``origin``: the kind of file
     - ``config``: what a config.json next to the file says
+    - ``imports``: the names that a pickle in the file would have imported, each with whether it is
+      plain data; nothing was imported
 
     >>> import numpy
     >>> print(StateDict({"wte.weight": numpy.zeros((32, 8))}))  # doctest: +ELLIPSIS
@@ -53,6 +55,7 @@ class StateDict(Mapping[str, Any]):
         rest: Mapping[str, Any] | None = None,
         origin: str = "",
         config: Any = None,
+        imports: Mapping[str, bool] | None = None,
         close: Callable[[], None] | None = None,
     ) -> None:
         self.entry = dict(entry)
@@ -66,6 +69,7 @@ class StateDict(Mapping[str, Any]):
         self.rest: dict[str, Any] = dict(rest or {})
         self.origin = origin
         self.config = config
+        self.imports: dict[str, bool] = dict(imports or {})
         self._close = close
 
     def with_entry(
@@ -95,6 +99,7 @@ class StateDict(Mapping[str, Any]):
             rest=self.rest if rest is None else rest,
             origin=self.origin,
             config=self.config,
+            imports=self.imports,
             close=self.close,
         )
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import torch.distributed.checkpoint
 from safetensors.torch import load_file, save_file
 
 from tests.cli.running import run
@@ -120,3 +123,60 @@ def test_show_all_has_every_tensor_and_json_everything(
         "dtype": "float32",
         "bytes": 4096,
     }
+
+
+class Absent:
+    """Stays an object in a file."""
+
+
+def pickled(kind: str, folder: Path) -> Path:
+    value = {"w": torch.ones(2), "o": Absent()}
+    if kind == "zip":
+        torch.save(value, folder / "a.pt")
+    elif kind == "legacy":
+        torch.save(value, folder / "a.pt", _use_new_zipfile_serialization=False)
+    elif kind == "bare":
+        (folder / "a.pt").write_bytes(pickle.dumps({"w": np.ones(2), "o": Absent()}))
+    elif kind == "npz":
+        np.savez(folder / "a.npz", w=np.ones(2), o=np.array(Absent(), object))
+        return folder / "a.npz"
+    else:
+        torch.distributed.checkpoint.save({"w": torch.ones(2)}, checkpoint_id=folder / "dcp")
+        return folder / "dcp"
+    return folder / "a.pt"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["zip", "legacy", "bare", "npz", "dcp"])
+def test_names_in_a_pickle_are_listed_and_those_that_are_not_plain_data(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, name = pickled(kind, tmp_path), f"{__name__}.Absent"
+    text = "\n".join(shown(capsys, path, "--all"))
+    assert "in its pickle" in text
+    found = json.loads("\n".join(shown(capsys, path, "--json")))
+    assert found["imports"]
+    if kind == "dcp":
+        assert "all plain data" in text
+        assert found["not_plain_data"] == []
+    else:
+        assert f"not plain data among them: {name}" in text
+        assert found["not_plain_data"] == [name]
+        assert name in found["imports"]
+
+
+def test_a_name_in_a_pickle_cannot_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "m\x1b[2J\ud800\u202e"
+    (tmp_path / "a.pkl").write_bytes(
+        b"\x80\x04]"
+        + b"".join(
+            b"\x8c" + bytes([len(each)]) + each
+            for each in (b"mod", name.encode("utf-8", "surrogatepass"))
+        )
+        + b"\x93a."
+    )
+    text = "\n".join(shown(capsys, tmp_path / "a.pkl"))
+    assert "not plain data among them: " in text
+    assert text.isprintable() or not set(text) & {"\x1b", "\u202e", "\ud800"}

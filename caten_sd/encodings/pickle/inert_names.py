@@ -50,6 +50,21 @@ _INERT = {
 INERT = frozenset(f"{module}.{name}" for module, names in _INERT.items() for name in names.split())
 
 
+# Those that reach for something else, and torch's schemes, which are only named.
+_ACTIVE = "builtins.getattr functools.partial operator.attrgetter operator.itemgetter"
+_PASSIVE = "torch.per_tensor_affine torch.per_channel_affine torch.per_channel_affine_float_qparams"
+PLAIN_DATA = (INERT - {*_ACTIVE.split(), "operator.methodcaller"}) | set(_PASSIVE.split())
+
+
+def is_plain_data(full_name: str) -> bool:
+    """Return whether a name that we do not rebuild only makes plain data too.
+
+    >>> is_plain_data("datetime.date"), is_plain_data("models.Net")
+    (True, False)
+    """
+    return full_name in PLAIN_DATA and not full_name.startswith("torch.fx.")
+
+
 def is_inert(full_name: str) -> bool:
     """Return whether a call of a name we do not rebuild may stay an Opaque.
 

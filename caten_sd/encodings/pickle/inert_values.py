@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from caten_sd.encodings.pickle.inert_names import is_inert
+from caten_sd.encodings.pickle.inert_names import is_inert, is_plain_data
 from caten_sd.errors import FormatError
 from caten_sd.state.leaf import Opaque
 
@@ -45,6 +45,11 @@ class Reference(Opaque):
     def __init__(self, name: str, source_name: str, make: Callable[..., Any] | None = None) -> None:
         super().__init__(name)
         self.source_name, self.make = source_name, make
+
+    @property
+    def is_plain_data(self) -> bool:
+        """Whether it only makes plain data, of Python, numpy or torch."""
+        return self.make is not None or is_plain_data(self.name)
 
     def call(self, args: Any, *, bare: bool = False) -> Any:
         """Return the result of our own function, or an inert Instance.

@@ -31,11 +31,15 @@ OPCODES: list[Opcode] = [_TABLE.get(bytes([code]), _unknown) for code in range(2
 
 
 class Unpickled(NamedTuple):
-    """A pickle's value, the position after it, and how many objects of each class stayed opaque."""
+    """A pickle's value, the position after it, and how many objects of each class stayed opaque.
+
+    ``imports`` are the names that Python would import, each with whether it is plain data.
+    """
 
     value: Any
     end: int
     opaque: Counter[str]
+    imports: Mapping[str, bool]
 
 
 def unpickle(
@@ -58,7 +62,7 @@ def unpickle(
     """
     machine = Machine(data, source_name, persistent_load, allowed or {})
     end = _run(machine, start)
-    return Unpickled(machine.value, end, machine.opaque)
+    return Unpickled(machine.value, end, machine.opaque, machine.imports())
 
 
 def _run(machine: Machine, at: int) -> int:

@@ -71,6 +71,13 @@ class Machine:
             self._references[module, name] = found
         return found
 
+    def imports(self) -> dict[str, bool]:
+        """Return every name that the pickle refers to, and whether it only makes plain data."""
+        return {
+            f"{module}.{name}": type(found) is not Reference or found.is_plain_data
+            for (module, name), found in self._references.items()
+        }
+
     def call(self, function: Any, args: Any, *, bare: bool = False) -> Any:
         """Return our own function's result or an inert Instance; no code of the file's is run."""
         if type(function) is Instance:

@@ -78,7 +78,8 @@ def _read(format: Dcp, folder: Folder, /) -> Contents:
     record = parse_sidecar(metadata.extra.encode(), folder.name) if metadata.extra else EMPTY
     ties = {name: kept for name, kept in record.ties.items() if {name, kept} <= set(leaves)}
     leaves.update((name, leaves[kept]) for name, kept in ties.items())
-    return Contents(_tree(folder, metadata, leaves), record.metadata, ties or None)
+    tree = _tree(folder, metadata, leaves)
+    return Contents(tree, record.metadata, ties or None, imports=metadata.imports)
 
 
 def _leaf(records: RecordFolder, key: str, entry: DcpTensor, missing: Sequence[str]) -> Any:

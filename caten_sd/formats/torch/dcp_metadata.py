@@ -7,6 +7,8 @@ pickle.load, which runs whatever it says.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.encodings.pickle.inert_values import Instance
@@ -53,11 +55,15 @@ class DcpTensor(NamedTuple):
 
 
 class DcpMetadata(NamedTuple):
-    """The tensors by key, each key's path in the saved tree, and the text under EXTRA."""
+    """The tensors by key, each key's path in the saved tree, and the text under EXTRA.
+
+    ``imports`` are the names that torch would import, each with whether it is plain data.
+    """
 
     entries: dict[str, DcpTensor]
     paths: dict[str, tuple[Any, ...]]
     extra: str
+    imports: Mapping[str, bool] = MappingProxyType({})
 
 
 def read_dcp_metadata(source: Source) -> DcpMetadata:
@@ -66,9 +72,15 @@ def read_dcp_metadata(source: Source) -> DcpMetadata:
         raise FormatError(source.name, "it is empty", "get it again")
     pickled = unpickle(source.view(0, source.size), source_name=source.name, allowed=_NAMES)
     try:
-        return _metadata(pickled.value)
+        return _metadata(pickled.value)._replace(imports=_imports(pickled.imports))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         _refuse(source, f"it is not what torch writes into .metadata ({error})")
+
+
+def _imports(imports: Mapping[str, bool]) -> Mapping[str, bool]:
+    """Return the imports; the classes of torch's own metadata are plain data here."""
+    own = (f"{MODULE}.", "torch.distributed.checkpoint.filesystem._StorageInfo")
+    return {name: plain or name.startswith(own) for name, plain in imports.items()}
 
 
 def _metadata(value: Any) -> DcpMetadata:

@@ -55,7 +55,7 @@ def _read(format: TorchLegacy, source: Source, /) -> Contents:
         pickled = read_tar(source)
     else:
         pickled = _read_bare(source)
-    return Contents(*tree_of(pickled, source.name))
+    return Contents(*tree_of(pickled, source.name), imports=pickled.imports)
 
 
 def _read_bare(source: Source) -> Unpickled:

@@ -58,15 +58,15 @@ def nested_reader(name: str, level: int = 0) -> Any:
 
 
 def _check_head(source: Source) -> int:
-    magic, at, _ = load(source)
+    magic, at, *_ = load(source)
     if type(magic) is not int or magic != MAGIC:
         raise FormatError(source.name, "it does not begin with torch's magic number", DAMAGED)
-    protocol, at, _ = load(source, at)
+    protocol, at, *_ = load(source, at)
     if type(protocol) is not int or protocol != PROTOCOL:
         raise FormatError(
             source.name, f"its protocol is {brief(protocol)}, not {PROTOCOL}", DAMAGED
         )
-    machine, at, _ = load(source, at)
+    machine, at, *_ = load(source, at)
     if type(machine) is not dict or machine.get("little_endian") is not True:
         raise FormatError(
             source.name,

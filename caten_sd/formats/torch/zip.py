@@ -85,7 +85,7 @@ def _read(format: TorchZip, source: Source, /) -> Contents:
     if (record := f"{root}/{RECORD_FILE}") in archive:
         text = archive.read(record, limit=MAX_RECORD)
         metadata.update(parse_sidecar(text, f"{source.name}:{record}").metadata)
-    return Contents(tree, metadata)
+    return Contents(tree, metadata, imports=pickled.imports)
 
 
 @write.register(TorchZip)

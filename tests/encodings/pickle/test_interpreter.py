@@ -104,7 +104,7 @@ def test_the_end_is_where_the_pickle_ends() -> None:
     first, second = pickle.dumps([1]), pickle.dumps("two")
     end = result(first + second).end
     assert end == len(first)
-    assert result(first + second, start=end) == ("two", len(first) + len(second), {})
+    assert result(first + second, start=end) == ("two", len(first) + len(second), {}, {})
 
 
 # Objects whose classes are not imported.
