@@ -10,6 +10,7 @@ from pathlib import Path
 from caten_sd.errors import FormatError
 from caten_sd.files.declarations import FORMATS_PACKAGE, Declaration, built_in_formats
 from caten_sd.files.diagnosis import diagnose
+from caten_sd.files.foreign_members import foreign_folder
 from caten_sd.files.format import Format, recognize
 from caten_sd.state.source import Folder, Source
 from caten_sd.wording import first_few
@@ -74,6 +75,8 @@ def find_format(source: Source | Folder) -> Format:
             return format
     known = ", ".join(sorted(each.attributes.name for each in _known()))
     if isinstance(source, Folder):
+        if (foreign := foreign_folder(source, misleading=False)) is not None:
+            raise foreign
         there = first_few(source.names(), 8) or "nothing"
         problem = f"no file in it makes it a checkpoint; it holds {there}"
         raise FormatError(source.name, problem, f"known are {known}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from caten_sd.errors import FormatError
+from caten_sd.files.foreign_members import foreign_folder
 from caten_sd.files.shard_index import INDEX
 from caten_sd.files.shard_names import ShardName, shard_name
 from caten_sd.state.quoting import path_choice
@@ -38,9 +39,12 @@ def find_entry(folder: Folder, suffixes: Sequence[str]) -> FolderEntry | None:
     """Return the model in a folder, or None; FormatError if there are several, with their names.
 
     ``suffixes`` are those of checkpoint files. safetensors files are taken before all others.
+    FormatError also says if another library keeps something else in such files.
     """
     if folder.index:
         return FolderEntry(folder.index) if folder.index.endswith(INDEX) else None
+    if (foreign := foreign_folder(folder)) is not None:
+        raise foreign
     names = [name for name in folder.names() if _is_candidate(name, suffixes)]
     safe = [name for name in names if _ends_in(name, (".safetensors", f".safetensors{INDEX}"))]
     found = _entries(safe or names)

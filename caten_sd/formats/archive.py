@@ -26,6 +26,7 @@ from caten_sd.encodings.zip_archive import ZipArchive, zip_names
 from caten_sd.encodings.zip_directory import STORED
 from caten_sd.errors import FormatError
 from caten_sd.files.catalog import file_suffixes, find_format, is_one_file
+from caten_sd.files.foreign_members import foreign_members
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shard_index import INDEX
 from caten_sd.files.sidecar import RECORD_FILE
@@ -91,6 +92,8 @@ def _read(format: Archive, source: Source, /) -> Contents:
         contents = read(inner, member)
         where = f"{source.inner} in the archive"
         return contents._replace(origin=f"{contents.origin or inner.name}, {where}")
+    if not source.inner and (foreign := foreign_members(source.name, folder.names())):
+        raise foreign
     view = _model_folder(folder, source.inner)
     inner = find_format(view)
     contents = read(inner, view)
