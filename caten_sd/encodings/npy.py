@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.indexing import MAX_RANK
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque, Spec
 from caten_sd.state.source import Source
@@ -20,7 +21,6 @@ from caten_sd.wording import counted
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 1 << 16  # bytes; numpy's own default is 10,000
-MAX_RANK = 64
 MAX_TEXT = 1 << 12  # bytes of a text that is read with the headers
 
 _DTYPES = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from caten_sd.errors import FormatError
+from caten_sd.errors import CatenError, FormatError
 from caten_sd.files.atomic import replacing
 from caten_sd.files.catalog import find_format, format_called, format_of_target
 from caten_sd.files.config import config_of
@@ -67,9 +67,16 @@ def read_source(
         if verify:
             verify_digests(state_dict, source.name)
         return state_dict
-    except BaseException:
+    except BaseException as error:
         source.close()
-        raise
+        if isinstance(error, (CatenError, Warning)) or not isinstance(error, Exception):
+            raise
+        # Whatever a reader stumbles over lies in the file, and is said of the file.
+        raise FormatError(
+            source.name,
+            f"it cannot be read ({type(error).__name__}: {str(error)[:200]})",
+            "it is damaged or made to deceive, so get it again",
+        ) from error
 
 
 def write_state_dict(

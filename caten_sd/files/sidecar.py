@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 from caten_sd.errors import FormatError
 from caten_sd.files.json_hooks import plain
 from caten_sd.state.dtype import DTYPES, DType
-from caten_sd.state.indexing import is_size
+from caten_sd.state.indexing import is_shape
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict
@@ -104,8 +104,7 @@ def _is_well_formed(record: Sidecar) -> bool:
         all(isinstance(each, dict) for each in maps)
         and all(isinstance(name, str) and name in DTYPES for name in record.dtypes.values())
         and all(isinstance(kept, str) for kept in record.ties.values())
-        and all(isinstance(shape, list) for shape in record.shapes.values())
-        and all(is_size(n) for shape in record.shapes.values() for n in shape)
+        and all(map(is_shape, record.shapes.values()))
         and isinstance(record.whole, bool)
         and record.version == VERSION
         and isinstance(record.keys, list)

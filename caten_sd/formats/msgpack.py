@@ -26,7 +26,7 @@ from caten_sd.files.stored_specs import stored_specs
 from caten_sd.files.which_tree import is_one_tree
 from caten_sd.state.backing import JoinedBacking
 from caten_sd.state.dtype import DTYPES
-from caten_sd.state.indexing import is_size
+from caten_sd.state.indexing import is_shape
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque, Spec
 from caten_sd.state.pieces import reported_pieces
@@ -134,7 +134,7 @@ def _array(source: Source, key: str, payload: Payload) -> LazyTensor:
     dtype = DTYPES.get(name) if isinstance(name, str) else None
     if dtype is None or not dtype.itemsize:
         cursor.refuse(f"the dtype of {key!r}, {str(name)[:40]!r}, is unknown")
-    if not isinstance(shape, list) or not all(map(is_size, shape)):
+    if not is_shape(shape):
         cursor.refuse(f"the shape of {key!r} is not a list of sizes")
     if not isinstance(data, Payload) or data.code is not None:
         cursor.refuse(f"{key!r} has no bytes")
@@ -156,7 +156,7 @@ def _joined(source: Source, key: str, tree: Mapping[str, Any]) -> LazyTensor:
     sizes, arrays = _numbered(tree.get("shape")), _numbered(tree.get("chunks"))
     is_complete = (
         bool(arrays)
-        and all(map(is_size, sizes))
+        and is_shape(sizes)
         and all(isinstance(array, LazyTensor) and array.extent for array in arrays)
         and len({array.dtype for array in arrays}) == 1
         and sum(array.extent for array in arrays) == arrays[0].dtype.nbytes(math.prod(sizes))

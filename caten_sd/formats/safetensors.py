@@ -17,7 +17,7 @@ from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.json_hooks import plain, unique
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
 from caten_sd.state.dtype import DTYPES, DType
-from caten_sd.state.indexing import is_size
+from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Spec
 from caten_sd.state.pieces import reported_pieces
@@ -135,7 +135,7 @@ def _entry(source: Source, key: str, entry: Any) -> tuple[DType, list[int], int,
     dtype = _DTYPES.get(code) if isinstance(code, str) else None
     if dtype is None:
         _refuse(source, f"the dtype {code!r} of {key!r} is unknown")
-    if not isinstance(shape, list) or not all(map(is_size, (*shape, begin, end))):
+    if not is_shape(shape) or not is_size(begin) or not is_size(end):
         _refuse(source, f"the shape or the data_offsets of {key!r} are not sizes")
     bits = math.prod(shape) * dtype.bits
     if bits % 8 or end - begin != bits // 8:

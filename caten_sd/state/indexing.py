@@ -7,6 +7,8 @@ from typing import Any
 
 from caten_sd.wording import counted
 
+MAX_RANK = 64  # axes; numpy's own limit
+
 
 def is_size(value: Any) -> bool:
     """Return whether a value from a file can be a size or an offset: an int of at most 63 bits.
@@ -15,6 +17,17 @@ def is_size(value: Any) -> bool:
     (True, False, False, False)
     """
     return type(value) is int and 0 <= value < 1 << 63
+
+
+def is_shape(sizes: Any) -> bool:
+    """Return whether a value from a file can be a shape: a sequence of at most 64 sizes.
+
+    Without a limit on the rank, a product of sizes would be a number of millions of bits.
+
+    >>> is_shape([2, 3]), is_shape([2, -3]), is_shape([1] * 65)
+    (True, False, False)
+    """
+    return isinstance(sizes, (list, tuple)) and len(sizes) <= MAX_RANK and all(map(is_size, sizes))
 
 
 def c_strides(shape: Sequence[int]) -> tuple[int, ...]:

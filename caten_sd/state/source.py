@@ -7,6 +7,7 @@ remaining bytes before it is used.
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,7 @@ class Folder:
     kind = "folder"
 
     def __init__(self, path: Path, index: str = "", *, streaming: bool = False) -> None:
-        self.path, self.index, self.streaming = path, index, streaming
+        self.path, self.index, self.streaming = Path(os.path.abspath(path)), index, streaming
         self.name = str(path / index)
         self._opened: dict[str, Source] = {}
 
@@ -190,7 +191,7 @@ def open_file(path: Path, *, streaming: bool = False, held: bool = True) -> Sour
         backing: FileBacking | ReopenedBacking = FileBacking(path, streaming=streaming)
         if not held:
             backing.close()
-            backing = ReopenedBacking(path, backing.size)
+            backing = ReopenedBacking(Path(os.path.abspath(path)), backing.size)
     except (OSError, ValueError) as error:
         raise _unopened(path, error) from error
     return Source(str(path), backing, 0, backing.size)

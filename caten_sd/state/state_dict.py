@@ -209,8 +209,13 @@ def find_ties(entry: Mapping[str, Any]) -> dict[str, str]:
     return ties
 
 
+_PLAIN = frozenset((bool, int, float, complex, str, bytes, type(None)))
+
+
 def spec_or_none(leaf: Any) -> Spec | None:
     """Return the leaf's spec, or None for a value that is not a tensor, such as extra state."""
+    if type(leaf) in _PLAIN:  # a file may hold millions, and an exception costs much
+        return None
     try:
         return spec(leaf)
     except NoApplicableMethodError:

@@ -38,7 +38,7 @@ def diagnosis_of(data: bytes) -> str:
         (b"<!DOCTYPE html><html>", "it is an HTML or XML page, not a checkpoint"),
         (b"\xef\xbb\xbf\n  <HTML>", "it is an HTML or XML page"),
         (b"<?xml version='1.0'?><Error>", "it is an HTML or XML page"),
-        (gzip.compress(b"x"), "it is gzip data; convert or unpack it first"),
+        (gzip.compress(b"x", mtime=0), "it is gzip data; convert or unpack it first"),
         (bz2.compress(b"x"), "it is bzip2 data"),
         (lzma.compress(b"x"), "it is xz data"),
         (b"\x89HDF\r\n\x1a\n" + bytes(8), "it is an HDF5 file (Keras weights, say)"),

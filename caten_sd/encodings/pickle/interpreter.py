@@ -18,7 +18,10 @@ from caten_sd.encodings.pickle.scalars import SCALARS, Opcode
 from caten_sd.encodings.pickle.stack import STACK
 from caten_sd.errors import FormatError
 
-MALFORMED = (IndexError, KeyError, TypeError, ValueError, OverflowError, struct.error)
+MALFORMED = (
+    *(LookupError, TypeError, ValueError, ArithmeticError, AttributeError, struct.error),
+    *(RecursionError, MemoryError),
+)
 _STOP = ord(".")
 
 

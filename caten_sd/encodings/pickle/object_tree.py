@@ -22,6 +22,7 @@ from caten_sd.encodings.pickle.inert_values import Attributed, Instance, Ordered
 from caten_sd.encodings.pickle.tensor_holders import LEAVES, tensor_holders
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque
+from caten_sd.state.tree import key_text
 
 MAX_DEPTH = 100
 MAX_NODES = 4_000_000  # of the tree in which every shared container is repeated
@@ -228,9 +229,9 @@ def _parts(made: Any) -> Iterable[tuple[str, Any]]:
 def _names(part: Any, name: str) -> dict[str, Any]:
     """Return the entries of one part of an object by name; a state's slots are attributes too."""
     if type(part) is tuple and name == "state" and all(type(p) in (dict, type(None)) for p in part):
-        return {str(key): value for each in part for key, value in (each or {}).items()}
+        return {key_text(key): value for each in part for key, value in (each or {}).items()}
     if type(part) in (dict, Ordered):
-        return {str(key): value for key, value in part.items()}
+        return {key_text(key): value for key, value in part.items()}
     if type(part) in (set, frozenset):
         part = sorted(part, key=_position)
     if type(part) in (list, tuple):

@@ -12,7 +12,11 @@ def _mapping(*args: Any) -> Ordered:
     made = Ordered()
     for given in args:
         pairs = given.items() if isinstance(given, dict) else given
-        for key, value in pairs if not isinstance(pairs, Reference) else ():
+        if type(given) is Reference:
+            continue  # the factory of a defaultdict
+        if not isinstance(given, dict) and type(given) not in (list, tuple):
+            raise ValueError(f"a mapping is made of {brief(given)}")
+        for key, value in pairs:
             check_key(key)
             made[key] = value
     return made

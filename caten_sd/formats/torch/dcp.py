@@ -42,6 +42,7 @@ from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Folder
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.tiles import CoverageFault, TiledTensor, coverage_fault
+from caten_sd.state.tree import key_text
 
 
 class Dcp(Format):
@@ -123,10 +124,10 @@ def _tree(folder: Folder, metadata: DcpMetadata, leaves: dict[str, Any]) -> Any:
         *parents, last = metadata.paths.get(key, (key,))
         node = tree
         for parent in parents:
-            node = node.setdefault(str(parent), {}) if isinstance(node, dict) else node
-        if not isinstance(node, dict) or str(last) in node:
+            node = node.setdefault(key_text(parent), {}) if isinstance(node, dict) else node
+        if not isinstance(node, dict) or key_text(last) in node:
             refuse(folder, f"the path of {key!r} in the saved tree collides with another key's")
-        node[str(last)] = leaf
+        node[key_text(last)] = leaf
     return tree
 
 

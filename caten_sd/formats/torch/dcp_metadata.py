@@ -16,14 +16,15 @@ from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.types import TYPES, ElementType
 from caten_sd.state.dtype import DType
-from caten_sd.state.indexing import is_size
+from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 from caten_sd.state.tiles import Sizes
+from caten_sd.state.tree import key_text
+from caten_sd.wording import counted
 
 MODULE = "torch.distributed.checkpoint.metadata"
 EXTRA = "caten_sd"  # an attribute that torch ignores: the JSON text of a Sidecar
-_MAX_RANK = 64
 
 
 class Record(NamedTuple):
@@ -89,14 +90,14 @@ def _metadata(value: Any) -> DcpMetadata:
     for index, info in dict(state.get("storage_data") or {}).items():
         box, place = _fields(index, "MetadataIndex"), _fields(info, "_StorageInfo")
         offset = None if box.get("offset") is None else _sizes(box["offset"])
-        records[str(box["fqn"]), offset] = _record(place)
+        records[key_text(box["fqn"]), offset] = _record(place)
     entries = {
-        str(key): _entry(str(key), known, records)
+        key_text(key): _entry(key_text(key), known, records)
         for key, known in dict(state["state_dict_metadata"]).items()
     }
     planned = state.get("planner_data")
     paths = planned if isinstance(planned, dict) else {}
-    return DcpMetadata(entries, _paths(paths), str(state.get(EXTRA) or ""))
+    return DcpMetadata(entries, _paths(paths), key_text(state.get(EXTRA) or ""))
 
 
 def _fields(value: Any, name: str) -> dict[str, Any]:
@@ -147,14 +148,14 @@ def _chunk(key: str, value: Any, shape: Sizes, records: _Records) -> Chunk:
 
 def _sizes(value: Any) -> Sizes:
     sizes = tuple(value) if isinstance(value, (tuple, list)) else (None,)
-    if len(sizes) > _MAX_RANK or not all(map(is_size, sizes)):
-        raise ValueError(f"{str(sizes)[:60]} is not a shape")
+    if not is_shape(sizes):
+        raise ValueError(f"a value of {counted(len(sizes), 'item')} is not a shape")
     return sizes
 
 
 def _paths(planned: dict[Any, Any]) -> dict[str, tuple[Any, ...]]:
     return {
-        str(key): path
+        key_text(key): path
         for key, path in planned.items()
         if isinstance(path, tuple) and all(type(step) in (str, int) for step in path) and path
     }
@@ -172,9 +173,15 @@ def _size(values: Any = ()) -> Sizes:
     return tuple(values)
 
 
+def _layout(name: Any = "") -> str:
+    if type(name) is not str:
+        raise ValueError("a layout is not named by a text")
+    return name
+
+
 _NAMES: dict[tuple[str, str], Any] = {
     **TYPES,
     ("torch", "Size"): _size,
-    ("torch.serialization", "_get_layout"): str,
+    ("torch.serialization", "_get_layout"): _layout,
     (MODULE, "_MEM_FORMAT_ENCODING"): int,
 }

@@ -131,6 +131,8 @@ class _SignBacking:
 
     def __init__(self, source: Source, dtype: DType, order: str, conjugate: bool) -> None:
         self._source, self._conjugate = source, conjugate
+        signed = dtype.kind == "float" and dtype.itemsize == 1
+        self._byte = 0x80 if signed else 0 if dtype.kind == "bool" else None
         width = dtype.itemsize // 2 if dtype.kind == "complex" else dtype.itemsize
         self._code = f"{order}{'i' if dtype.kind in ('int', 'uint') else 'f'}{width}"
 
@@ -144,7 +146,11 @@ class _SignBacking:
     def read(self, start: int, count: int) -> bytes:
         import numpy as np
 
-        values = np.frombuffer(bytearray(self._source.read(start, count)), self._code)
+        data = bytearray(self._source.read(start, count))
+        if self._byte is not None:  # numpy knows no floats of a byte, whose sign is the first bit
+            values = np.frombuffer(data, "u1")
+            return (values ^ self._byte).tobytes()
+        values = np.frombuffer(data, self._code)
         flipped = values[1::2] if self._conjugate else values
         np.negative(flipped, out=flipped)
         return values.tobytes()
