@@ -48,7 +48,7 @@ def save(path: Path, state_dict: StateDict, format: Format) -> None:
         raise FormatError(
             folder,
             f"its processes could not write it together ({why})",
-            "the checkpoint that was there is intact, so save again",
+            "no checkpoint was lost, so save again",
         ) from error
     finally:
         writer.files.end()

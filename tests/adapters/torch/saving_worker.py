@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,21 @@ def saves(folder: Path, kind: str, name: str, seed: int = 0) -> list[str]:
     return sorted(os.listdir(folder / name))
 
 
+def saves_slowly(folder: Path, kind: str, name: str, seed: int) -> list[str]:
+    """Save, so slowly that another save may begin and end in the meantime."""
+    before = NumberedWriter.write_data
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(0.5)
+        return before(*arguments)
+
+    NumberedWriter.write_data = slow
+    try:
+        return saves(folder, kind, name, seed)
+    finally:
+        NumberedWriter.write_data = before
+
+
 def torch_loads(folder: Path, name: str) -> list[str]:
     """Load a checkpoint by torch's own loader into a divided model; return what differs."""
     model = net("fsdp")
@@ -65,6 +81,7 @@ def dies(folder: Path, name: str, rank: int, moment: str) -> str:
             "planned": (NumberedWriter, "write_data"),
             "written": (NumberedWriter, "write_data"),
             "gathered": (NumberedWriter, "finish"),
+            "renamed": (os, "replace"),
             "committed": (FileSet, "remove"),
         }[moment]
         before = getattr(owner, method)
@@ -74,6 +91,9 @@ def dies(folder: Path, name: str, rank: int, moment: str) -> str:
                 raise OSError("No space left on device")
             if moment == "written":
                 before(*arguments).wait()
+            if moment == "renamed":
+                before(*arguments)
+                raise KeyboardInterrupt
             os._exit(9)
 
         setattr(owner, method, die)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +147,35 @@ def test_a_full_disk_of_one_process_is_an_error_in_all(run: Run, tmp_path: Path)
         assert messages.count("\n") == 0
     with read_state_dict(tmp_path / "net.dcp") as state:
         assert torch.equal(state["up.weight"].torch(), values()["up.weight"])
+    assert len(os.listdir(tmp_path / "net.dcp")) == 3  # nothing is left of the failure
+
+
+def test_an_interruption_right_after_the_last_step_discards_nothing(
+    run: Run, tmp_path: Path
+) -> None:
+    run(2, "saves", tmp_path, "fsdp", "net.dcp")
+    for message in run(2, "dies", tmp_path, "net.dcp", 0, "renamed"):
+        assert "no checkpoint was lost" in message
+    with read_state_dict(tmp_path / "net.dcp") as state:
+        assert all(torch.equal(state[key].torch(), value) for key, value in values(1).items())
+    (files, _) = run(2, "saves", tmp_path, "fsdp", "net.dcp", 2)
+    assert len(files) == 3
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_two_groups_of_processes_that_save_at_once(run: Run, tmp_path: Path, there: bool) -> None:
+    if there:
+        run(2, "saves", tmp_path, "fsdp", "net.dcp")
+    run(4, "saves", tmp_path, "fsdp", "other.dcp")  # so that both have started
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(run, 2, "saves_slowly", tmp_path, "fsdp", "net.dcp", 1)
+        time.sleep(0.2)
+        run(4, "saves", tmp_path, "fsdp", "net.dcp", 2)
+        slow.result()
+    with read_state_dict(tmp_path / "net.dcp") as state:
+        seed = int(state.metadata["step"])
+        assert all(torch.equal(state[key].torch(), value) for key, value in values(seed).items())
+    assert len(os.listdir(tmp_path / "net.dcp")) == (3 if seed == 1 else 5)
 
 
 def test_a_process_that_dies_after_the_last_step_leaves_the_new_checkpoint(
