@@ -50,9 +50,11 @@ class FolderLock:
     folder was absent.
     """
 
+    _handle: int | None = None  # also where an interruption comes before __init__ is done
+
     def __init__(self, folder: Path) -> None:
         self.folder, self.held, self.made = folder, False, False
-        self._handle: int | None = None
+        self._process = os.getpid()
 
     def __enter__(self) -> Self:
         """Make the folder if it is absent, and wait for the lock."""
@@ -86,7 +88,8 @@ class FolderLock:
     def release(self) -> None:
         """Give the lock back; more than once does no harm."""
         if self._handle is not None:
-            unlock(self._handle)
+            if os.getpid() == self._process:  # a forked child shares the lock and does not own it
+                unlock(self._handle)
             handle, self._handle, self.held = self._handle, None, False
             with contextlib.suppress(OSError):
                 os.close(handle)

@@ -74,3 +74,16 @@ def test_a_folder_that_is_replaced_while_one_waits_is_locked_anew(tmp_path: Path
         new = os.stat(folder).st_ino
     waiting.join()
     assert got == [new]
+
+
+def test_a_forked_child_that_drops_a_lock_does_not_give_it_back(tmp_path: Path) -> None:
+    with FolderLock(tmp_path) as taken:
+        child = os.fork()
+        if not child:
+            taken.release()
+            os._exit(0)
+        os.waitpid(child, 0)
+        handle = os.open(tmp_path, os.O_RDONLY)
+        assert lock(handle) is False
+    assert lock(handle) is True
+    os.close(handle)
