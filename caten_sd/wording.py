@@ -1,8 +1,18 @@
-"""How a message counts and lists things: singular or plural, and the first few of many."""
+"""How a message names, counts and lists things: article, singular or plural, the first of many."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def a_or_an(noun: str) -> str:
+    """Return the noun with its indefinite article.
+
+    >>> a_or_an("int"), a_or_an("list"), a_or_an("uint8"), a_or_an("Unknown")
+    ('an int', 'a list', 'a uint8', 'an Unknown')
+    """
+    vowel = noun[:1].lower() in ("a", "e", "i", "o") or noun.lower().startswith("un")
+    return f"{'an' if vowel and not noun.lower().startswith('uni') else 'a'} {noun}"
 
 
 def counted(count: int, one: str, many: str = "") -> str:

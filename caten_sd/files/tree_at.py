@@ -7,6 +7,7 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.state.tree import items
+from caten_sd.wording import first_few
 
 
 def tree_at(contents: Any, root: str, source: str) -> Any:
@@ -24,9 +25,8 @@ def tree_at(contents: Any, root: str, source: str) -> Any:
         if not names and (found := _with_prefix(children, f"{left}.")):
             return found
         if not names:
-            raise FormatError(
-                source, f"it has no tree {root!r}", f"its trees are {', '.join(children) or 'none'}"
-            )
+            known = first_few(list(children), 20) or "none"
+            raise FormatError(source, f"it has no tree {root!r}", f"its trees are {known}")
         name = max(names, key=len)
         node, left = children[name], left[len(name) + 1 :]
     return node

@@ -32,7 +32,7 @@ from caten_sd.state.leaf import Opaque, Spec
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
-from caten_sd.wording import counted
+from caten_sd.wording import a_or_an, counted
 
 ARRAY, COMPLEX, SCALAR, TIMESTAMP = 1, 2, 3, -1
 CHUNKED = "__msgpack_chunked_array__"
@@ -91,7 +91,7 @@ def _read(format: Msgpack, source: Source, /) -> Contents:
             f"{counted(source.size - cursor.at, 'byte follows', 'bytes follow')} its value"
         )
     if not isinstance(value, dict):
-        cursor.refuse(f"it holds a {type(value).__name__} and not a map")
+        cursor.refuse(f"it holds {a_or_an(type(value).__name__)} and not a map")
     text = value.pop(RECORD, None)
     record = EMPTY if text is None else parse_sidecar(str(text).encode(), source.name)
     leaves = {key: _with_leaves(source, key, child) for key, child in value.items()}

@@ -56,7 +56,8 @@ def _read(format: Sharded, folder: Folder, /) -> Contents:
         lost = [f"{name} ({counted(len(index.keys_of(name)), 'tensor')})" for name in missing]
         _refuse(
             folder,
-            f"its index names {len(shards)} shards; {len(lost)} missing: {first_few(lost, SHOWN)}",
+            f"its index names {counted(len(shards), 'shard')}; {len(lost)} missing: "
+            f"{first_few(lost, SHOWN)}",
         )
     return _merged(folder, index, shards, entry)
 
@@ -84,7 +85,9 @@ def _complete_set(folder: Folder, entry: FolderEntry) -> list[str]:
     lost = sorted(set(expected) - set(map(str, entry.shards)))
     if lost:
         _refuse(
-            folder, f"its names count {total} shards; {len(lost)} missing: {first_few(lost, SHOWN)}"
+            folder,
+            f"its names count {counted(total, 'shard')}; {len(lost)} missing: "
+            f"{first_few(lost, SHOWN)}",
         )
     return expected
 
@@ -107,7 +110,7 @@ def _merged(folder: Folder, index: Index | None, shards: list[str], entry: Folde
         metadata.update((k, v) for k, v in index.metadata.items() if k != "total_size")
     order = holders if index is None else (*index.weight_map, *ties)
     leaves = {key: found[holders[key]][key] for key in order}
-    origin = f"{len(shards)} shards of {entry.name}"
+    origin = f"{counted(len(shards), 'shard')} of {entry.name}"
     return Contents(leaves, metadata, ties or None, origin, imports=imports)
 
 
@@ -149,7 +152,7 @@ def _check_strays(folder: Folder, index: Index, entry: FolderEntry) -> None:
     if strays:
         _refuse(
             folder,
-            f"its index names {len(shards)} shards; {len(strays)} more in it: "
+            f"its index names {counted(len(shards), 'shard')}; {len(strays)} more in it: "
             f"{first_few(strays, SHOWN)}",
         )
 

@@ -15,6 +15,7 @@ Shape = tuple[int, ...]
 Parts = tuple[str, ...]
 MAX_PATTERNS = 400  # with more patterns than this, names say too little
 MAX_RIVALS = 16
+_LETTERS = "ijklmnopq"  # for the indices of a rule
 _RESERVED = re.compile("[{}#]")
 
 
@@ -59,7 +60,8 @@ class _Patterns:
             if not key or _RESERVED.search(key):
                 continue
             pattern = tuple(INDEX_SEGMENT.sub("#", key).split("."))
-            self.shapes.setdefault(pattern, {})[tuple(INDEX_SEGMENT.findall(key))] = shape
+            if pattern.count("#") <= len(_LETTERS):
+                self.shapes.setdefault(pattern, {})[tuple(INDEX_SEGMENT.findall(key))] = shape
         if len(self.shapes) > MAX_PATTERNS:
             common = sorted(self.shapes, key=lambda each: len(self.shapes[each]), reverse=True)
             self.shapes = {each: self.shapes[each] for each in common[:MAX_PATTERNS]}
@@ -131,7 +133,7 @@ def _agreement(old: Parts, new: Parts, keys: _Patterns, slots: _Patterns) -> tup
 
 def _lettered(parts: Parts) -> str:
     """Return one side of a rule as ``rename`` takes it, with a letter for each index."""
-    letters = iter("ijklmnopq")
+    letters = iter(_LETTERS)
     return ".".join(f"{{{next(letters)}}}" if part == "#" else part for part in parts)
 
 

@@ -31,6 +31,7 @@ from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Spec, spec
 from caten_sd.state.packed_weights import is_packed, packed_keys
 from caten_sd.state.state_dict import spec_or_none
+from caten_sd.wording import a_or_an
 
 
 @attrs.define(eq=False)
@@ -189,7 +190,7 @@ class SlotMatcher:
             return str(reason)
         if self._takes(type(place), type(value)):
             return ""
-        return f"a {type(place).__name__} that takes no {type(value).__name__}"
+        return f"{a_or_an(type(place).__name__)} that takes no {type(value).__name__}"
 
     def _is_extra_state(self, key: str) -> bool:
         path = self.slots.paths[key]

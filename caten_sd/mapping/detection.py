@@ -54,7 +54,7 @@ class Candidate(NamedTuple):
         return not contradicted and self.taken * 2 >= self.total > 0 and idle * 2 <= rows
 
     def __str__(self) -> str:
-        text = f"{self.layout.name} takes {self.taken} of {self.total} keys"
+        text = f"{self.layout.name} takes {self.taken} of {counted(self.total, 'key')}"
         if self.veto:
             return f"{text}, but {self.veto}"
         if self.findings.misfits:
@@ -172,7 +172,8 @@ def _decide(state: StateDict, candidates: tuple[Candidate, ...]) -> Detection:
 
 
 def _evidence(best: Candidate) -> list[str]:
-    names = f"{best.taken} of {best.total} keys are its names"
+    names = "key is its name" if best.total == 1 else "keys are its names"
+    names = f"{best.taken} of {best.total} {names}"
     return [names, *filter(None, [best.orientation]), *best.findings.lines()]
 
 

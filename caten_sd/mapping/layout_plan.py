@@ -26,6 +26,7 @@ from caten_sd.state.keys import Path
 from caten_sd.state.packed_weights import packed_keys
 from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.state.training_keys import is_training, model_state
+from caten_sd.wording import counted
 
 STAMP = "caten_sd.layout"
 
@@ -60,7 +61,9 @@ class LayoutPlan(NamedTuple):
     detection: Detection | None  # None where the source was declared
 
     def __str__(self) -> str:
-        head = f"{self.source.name} to {self.target.name}: {len(self.state_dict)} tensors"
+        head = (
+            f"{self.source.name} to {self.target.name}: {counted(len(self.state_dict), 'tensor')}"
+        )
         return "\n  ".join(map(one_line, [head, *self.findings.lines()]))
 
 

@@ -19,6 +19,7 @@ from caten_sd.mapping.axis_sizes import Lookup
 from caten_sd.state.derived import derive
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.steps import Permute, Shape, Shift
+from caten_sd.wording import a_or_an
 
 # The label of a position in a row's tuple of names; no capture can have this name.
 POSITION = "(position)"
@@ -158,7 +159,7 @@ def shape_of(leaf: Any) -> Shape:
     """Return the shape of a tensor; LayoutError if the value is not a tensor."""
     known = spec_or_none(leaf)
     if known is None:
-        raise LayoutError(f"a {type(leaf).__name__} is not a tensor and can only be renamed")
+        raise LayoutError(f"{a_or_an(type(leaf).__name__)} is not a tensor and can only be renamed")
     return known.shape
 
 

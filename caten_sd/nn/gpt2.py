@@ -7,6 +7,7 @@ from typing import Any
 
 from caten_sd.errors import ModelError
 from caten_sd.nn.transformer import Transformer
+from caten_sd.wording import a_or_an
 
 SIZES = ("n_embd", "n_head", "n_layer", "vocab_size", "n_positions")
 MAX_LAYERS = 10_000
@@ -32,7 +33,7 @@ def gpt2_from_config(config: Mapping[str, Any]) -> Transformer:
     4
     """
     if not isinstance(config, Mapping):
-        raise ModelError(f"config: it must be a JSON object, not a {type(config).__name__}")
+        raise ModelError(f"config: it must be a JSON object, not {a_or_an(type(config).__name__)}")
     dim, heads, layers, vocab, positions = _sizes(config)
     eps = config.get("layer_norm_epsilon", 1e-5)
     if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not eps > 0:

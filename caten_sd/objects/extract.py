@@ -22,6 +22,7 @@ from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import KeyMapper, Name, Pair, Path, path_text, pytorch_style_dict_key
 from caten_sd.state.leaf import LazyLeaf
 from caten_sd.state.state_dict import StateDict
+from caten_sd.wording import a_or_an
 
 
 @generic
@@ -71,7 +72,7 @@ def _refuse_stateless(obj: Any) -> None:
         fix = "pass a model, or a list, tuple or dict of tensors"
     else:
         fix = f"make it an attrs class or a dataclass, or add @to_state_dict.register({name})"
-    raise NoApplicableMethodError(f"a {name} has no slots that hold a state; {fix}")
+    raise NoApplicableMethodError(f"{a_or_an(name)} has no slots that hold a state; {fix}")
 
 
 def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictError:
@@ -105,7 +106,8 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
     open_ = _extraction.open
     if id(obj) in open_:
         raise StateDictError(
-            f"{path_text(parent)} is {path_text(open_[id(obj)])} again: a {type(obj).__name__} "
+            f"{path_text(parent)} is {path_text(open_[id(obj)])} again: "
+            f"{a_or_an(type(obj).__name__)} "
             f"that holds itself has no state dict; declare that slot transient()"
         )
     open_[id(obj)] = parent
@@ -197,12 +199,14 @@ def _unknown(obj: Any, parent: Path, /) -> list[Pair]:
     teach = f"add a method with @to_state_dict.register({name})"
     if _looks_like_leaf(obj):
         raise NoApplicableMethodError(
-            f"{path_text(parent)}, a {name}, looks like a tensor, but to_state_dict has no method "
+            f"{path_text(parent)}, {a_or_an(name)}, looks like a tensor, but to_state_dict has "
+            f"no method "
             f"for it; {teach}"
         )
     for path, _ in _hidden(obj, parent):
         raise NoApplicableMethodError(
-            f"{path_text(path)} is in {path_text(parent)}, a {name}, and to_state_dict has no "
+            f"{path_text(path)} is in {path_text(parent)}, {a_or_an(name)}, and to_state_dict "
+            f"has no "
             f"method for that; make it an attrs class or a dataclass, {teach}, or declare its "
             f"slot transient()"
         )

@@ -17,6 +17,7 @@ from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LoadError
 from caten_sd.state.keys import Path
 from caten_sd.state.leaf import as_array
+from caten_sd.wording import a_or_an
 
 EXTRA_STATE = "_extra_state"  # torch's name for what a module adds to its tensors
 
@@ -80,7 +81,8 @@ def _of_the_same_kind(place: Any, leaf: Any, /, **options: Any) -> Any:
     asked = [f"{name}={value}" for name, value in options.items() if value not in (None, False)]
     if asked:
         raise LoadError(
-            f"a {type(place).__name__} cannot be replaced by one with {', '.join(asked)}; add a "
+            f"{a_or_an(type(place).__name__)} cannot be replaced by one with "
+            f"{', '.join(asked)}; add a "
             f"method with @replacement.register({type(place).__name__})"
         )
     return as_array(place, leaf)

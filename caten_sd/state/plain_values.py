@@ -18,6 +18,7 @@ from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.saved_leaf import SavedLeaf
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import VALUES
+from caten_sd.wording import a_or_an
 
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -76,7 +77,7 @@ def _encode(value: Any, path: Path, pairs: list[Pair]) -> Any:
         return {"$leaf": "number"}
     if spec_or_none(value) is None:
         raise StateDictError(
-            f"{path_text(path)} is a {type(value).__name__}, which no file can hold without "
+            f"{path_text(path)} is {a_or_an(type(value).__name__)}, which no file can hold without "
             f"running code from it; leave it out of the state_dict() it comes from"
         )
     pairs.append((path, value))

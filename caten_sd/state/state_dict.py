@@ -19,7 +19,7 @@ from caten_sd.errors.printable import one_line, printable
 from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import INDEX_SEGMENT, Path
 from caten_sd.state.leaf import Opaque, Spec, spec
-from caten_sd.wording import counted
+from caten_sd.wording import a_or_an, counted
 
 
 class StateDict(Mapping[str, Any]):
@@ -184,7 +184,7 @@ def as_state_dict(state_dict: Mapping[str, Any]) -> StateDict:
         return state_dict
     if not isinstance(state_dict, Mapping):
         raise StateDictError(
-            f"a state dict is a mapping of key to leaf, not a {type(state_dict).__name__}; "
+            f"a state dict is a mapping of key to leaf, not {a_or_an(type(state_dict).__name__)}; "
             f"pass get_state_dict(obj) for a model or read_state_dict(path) for a file"
         )
     for key in state_dict:
@@ -242,4 +242,7 @@ def dtype_text(leaf: Any) -> str:
 
 
 def _split(key: str) -> Path:
-    return [int(part) if INDEX_SEGMENT.fullmatch(part) else part for part in key.split(".")]
+    return [
+        int(part) if part.isdecimal() and INDEX_SEGMENT.fullmatch(part) else part
+        for part in key.split(".")
+    ]

@@ -15,6 +15,7 @@ from caten_sd.state.saved_leaf import live, saved_leaves
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import VALUES
 from caten_sd.training.saved_training import SavedTraining
+from caten_sd.wording import a_or_an
 
 Undo = Callable[[], None]
 Commit = Callable[[], Undo]
@@ -63,7 +64,8 @@ def _own_tree(component: Any, /, *, model: Any) -> Any:
     """Ask the component for its ``state_dict()``, which schedulers, scalers and loaders have."""
     if not hasattr(component, "state_dict") or not hasattr(component, "load_state_dict"):
         raise StateDictError(
-            f"a {type(component).__name__} cannot be in a training state: it needs the methods "
+            f"{a_or_an(type(component).__name__)} cannot be in a training state: it needs the "
+            f"methods "
             f"state_dict() and load_state_dict(state)"
         )
     return {"class": type(component).__name__, "state": component.state_dict()}
@@ -105,7 +107,7 @@ def _plan_own(component: Any, /, *, prefix: str, saved: SavedTraining, model: An
 def _without_state(row: LoadRow, tree: Any, prefix: str) -> LoadRow:
     if tree is None:
         return row
-    note = f"{prefix} in the file is a {type(tree).__name__}, which holds no state"
+    note = f"{prefix} in the file is {a_or_an(type(tree).__name__)}, which holds no state"
     return attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)
 
 

@@ -23,6 +23,7 @@ from caten_sd.training.order import proven_names
 from caten_sd.training.param_groups import plan_groups
 from caten_sd.training.saved_optimizer import SavedOptimizer, saved_optimizer
 from caten_sd.training.saved_training import SavedTraining
+from caten_sd.wording import a_or_an
 
 
 def plan_optimizer(live: LiveOptimizer, saved: SavedTraining, prefix: str) -> OptimizerPlan:
@@ -155,7 +156,9 @@ class _OptimizerPlanner:
         leaf = spec_or_none(saved.leaf)
         if leaf is None:
             kind = getattr(saved.leaf, "name", type(saved.leaf).__name__)
-            raise LoadError(f"{saved.key} is a {kind}, which is not a tensor; nothing was changed")
+            raise LoadError(
+                f"{saved.key} is {a_or_an(kind)}, which is not a tensor; nothing was changed"
+            )
         wanted = self._wanted(name, slot, leaf)
         outcome, note = judge(wanted, leaf)
         return LoadRow(saved.key, outcome, wanted, leaf, saved.key, note), wanted.dtype

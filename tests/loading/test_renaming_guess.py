@@ -50,3 +50,9 @@ def test_thousands_of_keys_are_fast() -> None:
 def test_a_single_tensor_has_no_prefix_to_rename() -> None:
     assert renamings({"": (3,)}, {"weight": (3, 3), "bias": (3,)}) == []
     assert renamings({"weight": (3, 3), "bias": (3,)}, {"": (3,)}) == []
+
+
+def test_names_that_a_rule_cannot_spell_are_not_guessed() -> None:
+    deep = ".".join(map(str, range(12)))
+    for name in (deep, "{i}", "#", "{", "a}"):
+        assert renamings({f"{name}.old": (2, 3)}, {f"{name}.new": (2, 3)}) == []

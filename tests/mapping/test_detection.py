@@ -85,7 +85,7 @@ def test_what_matches_two_layouts_equally_is_asked_for(monkeypatch: pytest.Monke
 
 def test_a_few_keys_are_not_evidence() -> None:
     assert detect_layout({"ln_f.affine": np.zeros(4)}).layout is None
-    with pytest.raises(LayoutError, match="caten-gpt2 takes 1 of 1 keys, and 16 "):
+    with pytest.raises(LayoutError, match="caten-gpt2 takes 1 of 1 key, and 16 "):
         to_layout({"ln_f.affine": np.zeros(4)}, "hf-gpt2")
 
 

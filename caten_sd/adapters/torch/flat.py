@@ -18,6 +18,7 @@ from caten_sd.loading.owners import adapt
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.place import unwrap
 from caten_sd.state.keys import Pair, Path, path_text
+from caten_sd.wording import a_or_an
 
 
 class FullySharded(ABC):
@@ -36,13 +37,15 @@ def _pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
     handle = getattr(module, "_handle", None)
     if handle is not None and handle.uses_sharded_strategy:
         raise StateDictError(
-            f"{path_text(parent)}, a {type(module).__name__}, is divided into pieces of one flat "
+            f"{path_text(parent)}, {a_or_an(type(module).__name__)}, is divided into pieces of "
+            f"one flat "
             f"tensor, which are not the model's tensors; divide it with fully_shard(), which "
             f"makes each parameter a DTensor"
         )
     if handle is not None and not module._use_orig_params:
         raise StateDictError(
-            f"{path_text(parent)}, a {type(module).__name__}, keeps one flat tensor instead of the "
+            f"{path_text(parent)}, {a_or_an(type(module).__name__)}, keeps one flat tensor "
+            f"instead of the "
             f"model's tensors; wrap it with use_orig_params=True, or use fully_shard()"
         )
     return to_state_dict(unwrap(module), parent)

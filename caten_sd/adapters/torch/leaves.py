@@ -17,6 +17,7 @@ from caten_sd.state.keys import Pair, Path
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, Spec, Torch, as_array, spec
 from caten_sd.state.nibbles import packed, unpacked
+from caten_sd.wording import a_or_an
 
 _PAIRED = getattr(torch, "float4_e2m1fn_x2", None)  # one element of torch holds two of ours
 
@@ -50,7 +51,8 @@ def _spec(tensor: torch.Tensor, /) -> Spec:
 @spec.register((nn.UninitializedParameter, nn.UninitializedBuffer))
 def _no_spec(tensor: torch.Tensor, /) -> Spec:
     raise NoApplicableMethodError(
-        f"an {type(tensor).__name__} does not have a shape yet; call its module on an input first"
+        f"{a_or_an(type(tensor).__name__)} does not have a shape yet; call its module on an "
+        f"input first"
     )
 
 
@@ -112,7 +114,8 @@ def _to_numpy(kind: Numpy, tensor: torch.Tensor, /) -> np.ndarray[Any, Any]:
     except (RuntimeError, TypeError) as error:
         why = str(error).partition("\n")[0]
         raise CatenError(
-            f"a {type(tensor).__name__} ({tensor.dtype}, {tensor.layout}, on {tensor.device}) does "
+            f"{a_or_an(type(tensor).__name__)} ({tensor.dtype}, {tensor.layout}, on "
+            f"{tensor.device}) does "
             f"not have bytes that a numpy array can hold ({why}); make it dense first"
         ) from error
 

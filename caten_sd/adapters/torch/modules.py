@@ -11,6 +11,7 @@ from caten_sd.errors import StateDictError
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.extract import children, to_state_dict
 from caten_sd.state.keys import Name, Pair, Path, path_text
+from caten_sd.wording import a_or_an
 
 MAX_DEPTH = 500  # levels that our walk follows; torch's own ends at Python's recursion limit
 
@@ -44,7 +45,8 @@ def _module_pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
             pass  # the walk by child names the path at which the module holds itself
     elif not _is_plain(type(module)) or _has_hooks(module):
         raise StateDictError(
-            f"{path_text(parent)}, a {type(module).__name__}, changes its state dict by a hook or "
+            f"{path_text(parent)}, {a_or_an(type(module).__name__)}, changes its state dict by "
+            f"a hook or "
             f"an override, and {taught[0].__name__} inside it has a to_state_dict method: "
             f"register one for {type(module).__name__} too"
         )

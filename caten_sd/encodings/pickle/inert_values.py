@@ -8,6 +8,7 @@ from typing import Any
 from caten_sd.encodings.pickle.inert_names import is_inert, is_plain_data
 from caten_sd.errors import FormatError
 from caten_sd.state.leaf import Opaque
+from caten_sd.wording import a_or_an
 
 DO_NOT_USE = "no checkpoint needs that, so do not load this file anywhere; nothing was run"
 
@@ -87,7 +88,7 @@ def brief(value: Any) -> str:
         return f"an integer of {value.bit_length()} bits"
     if value is None or isinstance(value, (str, bytes, int, float)):
         return repr(value[:99] if isinstance(value, (str, bytes)) else value)[:40]
-    return f"a {type(value).__name__}"
+    return f"{a_or_an(type(value).__name__)}"
 
 
 _UNHASHABLE = (list, dict, set, bytearray, Ordered, memoryview)

@@ -23,6 +23,7 @@ from caten_sd.encodings.pickle.tensor_holders import LEAVES, tensor_holders
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.tree import key_text
+from caten_sd.wording import a_or_an
 
 MAX_DEPTH = 100
 MAX_NODES = 4_000_000  # of the tree in which every shared container is repeated
@@ -188,7 +189,7 @@ _OBJECTS = {Instance, Attributed}
 
 
 def _what(value: Any, does: str) -> str:
-    return f"a {type(value).__name__.lower()} that {does}"
+    return f"{a_or_an(type(value).__name__.lower())} that {does}"
 
 
 def _is_name(key: Any) -> bool:

@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from caten_sd.encodings.pickle.inert_values import Instance, Ordered, check_key
+from caten_sd.wording import a_or_an
 
 if TYPE_CHECKING:
     from caten_sd.encodings.pickle.machine import Machine
@@ -162,7 +163,7 @@ def _extend(target: Any, values: list[Any]) -> None:
             target.entries = []
         target = target.entries
     if type(target) is not list:
-        raise ValueError(f"an item is appended to a {type(target).__name__}")
+        raise ValueError(f"an item is appended to {a_or_an(type(target).__name__)}")
     target.extend(values)
 
 
@@ -193,7 +194,7 @@ def _set_items(target: Any, items: list[Any]) -> None:
             target.entries = {}
         target = target.entries
     if type(target) not in (dict, Ordered):
-        raise ValueError(f"an item is set on a {type(target).__name__}")
+        raise ValueError(f"an item is set on {a_or_an(type(target).__name__)}")
     if len(items) % 2:
         raise ValueError("a key has no value")
     keys = items[0::2]
@@ -213,7 +214,7 @@ def _add_items(m: Machine, at: int) -> int:
             target.entries = set()
         target = target.entries
     if type(target) is not set:
-        raise ValueError(f"an item is added to a {type(target).__name__}")
+        raise ValueError(f"an item is added to {a_or_an(type(target).__name__)}")
     target.update(_hashable(items))
     return at
 

@@ -21,7 +21,7 @@ from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 from caten_sd.state.tiles import Sizes
 from caten_sd.state.tree import key_text
-from caten_sd.wording import counted
+from caten_sd.wording import a_or_an, counted
 
 MODULE = "torch.distributed.checkpoint.metadata"
 EXTRA = "caten_sd"  # an attribute that torch ignores: the JSON text of a Sidecar
@@ -104,7 +104,7 @@ def _fields(value: Any, name: str) -> dict[str, Any]:
     """Return the attributes of an object of the torch class of that name."""
     if not isinstance(value, Instance) or value.name.rpartition(".")[2] != name:
         what = value.name if isinstance(value, Opaque) else type(value).__name__
-        raise ValueError(f"it has a {what} in the place of a {name}")
+        raise ValueError(f"it has {a_or_an(what)} in the place of {a_or_an(name)}")
     return value.state if isinstance(value.state, dict) else {}
 
 

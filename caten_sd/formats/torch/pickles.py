@@ -23,6 +23,7 @@ from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
+from caten_sd.wording import a_or_an
 
 OPAQUE = "caten_sd.opaque"  # the metadata key of the objects left inert, counted by class
 
@@ -74,7 +75,7 @@ def tree_of(
     if isinstance(tree, (LazyTensor, BlockTensor)):
         tree = {"": tree}
     if not isinstance(tree, (dict, list, tuple)):
-        what = tree.name if isinstance(tree, Opaque) else f"a {type(tree).__name__}"
+        what = tree.name if isinstance(tree, Opaque) else f"{a_or_an(type(tree).__name__)}"
         raise FormatError(source_name, f"its pickle holds {what} and not tensors", "check the file")
     return tree, {OPAQUE: dict(opaque)} if opaque else {}
 
