@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields as dataclass_fields
-from types import ModuleType
+from types import MemberDescriptorType, ModuleType
 from typing import Any
 
 from caten_sd.dispatch.generic import generic
@@ -226,11 +227,26 @@ def _hidden(obj: Any, parent: Path) -> list[Pair]:
     A second such object in it is not searched: through loggers and modules, the search would reach
     everything.
     """
-    slots = getattr(obj, "__dict__", None)
-    if not slots or _extraction.in_unknown or isinstance(obj, (type, ModuleType)):
+    if _extraction.in_unknown or isinstance(obj, (type, ModuleType)):
+        return []
+    attributes = _attributes(obj)
+    if not attributes:
         return []
     _extraction.in_unknown = True
     try:
-        return children(obj, parent, list(slots.items()))
+        return children(obj, parent, list(attributes.items()))
     finally:
         _extraction.in_unknown = False
+
+
+def _attributes(obj: Any) -> dict[str, Any]:
+    """Return the attributes of an object: those in its dict, and those in ``__slots__``."""
+    found = {}
+    for kind in type(obj).__mro__:
+        own = vars(kind)
+        # The classes of functions and other built-ins have such members without __slots__.
+        for name, slot in own.items() if "__slots__" in own else ():
+            if isinstance(slot, MemberDescriptorType):
+                with suppress(AttributeError):  # it was never set
+                    found[name] = slot.__get__(obj)
+    return {**found, **getattr(obj, "__dict__", {})}

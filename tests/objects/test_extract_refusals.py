@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import UserList
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import attrs
@@ -181,3 +182,56 @@ def test_two_threads_walk_one_object_at_once() -> None:
 def test_a_root_of_an_unknown_class_is_an_error() -> None:
     with pytest.raises(NoApplicableMethodError):
         get_state_dict(object())
+
+
+class Variable:
+    """A value in a slot, as in flax.nnx.Param; ``__dict__`` does not show it."""
+
+    __slots__ = ("__private", "never_set", "raw_value")
+
+    def __init__(self, value: Any) -> None:
+        self.raw_value = value
+
+    def hide(self) -> Variable:
+        self.__private, self.raw_value = self.raw_value, None
+        return self
+
+
+class State(MutableMapping[str, Any]):
+    """A mapping that is not a dict, like flax.nnx.State."""
+
+    def __init__(self, items: dict[str, Any]) -> None:
+        self._mapping = items
+
+    def __getitem__(self, key: str) -> Any:
+        return self._mapping[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._mapping[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._mapping[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mapping)
+
+    def __len__(self) -> int:
+        return len(self._mapping)
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        State({"bias": Variable(T)}),
+        State({"layers": State({"0": Variable(W)})}),
+        {"w": Variable(T).hide()},
+        [T, Variable([T])],
+    ],
+)
+def test_a_tensor_in_a_slot_of_an_unknown_class_is_not_left_out(obj: Any) -> None:
+    with pytest.raises(NoApplicableMethodError, match="Variable"):
+        get_state_dict(obj)
+
+
+def test_slots_without_tensors_are_not_state() -> None:
+    assert not get_state_dict(State({"step": Variable(3), "name": Variable("x")}))
