@@ -63,9 +63,10 @@ def _against_model(state_dict: StateDict, options: argparse.Namespace) -> Any:
 
 def _shell_line(fix: str, options: argparse.Namespace) -> str:
     """Return a command that shows what a load with the fix would give; a mere hint is kept."""
-    if not fix.startswith((LOAD, "print(")) or not is_shell_word(fix + options.file):
+    before, _, options_of_load = fix.partition(LOAD)
+    if fix.count(LOAD) != 1 or not is_shell_word(fix + options.file):
         return fix and f"in Python, {fix}"
-    shown = f"print(plan_load({fix.removeprefix(LOAD)})" if fix.startswith(LOAD) else fix
+    shown = f"{before}print(plan_load({options_of_load})"
     module, _, call = options.against.partition(":")
     reading = f"read_state_dict({python_literal(options.file)}{_named('root', options.root)})"
     if options.to is not None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
-
-import attrs
+from typing import Any
 
 from caten_sd.errors import CatenError
 from caten_sd.errors.printable import escaped
 from caten_sd.loading.file_kinds import KINDS
+from caten_sd.loading.file_trees import counted_from_elsewhere, several_trees, without_names
+from caten_sd.loading.misfit import Case, Cause, Shape
+from caten_sd.loading.normed_weights import normed_weights, parts_of_norms
+from caten_sd.loading.orientation import flax_kernels, turned_matrices, unit_axes
 from caten_sd.loading.policy import exactly
 from caten_sd.loading.renaming_guess import Renaming, renamings
 from caten_sd.loading.report import LoadRow, Outcome
@@ -20,38 +23,6 @@ from caten_sd.state.quoting import python_literal
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.training_keys import is_training
 from caten_sd.wording import counted
-
-Shape = tuple[int, ...]
-
-
-class Cause(NamedTuple):
-    """What is likely wrong, and one line to paste that fixes it."""
-
-    text: str
-    fix: str
-
-
-@attrs.frozen
-class Case:
-    """A load that does not fit: the model's slots, the file's leaves and the rows of the plan."""
-
-    model: str
-    slots: StateDict
-    file: StateDict
-    rows: list[LoadRow]
-
-    def shapes(self, outcome: Outcome) -> dict[str, Shape]:
-        """Return the file's shapes of the rows with an outcome; the model's for MISSING."""
-        found = {}
-        for row in self.rows:
-            known = row.slot if outcome is Outcome.MISSING else row.leaf
-            if row.outcome is outcome and known is not None:
-                found[row.key] = known.shape
-        return found
-
-    def of(self, outcome: Outcome) -> list[LoadRow]:
-        """Return the rows with an outcome."""
-        return [row for row in self.rows if row.outcome is outcome]
 
 
 def likely_cause(case: Case) -> Cause | None:
@@ -93,7 +64,7 @@ def _other_layout(case: Case) -> Cause | None:
         return Cause(
             f"the file is {there.architecture}, in the layout {there.name}, and the model is "
             f"{here.architecture}, in {here.name}",
-            "print(detect_layout(state_dict))",
+            "",
         )
     return Cause(
         f"the file is in the layout {there.name} and the model in {here.name}: they differ in "
@@ -149,34 +120,32 @@ def _row_counts(row: LoadRow) -> tuple[int, int] | None:
     return (file[0], model[0]) if same else None
 
 
-def _transposed(case: Case) -> Cause | None:
-    """Return a cause if matrices are transposed, in a layout that is not known."""
-    rows = case.of(Outcome.SHAPE)
-    found = [row.key for row in rows if _is_transposed(row)]
-    if not found or len(found) * 2 < len(rows):
-        return None
-    matrices = counted(len(found), "matrix is", "matrices are")
-    return Cause(
-        f"{matrices} transposed in the file ({few_keys(found, 2)}); square matrices may be too, "
-        f"which their shape cannot show",
-        'Layout("mine", [Row("{part}.weight", "{part}.weight", Transpose())])  # one row for each',
-    )
-
-
-def _is_transposed(row: LoadRow) -> bool:
-    return bool(row.leaf and row.slot and row.leaf.shape == row.slot.shape[::-1])
-
-
 def _renamed(case: Case) -> Cause | None:
     """Return the rules that would turn keys of the file into slots of the model."""
-    file, model = case.shapes(Outcome.UNEXPECTED), case.shapes(Outcome.MISSING)
+    model, parts = case.shapes(Outcome.MISSING), parts_of_norms(case)
+    file = {k: shape for k, shape in case.shapes(Outcome.UNEXPECTED).items() if k not in parts}
     found = renamings(file, model)
     agreeing = sum(each.agreeing for each in found)
     if not found or agreeing * 2 < min(len(file), len(model)):
         return None
     texts = [_renaming_text(each) for each in found[:3]]
+    if unsure := next((each for each in found if _hides_a_transposition(each, file)), None):
+        square = f"{unsure.old} is square, so its shape cannot tell whether it is transposed"
+        return Cause("; ".join([*texts, square]), "")
     rules = ", ".join(f"{python_literal(each.old)}: {python_literal(each.new)}" for each in found)
     return Cause("; ".join(texts), _load(f"rename={{{rules}}}"))
+
+
+def _hides_a_transposition(each: Renaming, file: Mapping[str, Shape]) -> bool:
+    """Return whether a rule gives square matrices another last name, as kernel for weight."""
+    old, new = each.old.split("."), each.new.split(".")
+    if old[-1] == new[-1]:
+        return False
+    whole = re.compile(r"\.".join(r"\d+" if "{" in part else re.escape(part) for part in old))
+    return any(
+        len(shape) > 1 and shape == shape[::-1] and whole.fullmatch(key)
+        for key, shape in file.items()
+    )
 
 
 def _renaming_text(each: Renaming) -> str:
@@ -241,18 +210,14 @@ def _width(case: Case) -> tuple[str, str] | None:
     return None
 
 
-def _other_architecture(case: Case) -> Cause | None:
+def _other_names(case: Case) -> Cause | None:
     """Return a cause if file and model have hardly any name in common."""
     common = sum(key in case.slots for key in case.file)
     if not case.file or not case.slots or common * 10 > min(len(case.file), len(case.slots)):
         return None
     keys = few_keys([row.key for row in case.of(Outcome.UNEXPECTED)], 2)
     names, occur = counted(len(case.file), "name"), "occurs" if common == 1 else "occur"
-    return Cause(
-        f"{common} of the file's {names} {occur} in {case.model}: it is of another architecture "
-        f"({keys})",
-        "print(detect_layout(state_dict))",
-    )
+    return Cause(f"{common} of the file's {names} {occur} in {case.model} ({keys})", "")
 
 
 _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
@@ -260,9 +225,15 @@ _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
     _other_kind,
     _tied,
     _other_layout,
+    normed_weights,
+    several_trees,
     _vocabulary,
+    flax_kernels,
+    counted_from_elsewhere,
+    without_names,
     _renamed,
-    _transposed,
+    turned_matrices,
+    unit_axes,
     _other_sizes,
-    _other_architecture,
+    _other_names,
 )

@@ -12,6 +12,7 @@ from caten_sd.errors import CatenError, LoadError, LoadWarning
 from caten_sd.loading.apply import apply
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.matching import matched
+from caten_sd.loading.misfit import Case
 from caten_sd.loading.moves import How, Moves, with_synthesized_merged
 from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
 from caten_sd.loading.nested_state import put_together, with_others
@@ -117,7 +118,7 @@ def plan_load(
         name,
         rows,
         _notes(source, named, policy, [*target.slots, *(row.key for row in rows)]),
-        *_cause(name, target.slots, source, rows),
+        *_cause(Case(name, target.slots, source, rows, hasattr(obj, "get_submodule"))),
         apply=lambda plan: apply(plan, Moves(target, moves, map_location)),
     )
 
@@ -138,13 +139,13 @@ def _notes(source: StateDict, named: NamedLeaves, policy: Policy, keys: Iterable
     return [*origin, *named.notes, *policy.unused(keys)]
 
 
-def _cause(model: str, slots: StateDict, file: StateDict, rows: list[LoadRow]) -> tuple[str, str]:
+def _cause(case: Case) -> tuple[str, str]:
     """Return the likely cause of what does not fit and the line that mends it, or two ""."""
-    if not any(row.outcome in FAULTS for row in rows):
+    if not any(row.outcome in FAULTS for row in case.rows):
         return "", ""
-    from caten_sd.loading.causes import Case, likely_cause  # all layouts come with it
+    from caten_sd.loading.causes import likely_cause  # all layouts come with it
 
-    return likely_cause(Case(model, slots, file, rows)) or ("", "")
+    return likely_cause(case) or ("", "")
 
 
 def _checked(planned: PlannedRow) -> LoadRow:

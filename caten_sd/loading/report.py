@@ -90,7 +90,7 @@ class LoadRow:
         }
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Ledger:
     """Every slot and every key of a load, each in one row; a plan and a report are both one.
 
@@ -143,6 +143,9 @@ class Ledger:
             "rows": [row.to_dict() for row in self.rows],
         }
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {one_line(self.verdict)}>"
+
     def __str__(self) -> str:
         tail = closing(self.cause, self.fix)
         head = list(map(one_line, [self.verdict + ".", *self.notes]))
@@ -188,7 +191,7 @@ class Ledger:
             yield [f"odd values ({sum(map(len, found.values()))}):", *lines]
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class LoadPlan(Ledger):
     """What a load would do; nothing is changed before ``apply()``."""
 
@@ -201,7 +204,7 @@ class LoadPlan(Ledger):
         return self._apply(self)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class LoadReport(Ledger):
     """What a load did."""
 

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 import caten_sd
-from caten_sd.loading.causes import Case, Cause, likely_cause
+from caten_sd.loading.causes import likely_cause
 from caten_sd.loading.load import load_state_dict, plan_load
+from caten_sd.loading.misfit import Case, Cause
 from caten_sd.loading.report import LoadPlan
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.nn.transformer import Transformer
@@ -163,11 +164,12 @@ def test_another_layout_is_detected_and_the_fix_loads_it() -> None:
     paste(plan.fix, model, file)
 
 
-def test_transposed_matrices_of_no_known_layout() -> None:
+def test_transposed_matrices_beside_square_ones_get_no_line() -> None:
     file = {k: leaf.T.contiguous() if "attn.w" in k else leaf for k, leaf in file_of().items()}
     plan = plan_load(Model(), file)
     assert "3 matrices are transposed" in plan.cause
-    assert "Transpose" in plan.fix
+    assert "h.{0..2}.mlp.weight" in plan.cause
+    assert plan.fix == ""
 
 
 @pytest.mark.parametrize(
@@ -199,14 +201,14 @@ def test_a_name_that_only_contains_the_word_is_not_an_adapter() -> None:
     assert "adapter" not in plan_load(Model(), file).cause
 
 
-def test_another_architecture() -> None:
+def test_hardly_any_name_in_common() -> None:
     bert = {
         f"bert.encoder.layer.{i}.{name}": torch.zeros(7, 5)
         for i in range(4)
         for name in ("query.weight", "key.weight")
     }
     plan = plan_load(Model(), bert)
-    assert "0 of the file's 8 names occur in Model: it is of another architecture" in plan.cause
+    assert "0 of the file's 8 names occur in Model" in plan.cause
     assert "bert.encoder.layer.{0..3}.{query,key}.weight" in plan.cause or "bert" in plan.cause
 
 
@@ -256,7 +258,9 @@ def test_a_hostile_key_does_nothing_in_the_fix_and_on_the_screen(
         assert shown.replace("\n", "").isprintable()
         assert plan.fix.isprintable()
         assert sum(line.startswith("fix: ") for line in shown.split("\n")) == bool(plan.fix)
-        with contextlib.suppress(NameError, TypeError):  # peft, and what is to be replaced
+        with contextlib.suppress(
+            NameError, TypeError, AttributeError
+        ):  # peft, and what is to be replaced
             exec(plan.fix, {**known, "model": 0, "state_dict": 0, "dict": lambda *args: 0})
     assert not any(tmp_path.iterdir())
 

@@ -1,0 +1,52 @@
+"""What a search for causes looks at, a load that does not fit, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import attrs
+
+from caten_sd.loading.report import LoadRow, Outcome
+from caten_sd.state.state_dict import StateDict, spec_or_none
+
+Shape = tuple[int, ...]
+
+
+class Cause(NamedTuple):
+    """What is likely wrong, and a line to paste that fixes it; "" if none is right every time."""
+
+    text: str
+    fix: str
+
+
+@attrs.frozen
+class Case:
+    """A load that does not fit: the model's slots, the file's leaves and the rows of the plan.
+
+    ``is_module`` is whether the model has submodules by name, as torch's modules.
+    """
+
+    model: str
+    slots: StateDict
+    file: StateDict
+    rows: list[LoadRow]
+    is_module: bool = False
+
+    def shapes(self, outcome: Outcome) -> dict[str, Shape]:
+        """Return the file's shapes of the rows with an outcome; the model's for MISSING."""
+        found = {}
+        for row in self.rows:
+            known = row.slot if outcome is Outcome.MISSING else row.leaf
+            if row.outcome is outcome and known is not None:
+                found[row.key] = known.shape
+        return found
+
+    def of(self, outcome: Outcome) -> list[LoadRow]:
+        """Return the rows with an outcome."""
+        return [row for row in self.rows if row.outcome is outcome]
+
+
+def shapes_of(state: Mapping[str, Any]) -> dict[str, Shape]:
+    """Return the shapes of all tensors of a state dict."""
+    return {key: known.shape for key in state if (known := spec_or_none(state[key])) is not None}
