@@ -191,6 +191,13 @@ def _check_size(source: Source, header: NpyHeader, wanted: int) -> None:
             f"it is {counted(wanted - there, 'byte')} short: {header.descr} {list(header.shape)} "
             f"takes {wanted}, and it has {there}",
         )
+    if wanted < there and source.read(header.start + wanted, min(6, there - wanted)) == MAGIC:
+        raise FormatError(
+            source.name,
+            "another array follows the first one, as Equinox writes",
+            "load it with equinox.tree_deserialise_leaves, or read one array after another with "
+            "numpy.load(file), and write them with numpy.savez",
+        )
     if wanted < there:
         _refuse(source, f"it has {counted(there - wanted, 'byte')} after the data of its array")
 

@@ -6,22 +6,8 @@ import codecs
 import re
 
 from caten_sd.errors import FormatError
+from caten_sd.files.foreign_files import foreign_file
 from caten_sd.state.source import Source
-
-_KINDS = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras weights, say)"),
-    (b"\x1f\x8b", "gzip data"),
-    (b"BZh", "bzip2 data"),
-    (b"\xfd7zXZ\x00", "xz data"),
-    (b"\x28\xb5\x2f\xfd", "zstandard data"),
-    (b"Rar!", "a RAR archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"%PDF", "a PDF"),
-    (b"\x89PNG", "a PNG image"),
-    (b"GGML", "an old GGML file, from before GGUF"),
-    (b"ggjt", "an old GGML file, from before GGUF"),
-    (b"\x08\x00\x00\x00TFL3", "a TensorFlow Lite file"),
-)
 
 
 def diagnose(source: Source) -> FormatError | None:
@@ -38,9 +24,8 @@ def diagnose(source: Source) -> FormatError | None:
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
         problem = "it is an HTML or XML page, not a checkpoint"
         return FormatError(source.name, problem, "download the file itself, logged in if need be")
-    for magic, kind in _KINDS:
-        if head.startswith(magic):
-            return FormatError(source.name, f"it is {kind}", "convert or unpack it first")
+    if (known := foreign_file(head)) is not None:
+        return FormatError(source.name, f"it is {known.kind}", known.fix)
     if (line := _first_line(head)) is not None:
         problem = f"it is text that begins {line!r}"
         return FormatError(source.name, problem, "name the checkpoint itself, or get it again")

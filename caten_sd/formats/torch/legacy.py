@@ -11,6 +11,7 @@ from typing import Any
 
 from caten_sd.encodings.pickle.interpreter import Unpickled
 from caten_sd.errors import FormatError
+from caten_sd.files.foreign_files import is_joblib
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.formats.torch.legacy_stream import HEAD, nested_reader, read_stream
 from caten_sd.formats.torch.pickles import load, tree_of
@@ -18,6 +19,7 @@ from caten_sd.formats.torch.tar import is_torch_tar, read_tar
 from caten_sd.state.source import Source
 
 # A dict, a list, or the name of a class or function.
+_JOBLIB = 1 << 20  # bytes in which joblib's first array is looked for
 _TEXT_PICKLE = re.compile(rb"\(?[dl]p\d+\n|[}\]]q|c[\w.]+\n[\w.]+\n")
 
 
@@ -59,14 +61,17 @@ def _read(format: TorchLegacy, source: Source, /) -> Contents:
 
 
 def _read_bare(source: Source) -> Unpickled:
-    pickled = load(source, nested=nested_reader(source.name))
-    if pickled.end != source.size:
-        raise FormatError(
-            source.name,
-            f"{source.size - pickled.end} bytes follow its pickle",
-            "it is damaged or not a pickle, so get it again",
-        )
-    return pickled
+    try:
+        pickled = load(source, nested=nested_reader(source.name))
+        if pickled.end == source.size:
+            return pickled
+        problem = f"{source.size - pickled.end} bytes follow its pickle"
+        raise FormatError(source.name, problem, "it is damaged or not a pickle, so get it again")
+    except FormatError:
+        if is_joblib(source.head(_JOBLIB)):
+            fix = "read it with joblib.load, and write its arrays with numpy.savez"
+            raise FormatError(source.name, "it is a dump of joblib, with arrays", fix) from None
+        raise
 
 
 @write.register(TorchLegacy)
