@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from caten_sd.state.state_dict import StateDict, as_state_dict
 # Files that are opened as the folder they are in: an index of shards, the metadata of a torch
 # distributed checkpoint, and any part of a split GGUF.
 _INDEX = re.compile(r".*(\.index\.json|\.metadata|-[0-9]{5}-of-[0-9]{5}\.gguf)", re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @collector_paused()
@@ -99,13 +101,28 @@ def write_state_dict(
     given = as_state_dict(state_dict)
     described = _with_metadata(given, metadata or {}, digests=digests)
     processes = process_group_of(given.values())
-    if processes is not None and processes.write(chosen, path, described, options):
-        return
-    if chosen.many:
-        write(chosen, path, described, **options)
-        return
-    with replacing(path) as target:
-        write(chosen, target, described, **options)
+    with _no_lone_surrogate(path, described):
+        if processes is not None and processes.write(chosen, path, described, options):
+            return
+        if chosen.many:
+            write(chosen, path, described, **options)
+            return
+        with replacing(path) as target:
+            write(chosen, target, described, **options)
+
+
+@contextlib.contextmanager
+def _no_lone_surrogate(path: Path, state_dict: StateDict) -> Iterator[None]:
+    """Turn the error for a text that is not UTF-8, which only pickles can hold, into ours."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        name = next((repr(key) for key in state_dict if _SURROGATE.search(key)), "the metadata")
+        raise FormatError(
+            path,
+            f"{name} has a lone surrogate, which its format cannot hold",
+            "rename it, or write a .pt file",
+        ) from error
 
 
 def format_to_write(path: str | os.PathLike[str]) -> Format:

@@ -42,7 +42,7 @@ class Npy(Format):
 
 
 class NpyFolder(Format):
-    """A folder of .npy files named after their keys, ``%`` and ``/`` as ``%25`` and ``%2F``."""
+    """A folder of .npy files named after their keys; ``%``, ``/`` and NUL are written as %XX."""
 
     name = "npy folder"
     suffixes = (".npy/",)
@@ -136,8 +136,8 @@ def _arrays(names: list[str]) -> list[str]:
 
 
 def _key(name: str) -> str:
-    return name[: -len(".npy")].replace("%2F", "/").replace("%25", "%")
+    return name[: -len(".npy")].replace("%2F", "/").replace("%00", "\0").replace("%25", "%")
 
 
 def _file_name(key: str) -> str:
-    return key.replace("%", "%25").replace("/", "%2F") + ".npy"
+    return key.replace("%", "%25").replace("/", "%2F").replace("\0", "%00") + ".npy"

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from caten_sd import (
+    CatenError,
     FormatError,
     StateDict,
     StateDictError,
@@ -172,3 +173,25 @@ def test_what_is_not_there_is_an_error_that_names_it(
     with pytest.raises(FormatError, match=message) as caught:
         read_state_dict(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
+
+
+ODD = ["w.safetensors", "w.npz", "w.gguf", "w.npy/", "w.safetensors/", "w.pt", "w.dcp/"]
+REFUSED = {("a\ud800", name) for name in ODD[:5]} | {("a\0b", "w.npz")}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("key", ["a\ud800", "a\0b", "\x1b[2J", "\u202e\u2028"])
+def test_an_odd_key_is_written_and_read_or_refused_by_name(
+    name: str, key: str, tmp_path: Path
+) -> None:
+    target, state_dict = f"{tmp_path}/{name}", {key: np.ones(2, np.float32)}
+    if (key, name) in REFUSED:
+        with pytest.raises(CatenError, match="rename it") as caught:
+            write_state_dict(state_dict, target)
+        assert repr(key) in str(caught.value)
+        assert not any(tmp_path.iterdir())
+        return
+    write_state_dict(state_dict, target)
+    with read_state_dict(target) as found:
+        assert list(found) == [key]
+        assert found[key].numpy().tolist() == [1, 1]
