@@ -1,7 +1,7 @@
-"""GPT-2: Caten's names, which are the canonical ones, those of Hugging Face, and those of GGUF.
+"""GPT-2: Caten's names, which are the canonical ones, those of Hugging Face, nanoGPT and GGUF.
 
 The rows follow Caten's own renaming from GGUF, and `transformers.GPT2LMHeadModel`. Conv1D in
-transformers stores weights as (in, out); Caten's Linear and GGUF store them as (out, in).
+transformers stores weights as (in, out); Caten's Linear, nanoGPT and GGUF store them as (out, in).
 """
 
 from __future__ import annotations
@@ -62,6 +62,32 @@ HF = Layout(
         Row("lm_head.weight", prefixed=False, tied="wte.weight", untied=UNTIED),
         Drop("h.{i}.attn.bias", "the causal mask, which is computed", shape=(1, 1, "t", "t")),
         Drop("h.{i}.attn.masked_bias", "the mask's fill value, which is a constant", shape=()),
+    ],
+)
+
+NANOGPT = Layout(
+    "nanogpt",
+    base=CATEN,
+    prefixes=("transformer.", ""),
+    rows=[
+        Row("wte.weight"),
+        Row("wpe.weight"),
+        Row("h.{i}.attn.c_attn.weight"),
+        Row("h.{i}.attn.c_attn.bias"),
+        Row("h.{i}.attn.c_proj.weight"),
+        Row("h.{i}.attn.c_proj.bias"),
+        Row("h.{i}.mlp.c_fc.weight"),
+        Row("h.{i}.mlp.c_fc.bias"),
+        Row("h.{i}.mlp.c_proj.weight"),
+        Row("h.{i}.mlp.c_proj.bias"),
+        Row("h.{i}.ln_1.affine", "h.{i}.ln_1.weight"),
+        Row("h.{i}.ln_1.bias"),
+        Row("h.{i}.ln_2.affine", "h.{i}.ln_2.weight"),
+        Row("h.{i}.ln_2.bias"),
+        Row("ln_f.affine", "ln_f.weight"),
+        Row("ln_f.bias"),
+        Row("lm_head.weight", prefixed=False, tied="wte.weight", untied=UNTIED),
+        Drop("h.{i}.attn.bias", "the causal mask, which is computed", shape=(1, 1, "t", "t")),
     ],
 )
 

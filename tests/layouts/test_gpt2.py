@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 
 from caten_sd.errors import LayoutError
-from caten_sd.layouts.gpt2 import CATEN, GGUF, HF
+from caten_sd.layouts.gpt2 import CATEN, GGUF, HF, NANOGPT
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout_plan import STAMP, plan_layout, to_layout
-from caten_sd.state.leaf import Torch, as_array
+from caten_sd.state.leaf import Numpy, Torch, as_array
 from caten_sd.state.state_dict import StateDict
 
 CONV1D = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
@@ -249,3 +249,15 @@ def test_numbers_of_the_published_sizes_come_from_shapes() -> None:
         "n_positions": 1024,
         "n_inner": 3072,
     }
+
+
+def test_a_nanogpt_file_becomes_the_true_model(model: Any) -> None:
+    """nanoGPT has Hugging Face's names and nn.Linear; its square c_proj is turned as well."""
+    true = model.state_dict()
+    linear = tuple(f"{name}.weight" for name in CONV1D)
+    file = {k: v.T.contiguous() if k.endswith(linear) else v for k, v in true.items()}
+    assert detect_layout(file).layout is NANOGPT
+    turned = to_layout(file, "hf-gpt2", silent=True)
+    for key, leaf in turned.items():
+        np.testing.assert_array_equal(as_array(Numpy(), leaf), true[key].numpy())
+    assert turned.keys() >= dict(model.named_parameters()).keys()

@@ -57,6 +57,8 @@ def test_the_same_names_the_other_way_round_are_another_layout() -> None:
     """nanoGPT has Hugging Face's names and Caten's orientation."""
     given = unstamped(to_layout(caten(), "hf-gpt2", from_layout="caten-gpt2"))
     turned = {k: v.numpy().T if hasattr(v, "numpy") else v for k, v in given.items()}
+    assert str(detect_layout(turned).layout) == "Layout('nanogpt')"
+    turned["transformer.h.0.mlp.c_fc.weight"] = np.zeros((4, 16))  # one of them as in hf-gpt2
     found = detect_layout(turned)
     assert found.layout is None
     with pytest.raises(
