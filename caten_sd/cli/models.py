@@ -23,11 +23,11 @@ def is_model(text: str) -> bool:
 def build(text: str) -> Any:
     """Return what ``module:callable`` or ``module:callable(literals)`` builds; CatenError if not.
 
-    The current folder is searched for the module first, as ``python -m`` does.
+    The current folder is searched last, so that no file in it takes the name of a package.
     """
     module, _, call = text.partition(":")
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        sys.path.append(os.getcwd())
     try:
         name, args, keywords = _parse(call)
         found: Any = importlib.import_module(module)

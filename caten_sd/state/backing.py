@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from caten_sd.errors import FormatError
 
@@ -51,19 +51,38 @@ class Window(Protocol):
         """Release the file handle."""
 
 
+class FileIdentity(NamedTuple):
+    """What tells one file from another, and from itself after a change."""
+
+    device: int
+    number: int
+    size: int
+    changed: int
+
+
+def identity_of(handle: int) -> FileIdentity:
+    """Return the identity of an open file."""
+    status = os.fstat(handle)
+    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 class FileBacking:
     """A regular file, mapped privately on first use, or read if the system refuses to map it.
 
     ``streaming`` maps each view separately, so that its memory is released with the view. A file
-    handle passed instead of a path is closed with the backing.
+    handle passed instead of a path is closed with the backing. Each access first compares the
+    file's size and time of change with those at opening. A view is not watched after that: who
+    writes into the file changes it, and who truncates the file ends a process that touches it.
     """
 
     def __init__(self, file: Path | int, *, streaming: bool = False) -> None:
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+        self._path = None if isinstance(file, int) else Path(os.path.abspath(file))
         self._handle = file if isinstance(file, int) else os.open(file, flags)
         # The handle of a state dict that is dropped without being closed is closed too, silently.
         self._close = weakref.finalize(self, os.close, self._handle)
-        self.size = os.fstat(self._handle).st_size
+        self.identity = identity_of(self._handle)
+        self.size = self.identity.size
         self._map: mmap.mmap | None = None
         self._mapped = not streaming and self.size > 0
         self._streaming = streaming
@@ -91,6 +110,7 @@ class FileBacking:
 
     def view(self, start: int, count: int) -> memoryview:
         """Return the bytes, mapped if possible."""
+        self.check()
         first = start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
         if self._streaming and count:
             mapping = self._mapped_at(first, start + count - first)
@@ -102,10 +122,26 @@ class FileBacking:
 
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""
+        self.check()
         if hasattr(os, "pread"):
             return _read_fully(lambda n, at: os.pread(self._live(), n, at), start, count)
         os.lseek(self._live(), start, os.SEEK_SET)
         return _read_fully(lambda n, at: os.read(self._live(), n), start, count)
+
+    def check(self, expected: FileIdentity | None = None) -> None:
+        """Raise ValueError if the file is not as it was at opening, or not the expected one."""
+        expected, now = expected or self.identity, identity_of(self._live())
+        if now == expected:
+            return
+        if now.size != expected.size:
+            raise ValueError(f"the file changed from {expected.size} to {now.size} bytes")
+        raise ValueError("the file changed: it was replaced or written to")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._path is None:  # a temporary file without a name cannot be opened again
+            return BytesBacking, (self.read(0, self.size),)
+        self.check()
+        return _unpickled, (self._path, self.identity, self._streaming)
 
     def _live(self) -> int:
         """Return the handle; ValueError if it is closed, since another file may have the number."""
@@ -124,10 +160,15 @@ class FileBacking:
 
 
 class ReopenedBacking:
-    """A file that is reopened for each access, so that thousands of files need no handles."""
+    """A file that is reopened for each access, so that thousands of files need no handles.
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._path, self.size, self._closed = path, size, False
+    A map keeps a handle while an array uses it, so ``copying`` reads instead of mapping.
+    """
+
+    def __init__(self, path: Path, identity: FileIdentity, *, copying: bool = False) -> None:
+        self._path, self._identity, self._closed = path, identity, False
+        self._copying = copying
+        self.size = identity.size
 
     @property
     def mapped(self) -> bool:
@@ -136,17 +177,13 @@ class ReopenedBacking:
 
     def _open(self) -> FileBacking:
         if self._closed:
-            raise ValueError("read of a closed file")
-        backing = FileBacking(self._path)
-        if backing.size != self.size:
-            backing.close()
-            raise FormatError(
-                self._path, f"its size has changed from {self.size} since it was opened"
-            )
-        return backing
+            raise ValueError("the file was closed")
+        return reopened(self._path, self._identity)
 
     def view(self, start: int, count: int) -> memoryview:
         """Return the bytes, mapped if possible."""
+        if self._copying:
+            return memoryview(bytearray(self.read(start, count)))
         backing = self._open()
         try:
             return backing.view(start, count)
@@ -166,6 +203,24 @@ class ReopenedBacking:
         self._closed = True
 
 
+def reopened(path: Path, identity: FileIdentity, streaming: bool = False) -> FileBacking:
+    """Open a file again, as in another process; ValueError if it is not the same file."""
+    backing = FileBacking(path, streaming=streaming)
+    try:
+        backing.check(identity)
+    except ValueError:
+        backing.close()
+        raise
+    return backing
+
+
+def _unpickled(path: Path, identity: FileIdentity, streaming: bool) -> FileBacking:
+    try:
+        return reopened(path, identity, streaming)
+    except (OSError, ValueError) as error:
+        raise FormatError(path, f"it cannot be read ({error})", "open it again") from error
+
+
 class BytesBacking:
     """Bytes in memory."""
 
@@ -173,6 +228,9 @@ class BytesBacking:
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._data = memoryview(data).cast("B")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BytesBacking, (bytes(self._data),)
 
     def view(self, start: int, count: int) -> memoryview:
         """Return the bytes themselves."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caten_sd.errors import FormatError
 from caten_sd.state.backing import Backing, FileBacking, ReopenedBacking
@@ -17,6 +17,9 @@ from caten_sd.wording import counted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+_MOST_HANDLES = 64  # each takes a second one for its map, and a process may have only 256
 
 
 class Source:
@@ -35,6 +38,9 @@ class Source:
         self._adopted: tuple[Source, ...] = ()
         self.inner = ""  # the requested member of an archive
         self.parsed: object = None  # what a recognizer parsed, for the reader that follows it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self._backing, self._start, self.size)
 
     def _check(self, offset: int, count: int) -> None:
         if offset < 0 or count < 0 or offset + count > self.size:
@@ -147,11 +153,16 @@ class Folder:
         """Open a file below the folder; FormatError for a path outside it.
 
         A link is followed only if it is an entry of the folder itself, as in a download cache.
-        ``held=False`` keeps no file handle, for folders of thousands of files.
+        ``held=False`` keeps no file handle. Beyond the first 64 members none is kept, and
+        their bytes are read instead of mapped, so that thousands of files need few handles.
         """
         if name not in self._opened:
+            many = len(self._opened) >= _MOST_HANDLES
             self._opened[name] = open_file(
-                self.path / self._relative(name), streaming=self.streaming, held=held
+                self.path / self._relative(name),
+                streaming=self.streaming,
+                held=held and not many,
+                copying=many,
             )
         return self._opened[name]
 
@@ -176,7 +187,9 @@ class Folder:
         return self.name
 
 
-def open_file(path: Path, *, streaming: bool = False, held: bool = True) -> Source:
+def open_file(
+    path: Path, *, streaming: bool = False, held: bool = True, copying: bool = False
+) -> Source:
     """Open a regular file; FormatError if it is missing, unreadable or not a regular file."""
     try:
         if not path.is_file():
@@ -188,10 +201,12 @@ def open_file(path: Path, *, streaming: bool = False, held: bool = True) -> Sour
                 )
             what = "there is no such file or folder"
             raise FormatError(path, what, _alike(path) or "check the path")
-        backing: FileBacking | ReopenedBacking = FileBacking(path, streaming=streaming)
+        file = FileBacking(path, streaming=streaming)
+        backing: FileBacking | ReopenedBacking = file
         if not held:
-            backing.close()
-            backing = ReopenedBacking(Path(os.path.abspath(path)), backing.size)
+            file.close()
+            absolute = Path(os.path.abspath(path))
+            backing = ReopenedBacking(absolute, file.identity, copying=copying)
     except (OSError, ValueError) as error:
         raise _unopened(path, error) from error
     return Source(str(path), backing, 0, backing.size)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,13 @@ def test_a_model_without_state_is_refused() -> None:
     model, state_dict = state_of("torch.nn:Linear(2, 3)")
     assert list(state_dict) == ["weight", "bias"]
     assert model.in_features == 2
+
+
+def test_the_current_folder_is_searched_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", ["first"])
+    with pytest.raises(CatenError):
+        build("absent_module:build")
+    assert sys.path == ["first", str(tmp_path)]
