@@ -214,7 +214,8 @@ _PLAIN = frozenset((bool, int, float, complex, str, bytes, type(None)))
 
 def spec_or_none(leaf: Any) -> Spec | None:
     """Return the leaf's spec, or None for a value that is not a tensor, such as extra state."""
-    if type(leaf) in _PLAIN:  # a file may hold millions, and an exception costs much
+    # A file may hold millions, and an exception costs much.
+    if type(leaf) in _PLAIN or isinstance(leaf, Opaque):
         return None
     try:
         return spec(leaf)

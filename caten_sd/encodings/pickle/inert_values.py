@@ -12,6 +12,8 @@ from caten_sd.wording import a_or_an
 
 DO_NOT_USE = "no checkpoint needs that, so do not load this file anywhere; nothing was run"
 
+MAX_NAME = 500  # characters of a name that is put together; the parts of one may be any size
+
 
 class Instance(Opaque):
     """An object whose class is not imported; ``entries`` are the items of a list, dict or set."""
@@ -27,9 +29,10 @@ class Instance(Opaque):
         if self.name == "builtins.getattr" and len(self.args) == 2:
             owner, attribute = self.args
             if type(owner) is Reference and type(attribute) is str:
-                name = f"{owner.name}.{attribute}"
+                name = f"{owner.name[:MAX_NAME]}.{attribute[:MAX_NAME]}"
                 return Reference(name, owner.source_name).call(args)  # type: ignore[no-any-return]
-        return Instance(f"{self.name}()", (self, *args) if type(args) is tuple else (self, args))
+        name = self.name if self.name.endswith("()") else f"{self.name}()"
+        return Instance(name, (self, *args) if type(args) is tuple else (self, args))
 
 
 class Attributed(Instance):

@@ -27,7 +27,7 @@ from caten_sd.wording import a_or_an
 
 MAX_DEPTH = 100
 MAX_NODES = 4_000_000  # of the tree in which every shared container is repeated
-MAX_REPEATED = 50_000  # nodes of objects that are met again; the tree is that much larger at most
+MAX_REPEATED = 50_000  # nodes of what is met again, after which only containers of tensors repeat
 
 PLAIN_KEYS = {str, int, float, bool, bytes, type(None)}
 
@@ -71,10 +71,9 @@ class ObjectTree:
         if known is None:
             return self._resolve_new(method, value, depth)
         made, nodes = known
-        if isinstance(value, Instance) and made is not value:
-            self._repeated += nodes
-            if self._repeated > MAX_REPEATED:
-                return value
+        self._repeated += nodes
+        if self._repeated > MAX_REPEATED and (type(value) in _OBJECTS or not self.holds(value)):
+            return value if type(value) in _OBJECTS else Opaque(_what(value, "repeats"))
         self._count(nodes)
         return made
 

@@ -161,3 +161,16 @@ def test_every_tensor_of_a_nest_of_absent_objects_comes_out(data: Any, protocol:
     value = data.draw(mixed(count))
     found = [int(array) for array in leaves(value, protocol).values()]
     assert sorted(found) == count
+
+
+def test_what_repeats_without_a_tensor_takes_no_tensor_with_it() -> None:
+    value: Any = ("x",)
+    for _ in range(40):
+        value = (value,) * 10
+    found = flatten(tree({"w": unpickle(pickle.dumps(ONE), source_name="a").value, "v": value}), "")
+    assert list(found.leaves) == ["w"]
+
+
+def test_names_of_calls_stay_short() -> None:
+    data = b"\x80\x02cm\nf\n)R" + b")R" * 1000 + b"."
+    assert unpickle(data, source_name="a.pkl").value.name == "m.f()"
