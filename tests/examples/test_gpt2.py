@@ -88,11 +88,11 @@ def test_a_damaged_file_is_exit_code_2(run, folder: Path) -> None:
     assert "model.safetensors" in err
 
 
-def test_a_config_of_another_model_is_exit_code_1(run, folder: Path) -> None:
+def test_a_config_of_another_model_is_named(run, folder: Path) -> None:
     change(folder, n_layer=3)
-    code, out, _ = run(folder)
-    assert code == 1
-    assert "12 in the file, not in the model" in out
+    code, _, err = run(folder)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "n_layer is 3" in err
 
 
 def test_a_prompt_that_is_too_long_is_exit_code_2(run) -> None:
