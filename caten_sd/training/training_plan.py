@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
+from caten_sd.loading.misfit import Cause
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.report import LoadPlan, LoadReport, LoadRow, Outcome, require_loadable
 from caten_sd.state.dtype import DTYPES
@@ -56,9 +57,28 @@ def plan_training(
         type(training).__name__,
         rows,
         notes,
-        model.cause,
-        model.fix,
+        *(_model_alone(training, state_dict) or (model.cause, model.fix)),
         apply=lambda plan: _apply(plan, model, plans),
+    )
+
+
+def _model_alone(training: Any, state_dict: Mapping[str, Any]) -> Cause | None:
+    """Return a cause if the model's tree was read alone from a file that has the components, too.
+
+    There is a line only if the file has every component, and the model under its own name.
+    """
+    rest = state_dict.rest if isinstance(state_dict, StateDict) else {}
+    names = [name for name, _ in training.components()]
+    found = [name for name in names if name in rest]
+    if not found:
+        return None
+    whole = isinstance(state_dict, StateDict) and state_dict.origin.endswith("its tree 'model'")
+    return Cause(
+        f"the file has {', '.join(found)} next to the model, whose tree was read alone: "
+        f'read the whole file, with root=""',
+        'load_state_dict(model, read_state_dict("THE_FILE", root=""))'
+        if whole and found == names
+        else "",
     )
 
 

@@ -100,3 +100,27 @@ def test_a_step_that_is_not_a_number() -> None:
     state = {**get_state_dict(TrainingState(Net())), "step": np.zeros(3, np.int64)}
     plan = plan_load(TrainingState(Net()), state)
     assert [row.key for row in plan.of(Outcome.SHAPE)] == ["step"]
+
+
+@pytest.mark.parametrize("more", [{}, {"epoch": 3}], ids=["no step", "an epoch"])
+@pytest.mark.filterwarnings("ignore::caten_sd.LoadWarning")  # the file has no step
+def test_the_model_of_an_ordinary_checkpoint_alone_has_a_cause_and_a_line(
+    more: dict[str, int], tmp_path: Path
+) -> None:
+    path, true = tmp_path / "c.pt", torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(true.named_parameters())
+    true(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    torch.save({"model": true.state_dict(), "optimizer": optimizer.state_dict(), **more}, path)
+    fresh = torch.nn.Linear(3, 2)
+    state = TrainingState(fresh, torch.optim.Adam(fresh.named_parameters()))
+    plan = plan_load(state, read_state_dict(path))
+    assert "optimizer" in plan.cause
+    assert 'root=""' in plan.cause
+    names = {"model": state, "load_state_dict": load_state_dict, "read_state_dict": read_state_dict}
+    exec(plan.fix.replace('"THE_FILE"', repr(str(path))), names)
+    assert torch.equal(fresh.weight, true.weight)
+    assert state.optimizer is not None
+    moments = [each["exp_avg"] for each in state.optimizer.state.values()]
+    for mine, each in zip(moments, optimizer.state.values(), strict=True):
+        assert torch.equal(mine, each["exp_avg"])
