@@ -10,10 +10,10 @@ from pathlib import Path
 from caten_sd.errors import FormatError
 from caten_sd.files.declarations import FORMATS_PACKAGE, Declaration, built_in_formats
 from caten_sd.files.diagnosis import diagnose
+from caten_sd.files.folders_below import no_checkpoint
 from caten_sd.files.foreign_members import foreign_folder
 from caten_sd.files.format import Format, recognize
 from caten_sd.state.source import Folder, Source
-from caten_sd.wording import first_few
 
 
 def formats() -> Iterator[Format]:
@@ -77,9 +77,7 @@ def find_format(source: Source | Folder) -> Format:
     if isinstance(source, Folder):
         if (foreign := foreign_folder(source, misleading=False)) is not None:
             raise foreign
-        there = first_few(source.names(), 8) or "nothing"
-        problem = f"no file in it makes it a checkpoint; it holds {there}"
-        raise FormatError(source.name, problem, f"known are {known}")
+        raise no_checkpoint(source, file_suffixes(), known)
     if (foreign := diagnose(source)) is not None:
         raise foreign
     for each in _known(name):

@@ -13,8 +13,14 @@ from typing import Any
 
 from caten_sd.errors import CatenError, FormatError
 from caten_sd.files.atomic import replacing
-from caten_sd.files.catalog import find_format, format_called, format_of_target
+from caten_sd.files.catalog import (
+    file_suffixes,
+    find_format,
+    format_called,
+    format_of_target,
+)
 from caten_sd.files.config import config_of
+from caten_sd.files.folders_below import meant_folder
 from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.rest import outside_root
 from caten_sd.files.which_tree import model_tree
@@ -41,14 +47,16 @@ def read_state_dict(
 ) -> StateDict:
     """Open a checkpoint of any format and return its lazy leaves; only headers are read.
 
+    A folder may be that of a library around one checkpoint: a cache of Hugging Face, say.
     ``root`` chooses a tree ("model", "ema.shadow") if several in the file could be the model.
     ``streaming`` maps each leaf only while it is in use, for a file larger than memory that is read
     once from start to end. ``verify`` reads every tensor and compares it with the digest that
     ``write_state_dict(..., digests=True)`` stored. FormatError if the file is of an unknown format,
     damaged or hostile.
     """
-    source = open_source(Path(path), streaming=streaming)
-    return read_source(source, Path(path), root=root, format=format, verify=verify)
+    place = meant_folder(Path(path), file_suffixes)
+    source = open_source(place, streaming=streaming)
+    return read_source(source, place, root=root, format=format, verify=verify)
 
 
 def read_source(

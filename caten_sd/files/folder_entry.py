@@ -45,7 +45,7 @@ def find_entry(folder: Folder, suffixes: Sequence[str]) -> FolderEntry | None:
         return FolderEntry(folder.index) if folder.index.endswith(INDEX) else None
     if (foreign := foreign_folder(folder)) is not None:
         raise foreign
-    names = [name for name in folder.names() if _is_candidate(name, suffixes)]
+    names = [name for name in folder.names() if is_candidate(name, suffixes)]
     safe = [name for name in names if _ends_in(name, (".safetensors", f".safetensors{INDEX}"))]
     found = _entries(safe or names)
     for first in _FIRST:
@@ -81,7 +81,8 @@ def _entries(names: list[str]) -> list[FolderEntry]:
     ]
 
 
-def _is_candidate(name: str, suffixes: Sequence[str]) -> bool:
+def is_candidate(name: str, suffixes: Sequence[str]) -> bool:
+    """Return whether a file has the name of a checkpoint, or of an index, that holds a model."""
     base = PurePosixPath(name).name.lower()
     return not base.startswith((".", *_NOT_MODELS)) and _ends_in(base, (*suffixes, INDEX))
 

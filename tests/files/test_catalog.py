@@ -62,7 +62,7 @@ INNER = {
     "dcp": {"torch.zip"},
 }
 FOLDERS = {"folder", "gguf.container", "npy", "sharded"}  # asked in turn if no suffix names one
-ZIPPED = (".pt", ".pth", ".bin", ".ckpt", ".npz", ".zip")
+ZIPPED = (".pt", ".pth", ".bin", ".ckpt", ".npz", ".zip", ".pt2")
 
 
 def suffixes() -> Iterator[tuple[str, str, str]]:
@@ -80,7 +80,7 @@ def file_of(suffix: str, folder: Path) -> Path:
     elif suffix in TARS:
         with tarfile.open(path, TARS[suffix]) as tar:
             tar.add(file_of(".safetensors", folder), "w.safetensors")
-    elif suffix == ".zip":
+    elif suffix in (".zip", ".pt2"):
         with zipfile.ZipFile(path, "w") as zipped:
             zipped.write(file_of(".safetensors", folder), "w.safetensors")
     elif suffix == "folder":

@@ -151,7 +151,7 @@ def stream(*parts: bytes) -> bytes:
 
 
 HOSTILE = {
-    "other magic": (HEAD[:5] + b"\0" + HEAD[6:], "holds a int"),
+    "other magic": (HEAD[:5] + b"\0" + HEAD[6:], "holds an int"),
     "other protocol": (stream(PARTS[0], dump(9999)), "its protocol is 9999, not 1001"),
     "protocol of text": (stream(PARTS[0], dump("x")), "its protocol is 'x'"),
     "big endian": (stream(*PARTS[:2], dump({"little_endian": False})), "big-endian machine"),
