@@ -11,6 +11,7 @@ from caten_sd.errors import CatenError
 from caten_sd.errors.printable import escaped
 from caten_sd.loading.file_kinds import KINDS
 from caten_sd.loading.file_trees import counted_from_elsewhere, several_trees, without_names
+from caten_sd.loading.joined_projections import joined_projections
 from caten_sd.loading.misfit import Case, Cause, Shape
 from caten_sd.loading.normed_weights import normed_weights, parts_of_norms
 from caten_sd.loading.orientation import flax_kernels, turned_matrices, unit_axes
@@ -231,6 +232,7 @@ _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
     flax_kernels,
     counted_from_elsewhere,
     without_names,
+    joined_projections,
     _renamed,
     turned_matrices,
     unit_axes,

@@ -95,6 +95,16 @@ def with_unit_axes(file: State) -> State:
     return {k: leaf[..., None, None] if leaf.ndim == 2 else leaf for k, leaf in file.items()}
 
 
+def split_and_joined(in_model: bool) -> Built:
+    def split() -> nn.Module:
+        return nn.ModuleDict({f"{name}_proj": nn.Linear(4, 4) for name in "qkv"})
+
+    def joined() -> nn.Module:
+        return nn.ModuleDict({"in_proj": nn.Linear(4, 12)})
+
+    return pair(split, joined) if in_model else pair(joined, split)
+
+
 PRM = nn.utils.parametrizations
 FIXED: list[tuple[str, str, Callable[[], Built]]] = [
     *(
@@ -128,6 +138,8 @@ UNFIXED: list[tuple[str, str, Callable[[], Built]]] = [
         pair(lambda: nn.Sequential(nn.Conv2d(4, 4, 3))), flax_conv)),
     ("_renamed", "a square matrix of another name",
      lambda: with_keys(pair(square), named("weight", "matrix"))),
+    ("joined_projections", "split in the file", lambda: split_and_joined(False)),
+    ("joined_projections", "split in the model", lambda: split_and_joined(True)),
     ("_other_names", "nothing in common",
      lambda: with_keys(pair(oblong), lambda file: {"x": torch.zeros(3), "y": torch.zeros(2)})),
 ]  # fmt: skip
