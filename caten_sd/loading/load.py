@@ -53,6 +53,10 @@ def load_state_dict(
     ``silent``; if ``strict``, a problem is a LoadError and nothing is changed. In every mode a
     wrong shape is never loaded, nor a float into an integer, and a load of nothing is an error.
     The other options are those of ``plan_load``.
+
+    Ctrl-C while ``assign`` puts leaves into their slots leaves the object as it was. A load that
+    copies, as all others do, writes into the old arrays: interrupted there, some parameters are
+    new and some are old, and the object is to be loaded again.
     """
     with refusing_together(lambda: get_state_dict(obj).values()):
         plan = plan_load(

@@ -19,8 +19,10 @@ from caten_sd.loading.owners import (
 )
 from caten_sd.loading.report import LoadReport, Outcome
 from caten_sd.objects.containers import computed, containers
+from caten_sd.objects.extract import get_state_dict, to_state_dict
 from caten_sd.objects.place import EXTRA_STATE, is_on_meta
 from caten_sd.state.keys import KeyMapper
+from caten_sd.state.same_place import known_apart
 from caten_sd.state.state_dict import StateDict
 
 _UNCHANGED: Callable[..., Any] = adapt.dispatch(object)
@@ -101,6 +103,17 @@ class LoadTarget:
             for key, path in self.slots.paths.items()
             if (slot := slots.get(tuple(path[:-1]))) is not None and path[-1] in slot.names
         }
+
+    @functools.cached_property
+    def temporaries(self) -> set[str]:
+        """The slots whose leaf is made anew by each extraction, so that writes are lost."""
+        methods = to_state_dict.methods()
+        if all(str(each.function.__module__).startswith("caten_sd.") for each in methods):
+            return set()
+        again = get_state_dict(self.obj, key_mapper=self._key).entry
+        leaves = self._declared.entry.items()
+        made = {key for key, leaf in leaves if key in again and known_apart(leaf, again[key])}
+        return made - self.synthesized.keys()
 
     @functools.cached_property
     def _computed(self) -> set[str]:

@@ -157,14 +157,23 @@ def _rehearse(place: Any, leaf: Any) -> None:
 
 
 def _put_all(obj: Any, puts: Sequence[tuple[Slot, Any, Path]]) -> None:
-    """Put each value into its slot; if one slot refuses, restore the others."""
+    """Put each value into its slot; after a refusal or an interruption, restore all of them."""
     before: list[tuple[Slot, Any]] = []
-    for slot, value, path in puts:
-        try:
+    path: Path = []
+    try:
+        for slot, value, path in puts:  # noqa: B007, the error names the last one
             before.append((slot, slot.get()))
             assign(slot, value)
-        except Exception as error:
-            for changed, old in reversed(before):
-                with contextlib.suppress(Exception):  # the one that refused may refuse this too
-                    assign(changed, old)
-            raise immutable(obj, path, error) from error
+    except Exception as error:
+        _restore(before)
+        raise immutable(obj, path, error) from error
+    except BaseException:  # Ctrl-C
+        _restore(before)
+        raise
+
+
+def _restore(before: list[tuple[Slot, Any]]) -> None:
+    """Put the old objects back, the last one first."""
+    for changed, old in reversed(before):
+        with contextlib.suppress(Exception):  # the one that refused may refuse this too
+            assign(changed, old)

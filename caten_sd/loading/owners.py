@@ -45,6 +45,8 @@ def synthesized_slot(
 
     ``leaves`` are all of the module's, by name, and ``owners`` all modules of the model. The slot
     has the ``owner`` and the ``names`` of the leaves that it takes; ``assign`` gives it a mapping.
+    ``takes_back`` is whether the owner can do so at all: torch only ever ignores the leaves of one
+    that has no code for it.
     """
     raise NotImplementedError
 

@@ -33,6 +33,11 @@ from caten_sd.state.packed_weights import is_packed, packed_keys
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.wording import a_or_an
 
+_TEMPORARY = (
+    "its to_state_dict method makes this value anew each time, so what is written into it is lost: "
+    "let the method return the object's own array"
+)
+
 
 @attrs.define(eq=False)
 class PlannedRow:
@@ -77,10 +82,13 @@ class SlotMatcher:
             return PlannedRow(row, Move(key, place, value, How.EXTRA_STATE))
         if key in self.synthesized:
             return self._taken_back(row, value)
+        if key in self.target.temporaries:
+            row = attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=_TEMPORARY)
+            return self._repaired(row, None)
         if leaf is None:
             note = f"a {getattr(value, 'name', type(value).__name__)}, which is not a tensor"
             return self._repaired(attrs.evolve(row, outcome=Outcome.DTYPE, note=note), None)
-        if reason := self._refusal(place, value):
+        if reason := self._refusal(place, value) or _without_data(value):
             return PlannedRow(attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=reason))
         if slot is None:  # a lazy module's parameter takes the file's shape
             note = "it takes the shape of the file"
@@ -125,12 +133,20 @@ class SlotMatcher:
             if outcome not in COPIED:
                 return self._repaired(attrs.evolve(row, outcome=outcome), value)
         place, name = self.synthesized[row.key], self.slots.paths[row.key][-1]
+        if not place.takes_back:
+            owner = type(place.owner).__name__
+            note = f"{owner} computes it for its state dict, and does not take it back"
+            return self._repaired(attrs.evolve(row, outcome=Outcome.UNEXPECTED, note=note), None)
         return PlannedRow(row, Move(row.key, place, {name: value}, How.SYNTHESIZED))
 
     def _missing(self, row: LoadRow, place: Any) -> PlannedRow:
         """Plan a slot that the file has no leaf for."""
         if wrapper := wrapper_of(self.target.obj, self.slots.paths[row.key]):
             note = f"{wrapper}'s own, kept"
+            return PlannedRow(attrs.evolve(row, outcome=Outcome.COMPUTED, note=note))
+        made_by = self.synthesized.get(row.key)
+        if made_by is not None and not made_by.takes_back:
+            note = f"{type(made_by.owner).__name__} makes it for its state dict"
             return PlannedRow(attrs.evolve(row, outcome=Outcome.COMPUTED, note=note))
         if allowed := self.policy.missing.find(row.key):
             note = f"missing, as allow_missing={allowed.pattern!r} allows"
@@ -213,6 +229,13 @@ class _Methods(dict[type, Callable[..., Any]]):
 
 def _takes(place: type, value: type) -> bool:
     return bool(assign.methods(place, value))
+
+
+def _without_data(value: Any) -> str:
+    """Return why there are no values to load, or ""."""
+    if is_on_meta(value):
+        return "the file's is on the meta device and has no data: load a tensor with values"
+    return ""
 
 
 def _name(repair: Any) -> str:

@@ -10,6 +10,10 @@ from torch import nn
 from caten_sd.errors import LoadError
 from caten_sd.loading.load import plan_load
 from caten_sd.loading.report import Outcome
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.source import Source
 
 
 def test_a_plan_can_be_applied_again() -> None:
@@ -45,7 +49,9 @@ def test_a_replaced_slot_has_the_error_of_its_cast_too() -> None:
 
 def test_a_plan_that_fails_half_way_is_attached_to_the_error() -> None:
     model = {"a": np.zeros(1), "b": torch.zeros(1)}
-    plan = plan_load(model, {"a": np.ones(1), "b": torch.zeros(1, device="meta")})
+    source = Source("w.bin", BytesBacking(b""), 0, 0)  # 4 bytes are wanted
+    unreadable = LazyTensor(source, 0, DTYPES["float32"], (1,))
+    plan = plan_load(model, {"a": np.ones(1), "b": unreadable})
     with pytest.raises(LoadError, match=r"^b .*nothing was changed") as caught:
         plan.apply()
     assert caught.value.plan is plan

@@ -11,6 +11,10 @@ from torch import nn
 
 from caten_sd.loading.load import plan_load
 from caten_sd.loading.report import FITS, Outcome
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DTYPES
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.source import Source
 
 names = st.lists(st.sampled_from("abcdef"), unique=True)
 
@@ -60,7 +64,8 @@ def test_tied_names_that_are_equal_as_values_do_not_differ(value: np.ndarray) ->
 def test_tied_names_with_one_leaf_are_not_compared_by_reading() -> None:
     model = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
     model.b.weight = model.a.weight
-    unreadable = torch.zeros(2, 2, device="meta")
+    source = Source("w.bin", BytesBacking(b""), 0, 0)
+    unreadable = LazyTensor(source, 0, DTYPES["float32"], (2, 2))
     plan = plan_load(model, {"a.weight": unreadable, "b.weight": unreadable})
     assert plan.fits
 

@@ -24,6 +24,17 @@ class SynthesizedState:
     def __init__(self, owner: nn.Module, names: frozenset[str]) -> None:
         self.owner, self.names = owner, names
 
+    @property
+    def takes_back(self) -> bool:
+        """Whether the module has code of its own that may take these leaves."""
+        load = type(self.owner)._load_from_state_dict
+        own = load is not nn.Module._load_from_state_dict
+        return own or bool(self.owner._load_state_dict_pre_hooks) or _is_replaced(self.owner)
+
+
+def _is_replaced(module: nn.Module) -> bool:
+    return "_load_from_state_dict" in module.__dict__
+
 
 @may_synthesize.register(nn.Module)
 def _may_synthesize(module: nn.Module, /) -> bool:
@@ -69,8 +80,10 @@ def _is_stored(leaf: Any, stored: set[int]) -> bool:
 def _take_back(place: SynthesizedState, values: Mapping[str, Any], /) -> None:
     """Hand the module all the leaves that it synthesized; LoadError if it refuses one."""
     refused: list[str] = []
+    ignored: list[str] = []
     state = {name: copied(value) for name, value in values.items()}
     known = {"version": place.owner._version}
-    place.owner._load_from_state_dict(state, "", known, False, [], [], refused)
-    if refused:
-        raise LoadError("; ".join(refused))
+    place.owner._load_from_state_dict(state, "", known, True, [], ignored, refused)
+    lost = [f"{type(place.owner).__name__} does not take {name} back" for name in ignored]
+    if refused or lost:
+        raise LoadError("; ".join(refused + lost))

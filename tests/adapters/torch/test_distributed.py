@@ -216,7 +216,7 @@ def test_if_one_process_refuses_all_do(run: Run, tmp_path: Path) -> None:
     assert "not equal" in second[0]
     assert "slots" in second[1]
     assert "nothing would be loaded" in second[2]
-    assert "up.bias cannot be loaded" in second[3]
+    assert "1 in a slot that cannot be changed" in second[3]
 
 
 def test_a_format_that_one_process_writes_is_refused_with_the_remedy(
