@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from caten_sd.errors import StateDictError
 from caten_sd.files.format import Format
+from caten_sd.state.dtype import bfloat16_choice
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
 
@@ -26,7 +27,7 @@ def stored_specs(
             what = type(leaf).__name__ if known is None else known.dtype
             raise StateDictError(
                 f"{format.name} cannot hold {key!r} ({what}); convert it to another dtype, leave "
-                f"it out, or write another format"
+                f"it out, or write another format{bfloat16_choice(known.dtype) if known else ''}"
             )
         specs[key] = known
     return specs

@@ -69,4 +69,18 @@ def numpy_dtype(dtype: DType) -> Any:
 
         if hasattr(ml_dtypes, dtype.name):
             return np.dtype(getattr(ml_dtypes, dtype.name))
-    raise CatenError(f"numpy has no dtype for {dtype}; keep the leaf as it is, or copy its bytes")
+    raise CatenError(
+        f"numpy has no dtype for {dtype}; keep the leaf as it is, or copy its bytes"
+        f"{bfloat16_choice(dtype)}"
+    )
+
+
+def bfloat16_choice(dtype: DType) -> str:
+    """Return a further remedy for raw elements of 2 bytes, as which some libraries write bfloat16.
+
+    >>> bfloat16_choice(DTYPES["float16"])
+    ''
+    """
+    if dtype.kind != "unknown" or dtype.bits != 16:
+        return ""
+    return ", or, if MLX or Equinox wrote it, use numpy.load(path).view(ml_dtypes.bfloat16)"

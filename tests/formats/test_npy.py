@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd.errors import FormatError, StateDictError
+from caten_sd.errors import CatenError, FormatError, StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.files.sidecar import RECORD_FILE
 from caten_sd.state.state_dict import StateDict
@@ -123,3 +123,19 @@ def test_an_array_without_a_tensor_is_named_for_what_it_is(tmp_path: Path, array
     with read_state_dict(f"{tmp_path}/two/") as found:
         assert list(found) == ["v"]
         assert list(found.others) == ["w"]
+
+
+def test_raw_bfloat16_of_mlx_and_equinox_is_not_guessed_and_the_way_to_say_so_works(
+    tmp_path: Path,
+) -> None:
+    values = np.array([1, 2], ml_dtypes.bfloat16)
+    np.save(tmp_path / "w.npy", values)  # numpy writes |V2 or <V2, as both libraries do
+    state_dict = read_state_dict(tmp_path / "w.npy")
+    for refused in (
+        lambda: np.asarray(state_dict["w"]),
+        lambda: write_state_dict(state_dict, tmp_path / "w.safetensors"),
+    ):
+        with pytest.raises(CatenError, match=r"Equinox .*\.view\(ml_dtypes\.bfloat16\)"):
+            refused()
+    assert not (tmp_path / "w.safetensors").exists()
+    assert np.array_equal(np.load(tmp_path / "w.npy").view(ml_dtypes.bfloat16), values)

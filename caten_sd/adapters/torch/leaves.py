@@ -12,7 +12,7 @@ from torch import nn
 
 from caten_sd.errors import CatenError, NoApplicableMethodError
 from caten_sd.objects.extract import to_state_dict
-from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
+from caten_sd.state.dtype import DTYPES, DType, bfloat16_choice, numpy_dtype
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, Spec, Torch, as_array, spec
@@ -28,7 +28,10 @@ def torch_dtype(dtype: DType) -> torch.dtype:
     paired = dtype.name == "float4_e2m1fn"
     found = _PAIRED if paired else getattr(torch, dtype.name, None)
     if not isinstance(found, torch.dtype):
-        raise CatenError(f"torch has no dtype for {dtype}; convert the leaf to another dtype first")
+        raise CatenError(
+            f"torch has no dtype for {dtype}; convert the leaf to another dtype first"
+            f"{bfloat16_choice(dtype)}"
+        )
     return found
 
 
