@@ -202,7 +202,8 @@ class SlotMatcher:
 
     def _refusal(self, place: Any, value: Any) -> str:
         """Return why the place does not take such a value, or ""."""
-        if reason := self._refusals[type(place)](place):
+        reason = self._refusals[type(place)](place)
+        if reason and not (self.adopt and _is_read_only_array(place)):
             return str(reason)
         if self._takes(type(place), type(value)):
             return ""
@@ -229,6 +230,11 @@ class _Methods(dict[type, Callable[..., Any]]):
 
 def _takes(place: type, value: type) -> bool:
     return bool(assign.methods(place, value))
+
+
+def _is_read_only_array(place: Any) -> bool:
+    """Return whether a numpy array refuses writes; a new object in its slot does not need them."""
+    return not getattr(getattr(place, "flags", None), "writeable", True)
 
 
 def _without_data(value: Any) -> str:

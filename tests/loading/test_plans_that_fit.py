@@ -133,6 +133,16 @@ def test_a_tensor_without_values_is_refused_by_the_plan(mode: dict[str, Any]) ->
     assert "load a tensor with values" in str(plan)
 
 
+def test_a_read_only_array_is_replaced_where_leaves_are_assigned() -> None:
+    array = np.zeros(2)
+    array.flags.writeable = False
+    obj = {"w": array}
+    assert not plan_load(obj, {"w": np.ones(2)}).fits
+    load_state_dict(obj, {"w": np.ones(2)}, strict=True, assign=True)
+    assert obj["w"].tolist() == [1, 1]
+    assert not array.any()
+
+
 @attrs.define
 class Pair:
     one: Any
