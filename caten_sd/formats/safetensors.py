@@ -16,7 +16,7 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.json_hooks import plain, unique
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
-from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.dtype import DTYPES, DType, bfloat16_choice
 from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Spec
@@ -210,7 +210,7 @@ def _spec(key: str, leaf: Any) -> Spec:
         what = type(leaf).__name__ if known is None else known.dtype
         raise StateDictError(
             f"safetensors cannot hold {key!r} ({what}); convert it to another dtype, leave it out, "
-            f"or write another format"
+            f"or write another format{bfloat16_choice(known.dtype) if known else ''}"
         )
     return known
 
