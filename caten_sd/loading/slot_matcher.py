@@ -88,7 +88,7 @@ class SlotMatcher:
         if leaf is None:
             note = f"a {getattr(value, 'name', type(value).__name__)}, which is not a tensor"
             return self._repaired(attrs.evolve(row, outcome=Outcome.DTYPE, note=note), None)
-        if reason := self._refusal(place, value) or _without_data(value):
+        if reason := self._refusal(place, value) or _not_loadable(place, value):
             return PlannedRow(attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=reason))
         if slot is None:  # a lazy module's parameter takes the file's shape
             note = "it takes the shape of the file"
@@ -237,10 +237,12 @@ def _is_read_only_array(place: Any) -> bool:
     return not getattr(getattr(place, "flags", None), "writeable", True)
 
 
-def _without_data(value: Any) -> str:
-    """Return why there are no values to load, or ""."""
+def _not_loadable(place: Any, value: Any) -> str:
+    """Return why the file's value has nothing that this place takes, or ""."""
     if is_on_meta(value):
         return "the file's is on the meta device and has no data: load a tensor with values"
+    if getattr(value, "is_sparse", False) and not getattr(place, "is_sparse", False):
+        return "the file's is sparse and its slot is not: convert either of them first"
     return ""
 
 

@@ -133,6 +133,14 @@ def test_a_tensor_without_values_is_refused_by_the_plan(mode: dict[str, Any]) ->
     assert "load a tensor with values" in str(plan)
 
 
+@pytest.mark.parametrize("place", [torch.zeros(2), np.zeros(2, np.float32)])
+def test_a_sparse_tensor_for_a_dense_slot_is_refused_by_the_plan(place: Any) -> None:
+    plan = plan_load({"w": place}, {"w": torch.ones(2).to_sparse()})
+    (row,) = plan.rows
+    assert (row.key, row.outcome) == ("w", Outcome.UNASSIGNABLE)
+    assert "convert either of them first" in row.note
+
+
 def test_a_read_only_array_is_replaced_where_leaves_are_assigned() -> None:
     array = np.zeros(2)
     array.flags.writeable = False
