@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from caten_sd.blocks.big_endian import SwappedBlocks
+from caten_sd.blocks.quantized_leaf import QuantizedLeaf
 from caten_sd.errors import FormatError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shard_names import ShardName
@@ -128,7 +129,10 @@ def _contents(
 def _write(format: Gguf, target: BinaryIO, state_dict: StateDict, /) -> None:
     specs = stored_specs(format, state_dict, can_store)
     ties = {TIED + alias: kept for alias, kept in state_dict.ties.items()}
-    head, alignment = header_bytes(specs, {**state_dict.metadata, **ties})
+    said = dict(state_dict.metadata)
+    if any(isinstance(getattr(leaf, "raw", None), QuantizedLeaf) for leaf in state_dict.values()):
+        said.setdefault("general.quantization_version", 2)  # GGML_QNT_VERSION of ggml.h
+    head, alignment = header_bytes(specs, {**said, **ties})
     target.write(head)
     for key, known in specs.items():
         for piece in reported_pieces(state_dict[key]):

@@ -24,7 +24,6 @@ from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Spec
 
 MAX_NAME = 63  # bytes of a tensor's name; GGML_MAX_NAME of ggml.h, which counts a NUL too
-QUANTIZATION_VERSION = "general.quantization_version"
 
 # Numbers that the format wants in 32 bits, though no float32 is exactly 1e-5.
 _FLOATS = re.compile(r".*\.(attention\.layer_norm(_rms)?_epsilon|rope\.freq_base)")
@@ -51,9 +50,6 @@ def header_bytes(specs: Mapping[str, Spec], metadata: Mapping[str, Any]) -> tupl
     StateDictError for a metadata value that its recorded type cannot hold.
     """
     values = {key: value for key, value in metadata.items() if key != TYPES}
-    from_gguf = TYPES in metadata  # what came from a GGUF is written as it was
-    if not from_gguf and any(known.dtype.kind == "block" for known in specs.values()):
-        values.setdefault(QUANTIZATION_VERSION, 2)  # GGML_QNT_VERSION of ggml.h
     types = _recorded_types(metadata)
     alignment = _alignment(values)
     head = bytearray(struct.pack("<4sIQQ", MAGIC, VERSION, len(specs), len(values)))
