@@ -21,6 +21,7 @@ Check = Callable[[Path, Path], None]  # of what was written, and of the target w
 _check: ContextVar[Check | None] = ContextVar("check", default=None)
 
 _KINDS = {
+    stat.S_IFREG: "a file",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -97,18 +98,32 @@ def mode_of_target(path: Path) -> int | None:
 
     FormatError if a file cannot take its place.
     """
-    try:
-        known = os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if not path.parent.is_dir():
-            raise FormatError(path, "there is no such folder to write it in", "make it") from error
-        return None
-    if not stat.S_ISREG(known):
-        there = _KINDS.get(stat.S_IFMT(known), "no regular file")
+    known = _mode_at(path)
+    if known:
+        require_kind(path, stat.S_IFREG)
+        return stat.S_IMODE(known) & 0o777
+    if not path.parent.is_dir():
+        raise FormatError(path, "there is no such folder to write it in", "make it")
+    return None
+
+
+def require_kind(path: Path, kind: int) -> None:
+    """Refuse a path at which something else is than a regular file, or than a folder."""
+    there = stat.S_IFMT(_mode_at(path))
+    if there not in (0, kind):
         raise FormatError(
-            path, f"{there} is there, and only a file can be replaced", "choose another path"
+            path,
+            f"{_KINDS.get(there, 'something')} is there, and it cannot become {_KINDS[kind]}",
+            "choose another path",
         )
-    return stat.S_IMODE(known) & 0o777
+
+
+def _mode_at(path: Path) -> int:
+    """Return what is at a path, through links, and its permissions; 0 if nothing is there."""
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 @contextlib.contextmanager

@@ -103,6 +103,7 @@ def write_state_dict(
     A path that ends in "/" is a folder. What was at ``path`` stays unchanged until the new file, or
     the new set of files, is complete and on disk.
     """
+    _check_name(path)
     chosen = format_called(format) or format_to_write(path)
     path = Path(path)
     _check_options(chosen, path, options)
@@ -146,6 +147,17 @@ def _with_metadata(given: StateDict, metadata: Mapping[str, Any], *, digests: bo
     if digests:
         merged[STORED] = json.dumps(tensor_digests(given))
     return given.with_entry(given, paths=given.paths, ties=given.ties, metadata=merged)
+
+
+def _check_name(path: str | os.PathLike[str]) -> None:
+    """Refuse what no file can be called."""
+    try:
+        sound = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        sound = False
+    if not sound:
+        problem = "its name has a character that no file system takes"
+        raise FormatError(ascii(os.fspath(path)), problem, "choose another name")
 
 
 def _check_options(format: Format, path: Path, options: Mapping[str, Any]) -> None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from caten_sd.errors import FormatError
-from caten_sd.files.atomic import create, mode_of_target, replacing, sync_folder, unwritable
+from caten_sd.files.atomic import (
+    create,
+    mode_of_target,
+    replacing,
+    require_kind,
+    sync_folder,
+    unwritable,
+)
 from caten_sd.files.locks import FolderLock
 
 
@@ -35,6 +43,7 @@ class FileSet:
 
     def begin(self) -> None:
         """Make the folder if it is absent, and wait until no other save writes to it."""
+        require_kind(self.folder, stat.S_IFDIR)
         self._lock.__enter__()
         self._mode = mode_of_target(self._place / self.last)
         if not self.locked:

@@ -195,3 +195,10 @@ def test_an_odd_key_is_written_and_read_or_refused_by_name(
     with read_state_dict(target) as found:
         assert list(found) == [key]
         assert found[key].numpy().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["a\0b.npz", "\ud800.npz", "a\0b/", "a\0b.npy/", "a\0b.dcp"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FormatError, match="choose another name"):
+        write_state_dict({"w": np.zeros(1)}, f"{tmp_path}/{name}")
+    assert list(tmp_path.iterdir()) == []

@@ -76,6 +76,7 @@ def test_a_folder_that_is_replaced_while_one_waits_is_locked_anew(tmp_path: Path
     assert got == [new]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_that_drops_a_lock_does_not_give_it_back(tmp_path: Path) -> None:
     with FolderLock(tmp_path) as taken:
         child = os.fork()
