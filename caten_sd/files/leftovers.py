@@ -7,10 +7,7 @@ by who gets that lock, and where there are no locks nothing is.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import secrets
-import shutil
 import stat
 from pathlib import Path
 
@@ -22,13 +19,16 @@ LONGEST = 200  # bytes of a target's name; longer ones would pass the limit of 2
 
 def hidden_name(target: Path) -> Path:
     """Return a new name next to the target, for what is to take its place."""
-    return target.with_name(f"{_prefix(target)}{secrets.token_hex(6)}{MARK}")
+    return target.with_name(f"{_prefix(target)}{os.urandom(6).hex()}{MARK}")
 
 
 def _prefix(target: Path) -> str:
     name = os.fsencode(target.name)
-    short = hashlib.sha256(name).hexdigest()[:32] if len(name) > LONGEST else target.name
-    return f".{short}."
+    if len(name) <= LONGEST:
+        return f".{target.name}."
+    import hashlib
+
+    return f".{hashlib.sha256(name).hexdigest()}."
 
 
 def sweep(target: Path) -> None:
@@ -48,6 +48,8 @@ def _remove_dead(leftover: Path) -> None:
         if not lock(handle):
             return
         if is_folder:
+            import shutil
+
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             os.unlink(leftover)

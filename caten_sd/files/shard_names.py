@@ -7,14 +7,17 @@ is used twice.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import NamedTuple
 
 _NAME = re.compile(
     r"(?P<stem>.+?)(?:-g(?P<generation>[0-9]{1,6}))?-(?P<number>[0-9]{5})-of-(?P<total>[0-9]{5})"
     r"(?P<suffix>\.(?:safetensors|bin|gguf))"
 )
+MOST = 999_999  # generations, which have 6 digits
 
 
 class ShardName(NamedTuple):
@@ -44,10 +47,16 @@ def shard_name(name: str) -> ShardName | None:
     return ShardName(found["stem"], int(found["generation"] or 0), number, total, found["suffix"])
 
 
-def free_generation(names: Iterable[str], stem: str, suffix: str) -> int:
-    """Return a generation for new shards that no shard there has; 0 if there are no shards."""
-    taken = [known.generation for known in shards_of(names, stem, suffix)]
-    return max(taken, default=-1) + 1
+def free_generation(names: Iterable[str], stem: str, suffix: str, *, alone: bool = True) -> int:
+    """Return a generation that no shard there has: the first, or any if another save may choose."""
+    taken = {known.generation for known in shards_of(names, stem, suffix)}
+    choices = count() if alone else _random_generations()
+    return next(choice for choice in choices if choice not in taken)
+
+
+def _random_generations() -> Iterator[int]:
+    while True:
+        yield 1 + int.from_bytes(os.urandom(8), "big") % MOST
 
 
 def shards_of(names: Iterable[str], stem: str, suffix: str) -> list[ShardName]:

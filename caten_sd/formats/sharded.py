@@ -249,7 +249,7 @@ def _write_set(
 ) -> None:
     """Write the shards under unused names, then the index."""
     stem, _, suffix = index_name.removesuffix(INDEX).rpartition(".")
-    generation = free_generation(files.names(), stem, f".{suffix}")
+    generation = free_generation(files.names(), stem, f".{suffix}", alone=files.locked)
     weight_map: dict[str, str] = {}
     for number, keys in enumerate(shards):
         name = str(ShardName(stem, generation, number + 1, len(shards), f".{suffix}"))

@@ -42,16 +42,16 @@ def overlap(format: Format, path: str, *, there: bool) -> list[CatenError]:
 
     def first() -> None:
         try:
-            overlaps.save(format, path, overlaps.model(1, wait))
+            overlaps.save(format, path, 1, wait)
         except CatenError as error:
             errors.append(error)
 
     if there and format.name not in REFUSED:
-        overlaps.save(format, path, overlaps.model(3, lambda: None))
+        overlaps.save(format, path, 3, overlaps.at_once)
     saving = threading.Thread(target=first)
     saving.start()
     begun.wait()
-    overlaps.save(format, path, overlaps.model(2, lambda: None))
+    overlaps.save(format, path, 2, overlaps.at_once)
     second_done.set()
     saving.join()
     return errors
@@ -73,7 +73,7 @@ def test_many_threads_at_once(format: Format, tmp_path: Path) -> None:
 
     def save(number: int) -> None:
         try:
-            overlaps.save(format, path, overlaps.model(number, lambda: time.sleep(0.001)))
+            overlaps.save(format, path, number, lambda: time.sleep(0.001))
             saved.append(number)
         except BaseException as error:
             errors.append(error)
@@ -128,8 +128,8 @@ class TestWithoutLocks:
 
         def save(number: int) -> None:
             try:
-                state = overlaps.model(number, lambda: time.sleep(chance.random() / 200))
-                overlaps.save(format, path, state)
+                wait = chance.random() / 200
+                overlaps.save(format, path, number, lambda: time.sleep(wait))
                 saved.append(number)
             except BaseException as error:
                 errors.append(error)
