@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import FrameType
 from typing import Any
@@ -188,6 +189,7 @@ def test_an_interruption_anywhere_leaves_what_is_assigned_as_it_was_or_loads_all
             lines += 1
         finally:
             sys.settrace(traced)
+            gc.enable()  # the line that does so may be the one that was interrupted
         now = state(obj)
         old = all(one is other for one, other in zip(now, before, strict=True))
         loaded = all(torch.equal(one, k) for one, k in zip(now, new.values(), strict=True))
