@@ -9,9 +9,6 @@ from pathlib import Path
 
 from caten_sd.errors import FormatError
 from caten_sd.files.declarations import FORMATS_PACKAGE, Declaration, built_in_formats
-from caten_sd.files.diagnosis import diagnose
-from caten_sd.files.folders_below import no_checkpoint
-from caten_sd.files.foreign_members import foreign_folder
 from caten_sd.files.format import Format, recognize
 from caten_sd.state.source import Folder, Source
 
@@ -74,16 +71,25 @@ def find_format(source: Source | Folder) -> Format:
         if kind in each.attributes.sources and recognize(format := each.load(), source):
             return format
     known = ", ".join(sorted(each.attributes.name for each in _known()))
-    if isinstance(source, Folder):
-        if (foreign := foreign_folder(source, misleading=False)) is not None:
-            raise foreign
-        raise no_checkpoint(source, file_suffixes(), known)
-    if (foreign := diagnose(source)) is not None:
+    if (foreign := _foreign(source, known)) is not None:
         raise foreign
     for each in _known(name):
         if kind in each.attributes.sources and _has_suffix(name, each):
             return each.load()
     raise FormatError(source.name, "it is none of the known formats", f"they are {known}")
+
+
+def _foreign(source: Source | Folder, known: str) -> FormatError | None:
+    """Return the error that says what a source of no known format is, if that can be told."""
+    # A file that is recognized does not wait for the import of what tells all others apart.
+    from caten_sd.files.diagnosis import diagnose
+    from caten_sd.files.folders_below import no_checkpoint
+    from caten_sd.files.foreign_members import foreign_folder
+
+    if isinstance(source, Source):
+        return diagnose(source)
+    foreign = foreign_folder(source, misleading=False)
+    return foreign or no_checkpoint(source, file_suffixes(), known)
 
 
 def file_suffixes() -> tuple[str, ...]:

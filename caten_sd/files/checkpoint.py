@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from caten_sd.errors import CatenError, FormatError
-from caten_sd.files.atomic import replacing
 from caten_sd.files.catalog import (
     file_suffixes,
     find_format,
@@ -20,7 +19,6 @@ from caten_sd.files.catalog import (
     format_of_target,
 )
 from caten_sd.files.config import config_of
-from caten_sd.files.folders_below import meant_folder
 from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.rest import outside_root
 from caten_sd.files.which_tree import model_tree
@@ -54,7 +52,11 @@ def read_state_dict(
     ``write_state_dict(..., digests=True)`` stored. FormatError if the file is of an unknown format,
     damaged or hostile.
     """
-    place = meant_folder(Path(path), file_suffixes)
+    place = Path(path)
+    if os.path.isdir(path):
+        from caten_sd.files.folders_below import meant_folder
+
+        place = meant_folder(place, file_suffixes)
     source = open_source(place, streaming=streaming)
     return read_source(source, place, root=root, format=format, verify=verify)
 
@@ -116,6 +118,8 @@ def write_state_dict(
         if chosen.many:
             write(chosen, path, described, **options)
             return
+        from caten_sd.files.atomic import replacing  # which reading does without
+
         with replacing(path) as target:
             write(chosen, target, described, **options)
 
