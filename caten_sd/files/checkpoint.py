@@ -211,7 +211,7 @@ def _state_dict(
         ties=contents.ties if root is None else None,  # a tie's names begin with the root
         metadata=contents.metadata,
         others=tree.others,
-        rest=outside_root(contents.tree, tree.root),
+        rest={**outside_root(contents.tree, tree.root), **contents.rest},
         origin=(contents.origin or format.name)
         + (f", its tree {tree.root!r}" if tree.root else ""),
         close=source.close,

@@ -16,13 +16,13 @@ from caten_sd.state.source import Folder
 _MISLEADING = (
     (
         r"\0(?:[^/\0]+/)?archive_format\0",
-        "a program of torch.export",
-        "write torch.export.load(path).state_dict with torch.save, and open that",
+        "an unpacked program of torch.export",
+        "pack it into one zip file again, and open that",
     ),
     (
         r"\0serialized_exported_program\.json\0",
-        "a program of torch.export before 2.6",
-        "open its member serialized_state_dict.pt, after :: in the path",
+        "an unpacked program of torch.export before 2.6",
+        "open its file serialized_state_dict.pt",
     ),
     (
         r"/extern_modules\0",

@@ -39,7 +39,8 @@ class Contents(NamedTuple):
     ``origin`` names the place in a folder or archive where it was found.
     ``whole`` says that all of the tree is one model, whatever its names look like: it was written
     from one state dict. ``imports`` are the names that a pickle in it would have imported, each
-    with whether it is plain data.
+    with whether it is plain data. ``rest`` is what lies outside the tree, by name, as the constants
+    of a program do.
     """
 
     tree: Any
@@ -48,6 +49,7 @@ class Contents(NamedTuple):
     origin: str = ""
     whole: bool = False
     imports: Mapping[str, bool] = MappingProxyType({})
+    rest: Mapping[str, Any] = MappingProxyType({})
 
 
 @generic

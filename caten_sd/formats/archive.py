@@ -42,7 +42,7 @@ class Archive(Format):
     """A tar, packed or not, or a zip, that holds one checkpoint; read only."""
 
     name = "archive"
-    suffixes = (".nemo", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip", ".pt2")
+    suffixes = (".nemo", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip")
     sources = ("file",)
     holds_files = True
 

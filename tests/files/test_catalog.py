@@ -80,7 +80,16 @@ def file_of(suffix: str, folder: Path) -> Path:
     elif suffix in TARS:
         with tarfile.open(path, TARS[suffix]) as tar:
             tar.add(file_of(".safetensors", folder), "w.safetensors")
-    elif suffix in (".zip", ".pt2"):
+    elif suffix == ".pt2":
+        sizes = {"sizes": [2], "strides": [1], "storage_offset": 0, "dtype": 7, "layout": 7}
+        entry = {"path_name": "weight_0", "use_pickle": False, "tensor_meta": sizes}
+        with zipfile.ZipFile(path, "w") as zipped:
+            zipped.writestr("w/data/weights/weight_0", bytes(8))
+            config = json.dumps({"config": {"w": entry}})
+            zipped.writestr("w/data/weights/model_weights_config.json", config)
+            zipped.writestr("w/archive_format", "pt2")
+            zipped.writestr("w/archive_version", "0")
+    elif suffix == ".zip":
         with zipfile.ZipFile(path, "w") as zipped:
             zipped.write(file_of(".safetensors", folder), "w.safetensors")
     elif suffix == "folder":

@@ -22,7 +22,7 @@ from caten_sd.state.dtype import DTYPES, numpy_dtype
 from caten_sd.state.leaf import spec
 from caten_sd.state.state_dict import StateDict
 
-READ_ONLY = {"torch legacy", "folder", "archive"}
+READ_ONLY = {"torch legacy", "torch export", "folder", "archive"}
 NEVER_REPLACED = {"npy folder"}
 
 COMPLEX = {"complex64", "complex128"}

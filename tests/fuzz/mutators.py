@@ -220,6 +220,7 @@ TAR_KINDS = [b"L", b"x", b"1", b"2", b"S"]
 STRUCTURED: dict[str, tuple[Mutator, ...]] = {
     "safetensors": (header_json, header_json),
     "torch-zip": (zip_member(opcodes), zip_member(opcodes), zip_member(flipped), zip_fields),
+    "torch-export": (zip_member(plain_json), zip_member(plain_json), zip_fields),
     "torch-legacy": (opcodes, opcodes),
     "npz": (zip_member(npy_header), zip_member(flipped), zip_fields),
     "npy": (npy_header,),

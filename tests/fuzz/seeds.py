@@ -42,6 +42,14 @@ def _torch_zip(folder: Path) -> None:
     torch.save({"q": quantized, "s": torch.eye(3).to_sparse()}, folder / "d.pt")
 
 
+def _torch_export(folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, model in (("a", torch.nn.Linear(3, 4)), ("b", torch.nn.BatchNorm1d(3))):
+            exported = torch.export.export(model.eval(), (torch.ones(2, 3),))
+            torch.export.save(exported, folder / f"{name}.pt2")
+
+
 def _torch_legacy(folder: Path) -> None:
     torch.save(TENSORS, folder / "a.pt", _use_new_zipfile_serialization=False)
     nested = {"m": TENSORS, "t": (1, "x"), "w": torch.nn.Parameter(torch.ones(2, 2))}
@@ -128,6 +136,7 @@ def _npy_folder(folder: Path) -> None:
 SEEDS: dict[str, Callable[[Path], None]] = {
     "safetensors": _safetensors,
     "torch-zip": _torch_zip,
+    "torch-export": _torch_export,
     "torch-legacy": _torch_legacy,
     "npz": _npz,
     "npy": _npy,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from caten_sd.encodings.zip_archive import ZipArchive
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.types import PAIRS, ElementType
 from caten_sd.state.dtype import DType
@@ -17,6 +18,8 @@ DAMAGED = "it is damaged or made to deceive, so get it again"
 MAX_AXES = 64  # the limit of torch and of numpy
 # Bytes that an expanded tensor (stride 0) may become when it is copied, if its storage has fewer.
 MAX_UNFOLDED = 64 << 20
+# Of sizes unpacked to packed: torch packs nothing, other tools reach 10, and a zip bomb 1000.
+MAX_RATIO = 100
 
 
 class Storage(Opaque):
@@ -157,3 +160,18 @@ class _SignBacking:
 
     def close(self) -> None:
         self._source.close()
+
+
+def byte_order(archive: ZipArchive, root: str) -> str:
+    """Return the byte order of an archive's storages, "<" or ">", which it may leave out."""
+    if f"{root}/byteorder" not in archive:
+        return "<"
+    text = archive.read(f"{root}/byteorder", limit=64)
+    order = {b"little": "<", b"big": ">"}.get(text)
+    if order is None:
+        raise FormatError(
+            archive.source.name,
+            f"its byteorder is {text!r}, and little or big is expected",
+            DAMAGED,
+        )
+    return order

@@ -21,7 +21,7 @@ from caten_sd.formats.torch.legacy_stream import nested_reader
 from caten_sd.formats.torch.pickle_output import StoredTensor, pickle_of, torch_can_hold
 from caten_sd.formats.torch.pickles import load, storage_id, tree_of
 from caten_sd.formats.torch.script import ScriptClasses
-from caten_sd.formats.torch.storage import DAMAGED, Storage
+from caten_sd.formats.torch.storage import DAMAGED, MAX_RATIO, Storage, byte_order
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
@@ -29,9 +29,6 @@ from caten_sd.state.state_dict import StateDict
 
 _ROOT = "archive"
 _ALIGNMENT = 64  # bytes, as torch aligns
-
-# Of sizes unpacked to packed: torch packs nothing, other tools reach 10, and a zip bomb 1000.
-MAX_RATIO = 100
 
 
 class TorchZip(Format):
@@ -135,7 +132,7 @@ class _ZipStorages:
 
     def __init__(self, archive: ZipArchive, root: str) -> None:
         self._archive, self._root = archive, root
-        self._order = _byte_order(archive, root)
+        self._order = byte_order(archive, root)
         self._found: dict[tuple[str, str], Storage] = {}
 
     def persistent(self, identity: Any) -> Storage:
@@ -154,17 +151,3 @@ class _ZipStorages:
                 DAMAGED,
             )
         return storage
-
-
-def _byte_order(archive: ZipArchive, root: str) -> str:
-    if f"{root}/byteorder" not in archive:
-        return "<"
-    text = archive.read(f"{root}/byteorder", limit=64)
-    order = {b"little": "<", b"big": ">"}.get(text)
-    if order is None:
-        raise FormatError(
-            archive.source.name,
-            f"its byteorder is {text!r}, and little or big is expected",
-            DAMAGED,
-        )
-    return order
