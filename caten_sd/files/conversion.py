@@ -21,7 +21,7 @@ from caten_sd.files.uncommitted import read_uncommitted
 from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.leaf import spec
 from caten_sd.state.pieces import PIECE, Progress, reporting
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import STAMP, StateDict, spec_or_none
 from caten_sd.wording import counted, first_few
 
 
@@ -189,7 +189,7 @@ def _compared(
             casts[f"{spec(before).dtype} to {spec(leaf).dtype}"] += 1
             lost = largest_error(before, written[key])
             error, error_key = max((error, error_key), (lost, key))
-    layout = str(expected.metadata.get("caten_sd.layout", ""))
+    layout = str(expected.metadata.get(STAMP, ""))
     return Conversion(
         str(source), str(target), len(expected), size, layout, casts, error, error_key
     )

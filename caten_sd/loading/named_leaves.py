@@ -7,15 +7,15 @@ such change is noted, and so are the renames that the caller asks for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import attrs
 
-from caten_sd.errors import LoadError
-from caten_sd.loading.renames import renamed
+from caten_sd.errors import LoadError, StateDictError
 from caten_sd.loading.spellings import spellings
 from caten_sd.loading.wrapper_prefixes import unwrapped
+from caten_sd.state.renames import renamed
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
 
@@ -50,12 +50,20 @@ def by_own_keys(source: StateDict, renames: Mapping[str, str]) -> NamedLeaves:
     """Return the leaves of a file by its keys, renamed by the caller's rules if there are any."""
     if not renames:
         return NamedLeaves(source.entry)
-    names = renamed(source, renames)
+    names = renamed_as_asked(source, renames)
     return NamedLeaves(
         {name: source[key] for key, name in names.items()},
         {name: key for key, name in names.items() if name != key},
         tuple(f"{text!r} was renamed to {to!r}, as asked" for text, to in renames.items()),
     )
+
+
+def renamed_as_asked(keys: Collection[str], renames: Mapping[str, str]) -> dict[str, str]:
+    """Return the new name of each key of a file; LoadError if the caller's rules do not serve."""
+    try:
+        return renamed(keys, renames)
+    except StateDictError as error:
+        raise LoadError(f"{error}; nothing was changed") from error
 
 
 def match_names(named: NamedLeaves, is_known: Callable[[str], bool]) -> NamedLeaves:

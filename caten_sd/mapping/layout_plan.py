@@ -24,11 +24,9 @@ from caten_sd.mapping.rule_run import Item
 from caten_sd.mapping.writing import HINT, write_canonical
 from caten_sd.state.keys import Path
 from caten_sd.state.packed_weights import packed_keys
-from caten_sd.state.state_dict import StateDict, as_state_dict
+from caten_sd.state.state_dict import STAMP, StateDict, as_state_dict
 from caten_sd.state.training_keys import is_training, model_state
 from caten_sd.wording import counted
-
-STAMP = "caten_sd.layout"
 
 
 class RenamedPaths(Mapping[str, Path]):

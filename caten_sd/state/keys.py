@@ -42,6 +42,35 @@ def _segment(step: Any) -> str:
     return str(step)
 
 
+def split_key(key: str) -> Path:
+    """Return the path that a key stands for: its segments, those of digits as indices.
+
+    >>> split_key("h.0.w")
+    ['h', 0, 'w']
+    """
+    return [
+        int(part) if part.isdecimal() and INDEX_SEGMENT.fullmatch(part) else part
+        for part in key.split(".")
+    ]
+
+
+def renamed_path(path: Path, key: str, name: str) -> Path:
+    """Return the path of a key under its new name, with the steps of the old one that are kept.
+
+    >>> renamed_path(["h", 0, "x.y"], "h.0.x.y", "blocks.0.x.y")
+    ['blocks', 0, 'x.y']
+    """
+    if name == key:
+        return path
+    end: Path = []
+    while path and name.endswith(f".{pytorch_style_dict_key(path[-1:])}"):
+        name = name[: -len(pytorch_style_dict_key(path[-1:])) - 1]
+        path, end = path[:-1], [path[-1], *end]
+    if path and name == pytorch_style_dict_key(path[-1:]):
+        return [path[-1], *end]
+    return [*split_key(name), *end]
+
+
 def lisp_style_dict_key(path: Iterable[Any]) -> str:
     """Return the key as Caten folds it, for paths of Lisp symbols: lower case, "-" to "_".
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from caten_sd.state.state_dict import spec_or_none
+from caten_sd.errors import NoApplicableMethodError, StateDictError
+from caten_sd.state.leaf import spec
 
 # A key of scales, and the keys that its packed weight may have; {} is what stands before it.
 _SCALES = (
@@ -49,6 +50,35 @@ def packed_keys(leaves: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def refuse_parted(
+    before: Mapping[str, Any], after: Mapping[str, Any], names: Mapping[str, str]
+) -> None:
+    """Refuse an edit that parts a packed weight from its scales; ``names`` are those of what stays.
+
+    >>> import numpy
+    >>> weight, scales = numpy.zeros((2, 2), "int8"), numpy.zeros(2, "float32")
+    >>> state = {"fc.weight": weight, "fc.SCB": scales}
+    >>> refuse_parted(state, {"fc.weight": weight}, {"fc.weight": "fc.weight"})
+    Traceback (most recent call last):
+    caten_sd.errors.StateDictError: fc.weight would be without fc.SCB, which it is packed with; ...
+    """
+    packed = packed_keys(before)
+    still = packed_keys(after) if packed else {}
+    kept = {scales: key for key, scales in packed.items() if key in names}
+    for key, scales in packed.items():
+        if scales in kept and key not in names:
+            raise StateDictError(
+                f"{kept[scales]} would be without {key}, which it is packed with; take both or "
+                f"neither, or dequantize it first"
+            )
+    for key, scales in packed.items():
+        if key in names and still.get(names[key]) != names[scales]:
+            raise StateDictError(
+                f"{key} would be {names[key]} and its scales in {scales} {names[scales]}, which "
+                f"nothing recognizes as its own; rename both alike, or dequantize it first"
+            )
+
+
 def _pairs(leaves: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the keys of scales, each with the key of the packed weight that it belongs to."""
     for key in leaves:
@@ -63,8 +93,11 @@ def _pairs(leaves: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def is_packed(leaf: Any) -> bool:
     """Return whether a leaf may be a packed weight: integers, or floats of a byte or less."""
-    known = spec_or_none(leaf)
-    if known is None or len(known.shape) < 1:
+    try:
+        known = spec(leaf)
+    except NoApplicableMethodError:  # it is not a tensor
+        return False
+    if not known.shape:
         return False
     narrow = known.dtype.kind == "float" and known.dtype.bits <= 8
     return narrow or known.dtype.kind in ("int", "uint")

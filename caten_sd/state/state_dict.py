@@ -16,10 +16,15 @@ from typing import Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.errors.printable import one_line, printable
+from caten_sd.state.globs import Patterns, chosen_keys
 from caten_sd.state.grouping import LONGEST_KEY
-from caten_sd.state.keys import INDEX_SEGMENT, Path
+from caten_sd.state.keys import Path, renamed_path, split_key
 from caten_sd.state.leaf import Opaque, Spec, spec
+from caten_sd.state.packed_weights import refuse_parted
+from caten_sd.state.renames import Renamer, Rules, renamed, renamed_ties
 from caten_sd.wording import a_or_an, counted
+
+STAMP = "caten_sd.layout"  # the metadata entry with the name of the layout, if all keys match it
 
 
 class StateDict(Mapping[str, Any]):
@@ -103,11 +108,51 @@ class StateDict(Mapping[str, Any]):
             close=self.close,
         )
 
+    def select(self, *patterns: str, exclude: Patterns = ()) -> StateDict:
+        """Return the leaves whose keys match a pattern, without those that match ``exclude``.
+
+        A pattern is a glob for whole keys, in which ``*`` crosses dots; without one, every key is
+        taken. Nothing is read. A tied key whose first name is left out becomes an ordinary one.
+        StateDictError if a pattern matches no key, or if a packed weight would lose its scales.
+
+        >>> list(StateDict({"h.0.w": 1, "h.0.b": 2, "wte": 3}).select("h.*", exclude="*.b"))
+        ['h.0.w']
+        """
+        kept = chosen_keys(self.entry, patterns, exclude)
+        return self._edited({key: key for key in kept})
+
+    def rename(self, rules: Rules | Renamer) -> StateDict:
+        """Return the leaves under new keys, in the same order; nothing is read.
+
+        Rules map the beginning of a key to its new beginning, in whole segments: ``{"h.*.attn":
+        "layers.*.attention"}``. ``{i}`` stands for an index, ``{name}`` for any one segment, ``*``
+        for any text. A function gives the new name of each key. The ``others`` follow. The name of
+        a layout in the metadata is dropped. StateDictError if two keys become one, if a rule
+        matches no key, or if a packed weight and its scales are not renamed alike.
+
+        >>> list(StateDict({"h.0.w": 1, "wte": 2}).rename({"h": "layers"}))
+        ['layers.0.w', 'wte']
+        """
+        names = renamed([*self.entry, *self.others], rules)
+        if all(name == key for key, name in names.items()):
+            return self._edited({key: key for key in self.entry})
+        result = self._edited({key: names[key] for key in self.entry})
+        result.others = {names[key]: value for key, value in self.others.items()}
+        result.metadata.pop(STAMP, None)
+        return result
+
+    def _edited(self, names: Mapping[str, str]) -> StateDict:
+        """Return the leaves of some keys under new names."""
+        entry = {name: self.entry[key] for key, name in names.items()}
+        paths = {name: renamed_path(self.paths[key], key, name) for key, name in names.items()}
+        refuse_parted(self.entry, entry, names)
+        return self.with_entry(entry, paths=paths, ties=renamed_ties(self.ties, names))
+
     @property
     def paths(self) -> Mapping[str, Path]:
         """The path of each key; if none was recorded, the key split at its dots."""
         if self._paths is None:
-            self._paths = {key: _split(key) for key in self.entry}
+            self._paths = {key: split_key(key) for key in self.entry}
         elif isinstance(self._paths, tuple):
             self._paths = dict(zip(*self._paths, strict=True))
         return self._paths
@@ -240,10 +285,3 @@ def dtype_text(leaf: Any) -> str:
     """Return the dtype's name, or "" for a value that is not a tensor."""
     known = spec_or_none(leaf)
     return "" if known is None else known.dtype.name
-
-
-def _split(key: str) -> Path:
-    return [
-        int(part) if part.isdecimal() and INDEX_SEGMENT.fullmatch(part) else part
-        for part in key.split(".")
-    ]

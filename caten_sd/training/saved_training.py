@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from caten_sd.loading.renames import renamed
+from caten_sd.loading.named_leaves import renamed_as_asked
 from caten_sd.state.keys import joined_key
 from caten_sd.state.plain_values import read_tree
 from caten_sd.state.saved_leaf import SavedLeaf
@@ -42,7 +42,7 @@ class SavedTraining:
         """Return what the caller's rules make of names below a prefix; the rules are for keys."""
         start = f"{prefix}." if prefix else ""
         keys = dict.fromkeys([*self.keys(prefix), *(f"{start}{name}" for name in names)])
-        found = renamed(keys, self.rename) if self.rename else {key: key for key in keys}
+        found = renamed_as_asked(keys, self.rename) if self.rename else {key: key for key in keys}
         return {name: found[f"{start}{name}"].removeprefix(start) for name in names}
 
     def below(self, prefix: str) -> StateDict:

@@ -11,9 +11,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 from caten_sd.errors import LayoutError
 from caten_sd.layouts.gpt2 import CATEN, GGUF, HF, NANOGPT
 from caten_sd.mapping.detection import detect_layout
-from caten_sd.mapping.layout_plan import STAMP, plan_layout, to_layout
+from caten_sd.mapping.layout_plan import plan_layout, to_layout
 from caten_sd.state.leaf import Numpy, Torch, as_array
-from caten_sd.state.state_dict import StateDict
+from caten_sd.state.state_dict import STAMP, StateDict
 
 CONV1D = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 LAYOUTS = [CATEN, HF, GGUF]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.loading.renames import renamed
 from caten_sd.loading.renaming_guess import renamings
+from caten_sd.state.renames import renamed
 
 names = st.sampled_from(["attn", "mlp", "ln", "h", "0", "1", "wte"])
 keys = st.lists(names, min_size=1, max_size=4).map(lambda parts: ".".join([*parts, "weight"]))

@@ -9,13 +9,13 @@ from caten_sd.errors import LayoutError, LayoutWarning
 from caten_sd.mapping.assembly import Concat, Stack
 from caten_sd.mapping.heads import Rotary
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.layout_plan import STAMP, plan_layout, to_layout
+from caten_sd.mapping.layout_plan import plan_layout, to_layout
 from caten_sd.mapping.operations import Chain, Offset, Transpose
 from caten_sd.mapping.rows import Drop, Row
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.state_dict import StateDict
+from caten_sd.state.state_dict import STAMP, StateDict
 
 ENCODER = Layout("mine", [Row("encoder.{part}.w", "enc.{part}.w", Transpose())])
 
