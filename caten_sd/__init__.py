@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from caten_sd.objects.extract import to_state_dict as to_state_dict
     from caten_sd.objects.place import assign as assign
     from caten_sd.objects.slots import buffer as buffer
+    from caten_sd.objects.slots import slot as slot
+    from caten_sd.objects.slots import slot_metadata as slot_metadata
     from caten_sd.objects.slots import transient as transient
     from caten_sd.objects.snapshot import snapshot as snapshot
     from caten_sd.state.digest import digest as digest
@@ -84,7 +86,7 @@ _HOMES = {
     "objects.call": "call",
     "objects.extract": "get_state_dict to_state_dict",
     "objects.place": "assign",
-    "objects.slots": "buffer transient",
+    "objects.slots": "buffer slot slot_metadata transient",
     "objects.snapshot": "snapshot",
     "state.digest": "digest",
     "state.keys": "lisp_style_dict_key pytorch_style_dict_key",

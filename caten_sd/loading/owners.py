@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
 from caten_sd.dispatch.generic import generic
+from caten_sd.objects.declared_slots import declared_slots
 
 
 @generic
@@ -76,14 +79,19 @@ def _nothing_synthesized(
 
 @rebuild.register(object)
 def _from_defaults(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
-    """Call the factories that an attrs class declares as defaults."""
-    fields = {field.name: field for field in getattr(type(owner), "__attrs_attrs__", ())}
-    factories = {n: getattr(fields[n].default, "factory", None) for n in names if n in fields}
-    return {
-        name: factory(owner) if fields[name].default.takes_self else factory()
-        for name, factory in factories.items()
-        if factory is not None
-    }
+    """Call the factories that an attrs class or a dataclass declares as defaults."""
+    fields = {each.element: each.field for each in declared_slots(type(owner))}
+    factories = {name: _factory(fields[name], owner) for name in names if name in fields}
+    return {name: factory() for name, factory in factories.items() if factory is not None}
+
+
+def _factory(field: Any, owner: Any) -> Callable[[], Any] | None:
+    if isinstance(field, dataclasses.Field):
+        return field.default_factory if callable(field.default_factory) else None
+    factory = getattr(field.default, "factory", None)
+    if factory is not None and field.default.takes_self:
+        return functools.partial(factory, owner)
+    return cast("Callable[[], Any] | None", factory)
 
 
 @after_load.register(object)

@@ -21,7 +21,7 @@ from caten_sd.nn.norm import BatchNorm, LayerNorm, RMSNorm
 from caten_sd.nn.sequential import Sequential, defsequence
 from caten_sd.nn.transformer import FeedForward, Transformer, TransformerBlock
 from caten_sd.objects.call import call
-from caten_sd.objects.slots import buffer, slot_kind, transient
+from caten_sd.objects.slots import buffer, slot, slot_kind, slot_metadata, transient
 
 __all__ = [
     "GELU",
@@ -52,6 +52,8 @@ __all__ = [
     "defsequence",
     "generate",
     "gpt2_from_config",
+    "slot",
     "slot_kind",
+    "slot_metadata",
     "transient",
 ]

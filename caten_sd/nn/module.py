@@ -11,6 +11,7 @@ import torch
 from caten_sd.nn.device_move import DeviceMove
 from caten_sd.nn.walk import Walk
 from caten_sd.objects.call import call
+from caten_sd.objects.declared_slots import declared_slots
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.slots import SlotKind
 
@@ -98,7 +99,7 @@ class Module:
             parameter.grad = None
 
     def __repr__(self) -> str:
-        slots = [field.name for field in attrs.fields(type(self)) if hasattr(self, field.name)]
+        slots = [each.name for each in declared_slots(type(self)) if hasattr(self, each.name)]
         text = ", ".join(f"{name}={_brief(getattr(self, name))}" for name in slots)
         return f"{type(self).__name__}({text})"
 

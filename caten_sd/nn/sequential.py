@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, ParamSpec
+from typing import Any, ParamSpec
 
 import attrs
 
 from caten_sd.errors import ModelError
 from caten_sd.nn.module import Module
 from caten_sd.objects.call import call
-from caten_sd.objects.extract import children, to_state_dict
-from caten_sd.state.keys import Pair, Path
+from caten_sd.objects.slots import inlined, slot
 
 P = ParamSpec("P")
 Node = Callable[..., Any]
@@ -22,12 +21,11 @@ Node = Callable[..., Any]
 class Sequential(Module):
     """A model that runs its nodes in order; a node is a module, ours or torch's, or a function.
 
-    Its keys are those of ``torch.nn.Sequential``: "0.weight", not "nodes.0.weight".
+    Its keys are those of ``torch.nn.Sequential``: "0.weight", not "nodes.0.weight". A subclass may
+    declare another key for ``nodes``, or further slots.
     """
 
-    slot: ClassVar[str | None] = None
-
-    nodes: list[Node]
+    nodes: list[Node] = inlined()
 
     def __init__(self, *nodes: Node) -> None:
         for index, node in enumerate(nodes):
@@ -50,14 +48,6 @@ class Sequential(Module):
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 
-    def __getattr__(self, name: str) -> Node:
-        # Reached only by names that are not attributes. A load follows the path of a defsequence,
-        # whose elements are such names: "MLP.0".
-        slot, _, index = name.rpartition(".")
-        if slot and slot == type(self).slot and index.isdecimal() and int(index) < len(self):
-            return self.nodes[int(index)]
-        raise AttributeError(f"{type(self).__name__} has no slot {name!r}")
-
 
 @call.register(Sequential)
 def run_in_order(model: Sequential, x: Any) -> Any:
@@ -65,14 +55,6 @@ def run_in_order(model: Sequential, x: Any) -> Any:
     for node in model.nodes:
         x = node(x)
     return x
-
-
-@to_state_dict.register(Sequential)
-def sequential_pairs(model: Sequential, parent: Path, /) -> list[Pair]:
-    """Return pairs whose paths have the node's number, and not the name of the list."""
-    slot = model.slot
-    names = range(len(model)) if slot is None else [f"{slot}.{i}" for i in range(len(model))]
-    return children(model, parent, zip(names, model.nodes, strict=True))
 
 
 def defsequence(nodes: Callable[P, Iterable[Node]]) -> Callable[P, Sequential]:
@@ -95,5 +77,5 @@ def defsequence(nodes: Callable[P, Iterable[Node]]) -> Callable[P, Sequential]:
 
     name = nodes.__name__
     copied = {key: getattr(nodes, key) for key in ("__doc__", "__module__", "__qualname__")}
-    made = type(name, (Sequential,), {"__init__": init, "slot": name, **copied})
-    return attrs.define(made, init=False)
+    made = type(name, (Sequential,), {"__init__": init, **copied})
+    return attrs.define(made, these={"nodes": slot(key=name)}, init=False)

@@ -10,8 +10,9 @@ import attrs
 import torch
 
 from caten_sd.errors import ModelError
+from caten_sd.objects.declared_slots import declared_slots
 from caten_sd.objects.extract import to_state_dict
-from caten_sd.objects.slots import SlotKind, slot_kind
+from caten_sd.objects.slots import SlotKind
 from caten_sd.state.keys import pytorch_style_dict_key
 
 Visit = Callable[[torch.Tensor, SlotKind], torch.Tensor]
@@ -74,14 +75,10 @@ def _slots(value: Any) -> Iterator[tuple[Any, Any, SlotKind]]:
     """Yield (name, value, kind) for each slot or item of a container."""
     if isinstance(value, torch.nn.Module):
         yield from _torch_slots(value)
-    elif attrs.has(type(value)):
-        for field in attrs.fields(type(value)):
-            if (kind := slot_kind(field)) != "transient" and hasattr(value, field.name):
-                yield field.name, getattr(value, field.name), kind
-    elif dataclasses.is_dataclass(value):
-        for slot in dataclasses.fields(value):
-            if hasattr(value, slot.name):
-                yield slot.name, getattr(value, slot.name), "state"
+    elif attrs.has(type(value)) or dataclasses.is_dataclass(value):
+        for slot in declared_slots(type(value)):
+            if slot.kind != "transient" and hasattr(value, slot.name):
+                yield slot.name, getattr(value, slot.name), slot.kind
     else:
         items = value.items() if isinstance(value, MutableMapping) else enumerate(value)
         yield from ((name, item, "state") for name, item in items)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
+from caten_sd.objects.declared_slots import declared_slots, slot_values
 from caten_sd.objects.place import unwrap
-from caten_sd.objects.slots import slot_kind
 from caten_sd.state.keys import Name, Path
 
 _LEAVES = (str, bytes, int, float, complex, type(None), type, type(lambda: None))
@@ -45,12 +43,8 @@ def _is_leaf(child: Any) -> bool:
 def _children(owner: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(modules := getattr(owner, "_modules", None), dict):  # torch.nn.Module's
         return ((Name(name), child) for name, child in modules.items())
-    if fields := getattr(type(owner), "__attrs_attrs__", None):
-        kept = (f.name for f in fields if slot_kind(f) in ("state", "buffer"))
-        return ((name, getattr(owner, name)) for name in kept if hasattr(owner, name))
-    if is_dataclass(owner):
-        names = (field.name for field in dataclass_fields(owner))
-        return ((name, getattr(owner, name)) for name in names if hasattr(owner, name))
+    if declared_slots(type(owner)):
+        return slot_values(owner)
     if isinstance(owner, tuple) and (named := getattr(owner, "_fields", None)):
         return zip(named, owner, strict=True)
     if isinstance(owner, Mapping):
@@ -63,7 +57,7 @@ def computed(
 ) -> dict[str, Any]:
     """Return what a container computes itself, by name: buffers that are not saved, and caches."""
     owner = container.owner
-    fields = getattr(type(owner), "__attrs_attrs__", ())
-    names = [field.name for field in fields if slot_kind(field) in kinds]
-    names += sorted(getattr(owner, "_non_persistent_buffers_set", ()))  # as torch names them
-    return {name: getattr(owner, name, None) for name in names}
+    names = {each.element: each.name for each in declared_slots(type(owner)) if each.kind in kinds}
+    # As torch names them.
+    names |= {name: name for name in sorted(getattr(owner, "_non_persistent_buffers_set", ()))}
+    return {key: getattr(owner, name, None) for key, name in names.items() if key is not None}

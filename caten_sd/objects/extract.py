@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import fields as dataclass_fields
 from types import MemberDescriptorType, ModuleType
 from typing import Any
 
@@ -18,7 +17,7 @@ from caten_sd.objects.class_kinds import (
     DeclaredMapping,
     NamedTuple,
 )
-from caten_sd.objects.slots import slot_kind
+from caten_sd.objects.declared_slots import slot_values
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import KeyMapper, Name, Pair, Path, path_text, pytorch_style_dict_key
 from caten_sd.state.leaf import LazyLeaf
@@ -126,26 +125,9 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
         del open_[id(obj)]
 
 
-@to_state_dict.register(AttrsInstance)
-def _attrs_pairs(obj: Any, parent: Path, /) -> list[Pair]:
-    return _declared(obj, parent, obj.__attrs_attrs__)  # attrs puts inherited fields first
-
-
-@to_state_dict.register(DataclassInstance)
-def _dataclass_pairs(obj: Any, parent: Path, /) -> list[Pair]:
-    return _declared(obj, parent, dataclass_fields(obj))
-
-
-def _declared(obj: Any, parent: Path, fields: Iterable[Any]) -> list[Pair]:
-    names = [field.name for field in fields if slot_kind(field) in ("state", "buffer")]
-    # A slot that was never set is not state.
-    return children(obj, parent, [(n, getattr(obj, n)) for n in names if hasattr(obj, n)])
-
-
-@to_state_dict.register(DeclaredMapping)
-def _declared_mapping_pairs(obj: Any, parent: Path, /) -> list[Pair]:
-    attrs_fields = getattr(obj, "__attrs_attrs__", None)
-    return _declared(obj, parent, dataclass_fields(obj) if attrs_fields is None else attrs_fields)
+@to_state_dict.register((AttrsInstance, DataclassInstance, DeclaredMapping))
+def _declared_pairs(obj: Any, parent: Path, /) -> list[Pair]:
+    return children(obj, parent, list(slot_values(obj)))
 
 
 @to_state_dict.register(NamedTuple)

@@ -7,7 +7,7 @@ places before ``assign`` is called for the first one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping, MutableSequence
+from collections.abc import Iterable, MutableMapping
 from copy import deepcopy
 from typing import Any
 
@@ -15,6 +15,7 @@ import attrs
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LoadError
+from caten_sd.objects.declared_slots import attribute_of, list_of
 from caten_sd.state.keys import Path
 from caten_sd.state.leaf import as_array
 from caten_sd.wording import a_or_an
@@ -100,7 +101,7 @@ def is_on_meta(leaf: Any) -> bool:
 
 @attrs.frozen
 class Slot:
-    """The attribute or the item ``name`` of an owner, which can get a new object."""
+    """What an owner has under the path element ``name``, and which can get a new object."""
 
     owner: Any
     name: Any
@@ -114,10 +115,11 @@ class Slot:
 
 @assign.register(Slot)
 def _put(slot: Slot, leaf: Any, /) -> None:
-    if isinstance(slot.owner, (MutableMapping, MutableSequence)):
-        slot.owner[slot.name] = leaf
+    items = _items(slot.owner, slot.name)
+    if items is None:
+        setattr(slot.owner, attribute_of(slot.owner, slot.name) or slot.name, leaf)
     else:
-        setattr(slot.owner, slot.name, leaf)
+        items[slot.name] = leaf
 
 
 def slot_at(obj: Any, path: Path) -> Slot:
@@ -172,15 +174,26 @@ def follow(obj: Any, path: Iterable[Any]) -> Any:
 
 
 def step(owner: Any, name: Any) -> Any:
-    """Return the item or, if the owner has no items, the attribute of this name.
+    """Return what an owner has under a path element: a slot, an item or an attribute.
 
     The children of torch's lists are attributes with digits as names. A child may have the name of
     a method, so torch's tables come before attributes.
     """
-    if isinstance(name, int) or isinstance(owner, MutableMapping):
-        return owner[name]
+    items = _items(owner, name)
+    if items is not None:
+        return items[name]
     for table in ("_modules", "_parameters", "_buffers"):
         named = getattr(owner, table, None)
         if isinstance(named, dict) and name in named:
             return named[name]
-    return getattr(owner, name)
+    return getattr(owner, attribute_of(owner, name) or name)
+
+
+def _items(owner: Any, name: Any) -> Any:
+    """Return the container whose item a path element names; None if it names an attribute."""
+    if attribute_of(owner, name) is not None:
+        return None
+    if isinstance(name, int):
+        items = list_of(owner)
+        return owner if items is None else items
+    return owner if isinstance(owner, MutableMapping) else None

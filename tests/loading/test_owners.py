@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import attrs
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from caten_sd.loading.owners import (
     rebuild,
     synthesized_slot,
 )
-from caten_sd.objects.slots import buffer
+from caten_sd.objects.slots import buffer, slot_metadata
 
 
 @attrs.define
@@ -34,6 +36,23 @@ def test_a_buffer_is_rebuilt_from_the_factory_of_its_attrs_class() -> None:
         "mask": [1, 1],
         "half": [0.5, 0.5],
     }
+
+
+def test_a_buffer_with_a_declared_key_is_rebuilt_under_that_key() -> None:
+    @attrs.define
+    class Net:
+        mask: object = buffer(persistent=False, key="a.b", factory=lambda: np.ones(2))
+
+    @dataclasses.dataclass
+    class Data:
+        mask: object = dataclasses.field(
+            default_factory=lambda: np.ones(2), metadata=slot_metadata(kind="computed", key="a.b")
+        )
+        plain: object = dataclasses.field(default=np.ones, metadata=slot_metadata(kind="computed"))
+
+    for owner in (Net(), Data()):
+        made = rebuild(owner, root=None, names=["a.b", "mask", "plain"])
+        assert {name: value.tolist() for name, value in made.items()} == {"a.b": [1, 1]}
 
 
 def test_other_objects_do_nothing() -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import attrs
 import pytest
 import torch
 
 from caten_sd.errors import ModelError
-from caten_sd.loading.load import load_state_dict
-from caten_sd.nn import Linear, ReLU, Sequential, call, defsequence
+from caten_sd.loading.load import load_state_dict, plan_load
+from caten_sd.loading.report import Outcome
+from caten_sd.nn import Linear, Module, ReLU, Sequential, buffer, call, defsequence
 from caten_sd.objects.extract import get_state_dict
+from caten_sd.objects.slots import KEY
 from caten_sd.state.keys import lisp_style_dict_key
 
 
@@ -68,8 +71,39 @@ def test_defsequence_adopts_leaves() -> None:
     new = {key: torch.ones_like(leaf) for key, leaf in get_state_dict(model).items()}
     load_state_dict(model, new, assign=True, strict=True)
     assert all((leaf == 1).all() for leaf in model.parameters())
-    with pytest.raises(AttributeError, match=r"no slot 'MLP\.3'"):
-        getattr(model, "MLP.3")
+    assert not hasattr(model, "MLP.0")
+
+
+def test_the_nodes_of_a_defsequence_are_a_list_with_a_declared_key() -> None:
+    state = get_state_dict(MLP(3, 4, 2))
+    assert state.paths["MLP.2.bias"] == ["MLP", 2, "bias"]
+    assert attrs.fields(MLP).nodes.metadata[KEY] == "MLP"
+
+
+def test_a_subclass_may_add_slots_of_its_own(keys_of) -> None:
+    @attrs.define(init=False)
+    class Scaled(Sequential):
+        scale: torch.Tensor = attrs.field(factory=lambda: torch.ones(1))
+
+        def __init__(self, *nodes: object) -> None:
+            super().__init__(*nodes)
+            self.scale = torch.ones(1)
+
+    assert keys_of(Scaled(Linear(3, 4), ReLU())) == ["0.weight", "0.bias", "scale"]
+
+
+def test_what_a_node_computes_is_known_under_the_nodes_number() -> None:
+    @attrs.define
+    class Masked(Module):
+        w: torch.Tensor = attrs.field(factory=lambda: torch.zeros(1))
+        mask: torch.Tensor = buffer(persistent=False, factory=lambda: torch.ones(2))
+
+    model = Sequential(Masked())
+    plan = plan_load(model, {"0.w": torch.ones(1), "0.mask": torch.ones(2)})
+    assert [row.key for row in plan.of(Outcome.COMPUTED)] == ["0.mask"]
+    model.to("meta")
+    load_state_dict(model, {"0.w": torch.ones(1)}, strict=True)
+    assert model[0].mask.tolist() == [1, 1]
 
 
 def test_a_method_for_one_sequence_is_its_own() -> None:

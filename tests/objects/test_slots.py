@@ -6,7 +6,17 @@ from subprocess import run
 import attrs
 import pytest
 
-from caten_sd.objects.slots import SLOT, buffer, slot_kind, transient
+from caten_sd.errors import ModelError
+from caten_sd.objects.slots import (
+    KEY,
+    SLOT,
+    buffer,
+    inlined,
+    slot,
+    slot_kind,
+    slot_metadata,
+    transient,
+)
 
 
 @attrs.define
@@ -37,6 +47,33 @@ def test_a_declaration_is_inherited() -> None:
         more: object = None
 
     assert slot_kind(attrs.fields(Sub).mask) == "buffer"
+
+
+@pytest.mark.parametrize("declare", [slot, buffer, transient, slot_metadata])
+@pytest.mark.parametrize(
+    "key", ["", ".", "..", "a..b", ".a", "a.", "a\nb", "\x00", "a\x7f", "\u202e", "\ud800", 0, b"a"]
+)
+def test_a_key_that_no_file_could_have_is_refused_when_the_class_is_made(declare, key) -> None:
+    with pytest.raises(ModelError) as caught:
+        declare(key=key)
+    assert repr(key) in str(caught.value)
+
+
+def test_a_key_and_a_kind_and_other_metadata_stand_together() -> None:
+    cls = attrs.make_class(
+        "Net",
+        {
+            "a": slot(key="MLP.0", metadata={"note": "mine"}, default=3),
+            "b": buffer(key="a.b", default=4),
+            "c": inlined(metadata={"note": "mine"}, factory=list),
+        },
+    )
+    a, b, c = attrs.fields(cls)
+    assert a.metadata == {"note": "mine", SLOT: "state", KEY: "MLP.0"}
+    assert b.metadata == {SLOT: "buffer", KEY: "a.b"}
+    assert c.metadata == {"note": "mine", KEY: None}
+    assert (cls().a, cls().b, cls().c) == (3, 4, [])
+    assert slot_metadata(kind="computed") == {SLOT: "computed"}
 
 
 def test_slots_need_neither_torch_nor_numpy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -9,6 +10,7 @@ from torch import nn
 from caten_sd.adapters.torch.wrapper_modules import inner_name, inner_of
 from caten_sd.errors import StateDictError
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
+from caten_sd.objects.declared_slots import DeclaredSlot, declared_slots
 from caten_sd.objects.extract import children, to_state_dict
 from caten_sd.state.keys import Name, Pair, Path, path_text
 from caten_sd.wording import a_or_an
@@ -37,7 +39,9 @@ def _module_pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
     pairs = _plain_pairs(module, parent)
     if pairs is not None:
         return pairs
-    taught = [cls for cls in _classes_below(module) if not _is_untaught(cls)]
+    below = _classes_below(module)
+    _refuse_keys([type(module), *below])
+    taught = [cls for cls in below if not _is_untaught(cls)]
     if not taught:
         try:
             return _pairs_by_torch(module, parent)
@@ -85,10 +89,25 @@ class _PlainClasses(dict[type, bool]):
 
 
 def _is_plain(cls: type) -> bool:
-    """Return whether a class overrides nothing of torch's walk and is not a wrapper."""
+    """Return whether a class changes nothing of torch's walk and is not a wrapper."""
     methods = ("state_dict", "_save_to_state_dict", "get_extra_state")
     overrides = any(getattr(cls, m) is not getattr(nn.Module, m) for m in methods)
-    return not overrides and inner_name(cls) is None
+    return not overrides and inner_name(cls) is None and not _renamed(cls)
+
+
+def _renamed(cls: type) -> list[DeclaredSlot]:
+    """Return the slots with another key than their name, which torch knows nothing about."""
+    return [each for each in declared_slots(cls) if each.element != each.name]
+
+
+def _refuse_keys(classes: Iterable[type]) -> None:
+    for cls in classes:
+        for each in _renamed(cls):
+            raise StateDictError(
+                f"the slot {each.name} of {cls.__name__} declares the key {each.element!r}, but "
+                f"the keys of a torch.nn.Module are torch's own; do not declare it, or make "
+                f"{cls.__name__} a caten_sd.nn.Module"
+            )
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from caten_sd import StateDictError, get_state_dict
+from caten_sd.objects.slots import slot_metadata
 
 from .agreement import assert_agrees
 
@@ -145,3 +147,19 @@ def test_keys_do_not_have_the_segments_of_wrappers() -> None:
     real_child = nn.ModuleDict({"module": inner})
     assert list(get_state_dict(real_child)) == ["module.weight", "module.bias"]
     assert list(get_state_dict(nn.DataParallel(real_child))) == ["module.weight", "module.bias"]
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_declared_key_in_a_module_of_torch_is_refused(below: bool) -> None:
+    @dataclasses.dataclass(eq=False)
+    class Net(nn.Module):
+        inner: nn.Module = dataclasses.field(metadata=slot_metadata(key="MLP.0"))
+
+        def __new__(cls, *args: Any) -> Any:
+            made = super().__new__(cls)
+            nn.Module.__init__(made)
+            return made
+
+    net = Net(nn.Linear(1, 1))
+    with pytest.raises(StateDictError, match=r"inner of Net .*'MLP\.0'"):
+        get_state_dict(nn.Sequential(net) if below else net)
