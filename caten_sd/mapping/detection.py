@@ -92,11 +92,16 @@ class Detection(NamedTuple):
             return self.layout
         if self.unprefixed:
             raise LayoutError("; ".join(self.evidence))
-        name = self.similar.name if self.similar else "LAYOUT"
-        raise LayoutError(
-            f"{'; '.join(self.evidence)}; name the layout that it is in, as from_layout={name!r} "
-            f"or --from {name}"
-        )
+        if self.similar:
+            name = self.similar.name
+            fix = f"if it is in {name}, say so, as from_layout={name!r} or --from {name}"
+        else:
+            known = ", ".join(sorted({**built_in_layouts(), **announced_layouts()}))
+            fix = (
+                f"if it is in one of {known}, name that, as from_layout='NAME' or --from NAME; a "
+                "Layout of your own is passed as from_layout=LAYOUT"
+            )
+        raise LayoutError(f"{'; '.join(self.evidence)}; {fix}")
 
     def __str__(self) -> str:
         head = "not known"
