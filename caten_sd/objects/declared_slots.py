@@ -32,38 +32,61 @@ class DeclaredSlot:
 
 @attrs.frozen
 class _SlotTable:
-    """What a class declares: its slots in order, and the attribute of each path element."""
+    """The slots of a class, the attribute of each path element, and what is wrong with them."""
 
     slots: tuple[DeclaredSlot, ...]
     attributes: Mapping[str | None, str]
+    fault: str
 
 
 @functools.lru_cache(maxsize=4096)
 def _slot_table(cls: Any) -> _SlotTable:
-    slots = tuple(_declared(cls, field) for field in _fields(cls))
+    slots = tuple(map(_declared, _fields(cls)))
     caches = {each.element: each.name for each in slots if each.kind == "transient"}
-    first: dict[str | None, DeclaredSlot] = {}
+    stored = {each.element: each.name for each in slots if each.kind != "transient"}
+    faults = (*_bad_keys(cls, slots), *_shared_keys(cls, slots))
+    return _SlotTable(slots, caches | stored, next(iter(faults), ""))
+
+
+def _bad_keys(cls: type, slots: Iterable[DeclaredSlot]) -> Iterator[str]:
     for each in slots:
-        if each.kind != "transient" and (other := first.setdefault(each.element, each)) is not each:
-            raise StateDictError(
-                f"the slots {other.name} and {each.name} of {cls.__name__} both have the key "
+        try:
+            if each.field.metadata.get(KEY) is not None:
+                checked_key(each.element)
+        except ModelError as error:
+            yield f"the slot {each.name} of {cls.__name__}: {error}"
+
+
+def _shared_keys(cls: type, slots: Iterable[DeclaredSlot]) -> Iterator[str]:
+    first: dict[str | None, str] = {}
+    for each in slots:
+        if each.kind == "transient":
+            continue
+        if (other := first.setdefault(each.element, each.name)) != each.name:
+            yield (
+                f"the slots {other} and {each.name} of {cls.__name__} both have the key "
                 f"{each.element!r}; declare another key for one of them"
             )
-    return _SlotTable(slots, caches | {name: each.name for name, each in first.items()})
 
 
 def declared_slots(cls: type) -> tuple[DeclaredSlot, ...]:
     """Return the slots of an attrs class or a dataclass, those of its bases first.
 
     A slot that a subclass declares again keeps its base's place, as in CLOS and in dataclasses;
-    attrs would put it last. StateDictError, with both names, if two slots have one key.
+    attrs would put it last.
     """
     return _slot_table(cls).slots
 
 
 def slot_values(owner: Any, kinds: Collection[SlotKind] = SAVED) -> Iterator[tuple[str | int, Any]]:
-    """Yield (path element, value) for each declared slot of these kinds that was ever set."""
-    for each in declared_slots(type(owner)):
+    """Yield (path element, value) for each declared slot of these kinds that was ever set.
+
+    StateDictError if two slots have one key, with both names, or if a key cannot be one.
+    """
+    cls: Any = type(owner)
+    if fault := _slot_table(cls).fault:
+        raise StateDictError(fault)
+    for each in declared_slots(cls):
         if each.kind in kinds and hasattr(owner, each.name):
             value = getattr(owner, each.name)
             if each.element is None:
@@ -93,24 +116,35 @@ def _items(owner: Any, declared: DeclaredSlot, value: Any) -> Iterable[tuple[int
     )
 
 
-def _declared(cls: type, field: Field) -> DeclaredSlot:
-    key = field.metadata.get(KEY, field.name)
-    if KEY in field.metadata and key is not None:
-        try:
-            key = checked_key(key)
-        except ModelError as error:
-            raise StateDictError(f"the slot {field.name} of {cls.__name__}: {error}") from None
-        key = Name(key) if "-" in key else key  # no key mapper changes what was declared
-    return DeclaredSlot(field.name, key, slot_kind(field), field)
+def _declared(field: Field) -> DeclaredSlot:
+    element = field.metadata.get(KEY, field.name)
+    if KEY in field.metadata and isinstance(element, str):
+        element = Name(element)  # no key mapper changes what was declared
+    return DeclaredSlot(field.name, element, slot_kind(field), field)
 
 
 def _fields(cls: type) -> Iterable[Any]:
     fields: Iterable[Any] | None = getattr(cls, "__attrs_attrs__", None)
     if fields is None:
-        return dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
-    own = [vars(base).get("__attrs_attrs__", ()) for base in reversed(cls.__mro__)]
-    names = [field.name for each in own for field in each if not field.inherited]
-    place = {name: at for at, name in enumerate(dict.fromkeys(names))}
-    if len(place) == len(names):  # none is declared again
+        return _data_fields(cls)
+    own = [each for base in reversed(cls.__mro__) for each in _own_fields(base)]
+    found = {each.name: each for each in own}  # the place of the first, declared as the last
+    if dataclasses.is_dataclass(cls):  # one of the bases is, and attrs does not know its slots
+        return found.values()
+    if len(found) == len(own):  # none is declared again
         return fields
+    place = {name: at for at, name in enumerate(found)}
     return sorted(fields, key=lambda field: place.get(field.name, len(place)))
+
+
+def _own_fields(cls: type) -> list[Any]:
+    """Return the fields that a class itself declares, without those of its bases."""
+    own = [each for each in vars(cls).get("__attrs_attrs__", ()) if not each.inherited]
+    if "__dataclass_fields__" in vars(cls):
+        inherited = {id(each) for base in cls.__mro__[1:] for each in _data_fields(base)}
+        own += [each for each in _data_fields(cls) if id(each) not in inherited]
+    return own
+
+
+def _data_fields(cls: type) -> tuple[Any, ...]:
+    return dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()

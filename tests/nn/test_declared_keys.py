@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from caten_sd.errors import LoadError
+from caten_sd.errors import LoadError, StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import Outcome
@@ -140,6 +140,17 @@ def test_everything_else_that_a_model_does_knows_the_keys() -> None:
     other = TrainingState(fresh, torch.optim.AdamW(fresh.parameters()))
     load_state_dict(other, saved, strict=True)
     assert same(get_state_dict(fresh).entry, get_state_dict(model).entry)
+
+
+def test_two_slots_with_one_key_can_still_be_printed() -> None:
+    @attrs.define
+    class Clash(Module):
+        a: Tensor = slot(key="x", factory=lambda: torch.zeros(2))
+        b: Tensor = slot(key="x", factory=lambda: torch.zeros(3))
+
+    assert repr(Clash()) == "Clash(a=<float32 (2,)>, b=<float32 (3,)>)"
+    with pytest.raises(StateDictError, match="a and b of Clash"):
+        get_state_dict(Clash())
 
 
 def test_a_model_on_the_meta_device_is_filled_under_its_declared_keys() -> None:

@@ -135,6 +135,27 @@ def test_an_order_that_a_field_transformer_chose_is_kept() -> None:
     assert [each.name for each in declared_slots(Sub)] == ["p", "q"]
 
 
+def test_attrs_classes_and_dataclasses_may_inherit_from_each_other() -> None:
+    @dataclasses.dataclass(init=False)
+    class First:
+        p: Any
+        q: Any
+
+    @attrs.define(slots=False, init=False)
+    class Second(First):
+        r: Any
+        p: Any = slot(key="x.p")
+
+    @dataclasses.dataclass(init=False)
+    class Third(Second):
+        s: Any
+        r: Any = dataclasses.field(metadata=slot_metadata(key="x.r"))
+
+    assert list(get_state_dict(filled(First))) == ["p", "q"]
+    assert list(get_state_dict(filled(Second))) == ["x.p", "q", "r"]
+    assert list(get_state_dict(filled(Third))) == ["x.p", "q", "x.r", "s"]
+
+
 @pytest.mark.parametrize("cls", [int, list, torch.nn.Linear, np.ndarray])
 def test_other_classes_declare_none(cls: type) -> None:
     assert declared_slots(cls) == ()
