@@ -12,6 +12,7 @@ from caten_sd.cli.json_text import json_text
 from caten_sd.cli.text import bytes_text, cut, few, value_text
 from caten_sd.errors.printable import one_line, printable
 from caten_sd.files.checkpoint import read_state_dict
+from caten_sd.state.dtype import RAW_BFLOAT16, is_raw_pair
 from caten_sd.state.grouping import LONGEST_KEY, MAX_LINES, group_keys
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
@@ -60,6 +61,14 @@ def _head(
             texts = [value_text(name, value) for name, value in values.items()]
             yield f"  {label}: {', '.join(texts) if every else few(texts, WIDTH)}"
     yield from _imports(state_dict, every=every)
+    if raw := _raw_note(specs):
+        yield f"  {raw}"
+
+
+def _raw_note(specs: dict[str, Spec]) -> str:
+    """Return what raw elements of 2 bytes may be, or "" if the file has none."""
+    raw = next((known.dtype for known in specs.values() if is_raw_pair(known.dtype)), None)
+    return f"{raw.name}: the file does not say what it is; {RAW_BFLOAT16}" if raw else ""
 
 
 def _imports(state_dict: StateDict, *, every: bool) -> Iterator[str]:
@@ -138,5 +147,6 @@ def _as_json(file: str, state_dict: StateDict) -> dict[str, Any]:
         "not_plain_data": [name for name, plain in state_dict.imports.items() if not plain],
         "rest": list(state_dict.rest),
         "others": list(state_dict.others),
+        "note": _raw_note(_specs(state_dict)),
         "tensors": tensors,
     }

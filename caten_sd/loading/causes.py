@@ -16,6 +16,7 @@ from caten_sd.loading.misfit import Case, Cause, Shape
 from caten_sd.loading.normed_weights import normed_weights, parts_of_norms
 from caten_sd.loading.orientation import flax_kernels, turned_matrices, unit_axes
 from caten_sd.loading.policy import exactly
+from caten_sd.loading.raw_elements import raw_elements
 from caten_sd.loading.renaming_guess import Renaming, renamings
 from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.mapping.detection import detect_layout
@@ -225,6 +226,7 @@ _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
     _training,
     _other_kind,
     _tied,
+    raw_elements,
     _other_layout,
     normed_weights,
     several_trees,

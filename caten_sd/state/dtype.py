@@ -75,12 +75,21 @@ def numpy_dtype(dtype: DType) -> Any:
     )
 
 
+def is_raw_pair(dtype: DType) -> bool:
+    """Return whether elements are two raw bytes, as which MLX and Equinox write bfloat16."""
+    return dtype.kind == "unknown" and dtype.bits == 16
+
+
+RAW_BFLOAT16 = (
+    "if MLX or Equinox wrote it, use numpy.load(path).view(ml_dtypes.bfloat16), with [key] before "
+    ".view for an .npz"
+)
+
+
 def bfloat16_choice(dtype: DType) -> str:
     """Return a further remedy for raw elements of 2 bytes, as which some libraries write bfloat16.
 
     >>> bfloat16_choice(DTYPES["float16"])
     ''
     """
-    if dtype.kind != "unknown" or dtype.bits != 16:
-        return ""
-    return ", or, if MLX or Equinox wrote it, use numpy.load(path).view(ml_dtypes.bfloat16)"
+    return f", or, {RAW_BFLOAT16}" if is_raw_pair(dtype) else ""

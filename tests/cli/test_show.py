@@ -6,6 +6,7 @@ import json
 import pickle
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -180,3 +181,23 @@ def test_a_name_in_a_pickle_cannot_steer_the_terminal(
     text = "\n".join(shown(capsys, tmp_path / "a.pkl"))
     assert "not plain data among them: " in text
     assert text.isprintable() or not set(text) & {"\x1b", "\u202e", "\ud800"}
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_raw_elements_of_two_bytes_come_with_what_they_may_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+):
+    """As MLX and Equinox write bfloat16; the remedy is tried here on what it speaks of."""
+    path, values = tmp_path / f"w{suffix}", np.ones((3, 2), ml_dtypes.bfloat16)
+    if suffix == ".npz":
+        np.savez(path, w=values)
+    else:
+        np.save(path, values)
+    (note,) = [line for line in shown(capsys, path) if "numpy.load(path)" in line]
+    assert "bfloat16" in note
+    assert json.loads(run(capsys, "show", path, "--json")[1])["note"] == note.strip()
+    found = np.load(path)
+    raw = found["w"] if suffix == ".npz" else found
+    assert np.array_equal(raw.view(ml_dtypes.bfloat16), values)
+    np.save(tmp_path / "plain.npy", np.ones(2, "f4"))
+    assert json.loads(run(capsys, "show", tmp_path / "plain.npy", "--json")[1])["note"] == ""

@@ -18,6 +18,10 @@ from torch import nn
 import caten_sd
 from caten_sd.loading import causes
 from caten_sd.loading.load import plan_load
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.dtype import DType
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.source import Source
 
 State = dict[str, Any]
 Built = tuple[nn.Module, nn.Module, State]  # the true model, a fresh one, and the file
@@ -95,6 +99,16 @@ def with_unit_axes(file: State) -> State:
     return {k: leaf[..., None, None] if leaf.ndim == 2 else leaf for k, leaf in file.items()}
 
 
+def raw(file: State) -> State:
+    """Return bfloat16 as MLX writes it into an .npy file: two bytes, of which it says no more."""
+    dtype = DType("unknown 2-byte", "unknown", 16)
+    return {
+        key: LazyTensor(Source("w.npy", BytesBacking(data), 0, len(data)), 0, dtype, leaf.shape)
+        for key, leaf in file.items()
+        for data in [leaf.bfloat16().view(torch.uint8).numpy().tobytes()]
+    }
+
+
 def split_and_joined(in_model: bool) -> Built:
     def split() -> nn.Module:
         return nn.ModuleDict({f"{name}_proj": nn.Linear(4, 4) for name in "qkv"})
@@ -130,6 +144,7 @@ FIXED: list[tuple[str, str, Callable[[], Built]]] = [
     ("_renamed", "a prefix", lambda: with_keys(pair(layers), named("h.", "model.h."))),
 ]
 UNFIXED: list[tuple[str, str, Callable[[], Built]]] = [
+    ("raw_elements", "bfloat16 of MLX", lambda: with_keys(pair(oblong), raw)),
     ("several_trees", "student, teacher", lambda: with_keys(pair(square), twice)),
     ("turned_matrices", "square, too", lambda: with_keys(
         pair(lambda: nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 5))), turned)),
@@ -212,6 +227,13 @@ def test_what_names_and_shapes_cannot_show_gets_no_fix(
 def test_every_finder_has_a_case() -> None:
     cases = {name for name, _, _ in (*FIXED, *UNFIXED)} | ELSEWHERE
     assert {find.__name__ for find in causes._FINDERS} == cases
+
+
+def test_raw_elements_are_named_with_what_reads_them() -> None:
+    _, fresh, file = with_keys(pair(oblong), raw)
+    plan = plan_load(fresh, file)
+    assert "0.weight" in plan.cause
+    assert "numpy.load(path).view(ml_dtypes.bfloat16)" in plan.cause
 
 
 def test_norms_under_a_prefix_are_not_renamed_to_weights() -> None:
