@@ -24,6 +24,18 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def bytes_text(count: int) -> str:
+    """Return a size in the largest decimal unit that gives at least 1.
+
+    >>> bytes_text(154_389_504), bytes_text(96)
+    ('154.4 MB', '96 B')
+    """
+    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
+
+
 def first_few(texts: Sequence[object], most: int, noun: str = "", between: str = ", ") -> str:
     """Return the first ``most`` of these texts, and how many more there are.
 

@@ -10,10 +10,13 @@ import io
 import pkgutil
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caten_sd.errors import CatenError
 from caten_sd.errors.printable import escaped, lines
+
+if TYPE_CHECKING:
+    from caten_sd.state.sheet import HasSheet
 
 FINE, DIFFERS, FAILED, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
@@ -44,6 +47,16 @@ def say(*texts: object) -> None:
     """
     for text in texts:
         print(escaped(str(text)))
+
+
+def say_sheet(result: HasSheet, *, as_json: bool) -> None:
+    """Print a result as its sheet, or as JSON."""
+    if as_json:
+        import json
+
+        say(*json.dumps(result.to_dict(), indent=1, allow_nan=False).split("\n"))
+    else:
+        say(*str(result).split("\n"))
 
 
 def commands() -> dict[str, str]:

@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from caten_sd.cli import DIFFERS, FINE, say
+from caten_sd.cli import DIFFERS, FINE, say_sheet
 from caten_sd.cli.arguments import FROM, MODEL, parser_of
-from caten_sd.cli.json_text import json_text
 from caten_sd.cli.models import is_model, state_of
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout_check import check_layout
@@ -39,8 +38,7 @@ def run(words: Sequence[str]) -> int:
             result = _against_model(checked, options)
         else:
             result = check_layout(checked, options.against, file=options.file)
-        text = json_text(result.to_dict()) if options.json else str(result)
-        say(*text.split("\n"))
+        say_sheet(result, as_json=options.json)
         return FINE if result.fits else DIFFERS
 
 

@@ -8,13 +8,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from caten_sd.cli import FINE, say
+from caten_sd.cli import FINE, say, say_sheet
 from caten_sd.cli.arguments import FROM, parser_of
-from caten_sd.cli.json_text import json_text
-from caten_sd.cli.text import bytes_text
 from caten_sd.errors import CatenError
 from caten_sd.files.conversion import Estimate, convert
-from caten_sd.wording import counted
+from caten_sd.wording import bytes_text, counted
 
 SUMMARY = "write a checkpoint in another format, layout or dtype"
 
@@ -63,8 +61,7 @@ def run(words: Sequence[str]) -> int:
             progress=progress,
             **writer,
         )
-    text = json_text(done.to_dict()) if options.json else str(done)
-    say(*text.split("\n"))
+    say_sheet(done, as_json=options.json)
     return FINE
 
 

@@ -3,24 +3,75 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import starmap
 
-from caten_sd.cli import FINE, say
+import attrs
+
+from caten_sd.cli import FINE, say, say_sheet
 from caten_sd.cli.arguments import parser_of
-from caten_sd.cli.json_text import json_text
-from caten_sd.cli.text import bytes_text, cut, few, value_text
+from caten_sd.cli.text import cut, few, value_text
 from caten_sd.errors.printable import one_line, printable
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.dtype import RAW_BFLOAT16, is_raw_pair
-from caten_sd.state.grouping import LONGEST_KEY, MAX_LINES, group_keys
 from caten_sd.state.leaf import Spec
+from caten_sd.state.sheet import HasSheet, Sheet
+from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.state.state_dict import StateDict, spec_or_none
-from caten_sd.wording import counted
+from caten_sd.wording import bytes_text, counted
 
 SUMMARY = "show what a checkpoint is and what it holds"
 MAX_METADATA = 3  # lines
 WIDTH = 80  # characters
+
+
+@attrs.frozen(repr=False)
+class FileSummary(HasSheet):
+    """What a checkpoint is and what it holds; ``every`` is whether its notes have everything."""
+
+    file: str
+    state_dict: StateDict
+    every: bool = False
+    specs: Mapping[str, Spec] = attrs.field(init=False)
+
+    @specs.default
+    def _specs(self) -> dict[str, Spec]:
+        known = ((key, spec_or_none(leaf)) for key, leaf in self.state_dict.items())
+        return {key: spec for key, spec in known if spec is not None}
+
+    @property
+    def verdict(self) -> str:
+        """The format and the totals."""
+        state = self.state_dict
+        own = [known for key, known in self.specs.items() if key not in state.ties]
+        size, count = sum(each.nbytes for each in own), sum(math.prod(each.shape) for each in own)
+        tensors = counted(len(self.specs), "tensor")
+        held = [state.origin, tensors, counted(count, "element"), bytes_text(size)]
+        return f"{self.file}: {', '.join(held)}"
+
+    def sheet(self) -> Sheet:
+        """Return the sheet: all that is not a tensor of the tree as notes, and the tensors."""
+        state = self.state_dict
+        rows = [_row(key, known, state.ties.get(key)) for key, known in self.specs.items()]
+        return Sheet(
+            "checkpoint",
+            self.verdict,
+            [
+                *_metadata(state, every=self.every),
+                *_others(state, every=self.every),
+                *_raw(self.specs),
+            ],
+            [SheetGroup("tensors", rows)],
+            data={
+                "file": self.file,
+                "format": state.origin,
+                "metadata": state.metadata,
+                "imports": list(state.imports),
+                "not_plain_data": _not_plain(state),
+                "rest": list(state.rest),
+                "others": list(state.others),
+            },
+        )
 
 
 def run(words: Sequence[str]) -> int:
@@ -30,123 +81,53 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
     with read_state_dict(options.file, root=options.root) as state_dict:
-        if options.json:
-            say(*json_text(_as_json(options.file, state_dict)).split("\n"))
+        found = FileSummary(options.file, state_dict, every=options.all or options.json)
+        if options.all and not options.json:
+            say(*found.sheet().every_line().split("\n"))
         else:
-            specs = _specs(state_dict)
-            head = list(_head(options.file, state_dict, specs, every=options.all))
-            most = None if options.all else MAX_LINES - len(head)
-            say(*head, *_tensors(state_dict, specs, most))
+            say_sheet(found, as_json=options.json)
     return FINE
 
 
-def _specs(state_dict: StateDict) -> dict[str, Spec]:
-    return {
-        key: known for key, leaf in state_dict.items() if (known := spec_or_none(leaf)) is not None
-    }
+def _row(key: str, known: Spec, tie: str | None) -> SheetRow:
+    data = {"shape": known.shape, "dtype": known.dtype.name, "bytes": known.nbytes}
+    detail = f"{list(known.shape)} {known.dtype}"
+    if tie is None:
+        return SheetRow(key, detail, known.shape, size=known.nbytes, data=lambda: data)
+    text = f"{detail}; tied to {printable(tie)}"
+    return SheetRow(key, text, known.shape, data=lambda: {**data, "tied_to": tie})
 
 
-def _head(
-    file: str, state_dict: StateDict, specs: dict[str, Spec], *, every: bool
-) -> Iterator[str]:
-    """Yield the format and totals, the metadata, and all that is not a tensor of the tree."""
-    own = {key: known for key, known in specs.items() if key not in state_dict.ties}
-    size = sum(known.nbytes for known in own.values())
-    count = sum(math.prod(known.shape) for known in own.values())
-    held = [counted(len(specs), "tensor"), counted(count, "element"), bytes_text(size)]
-    yield f"{one_line(file)}: {one_line(state_dict.origin)}, {', '.join(held)}"
-    yield from _metadata(state_dict, every=every)
-    for label, values in (("also in it", state_dict.rest), ("values", state_dict.others)):
-        if values:
-            texts = [value_text(name, value) for name, value in values.items()]
-            yield f"  {label}: {', '.join(texts) if every else few(texts, WIDTH)}"
-    yield from _imports(state_dict, every=every)
-    if raw := _raw_note(specs):
-        yield f"  {raw}"
-
-
-def _raw_note(specs: dict[str, Spec]) -> str:
-    """Return what raw elements of 2 bytes may be, or "" if the file has none."""
-    raw = next((known.dtype for known in specs.values() if is_raw_pair(known.dtype)), None)
-    return f"{raw.name}: the file does not say what it is; {RAW_BFLOAT16}" if raw else ""
-
-
-def _imports(state_dict: StateDict, *, every: bool) -> Iterator[str]:
-    """Yield what Python would import for the file's pickles, and what of it is not plain data."""
-    names = state_dict.imports
-    other = [name for name, plain in names.items() if not plain]
-    safe = "" if other else ", all plain data"
-    for label, given in (
-        (f"names in its pickle{safe}; none was imported", list(names)),
-        ("not plain data among them", other),
-    ):
-        if given:
-            texts = [cut(name, WIDTH) for name in given]
-            yield f"  {label}: {', '.join(texts) if every else few(texts, WIDTH)}"
-
-
-def _tensors(state_dict: StateDict, specs: dict[str, Spec], most: int | None) -> Iterator[str]:
-    """Yield the tensors in groups, on at most ``most`` lines; None gives each tensor a line."""
-    rows = list(_rows(specs, state_dict, every=most is None))
-    shown = rows if most is None or len(rows) <= most else rows[: most - 1]
-    width = min(max((len(row[0]) for row in shown), default=0), LONGEST_KEY)
-    for name, *rest in shown:
-        yield f"  {name:<{width}}  {'  '.join(rest)}"
-    if len(rows) > len(shown):
-        yield f"  ... and {len(rows) - len(shown):,} more groups; --all shows every tensor"
-
-
-def _metadata(state_dict: StateDict, *, every: bool) -> Iterator[str]:
+def _metadata(state_dict: StateDict, *, every: bool) -> list[str]:
     lines = [
-        f"  {one_line(printable(k), WIDTH)} = {cut(str(v), WIDTH)}"
-        for k, v in state_dict.metadata.items()
+        f"{one_line(printable(key), WIDTH)} = {cut(str(value), WIDTH)}"
+        for key, value in state_dict.metadata.items()
     ]
     if every or len(lines) <= MAX_METADATA:
-        yield from lines
-        return
-    yield from lines[: MAX_METADATA - 1]
-    yield f"  ... and {len(lines) - MAX_METADATA + 1} more entries; --all shows every one"
+        return lines
+    left = len(lines) - MAX_METADATA + 1
+    return [*lines[: MAX_METADATA - 1], f"... and {left:,} more entries; --all shows every one"]
 
 
-def _rows(
-    specs: dict[str, Spec], state_dict: StateDict, *, every: bool
-) -> Iterable[tuple[str, ...]]:
-    """Yield the name, shape, dtype and size of each tensor, or of each group of equal specs."""
-    alike: dict[tuple[Any, ...], list[str]] = {}
-    for key, known in specs.items():
-        alike.setdefault((known.shape, known.dtype, key if every else ""), []).append(key)
-    position = {key: index for index, key in enumerate(specs)}
-    groups = [group for keys in alike.values() for group in group_keys(keys)]
-    for group in sorted(groups, key=lambda group: position[group.keys[0]]):
-        known = specs[group.keys[0]]
-        tie = state_dict.ties.get(group.keys[0])
-        size = (
-            bytes_text(known.nbytes * len(group.keys))
-            if tie is None
-            else f"tied to {printable(tie)}"
-        )
-        name = str(group) if every else one_line(group, LONGEST_KEY)
-        yield name, str(list(known.shape)), known.dtype.name, size
+def _others(state_dict: StateDict, *, every: bool) -> Iterator[str]:
+    """Yield what lies next to the tree, its values, and what Python would import for them."""
+    safe = "" if _not_plain(state_dict) else ", all plain data"
+    names = f"names in its pickle{safe}; none was imported"
+    for label, texts in (
+        ("also in it", list(starmap(value_text, state_dict.rest.items()))),
+        ("values", list(starmap(value_text, state_dict.others.items()))),
+        (names, [cut(name, WIDTH) for name in state_dict.imports]),
+        ("not plain data among them", [cut(name, WIDTH) for name in _not_plain(state_dict)]),
+    ):
+        if texts:
+            yield f"{label}: {', '.join(texts) if every else few(texts, WIDTH)}"
 
 
-def _as_json(file: str, state_dict: StateDict) -> dict[str, Any]:
-    tensors = {
-        key: {
-            "shape": list(known.shape),
-            "dtype": known.dtype.name,
-            "bytes": known.nbytes,
-            **({"tied_to": state_dict.ties[key]} if key in state_dict.ties else {}),
-        }
-        for key, known in _specs(state_dict).items()
-    }
-    return {
-        "file": file,
-        "format": state_dict.origin,
-        "metadata": state_dict.metadata,
-        "imports": list(state_dict.imports),
-        "not_plain_data": [name for name, plain in state_dict.imports.items() if not plain],
-        "rest": list(state_dict.rest),
-        "others": list(state_dict.others),
-        "note": _raw_note(_specs(state_dict)),
-        "tensors": tensors,
-    }
+def _not_plain(state_dict: StateDict) -> list[str]:
+    return [name for name, plain in state_dict.imports.items() if not plain]
+
+
+def _raw(specs: Mapping[str, Spec]) -> list[str]:
+    """Return what raw elements of 2 bytes may be, if the file has any."""
+    raw = [known.dtype.name for known in specs.values() if is_raw_pair(known.dtype)]
+    return [f"{name}: the file does not say what it is; {RAW_BFLOAT16}" for name in raw[:1]]

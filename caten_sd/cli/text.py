@@ -12,18 +12,6 @@ from caten_sd.state.tree import flatten
 from caten_sd.wording import counted, first_few
 
 
-def bytes_text(count: int) -> str:
-    """Return a size in the largest decimal unit that gives at least 1.
-
-    >>> bytes_text(154_389_504), bytes_text(96)
-    ('154.4 MB', '96 B')
-    """
-    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"
-
-
 def cut(text: str, width: int) -> str:
     """Return the text on one line of at most ``width`` characters, with control codes escaped.
 

@@ -7,12 +7,11 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from caten_sd.errors import FormatError
-from caten_sd.errors.printable import one_line
 from caten_sd.files.atomic import checked
 from caten_sd.files.cast import before_cast, cast_floats
 from caten_sd.files.catalog import format_called
@@ -21,8 +20,13 @@ from caten_sd.files.uncommitted import read_uncommitted
 from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.leaf import spec
 from caten_sd.state.pieces import PIECE, Progress, reporting
+from caten_sd.state.sheet import HasSheet, Sheet
+from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.state.state_dict import STAMP, StateDict, spec_or_none
 from caten_sd.wording import counted, first_few
+
+if TYPE_CHECKING:  # all layouts come with it
+    from caten_sd.mapping.findings import Findings
 
 
 @attrs.frozen
@@ -37,8 +41,8 @@ class Estimate:
     memory: int
 
 
-@attrs.frozen
-class Conversion:
+@attrs.frozen(repr=False)
+class Conversion(HasSheet):
     """What a conversion did; counts and error are measured on the file that was written.
 
     ``left_out`` are values that are not tensors, and what the source holds outside its tree.
@@ -54,24 +58,44 @@ class Conversion:
     error: float
     error_key: str
     left_out: tuple[str, ...] = ()
-    findings: tuple[str, ...] = ()
+    findings: Findings | None = None
 
-    def __str__(self) -> str:
+    @property
+    def verdict(self) -> str:
+        """What was written, with counts, and what was lost."""
         written = f"{counted(self.tensors, 'tensor')}, {counted(self.size, 'byte')}"
-        text = f"{self.target}: {written}, read back and equal"
+        parts = [f"{self.target}: {written}, read back and equal"]
         if self.layout:
-            text += f"; layout {self.layout}"
+            parts.append(f"layout {self.layout}")
         if self.casts:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in self.casts.items())
-            text += f"; cast {kinds}, largest error {self.error:.2g}"
-            text += f" in {self.error_key}" if self.error_key else ""
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.casts.items())
+            where = f" in {self.error_key}" if self.error_key else ""
+            parts.append(f"cast {kinds}, largest error {self.error:.2g}{where}")
+        if self.findings:
+            parts += self.findings.faults()
         if self.left_out:
-            text += f"; left out: {first_few(self.left_out, 5)}"
-        return "\n  ".join(map(one_line, [text, *self.findings]))
+            parts.append(f"left out: {first_few(self.left_out, 5)}")
+        return "; ".join(parts)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON."""
-        return attrs.asdict(self)
+    def sheet(self) -> Sheet:
+        """Return the sheet: the layout's findings in groups, and what was left out."""
+        left_out = SheetGroup("left out", [SheetRow(name, quiet=True) for name in self.left_out])
+        return Sheet(
+            "conversion",
+            self.verdict,
+            self.findings.hints if self.findings else (),
+            [*(self.findings.groups() if self.findings else ()), left_out],
+            data={
+                "source": self.source,
+                "target": self.target,
+                "tensors": self.tensors,
+                "bytes": self.size,
+                "layout": self.layout,
+                "casts": self.casts,
+                "largest_error": self.error,
+                "largest_error_key": self.error_key,
+            },
+        )
 
 
 def convert(
@@ -117,13 +141,13 @@ def estimate(state_dict: StateDict) -> Estimate:
 
 def _in_layout(
     state_dict: StateDict, layout: str | None, from_layout: str | None
-) -> tuple[StateDict, tuple[str, ...]]:
+) -> tuple[StateDict, Findings | None]:
     if layout is None:
-        return state_dict, ()
+        return state_dict, None
     from caten_sd.mapping.layout_plan import plan_layout
 
     plan = plan_layout(state_dict, layout, from_layout=from_layout)
-    return plan.state_dict, tuple(plan.findings.lines())
+    return plan.state_dict, plan.findings
 
 
 def _written(

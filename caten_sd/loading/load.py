@@ -18,7 +18,7 @@ from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
 from caten_sd.loading.nested_state import put_together, with_others
 from caten_sd.loading.plan_of import by_type
 from caten_sd.loading.policy import Patterns, Policy, Repair
-from caten_sd.loading.report import FAULTS, FITS, WORDS, LoadPlan, LoadReport, LoadRow, Outcome
+from caten_sd.loading.report import FAULTS, FITS, LoadPlan, LoadReport, LoadRow, Outcome
 from caten_sd.loading.slot_matcher import PlannedRow
 from caten_sd.loading.value_check import finding
 from caten_sd.objects.extract import get_state_dict
@@ -170,7 +170,7 @@ def _warn(report: LoadReport) -> None:
         keys = [row.key for row in report.of(outcome)]
         if keys:
             groups = few_keys(keys, 4, "pattern")
-            message = f"{len(keys)} {WORDS[outcome]}, not loaded: {groups}"
+            message = f"{len(keys)} {outcome.value}, not loaded: {groups}"
             warnings.warn(LoadWarning(message, report), stacklevel=3)
     if not report.sound:
         keys = [row.key for row in report.rows if "NaN" in row.finding or "Inf" in row.finding]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import attrs
+
 from caten_sd.errors import LayoutError
-from caten_sd.errors.printable import one_line
 from caten_sd.mapping.axis_sizes import Numbers, size_text, solve
 from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.known import announced_layouts, built_in_layouts
@@ -18,6 +19,8 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
 from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.state.quoting import root_choice
+from caten_sd.state.sheet import HasSheet, Sheet
+from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
 from caten_sd.state.training_keys import model_state
 from caten_sd.wording import counted
@@ -63,7 +66,8 @@ class Candidate(NamedTuple):
         return f"{text}, and {idle} of its rows find no key" if idle else text
 
 
-class Detection(NamedTuple):
+@attrs.frozen(repr=False)
+class Detection(HasSheet):
     """The layout found, or None, with the evidence, and every candidate, the best first.
 
     ``numbers`` are those that the shapes give: n_layer, n_embd, ... No shape gives a head count.
@@ -103,12 +107,36 @@ class Detection(NamedTuple):
             )
         raise LayoutError(f"{'; '.join(self.evidence)}; {fix}")
 
-    def __str__(self) -> str:
-        head = "not known"
+    @property
+    def verdict(self) -> str:
+        """The layout and the numbers that the shapes give, or that none is known."""
         if self.layout is not None:
             numbers = [f"{name} {number}" for name, number in self.numbers.items()]
-            head = f"{self.layout.name} ({self.architecture}: {', '.join(numbers)})"
-        return "\n  ".join(map(one_line, [head, *self.evidence]))
+            return f"{self.layout.name} ({self.architecture}: {', '.join(numbers)})"
+        some = counted(len(self.candidates), "layout takes", "layouts take")
+        return f"not known, and {some} some of the keys" if self.candidates else "not known"
+
+    def sheet(self) -> Sheet:
+        """Return the sheet: the evidence, and how well each candidate matches."""
+        weighed = [SheetRow(each.layout.name, str(each), quiet=True) for each in self.candidates]
+        return Sheet(
+            "layout detection",
+            self.verdict,
+            self.evidence,
+            [SheetGroup("layouts that take some of the keys", weighed)],
+            data={
+                "layout": _name(self.layout),
+                "architecture": self.architecture,
+                "numbers": self.numbers,
+                "prefix": self.prefix,
+                "without_prefix": _name(self.unprefixed),
+                "similar": _name(self.similar),
+            },
+        )
+
+
+def _name(layout: Layout | None) -> str | None:
+    return layout.name if layout else None
 
 
 def detect_layout(state_dict: Mapping[str, Any]) -> Detection:
@@ -148,7 +176,9 @@ def _without_prefix(state: StateDict, found: Detection, removed: int) -> Detecti
         f"without {prefix + '.'!r}, with which every key begins, it is {layout.name}: open it with "
         f"{root_choice(prefix)}"
     )
-    return found._replace(evidence=(*found.evidence, evidence), prefix=prefix, unprefixed=layout)
+    return attrs.evolve(
+        found, evidence=(*found.evidence, evidence), prefix=prefix, unprefixed=layout
+    )
 
 
 def _rank(candidate: Candidate) -> tuple[bool, bool, int, int]:
@@ -179,7 +209,7 @@ def _decide(state: StateDict, candidates: tuple[Candidate, ...]) -> Detection:
 def _evidence(best: Candidate) -> list[str]:
     names = "key is its name" if best.total == 1 else "keys are its names"
     names = f"{best.taken} of {best.total} {names}"
-    return [names, *filter(None, [best.orientation]), *best.findings.lines()]
+    return [names, *filter(None, [best.orientation]), *best.findings.notes()]
 
 
 def _samples(state: StateDict) -> dict[str, int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from caten_sd.mapping.axis_sizes import Size, size_text
 from caten_sd.mapping.rows import Row
 from caten_sd.state.grouping import few_keys
+from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.wording import counted, first_few
 
 
@@ -19,6 +21,20 @@ class Misfit(NamedTuple):
     shape: tuple[int, ...]
     sizes: tuple[Size, ...]
     swapped: bool
+
+    def in_sheet(self) -> SheetRow:
+        """Return the row of a sheet."""
+        declared = size_text(self.sizes)
+        return SheetRow(
+            self.key,
+            f"would be {list(self.shape)}, declared {declared}",
+            data=lambda: {
+                "canonical": self.canonical,
+                "shape": self.shape,
+                "declared": declared,
+                "swapped": self.swapped,
+            },
+        )
 
     def __str__(self) -> str:
         return (
@@ -65,29 +81,39 @@ class Findings:
             faults.append(f"{count} not as declared: {self.misfits[0]}")
         return "; ".join(faults)
 
-    def lines(self) -> list[str]:
-        """Return the findings as text, one kind on each line."""
-        complaint = [self.complaint] * bool(self.complaint)
-        return [*self.notes(), *complaint, *self.hints]
+    def groups(self) -> list[SheetGroup]:
+        """Return the findings as groups of a sheet."""
+        return [
+            SheetGroup("in the file, not in the layout", list(map(SheetRow, self.untaken))),
+            SheetGroup("in the layout, not in the file", list(map(_idle_row, self.idle))),
+            SheetGroup(
+                "of another shape than the layout declares",
+                [each.in_sheet() for each in self.misfits],
+            ),
+            SheetGroup("treated as the layout says", [*self._treated()]),
+        ]
+
+    def faults(self) -> list[str]:
+        """Return how many keys or rows each kind of fault has."""
+        *groups, _ = self.groups()
+        return [f"{len(group.rows):,} {group.title}" for group in groups if group.rows]
 
     def notes(self) -> list[str]:
         """Return what is not a fault: keys dropped, tied, transposed unconfirmed, or rounded."""
-        dropped = self._by_reason().items()
-        notes = [f"{few_keys(keys)}: dropped, {reason}" for reason, keys in dropped]
-        notes += [f"{name}: tied to {first}" for name, first in self.tied.items()]
-        if self.square:
-            notes.append(
-                f"{few_keys(self.square)}: transposed as the layout says, which a square shape "
-                f"cannot confirm"
-            )
-        if self.rounded:
-            notes.append(
-                f"{few_keys(self.rounded)}: a number is added, which may round the last digit"
-            )
-        return notes
+        return [": ".join(line) for line in self.groups()[-1].lines()]
 
-    def _by_reason(self) -> dict[str, list[str]]:
-        reasons: dict[str, list[str]] = {}
+    def _treated(self) -> Iterator[SheetRow]:
         for key, reason in self.dropped.items():
-            reasons.setdefault(reason, []).append(key)
-        return reasons
+            yield SheetRow(key, f"dropped, {reason}")
+        for key, first in self.tied.items():
+            yield SheetRow(key, f"tied to {first}")
+        for key in self.square:
+            yield SheetRow(
+                key, "transposed as the layout says, which a square shape cannot confirm"
+            )
+        for key in self.rounded:
+            yield SheetRow(key, "a number is added, which may round the last digit")
+
+
+def _idle_row(row: Row) -> SheetRow:
+    return SheetRow(" and ".join(row.names), data=lambda: {"row": str(row)})

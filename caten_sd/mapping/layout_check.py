@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from caten_sd.errors.printable import one_line
-from caten_sd.mapping.axis_sizes import Numbers, size_text
+from caten_sd.mapping.axis_sizes import Numbers
 from caten_sd.mapping.detection import Detection, detect_layout
-from caten_sd.mapping.findings import Findings, Misfit
+from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
-from caten_sd.state.grouping import MAX_LINES, closing, group_keys, shortened
 from caten_sd.state.quoting import is_shell_word, shell_option, shell_path
+from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.state_dict import as_state_dict
 from caten_sd.wording import counted
 
 
-@attrs.frozen
-class LayoutCheck:
+@attrs.frozen(repr=False)
+class LayoutCheck(HasSheet):
     """How many keys are names of the layout, what contradicts it, and which layout was detected.
 
     ``file`` is the file's name in the command of ``fix``.
@@ -44,18 +43,10 @@ class LayoutCheck:
         """The result in one line, with counts."""
         taken = self.total - len(self.findings.untaken)
         names = "key is a name" if self.total == 1 else "keys are names"
-        text = f"{taken} of {self.total} {names} of {self.layout.name}"
+        text = f"{taken:,} of {self.total:,} {names} of {self.layout.name}"
         if self.fits:
             return f"{text}, in the shapes that it declares"
-        return "; ".join([text, *(f"{len(rows)} {what}" for what, rows in self._faults().items())])
-
-    def _faults(self) -> dict[str, list[Any]]:
-        kinds: dict[str, Sequence[Any]] = {
-            "in the file, not in the layout": self.findings.untaken,
-            "in the layout, not in the file": self.findings.idle,
-            "of another shape than the layout declares": self.findings.misfits,
-        }
-        return {what: list(rows) for what, rows in kinds.items() if rows}
+        return "; ".join([text, *self.findings.faults()])
 
     @property
     def cause(self) -> str:
@@ -90,48 +81,23 @@ class LayoutCheck:
         words += [shell_option("--root", prefix)] * bool(prefix)
         return " ".join(["caten-sd convert", *words])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON."""
+    def sheet(self) -> Sheet:
+        """Return the sheet: what the layout found, in groups, and the layout that was detected."""
         found = self.detection.layout
-        return {
-            "verdict": self.verdict,
-            "fits": self.fits,
-            "layout": self.layout.name,
-            "detected": found.name if found else None,
-            "prefix": self.detection.prefix,
-            "evidence": list(self.detection.evidence),
-            "untaken": self.findings.untaken,
-            "idle": [str(row) for row in self.findings.idle],
-            "misfits": [str(misfit) for misfit in self.findings.misfits],
-            "cause": self.cause,
-            "fix": self.fix,
-        }
-
-    def __str__(self) -> str:
-        head = [f"{self.verdict}."]
-        tail = closing(self.cause, self.fix)
-        notes = [f"  {line}" for line in self.findings.notes()]
-        sections = [notes] * bool(notes) + list(self._sections())
-        listed = shortened(sections, MAX_LINES - len(head) - len(tail))
-        return "\n".join([*head, *map(one_line, listed), *tail])
-
-    def _sections(self) -> Iterator[list[str]]:
-        """Yield the lines of each kind of fault: a heading, and the keys or names by pattern."""
-        for what, rows in self._faults().items():
-            if isinstance(rows[0], Misfit):
-                lines = _misfit_lines(rows)
-            else:
-                names = [row if isinstance(row, str) else " and ".join(row.names) for row in rows]
-                lines = [str(group) for group in group_keys(names)]
-            yield [f"{what} ({len(rows)}):", *(f"  {line}" for line in lines)]
-
-
-def _misfit_lines(misfits: list[Misfit]) -> list[str]:
-    keys_of: dict[str, list[str]] = {}
-    for each in misfits:
-        text = f"would be {list(each.shape)}, declared {size_text(each.sizes)}"
-        keys_of.setdefault(text, []).append(each.key)
-    return [f"{group}: {text}" for text, keys in keys_of.items() for group in group_keys(keys)]
+        return Sheet(
+            "layout check",
+            self.verdict,
+            groups=self.findings.groups(),
+            cause=self.cause,
+            fix=self.fix,
+            data={
+                "layout": self.layout.name,
+                "fits": self.fits,
+                "detected": found.name if found else None,
+                "prefix": self.detection.prefix,
+                "evidence": self.detection.evidence,
+            },
+        )
 
 
 def check_layout(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import attrs
 
 from caten_sd.errors import LayoutError, LayoutWarning
-from caten_sd.errors.printable import one_line
 from caten_sd.mapping.axis_sizes import Numbers
 from caten_sd.mapping.detection import Detection, detect_layout
 from caten_sd.mapping.findings import Findings
@@ -24,6 +25,7 @@ from caten_sd.mapping.rule_run import Item
 from caten_sd.mapping.writing import HINT, write_canonical
 from caten_sd.state.keys import Path
 from caten_sd.state.packed_weights import packed_keys
+from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.state_dict import STAMP, StateDict, as_state_dict
 from caten_sd.state.training_keys import is_training, model_state
 from caten_sd.wording import counted
@@ -49,7 +51,8 @@ class RenamedPaths(Mapping[str, Path]):
         return len(self._keys)
 
 
-class LayoutPlan(NamedTuple):
+@attrs.frozen(repr=False)
+class LayoutPlan(HasSheet):
     """What applying a layout gives: a lazy state dict, and the findings."""
 
     source: Layout
@@ -58,11 +61,27 @@ class LayoutPlan(NamedTuple):
     findings: Findings
     detection: Detection | None  # None where the source was declared
 
-    def __str__(self) -> str:
-        head = (
-            f"{self.source.name} to {self.target.name}: {counted(len(self.state_dict), 'tensor')}"
+    @property
+    def verdict(self) -> str:
+        """From which layout to which, how many tensors, and how many do not match."""
+        tensors = counted(len(self.state_dict), "tensor")
+        head = f"{self.source.name} to {self.target.name}: {tensors}"
+        return "; ".join([head, *self.findings.faults()])
+
+    def sheet(self) -> Sheet:
+        """Return the sheet: the findings in groups, and what whoever reads the result has to do."""
+        return Sheet(
+            "layout plan",
+            self.verdict,
+            self.findings.hints,
+            self.findings.groups(),
+            data={
+                "from_layout": self.source.name,
+                "layout": self.target.name,
+                "tensors": len(self.state_dict),
+                "evidence": self.detection.evidence if self.detection else (),
+            },
         )
-        return "\n  ".join(map(one_line, [head, *self.findings.lines()]))
 
 
 def to_layout(
@@ -145,7 +164,7 @@ def _plan_training(
         return plan_layout(model, target, from_layout=plan.source, **options).state_dict
 
     mapped = training_in_layout(state, plan.state_dict, apply_layout)
-    return plan._replace(state_dict=mapped)
+    return attrs.evolve(plan, state_dict=mapped)
 
 
 def _refuse_swapped(origin: Layout, findings: Findings) -> None:

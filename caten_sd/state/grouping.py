@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from caten_sd.errors.printable import LONGEST, one_line, printable
+from caten_sd.errors.printable import one_line, printable
 from caten_sd.state.keys import INDEX_SEGMENT
-from caten_sd.wording import counted, first_few
+from caten_sd.wording import first_few
 
 MAX_LINES = 20  # of a table on a screen
 LONGEST_KEY = 200  # characters of a key or pattern in a message
@@ -80,24 +80,3 @@ def _runs(numbers: list[int]) -> Iterator[str]:
             yield str(start) if start == before else f"{start}..{before}"
             start = number
         before = number
-
-
-def shortened(sections: list[list[str]], room: int) -> list[str]:
-    """Return the lines of all sections, with the longest shortened until ``room`` lines remain."""
-    sizes = [len(section) for section in sections]
-    while sum(sizes) > room and max(sizes) > 2:
-        sizes[sizes.index(max(sizes))] -= 1
-    lines = []
-    for section, size in zip(sections, sizes, strict=True):
-        left = len(section) - size + 1
-        more = [f"  ... and {counted(left, 'more line')}; to_dict(), or --json, has every row"]
-        lines += section if size == len(section) else section[: size - 1] + more
-    return lines
-
-
-def closing(cause: str, fix: str) -> list[str]:
-    """Return the last lines of a report: the cause and the fix, each on a line if there is one."""
-    known = [f"likely cause: {one_line(cause)}"] * bool(cause)
-    if len(fix) > LONGEST:  # a fix that is cut would do something else
-        return [*known, f"fix: a line of {len(fix):,} characters; .fix, or --json, has it"]
-    return known + [f"fix: {fix}"] * bool(fix)

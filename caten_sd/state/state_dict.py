@@ -208,19 +208,15 @@ class StateDict(Mapping[str, Any]):
         return "\n".join(["#<STATE-DICT", "{", *lines, f"}} {{{id(self):X}}}>"])
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from caten_sd.state.html_table import html_table
 
-        def row(*texts: str) -> str:
-            cells = [f"<td>{escape(one_line(text, LONGEST_KEY))}</td>" for text in texts]
-            return f"<tr>{''.join(cells)}</tr>"
-
-        rows = "".join(
-            row(key, shape_text(leaf), dtype_text(leaf), self.ties.get(key, ""))
+        rows = (
+            [one_line(text, LONGEST_KEY) for text in (key, shape_text(leaf), dtype_text(leaf), tie)]
             for key, leaf in self.entry.items()
+            for tie in [self.ties.get(key, "")]
         )
-        head = "".join(f"<th>{name}</th>" for name in ("key", "shape", "dtype", "tied to"))
-        caption = f"<caption>StateDict, {counted(len(self), 'key')}</caption>"
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        head = ("key", "shape", "dtype", "tied to")
+        return html_table(f"StateDict, {counted(len(self), 'key')}", rows, head)
 
 
 def as_state_dict(state_dict: Mapping[str, Any]) -> StateDict:

@@ -24,7 +24,7 @@ def test_a_resumed_training_ends_like_one_without_interruption(
 ) -> None:
     assert example.main([str(tmp_path / f"run{suffix}")] if suffix else []) == 0
     verdict, losses, model = capsys.readouterr().out.splitlines()
-    assert verdict == "21 of 21 slots of TrainingState fit, and the file has nothing else."
+    assert verdict == "21 of 21 slots of TrainingState fit, and the file has nothing else"
     one, other = re.findall(r"\d\.\d+", losses)
     assert one == other
     assert model == "the model alone: 0.weight, 0.bias, 2.weight, 2.bias"

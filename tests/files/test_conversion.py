@@ -58,7 +58,7 @@ def test_casts_are_counted_and_the_largest_error_read_back(tmp_path: Path):
     assert done.error == (given - written["h.0.w"].float()).abs().max().item()
     assert done.error_key == "h.0.w"
     assert "cast 1 float32 to bfloat16, largest error" in str(done)
-    assert json.loads(json.dumps(done.to_dict()))["error_key"] == "h.0.w"
+    assert json.loads(json.dumps(done.to_dict()))["largest_error_key"] == "h.0.w"
 
 
 def test_output_on_input_is_right_and_a_failure_leaves_it_unchanged(tmp_path: Path):

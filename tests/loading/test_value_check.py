@@ -64,7 +64,8 @@ def test_odd_values_and_slots_without_a_value_are_named_in_the_plan() -> None:
     assert "odd values (3):" in text
     assert "  0.weight: 1 NaN" in text
     assert plan.to_dict()["sound"] is False
-    assert plan.to_dict()["rows"][0]["finding"] == "1 NaN"
+    odd = plan.to_dict()["groups"]["odd values"]
+    assert odd[0] == {"key": "0.weight", "detail": "1 NaN"}
 
 
 def test_no_value_is_checked_unless_asked() -> None:

@@ -1,4 +1,4 @@
-"""Values of a file as JSON that every parser takes.
+"""Values of a file as values of JSON that every parser takes.
 
 - NaN and infinities are the strings "NaN", "Infinity" and "-Infinity"
 - an int of more than 64 bits is a string of hexadecimal digits
@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -20,17 +19,13 @@ MOST_NESTED = 100
 _FIXED = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
-def json_text(value: Any) -> str:
-    """Return the value as JSON.
+def json_values(value: Any) -> Any:
+    """Return the value, and all that it holds, as values that JSON can hold.
 
-    >>> print(json_text({"eps": float("nan"), 1: 2**70}))
-    {
-     "eps": "NaN",
-     "1": "0x400000000000000000"
-    }
+    >>> json_values({"eps": float("nan"), 1: 2**70})
+    {'eps': 'NaN', '1': '0x400000000000000000'}
     """
-    text: str = json.dumps(_plain(value, 0), indent=1, allow_nan=False)
-    return text
+    return _plain(value, 0)
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.cli.json_text import MOST_NESTED, json_text
+from caten_sd.state.json_values import MOST_NESTED, json_values
 
 texts = st.text(st.characters(codec=None))
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.binary()
@@ -19,6 +19,10 @@ keys = texts | st.integers() | st.booleans() | st.none()
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4)
 )
+
+
+def json_text(value: Any) -> str:
+    return json.dumps(json_values(value), allow_nan=False)
 
 
 def strict(text: str) -> Any:
