@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import ModelError, StateDictError
-from caten_sd.objects.slots import KEY, Field, SlotKind, checked_key, slot_kind
+from caten_sd.objects.slots import KEY, Field, SlotKind, checked_key, checked_kind, slot_kind
 from caten_sd.state.keys import Name
 from caten_sd.wording import a_or_an
 
@@ -44,13 +44,14 @@ def _slot_table(cls: Any) -> _SlotTable:
     slots = tuple(map(_declared, _fields(cls)))
     caches = {each.element: each.name for each in slots if each.kind == "transient"}
     stored = {each.element: each.name for each in slots if each.kind != "transient"}
-    faults = (*_bad_keys(cls, slots), *_shared_keys(cls, slots))
+    faults = (*_misdeclared(cls, slots), *_shared_keys(cls, slots))
     return _SlotTable(slots, caches | stored, next(iter(faults), ""))
 
 
-def _bad_keys(cls: type, slots: Iterable[DeclaredSlot]) -> Iterator[str]:
+def _misdeclared(cls: type, slots: Iterable[DeclaredSlot]) -> Iterator[str]:
     for each in slots:
         try:
+            checked_kind(each.kind)
             if each.field.metadata.get(KEY) is not None:
                 checked_key(each.element)
         except ModelError as error:
@@ -81,7 +82,7 @@ def declared_slots(cls: type) -> tuple[DeclaredSlot, ...]:
 def slot_values(owner: Any, kinds: Collection[SlotKind] = SAVED) -> Iterator[tuple[str | int, Any]]:
     """Yield (path element, value) for each declared slot of these kinds that was ever set.
 
-    StateDictError if two slots have one key, with both names, or if a key cannot be one.
+    StateDictError if two slots have one key, with both names, or if a declaration means nothing.
     """
     cls: Any = type(owner)
     if fault := _slot_table(cls).fault:

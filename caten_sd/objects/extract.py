@@ -83,7 +83,7 @@ def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictE
             break
     return StateDictError(
         f"the paths {first[key]} and {path} of {type(obj).__name__} both have the key {key!r}; "
-        f"rename a slot or pass a key_mapper that keeps them apart"
+        f"rename a slot, declare another key for it, or pass a key_mapper that keeps them apart"
     )
 
 

@@ -8,7 +8,7 @@ neither, as a KV cache. Its key is its name unless ``key="MLP.0"`` declares anot
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import attrs
 
@@ -85,7 +85,7 @@ def inlined(**field: Any) -> Any:
     return attrs.field(metadata=metadata, **field)
 
 
-def slot_metadata(*, kind: SlotKind = "state", key: str | None = None) -> dict[str, Any]:
+def slot_metadata(*, kind: SlotKind = "state", key: str | None = None) -> dict[str, str]:
     """Return the metadata that declares a field of a dataclass, as `slot` declares one of attrs.
 
     >>> import dataclasses
@@ -93,7 +93,17 @@ def slot_metadata(*, kind: SlotKind = "state", key: str | None = None) -> dict[s
     ... class Net:
     ...     first: object = dataclasses.field(metadata=slot_metadata(key="MLP.0"))
     """
-    return {SLOT: kind} if key is None else {SLOT: kind, KEY: checked_key(key)}
+    declared = {SLOT: checked_kind(kind)}
+    return declared if key is None else {**declared, KEY: checked_key(key)}
+
+
+def checked_kind(kind: Any) -> str:
+    """Return the kind that a slot may have; ModelError for any other."""
+    if kind in get_args(SlotKind):
+        return str(kind)
+    raise ModelError(
+        f"{kind!r} cannot be the kind of a slot; declare one of {', '.join(get_args(SlotKind))}"
+    )
 
 
 def checked_key(key: Any) -> str:

@@ -261,6 +261,29 @@ def test_a_key_in_plain_metadata_is_checked_too(key: Any) -> None:
     assert repr(key) in str(caught.value)
 
 
+def test_a_kind_in_plain_metadata_is_checked_too() -> None:
+    cls = attrs.make_class("Net", {"first": attrs.field(metadata={SLOT: "bufer"})})
+    with pytest.raises(StateDictError, match=r"first of Net.*'bufer'"):
+        get_state_dict(cls(np.zeros(1)))
+
+
+SEGMENTS = st.text(min_size=1, max_size=6).filter(
+    lambda text: text.isprintable() and "." not in text
+)
+
+
+@given(st.lists(st.lists(SEGMENTS, min_size=1, max_size=3).map(".".join), min_size=1, unique=True))
+def test_any_key_that_is_not_refused_is_saved_and_found_again(names: list[str]) -> None:
+    fields = {f"slot_{at}": slot(key=name) for at, name in enumerate(names)}
+    cls = attrs.make_class("Net", fields)
+    model = cls(*(np.zeros(at) for at in range(1, len(names) + 1)))
+    assert list(get_state_dict(model)) == names
+    for adopt in (False, True):
+        new = {name: np.full(at + 1, at + 1 + adopt) * 1.0 for at, name in enumerate(names)}
+        load_state_dict(model, new, strict=True, assign=adopt)
+        assert [leaf[0] for leaf in get_state_dict(model).values()] == [v[0] for v in new.values()]
+
+
 def test_a_subclass_may_declare_another_key_or_none() -> None:
     base = attrs.make_class("Base", {"a": slot(key="x.1"), "b": slot(key="x.2")})
     sub = attrs.make_class("Sub", {"b": slot(key="y"), "a": attrs.field()}, bases=(base,))

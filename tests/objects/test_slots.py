@@ -59,6 +59,11 @@ def test_a_key_that_no_file_could_have_is_refused_when_the_class_is_made(declare
     assert repr(key) in str(caught.value)
 
 
+def test_a_kind_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"'bufer' .* buffer, computed"):
+        slot_metadata(kind="bufer")  # type: ignore[arg-type]
+
+
 def test_a_key_and_a_kind_and_other_metadata_stand_together() -> None:
     cls = attrs.make_class(
         "Net",
