@@ -16,7 +16,6 @@ from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.dtype import RAW_BFLOAT16, is_raw_pair
 from caten_sd.state.leaf import Spec
 from caten_sd.state.sheet import HasSheet, Sheet
-from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import bytes_text, counted
 
@@ -52,7 +51,6 @@ class FileSummary(HasSheet):
     def sheet(self) -> Sheet:
         """Return the sheet: all that is not a tensor of the tree as notes, and the tensors."""
         state = self.state_dict
-        rows = [_row(key, known, state.ties.get(key)) for key, known in self.specs.items()]
         return Sheet(
             "checkpoint",
             self.verdict,
@@ -61,7 +59,7 @@ class FileSummary(HasSheet):
                 *_others(state, every=self.every),
                 *_raw(self.specs),
             ],
-            [SheetGroup("tensors", rows)],
+            state.sheet().groups,
             data={
                 "file": self.file,
                 "format": state.origin,
@@ -87,15 +85,6 @@ def run(words: Sequence[str]) -> int:
         else:
             say_sheet(found, as_json=options.json)
     return FINE
-
-
-def _row(key: str, known: Spec, tie: str | None) -> SheetRow:
-    data = {"shape": known.shape, "dtype": known.dtype.name, "bytes": known.nbytes}
-    detail = f"{list(known.shape)} {known.dtype}"
-    if tie is None:
-        return SheetRow(key, detail, known.shape, size=known.nbytes, data=lambda: data)
-    text = f"{detail}; tied to {printable(tie)}"
-    return SheetRow(key, text, known.shape, data=lambda: {**data, "tied_to": tie})
 
 
 def _metadata(state_dict: StateDict, *, every: bool) -> list[str]:

@@ -47,6 +47,7 @@ class Conversion(HasSheet):
 
     ``left_out`` are values that are not tensors, and what the source holds outside its tree.
     ``findings`` come from the layout: what was dropped and why, what was tied, what has no row.
+    ``memory`` is what the estimate said in bytes.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Conversion(HasSheet):
     error_key: str
     left_out: tuple[str, ...] = ()
     findings: Findings | None = None
+    memory: int = 0
 
     @property
     def verdict(self) -> str:
@@ -90,6 +92,7 @@ class Conversion(HasSheet):
                 "target": self.target,
                 "tensors": self.tensors,
                 "bytes": self.size,
+                "memory_needed": self.memory,
                 "layout": self.layout,
                 "casts": self.casts,
                 "largest_error": self.error,
@@ -129,7 +132,8 @@ def convert(
             announce(need)
         with reporting(progress, need.size):
             done = _written(expected, source, target, options)
-    return attrs.evolve(done, left_out=(*expected.others, *expected.rest), findings=findings)
+    left_out = (*expected.others, *expected.rest)
+    return attrs.evolve(done, left_out=left_out, findings=findings, memory=need.memory)
 
 
 def estimate(state_dict: StateDict) -> Estimate:

@@ -84,15 +84,24 @@ class Sheet:
     def _repr_html_(self) -> str:
         from html import escape
 
-        from caten_sd.state.html_table import html_table
-
         closing = self.closing()
-        tables = [
-            html_table(section.heading, [*section.lines, *((text,) for text in section.rest())])
-            for section in self.sections(MAX_LINES - 1 - len(closing))
-        ]
-        verdict, *last = (f"<p>{escape(line)}</p>" for line in (one_line(self.verdict), *closing))
-        return f"<div>{''.join([verdict, *tables, *last])}</div>"
+        tables = map(_table, self.sections(MAX_LINES - 1 - len(closing)))
+        # A browser leaves every space of a fix as it is only in this element.
+        tags = ["pre" if line.startswith("fix: ") else "p" for line in closing]
+        last = [f"<{t}>{escape(line)}</{t}>" for t, line in zip(tags, closing, strict=True)]
+        return f"<div><p>{escape(one_line(self.verdict))}</p>{''.join([*tables, *last])}</div>"
+
+
+def _table(section: Section) -> str:
+    from html import escape
+
+    caption = f"<caption>{escape(one_line(section.heading))}</caption>" if section.heading else ""
+    rows = (
+        "".join(f"<td>{escape(one_line(cell))}</td>" for cell in line)
+        for line in (*section.lines, *((text,) for text in section.rest()))
+    )
+    body = "".join(f"<tr>{cells}</tr>" for cells in rows)
+    return f"<table>{caption}<tbody>{body}</tbody></table>"
 
 
 class HasSheet(ABC):

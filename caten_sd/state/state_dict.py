@@ -12,7 +12,7 @@ from collections.abc import (
     Sequence,
     ValuesView,
 )
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.errors.printable import one_line, printable
@@ -23,6 +23,9 @@ from caten_sd.state.leaf import Opaque, Spec, spec
 from caten_sd.state.packed_weights import refuse_parted
 from caten_sd.state.renames import Renamer, Rules, renamed, renamed_ties
 from caten_sd.wording import a_or_an, counted
+
+if TYPE_CHECKING:
+    from caten_sd.state.sheet import Sheet
 
 STAMP = "caten_sd.layout"  # the metadata entry with the name of the layout, if all keys match it
 
@@ -207,16 +210,23 @@ class StateDict(Mapping[str, Any]):
         lines = [f"{name:<{width}} -> {text}" for name, text in zip(names, shapes, strict=True)]
         return "\n".join(["#<STATE-DICT", "{", *lines, f"}} {{{id(self):X}}}>"])
 
-    def _repr_html_(self) -> str:
-        from caten_sd.state.html_table import html_table
+    def sheet(self) -> Sheet:
+        """Return the sheet of a notebook: the tensors and the other values, in groups."""
+        from caten_sd.state.leaf_rows import leaf_row
+        from caten_sd.state.sheet import Sheet
+        from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 
-        rows = (
-            [one_line(text, LONGEST_KEY) for text in (key, shape_text(leaf), dtype_text(leaf), tie)]
-            for key, leaf in self.entry.items()
-            for tie in [self.ties.get(key, "")]
-        )
-        head = ("key", "shape", "dtype", "tied to")
-        return html_table(f"StateDict, {counted(len(self), 'key')}", rows, head)
+        tensors, others = [], []
+        for key, leaf in self.entry.items():
+            if (known := spec_or_none(leaf)) is not None:
+                tensors.append(leaf_row(key, known, self.ties.get(key)))
+            else:
+                others.append(SheetRow(key, shape_text(leaf)))
+        groups = [SheetGroup("tensors", tensors), SheetGroup("other values", others)]
+        return Sheet("state dict", f"StateDict, {counted(len(self), 'key')}", groups=groups)
+
+    def _repr_html_(self) -> str:
+        return self.sheet()._repr_html_()
 
 
 def as_state_dict(state_dict: Mapping[str, Any]) -> StateDict:
@@ -275,9 +285,3 @@ def shape_text(leaf: Any) -> str:
     if known is None:
         return f"<{one_line(leaf.name if isinstance(leaf, Opaque) else type(leaf).__name__)}>"
     return f"({' '.join(map(str, known.shape))})"
-
-
-def dtype_text(leaf: Any) -> str:
-    """Return the dtype's name, or "" for a value that is not a tensor."""
-    known = spec_or_none(leaf)
-    return "" if known is None else known.dtype.name

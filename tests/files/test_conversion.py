@@ -95,6 +95,7 @@ def test_what_is_announced_is_what_is_written_not_what_was_read(tmp_path: Path):
     announced = []
     done = sd.convert(source, target, dtype="bf16", announce=lambda need: announced.append(need))
     assert [(need.tensors, need.size) for need in announced] == [(done.tensors, done.size)]
+    assert done.to_dict()["memory_needed"] == announced[0].memory
     assert done.size == 2 * (8 * 4 + 4) + 8  # two bytes a float, eight for the int64
 
 

@@ -67,10 +67,10 @@ MAKERS: dict[type[HasSheet], Callable[[Keys, str], HasSheet]] = {
     FileSummary: lambda keys, text: FileSummary(text, state_of(keys, text)),
 }
 METHODS = {"sheet", "to_dict", "_repr_html_"}
-ELSEWHERE = {  # what they are made of, and what is no result
+ELSEWHERE = {  # what they are made of, and what is not a result
     HasSheet,
     Sheet,
-    StateDict,
+    StateDict,  # its text is Caten's listing
 }
 
 ALIKE = [f"h.{i}.{part}.weight" for i in range(1_000) for part in ("attn", "mlp", "ln")]
@@ -145,7 +145,7 @@ def test_a_notebook_shows_text_and_nothing_that_a_browser_obeys(result: HasSheet
     page = result._repr_html_()
     tree = ElementTree.fromstring(page)
     tags = {each.tag for each in tree.iter()}
-    assert tags <= {"div", "p", "table", "caption", "tbody", "tr", "td"}
+    assert tags <= {"div", "p", "table", "caption", "tbody", "tr", "td", "pre"}
     assert not any(each.attrib for each in tree.iter())
     texts = [text.strip() for text in tree.itertext()]
     assert texts[0] == one_line(result.verdict).strip()
@@ -232,6 +232,13 @@ def test_every_line_is_shown_or_counted(
         + bool(cause)
         + bool(fix)
     )
+
+
+@pytest.mark.parametrize("fix", ['f("a  b")  # two', "x < y & z", " a"])
+def test_a_browser_shows_a_fix_as_it_is(fix: str) -> None:
+    page = Sheet("made", "verdict", fix=fix)._repr_html_()
+    (found,) = ElementTree.fromstring(page).iter("pre")
+    assert found.text == f"fix: {fix}"
 
 
 def test_a_fix_is_whole_or_not_there() -> None:
