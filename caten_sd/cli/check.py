@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from caten_sd.cli import DIFFERS, FINE, say_sheet
-from caten_sd.cli.arguments import FROM, MODEL, parser_of
-from caten_sd.cli.models import is_model, state_of
+from caten_sd.cli.arguments import FROM, LAYOUT, MODEL, parser_of
+from caten_sd.cli.models import build, is_model, state_of
 from caten_sd.files.checkpoint import read_state_dict
+from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_check import check_layout
+from caten_sd.mapping.named_code import split_name
 from caten_sd.state.quoting import is_shell_word, python_literal, shell_word
 from caten_sd.state.state_dict import StateDict
 
@@ -26,7 +28,7 @@ def run(words: Sequence[str]) -> int:
         "--against",
         required=True,
         metavar="LAYOUT|module:callable",
-        help=f"the name of a layout, as in hf-gpt2; or {MODEL}",
+        help=f"{LAYOUT}; or {MODEL}",
     )
     parser.add_argument("--to", metavar="LAYOUT", help="convert the file to this layout first")
     parser.add_argument("--from", dest="from_layout", metavar="LAYOUT", help=FROM)
@@ -34,10 +36,11 @@ def run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     with read_state_dict(options.file, root=options.root) as state_dict:
         checked = _in_layout(state_dict, options.to, options.from_layout)
-        if is_model(options.against):
-            result = _against_model(checked, options)
-        else:
+        model = build(options.against) if is_model(options.against) else None
+        if model is None or isinstance(model, Layout):
             result = check_layout(checked, options.against, file=options.file)
+        else:
+            result = _against_model(checked, model, options)
         say_sheet(result, as_json=options.json)
         return FINE if result.fits else DIFFERS
 
@@ -50,22 +53,24 @@ def _in_layout(state_dict: StateDict, layout: str | None, from_layout: str | Non
     return to_layout(state_dict, layout, from_layout=from_layout, silent=True)
 
 
-def _against_model(state_dict: StateDict, options: argparse.Namespace) -> Any:
+def _against_model(state_dict: StateDict, model: Any, options: argparse.Namespace) -> Any:
     import attrs
 
     from caten_sd.loading.load import plan_load
 
-    plan = plan_load(state_of(options.against)[0], state_dict)
+    state_of(options.against, model)
+    plan = plan_load(model, state_dict)
     return attrs.evolve(plan, fix=_shell_line(plan.fix, options))
 
 
 def _shell_line(fix: str, options: argparse.Namespace) -> str:
     """Return a command that shows what a load with the fix would give; a mere hint is kept."""
     before, _, options_of_load = fix.partition(LOAD)
-    if fix.count(LOAD) != 1 or not is_shell_word(fix + options.file):
+    module, call = split_name(options.against)
+    importable = not module.endswith(".py")
+    if fix.count(LOAD) != 1 or not is_shell_word(fix + options.file) or not importable:
         return fix and f"in Python, {fix}"
     shown = f"{before}print(plan_load({options_of_load})"
-    module, _, call = options.against.partition(":")
     reading = f"read_state_dict({python_literal(options.file)}{_named('root', options.root)})"
     if options.to is not None:
         source = _named("from_layout", options.from_layout)

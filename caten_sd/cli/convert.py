@@ -9,21 +9,27 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from caten_sd.cli import FINE, say, say_sheet
-from caten_sd.cli.arguments import FROM, parser_of
+from caten_sd.cli.arguments import FROM, LAYOUT, parser_of
 from caten_sd.errors import CatenError
 from caten_sd.files.conversion import Estimate, convert
 from caten_sd.wording import bytes_text, counted
 
 SUMMARY = "write a checkpoint in another format, layout or dtype"
+STEPS = (
+    "The order of the steps: --root, --to, --only and --except, --rename, --dtype and --keep; each "
+    "sees the keys that the one before it gives."
+)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = parser_of("convert", SUMMARY, "source", "IN")
+    parser.epilog = STEPS
     parser.add_argument(
         "target", metavar="OUT", help="the suffix names the format; DIR/ is a folder"
     )
-    parser.add_argument("--to", metavar="LAYOUT", help="rename and transform the tensors to it")
+    parser.add_argument("--to", metavar="LAYOUT", help=f"rename and transform to {LAYOUT}")
     parser.add_argument("--from", dest="from_layout", metavar="LAYOUT", help=FROM)
+    _add_edits(parser)
     parser.add_argument("--dtype", help="the dtype of all floats: f32, bf16, f16, ...")
     parser.add_argument(
         "--keep",
@@ -42,6 +48,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_edits(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose, rename and describe what is written; each may be repeated."""
+    for flag, metavar, text in (
+        ("--only", "PATTERN", "write only the keys that match, as in 'h.*'"),
+        ("--except", "PATTERN", "leave out the keys that match"),
+        ("--rename", "OLD=NEW", "new beginnings of keys, as in 'h.*.attn=l.*.mixer'"),
+        ("--metadata", "KEY=VALUE", "text to add to the metadata"),
+    ):
+        dest = {"--except": "exclude"}.get(flag, flag[2:])
+        parser.add_argument(
+            flag, dest=dest, action="append", default=[], metavar=metavar, help=text
+        )
+
+
 def run(words: Sequence[str]) -> int:
     """Convert the checkpoint, and print what was written."""
     options = _parser().parse_args(words)
@@ -54,8 +74,12 @@ def run(words: Sequence[str]) -> int:
             options.target,
             layout=options.to,
             from_layout=options.from_layout,
+            only=options.only,
+            exclude=options.exclude,
+            rename=_renames(options.rename) or None,
             dtype=options.dtype,
             keep=dict(map(_exception, options.keep)),
+            metadata=_sides("--metadata", "KEY=VALUE", options.metadata),
             root=options.root,
             announce=None if options.json else _announce,
             progress=progress,
@@ -70,6 +94,31 @@ def _announce(need: Estimate) -> None:
         f"to write: {counted(need.tensors, 'tensor')}, {bytes_text(need.size)}; "
         f"memory needed: at most about {bytes_text(need.memory)}"
     )
+
+
+def _renames(texts: Sequence[str]) -> dict[str, str]:
+    for text in texts:
+        if text.count("=") > 1:
+            raise CatenError(
+                f"--rename {text!r} has more than one =, and which of them is between the two keys "
+                f"cannot be told; rename keys with an = in Python, as convert(..., rename={{...}})"
+            )
+    return _sides("--rename", "OLD=NEW", texts)
+
+
+def _sides(option: str, form: str, texts: Sequence[str]) -> dict[str, str]:
+    """Return what is left and right of the first "=" of each text; no left side comes twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        left, sign, right = text.partition("=")
+        if not sign:
+            raise CatenError(f"{option} {text!r} is not {form}; write the two sides around an =")
+        if left in found:
+            raise CatenError(
+                f"{option} gives {left!r} twice, {found[left]!r} and {right!r}; leave one out"
+            )
+        found[left] = right
+    return found
 
 
 def _exception(text: str) -> tuple[str, str]:

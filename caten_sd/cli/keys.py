@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from caten_sd.cli import FINE, say
 from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
-from caten_sd.cli.models import is_model, state_of
+from caten_sd.cli.models import build, is_model, state_of
 from caten_sd.errors.printable import printable
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.state_dict import StateDict
@@ -28,4 +28,4 @@ def run(words: Sequence[str]) -> int:
 def _state_dict(of: str, root: str | None) -> StateDict:
     if not is_model(of):
         return read_state_dict(of, root=root)
-    return state_of(of)[1]
+    return state_of(of, build(of))

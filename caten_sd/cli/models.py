@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import os
-import sys
 from typing import Any
 
 from caten_sd.errors import CatenError, StateDictError
+from caten_sd.mapping.named_code import module_of, names_code, split_name
 from caten_sd.state.state_dict import StateDict
 
 
 def is_model(text: str) -> bool:
     """Return whether a text is ``package.module:callable``, not the name of a file or layout."""
-    module, _, call = text.partition(":")
-    is_member = call.startswith(":")  # of an archive, as in a.tar::w.pt
-    named = bool(call) and not is_member and module.replace(".", "").isidentifier()
-    return named and not os.path.exists(text)
+    return bool(split_name(text)[1]) and names_code(text) and not os.path.exists(text)
 
 
 def build(text: str) -> Any:
     """Return what ``module:callable`` or ``module:callable(literals)`` builds; CatenError if not.
 
-    The current folder is searched last, so that no file in it takes the name of a package.
+    The module may be a file, as in ``mine.py:build``.
     """
-    module, _, call = text.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    module, call = split_name(text)
+    try:
+        found: Any = module_of(module)
+    except CatenError as error:
+        raise CatenError(f"{text} does not build a model: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise CatenError(
+            f"{text} does not build a model, since {module} fails ({type(error).__name__}: "
+            f"{error}); mend it"
+        ) from error
+    return _called(text, found, call)
+
+
+def _called(text: str, found: Any, call: str) -> Any:
     try:
         name, args, keywords = _parse(call)
-        found: Any = importlib.import_module(module)
         for attribute in name.split("."):
             found = getattr(found, attribute)
         return found(*args, **keywords) if callable(found) else found
@@ -43,17 +49,16 @@ def build(text: str) -> Any:
         ) from error
 
 
-def state_of(text: str) -> tuple[Any, StateDict]:
-    """Return the model that ``build`` returns, and its state dict; CatenError if it is empty."""
+def state_of(text: str, model: Any) -> StateDict:
+    """Return the state dict of the model that a text names; CatenError if it is empty."""
     from caten_sd.objects.extract import get_state_dict
 
-    model = build(text)
     state_dict = get_state_dict(model)
     if not state_dict:
         raise StateDictError(
             f"{text} has no state: none of its slots holds a tensor; name a model with parameters"
         )
-    return model, state_dict
+    return state_dict
 
 
 def _parse(call: str) -> tuple[str, list[Any], dict[str, Any]]:

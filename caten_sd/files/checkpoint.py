@@ -103,12 +103,14 @@ def write_state_dict(
     """Write a state dict in the format of the path's suffix, one tensor at a time, atomically.
 
     A path that ends in "/" is a folder. What was at ``path`` stays unchanged until the new file, or
-    the new set of files, is complete and on disk.
+    the new set of files, is complete and on disk. ``metadata`` is added to that of the state dict.
+    ``options`` go to the format's writer, as ``max_shard_size="5GB"`` does to that of shards.
     """
     _check_name(path)
     chosen = format_called(format) or format_to_write(path)
     path = Path(path)
     _check_options(chosen, path, options)
+    _check_metadata(chosen, path, metadata or {}, digests=digests)
     given = as_state_dict(state_dict)
     described = _with_metadata(given, metadata or {}, digests=digests)
     processes = process_group_of(given.values())
@@ -162,6 +164,23 @@ def _check_name(path: str | os.PathLike[str]) -> None:
     if not sound:
         problem = "its name has a character that no file system takes"
         raise FormatError(ascii(os.fspath(path)), problem, "choose another name")
+
+
+def _check_metadata(
+    format: Format, path: Path, metadata: Mapping[str, Any], *, digests: bool
+) -> None:
+    """Refuse metadata that the format has no place for, or that its writer makes itself."""
+    if (metadata or digests) and not format.holds_metadata:
+        asked = "metadata" if metadata else "digests"
+        raise FormatError(
+            path,
+            f"its format is {format.name}, which has no place for {asked}",
+            f"leave the {asked} out, or write another format",
+        )
+    for name in metadata:
+        if name.startswith(format.reserved):
+            problem = f"the entry {name!r} of the metadata is one that its writer makes itself"
+            raise FormatError(path, problem, "leave it out, or call it something else")
 
 
 def _check_options(format: Format, path: Path, options: Mapping[str, Any]) -> None:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from caten_sd.errors import FormatError
+from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.atomic import checked
 from caten_sd.files.cast import before_cast, cast_floats
 from caten_sd.files.catalog import format_called
 from caten_sd.files.checkpoint import format_to_write, read_state_dict, write_state_dict
+from caten_sd.files.format import Format
 from caten_sd.files.uncommitted import read_uncommitted
 from caten_sd.state.compare import largest_error, same_bytes
+from caten_sd.state.globs import Patterns
 from caten_sd.state.leaf import spec
 from caten_sd.state.pieces import PIECE, Progress, reporting
+from caten_sd.state.renames import Renamer, Rules
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.state.state_dict import STAMP, StateDict, spec_or_none
@@ -27,6 +30,7 @@ from caten_sd.wording import counted, first_few
 
 if TYPE_CHECKING:  # all layouts come with it
     from caten_sd.mapping.findings import Findings
+    from caten_sd.mapping.layout import Layout
 
 
 @attrs.frozen
@@ -45,9 +49,10 @@ class Estimate:
 class Conversion(HasSheet):
     """What a conversion did; counts and error are measured on the file that was written.
 
-    ``left_out`` are values that are not tensors, and what the source holds outside its tree.
-    ``findings`` come from the layout: what was dropped and why, what was tied, what has no row.
-    ``memory`` is what the estimate said in bytes.
+    ``left_out`` are values that are not tensors, what the source holds outside its tree, and
+    metadata that the format has no place for. ``findings`` come from the layout: what was dropped
+    and why, what was tied, what has no row. ``memory`` is what the estimate said in bytes.
+    ``edits`` say how many keys were selected and renamed.
     """
 
     source: str
@@ -61,6 +66,7 @@ class Conversion(HasSheet):
     left_out: tuple[str, ...] = ()
     findings: Findings | None = None
     memory: int = 0
+    edits: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -85,7 +91,7 @@ class Conversion(HasSheet):
         return Sheet(
             "conversion",
             self.verdict,
-            self.findings.hints if self.findings else (),
+            [*self.edits, *(self.findings.hints if self.findings else ())],
             [*(self.findings.groups() if self.findings else ()), left_out],
             data={
                 "source": self.source,
@@ -105,10 +111,14 @@ def convert(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
-    layout: str | None = None,
-    from_layout: str | None = None,
+    layout: str | Layout | None = None,
+    from_layout: str | Layout | None = None,
+    only: Patterns = (),
+    exclude: Patterns = (),
+    rename: Rules | Renamer | None = None,
     dtype: str | None = None,
     keep: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     root: str | None = None,
     announce: Callable[[Estimate], Any] | None = None,
     progress: Progress | None = None,
@@ -116,24 +126,29 @@ def convert(
 ) -> Conversion:
     """Write a checkpoint in the format of the target's suffix, and return what was done.
 
-    ``layout`` names the layout to write, ``from_layout`` that of the source if it cannot be
-    detected. ``dtype`` ("bf16") is the new dtype of floats, ``keep`` its exceptions by pattern.
-    ``root`` chooses a tree of the source. ``options`` go to the format's writer. ``announce`` is
-    called with an Estimate before anything is written, ``progress`` with each number of bytes.
+    The steps have this order, and each sees the keys that the one before it gives. ``root`` chooses
+    a tree of the source. ``layout`` names the layout to write, ``from_layout`` that of the source
+    if it cannot be detected. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does,
+    and ``rename`` gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` ("bf16") is
+    the new dtype of floats, ``keep`` its exceptions by pattern.
+
+    ``metadata`` is added to that of the source. ``options`` go to the format's writer, such as
+    ``max_shard_size="5GB"`` to that of shards. ``announce`` is called with an Estimate before
+    anything is written, ``progress`` with each number of bytes.
 
     One tensor is in memory at a time. What is written is read back and every tensor compared before
     it takes the target's place; if one differs, what was there stays.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
         converted, findings = _in_layout(given, layout, from_layout)
-        expected = cast_floats(converted, dtype, keep)
+        edited, edits = _edited(converted, only, exclude, rename)
+        expected = cast_floats(edited, dtype, keep)
         need = estimate(expected)
         if announce is not None:
             announce(need)
         with reporting(progress, need.size):
-            done = _written(expected, source, target, options)
-    left_out = (*expected.others, *expected.rest)
-    return attrs.evolve(done, left_out=left_out, findings=findings, memory=need.memory)
+            done = _written(expected, source, target, {**options, "metadata": metadata or {}})
+    return attrs.evolve(done, findings=findings, memory=need.memory, edits=edits)
 
 
 def estimate(state_dict: StateDict) -> Estimate:
@@ -144,7 +159,7 @@ def estimate(state_dict: StateDict) -> Estimate:
 
 
 def _in_layout(
-    state_dict: StateDict, layout: str | None, from_layout: str | None
+    state_dict: StateDict, layout: str | Layout | None, from_layout: str | Layout | None
 ) -> tuple[StateDict, Findings | None]:
     if layout is None:
         return state_dict, None
@@ -152,6 +167,33 @@ def _in_layout(
 
     plan = plan_layout(state_dict, layout, from_layout=from_layout)
     return plan.state_dict, plan.findings
+
+
+def _edited(
+    state_dict: StateDict, only: Patterns, exclude: Patterns, rename: Rules | Renamer | None
+) -> tuple[StateDict, tuple[str, ...]]:
+    """Return the leaves that are asked for, under the keys that are asked for, and notes of it."""
+    patterns = [only] if isinstance(only, str) else list(only)
+    chosen = state_dict.select(*patterns, exclude=exclude) if patterns or exclude else state_dict
+    if state_dict and not chosen:
+        raise StateDictError(
+            f"none of {counted(len(state_dict), 'key')} is left to write: every key that only= or "
+            f"--only takes, exclude= or --except leaves out; change one of them"
+        )
+    names = chosen if rename is None else chosen.rename(rename)
+    changed = [old for old, new in zip(chosen, names, strict=True) if old != new]
+    notes = []
+    if len(chosen) < len(state_dict):
+        total = counted(len(state_dict), "key was", "keys were")
+        notes.append(f"{len(chosen):,} of {total} selected, as asked")
+    if changed:
+        notes.append(f"{counted(len(changed), 'key was', 'keys were')} renamed, as asked")
+    return names, tuple(notes)
+
+
+def _left_out(state_dict: StateDict, format: Format) -> tuple[str, ...]:
+    metadata = () if format.holds_metadata else state_dict.metadata
+    return *state_dict.others, *state_dict.rest, *(f"metadata {name}" for name in metadata)
 
 
 def _written(
@@ -168,6 +210,7 @@ def _written(
     def compare(written: Path, named: Path) -> None:
         with read_uncommitted(written, named) as found:
             leaves = dict(zip(expected, found.values(), strict=True)) if format.one_leaf else found
+            _check_metadata(options["metadata"], found, target_path)
             conversions.append(_compared(expected, leaves, source_path, target_path))
 
     def check(written: Path, named: Path) -> None:
@@ -178,7 +221,16 @@ def _written(
         write_state_dict(expected, target, **options)
     if not conversions:  # by the writer of another package, which replaces its target itself
         compare(target_path, target_path)
-    return conversions[-1]
+    return attrs.evolve(conversions[-1], left_out=_left_out(expected, format))
+
+
+def _check_metadata(asked: Mapping[str, Any], found: StateDict, target: Path) -> None:
+    """Refuse a file from which an entry of the metadata that was asked for does not come back."""
+    for name, value in asked.items():
+        back = found.metadata.get(name)
+        if back is None or (isinstance(value, str) and str(back) != value):
+            problem = f"the entry {name!r} of its metadata does not read back as written"
+            raise FormatError(target, problem, "leave it out, or call it something else")
 
 
 @contextlib.contextmanager

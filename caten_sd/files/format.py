@@ -26,6 +26,8 @@ class Format:
     many: bool = False  # its writer is given the path, and replaces the files there itself
     one_leaf: bool = False  # a file holds one leaf and no key, so it is never a whole model
     binding: bool = False  # a shard with its suffix is an error unless it is of this format
+    holds_metadata: bool = True  # next to the leaves, and so digests too
+    reserved: tuple[str, ...] = ()  # how the entries of metadata begin that its writer makes itself
     holds_files: bool = False  # an archive; a path names its members after ``::``
 
     # A regular expression to find in the names of an archive's members (the first name only, for a

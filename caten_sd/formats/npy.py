@@ -39,6 +39,7 @@ class Npy(Format):
     suffixes = (".npy",)
     sources = ("file",)
     one_leaf = True
+    holds_metadata = False
 
 
 class NpyFolder(Format):

@@ -56,6 +56,7 @@ class Safetensors(Format):
     suffixes = (".safetensors",)
     sources = ("file",)
     binding = True
+    reserved = ("__caten_sd__",)
 
 
 @recognize.register(Safetensors, Source)

@@ -34,6 +34,7 @@ class Sharded(Format):
     suffixes = (".index.json", "/")
     sources = ("folder",)
     many = True
+    reserved = ("total_size", "__caten_sd__")
 
 
 @recognize.register(Sharded, Folder)

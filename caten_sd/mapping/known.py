@@ -9,8 +9,10 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from caten_sd.errors import LayoutError, LayoutWarning
+from caten_sd.errors import CatenError, LayoutError, LayoutWarning
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.named_code import module_of, names_code, split_name
+from caten_sd.wording import first_few
 
 PACKAGE = GROUP = "caten_sd.layouts"
 
@@ -47,9 +49,18 @@ def announced_layouts() -> dict[str, Layout]:
 
 
 def find_layout(layout: str | Layout) -> Layout:
-    """Return the layout of this name; LayoutError names the known ones if it is not one."""
+    """Return the layout itself, of this name, or in the code that is named, as ``mine.py:LAYOUT``.
+
+    LayoutError says what is known if there is none. A word of a file must go to ``known_layout``,
+    since this function runs code.
+    """
     if isinstance(layout, Layout):
         return layout
+    return _layout_in(layout) if names_code(layout) else known_layout(layout)
+
+
+def known_layout(layout: str) -> Layout:
+    """Return the layout of this name; LayoutError names the known ones if it is not one."""
     for known in (built_in_layouts, announced_layouts):
         if layout in known():
             return known()[layout]
@@ -60,8 +71,30 @@ def find_layout(layout: str | Layout) -> Layout:
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise LayoutError(
         f"no layout is called {layout!r}; {hint}known are {', '.join(names)}; "
-        f"for one of your own, pass the Layout itself"
+        f"for one of your own, pass the Layout itself or name its file, as in mine.py:LAYOUT"
     )
+
+
+def _layout_in(text: str) -> Layout:
+    """Return the layout that ``module:LAYOUT``, ``mine.py:LAYOUT`` or ``mine.py`` names."""
+    place, name = split_name(text)
+    try:
+        module = module_of(place)
+    except CatenError as error:
+        raise LayoutError(f"the layout {text!r} cannot be had: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise LayoutError(
+            f"the layout {text!r} cannot be had, since {place} fails ({type(error).__name__}: "
+            f"{error}); mend it"
+        ) from error
+    layouts = {word: value for word, value in vars(module).items() if isinstance(value, Layout)}
+    if not name and len(layouts) == 1:
+        return next(iter(layouts.values()))
+    if name in layouts:
+        return layouts[name]
+    problem = f"{place} has no Layout {name!r}" if name else f"{place} has {len(layouts)} layouts"
+    held = first_few([f"{place}:{word}" for word in layouts], 6)
+    raise LayoutError(f"{problem}; {f'name one of {held}' if held else 'make one in it'}")
 
 
 def _by_name(holders: Iterable[Any]) -> dict[str, Layout]:

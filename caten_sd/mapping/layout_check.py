@@ -24,7 +24,7 @@ from caten_sd.wording import counted
 class LayoutCheck(HasSheet):
     """How many keys are names of the layout, what contradicts it, and which layout was detected.
 
-    ``file`` is the file's name in the command of ``fix``.
+    ``file`` and ``called`` are the names of file and layout in the command of ``fix``.
     """
 
     layout: Layout
@@ -32,6 +32,7 @@ class LayoutCheck(HasSheet):
     findings: Findings
     detection: Detection
     file: str = "FILE"
+    called: str = ""
 
     @property
     def fits(self) -> bool:
@@ -71,12 +72,12 @@ class LayoutCheck(HasSheet):
         found = self.detection.layout or self.detection.unprefixed
         if self.fits or found is None or self.detection.layout is self.layout:
             return ""
-        if found.canonical is not self.layout.canonical:
+        if found.canonical.name != self.layout.canonical.name or not self.called:
             return ""
         target = f"{Path(self.file).stem}.{self.layout.name}.safetensors"
-        words = [shell_path(self.file), shell_path(target), shell_option("--to", self.layout.name)]
+        words = [shell_path(self.file), shell_path(target), shell_option("--to", self.called)]
         prefix = self.detection.prefix
-        if not is_shell_word(self.file + prefix):
+        if not is_shell_word(self.file + self.called + prefix):
             return ""
         words += [shell_option("--root", prefix)] * bool(prefix)
         return " ".join(["caten-sd convert", *words])
@@ -110,4 +111,5 @@ def check_layout(
     state = as_state_dict(state_dict)
     wanted = find_layout(layout)
     reading = read_canonical(wanted, items_of(state), Numbers({}), lenient=True)
-    return LayoutCheck(wanted, len(state), reading.findings, detect_layout(state), file)
+    called = layout if isinstance(layout, str) else layout.name
+    return LayoutCheck(wanted, len(state), reading.findings, detect_layout(state), file, called)

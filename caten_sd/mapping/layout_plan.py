@@ -17,7 +17,7 @@ from caten_sd.errors import LayoutError, LayoutWarning
 from caten_sd.mapping.axis_sizes import Numbers
 from caten_sd.mapping.detection import Detection, detect_layout
 from caten_sd.mapping.findings import Findings
-from caten_sd.mapping.known import find_layout
+from caten_sd.mapping.known import find_layout, known_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
 from caten_sd.mapping.rows import Row
@@ -204,8 +204,10 @@ def source_layout(
     if from_layout is None and stamp is None:
         detection = detect_layout(state)
         return detection.decided(), detection
-    name = str(stamp) if from_layout is None else from_layout
-    declared = by_name[name] if isinstance(name, str) and name in by_name else find_layout(name)
+    if from_layout is None:  # the stamp is a word of a file, and never names code to run
+        return by_name.get(str(stamp)) or known_layout(str(stamp)), None
+    named = by_name.get(from_layout) if isinstance(from_layout, str) else None
+    declared = named or find_layout(from_layout)
     if stamp is not None and stamp != declared.name:
         raise LayoutError(
             f"the metadata says that the layout is {stamp!r} and from_layout= says "

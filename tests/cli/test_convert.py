@@ -90,3 +90,74 @@ def test_what_is_written_wrong_replaces_nothing(
     assert code == 2
     assert f"{target}: it was not replaced" in err
     assert target.read_bytes() == b"old"
+
+
+def test_keys_are_chosen_renamed_and_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tensors = {f"h.{n}.{name}.w": torch.full((2,), n) for n in range(2) for name in ("attn", "mlp")}
+    save_file({**tensors, "wte": torch.ones(2)}, tmp_path / "w.safetensors")
+    words = ["--only", "h.*", "--only", "wte", "--except", "*.mlp.*", "--except", "h.1.*"]
+    words += ["--rename", "h.*.attn=layers.*.mixer", "--rename", "wte=embed.weight"]
+    words += ["--metadata", "author=me", "--metadata", "sum=1+1=2"]
+    out_path = tmp_path / "out.safetensors"
+    code, out, err = run(capsys, "convert", tmp_path / "w.safetensors", out_path, *words)
+    assert (code, err) == (0, "")
+    assert "2 of 5 keys were selected, as asked" in out
+    assert "2 keys were renamed, as asked" in out
+    written = load_file(out_path)
+    assert written.keys() == {"layers.0.mixer.w", "embed.weight"}
+    assert torch.equal(written["layers.0.mixer.w"], tensors["h.0.attn.w"])
+    with safe_open(out_path, "np") as file:
+        assert file.metadata() == {"format": "pt", "author": "me", "sum": "1+1=2"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rename", "w"], "--rename 'w' is not OLD=NEW; write"),
+        (["--rename", "a=b=c"], "--rename 'a=b=c' has more than one ="),
+        (["--rename", "w=a", "--rename", "w=b"], "--rename gives 'w' twice, 'a' and 'b'"),
+        (["--rename", "v=a"], "the rename 'v' matches no key"),
+        (["--metadata", "author"], "--metadata 'author' is not KEY=VALUE"),
+        (["--metadata", "a=1", "--metadata", "a=1"], "--metadata gives 'a' twice"),
+        (["--only", "x"], "no key matches the pattern 'x'; the keys are w"),
+        (["--only", "w", "--except", "*"], "none of 1 key is left to write"),
+        (["--to", "mine.py:L"], "the layout 'mine.py:L' cannot be had: there is no file"),
+        (["--max-shard-size", "1kB"], "whose writer has no option max_shard_size"),
+    ],
+)
+def test_an_edit_that_cannot_be_made_is_one_sentence_and_writes_nothing(
+    words: list[str], said: str, good: Path, capsys: pytest.CaptureFixture[str]
+):
+    code, _, err = run(capsys, "convert", good, good.with_name("out.safetensors"), *words)
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert [path.name for path in good.parent.iterdir()] == [good.name]
+
+
+def test_a_prefix_is_added_and_taken_off(good: Path, capsys: pytest.CaptureFixture[str]):
+    there, back = good.with_name("a.safetensors"), good.with_name("b.safetensors")
+    assert run(capsys, "convert", good, there, "--rename", "=model")[0] == 0
+    assert list(load_file(there)) == ["model.w"]
+    assert run(capsys, "convert", there, back, "--rename", "model=")[0] == 0
+    assert list(load_file(back)) == ["w"]
+
+
+@pytest.mark.parametrize("text", ["own_convert.py:MINE", "own_convert.py", "own_convert:MINE"])
+def test_a_layout_of_ones_own_by_its_code(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    Path("own_convert.py").write_text(
+        "from caten_sd import Layout, Row, Transpose\n"
+        "MINE = Layout('mine', [Row('a.w', 'x.w', Transpose())])\n"
+    )
+    save_file({"x.w": torch.arange(6.0).reshape(2, 3)}, "in.safetensors")
+    words = ["in.safetensors", "out.safetensors", "--to", text, "--from", text]
+    code, out, err = run(capsys, "convert", *words)
+    assert (code, err) == (0, "")
+    assert "layout mine" in out
+    code, out, err = run(capsys, "check", "out.safetensors", "--against", text)
+    assert (code, err) == (0, "")
+    assert out.startswith("1 of 1 key is a name of mine")

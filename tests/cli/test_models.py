@@ -49,10 +49,9 @@ def test_an_error_of_our_own_is_not_wrapped() -> None:
 
 def test_a_model_without_state_is_refused() -> None:
     with pytest.raises(CatenError, match=r"torch\.nn:ReLU has no state"):
-        state_of("torch.nn:ReLU")
-    model, state_dict = state_of("torch.nn:Linear(2, 3)")
-    assert list(state_dict) == ["weight", "bias"]
-    assert model.in_features == 2
+        state_of("torch.nn:ReLU", build("torch.nn:ReLU"))
+    model = build("torch.nn:Linear(2, 3)")
+    assert list(state_of("torch.nn:Linear(2, 3)", model)) == ["weight", "bias"]
 
 
 def test_the_current_folder_is_searched_last(

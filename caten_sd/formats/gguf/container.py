@@ -36,6 +36,7 @@ class Gguf(Format):
 
     name = "gguf"
     suffixes = (".gguf",)
+    reserved = ("caten_sd.tied.",)
 
 
 @recognize.register(Gguf, Source)
