@@ -6,14 +6,15 @@ binary data, and allocates as many items as an array's header claims.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
+from caten_sd.state.header_memory import CONTAINER, HeaderMemory
 from caten_sd.state.source import Source
 
 MAX_DEPTH = 100
-MAX_NODES = 4_000_000
 MAX_TEXT = 1 << 26  # bytes of one text
 _AHEAD = 1 << 12  # bytes read at once: headers are small, and binary data is skipped
 
@@ -32,6 +33,15 @@ _NUMBERS = {
     **{0xD0 + n: f">{code}" for n, code in enumerate("bhiq")},
 }
 _PLAIN = {0xC0: None, 0xC2: False, 0xC3: True}
+_SHORT = re.compile(rb"[\x00-\x80\x90\xa0\xc0\xc2\xc3\xe0-\xff]*")
+# The empty map and array are one object each: nobody writes into what was read.
+_SHORT_VALUES = {
+    **{n: n if n < 0x80 else n - 0x100 for n in (*range(0x80), *range(0xE0, 0x100))},
+    0x80: {},
+    0x90: [],
+    0xA0: "",
+    **_PLAIN,
+}
 
 
 class Payload(NamedTuple):
@@ -45,23 +55,27 @@ class Payload(NamedTuple):
 class Cursor:
     """A position in a msgpack source; ``value`` reads one value and moves past it."""
 
-    def __init__(self, source: Source, at: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        at: int = 0,
+        end: int | None = None,
+        memory: HeaderMemory | None = None,
+    ) -> None:
         self.source, self.at = source, at
         self.end = source.size if end is None else end
-        self._nodes = 0
+        self._memory = memory or HeaderMemory(source.name, self.end - at)
         self._buffer, self._buffer_at = b"", 0
 
     def value(self, depth: int = 0) -> Any:
         """Read a plain value, a list, a dict with text keys or a Payload; FormatError otherwise."""
-        self._nodes += 1
-        if depth > MAX_DEPTH or self._nodes > MAX_NODES:
-            self.refuse(f"it nests over {MAX_DEPTH} deep or has over {MAX_NODES:,} values")
         kind, size = self.header()
-        if kind == "map":
-            return self._map(size, depth)
-        if kind == "array":
-            self._check(size)
-            return [self.value(depth + 1) for _ in range(size)]
+        if kind in ("map", "array"):
+            if depth >= MAX_DEPTH:
+                problem = f"its maps and arrays nest more than {MAX_DEPTH} deep"
+                raise FormatError(self.source.name, problem, "write its arrays in fewer maps")
+            self._memory.take(CONTAINER)
+            return self._map(size, depth) if kind == "map" else self._array(size, depth)
         if kind == "str":
             return self._text(size)
         if kind == "number":
@@ -70,6 +84,7 @@ class Cursor:
             return size
         code = struct.unpack(">b", self.take(1))[0] if kind == "ext" else None
         self._check(size)
+        self._memory.take(CONTAINER)
         self.at += size
         return Payload(code, self.at - size, size)
 
@@ -94,6 +109,7 @@ class Cursor:
 
     def _map(self, size: int, depth: int) -> dict[str, Any]:
         self._check(2 * size)
+        self._memory.take_entries(size, size)
         found: dict[str, Any] = {}
         for _ in range(size):
             key = self.key()
@@ -101,6 +117,26 @@ class Cursor:
                 self.refuse(f"the key {key!r} is given twice")
             found[key] = self.value(depth + 1)
         return found
+
+    def _array(self, size: int, depth: int) -> list[Any]:
+        self._check(size)
+        found: list[Any] = []
+        while len(found) < size:
+            found += self._short_values(size - len(found))
+            if len(found) < size:
+                found.append(self.value(depth + 1))
+        return found
+
+    def _short_values(self, most: int) -> list[Any]:
+        """Read values of one byte each, of which a file may hold millions."""
+        if most < 2:
+            return []
+        self._fill(1)
+        start = self.at - self._buffer_at
+        run = _SHORT.match(self._buffer, start, start + most)
+        assert run is not None
+        self.at += len(run[0])
+        return [*map(_SHORT_VALUES.__getitem__, run[0])]
 
     def key(self) -> str:
         """Read a map's key as text; Flax writes whole numbers for the indices of a list."""
@@ -123,13 +159,18 @@ class Cursor:
 
     def take(self, count: int) -> bytes:
         """Read the next ``count`` bytes."""
+        start = self._fill(count)
+        self.at += count
+        return self._buffer[start : start + count]
+
+    def _fill(self, count: int) -> int:
+        """Have the next ``count`` bytes in the buffer; return where in it they begin."""
         self._check(count)
         start = self.at - self._buffer_at
         if start < 0 or start + count > len(self._buffer):
             ahead = min(max(count, _AHEAD), self.end - self.at)
             self._buffer, self._buffer_at, start = self.source.read(self.at, ahead), self.at, 0
-        self.at += count
-        return self._buffer[start : start + count]
+        return start
 
     def _check(self, count: int) -> None:
         if count > self.end - self.at:

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from caten_sd.errors import FormatError
+from caten_sd.state.header_memory import HeaderMemory
+
 MAX_CONFIG = 16 << 20  # bytes
 
 
@@ -21,6 +24,8 @@ def config_of(path: Path) -> Any:
     try:
         if not config.is_file() or config.stat().st_size > MAX_CONFIG:
             return None
-        return json.loads(config.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        text = config.read_bytes()
+        HeaderMemory.of_json(str(config), text)
+        return json.loads(text)
+    except (FormatError, OSError, ValueError, RecursionError):
         return None

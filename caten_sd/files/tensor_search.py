@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from caten_sd.state.leaf import Spec
-from caten_sd.state.state_dict import spec_or_none
-from caten_sd.state.tree import MAX_DEPTH, is_container, items
+from caten_sd.state.state_dict import are_plain, spec_or_none
+from caten_sd.state.tree import MAX_DEPTH, SHORT, is_container, is_table, items
 
 
 def is_row_of_bytes(spec: Spec) -> bool:
@@ -60,6 +60,13 @@ class TensorSearch:
                 return Below(tensor=True, other=True)
             return Below(tensor=True, weights=bool(known_spec.shape))
         known = self._known.get(id(node))
+        if known is None and type(node) in (list, tuple):
+            if are_plain(node):
+                known = Below(other=not {dict, list, tuple}.issuperset(map(type, node)))
+            elif len(node) > SHORT and is_table(node):
+                known = Below(other=True)
+            if known is not None and len(node) > SHORT:
+                self._known[id(node)] = known
         if known is None and depth < MAX_DEPTH:
             self._known[id(node)] = Below()  # in case the container holds itself
             known = self._known[id(node)] = self._search(node, depth)

@@ -31,7 +31,7 @@ from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque, Spec
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
-from caten_sd.state.state_dict import StateDict
+from caten_sd.state.state_dict import StateDict, are_plain
 from caten_sd.wording import a_or_an, counted
 
 ARRAY, COMPLEX, SCALAR, TIMESTAMP = 1, 2, 3, -1
@@ -111,6 +111,8 @@ def _with_leaves(source: Source, key: str, value: Any) -> Any:
         tree = {name: _with_leaves(source, f"{key}.{name}", child) for name, child in value.items()}
         return _joined(source, key, tree) if CHUNKED in tree else tree
     if isinstance(value, list):
+        if are_plain(value):
+            return value
         return [_with_leaves(source, f"{key}.{number}", v) for number, v in enumerate(value)]
     if not isinstance(value, Payload):
         return value

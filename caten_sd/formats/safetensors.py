@@ -17,6 +17,7 @@ from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.json_hooks import plain, unique
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
 from caten_sd.state.dtype import DTYPES, DType, bfloat16_choice
+from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Spec
@@ -112,6 +113,7 @@ def _header(source: Source) -> tuple[dict[str, Any], int]:
         text = source.read(8, length).decode()
         if not text.startswith("{"):
             _refuse(source, "its header does not begin with {")
+        HeaderMemory.of_json(source.name, text)
         header = json.loads(
             text, object_pairs_hook=unique, parse_constant=_no_number, parse_float=_no_number
         )

@@ -45,8 +45,8 @@ def digest(state_dict: Mapping[str, Any]) -> str:
 def verify_digests(state_dict: StateDict, source: str) -> None:
     """Compare every tensor with its stored digest; FormatError names those that differ."""
     try:
-        stored = json.loads(state_dict.metadata[STORED])
-    except (KeyError, TypeError, ValueError):
+        stored = dict(json.loads(state_dict.metadata[STORED]))
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise FormatError(
             source, "it has no digests to verify", "write it with digests=True"
         ) from None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.errors import CatenError, LoadError, StateDictError
+from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.keys import Name, Pair, Path, joined_key, path_text, pytorch_style_dict_key
 from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.saved_leaf import SavedLeaf
@@ -111,7 +112,9 @@ def _parsed_text(leaf: Any) -> Any:
         raw = as_array(Numpy(), leaf)
         if raw.ndim != 1 or raw.dtype.itemsize != 1:
             raise LoadError(f"it is {list(raw.shape)} {raw.dtype}")
-        return json.loads(raw.tobytes())
+        text = raw.tobytes()
+        HeaderMemory.of_json("it", text)
+        return json.loads(text)
     except (CatenError, ValueError, RecursionError) as error:
         problem = f"the text of a training state is damaged: {error}; nothing was changed"
         raise LoadError(problem) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import (
     Callable,
+    Collection,
     ItemsView,
     Iterable,
     Iterator,
@@ -261,6 +262,21 @@ def find_ties(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 _PLAIN = frozenset((bool, int, float, complex, str, bytes, type(None)))
+
+
+_PLAIN_OR_EMPTY = _PLAIN | {dict, list, tuple}
+
+
+def are_plain(values: Collection[Any]) -> bool:
+    """Return whether all values are numbers, texts, None or empty containers.
+
+    >>> are_plain([1, "a", None, []]), are_plain([[1]])
+    (True, False)
+    """
+    kinds = set(map(type, values))
+    if kinds <= _PLAIN:
+        return True
+    return kinds <= _PLAIN_OR_EMPTY and all(type(v) in _PLAIN for v in filter(None, values))
 
 
 def spec_or_none(leaf: Any) -> Spec | None:

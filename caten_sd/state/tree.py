@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors import StateDictError
 from caten_sd.state.leaf import Opaque
-from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.state_dict import are_plain, spec_or_none
 from caten_sd.wording import counted
 
 MAX_DEPTH = 100
@@ -16,6 +16,9 @@ MAX_PREFIXES = 64 << 20  # characters that nesting adds to keys: a long name ove
 MAX_NODES = 4_000_000
 # Containers that share others unfold without bound; real checkpoints stay far below this.
 MAX_REPEATS = 100_000
+MANY_VALUES = 1000  # a longer list without tensors is one value: each key takes 150 bytes
+
+SHORT = 16  # of lists so short, it is faster to look at the values again than to remember
 
 
 class Tree(NamedTuple):
@@ -62,24 +65,74 @@ def is_container(node: Any) -> bool:
     return isinstance(node, (Mapping, list, tuple))
 
 
+def _is_empty(value: Any) -> bool:
+    """Return whether a value is an empty container, of which a file may hold millions."""
+    return type(value) in (dict, list, tuple) and not value
+
+
+def is_table(value: list[Any] | tuple[Any, ...]) -> bool:
+    """Return whether a list holds plain values, or short lists and dicts of plain values."""
+    if are_plain(value):
+        return True
+    rows = (row.values() if type(row) is dict else row for row in value if type(row) in _ROWS)
+    others = (row for row in value if type(row) not in _ROWS)
+    return are_plain([*others]) and all(len(row) <= SHORT and are_plain(row) for row in rows)
+
+
+_ROWS = (dict, list, tuple)
+
+
+class _Bounds:
+    """Counts what containers unfold to; StateDictError beyond what real checkpoints need."""
+
+    def __init__(self) -> None:
+        self._nodes = self._repeats = self._prefixes = 0
+        self._seen: set[int] = set()
+        self._tables: dict[int, bool] = {}
+
+    def is_table(self, value: Any) -> bool:
+        """Return whether a value is a list of so many plain ones that it is one value itself."""
+        if type(value) not in (list, tuple) or len(value) <= MANY_VALUES:
+            return False
+        if (known := self._tables.get(id(value))) is None:
+            known = self._tables[id(value)] = is_table(value)
+        return known
+
+    def enter(self, key: str, depth: int, value: Any) -> None:
+        """Count a container that is this deep in the tree, and all that it holds."""
+        if depth > MAX_DEPTH:
+            raise StateDictError(f"it nests more than {MAX_DEPTH} deep at {key[:80]!r}")
+        self._nodes += len(value)
+        self._repeats += id(value) in self._seen and len(value) > 0
+        self._seen.add(id(value))
+        self._prefixes += (len(key) + 1) * len(value)
+        for count, most, what in (
+            (self._nodes, MAX_NODES, "unfolds to over {:,} entries"),
+            (self._repeats, MAX_REPEATS, "holds over {:,} containers that it already holds"),
+            (self._prefixes, MAX_PREFIXES, "has keys that take over {:,} characters"),
+        ):
+            if count > most:
+                raise StateDictError(f"it {what.format(most)}, at {key[:80]!r}")
+
+
 def flatten(node: Any, root: str) -> Tree:
-    """Return the tree below a node, with dotted keys in order; StateDictError without bound."""
-    tree, nodes, repeats, prefixes, seen = Tree(root, {}, {}), 0, 0, 0, set()
-    stack = [(name, value, 1) for name, value in reversed(list(items(node)))]
+    """Return the tree below a node, with dotted keys in order; StateDictError without bound.
+
+    Empty containers are left out. A list of over 1,000 plain values, or rows of them, is one
+    value.
+    """
+    tree, bounds = Tree(root, {}, {}), _Bounds()
+    stack = [("", node, 0)] if is_container(node) else []
     while stack:
         key, value, depth = stack.pop()
-        nodes += 1
-        if depth > MAX_DEPTH or nodes > MAX_NODES or repeats > MAX_REPEATS:
-            raise StateDictError(f"its containers nest or repeat without bound at {key[:80]!r}")
-        if is_container(value):
-            repeats += id(value) in seen and len(value) > 0
-            seen.add(id(value))
-            prefixes += (len(key) + 1) * len(value)
-            if prefixes > MAX_PREFIXES:
-                raise StateDictError(
-                    f"its keys would take over {MAX_PREFIXES} characters, at {key[:80]!r}"
-                )
-            below = [(f"{key}.{name}", child, depth + 1) for name, child in items(value)]
+        if is_container(value) and not bounds.is_table(value):
+            bounds.enter(key, depth, value)
+            start = f"{key}." if depth else ""
+            below = [
+                (start + name, child, depth + 1)
+                for name, child in items(value)
+                if not _is_empty(child)
+            ]
             stack.extend(reversed(below))
             continue
         place = tree.others if spec_or_none(value) is None else tree.leaves

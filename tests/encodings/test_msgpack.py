@@ -82,7 +82,17 @@ def test_payloads_are_jumped_over() -> None:
     assert Counting.taken < 20_000
 
 
-def test_the_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caten_sd.encodings.msgpack.MAX_NODES", 100)
-    with pytest.raises(FormatError, match="over 100 values"):
-        cursor_of(msgpack.packb([0] * 200)).value()
+def test_the_memory_of_containers_is_bounded() -> None:
+    with pytest.raises(FormatError, match="over 64 MB and 8 times the 600,005 bytes"):
+        cursor_of(msgpack.packb([[1]] * 300_000)).value()
+
+
+@given(st.recursive(st.integers(-40, 300) | st.sampled_from([None, True, "", "a"]), st.lists))
+def test_runs_of_short_values_are_read_as_msgpack_reads_them(value: Any) -> None:
+    assert cursor_of(data := msgpack.packb(value)).value() == msgpack.unpackb(data)
+
+
+@pytest.mark.parametrize("size", [4095, 4096, 4097, 70_000])
+def test_a_run_of_short_values_goes_on_after_what_is_read_at_once(size: int) -> None:
+    given = [n % 100 - 32 if n % 5000 else [] for n in range(size)]
+    assert cursor_of(msgpack.packb([given, 1])).value() == [given, 1]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import resource
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +107,102 @@ FILES: dict[str, bytes] = {
     "deep.msgpack": b"\x81\xa1w" * 50_000 + msgpack.packb(flax(ROW)),
     "n" * 200 + ".npy": b"\x93NUMPY\x01\0\xff\xff" + b"(" * 65_000,
 }
+
+
+MANY = 1_000_000
+
+
+def beside_an_array(values: bytes) -> bytes:
+    """Return a pickle of a dict with an array, and a list of what the opcodes make."""
+    return PROTOCOL + b"}(" + text("w") + ARRAY + text("z") + b"(" + values + b"lu."
+
+
+def dcp_with(planner_data: bytes) -> bytes:
+    fields = text("state_dict_metadata") + b"}" + text("planner_data") + planner_data
+    made = name("torch.distributed.checkpoint.metadata", "Metadata") + b")\x81"
+    return PROTOCOL + made + b"}(" + fields + text("storage_data") + b"}ub."
+
+
+def npz_with(pickled: bytes) -> bytes:
+    """Return an archive with an array, and one of objects that holds this pickle."""
+    plain, objects, file = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.save(plain, ROW)
+    np.save(objects, np.array([None], object), allow_pickle=True)
+    start = objects.getvalue().index(b"\n") + 1
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("w.npy", plain.getvalue())
+        archive.writestr("o.npy", objects.getvalue()[:start] + pickled)
+    return file.getvalue()
+
+
+SCALAR = {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}
+CROWDED: dict[str, bytes] = {
+    "only.pkl": PROTOCOL + b"(" + b"]" * 3 * MANY + b"l.",
+    "lists.pkl": beside_an_array(b"]" * 3 * MANY),
+    "dicts.pkl": beside_an_array(b"}" * 3 * MANY),
+    "sets.pkl": beside_an_array(b"\x8f" * 3 * MANY).replace(PROTOCOL, b"\x80\4", 1),
+    "tuples.pkl": beside_an_array(b")" * 3 * MANY),
+    "pairs.pkl": beside_an_array(b"]]a" * MANY),
+    "ones.pkl": beside_an_array(b")\x85" * MANY),
+    "none.pkl": beside_an_array(b"N" * 3 * MANY),
+    "memo.pkl": beside_an_array(b"N" + b"\x94" * 3 * MANY).replace(PROTOCOL, b"\x80\4", 1),
+    "copies.pkl": beside_an_array(
+        b"N" * 9999 + b"\x85" + name("collections", "deque") + b"q\0("
+        + b"N" * 10_000 + b"l\x85q\1" + b"h\0h\1R" * 10_000
+    ),
+    "lists.msgpack": msgpack.packb({"w": flax(ROW), "a": [[]] * 2 * MANY}),
+    "dicts.msgpack": msgpack.packb({"w": flax(ROW), "a": [{}] * 2 * MANY}),
+    "nested.msgpack": msgpack.packb({"w": flax(ROW), "a": [[{}]] * MANY}),
+    "numbers.msgpack": msgpack.packb({"w": flax(ROW), "a": [1] * 2 * MANY}),
+    "metadata.safetensors": header({"__metadata__": {"x": [{}] * MANY}, "w": SCALAR}, bytes(4)),
+    "entry.safetensors": header({"x": [[[]]] * MANY, "w": SCALAR}, bytes(4)),
+    "record.safetensors": header(
+        {"__metadata__": {"__caten_sd__": json.dumps({"metadata": {"x": [[]] * MANY}})},
+         "w": SCALAR}, bytes(4)
+    ),
+    "record.msgpack": msgpack.packb(
+        {"w": flax(ROW), "__caten_sd__": json.dumps({"metadata": {"x": [[]] * MANY}})}
+    ),
+    "objects.npz": npz_with(PROTOCOL + b"((" + b"]" * 3 * MANY + b"ll."),
+    "lists/.metadata": dcp_with(b"(" + b"]" * 3 * MANY + b"l"),
+    "names/.metadata": dcp_with(b"}" + text("x") + b"(" + b"}" * 3 * MANY + b"ls"),
+    "model.safetensors.index.json": json.dumps(
+        {"metadata": {"x": [[]] * MANY}, "weight_map": {}}
+    ).encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", CROWDED)
+def test_millions_of_containers_take_little(file: str, tmp_path: Path) -> None:
+    """At most 64 MB and 8 times the file's size, and 1 s of CPU and 10 s for every 100 MB."""
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(CROWDED[file])
+    size = len(CROWDED[file])
+    if path.name == ".metadata":
+        (path.parent / "__0_0.distcp").touch()
+        path = path.parent
+
+    def measured() -> str:
+        before, spent = peak_memory(), cpu_seconds()
+        with contextlib.suppress(sd.FormatError):
+            sd.read_state_dict(path)
+        return f"{peak_memory() - before} {cpu_seconds() - spent}"
+
+    memory, seconds = map(float, in_child(measured).split())
+    assert memory <= (64 << 20) + 8 * size
+    assert seconds <= 3 * (1 + 10 * size / 100e6)  # thrice, for a machine with other work to do
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process ever had, in bytes."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmHWM"))
+
+
+def cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def in_child(work: Callable[[], str]) -> str:

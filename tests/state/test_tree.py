@@ -41,16 +41,26 @@ def shared(depth: int) -> Any:
     return node
 
 
-@pytest.mark.parametrize("node", [nested(tree.MAX_DEPTH + 1), shared(25)])
-def test_a_tree_without_bound_is_refused(node: Any) -> None:
-    with pytest.raises(StateDictError, match="without bound"):
+@pytest.mark.parametrize(
+    ("node", "limit"),
+    [(nested(tree.MAX_DEPTH + 2), "more than 100 deep"), (shared(25), "over 100,000 containers")],
+)
+def test_a_tree_beyond_a_limit_is_refused_with_the_limit(node: Any, limit: str) -> None:
+    with pytest.raises(StateDictError, match=limit):
         flatten(node, "")
 
 
 def test_too_many_nodes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "MAX_NODES", 3)
-    with pytest.raises(StateDictError, match="without bound at '3'"):
-        flatten([1, 2, 3, 4], "")
+    with pytest.raises(StateDictError, match="over 3 entries, at 'a'"):
+        flatten({"a": [1, 2, 3, W]}, "")
+
+
+def test_empty_containers_are_left_out_and_a_long_list_of_plain_values_is_one_value() -> None:
+    numbers, pairs = [0.5] * 2000, [(1, "a")] * 2000
+    found = flatten({"w": W, "none": [{}, [], ()], "losses": numbers, "pairs": pairs}, "")
+    assert (list(found.leaves), found.others) == (["w"], {"losses": numbers, "pairs": pairs})
+    assert len(flatten({"many": [W, *numbers]}, "").others) == 2000
 
 
 def test_children_have_names_or_indices() -> None:

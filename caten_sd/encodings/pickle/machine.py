@@ -9,8 +9,10 @@ from typing import Any
 from caten_sd.encodings.pickle.arrays import NUMPY
 from caten_sd.encodings.pickle.inert_values import Instance, Reference, brief
 from caten_sd.encodings.pickle.plain import PLAIN, RENAMED
+from caten_sd.state.header_memory import CONTAINER, ENTRY, TUPLE, HeaderMemory
 
 _KNOWN = {**PLAIN, **NUMPY}
+_ABSENT = object()
 
 
 class Machine:
@@ -23,10 +25,11 @@ class Machine:
         "data",
         "end",
         "memo",
+        "memory",
         "opaque",
         "outer",
-        "sets",
         "source_name",
+        "sparse_memo",
         "stack",
         "value",
     )
@@ -41,12 +44,39 @@ class Machine:
         self.data, self.end, self.source_name = data, len(data), source_name
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
-        self.sets = 0
+        self.memo: list[Any] = []  # by index; 8 bytes an entry, where a dict takes 100
+        self.sparse_memo: dict[int, Any] = {}  # of indices that do not follow each other
+        self.memory = HeaderMemory(source_name, self.end)
         self.value: Any = None
         self.opaque: Counter[str] = Counter()
         self._persistent_load, self._allowed = persistent_load, allowed
         self._references: dict[tuple[str, str], Any] = {}
+
+    def remember(self, index: int) -> None:
+        """Put the top of the stack into the memo."""
+        memo, value = self.memo, self.stack[-1]
+        if index == 1 and not memo:  # old picklers count from 1
+            memo.append(_ABSENT)
+        if index < len(memo):
+            memo[index] = value
+        elif index == len(memo):
+            memo.append(value)
+            self.sparse_memo.pop(index, None)
+        else:
+            self.memory.take(CONTAINER)
+            self.sparse_memo[index] = value
+
+    def memo_size(self) -> int:
+        """Return how many entries the memo has."""
+        absent = bool(self.memo) and self.memo[0] is _ABSENT
+        return len(self.memo) - absent + len(self.sparse_memo)
+
+    def recall(self, index: int) -> None:
+        """Push what the memo has at an index; KeyError if it has nothing."""
+        value = self.memo[index] if index < len(self.memo) else self.sparse_memo[index]
+        if value is _ABSENT:
+            raise KeyError(index)
+        self.stack.append(value)
 
     def line(self, at: int) -> bytes:
         """Return the bytes up to the next newline."""
@@ -86,6 +116,7 @@ class Machine:
             made = function.call(args, bare=bare)
         else:
             raise ValueError(f"{brief(function)} is called, which is not the name of a function")
+        self.memory.take(_memory_of(made))
         if type(made) is Instance:
             self.opaque[made.name] += 1
         return made
@@ -95,3 +126,13 @@ class Machine:
         if self._persistent_load is None:
             raise ValueError("it refers to data outside it, and this file stores none")
         return self._persistent_load(identity)
+
+
+def _memory_of(made: Any) -> int:
+    """Return what the result of a call takes; a tensor is what a file is for."""
+    if isinstance(made, (list, tuple, dict, set, frozenset)):
+        each = 8 if isinstance(made, (list, tuple)) else ENTRY
+        return (TUPLE if type(made) is tuple else CONTAINER) + each * len(made)
+    if isinstance(made, (bytes, bytearray)):
+        return len(made)
+    return CONTAINER if type(made) is Instance else 0

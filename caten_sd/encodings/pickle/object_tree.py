@@ -19,9 +19,14 @@ from typing import Any
 
 from caten_sd.encodings.pickle.arrays import array_leaf, is_array_of_objects
 from caten_sd.encodings.pickle.inert_values import Attributed, Instance, Ordered
-from caten_sd.encodings.pickle.tensor_holders import LEAVES, tensor_holders
+from caten_sd.encodings.pickle.tensor_holders import (
+    LEAVES,
+    is_short_and_plain,
+    tensor_holders,
+)
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque
+from caten_sd.state.state_dict import are_plain
 from caten_sd.state.tree import key_text
 from caten_sd.wording import a_or_an
 
@@ -67,6 +72,8 @@ class ObjectTree:
         self._nodes += 1
         if method is None:
             return self.leaf(value)
+        if is_short_and_plain(value):
+            return value
         known = self._done.get(id(value))
         if known is None:
             return self._resolve_new(method, value, depth)
@@ -121,7 +128,9 @@ class ObjectTree:
         return self.mapping(value, depth)
 
     def sequence(self, value: list[Any] | tuple[Any, ...], depth: int) -> Any:
-        """Return a list or tuple of resolved items."""
+        """Return a list or tuple of resolved items; the same one if there is nothing to resolve."""
+        if are_plain(value):
+            return value
         return type(value)([self.resolve(child, depth) for child in value])
 
     def set(self, value: Any, depth: int) -> Any:

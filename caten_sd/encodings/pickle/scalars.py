@@ -11,33 +11,35 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from caten_sd.state.header_memory import CONTAINER
+
 if TYPE_CHECKING:
     from caten_sd.encodings.pickle.machine import Machine
 
 Opcode = Callable[["Machine", int], int]
 
 MAX_DIGITS = 4300  # Python's own limit: converting takes quadratic time
-MAX_SETS = 1_000_000  # one byte of the file makes a set of 216 bytes; a list or dict takes 60
 SHARED = 1 << 16  # a byte string of this size is a slice of the mapped file, not a copy
 
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
 _ESCAPED = {code[:1]: code[1:] for code in (b"n\n", b"t\t", b"r\r", b"a\a", b"b\b", b"f\f", b"v\v")}
 
 
-def _constant(make: Callable[[], Any]) -> Opcode:
+def _constant(value: Any) -> Opcode:
     def push(m: Machine, at: int) -> int:
-        m.stack.append(make())
+        m.stack.append(value)
         return at
 
     return push
 
 
-def _empty_set(m: Machine, at: int) -> int:
-    m.sets += 1
-    if m.sets > MAX_SETS:
-        raise ValueError(f"more than {MAX_SETS:,} sets")
-    m.stack.append(set())
-    return at
+def _container(make: Callable[[], Any]) -> Opcode:
+    def push(m: Machine, at: int) -> int:
+        m.memory.take(CONTAINER)
+        m.stack.append(make())
+        return at
+
+    return push
 
 
 def _number(code: str) -> Opcode:
@@ -143,9 +145,9 @@ def _unicode(m: Machine, at: int) -> int:
 
 
 SCALARS: dict[bytes, Opcode] = {
-    b"N": _constant(lambda: None),
-    b"\x88": _constant(lambda: True),
-    b"\x89": _constant(lambda: False),
+    b"N": _constant(None),
+    b"\x88": _constant(True),
+    b"\x89": _constant(False),
     b"K": _byte,
     b"M": _number("<H"),
     b"J": _number("<i"),
@@ -166,8 +168,8 @@ SCALARS: dict[bytes, Opcode] = {
     b"B": _sized("<I", _blob),
     b"\x8e": _sized("<Q", _blob),
     b"\x96": _sized("<Q", _mutable_blob),
-    b")": _constant(tuple),
-    b"]": _constant(list),
-    b"}": _constant(dict),
-    b"\x8f": _empty_set,
+    b")": _constant(()),
+    b"]": _container(list),
+    b"}": _container(dict),
+    b"\x8f": _container(set),
 }

@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from caten_sd.encodings.pickle.inert_values import Instance, Ordered, check_key
+from caten_sd.state.header_memory import CONTAINER, TUPLE
 from caten_sd.wording import a_or_an
 
 if TYPE_CHECKING:
@@ -72,39 +73,39 @@ def _duplicate(m: Machine, at: int) -> int:
 
 
 def _put1(m: Machine, at: int) -> int:
-    m.memo[m.data[at]] = m.stack[-1]
+    m.remember(m.data[at])
     return at + 1
 
 
 def _put4(m: Machine, at: int) -> int:
-    m.memo[_UINT32.unpack_from(m.data, at)[0]] = m.stack[-1]
+    m.remember(_UINT32.unpack_from(m.data, at)[0])
     return at + 4
 
 
 def _put_next(m: Machine, at: int) -> int:
-    m.memo[len(m.memo)] = m.stack[-1]
+    m.remember(m.memo_size())
     return at
 
 
 def _put_line(m: Machine, at: int) -> int:
     line = m.line(at)
-    m.memo[_index(line)] = m.stack[-1]
+    m.remember(_index(line))
     return at + len(line) + 1
 
 
 def _get1(m: Machine, at: int) -> int:
-    m.stack.append(m.memo[m.data[at]])
+    m.recall(m.data[at])
     return at + 1
 
 
 def _get4(m: Machine, at: int) -> int:
-    m.stack.append(m.memo[_UINT32.unpack_from(m.data, at)[0]])
+    m.recall(_UINT32.unpack_from(m.data, at)[0])
     return at + 4
 
 
 def _get_line(m: Machine, at: int) -> int:
     line = m.line(at)
-    m.stack.append(m.memo[_index(line)])
+    m.recall(_index(line))
     return at + len(line) + 1
 
 
@@ -117,22 +118,26 @@ def _index(line: bytes) -> int:
 def _tuple(m: Machine, at: int) -> int:
     items = m.stack
     m.stack = m.outer.pop()
+    m.memory.take(TUPLE)
     m.stack.append(tuple(items))
     return at
 
 
 def _tuple1(m: Machine, at: int) -> int:
+    m.memory.take(TUPLE)
     m.stack[-1] = (m.stack[-1],)
     return at
 
 
 def _tuple2(m: Machine, at: int) -> int:
+    m.memory.take(TUPLE)
     last = m.stack.pop()
     m.stack[-1] = (m.stack[-1], last)
     return at
 
 
 def _tuple3(m: Machine, at: int) -> int:
+    m.memory.take(TUPLE)
     last = m.stack.pop()
     middle = m.stack.pop()
     m.stack[-1] = (m.stack[-1], middle, last)
@@ -140,6 +145,7 @@ def _tuple3(m: Machine, at: int) -> int:
 
 
 def _list(m: Machine, at: int) -> int:
+    m.memory.take(CONTAINER)
     items = since_mark(m)
     m.stack.append(items)
     return at
@@ -168,9 +174,10 @@ def _extend(target: Any, values: list[Any]) -> None:
 
 
 def _dict(m: Machine, at: int) -> int:
+    m.memory.take(CONTAINER)
     items = since_mark(m)
     made: dict[Any, Any] = {}
-    _set_items(made, items)
+    _set_items(m, made, items)
     m.stack.append(made)
     return at
 
@@ -178,17 +185,17 @@ def _dict(m: Machine, at: int) -> int:
 def _setitem(m: Machine, at: int) -> int:
     value = m.stack.pop()
     key = m.stack.pop()
-    _set_items(m.stack[-1], [key, value])
+    _set_items(m, m.stack[-1], [key, value])
     return at
 
 
 def _setitems(m: Machine, at: int) -> int:
     items = since_mark(m)
-    _set_items(m.stack[-1], items)
+    _set_items(m, m.stack[-1], items)
     return at
 
 
-def _set_items(target: Any, items: list[Any]) -> None:
+def _set_items(m: Machine, target: Any, items: list[Any]) -> None:
     if type(target) is Instance:
         if target.entries is None:
             target.entries = {}
@@ -202,6 +209,7 @@ def _set_items(target: Any, items: list[Any]) -> None:
         if type(key) is not str:
             check_key(key)
     before = len(target)
+    m.memory.take_entries(len(keys), before + len(keys))
     target.update(zip(keys, items[1::2], strict=True))
     if len(target) != before + len(keys):
         raise ValueError("a key is given twice")
@@ -220,6 +228,7 @@ def _add_items(m: Machine, at: int) -> int:
 
 
 def _frozenset(m: Machine, at: int) -> int:
+    m.memory.take(CONTAINER)
     items = since_mark(m)
     m.stack.append(frozenset(_hashable(items)))
     return at

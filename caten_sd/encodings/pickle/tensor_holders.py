@@ -14,6 +14,8 @@ from caten_sd.encodings.pickle.arrays import array_leaf
 from caten_sd.encodings.pickle.inert_values import Attributed, Instance, Ordered
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.state_dict import are_plain
+from caten_sd.state.tree import SHORT
 
 LEAVES: frozenset[type] = frozenset({LazyTensor, BlockTensor})
 _OBJECTS = {Instance, Attributed}
@@ -39,12 +41,17 @@ def tensor_holders(value: Any, leaves: Container[type] = LEAVES) -> set[int]:
         for child in _children(node):
             if type(child) in leaves:
                 found.add(id(node))
-            elif type(child) in _CONTAINERS:
+            elif type(child) in _CONTAINERS and not is_short_and_plain(child):
                 if (known := holders.get(id(child))) is None:
                     known = holders[id(child)] = []
                     todo.append(child)
                 known.append(id(node))
     return _with_holders(found, holders)
+
+
+def is_short_and_plain(value: Any) -> bool:
+    """Return whether a value is a short list or tuple of plain values, of which many may be."""
+    return type(value) in (list, tuple) and len(value) <= SHORT and are_plain(value)
 
 
 def _children(node: Any) -> Iterable[Any]:

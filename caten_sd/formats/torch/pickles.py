@@ -71,7 +71,7 @@ def tree_of(
     try:
         tree, opaque = resolve(pickled.value, attributes)
     except ValueError as error:
-        raise FormatError(source_name, str(error), "it is made to deceive, do not use it") from None
+        raise FormatError(source_name, str(error), "write its tensors as one flat dict") from None
     if isinstance(tree, (LazyTensor, BlockTensor)):
         tree = {"": tree}
     if not isinstance(tree, (dict, list, tuple)):

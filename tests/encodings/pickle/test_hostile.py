@@ -178,7 +178,6 @@ BOMBS = {
         b"\x8a\x0b" + (n * (2**61 - 1) << 10).to_bytes(11, "little") + b"N" for n in range(1, 9)
     )
     + b"u.",
-    "sets": b"\x8f" * 1_000_001 + b".",
     "open marks": b"(" * 300_000 + b".",
 }
 
@@ -200,7 +199,7 @@ def test_what_python_would_allocate_for_costs_nothing_here(data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"]" * 300_000 + b"a" * 299_999 + b".",
+        b"]" * 250_000 + b"a" * 249_999 + b".",
         b"N" + b"\x85" * 300_000 + b".",
         b"}U\1k" * 50_000 + b"N" + b"s" * 50_000 + b".",
         b"cm\nC\n" + b"q\0)\x81h\0" * 50_000 + b")\x81" + b"b" * 50_000 + b".",

@@ -1,0 +1,60 @@
+"""How much memory what a header holds may take: 64 MB and 8 times the header's own size.
+
+Python takes 72 bytes for an empty list, of which a file has one in a byte. So whoever makes
+containers from a file counts what they take, and refuses before it is too much.
+"""
+
+from __future__ import annotations
+
+from caten_sd.errors import FormatError
+from caten_sd.wording import counted
+
+TUPLE = 96  # bytes that a small tuple takes
+CONTAINER = 240  # bytes that a list, dict or object takes: itself, and what the walks over it keep
+ENTRY = 100  # bytes that each further entry of a dict takes
+SMALL = 8  # entries of a dict that CONTAINER covers
+
+_JSON = 80  # bytes that a small container of JSON takes; nothing walks over it
+_SPARE = 64 << 20
+_FACTOR = 8
+
+
+class HeaderMemory:
+    """Counts what the containers of one header take; FormatError if it is too much.
+
+    >>> memory = HeaderMemory("a.pkl", 1000)
+    >>> memory.take(CONTAINER)
+    >>> memory.left
+    67116624
+    """
+
+    __slots__ = ("_size", "_source_name", "left")
+
+    def __init__(self, source_name: str, size: int) -> None:
+        self._source_name, self._size = source_name, size
+        self.left = _SPARE + _FACTOR * size
+
+    def take_entries(self, count: int, size: int) -> None:
+        """Take bytes for entries of a dict that now has ``size`` of them."""
+        if size > SMALL:
+            self.take(ENTRY * count)
+
+    @classmethod
+    def of_json(cls, source_name: str, text: str | bytes) -> None:
+        """Count the containers of a JSON text, before it is parsed."""
+        if isinstance(text, str):
+            containers = text.count("[") + text.count("{")
+        else:
+            containers = text.count(b"[") + text.count(b"{")
+        cls(source_name, len(text)).take(_JSON * containers)
+
+    def take(self, count: int) -> None:
+        """Take bytes for a container."""
+        self.left -= count
+        if self.left < 0:
+            raise FormatError(
+                self._source_name,
+                f"its lists, dicts and objects take over {_SPARE >> 20} MB and {_FACTOR} times the "
+                f"{counted(self._size, 'byte')} that hold them",
+                "write its tensors without its other values",
+            )

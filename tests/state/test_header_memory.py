@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from caten_sd.errors import FormatError
+from caten_sd.state.header_memory import CONTAINER, ENTRY, SMALL, HeaderMemory
+
+
+def test_a_header_may_take_64_mb_and_8_times_its_size() -> None:
+    memory = HeaderMemory("a.pkl", 1000)
+    memory.take((64 << 20) + 8000)
+    with pytest.raises(FormatError, match=r"a\.pkl: .* over 64 MB and 8 times the 1,000 bytes"):
+        memory.take(CONTAINER)
+
+
+def test_entries_count_in_large_dicts() -> None:
+    memory = HeaderMemory("a.pkl", 0)
+    before = memory.left
+    memory.take_entries(1, SMALL)
+    assert memory.left == before
+    memory.take_entries(2, SMALL + 2)
+    assert memory.left == before - 2 * ENTRY
+
+
+@pytest.mark.parametrize("text", ["[[],{}]", b"[[],{}]"])
+def test_the_containers_of_json_are_counted_before_they_are_made(text: str | bytes) -> None:
+    HeaderMemory.of_json("a.json", text)
+    with pytest.raises(FormatError, match=r"a\.json: .* 7,000,000 bytes"):
+        HeaderMemory.of_json("a.json", text * 1_000_000)
