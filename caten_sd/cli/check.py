@@ -16,7 +16,6 @@ from caten_sd.mapping.named_code import split_name
 from caten_sd.state.quoting import is_shell_word, python_literal, shell_word
 from caten_sd.state.state_dict import StateDict
 
-FILE = '"THE_FILE"'  # how a fix names the file
 LOAD = "load_state_dict("  # how a fix for Python begins
 SUMMARY = "check whether a checkpoint fits a model or a layout, and say why not"
 
@@ -64,13 +63,13 @@ def _against_model(state_dict: StateDict, model: Any, options: argparse.Namespac
 
 
 def _shell_line(fix: str, options: argparse.Namespace) -> str:
-    """Return a command that shows what a load with the fix would give; a mere hint is kept."""
+    """Return a command that loads with the fix and shows the report."""
     before, _, options_of_load = fix.partition(LOAD)
     module, call = split_name(options.against)
     importable = not module.endswith(".py")
     if fix.count(LOAD) != 1 or not is_shell_word(fix + options.file) or not importable:
         return fix and f"in Python, {fix}"
-    shown = f"{before}print(plan_load({options_of_load})"
+    shown = f"{before}print(plan_load({options_of_load}.apply())"
     reading = f"read_state_dict({python_literal(options.file)}{_named('root', options.root)})"
     if options.to is not None:
         source = _named("from_layout", options.from_layout)
@@ -80,7 +79,7 @@ def _shell_line(fix: str, options: argparse.Namespace) -> str:
         f"model = {module}.{call if '(' in call else f'{call}()'}; "
         f"state_dict = {reading}; {shown}"
     )
-    return f"python -c {shell_word(program.replace(FILE, python_literal(options.file)))}"
+    return f"python -c {shell_word(program)}"
 
 
 def _named(name: str, value: str | None) -> str:

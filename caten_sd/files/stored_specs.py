@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from caten_sd.errors import StateDictError
 from caten_sd.files.format import Format
 from caten_sd.state.dtype import bfloat16_choice
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.wording import a_or_an
 
 
 def stored_specs(
@@ -24,10 +26,29 @@ def stored_specs(
             continue
         known = spec_or_none(leaf)
         if known is None or not can_hold(known):
-            what = type(leaf).__name__ if known is None else known.dtype
-            raise StateDictError(
-                f"{format.name} cannot hold {key!r} ({what}); convert it to another dtype, leave "
-                f"it out, or write another format{bfloat16_choice(known.dtype) if known else ''}"
-            )
+            raise not_held(format.name, key, leaf)
+        check_bytes(key, leaf)
         specs[key] = known
     return specs
+
+
+def not_held(format: str, key: str, leaf: Any) -> StateDictError:
+    """Return the error for a value that is not a tensor, or of a dtype that a format lacks."""
+    known = spec_or_none(leaf)
+    if known is None:
+        return StateDictError(
+            f"{format} cannot hold {key!r}: it is {a_or_an(type(leaf).__name__)}, which is not a "
+            f"tensor; convert it to one, as numpy.asarray does for a number, or leave it out"
+        )
+    return StateDictError(
+        f"{format} cannot hold {key!r} ({known.dtype}); convert it to another dtype, leave it out, "
+        f"or write another format{bfloat16_choice(known.dtype)}"
+    )
+
+
+def check_bytes(key: str, leaf: Any) -> None:
+    """Raise StateDictError for a tensor that has nothing to write: sparse, or on torch's meta."""
+    from caten_sd.objects.place import lack_of_bytes  # what only reads does not need objects
+
+    if reason := lack_of_bytes(leaf):
+        raise StateDictError(f"{key!r} cannot be written, as it is {reason}, or leave it out")

@@ -16,7 +16,8 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.json_hooks import plain, unique
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
-from caten_sd.state.dtype import DTYPES, DType, bfloat16_choice
+from caten_sd.files.stored_specs import check_bytes, not_held
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.lazy_tensor import LazyTensor
@@ -210,11 +211,8 @@ def _plan(state_dict: StateDict) -> tuple[list[str], dict[str, Any]]:
 def _spec(key: str, leaf: Any) -> Spec:
     known = spec_or_none(leaf)
     if known is None or known.dtype.name not in _CODES or key == "__metadata__":
-        what = type(leaf).__name__ if known is None else known.dtype
-        raise StateDictError(
-            f"safetensors cannot hold {key!r} ({what}); convert it to another dtype, leave it out, "
-            f"or write another format{bfloat16_choice(known.dtype) if known else ''}"
-        )
+        raise not_held("safetensors", key, leaf)
+    check_bytes(key, leaf)
     return known
 
 

@@ -8,19 +8,25 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from caten_sd.errors import CatenError
-from caten_sd.errors.printable import escaped
 from caten_sd.loading.file_kinds import KINDS
-from caten_sd.loading.file_trees import counted_from_elsewhere, several_trees, without_names
+from caten_sd.loading.file_trees import counted_from_elsewhere, several_trees, trees, without_names
 from caten_sd.loading.joined_projections import joined_projections
-from caten_sd.loading.misfit import Case, Cause, Shape
+from caten_sd.loading.kernels import flax_kernels
+from caten_sd.loading.misfit import Case, Cause, Shape, shapes_of
+from caten_sd.loading.normed_slots import normed_slots
 from caten_sd.loading.normed_weights import normed_weights, parts_of_norms
-from caten_sd.loading.orientation import flax_kernels, turned_matrices, unit_axes
+from caten_sd.loading.orientation import turned_matrices, unit_axes
 from caten_sd.loading.policy import exactly
 from caten_sd.loading.raw_elements import raw_elements
+from caten_sd.loading.rename_trial import line_if_settled
 from caten_sd.loading.renaming_guess import Renaming, renamings
-from caten_sd.loading.report import LoadRow, Outcome
+from caten_sd.loading.report import Outcome
+from caten_sd.loading.segments import inserted_segment, spelled_otherwise
+from caten_sd.loading.shape_signatures import by_shapes
+from caten_sd.loading.vocabulary_rows import vocabulary
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.state.grouping import few_keys
+from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.state.quoting import python_literal
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.training_keys import is_training
@@ -32,17 +38,14 @@ def likely_cause(case: Case) -> Cause | None:
     return next((found for find in _FINDERS if (found := find(case))), None)
 
 
-def _load(options: str) -> str:
-    return f"load_state_dict(model, state_dict, {options})"
-
-
 def _training(case: Case) -> Cause | None:
     """Return a cause if the file is a whole training state and only the model is loaded."""
     if not is_training(case.file.keys()):
         return None
     return Cause(
-        "the file is a training state: its model is under model., next to optimizer and step",
-        'load_state_dict(model, read_state_dict("THE_FILE", root="model"))',
+        "the file is a training state: its model is under model., next to optimizer and step, and "
+        'read_state_dict with root="model" reads it alone',
+        line_if_settled(case, {"model": ""}),
     )
 
 
@@ -53,7 +56,7 @@ def _other_kind(case: Case) -> Cause | None:
         found = [key for key in keys if kind.pattern.search(key)]
         if found and len(found) >= kind.fraction * len(case.file):
             such = f"{counted(len(found), 'key')} such as {found[0]}"
-            return Cause(kind.text.format(such), kind.fix)
+            return Cause(kind.text.format(such), "")
     return None
 
 
@@ -83,50 +86,27 @@ def _layout(state: StateDict) -> Any:
 
 
 def _tied(case: Case) -> Cause | None:
-    """Return which of several tied names can be left out if their values differ."""
+    """Return which tied name has a value of its own in the file.
+
+    Which of the two is meant is not in the file, so there is no line to paste.
+    """
     rows = case.of(Outcome.CONFLICT)
     if not rows:
         return None
+    key = rows[0].key
     return Cause(
-        f"{rows[0].key} is the same tensor as another slot of {case.model}, and the file has two "
-        f"values for it",
-        _load(f"on_mismatch={{{python_literal(exactly(rows[0].key))}: skip}}"),
+        f"{key} is the same tensor as {case.slots.ties.get(key, 'another slot')} of {case.model}, "
+        f"and the file has two values for it: load it into a model that does not tie them, or "
+        f"leave one out with on_mismatch={{{python_literal(exactly(key))}: skip}}",
+        "",
     )
-
-
-def _vocabulary(case: Case) -> Cause | None:
-    """Return how many rows of a vocabulary differ, and whether the file has no biases at all."""
-    rows = case.of(Outcome.SHAPE)
-    lengths = [_row_counts(row) for row in rows]
-    if not 0 < len(rows) <= 4 or not all(lengths):
-        return None
-    texts, repairs = [], {}
-    for row, (file, model) in zip(rows, filter(None, lengths), strict=True):
-        which = f"{counted(abs(file - model), 'row')} {'more' if file > model else 'fewer'}"
-        texts.append(f"{row.key} has {which} in the file ({file}) than in the model ({model})")
-        repairs[exactly(row.key)] = "trim_rows()" if file > model else "pad_rows()"
-    if any(max(each) % 64 == 0 for each in lengths if each):
-        texts[-1] += ", which looks like a vocabulary padded to a multiple of 64"
-    missing = [row.key for row in case.of(Outcome.MISSING)]
-    if missing and all(key.endswith("bias") for key in missing):
-        texts.append(counted(len(missing), "bias is absent", "biases are absent"))
-        repairs["*bias"] = "fill(0.0)"
-    listed = ", ".join(f"{python_literal(key)}: {repair}" for key, repair in repairs.items())
-    return Cause("; ".join(texts), _load(f"on_mismatch={{{listed}}}"))
-
-
-def _row_counts(row: LoadRow) -> tuple[int, int] | None:
-    """Return the rows of two matrices, the file's and the model's, if nothing else differs."""
-    file, model = (row.leaf.shape if row.leaf else ()), (row.slot.shape if row.slot else ())
-    same = len(file) == len(model) == 2 and file[1] == model[1]
-    return (file[0], model[0]) if same else None
 
 
 def _renamed(case: Case) -> Cause | None:
     """Return the rules that would turn keys of the file into slots of the model."""
     model, parts = case.shapes(Outcome.MISSING), parts_of_norms(case)
     file = {k: shape for k, shape in case.shapes(Outcome.UNEXPECTED).items() if k not in parts}
-    found = renamings(file, model)
+    found = _whole_tree(case) or renamings(file, model)
     agreeing = sum(each.agreeing for each in found)
     if not found or agreeing * 2 < min(len(file), len(model)):
         return None
@@ -134,8 +114,17 @@ def _renamed(case: Case) -> Cause | None:
     if unsure := next((each for each in found if _hides_a_transposition(each, file)), None):
         square = f"{unsure.old} is square, so its shape cannot tell whether it is transposed"
         return Cause("; ".join([*texts, square]), "")
-    rules = ", ".join(f"{python_literal(each.old)}: {python_literal(each.new)}" for each in found)
-    return Cause("; ".join(texts), _load(f"rename={{{rules}}}"))
+    fix = line_if_settled(case, {each.old: each.new for each in found})
+    more = [] if fix else ["other names or shapes differ, too"]
+    return Cause("; ".join([*texts, *more]), fix)
+
+
+def _whole_tree(case: Case) -> list[Renaming]:
+    """Return the one prefix under which the file has all of the model, whatever it consists of."""
+    roots = trees(shapes_of(case.file), shapes_of(case.slots))
+    if len(roots) != 1 or "{" in roots[0]:
+        return []
+    return [Renaming(roots[0], "", len(case.slots), len(case.slots))]
 
 
 def _hides_a_transposition(each: Renaming, file: Mapping[str, Shape]) -> bool:
@@ -161,27 +150,31 @@ def _renaming_text(each: Renaming) -> str:
 
 
 def _other_sizes(case: Case) -> Cause | None:
-    """Return a cause if one side has more layers, or if most shapes differ by the same size."""
+    """Return a cause if one side has more layers, or if most shapes differ by the same size.
+
+    Which argument of the model says so is not known, so there is no line to paste.
+    """
     found = [each for each in (_depth(case), _width(case)) if each]
     if not found:
         return None
     texts, wanted = zip(*found, strict=True)
-    return Cause(
-        "; ".join(texts),
-        escaped(f"model = {case.model}(...)  # with {' and '.join(wanted)}, as the file has"),
-    )
+    return Cause(f"{'; '.join(texts)}: construct the model with {' and '.join(wanted)}", "")
 
 
 def _depth(case: Case) -> tuple[str, str] | None:
-    found = [_list_of(key) for key in case.shapes(Outcome.UNEXPECTED)]
-    found += [_list_of(key) for key in case.shapes(Outcome.MISSING)]
-    for stem, _ in Counter(filter(None, found)).most_common(1):
-        file, model = _layers(case.file, stem), _layers(case.slots, stem)
-        if file and model and file != model:
-            layers = counted(file, "layer")
-            text = f"{stem} has {layers} in the file and {model} in the model"
-            return text, f"{layers} in {stem}"
-    return None
+    """Return how many layers the file has, if whole layers at the end are all that differs."""
+    rows = [*case.of(Outcome.UNEXPECTED), *case.of(Outcome.MISSING)]
+    stem = _list_of(rows[0].key) if rows else ""
+    if not stem or case.has_other_names:
+        return None
+    file, model = _layers(case.file, stem), _layers(case.slots, stem)
+    shared = [f"{stem}.{index}." for index in file & model]
+    if any(row.key.startswith((*shared,)) or _list_of(row.key) != stem for row in rows):
+        return None
+    if file == model or any(each != set(range(len(each))) for each in (file, model)):
+        return None
+    layers = counted(len(file), "layer")
+    return f"{stem} has {layers} in the file and {len(model)} in the model", f"{layers} in {stem}"
 
 
 def _list_of(key: str) -> str:
@@ -191,10 +184,10 @@ def _list_of(key: str) -> str:
     return ".".join(segments[:at])
 
 
-def _layers(state: Mapping[str, Any], stem: str) -> int:
+def _layers(state: Mapping[str, Any], stem: str) -> set[int]:
     start = f"{stem}."
     below = (key[len(start) :].partition(".")[0] for key in state if key.startswith(start))
-    return len({segment for segment in below if segment.isdecimal()})
+    return {int(segment) for segment in below if INDEX_SEGMENT.fullmatch(segment)}
 
 
 def _width(case: Case) -> tuple[str, str] | None:
@@ -206,8 +199,7 @@ def _width(case: Case) -> tuple[str, str] | None:
             pairs.update({(file, model) for file, model in axes if file != model})
     for (file, model), count in pairs.most_common(1):
         if count > 1 and count * 2 >= len(rows):
-            tensors = counted(count, "tensor is", "tensors are")
-            text = f"{tensors} {file} wide in the file and {model} in the model"
+            text = f"{count} axes of tensors are {file} long in the file and {model} in the model"
             return text, f"{file} in place of {model}"
     return None
 
@@ -218,8 +210,10 @@ def _other_names(case: Case) -> Cause | None:
     if not case.file or not case.slots or common * 10 > min(len(case.file), len(case.slots)):
         return None
     keys = few_keys([row.key for row in case.of(Outcome.UNEXPECTED)], 2)
-    names, occur = counted(len(case.file), "name"), "occurs" if common == 1 else "occur"
-    return Cause(f"{common} of the file's {names} {occur} in {case.model} ({keys})", "")
+    if len(case.file) == 1:
+        return Cause(f"the file has one name, which {case.model} does not have ({keys})", "")
+    names, occur = f"the file's {len(case.file):,} names", "occurs" if common == 1 else "occur"
+    return Cause(f"{common} of {names} {occur} in {case.model} ({keys})", "")
 
 
 _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
@@ -229,15 +223,19 @@ _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
     raw_elements,
     _other_layout,
     normed_weights,
+    normed_slots,
     several_trees,
-    _vocabulary,
+    vocabulary,
     flax_kernels,
+    spelled_otherwise,
     counted_from_elsewhere,
     without_names,
+    inserted_segment,
     joined_projections,
     _renamed,
     turned_matrices,
     unit_axes,
+    by_shapes,
     _other_sizes,
     _other_names,
 )

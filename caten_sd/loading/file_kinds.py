@@ -15,7 +15,6 @@ class FileKind(NamedTuple):
     pattern: re.Pattern[str]
     fraction: float
     text: str
-    fix: str
 
 
 KINDS = (
@@ -25,23 +24,32 @@ KINDS = (
             r"square_avg|acc_delta|param_groups)(\.|$)"
         ),
         0.5,
-        "the file holds an optimizer's state ({}), which is not model weights",
-        'load_state_dict(model, read_state_dict("THE_FILE_WITH_THE_WEIGHTS"))',
+        "the file holds an optimizer's state ({}), which is not model weights: load the "
+        "file that holds those",
     ),
     FileKind(
         re.compile(r"(^|[._])(lora|hada|lokr|loha|ia3)([A-Z_.]|$)"),
         0.5,
-        "the file is an adapter ({}): it changes the weights of a base model, which it lacks",
-        'model = peft.PeftModel.from_pretrained(model, "FOLDER_OF_THE_ADAPTER").merge_and_unload()',
+        "the file is an adapter ({}): it changes the weights of a base model, which it lacks: load "
+        "the base model, apply the adapter with its own library, as peft, and merge the two",
     ),
     FileKind(
         re.compile(
-            r"\.(qweight|qzeros|g_idx|SCB|absmax|quant_map|quant_state(\..*)?|weight_packed|"
+            r"(^|\.)(lora_(A|B|down|up|embedding_[AB]|magnitude_vector)|hada_w\d_[ab]|"
+            r"lokr_w\d(_[ab])?|ia3_l)(\.|$)"
+        ),
+        0.0,
+        "the file has an adapter ({}) beside the weights that it changes, so those alone are not "
+        "the model that was saved: merge the adapter there, as peft's merge_and_unload does, and "
+        "save again",
+    ),
+    FileKind(
+        re.compile(
+            r"(^|\.)(qweight|qzeros|g_idx|SCB|absmax|quant_map|quant_state(\..*)?|weight_packed|"
             r"weight_scale(_inv)?|weight_format)$"
         ),
         0.1,
         "the file is quantized ({}): its packed weights mean nothing without their scales, which "
-        "the model has no slots for",
-        'quantized_model.dequantize().save_pretrained("FOLDER")  # and load that folder',
+        "the model has no slots for: dequantize the model that wrote the file, and save again",
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from caten_sd.loading.misfit import Case, Cause, Shape, shapes_of
+from caten_sd.loading.misfit import Case, Cause, Shape, rename_line, shapes_of
+from caten_sd.loading.rename_trial import line_if_settled
 from caten_sd.loading.report import Outcome
 from caten_sd.state.quoting import python_literal
 from caten_sd.wording import counted
@@ -20,7 +21,7 @@ def several_trees(case: Case) -> Cause | None:
     """
     if not case.of(Outcome.MISSING):
         return None
-    found = _trees(shapes_of(case.file), shapes_of(case.slots))
+    found = trees(shapes_of(case.file), shapes_of(case.slots))
     if len(found) < 2:
         return None
     roots = " or ".join(f"root={python_literal(root)}" for root in found)
@@ -31,7 +32,7 @@ def several_trees(case: Case) -> Cause | None:
     )
 
 
-def _trees(file: Mapping[str, Shape], slots: Mapping[str, Shape]) -> list[str]:
+def trees(file: Mapping[str, Shape], slots: Mapping[str, Shape]) -> list[str]:
     """Return the prefixes under which the file has a tensor for every slot."""
     if not slots:
         return []
@@ -46,7 +47,7 @@ def _trees(file: Mapping[str, Shape], slots: Mapping[str, Shape]) -> list[str]:
 def counted_from_elsewhere(case: Case) -> Cause | None:
     """Return a cause if the indices of a list differ by a constant and everything else agrees."""
     file, slots = shapes_of(case.file), shapes_of(case.slots)
-    texts, rules = [], {}
+    texts, rules, starts = [], {}, set()
     model_lists = _lists(slots)
     for stem, theirs in _lists(file).items():
         ours = model_lists.get(stem, {})
@@ -55,12 +56,14 @@ def counted_from_elsewhere(case: Case) -> Cause | None:
             continue
         name = stem or "the list"
         texts.append(f"{name} counts from {min(theirs)} in the file and {min(ours)} in the model")
+        starts.add((min(theirs), min(ours)))
         start = f"{stem}." if stem else ""
         rules.update({f"{start}{index}": f"{start}{index - shift}" for index in sorted(theirs)})
     if not texts or "{" in "".join(rules):
         return None
-    listed = ", ".join(f"{python_literal(k)}: {python_literal(v)}" for k, v in rules.items())
-    return Cause("; ".join(texts), f"load_state_dict(model, state_dict, rename={{{listed}}})")
+    # Another start may be that of a stage of a pipeline, which has other layers than the model's.
+    whole = starts <= {(0, 1), (1, 0)}
+    return Cause("; ".join(texts), line_if_settled(case, rules) if whole else "")
 
 
 def _lists(state: Mapping[str, Shape]) -> dict[str, dict[int, dict[str, Shape]]]:
@@ -88,13 +91,13 @@ def without_names(case: Case) -> Cause | None:
         return None
     if [file[key] for key in order] != list(slots.values()) or len(order) < 2:
         return None
-    pairs = zip(order, slots, strict=True)
-    rules = ", ".join(f"{python_literal(old)}: {python_literal(new)}" for old, new in pairs)
-    tensors = counted(len(file), "tensor")
     different = len(set(file.values())) == len(file)
-    unsure = "" if different else "; some shapes are equal, so the order cannot be checked"
+    square = any(len(shape) > 1 and shape == shape[::-1] for shape in file.values())
+    unsure = "; a square matrix may be transposed, which its shape cannot show" if square else ""
+    if not different:
+        unsure = "; some shapes are equal, so the order cannot be checked"
     return Cause(
-        f"the file is a list of {tensors} without names, whose shapes are those of the model's "
-        f"slots in order{unsure}",
-        f"load_state_dict(model, state_dict, rename={{{rules}}})" if different else "",
+        f"the file is a list of {counted(len(file), 'tensor')} without names, whose shapes are "
+        f"those of the model's slots in order{unsure}",
+        "" if unsure else rename_line(dict(zip(order, slots, strict=True))),
     )

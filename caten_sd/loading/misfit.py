@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from caten_sd.loading.report import LoadRow, Outcome
+from caten_sd.state.quoting import python_literal
 from caten_sd.state.state_dict import StateDict, spec_or_none
 
 Shape = tuple[int, ...]
@@ -46,7 +47,20 @@ class Case:
         """Return the rows with an outcome."""
         return [row for row in self.rows if row.outcome is outcome]
 
+    @property
+    def has_other_names(self) -> bool:
+        """Whether slots have no key and keys have no slot, so that names may differ, too."""
+        return bool(self.of(Outcome.MISSING)) and bool(self.of(Outcome.UNEXPECTED))
+
 
 def shapes_of(state: Mapping[str, Any]) -> dict[str, Shape]:
     """Return the shapes of all tensors of a state dict."""
     return {key: known.shape for key in state if (known := spec_or_none(state[key])) is not None}
+
+
+def rename_line(rules: Mapping[str, str]) -> str:
+    """Return the line that loads with these rules of ``rename``."""
+    listed = ", ".join(
+        f"{python_literal(old)}: {python_literal(new)}" for old, new in rules.items()
+    )
+    return f"load_state_dict(model, state_dict, rename={{{listed}}})"

@@ -47,7 +47,21 @@ def renamings(file: Mapping[str, Shape], model: Mapping[str, Shape]) -> list[Ren
         found.append(best)
         _remove_mapped(_parts(best.old), _parts(best.new), keys, slots)
     # The first rule that matches a key applies to it, so narrower rules come first.
-    return sorted(found, key=lambda each: -each.old.count("."))
+    return _counted_once(sorted(found, key=lambda each: -each.old.count(".")), file, model)
+
+
+def _counted_once(
+    rules: list[Renaming], file: Mapping[str, Shape], model: Mapping[str, Shape]
+) -> list[Renaming]:
+    """Return the rules with the evidence of those keys that no earlier rule applies to."""
+    keys, slots, counted = _Patterns(file), _Patterns(model), []
+    for rule in rules:
+        old, new = _parts(rule.old), _parts(rule.new)
+        agreeing, total = _agreement(old, new, keys, slots)
+        counted.append(rule._replace(agreeing=agreeing, total=total))
+        for key in keys.under(old):
+            del keys.shapes[key]
+    return counted
 
 
 class _Patterns:
@@ -80,21 +94,25 @@ def _remove_mapped(old: Parts, new: Parts, keys: _Patterns, slots: _Patterns) ->
             del slots.shapes[slot]
 
 
-def _candidates(keys: _Patterns, slots: _Patterns) -> set[tuple[Parts, Parts]]:
-    """Return pairs of prefixes: the rest of key and slot before the longest ending they share."""
+def _candidates(keys: _Patterns, slots: _Patterns) -> list[tuple[Parts, Parts]]:
+    """Return pairs of prefixes: the rest of key and slot before the longest ending they share.
+
+    They are in the order of the file, so that it decides between equal ones.
+    """
     by_ending: dict[Parts, list[Parts]] = {}
     for slot in slots.shapes:
         for at in range(len(slot)):
             by_ending.setdefault(slot[at:], []).append(slot)
-    found = set()
+    found: dict[tuple[Parts, Parts], None] = {}
     for key in keys.shapes:
         endings = (key[at:] for at in range(len(key)))
         ending = next((each for each in endings if each in by_ending), ())
         rivals = by_ending[ending] if ending else _siblings(key, slots)
         if len(rivals) <= MAX_RIVALS:
             cut = len(ending)
-            found |= {(key[: len(key) - cut], slot[: len(slot) - cut]) for slot in rivals}
-    return {(old, new) for old, new in found if old.count("#") == new.count("#")}
+            pairs = ((key[: len(key) - cut], slot[: len(slot) - cut]) for slot in rivals)
+            found.update(dict.fromkeys(pairs))
+    return [(old, new) for old, new in found if old.count("#") == new.count("#")]
 
 
 def _siblings(key: Parts, slots: _Patterns) -> list[Parts]:

@@ -99,6 +99,15 @@ def is_on_meta(leaf: Any) -> bool:
     return bool(getattr(leaf, "is_meta", False))
 
 
+def lack_of_bytes(leaf: Any) -> str:
+    """Return why a leaf with a shape and a dtype has no bytes that a file can hold, or ""."""
+    if is_on_meta(leaf):
+        return "on the meta device, without values: load or compute it first"
+    if getattr(leaf, "is_sparse", False) or getattr(leaf, "is_sparse_csr", False):
+        return "sparse: make it dense, as its to_dense() does"
+    return ""
+
+
 @attrs.frozen
 class Slot:
     """What an owner has under the path element ``name``, and which can get a new object."""

@@ -15,8 +15,8 @@ from caten_sd.state.leaf import spec
 
 # A key of scales, and the keys that its packed weight may have; {} is what stands before it.
 _SCALES = (
-    (re.compile(r"(.*)\.SCB"), ("{}.weight",)),
-    (re.compile(r"(.*)\.scales"), ("{}.qweight", "{}.weight")),
+    (re.compile(r"(.*\.|)SCB"), ("{}weight",)),
+    (re.compile(r"(.*\.|)scales"), ("{}qweight", "{}weight")),
     (re.compile(r"(.*)_scales"), ("{}_blocks", "{}")),
     (re.compile(r"(.*?)_(?:global_)?scale(?:_inv|_2)?"), ("{}", "{}_packed")),
     (re.compile(r"(.*)\.(?:absmax|nested_absmax|quant_map|quant_state\..*)"), ("{}",)),
@@ -27,7 +27,7 @@ _AFTER = re.compile(
     r"|shape|g_idx)|_(?:global_)?scale(?:_inv|_2)?|_scales)"
 )
 _NEXT = re.compile(
-    r"(.*\.)(?:qweight|qzeros|scales|biases|g_idx|SCB|weight_format|input_scale|output_scale)"
+    r"(.*\.|)(?:qweight|qzeros|scales|biases|g_idx|SCB|weight_format|input_scale|output_scale)"
 )
 
 

@@ -11,6 +11,7 @@ from caten_sd.errors import LoadError
 from caten_sd.loading.misfit import Cause
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.report import LoadPlan, LoadReport, LoadRow, Outcome, require_loadable
+from caten_sd.objects.extract import get_state_dict
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.leaf import Numpy, as_array, spec_of
 from caten_sd.state.state_dict import StateDict, spec_or_none
@@ -23,6 +24,12 @@ from caten_sd.training.components import (
     prepare_nothing,
 )
 from caten_sd.training.saved_training import SavedTraining
+
+# The line that loads a model's state dict together with what its file has beside it.
+_BESIDE = (
+    'load_state_dict(model, {**{f"model.{key}": leaf for key, leaf in state_dict.items()}, '
+    "**state_dict.rest})"
+)
 
 
 @attrs.frozen
@@ -65,21 +72,25 @@ def plan_training(
 def _model_alone(training: Any, state_dict: Mapping[str, Any]) -> Cause | None:
     """Return a cause if the model's tree was read alone from a file that has the components, too.
 
-    There is a line only if the file has every component, and the model under its own name.
+    There is a line only if the tree is this model's, and every component is next to it.
     """
     rest = state_dict.rest if isinstance(state_dict, StateDict) else {}
     names = [name for name, _ in training.components()]
     found = [name for name in names if name in rest]
     if not found:
         return None
-    whole = isinstance(state_dict, StateDict) and state_dict.origin.endswith("its tree 'model'")
+    whole = found == names and _is_all_of(training.model, state_dict)
     return Cause(
         f"the file has {', '.join(found)} next to the model, whose tree was read alone: "
         f'read the whole file, with root=""',
-        'load_state_dict(model, read_state_dict("THE_FILE", root=""))'
-        if whole and found == names
-        else "",
+        _BESIDE if whole else "",
     )
+
+
+def _is_all_of(model: Any, state_dict: Mapping[str, Any]) -> bool:
+    """Return whether the state dict has the keys of the model, and no value beside tensors."""
+    others = state_dict.others if isinstance(state_dict, StateDict) else {}
+    return not others and set(state_dict) == set(get_state_dict(model))
 
 
 def plan_alone(

@@ -58,10 +58,16 @@ def test_a_root_that_is_not_there(tmp_path: Path) -> None:
         read_state_dict(tmp_path / "run.npz", root="mod")
 
 
+@pytest.mark.filterwarnings("ignore:.*in the file, not in the model")
 def test_a_model_asked_to_load_it_says_where_the_model_lies() -> None:
-    plan = plan_load(Net(), get_state_dict(trained()))
+    saved, net = trained(), Net()
+    state = get_state_dict(saved)
+    plan = plan_load(net, state)
     assert plan.cause.startswith("the file is a training state")
-    assert 'root="model"' in plan.fix
+    assert 'root="model"' in plan.cause
+    names = {"model": net, "state_dict": state, "load_state_dict": load_state_dict}
+    exec(plan.fix, names)
+    assert torch.equal(net.inner.weight, saved.model.inner.weight)
 
 
 def test_every_key_is_accounted_for() -> None:
@@ -117,8 +123,8 @@ def test_the_model_of_an_ordinary_checkpoint_alone_has_a_cause_and_a_line(
     plan = plan_load(state, read_state_dict(path))
     assert "optimizer" in plan.cause
     assert 'root=""' in plan.cause
-    names = {"model": state, "load_state_dict": load_state_dict, "read_state_dict": read_state_dict}
-    exec(plan.fix.replace('"THE_FILE"', repr(str(path))), names)
+    names = {"model": state, "state_dict": read_state_dict(path)}
+    exec(plan.fix, {**names, "load_state_dict": load_state_dict})
     assert torch.equal(fresh.weight, true.weight)
     assert state.optimizer is not None
     moments = [each["exp_avg"] for each in state.optimizer.state.values()]
