@@ -23,7 +23,8 @@ class TrainingState:
 
     Only the model is required. ``get_state_dict`` gives ``model.<key>``,
     ``optimizer.state.<parameter>.<slot>`` and so on, for a file of any format. ``load_state_dict``
-    loads by name, everything or nothing.
+    loads by name, everything or nothing; an interrupted load may leave some of it new and some
+    old, also with ``assign``, and is to be repeated.
 
     ``scheduler``, ``scaler`` and ``rng`` can be any object with ``state_dict()`` and
     ``load_state_dict(state)``. For ``rng``, give a ``ProcessRandomness`` or a torch.Generator.
