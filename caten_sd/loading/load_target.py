@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -24,6 +24,18 @@ from caten_sd.objects.place import EXTRA_STATE, is_on_meta
 from caten_sd.state.keys import KeyMapper
 from caten_sd.state.same_place import known_apart
 from caten_sd.state.state_dict import StateDict
+
+
+class SynthesizedLeaf(NamedTuple):
+    """The slot that takes all the leaves that an owner synthesizes, and the name of one of them.
+
+    ``beside`` are the keys of the leaves that the owner stores and saves beside them.
+    """
+
+    slot: Any
+    name: str
+    beside: frozenset[str]
+
 
 _UNCHANGED: Callable[..., Any] = adapt.dispatch(object)
 
@@ -86,23 +98,28 @@ class LoadTarget:
         return made
 
     @functools.cached_property
-    def synthesized(self) -> dict[str, Any]:
-        """For each slot whose leaf its owner synthesizes, the slot that takes all such leaves."""
+    def synthesized(self) -> dict[str, SynthesizedLeaf]:
+        """For each slot whose leaf its owner synthesizes, where that leaf goes.
+
+        The owner is the innermost container on the way to the leaf; its hook may have given the
+        leaf a path through something that is not a container.
+        """
         owners = [each.owner for each in self._containers]
         if not any(map(may_synthesize, owners)):
             return {}
-        leaves: dict[tuple[Any, ...], dict[str, Any]] = {}
+        named: dict[tuple[Any, ...], dict[str, str]] = {tuple(c.path): {} for c in self._containers}
         for key, path in self.slots.paths.items():
-            leaves.setdefault(tuple(path[:-1]), {})[path[-1]] = self.slots[key]
-        slots: dict[tuple[Any, ...], Any] = {}
+            depth = next(n for n in range(len(path) - 1, -1, -1) if tuple(path[:n]) in named)
+            named[tuple(path[:depth])][".".join(map(str, path[depth:]))] = key
+        found: dict[str, SynthesizedLeaf] = {}
         for each in self._containers:
-            if here := leaves.get(tuple(each.path)):
-                slots[tuple(each.path)] = synthesized_slot(each.owner, leaves=here, owners=owners)
-        return {
-            key: slot
-            for key, path in self.slots.paths.items()
-            if (slot := slots.get(tuple(path[:-1]))) is not None and path[-1] in slot.names
-        }
+            keys = named[tuple(each.path)]
+            leaves = {name: self.slots[key] for name, key in keys.items()}
+            slot = synthesized_slot(each.owner, leaves=leaves, owners=owners) if leaves else None
+            if slot is not None:
+                beside = frozenset(keys[name] for name in slot.beside)
+                found |= {keys[n]: SynthesizedLeaf(slot, n, beside) for n in slot.names}
+        return found
 
     @functools.cached_property
     def temporaries(self) -> set[str]:

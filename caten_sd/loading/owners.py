@@ -47,7 +47,8 @@ def synthesized_slot(
     """Return a slot that takes all of a module's synthesized leaves at once, or None.
 
     ``leaves`` are all of the module's, by name, and ``owners`` all modules of the model. The slot
-    has the ``owner`` and the ``names`` of the leaves that it takes; ``assign`` gives it a mapping.
+    has the ``owner``, the ``names`` of the leaves that it takes, and those of the leaves that the
+    owner stores ``beside`` them; ``assign`` gives it a mapping.
     ``takes_back`` is whether the owner can do so at all: torch only ever ignores the leaves of one
     that has no code for it.
     """

@@ -82,6 +82,9 @@ class SlotMatcher:
             return PlannedRow(row, Move(key, place, value, How.EXTRA_STATE))
         if key in self.synthesized:
             return self._taken_back(row, value)
+        if self.synthesized and key in self._sealed:
+            note = self._sealed[key]
+            return self._repaired(attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note), None)
         if key in self.target.temporaries:
             row = attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=_TEMPORARY)
             return self._repaired(row, None)
@@ -102,7 +105,8 @@ class SlotMatcher:
     ) -> Move:
         """Return the move into a slot, which gets a new object if only that can have ``dtype``."""
         recast = slot is not None and dtype != slot.dtype
-        if self.replace or recast or (self.target.on_meta and is_on_meta(place)):
+        replace = self.replace and not (self.synthesized and key in self._kept)
+        if replace or recast or (self.target.on_meta and is_on_meta(place)):
             return Move(key, place, value, How.REPLACE, dtype, self.adopt)
         return Move(key, place, value)
 
@@ -126,13 +130,34 @@ class SlotMatcher:
     def _packed(self) -> dict[str, str]:
         return packed_keys(self.named.leaves)
 
+    @functools.cached_property
+    def _kept(self) -> set[str]:
+        """The slots whose own object an owner needs in order to take back what it synthesized."""
+        takers = [made for made in self.synthesized.values() if made.slot.takes_back]
+        return {key for made in takers for key in made.beside}
+
+    @functools.cached_property
+    def _sealed(self) -> dict[str, str]:
+        """Say of each packed weight whose scales its owner does not take back that it stays."""
+        lost = {k: made.slot for k, made in self.synthesized.items() if not made.slot.takes_back}
+        packed = packed_keys(self.slots.entry) if lost else {}
+        owners = {
+            packed[key]: type(slot.owner).__name__ for key, slot in lost.items() if key in packed
+        }
+        return {
+            key: f"it is packed with {scales}, which {owners[scales]} does not take back: build "
+            f"the layer from the file, as its own library does"
+            for key, scales in packed.items()
+            if scales in owners and key not in self.synthesized
+        }
+
     def _taken_back(self, row: LoadRow, value: Any) -> PlannedRow:
         """Plan a slot whose leaf its owner synthesizes, and takes back with all the others."""
         if row.slot is not None and row.leaf is not None:
             outcome, _ = judge(row.slot, row.leaf)
             if outcome not in COPIED:
                 return self._repaired(attrs.evolve(row, outcome=outcome), value)
-        place, name = self.synthesized[row.key], self.slots.paths[row.key][-1]
+        place, name, _ = self.synthesized[row.key]
         if not place.takes_back:
             owner = type(place.owner).__name__
             note = f"{owner} computes it for its state dict, and does not take it back"
@@ -145,8 +170,8 @@ class SlotMatcher:
             note = f"{wrapper}'s own, kept"
             return PlannedRow(attrs.evolve(row, outcome=Outcome.COMPUTED, note=note))
         made_by = self.synthesized.get(row.key)
-        if made_by is not None and not made_by.takes_back:
-            note = f"{type(made_by.owner).__name__} makes it for its state dict"
+        if made_by is not None and not made_by.slot.takes_back:
+            note = f"{type(made_by.slot.owner).__name__} makes it for its state dict"
             return PlannedRow(attrs.evolve(row, outcome=Outcome.COMPUTED, note=note))
         if allowed := self.policy.missing.find(row.key):
             note = f"missing, as allow_missing={allowed.pattern!r} allows"

@@ -19,10 +19,13 @@ from caten_sd.objects.place import assign
 
 
 class SynthesizedState:
-    """The slot for all the leaves that a module synthesizes, by their names in the module."""
+    """The slot for all the leaves that a module synthesizes, by their names in the module.
 
-    def __init__(self, owner: nn.Module, names: frozenset[str]) -> None:
-        self.owner, self.names = owner, names
+    ``beside`` names the stored tensors that the module saves beside them.
+    """
+
+    def __init__(self, owner: nn.Module, names: frozenset[str], beside: frozenset[str]) -> None:
+        self.owner, self.names, self.beside = owner, names, beside
 
     @property
     def takes_back(self) -> bool:
@@ -49,8 +52,9 @@ def _synthesized_slot(
     module: nn.Module, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]
 ) -> SynthesizedState | None:
     stored = _stored(owner for owner in owners if isinstance(owner, nn.Module))
-    names = [name for name, leaf in leaves.items() if not _is_stored(leaf, stored)]
-    return SynthesizedState(module, frozenset(names) - {"_extra_state"}) if names else None
+    beside = frozenset(name for name, leaf in leaves.items() if _is_stored(leaf, stored))
+    names = frozenset(leaves) - beside - {"_extra_state"}
+    return SynthesizedState(module, names, beside) if names else None
 
 
 def _stored(modules: Iterable[nn.Module]) -> set[int]:
@@ -70,6 +74,10 @@ def _address(tensor: torch.Tensor) -> int:
         return 0
 
 
+def _has_data(tensor: torch.Tensor | None) -> bool:
+    return tensor is not None and not nn.parameter.is_lazy(tensor) and not tensor.is_meta
+
+
 def _is_stored(leaf: Any, stored: set[int]) -> bool:
     if not isinstance(leaf, torch.Tensor):
         return False
@@ -78,10 +86,15 @@ def _is_stored(leaf: Any, stored: set[int]) -> bool:
 
 @assign.register(SynthesizedState)
 def _take_back(place: SynthesizedState, values: Mapping[str, Any], /) -> None:
-    """Hand the module all the leaves that it synthesized; LoadError if it refuses one."""
+    """Hand the module all the leaves that it synthesized; LoadError if it refuses one.
+
+    Its own tensors are among them, since the module may look for them: each is copied onto itself.
+    """
     refused: list[str] = []
     ignored: list[str] = []
-    state = {name: copied(value) for name, value in values.items()}
+    own = {**place.owner._parameters, **place.owner._buffers}
+    held = {name: own[name] for name in place.beside if _has_data(own.get(name))}
+    state = {**held, **{name: copied(value) for name, value in values.items()}}
     known = {"version": place.owner._version}
     place.owner._load_from_state_dict(state, "", known, True, [], ignored, refused)
     lost = [f"{type(place.owner).__name__} does not take {name} back" for name in ignored]
