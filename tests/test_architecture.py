@@ -284,8 +284,10 @@ HEAVY = [*FOREIGN, "attrs", "attr", "multiprocessing", "asyncio", "logging", "ht
 FILE_WORK = f"""
 import sys
 from caten_sd import read_state_dict
-keys = list(read_state_dict(sys.argv[1]))
-print(*keys, *(name for name in {HEAVY} if name in sys.modules))
+from caten_sd.cli.show import FileSummary
+state_dict = read_state_dict(sys.argv[1])
+assert str(FileSummary("w", state_dict))
+print(*state_dict, *(name for name in {HEAVY} if name in sys.modules))
 """
 
 

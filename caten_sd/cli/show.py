@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import starmap
 
-import attrs
-
 from caten_sd.cli import FINE, say, say_sheet
 from caten_sd.cli.arguments import parser_of
 from caten_sd.cli.text import cut, few, value_text
@@ -24,19 +22,13 @@ MAX_METADATA = 3  # lines
 WIDTH = 80  # characters
 
 
-@attrs.frozen(repr=False)
 class FileSummary(HasSheet):
     """What a checkpoint is and what it holds; ``every`` is whether its notes have everything."""
 
-    file: str
-    state_dict: StateDict
-    every: bool = False
-    specs: Mapping[str, Spec] = attrs.field(init=False)
-
-    @specs.default
-    def _specs(self) -> dict[str, Spec]:
-        known = ((key, spec_or_none(leaf)) for key, leaf in self.state_dict.items())
-        return {key: spec for key, spec in known if spec is not None}
+    def __init__(self, file: str, state_dict: StateDict, *, every: bool = False) -> None:
+        self.file, self.state_dict, self.every = file, state_dict, every
+        known = ((key, spec_or_none(leaf)) for key, leaf in state_dict.items())
+        self.specs = {key: spec for key, spec in known if spec is not None}
 
     @property
     def verdict(self) -> str:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import attrs
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from caten_sd.errors.printable import LONGEST, escaped, one_line
 from caten_sd.state.grouping import MAX_LINES
@@ -19,8 +18,7 @@ from caten_sd.state.sheet_groups import Section, SheetGroup, fitted
 VERSION = 1  # of the JSON
 
 
-@attrs.frozen(repr=False)
-class Sheet:
+class Sheet(NamedTuple):
     """What a verb found or did; ``data`` is what only JSON has, under names of its own."""
 
     kind: str
@@ -29,7 +27,7 @@ class Sheet:
     groups: Sequence[SheetGroup] = ()
     cause: str = ""
     fix: str = ""
-    data: Mapping[str, Any] = attrs.field(factory=dict)
+    data: Mapping[str, Any] = MappingProxyType({})
 
     def sections(self, room: int) -> list[Section]:
         """Return the notes and the groups, in at most ``room`` lines; details go first."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import attrs
-
 from caten_sd.errors.printable import one_line, printable
 from caten_sd.state.grouping import LONGEST_KEY, group_keys
 from caten_sd.wording import bytes_text, counted
@@ -37,8 +35,7 @@ class SheetRow(NamedTuple):
         return {"key": self.key, **known}
 
 
-@attrs.frozen
-class SheetGroup:
+class SheetGroup(NamedTuple):
     """Rows of one kind; the title is unique in its sheet."""
 
     title: str

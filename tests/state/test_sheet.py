@@ -7,6 +7,7 @@ import json
 import pkgutil
 import string
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -94,16 +95,16 @@ def kind(request: pytest.FixtureRequest) -> type[HasSheet]:
     return found
 
 
+@cache
+def made(kind: type[HasSheet], case: str) -> HasSheet:
+    return MAKERS[kind](*CASES[case])
+
+
 @pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest) -> tuple[Keys, str]:
-    return CASES[request.param]
-
-
-@pytest.fixture
-def result(kind: type[HasSheet], case: tuple[Keys, str]) -> HasSheet:
-    made = MAKERS[kind](*case)
-    assert type(made) is kind
-    return made
+def result(kind: type[HasSheet], request: pytest.FixtureRequest) -> HasSheet:
+    found = made(kind, request.param)
+    assert type(found) is kind
+    return found
 
 
 def test_it_prints_on_one_screen_verdict_first_and_fix_last(result: HasSheet) -> None:
@@ -123,13 +124,11 @@ def test_it_prints_on_one_screen_verdict_first_and_fix_last(result: HasSheet) ->
 
 
 def test_many_keys_stay_a_readable_table(kind: type[HasSheet]) -> None:
-    text = str(MAKERS[kind](UNLIKE_IN_ONE, "a"))
+    text = str(made(kind, "unlike-in-one"))
     assert max(map(len, text.split("\n"))) < 400
 
 
-def test_json_has_a_kind_a_version_and_every_key_that_is_counted(
-    result: HasSheet, case: tuple[Keys, str]
-) -> None:
+def test_json_has_a_kind_a_version_and_every_key_that_is_counted(result: HasSheet) -> None:
     given = result.to_dict()
     assert json.loads(json.dumps(given, allow_nan=False)) == given
     sheet = result.sheet()
@@ -187,8 +186,8 @@ def test_every_result_of_the_house_is_held_to_this() -> None:
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_result_that_renders_itself_would_be_found(method: str) -> None:
-    made = type("Made", (), {method: lambda self: ""})
-    assert like_results([made, Sheet]) == {made}
+    renders = type("Renders", (), {method: lambda self: ""})
+    assert like_results([renders, Sheet]) == {renders}
 
 
 def test_nothing_else_fits_keys_on_a_screen() -> None:
@@ -213,11 +212,11 @@ groups = st.lists(rows, max_size=40, unique_by=lambda row: row.key)
 def test_every_line_is_shown_or_counted(
     found: list[list[SheetRow]], notes: list[str], cause: str, fix: str
 ) -> None:
-    made = [SheetGroup(f"group {at}", group) for at, group in enumerate(found)]
-    sheet = Sheet("made", "verdict", notes, made, cause, fix)
+    all_groups = [SheetGroup(f"group {at}", group) for at, group in enumerate(found)]
+    sheet = Sheet("made", "verdict", notes, all_groups, cause, fix)
     lines = str(sheet).split("\n")
     assert len(lines) <= MAX_LINES
-    printed = [group for group in made if group.printed()]
+    printed = [group for group in all_groups if group.printed()]
     sections = [each for each in sheet.sections(MAX_LINES) if each.heading.startswith("group")]
     counted = {each.heading for each in sections}
     for group in printed[: len(sections)]:
