@@ -30,7 +30,10 @@ class Sheet(NamedTuple):
     data: Mapping[str, Any] = MappingProxyType({})
 
     def sections(self, room: int) -> list[Section]:
-        """Return the notes and the groups, in at most ``room`` lines; details go first."""
+        """Return the notes and the groups in at most ``room`` lines.
+
+        If they have more, keys of a pattern share a line first; then the longest is shortened.
+        """
         notes = [Section("", [(note,) for note in self.notes])] * bool(self.notes)
         groups = [group for group in self.groups if group.printed()]
         for detailed in (True, False):

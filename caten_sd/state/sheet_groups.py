@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -47,12 +48,13 @@ class SheetGroup(NamedTuple):
 
     def lines(self, *, detailed: bool = True) -> list[Line]:
         """Return a line for the keys of each pattern, and of one detail if ``detailed``."""
-        alike: dict[str | None, dict[str, SheetRow]] = {}
-        for row in self.printed():
+        rows_of: dict[str | None, dict[str, SheetRow]] = {}
+        position = {}
+        for at, row in enumerate(self.printed()):
+            position[row.key] = at
             apart = detailed or row.shape is None
-            alike.setdefault(row.detail if apart else None, {})[row.key] = row
-        found = [(rows, group) for rows in alike.values() for group in group_keys(rows)]
-        position = {row.key: at for at, row in enumerate(self.rows)}
+            rows_of.setdefault(row.detail if apart else None, {})[row.key] = row
+        found = [(rows, group) for rows in rows_of.values() for group in group_keys(rows)]
         found.sort(key=lambda each: position[each[1].keys[0]])
         return [
             _line(one_line(group, LONGEST_KEY), [rows[key] for key in group.keys])
@@ -81,7 +83,7 @@ class Section(NamedTuple):
         return bool(self.heading) + len(self.lines) + bool(self.left)
 
     def shortened(self, height: int) -> Section:
-        """Return it at most ``height`` lines high; its heading, which has the count, goes last."""
+        """Return it at most ``height`` lines high; the heading, which has the count, goes last."""
         if height >= self.height:
             return self
         kept = height - 1 - bool(self.heading)
@@ -118,11 +120,15 @@ def _line(keys: str, rows: Sequence[SheetRow]) -> Line:
     """Return the cells of a line: the keys, and what is known of all of them."""
     parts = [_details(rows)]
     errors = [row.error for row in rows if row.error is not None]
-    parts += [f"largest error {max(errors):.2g}"] if errors else []
+    parts += [f"largest error {max(errors, key=_nan_last):.2g}"] if errors else []
     sizes = [row.size for row in rows if row.size is not None]
     parts += [bytes_text(sum(sizes))] if sizes else []
     text = "; ".join(filter(None, parts))
     return (keys, text) if text else (keys,)
+
+
+def _nan_last(error: float) -> tuple[bool, float]:
+    return math.isnan(error), error
 
 
 def _details(rows: Sequence[SheetRow]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,12 @@ def test_a_line_has_what_is_known_of_all_its_keys() -> None:
     rows = [SheetRow(f"h.{i}.w", "[2]", (2,), error=i / 100, size=1_000 * i) for i in range(3)]
     (line,) = SheetGroup("cast", rows).lines()
     assert line == ("h.{0..2}.w x3", "[2]; largest error 0.02; 3.0 kB")
+
+
+@pytest.mark.parametrize("errors", [(math.nan, 1.0), (1.0, math.nan), (2.0, math.nan, 1.0)])
+def test_an_error_that_is_nan_is_the_largest(errors: tuple[float, ...]) -> None:
+    rows = [SheetRow(f"h.{i}.w", error=error) for i, error in enumerate(errors)]
+    assert SheetGroup("cast", rows).lines()[0][1] == "largest error nan"
 
 
 def test_details_that_differ_part_keys_unless_there_is_no_room_for_them() -> None:
