@@ -88,8 +88,21 @@ def _like_array(kind: Array, leaf: Any, /) -> Array:
 
 @assign.register(np.ndarray)
 def _copy_into(place: Array, leaf: Any, /) -> None:
+    if isinstance(leaf, LazyTensor) and _read_into(place, leaf):
+        return
     array = as_array(Numpy(), leaf)
     np.copyto(place, array.reshape(place.shape), casting="unsafe")
+
+
+def _read_into(place: Array, leaf: LazyTensor) -> bool:
+    """Read a leaf from its file into the array's own memory; return whether that is possible."""
+    if leaf.strides is not None or leaf.order != "<" or not place.flags.c_contiguous:
+        return False
+    if place.dtype != numpy_dtype(leaf.dtype) or place.nbytes != leaf.extent:
+        return False
+    if place.nbytes:
+        leaf.read_into(place.reshape(-1).view(np.uint8).data)
+    return True
 
 
 @refusal.register(np.ndarray)
@@ -98,9 +111,10 @@ def _refusal(place: Array, /) -> str:
 
 
 @ready.register(np.ndarray)
-def _ready(place: Array, leaf: Any, /) -> Array:
+def _ready(place: Array, leaf: Any, /) -> Any:
+    """Return the array, or a leaf of a file itself, which is read when it is copied."""
     array: Array = as_array(Numpy(), leaf)
-    return array
+    return leaf if isinstance(leaf, LazyTensor) else array
 
 
 @replacement.register(np.ndarray)
@@ -117,5 +131,5 @@ def _replacement(
         raise LoadError(
             f"a numpy array is always in the host's memory: it cannot go to {location!r}"
         )
-    array = _ready(place, leaf).reshape(place.shape)
+    array: Array = as_array(Numpy(), leaf).reshape(place.shape)
     return array.astype(numpy_dtype(dtype) if dtype else array.dtype, copy=copy)

@@ -87,7 +87,7 @@ def read_source(
         raise FormatError(
             source.name,
             f"it cannot be read ({type(error).__name__}: {str(error)[:200]})",
-            "it is damaged or made to deceive, so get it again",
+            "it is damaged, or of a kind that nobody foresaw: get it again, or report this",
         ) from error
 
 

@@ -24,9 +24,9 @@ from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
 from caten_sd.files.stored_specs import stored_specs
 from caten_sd.files.which_tree import is_one_tree
-from caten_sd.state.backing import JoinedBacking
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.indexing import is_shape
+from caten_sd.state.joined_backing import JoinedBacking
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque, Spec
 from caten_sd.state.pieces import reported_pieces

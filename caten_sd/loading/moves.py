@@ -18,6 +18,7 @@ from caten_sd.loading.readable import readable
 from caten_sd.objects.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
 from caten_sd.objects.shards import local_shard
 from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.copied_bytes import bytes_copied
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
 from caten_sd.state.keys import Path
@@ -92,7 +93,8 @@ class Moves:
         place, leaf = shard.place, readable(shard.slice_of(move.leaf))
         if move.how is How.REPLACE:
             options = {"dtype": move.dtype, "location": self.location, "copy": not move.adopt}
-            new = shard.full(replacement(place, leaf, **options))
+            with contextlib.nullcontext() if move.adopt else bytes_copied():
+                new = shard.full(replacement(place, leaf, **options))
             return Move(move.key, move.place, new, How.REPLACE)
         if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
             leaf = ready(place, leaf)
@@ -113,7 +115,8 @@ class Moves:
         while copies:
             move = copies.pop()
             try:
-                assign(move.place, move.leaf)
+                with bytes_copied():
+                    assign(move.place, move.leaf)
             except Exception as error:
                 done = total - len(copies) - 1
                 raise LoadError(

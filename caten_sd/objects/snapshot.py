@@ -7,6 +7,7 @@ from typing import Any
 
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.place import replacement
+from caten_sd.state.copied_bytes import bytes_copied
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, as_array
@@ -35,6 +36,7 @@ def _copied(leaf: Any) -> Any:
     if spec_or_none(leaf) is None:
         return deepcopy(leaf)  # extra state, or a lazy module's parameter
     if isinstance(leaf, LazyTensor):
-        return as_array(Numpy(), leaf).copy()
+        with bytes_copied():
+            return as_array(Numpy(), leaf).copy()
     plain = leaf.detach() if hasattr(leaf, "detach") else leaf  # a parameter's values only
     return replacement(plain, plain, copy=True)

@@ -1,18 +1,21 @@
-"""Byte stores by offset: mapped file, file reopened for each access, memory, concatenation."""
+"""Byte stores by offset: mapped file, file reopened for each access, memory."""
 
 from __future__ import annotations
 
 import contextlib
 import mmap
 import os
+import threading
 import weakref
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from caten_sd.errors import FormatError
+from caten_sd.state.copied_bytes import are_bytes_copied, bytes_copied
+
+_MOST_AT_ONCE = 1 << 30  # bytes; Linux returns at most 2 GiB
+_SHARE, _MOST_THREADS = 1 << 22, 4  # bytes that are worth a thread
 
 
 class Backing(Protocol):
@@ -30,25 +33,6 @@ class Backing(Protocol):
 
     def close(self) -> None:
         """Release the file handle; existing views stay valid."""
-
-
-class Window(Protocol):
-    """A range of bytes with its own offsets, such as a Source."""
-
-    size: int
-
-    def view(self, offset: int, count: int) -> memoryview:
-        """Return the bytes, mapped if possible."""
-
-    def read(self, offset: int, count: int) -> bytes:
-        """Return a copy of the bytes."""
-
-    @property
-    def mapped(self) -> bool:
-        """Whether the bytes are mapped or in memory."""
-
-    def close(self) -> None:
-        """Release the file handle."""
 
 
 class FileIdentity(NamedTuple):
@@ -105,11 +89,13 @@ class FileBacking:
 
     @property
     def mapped(self) -> bool:
-        """Whether the system mapped the whole file."""
-        return self._mapping() is not None
+        """Whether the system mapped the whole file, and its bytes are not to be copied."""
+        return not are_bytes_copied() and self._mapping() is not None
 
     def view(self, start: int, count: int) -> memoryview:
         """Return the bytes, mapped if possible."""
+        if are_bytes_copied():
+            return self._copy(start, count)
         self.check()
         first = start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
         if self._streaming and count:
@@ -117,16 +103,38 @@ class FileBacking:
         else:
             mapping, first = self._mapping(), 0
         if mapping is None:
-            return memoryview(bytearray(self.read(start, count)))
+            return self._copy(start, count)
         return memoryview(mapping)[start - first : start - first + count]
 
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""
-        self.check()
         if hasattr(os, "pread"):
-            return _read_fully(lambda n, at: os.pread(self._live(), n, at), start, count)
-        os.lseek(self._live(), start, os.SEEK_SET)
-        return _read_fully(lambda n, at: os.read(self._live(), n), start, count)
+            data = _read_fully(lambda n, at: os.pread(self._live(), n, at), start, count)
+        else:
+            os.lseek(self._live(), start, os.SEEK_SET)
+            data = _read_fully(lambda n, at: os.read(self._live(), n), start, count)
+        self.check()
+        return data
+
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        """Fill a buffer with the bytes; ValueError if the file has changed."""
+        if not hasattr(os, "preadv"):
+            data = self.read(start, len(buffer))
+            buffer[: len(data)] = data
+            return
+        handle = self._live()
+        if len(buffer) < 2 * _SHARE:
+            _fill(handle, start, buffer)
+        else:
+            _fill_together(handle, start, buffer)
+        self.check()
+
+    def _copy(self, start: int, count: int) -> memoryview:
+        import numpy as np
+
+        buffer = np.empty(count, np.uint8).data  # a bytearray would be zeroed first
+        self.read_into(start, buffer)
+        return buffer
 
     def check(self, expected: FileIdentity | None = None) -> None:
         """Raise ValueError if the file is not as it was at opening, or not the expected one."""
@@ -182,11 +190,10 @@ class ReopenedBacking:
 
     def view(self, start: int, count: int) -> memoryview:
         """Return the bytes, mapped if possible."""
-        if self._copying:
-            return memoryview(bytearray(self.read(start, count)))
         backing = self._open()
         try:
-            return backing.view(start, count)
+            with bytes_copied() if self._copying else contextlib.nullcontext():
+                return backing.view(start, count)
         finally:
             backing.close()
 
@@ -195,6 +202,14 @@ class ReopenedBacking:
         backing = self._open()
         try:
             return backing.read(start, count)
+        finally:
+            backing.close()
+
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        """Fill a buffer with the bytes; ValueError if the file has changed."""
+        backing = self._open()
+        try:
+            backing.read_into(start, buffer)
         finally:
             backing.close()
 
@@ -244,45 +259,41 @@ class BytesBacking:
         """Do nothing, since views may still be in use."""
 
 
-class JoinedBacking:
-    """Windows of files, one after the other, as one range of bytes."""
+def _fill(handle: int, start: int, buffer: memoryview) -> None:
+    """Fill a buffer as far as the file goes."""
+    got = 0
+    while got < len(buffer) and (
+        count := os.preadv(handle, [buffer[got : got + _MOST_AT_ONCE]], start + got)
+    ):
+        got += count
 
-    def __init__(self, windows: Sequence[Window]) -> None:
-        self._windows = windows
-        self._starts = [0, *accumulate(window.size for window in windows)]
 
-    @property
-    def mapped(self) -> bool:
-        """Whether every window is mapped or in memory."""
-        return all(window.mapped for window in self._windows)
+def _fill_together(handle: int, start: int, buffer: memoryview) -> None:
+    """Fill a large buffer by several threads: one alone takes twice as long as a copy of a map."""
+    share = max(-(-len(buffer) // min(os.cpu_count() or 1, _MOST_THREADS)), _SHARE)
+    errors: list[OSError] = []
 
-    def view(self, start: int, count: int) -> memoryview:
-        """Return the bytes, mapped if they are in one window."""
-        number = bisect_right(self._starts, start) - 1
-        if start + count <= self._starts[min(number + 1, len(self._windows))]:
-            number = min(number, len(self._windows) - 1)
-            return self._windows[number].view(start - self._starts[number], count)
-        return memoryview(bytearray(self.read(start, count)))
+    def fill(at: int) -> None:
+        try:
+            _fill(handle, start + at, buffer[at : at + share])
+        except OSError as error:
+            errors.append(error)
 
-    def read(self, start: int, count: int) -> bytes:
-        """Return a copy of the bytes."""
-        pieces, end = [], start + count
-        for window, at in zip(self._windows, self._starts, strict=False):
-            first, last = max(start - at, 0), min(end - at, window.size)
-            if first < last:
-                pieces.append(window.read(first, last - first))
-        return b"".join(pieces)
-
-    def close(self) -> None:
-        """Close every window."""
-        for window in self._windows:
-            window.close()
+    first, *others = range(0, len(buffer), share)
+    threads = [threading.Thread(target=fill, args=(at,)) for at in others]
+    for thread in threads:
+        thread.start()
+    fill(first)
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _read_fully(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
     """Return ``count`` bytes, by several calls if one returns fewer (2 GiB on Linux)."""
     pieces, got = [], 0
-    while got < count and (piece := read(min(count - got, 1 << 30), start + got)):
+    while got < count and (piece := read(min(count - got, _MOST_AT_ONCE), start + got)):
         pieces.append(piece)
         got += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -48,6 +48,10 @@ class LazyTensor(LazyLeaf):
         """Return the stored bytes, mapped if the system allows it."""
         return self.source.view(self.offset, self.extent)
 
+    def read_into(self, buffer: memoryview) -> None:
+        """Fill a buffer of ``extent`` bytes with the stored bytes, without a map."""
+        self.source.read_into(self.offset, buffer)
+
     def __getitem__(self, index: Any) -> LazyTensor:
         """Return a lazy slice, by integers and slices of positive step."""
         if not self.dtype.itemsize:

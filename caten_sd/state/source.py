@@ -77,6 +77,18 @@ class Source:
             )
         return data
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill a buffer with the bytes from ``offset``; FormatError past the end."""
+        self._check(offset, len(buffer))
+        fill = getattr(self._backing, "read_into", None)
+        try:
+            if fill is None:
+                buffer[:] = self._backing.read(self._start + offset, len(buffer))
+            else:
+                fill(self._start + offset, buffer)
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+
     @property
     def mapped(self) -> bool:
         """Whether the bytes are mapped or in memory, so that reading them cannot fail."""

@@ -11,9 +11,9 @@ from caten_sd.state.backing import (
     Backing,
     BytesBacking,
     FileBacking,
-    JoinedBacking,
     ReopenedBacking,
 )
+from caten_sd.state.joined_backing import JoinedBacking
 from caten_sd.state.source import Source
 
 DATA = bytes(range(256)) * 300

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from caten_sd import FormatError
-from caten_sd.state.backing import BytesBacking, FileBacking, JoinedBacking, ReopenedBacking
+from caten_sd.state.backing import BytesBacking, FileBacking, ReopenedBacking
+from caten_sd.state.joined_backing import JoinedBacking
 from caten_sd.state.source import Folder, Source, open_file
 
 DATA = bytes(range(100)) * 100

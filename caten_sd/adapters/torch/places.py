@@ -13,6 +13,7 @@ from caten_sd.adapters.torch.leaves import torch_dtype
 from caten_sd.errors import LoadError
 from caten_sd.objects.place import Slot, assign, ready, refusal, replacement
 from caten_sd.state.dtype import DType
+from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Torch, as_array
 
 LAZY = (UninitializedParameter, UninitializedBuffer)
@@ -34,7 +35,13 @@ def _refusal(place: torch.Tensor, /) -> str | None:
 
 
 @ready.register(torch.Tensor)
-def _ready(place: torch.Tensor, leaf: Any, /) -> torch.Tensor:
+def _ready(place: torch.Tensor, leaf: Any, /) -> Any:
+    """Return the tensor, or a leaf of a file itself, which is read when it is copied."""
+    tensor = _fitting(place, leaf)
+    return leaf if isinstance(leaf, LazyTensor) else tensor
+
+
+def _fitting(place: torch.Tensor, leaf: Any) -> torch.Tensor:
     tensor: torch.Tensor = as_array(Torch(), leaf)
     if tensor.is_meta:
         raise _no_data()
@@ -55,8 +62,30 @@ def _layout(tensor: torch.Tensor) -> str:
 @assign.register(torch.Tensor)
 def _copy_into(place: torch.Tensor, leaf: Any, /) -> None:
     with torch.no_grad():
+        if isinstance(leaf, LazyTensor) and _read_into(place, leaf):
+            return
         tensor: torch.Tensor = as_array(Torch(), leaf)
         place.copy_(tensor if tensor.shape == place.shape else tensor.reshape(place.shape))
+
+
+def _read_into(place: torch.Tensor, leaf: LazyTensor) -> bool:
+    """Read a leaf from its file into the tensor's own memory; return whether that is possible."""
+    alike = (
+        type(place) in _KNOWN
+        and place.device.type == "cpu"
+        and place.layout is torch.strided
+        and place.is_contiguous()
+        and not (place.is_conj() or place.is_neg() or place.is_quantized)
+        and place.dtype == torch_dtype(leaf.dtype)
+        and place.nbytes == leaf.extent
+    )
+    if not alike or leaf.strides is not None or leaf.order != "<":
+        return False
+    flat = place.detach().reshape(-1).view(torch.uint8) if place.numel() else None
+    if flat is not None:
+        leaf.read_into(flat.numpy().data)
+        torch.autograd.graph.increment_version(place)
+    return True
 
 
 @refusal.register(LAZY)
@@ -111,7 +140,7 @@ def _replacement(
     location: Any = None,
     copy: bool = False,
 ) -> torch.Tensor:
-    given = _ready(place, leaf)
+    given = _fitting(place, leaf)
     tensor = given.detach()
     if tensor.shape != place.shape:
         tensor = tensor.reshape(place.shape)

@@ -6,10 +6,11 @@ import struct
 from typing import Any, NoReturn
 
 from caten_sd.errors import FormatError
+from caten_sd.state.copied_bytes import bytes_copied
 from caten_sd.state.source import Source
 from caten_sd.wording import counted
 
-WINDOW = 1 << 20  # bytes of the first view; a view of a map costs nothing, of any other file a read
+WINDOW = 1 << 18  # bytes of the first read; the header of a model with a vocabulary has 10 MB
 
 
 class HeaderBytes:
@@ -18,7 +19,7 @@ class HeaderBytes:
     def __init__(self, source: Source, order: str, at: int) -> None:
         self.source, self.at = source, at
         self._u32, self._u64 = struct.Struct(f"{order}I"), struct.Struct(f"{order}Q")
-        self._view = source.view(0, min(WINDOW, source.size))
+        self._view = self._first(WINDOW)
 
     def refuse(self, problem: str) -> NoReturn:
         """Raise the error that names the file and what is wrong with it."""
@@ -47,7 +48,12 @@ class HeaderBytes:
         size = len(self._view)
         while size < end:
             size *= 2
-        self._view = self.source.view(0, min(size, self.source.size))
+        self._view = self._first(size)
+
+    def _first(self, count: int) -> memoryview:
+        """Return the first bytes of the file, copied: a map of a truncated file ends a process."""
+        with bytes_copied():
+            return self.source.view(0, min(count, self.source.size))
 
     def u32(self, what: str) -> int:
         """Return the next 32-bit number."""

@@ -157,5 +157,8 @@ class _DelayedBacking:
     def read(self, start: int, count: int) -> bytes:
         return self._source.read(self.start + start, count)
 
+    def read_into(self, start: int, buffer: memoryview) -> None:
+        self._source.read_into(self.start + start, buffer)
+
     def close(self) -> None:
         self._source.close()

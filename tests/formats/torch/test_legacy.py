@@ -114,7 +114,7 @@ def test_bare_pickles_of_arrays_and_of_tensors(protocol: int) -> None:
 
 
 def test_arrays_of_a_bare_pickle_stay_in_the_map(tmp_path: Path) -> None:
-    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"w": np.arange(100_000)}, 4))
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"w": np.arange(3_000_000)}, 4))
     with read_state_dict(tmp_path / "a.pkl") as found:
         assert found["w"].raw().obj.__class__.__name__ == "mmap"
 
