@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 from caten_sd.encodings.zip_directory import (
     DAMAGED,
@@ -179,6 +180,9 @@ class InflatedBacking:
         self._packed, self._entry = packed, entry
         self._data: memoryview | None = None
         self._head = b""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InflatedBacking, (self._packed, self._entry)
 
     def view(self, start: int, count: int) -> memoryview:
         """Return the bytes, in memory."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NoReturn
 
@@ -27,6 +28,7 @@ from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import counted
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_HEADER = 100_000_000  # bytes; the limit of the reference library
 
 _NAMES = {
@@ -133,9 +135,10 @@ def _entry(source: Source, key: str, entry: Any) -> tuple[DType, list[int], int,
     """Return the dtype, the shape and the byte range of a tensor, checked against each other."""
     try:
         code, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        key.encode()  # raises for a lone surrogate, which could not be written again
     except (TypeError, KeyError, ValueError):
         _refuse(source, f"the entry {key!r} lacks its dtype, its shape or its two data_offsets")
+    if not key.isascii() and _SURROGATE.search(key):
+        _refuse(source, f"the key {key!r} has a lone surrogate, which no UTF-8 text can hold")
     dtype = _DTYPES.get(code) if isinstance(code, str) else None
     if dtype is None:
         _refuse(source, f"the dtype {code!r} of {key!r} is unknown")

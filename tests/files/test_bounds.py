@@ -248,6 +248,12 @@ def test_a_file_that_asks_for_much_is_refused_soon(file: str, tmp_path: Path) ->
     assert "\n" not in said
 
 
+def test_a_lone_surrogate_in_a_key_is_the_reason_that_is_given(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(FILES["surrogate.safetensors"] + bytes(4))
+    with pytest.raises(sd.FormatError, match=r"the key '.*d800' has a lone surrogate"):
+        sd.read_state_dict(tmp_path / "w.safetensors")
+
+
 def test_a_path_longer_than_the_system_takes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(sd.FormatError):
         sd.read_state_dict(tmp_path / ("x" * 4200))

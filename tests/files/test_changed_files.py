@@ -8,7 +8,9 @@ import multiprocessing
 import os
 import pickle
 import sys
+import tarfile
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -114,12 +116,34 @@ def test_a_pickled_state_dict_of_a_replaced_file_is_an_error(tmp_path: Path) -> 
         pickle.loads(text)
 
 
+def in_every_format(tmp_path: Path) -> list[StateDict]:
+    """Return the same tensors from a file or folder of every format, also packed and archived."""
+    paths = [saved(tmp_path / name) for name in NAMES]
+    for name, options in (("d.dcp/", {}), ("f.npy/", {}), ("s/", {"max_shard_size": "40kB"})):
+        write_state_dict(get_state_dict(VALUES), f"{tmp_path}/{name}", **options)
+        paths.append(tmp_path / name)
+    numpy.savez_compressed(tmp_path / "packed.npz", **VALUES)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(paths[0], "a.safetensors")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        tar.add(paths[0], "a.safetensors")
+    archives = [tmp_path / name for name in ("packed.npz", "a.zip", "a.tar.gz")]
+    return [read_state_dict(path) for path in (*paths, *archives)]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="fork")
 @pytest.mark.parametrize("method", ["spawn", "fork"])
-def test_other_processes_read_a_state_dict(tmp_path: Path, method: str) -> None:
-    state_dict = read_state_dict(saved(tmp_path / "a.safetensors"))
+def test_other_processes_read_a_state_dict_of_every_format(tmp_path: Path, method: str) -> None:
+    given = in_every_format(tmp_path)
     with multiprocessing.get_context(method).Pool(2) as pool:
-        assert pool.map(sums, [state_dict] * 4) == [EXPECTED] * 4
+        assert pool.map(sums, given * 2) == [EXPECTED] * 2 * len(given)
+
+
+def test_threads_and_copies_read_a_state_dict_of_every_format(tmp_path: Path) -> None:
+    given = in_every_format(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(sums, given * 4)) == [EXPECTED] * 4 * len(given)
+    assert [sums(pickle.loads(pickle.dumps(each))) for each in given] == [EXPECTED] * len(given)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def test_a_file_that_changes_meanwhile_is_an_error(
         for made in tmp_path.glob("made.*"):
             made.unlink()
         path = saved(tmp_path, target)
-        said = in_child(lambda after=after: changing(path, verb, change, after))  # type: ignore[misc]
+        said = in_child(partial(changing, path, verb, change, after))
         assert said == "done" or said.startswith("refused: "), (after, said)
         assert said == "done" or not list(tmp_path.glob("made.*"))
 
@@ -118,15 +119,18 @@ def changing(path: Path, verb: str, change: Callable[[Path], None], after: int) 
 def accesses(path: Path, verb: str, seen: Callable[[int], None] = lambda count: None) -> str:
     """Return how often a verb reads or maps a part of the file; ``seen`` is called each time."""
     count = 0
-    for name in ("read", "read_into", "view"):
 
-        def access(self: Any, *args: Any, original: Any = getattr(FileBacking, name)) -> Any:
+    def counting(original: Callable[..., Any]) -> Callable[..., Any]:
+        def access(*args: Any) -> Any:
             nonlocal count
-            found = original(self, *args)
+            found = original(*args)
             count += 1
             seen(count)
             return found
 
-        setattr(FileBacking, name, access)
+        return access
+
+    for name in ("read", "read_into", "view"):
+        setattr(FileBacking, name, counting(getattr(FileBacking, name)))
     VERBS[verb](path)
     return str(count)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from functools import cache, partial
 from typing import Any, NoReturn
 
 from caten_sd.errors import FormatError
@@ -50,9 +49,9 @@ class RecordFolder:
             refuse(self.folder, f"{key}: {record.path} ends before byte {end}")
         if dtype.nbytes(math.prod(box)) > record.length:
             refuse(self.folder, f"{key}: {record.length} bytes cannot hold {dtype} {list(box)}")
-        return Tile(chunk.start, chunk.stop, cache(partial(self._open, key, record, dtype, box)))
+        return Tile(chunk.start, chunk.stop, _RecordLeaf(self, key, record, dtype, box))
 
-    def _open(self, key: str, record: Record, dtype: DType, box: Sizes) -> Any:
+    def open_record(self, key: str, record: Record, dtype: DType, box: Sizes) -> Any:
         """Return the leaf in a record, which must be a torch.save of exactly the box."""
         name = f"{self.folder.name}/{record.path}, {key}"
         window = self.folder.member(record.path).window(record.offset, record.length, name)
@@ -62,3 +61,21 @@ class RecordFolder:
             found = "no tensor by itself" if leaf is None else leaf
             refuse(self.folder, f"{key}: its record in {record.path} is {found}, not {dtype} {box}")
         return leaf
+
+
+class _RecordLeaf:
+    """Opens the leaf in a record, once in each process: a pickle has what it takes to open it."""
+
+    __slots__ = ("_found", "_wanted")
+
+    def __init__(self, *wanted: Any) -> None:
+        self._wanted, self._found = wanted, None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _RecordLeaf, self._wanted
+
+    def __call__(self) -> Any:
+        if self._found is None:
+            records, *rest = self._wanted
+            self._found = records.open_record(*rest)
+        return self._found
