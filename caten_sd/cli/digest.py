@@ -8,6 +8,7 @@ from caten_sd.cli import FINE, say
 from caten_sd.cli.arguments import parser_of
 from caten_sd.errors.printable import printable
 from caten_sd.files.checkpoint import read_state_dict
+from caten_sd.files.checksums import compare_checksums
 from caten_sd.state.digest import digest, tensor_digests
 
 SUMMARY = "hash the tensors; the hash is the same in every format"
@@ -20,7 +21,14 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--verify", action="store_true", help="first compare with the digests stored in the file"
     )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="first compare all data with the checksums in it, as zip files have (.pt, .npz)",
+    )
     options = parser.parse_args(words)
+    if options.check:
+        compare_checksums(options.file)
     with read_state_dict(
         options.file, root=options.root, verify=options.verify, streaming=True
     ) as state_dict:

@@ -90,11 +90,26 @@ class ZipArchive:
                 f"its member {name!r} has {entry.size} bytes, over the limit of {limit}",
             )
         data = self.member(name).read(0, entry.size)
-        if entry.method == STORED and zlib.crc32(data) != entry.crc:
-            raise FormatError(
-                self.source.name, f"its member {name!r} does not match its checksum", DAMAGED
-            )
+        if entry.method == STORED:
+            self._compare(entry, zlib.crc32(data))
         return data
+
+    def check(self, name: str) -> None:
+        """Read all of a member; FormatError if it does not match its checksum."""
+        entry, crc = self.entry(name), 0
+        if entry.method == DEFLATED:
+            for _ in self.inflated(name):  # which compares it at the end
+                pass
+            return
+        member = self.member(name)
+        for start in range(0, member.size, _STEP):
+            crc = zlib.crc32(member.read(start, min(_STEP, member.size - start)), crc)
+        self._compare(entry, crc)
+
+    def _compare(self, entry: ZipEntry, crc: int) -> None:
+        if crc != entry.crc:
+            problem = f"its member {entry.name!r} does not match its checksum"
+            raise FormatError(self.source.name, problem, DAMAGED)
 
     def _data_start(self, entry: ZipEntry) -> int:
         """Return where a member's bytes begin; FormatError if its header contradicts its entry."""
