@@ -228,7 +228,7 @@ def _check_metadata(asked: Mapping[str, Any], found: StateDict, target: Path) ->
     """Refuse a file from which an entry of the metadata that was asked for does not come back."""
     for name, value in asked.items():
         back = found.metadata.get(name)
-        if back is None or (isinstance(value, str) and str(back) != value):
+        if name not in found.metadata or (isinstance(value, str) and str(back) != value):
             problem = f"the entry {name!r} of its metadata does not read back as written"
             raise FormatError(target, problem, "leave it out, or call it something else")
 

@@ -16,7 +16,7 @@ Parts = tuple[str, ...]
 MAX_PATTERNS = 400  # with more patterns than this, names say too little
 MAX_RIVALS = 16
 _LETTERS = "ijklmnopq"  # for the indices of a rule
-_RESERVED = re.compile("[{}#]")
+_RESERVED = re.compile("[{}*#]")
 
 
 class Renaming(NamedTuple):

@@ -56,7 +56,8 @@ def find_layout(layout: str | Layout) -> Layout:
     """
     if isinstance(layout, Layout):
         return layout
-    return _layout_in(layout) if names_code(layout) else known_layout(layout)
+    is_code = isinstance(layout, str) and names_code(layout)
+    return _layout_in(layout) if is_code else known_layout(layout)
 
 
 def known_layout(layout: str) -> Layout:

@@ -153,20 +153,34 @@ def _compiled(old: str, new: str) -> _CapturingRule:
             f"the rename {old!r} -> {new!r} captures a name twice, or not at all: capture each "
             f"name of the right side once on the left, and have as many * on both sides"
         )
-    numbers = {each: 1 + captures.index(each) for each in named}
-    at_stars = iter([number for number, each in enumerate(captures, 1) if each == "*"])
+    pattern, groups = _regex(given)
+    numbers = {each: group for each, group in zip(captures, groups, strict=True) if each != "*"}
+    at_stars = iter([group for each, group in zip(captures, groups, strict=True) if each == "*"])
     template = [
         each if not place % 2 else next(at_stars) if each == "*" else numbers[each]
         for place, each in enumerate(asked)
     ]
-    pattern = "".join(_regex(each, place) for place, each in enumerate(given))
-    match = re.compile(pattern + r"(?=\.|\Z)", re.DOTALL).match
-    return _CapturingRule(match, tuple(template))
+    return _CapturingRule(re.compile(pattern, re.DOTALL).match, tuple(template))
 
 
-def _regex(piece: str, place: int) -> str:
-    if not place % 2:
-        return re.escape(piece)
-    if piece == "*":
-        return "(.*?)"
-    return "([0-9]+)" if len(piece) == len("{i}") else "([^.]+)"
+def _regex(pieces: list[str]) -> tuple[str, list[int]]:
+    """Return the expression for pieces between captures, and the group of each capture.
+
+    What a * begins is matched once, as short as possible, and never again at another place, since
+    the time for a long key would grow with a power of its length.
+    """
+    parts, groups, count = [""], [], 0
+    for place, piece in enumerate(pieces):
+        if place % 2 and piece == "*":
+            parts.append("(.*?)")
+            count += 2  # one of them around the part
+        elif place % 2:
+            parts[-1] += "([0-9]+)" if len(piece) == len("{i}") else "([^.]+)"
+            count += 1
+        else:
+            parts[-1] += re.escape(piece)
+        groups += [count] * (place % 2)
+    parts[-1] += r"(?=\.|\Z)"
+    around = [group - 1 for group, piece in zip(groups, pieces[1::2], strict=True) if piece == "*"]
+    once = [f"(?=({part}))\\{group}" for part, group in zip(parts[1:], around, strict=True)]
+    return "".join([parts[0], *once]), groups

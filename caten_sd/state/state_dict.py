@@ -148,7 +148,10 @@ class StateDict(Mapping[str, Any]):
     def _edited(self, names: Mapping[str, str]) -> StateDict:
         """Return the leaves of some keys under new names."""
         entry = {name: self.entry[key] for key, name in names.items()}
-        paths = {name: renamed_path(self.paths[key], key, name) for key, name in names.items()}
+        paths = {
+            name: renamed_path(self.paths.get(key) or split_key(key), key, name)
+            for key, name in names.items()
+        }
         refuse_parted(self.entry, entry, names)
         return self.with_entry(entry, paths=paths, ties=renamed_ties(self.ties, names))
 

@@ -56,3 +56,8 @@ def test_names_that_a_rule_cannot_spell_are_not_guessed() -> None:
     deep = ".".join(map(str, range(12)))
     for name in (deep, "{i}", "#", "{", "a}"):
         assert renamings({f"{name}.old": (2, 3)}, {f"{name}.new": (2, 3)}) == []
+
+
+def test_a_key_with_a_sign_of_a_rule_is_not_put_into_one() -> None:
+    for sign in "{}*":
+        assert renamings({f"old{sign}.w": (2, 3)}, {f"new{sign}.w": (2, 3)}) == []

@@ -96,6 +96,11 @@ def test_a_bijection_of_whole_keys_is_undone_by_its_inverse(keys: list[str], ran
     assert list(back.values()) == keys
 
 
+def test_many_stars_take_a_long_key_once() -> None:
+    with pytest.raises(StateDictError, match="matches no key"):
+        renamed(["a" * 5000], {"*a*a*a*a*a*b": "*a*a*a*a*a*b"})
+
+
 def test_a_rule_for_each_of_many_keys_is_found_by_the_key() -> None:
     rules = {f"h.{n}.w": f"l.{n}.w" for n in range(20_000)}
     assert list(renamed(rules, rules).values()) == list(rules.values())

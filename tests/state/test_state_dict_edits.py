@@ -170,6 +170,12 @@ def test_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert list(np.load(tmp_path / "out.npz")) == ["l.0.w"]
 
 
+def test_a_key_that_was_added_has_the_path_of_its_segments() -> None:
+    state = StateDict({"a.0": W}, paths=[["a", 0]])
+    state.entry["b.1"] = B
+    assert state.select("b*").rename({"b": "c"}).paths == {"c.1": ["c", 1]}
+
+
 def test_an_edited_state_closes_its_file() -> None:
     closed: list[bool] = []
     state = StateDict({"a": W}, close=lambda: closed.append(True))
