@@ -75,7 +75,8 @@ def _recognize(format: Safetensors, source: Source, /) -> str | None:
 @read.register(Safetensors, Source)
 def _read(format: Safetensors, source: Source, /) -> Contents:
     header, start = _header(source)
-    metadata = header.pop("__metadata__", None) or {}  # MLX writes null where it has none
+    metadata = header.pop("__metadata__", None)
+    metadata = {} if metadata is None else metadata  # MLX writes null where it has none
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         _refuse(source, "its __metadata__ is not a map from string to string")
     leaves = {}

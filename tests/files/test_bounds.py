@@ -254,6 +254,12 @@ def test_a_lone_surrogate_in_a_key_is_the_reason_that_is_given(tmp_path: Path) -
         sd.read_state_dict(tmp_path / "w.safetensors")
 
 
+def test_metadata_that_is_an_empty_list_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(header({"__metadata__": [], "w": SCALAR}, bytes(4)))
+    with pytest.raises(sd.FormatError, match="not a map from string to string"):
+        sd.read_state_dict(tmp_path / "w.safetensors")
+
+
 def test_a_path_longer_than_the_system_takes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(sd.FormatError):
         sd.read_state_dict(tmp_path / ("x" * 4200))
