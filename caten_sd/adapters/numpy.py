@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from caten_sd.errors import CatenError, LoadError
 from caten_sd.objects.extract import to_state_dict
-from caten_sd.objects.place import assign, ready, refusal, replacement
+from caten_sd.objects.place import assign, refusal, replacement
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Numpy, Spec, as_array, dequantize, spec
+from caten_sd.state.leaf import Memory, Numpy, Spec, as_array, dequantize, memory, spec
 from caten_sd.state.nibbles import unpacked
 
 Array = NDArray[Any]
@@ -106,15 +106,18 @@ def _read_into(place: Array, leaf: LazyTensor) -> bool:
 
 
 @refusal.register(np.ndarray)
-def _refusal(place: Array, /) -> str:
+def _refusal(place: Array, leaf: Any, /) -> str:
     return "" if place.flags.writeable else "it is read-only: put a writable copy into the model"
 
 
-@ready.register(np.ndarray)
-def _ready(place: Array, leaf: Any, /) -> Any:
-    """Return the array, or a leaf of a file itself, which is read when it is copied."""
-    array: Array = as_array(Numpy(), leaf)
-    return leaf if isinstance(leaf, LazyTensor) else array
+@memory.register(np.ndarray)
+def _memory(array: Array, /) -> Memory:
+    owner: Any = array
+    while hasattr(getattr(owner, "base", None), "__array_interface__"):
+        owner = owner.base
+    at = array.__array_interface__["data"][0]
+    place = (at, array.dtype, array.shape, array.strides) if at and array.size else None
+    return Memory(owner.__array_interface__["data"][0] or None, place)
 
 
 @replacement.register(np.ndarray)
@@ -131,5 +134,5 @@ def _replacement(
         raise LoadError(
             f"a numpy array is always in the host's memory: it cannot go to {location!r}"
         )
-    array: Array = as_array(Numpy(), leaf).reshape(place.shape)
+    array = _like_array(place, leaf).reshape(place.shape)
     return array.astype(numpy_dtype(dtype) if dtype else array.dtype, copy=copy)

@@ -30,13 +30,17 @@ class ForeignPackages:
         self._entry_points: list[EntryPoint] | None = None
         self._loading: set[tuple[int, str]] = set()
 
+    def import_named(self, name: str) -> None:
+        """Import the adapter of this name, if there is one."""
+        if name not in self._finished:
+            self._import(name)
+            # Only after the import: until then a second thread must wait for it.
+            self._finished.add(name)
+
     def import_adapters(self, types: tuple[type, ...]) -> None:
         """Import the adapter for every package that a class in the MROs of these types is from."""
         for name in dict.fromkeys(_packages(types)):
-            if name not in self._finished:
-                self._import(name)
-                # Only after the import: until then a second thread must wait for it.
-                self._finished.add(name)
+            self.import_named(name)
 
     def _import(self, name: str) -> None:
         module = f"{self.package}.{name}"

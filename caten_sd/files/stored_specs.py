@@ -8,7 +8,7 @@ from typing import Any
 from caten_sd.errors import StateDictError
 from caten_sd.files.format import Format
 from caten_sd.state.dtype import bfloat16_choice
-from caten_sd.state.leaf import Spec
+from caten_sd.state.leaf import DENSE, Spec
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import a_or_an
 
@@ -48,7 +48,11 @@ def not_held(format: str, key: str, leaf: Any) -> StateDictError:
 
 def check_bytes(key: str, leaf: Any) -> None:
     """Raise StateDictError for a tensor that has nothing to write: sparse, or on torch's meta."""
-    from caten_sd.objects.place import lack_of_bytes  # what only reads does not need objects
-
-    if reason := lack_of_bytes(leaf):
-        raise StateDictError(f"{key!r} cannot be written, as it is {reason}, or leave it out")
+    known = spec_or_none(leaf)
+    if known is not None and not known.has_values:
+        reason = "on the meta device, without values: load or compute it first"
+    elif known is not None and known.form != DENSE:
+        reason = f"{known.form}: make it dense, as its to_dense() does"
+    else:
+        return
+    raise StateDictError(f"{key!r} cannot be written, as it is {reason}, or leave it out")

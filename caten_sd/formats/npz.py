@@ -140,10 +140,10 @@ def _write(format: Npz, target: BinaryIO, state_dict: StateDict, /) -> None:
         if key == RECORD or is_unsafe(key):
             raise StateDictError(f"{key!r} cannot be the name of a member of an .npz; rename it")
     output = ZipOutput(target)
-    for key, (shape, dtype, nbytes) in specs.items():
-        header = npy_header_bytes(dtype, shape)
+    for key, known in specs.items():
+        header = npy_header_bytes(known.dtype, known.shape)
         data: Iterator[bytes | memoryview] = chain([header], reported_pieces(state_dict[key]))
-        output.add(f"{key}.npy", len(header) + nbytes, data)
+        output.add(f"{key}.npy", len(header) + known.nbytes, data)
     if record := sidecar_of(state_dict, specs, numpy_lacks):
         text = record.to_json()
         header = npy_header_bytes(DTYPES["uint8"], [len(text)])

@@ -206,9 +206,9 @@ def _plan(state_dict: StateDict) -> tuple[list[str], dict[str, Any]]:
         offsets[key] = [at, at + specs[key].nbytes]
         at = offsets[key][1]
     header: dict[str, Any] = {"__metadata__": _metadata(state_dict.metadata, ties)}
-    for key, (shape, dtype, _) in specs.items():
-        code = _CODES[dtype.name]
-        header[key] = {"dtype": code, "shape": list(shape), "data_offsets": offsets[key]}
+    for key, known in specs.items():
+        code = _CODES[known.dtype.name]
+        header[key] = {"dtype": code, "shape": list(known.shape), "data_offsets": offsets[key]}
     return order, header
 
 

@@ -5,11 +5,12 @@ That happens if two parameters are swapped, or if a model is loaded from a layou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import Derived
+from caten_sd.state.leaf import memory
 from caten_sd.state.same_place import same_place
 
 
@@ -23,30 +24,20 @@ def kept_apart(pairs: Iterable[tuple[Any, Any]], copy: Callable[[Any, Any], Any]
     (False, False)
     """
     pairs = list(pairs)
-    written = {memory for place, _ in pairs for memory in _memories(place)}
+    written = {block for place, _ in pairs for block in _blocks(place)}
     return [
         copy(place, leaf)
-        if not written.isdisjoint(_memories(leaf)) and not same_place(place, leaf)
+        if not written.isdisjoint(_blocks(leaf)) and not same_place(place, leaf)
         else leaf
         for place, leaf in pairs
     ]
 
 
-def _memories(leaf: Any) -> list[int]:
-    """Return the addresses of the memory that a leaf is in; a leaf of a file has none."""
+def _blocks(leaf: Any) -> list[Hashable]:
+    """Return the blocks of memory that a leaf is in; a leaf of a file is in none."""
     if isinstance(leaf, Derived):
-        return [memory for source in leaf.leaves for memory in _memories(source)]
+        return [block for source in leaf.leaves for block in _blocks(source)]
     if isinstance(leaf, BlockTensor):
-        return _memories(leaf.raw)
-    if callable(storage := getattr(leaf, "untyped_storage", None)):
-        try:
-            begin: int = storage().data_ptr()
-        except (NotImplementedError, RuntimeError, ValueError):  # it has no storage of its own
-            return []
-        return [begin] if begin else []
-    while (base := getattr(leaf, "base", None)) is not None and hasattr(
-        base, "__array_interface__"
-    ):
-        leaf = base
-    known = getattr(leaf, "__array_interface__", None)
-    return [known["data"][0]] if isinstance(known, dict) else []
+        return _blocks(leaf.raw)
+    found = memory(leaf)
+    return [] if found is None or found.block is None else [found.block]

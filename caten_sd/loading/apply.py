@@ -18,8 +18,11 @@ from caten_sd.state.leaf import spec
 
 
 @collector_paused()
-def apply(plan: LoadPlan, moves: Moves) -> LoadReport:
-    """Refuse the plan or make its moves; then measure what the casts have lost."""
+def apply(plan: LoadPlan, moves: Moves) -> tuple[LoadReport, Any]:
+    """Refuse the plan or make its moves; then measure what the casts have lost.
+
+    Returns the object with the report: the one that was given, or a copy that the moves made.
+    """
     processes = process_group_of(moves.target.slots.values())
     agreed = [(row.key, row.outcome.value, row.source) for row in plan.rows] if processes else None
     with _attaching(plan):
@@ -27,12 +30,13 @@ def apply(plan: LoadPlan, moves: Moves) -> LoadReport:
             require_loadable(plan)
             prepared = moves.prepared()
         replaced = {move.key: move.leaf for move in prepared if move.how is How.REPLACE}
-        moves.carry_out(prepared)
-    rows = _with_errors(plan.rows, moves.moves, replaced)
+        target = moves.carry_out(prepared)
+    now = {**target.slots.entry, **replaced}
+    rows = _with_errors(plan.rows, moves.moves, now)
     rows = _over_processes(rows, processes) if processes else rows
     report = LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
-    moves.target.after_load(report)
-    return report
+    target.after_load(report)
+    return report, target.obj
 
 
 @contextlib.contextmanager
@@ -46,15 +50,13 @@ def _attaching(plan: LoadPlan) -> Iterator[None]:
 
 
 def _with_errors(
-    rows: Sequence[LoadRow], moves: Sequence[Move], replaced: Mapping[str, Any]
+    rows: Sequence[LoadRow], moves: Sequence[Move], now: Mapping[str, Any]
 ) -> list[LoadRow]:
     """Return the rows with the largest error of each cast that may change a value."""
     casts = {row.key for row in rows if row.outcome is Outcome.CAST and row.leaf is not None}
     moved = {move.key: move for move in moves if move.key in casts} if casts else {}
     return [
-        _with_error(row, moved[row.key].leaf, replaced.get(row.key, moved[row.key].place))
-        if row.key in moved
-        else row
+        _with_error(row, moved[row.key].leaf, now[row.key]) if row.key in moved else row
         for row in rows
     ]
 

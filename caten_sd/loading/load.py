@@ -16,10 +16,10 @@ from caten_sd.loading.misfit import Case
 from caten_sd.loading.moves import How, Moves, with_synthesized_merged
 from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
 from caten_sd.loading.nested_state import put_together, with_others
-from caten_sd.loading.plan_of import by_type
+from caten_sd.loading.owners import hooks_of
 from caten_sd.loading.policy import Patterns, Policy, Repair
 from caten_sd.loading.report import FAULTS, FITS, LoadPlan, LoadReport, LoadRow, Outcome
-from caten_sd.loading.slot_matcher import PlannedRow
+from caten_sd.loading.slot_matcher import PlannedRow, SlotMatcher
 from caten_sd.loading.value_check import finding
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.shards import refusing_together
@@ -76,12 +76,10 @@ def load_state_dict(
             raise LoadError(f"{plan}\nnothing was changed", plan)
     report = plan.apply()
     if not silent:
-        _warn(report)
+        warn_of(report)
     return obj
 
 
-@by_type
-@collector_paused()
 def plan_load(
     obj: Any,
     state_dict: Mapping[str, Any],
@@ -109,32 +107,71 @@ def plan_load(
     ``apply()`` raises LoadError, and changes nothing, if nothing would be loaded, if names that
     are tied differ in the file, or if a slot cannot be changed.
     """
+    options = {
+        "key_mapper": key_mapper,
+        "assign": assign,
+        "allow_missing": allow_missing,
+        "allow_unexpected": allow_unexpected,
+        "on_mismatch": on_mismatch,
+        "rename": rename,
+        "dtype": dtype,
+        "map_location": map_location,
+        "check": check,
+    }
+    return hooks_of(obj).plan(state_dict, options, _plan_by_slot)
+
+
+def _plan_by_slot(obj: Any, state_dict: Mapping[str, Any], **options: Any) -> LoadPlan:
+    return plan_with_moves(obj, state_dict, **options)[0]
+
+
+@collector_paused()
+def plan_with_moves(
+    obj: Any,
+    state_dict: Mapping[str, Any],
+    *,
+    key_mapper: KeyMapper,
+    assign: bool,
+    rename: Mapping[str, str] | None,
+    map_location: Any,
+    anew: type[Moves] | None = None,
+    **rules: Any,
+) -> tuple[LoadPlan, Moves]:
+    """Return the plan of a load slot by slot, and the moves that carry it out.
+
+    ``anew`` are the moves to make if the load is to leave the object as it is.
+    """
     source = as_state_dict(state_dict)
-    policy = Policy(allow_missing, allow_unexpected, on_mismatch, dtype, check)
+    policy = Policy(**rules)
     target = LoadTarget(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
     named = _named(source, target, rename or {}, getattr(state_dict, "_metadata", None))
-    replace = assign or map_location is not None
-    planned = matched(target, named, policy, adopt=assign, replace=replace)
-    moves = with_synthesized_merged(each.move for each in planned if each.move is not None)
+    replace = assign or map_location is not None or anew is not None
+    matcher = SlotMatcher(
+        target, named, policy, adopt=assign, replace=replace, anew=anew is not None
+    )
+    planned = matched(matcher)
+    made = with_synthesized_merged(each.move for each in planned if each.move is not None)
+    moves = (anew or Moves)(target, made, map_location)
     rows = [_checked(each) if policy.checks_values else each.row for each in planned]
     name = type(obj).__name__
-    return LoadPlan(
+    plan = LoadPlan(
         name,
         rows,
         _notes(source, named, policy, [*target.slots, *(row.key for row in rows)]),
         *_cause(Case(name, target.slots, source, rows, hasattr(obj, "get_submodule"))),
-        apply=lambda plan: apply(plan, Moves(target, moves, map_location)),
+        apply=lambda plan: apply(plan, moves)[0],
     )
+    return plan, moves
 
 
 def _named(
     source: StateDict, target: LoadTarget, renames: Mapping[str, str], versions: Any
 ) -> NamedLeaves:
     """Return the file's leaves under the names of the target's slots."""
-    nested = target.nested_slots
-    named = by_own_keys(with_others(source, nested), renames)
+    nested, slots = target.nested_slots, target.slots.entry
+    named = by_own_keys(with_others(source, nested, slots), renames)
     named = match_names(named, target.knows)
-    named = put_together(named, source.others, nested)
+    named = put_together(named, source.others, nested, slots)
     return target.adapted(named, versions)
 
 
@@ -164,9 +201,10 @@ def _checked(planned: PlannedRow) -> LoadRow:
     return attrs.evolve(row, finding="never written") if unfilled else row
 
 
-def _warn(report: LoadReport) -> None:
+def warn_of(report: LoadReport) -> None:
     """Warn once for each kind of problem, with the report attached."""
-    for outcome in (Outcome.SHAPE, Outcome.DTYPE, Outcome.MISSING, Outcome.UNEXPECTED):
+    kinds = (Outcome.SHAPE, Outcome.DTYPE, Outcome.UNREAD, Outcome.MISSING, Outcome.UNEXPECTED)
+    for outcome in kinds:
         keys = [row.key for row in report.of(outcome)]
         if keys:
             groups = few_keys(keys, 4, "pattern")

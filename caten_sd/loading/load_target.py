@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import attrs
 
 from caten_sd.errors import LoadError
+from caten_sd.loading.methods import Specs
 from caten_sd.loading.named_leaves import NamedLeaves
-from caten_sd.loading.owners import (
-    adapt,
-    after_load,
-    may_synthesize,
-    rebuild,
-    synthesized_slot,
-)
+from caten_sd.loading.owners import OwnerHooks, SynthesizedSlot, hooks_of
 from caten_sd.loading.report import LoadReport, Outcome
-from caten_sd.objects.containers import computed, containers
-from caten_sd.objects.extract import get_state_dict, to_state_dict
-from caten_sd.objects.place import EXTRA_STATE, is_on_meta
+from caten_sd.objects.containers import Container, computed, containers
+from caten_sd.objects.extract import attributes_of, get_state_dict, to_state_dict
+from caten_sd.objects.owner import slots_of
 from caten_sd.state.keys import KeyMapper
-from caten_sd.state.same_place import known_apart
-from caten_sd.state.state_dict import StateDict
+from caten_sd.state.leaf import Spec, spec
+from caten_sd.state.same_place import known_apart, same_place
+from caten_sd.state.state_dict import StateDict, spec_or_none
 
 
 class SynthesizedLeaf(NamedTuple):
@@ -32,40 +28,52 @@ class SynthesizedLeaf(NamedTuple):
     ``beside`` are the keys of the leaves that the owner stores and saves beside them.
     """
 
-    slot: Any
+    slot: SynthesizedSlot
     name: str
     beside: frozenset[str]
 
 
-_UNCHANGED: Callable[..., Any] = adapt.dispatch(object)
+class Holder(NamedTuple):
+    """An owner and the name of a slot in it."""
+
+    owner: Any
+    name: Any
 
 
 class LoadTarget:
     """An object's slots by key, and what else a load must know about the object.
 
-    A buffer that the object computes is a slot too if it is on torch's meta device: only the file
-    can have values for it. Properties are computed when they are first needed.
+    A buffer that the object computes is a slot too if it has no values, as on torch's meta device:
+    only the file can have values for it. Properties are computed when they are first needed.
     """
 
     def __init__(self, obj: Any, slots: StateDict, key_mapper: KeyMapper) -> None:
         self.obj, self._declared, self._key = obj, slots, key_mapper
-        self._containers = list(containers(obj))
+        self._containers = [(each, hooks_of(each.owner)) for each in containers(obj)]
 
     @functools.cached_property
-    def on_meta(self) -> bool:
-        """Whether any of the declared slots is on torch's meta device."""
-        return any(map(is_on_meta, self._declared.values()))
+    def _specs(self) -> dict[str, Spec | None]:
+        found = Specs()
+        return {key: found.of(leaf) for key, leaf in self._declared.entry.items()}
+
+    def spec_of(self, key: str) -> Spec | None:
+        """Return the spec of what a slot holds, or None if it has none."""
+        return self._specs[key] if key in self._specs else spec_or_none(self.slots.entry[key])
+
+    def of(self, obj: Any) -> LoadTarget:
+        """Return the target of another object, with the same keys for its paths."""
+        return LoadTarget(obj, get_state_dict(obj, key_mapper=self._key), self._key)
 
     @functools.cached_property
     def slots(self) -> StateDict:
         """The slots that a load has to fill."""
-        if not self.on_meta:
+        if all(known is None or known.has_values for known in self._specs.values()):
             return self._declared
         empty = {
             self._key([*each.path, name]): ([*each.path, name], leaf)
-            for each in self._containers
+            for each, _ in self._containers
             for name, leaf in computed(each, ["computed"]).items()
-            if is_on_meta(leaf)
+            if (known := spec_or_none(leaf)) is not None and not known.has_values
         }
         leaves = {key: leaf for key, (_, leaf) in empty.items()}
         paths = {key: path for key, (path, _) in empty.items()}
@@ -85,17 +93,79 @@ class LoadTarget:
         """Return all names of the slot whose first name this is."""
         return [key, *self.aliases.get(key, ())]
 
+    def holders(self, key: str) -> list[Holder]:
+        """Return every slot that holds the leaf under this key, or under a name tied to it.
+
+        Empty if no owner in the object holds it, as a leaf that a method makes up.
+        """
+        found: dict[tuple[int, Any], Holder] = {}
+        for name in self.names_of(key):
+            leaf = self.slots.entry[name]
+            for holder in self._holders.get(id(leaf), ()) or self._held_in_place(name, leaf):
+                found[id(holder.owner), holder.name] = holder
+        return list(found.values())
+
+    @functools.cached_property
+    def _holders(self) -> dict[int, list[Holder]]:
+        """The slots that hold each object, by its id."""
+        known: dict[int, list[Holder]] = {}
+        todo = [(each.owner, name, v) for each, _ in self._containers for name, v in _held(each)]
+        todo += [(self.obj, name, v) for name, v in _hidden_in(self.obj)]
+        # For this load alone, as a method may be added before the next one.
+        hidden: Callable[..., bool] = functools.cache(_hides_leaves)
+        for owner, name, value in todo:
+            first = id(value) not in known
+            known.setdefault(id(value), []).append(Holder(owner, name))
+            if first and hidden(type(value)):
+                todo += [(value, inner, v) for inner, v in attributes_of(value).items()]
+        return known
+
+    def _held_in_place(self, key: str, leaf: Any) -> list[Holder]:
+        """Return the slot that the path names, if the leaf is another object for its memory."""
+        *parent, last = self.slots.paths[key] or [None]
+        each = self._by_path.get(tuple(parent))
+        slots = each.slots if each is not None else ()
+        held = (value for name, value, _ in slots if name == last)
+        if each is not None and any(same_place(value, leaf) for value in held):
+            return [Holder(each.owner, last)]
+        return []
+
+    @functools.cached_property
+    def _by_path(self) -> dict[tuple[Any, ...], Container]:
+        return {tuple(each.path): each for each, _ in self._containers}
+
+    @functools.cached_property
+    def kept_by_wrappers(self) -> dict[str, str]:
+        """The class name of the wrapper that owns a slot, by the key of each such slot."""
+        inner = {tuple(each.path): each.owner for each, _ in self._containers}
+        return {
+            self._key([*each.path, name]): type(each.owner).__name__
+            for each, _ in self._containers
+            if inner[tuple(each.path)] is not each.owner
+            for name, _, _ in each.slots
+        }
+
     @functools.cached_property
     def rebuilt(self) -> dict[str, Any]:
-        """Values for buffers on the meta device that their owners can compute again."""
+        """Values for buffers without values that their owners can compute again."""
         made: dict[str, Any] = {}
-        for each in self._containers:
+        for each, hooks in self._containers:
             names = {self._key([*each.path, name]): name for name in computed(each)}
             wanted = [name for key, name in names.items() if key in self.slots]
             if wanted:
-                values = rebuild(each.owner, root=self.obj, names=wanted)
+                values = hooks.rebuild(root=self.obj, names=wanted)
                 made |= {key: values[name] for key, name in names.items() if name in values}
         return made
+
+    @functools.cached_property
+    def nested(self) -> dict[str, tuple[OwnerHooks, str]]:
+        """The slots with a tree in place of a leaf: the owner's hooks, and the slot's own name."""
+        return {
+            key: (hooks, name)
+            for each, hooks in self._containers
+            for name in hooks.nested
+            if (key := self._key([*each.path, name])) in self.slots.entry
+        }
 
     @functools.cached_property
     def synthesized(self) -> dict[str, SynthesizedLeaf]:
@@ -104,18 +174,18 @@ class LoadTarget:
         The owner is the innermost container on the way to the leaf; its hook may have given the
         leaf a path through something that is not a container.
         """
-        owners = [each.owner for each in self._containers]
-        if not any(map(may_synthesize, owners)):
+        if not any(hooks.synthesizes for _, hooks in self._containers):
             return {}
-        named: dict[tuple[Any, ...], dict[str, str]] = {tuple(c.path): {} for c in self._containers}
+        owners = [each.owner for each, _ in self._containers]
+        named: dict[tuple[Any, ...], dict[str, str]] = {path: {} for path in self._by_path}
         for key, path in self.slots.paths.items():
             depth = next(n for n in range(len(path) - 1, -1, -1) if tuple(path[:n]) in named)
             named[tuple(path[:depth])][".".join(map(str, path[depth:]))] = key
         found: dict[str, SynthesizedLeaf] = {}
-        for each in self._containers:
+        for each, hooks in self._containers:
             keys = named[tuple(each.path)]
             leaves = {name: self.slots[key] for name, key in keys.items()}
-            slot = synthesized_slot(each.owner, leaves=leaves, owners=owners) if leaves else None
+            slot = hooks.synthesized(leaves=leaves, owners=owners) if leaves else None
             if slot is not None:
                 beside = frozenset(keys[name] for name in slot.beside)
                 found |= {keys[n]: SynthesizedLeaf(slot, n, beside) for n in slot.names}
@@ -135,13 +205,13 @@ class LoadTarget:
     @functools.cached_property
     def _computed(self) -> set[str]:
         return {
-            self._key([*each.path, name]) for each in self._containers for name in computed(each)
+            self._key([*each.path, name]) for each, _ in self._containers for name in computed(each)
         }
 
     @functools.cached_property
     def nested_slots(self) -> list[str]:
-        """The slots whose leaf may be a tree of tensors: extra state and synthesized leaves."""
-        return [k for k in self.slots if k.endswith(EXTRA_STATE) or k in self.synthesized]
+        """The slots whose leaf may be a tree of tensors: nested ones and synthesized leaves."""
+        return [key for key in self.slots if key in self.nested or key in self.synthesized]
 
     def knows(self, key: str) -> bool:
         """Return whether a key names a slot, a part of a nested one, or a computed buffer."""
@@ -156,10 +226,10 @@ class LoadTarget:
     def adapted(self, named: NamedLeaves, versions: Any) -> NamedLeaves:
         """Return the leaves as each owner changes those of a file of an older version."""
         before, leaves = named.leaves, dict(named.leaves)
-        for each in self._containers:
-            if adapt.dispatch(type(each.owner)) is not _UNCHANGED:
+        for each, hooks in self._containers:
+            if hooks.adapts:
                 prefix = self._key([*each.path, "x"]).removesuffix("x")
-                adapt(each.owner, prefix=prefix, leaves=leaves, versions=versions)
+                hooks.adapt(prefix=prefix, leaves=leaves, versions=versions)
         if leaves.keys() == before.keys():
             return attrs.evolve(named, leaves=leaves)
         # What a module has taken for a slot of its own is still to be loaded by the plan.
@@ -176,10 +246,28 @@ class LoadTarget:
         """Let every owner act after the load; LoadError if one of them fails."""
         missing = [row.key for row in report.of(Outcome.MISSING)]
         unexpected = [row.key for row in report.of(Outcome.UNEXPECTED)]
-        for each in self._containers:
+        for each, hooks in self._containers:
             try:
-                after_load(each.owner, missing=missing, unexpected=unexpected)
+                hooks.after_load(missing=missing, unexpected=unexpected)
             except Exception as error:
                 raise LoadError(
                     f"{type(each.owner).__name__} failed after everything was loaded ({error})"
                 ) from error
+
+
+def _held(container: Container) -> Iterator[tuple[Any, Any]]:
+    """Yield the name and the value of each slot that a load may fill."""
+    return ((n, v) for n, v, kind in container.slots if kind != "cache" and v is not None)
+
+
+def _hidden_in(obj: Any) -> Iterable[tuple[str, Any]]:
+    return attributes_of(obj).items() if _hides_leaves(type(obj)) else ()
+
+
+def _hides_leaves(cls: type) -> bool:
+    """Return whether only a method of to_state_dict knows the leaves in objects of this class."""
+    if slots_of.dispatch(cls) is not slots_of.dispatch(object):
+        return False
+    if to_state_dict.dispatch(cls) is to_state_dict.dispatch(object):
+        return False
+    return not spec.methods(cls)

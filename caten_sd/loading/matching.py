@@ -19,13 +19,11 @@ from caten_sd.state.same_place import same_place
 from caten_sd.state.state_dict import spec_or_none
 
 
-def matched(
-    target: LoadTarget, named: NamedLeaves, policy: Policy, *, adopt: bool, replace: bool
-) -> list[PlannedRow]:
+def matched(matcher: SlotMatcher) -> list[PlannedRow]:
     """Return a row for each slot, in the model's order, and for each key that no slot gets."""
-    matcher = SlotMatcher(target, named, policy, adopt=adopt, replace=replace)
+    target, named, policy = matcher.target, matcher.named, matcher.policy
     rows = _slot_rows(matcher)
-    if adopt:
+    if matcher.adopt:
         rows = list(_adopted_once(rows))
     unused = [name for name in named.leaves if name not in target.slots.entry]
     return rows + [PlannedRow(_unused(name, target, named, policy)) for name in unused]

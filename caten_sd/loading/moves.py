@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -15,13 +15,14 @@ from caten_sd.loading.aliasing import kept_apart
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.nested_state import copied
 from caten_sd.loading.readable import readable
-from caten_sd.objects.place import Slot, assign, immutable, ready, refusal, replacement, slot_at
+from caten_sd.objects.owner import put
+from caten_sd.objects.place import assign, of_its_kind, refusal, replacement
 from caten_sd.objects.shards import local_shard
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.copied_bytes import bytes_copied
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
-from caten_sd.state.keys import Path
+from caten_sd.state.lazy_tensor import LazyTensor
 
 
 class How(enum.Enum):
@@ -29,7 +30,7 @@ class How(enum.Enum):
 
     COPY = "copied into the array that is there"
     REPLACE = "put into the slot as a new object"
-    EXTRA_STATE = "given to the module that adds it to its tensors"
+    NESTED = "given as a tree to the module that adds it to its tensors"
     SYNTHESIZED = "given to the module that synthesizes it, together with the rest of that state"
 
 
@@ -37,9 +38,10 @@ class How(enum.Enum):
 class Move:
     """One value on its way into the slot ``key``; ``place`` is what the slot has now.
 
-    ``dtype`` and ``adopt`` are for REPLACE alone: the dtype of the new object (None: the leaf's),
-    and whether it may share the leaf's memory. In a SYNTHESIZED move ``leaf`` is a mapping of
-    names in the module to leaves.
+    For a NESTED move ``place`` is the owner's hooks and the name of the slot there. ``dtype`` and
+    ``adopt`` are for REPLACE alone: the dtype of the new object (None: the leaf's), and whether it
+    may share the leaf's memory. In a SYNTHESIZED move ``leaf`` is a mapping of names in the module
+    to leaves.
     """
 
     # Nothing changes a move, but a frozen class takes four times as long to construct, and a load
@@ -87,7 +89,7 @@ class Moves:
         return _unaliased(made)
 
     def _prepared(self, move: Move) -> Move:
-        if move.how is How.EXTRA_STATE:
+        if move.how is How.NESTED:
             return attrs.evolve(move, leaf=copied(move.leaf))
         shard = local_shard(move.place)
         place, leaf = shard.place, readable(shard.slice_of(move.leaf))
@@ -97,42 +99,52 @@ class Moves:
                 new = shard.full(replacement(place, leaf, **options))
             return Move(move.key, move.place, new, How.REPLACE)
         if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
-            leaf = ready(place, leaf)
-        if refusal(place) is None:
+            made = of_its_kind(place, leaf)
+            leaf = leaf if isinstance(leaf, LazyTensor) else made  # read from the file when copied
+        if refusal(place, leaf) is None:
             _rehearse(place, leaf)
         return Move(move.key, place, leaf, move.how)
 
-    def carry_out(self, prepared: list[Move]) -> None:
-        """Write everything; LoadError if a slot refuses its value.
+    def carry_out(self, prepared: list[Move]) -> LoadTarget:
+        """Write everything and return the target; LoadError if a slot refuses its value.
 
         The list is emptied, so that the memory of each value is free as soon as it is written.
         """
-        puts = [put for move in prepared if _is_put(move) for put in self._puts(move)]
+        puts = [each for move in prepared if _is_put(move) for each in self._puts(move)]
         copies = [move for move in reversed(prepared) if not _is_put(move)]
         prepared.clear()
-        _put_all(self.target.obj, puts)
-        total = len(puts) + len(copies)
-        while copies:
-            move = copies.pop()
-            try:
-                with bytes_copied():
-                    assign(move.place, move.leaf)
-            except Exception as error:
-                done = total - len(copies) - 1
-                raise LoadError(
-                    f"{move.key} could not be written ({error}); {done} of {total} slots are "
-                    f"written already: load again"
-                ) from error
+        _put_all(type(self.target.obj).__name__, puts)
+        write_all(copies, len(puts))
+        return self.target
 
-    def _puts(self, move: Move) -> list[tuple[Slot, Any, Path]]:
-        """Return the slots that get the value: one object under every name, so that ties hold."""
-        target = self.target
-        paths = [target.slots.paths[name] for name in target.names_of(move.key)]
-        return [(slot_at(target.obj, path), move.leaf, path) for path in paths]
+    def _puts(self, move: Move) -> Iterator[Put]:
+        """Yield the slots that get the value: one object in each of them, so that ties hold."""
+        if move.how is How.NESTED:
+            hooks, name = move.place
+            yield Put(move.key, hooks.owner, name, move.leaf, hooks.saved(name))
+            return
+        for owner, name in self.target.holders(move.key):
+            yield Put(move.key, owner, name, move.leaf, move.place)
+
+
+def write_all(copies: list[Move], done: int = 0) -> None:
+    """Copy the values into their places, the last of the list first, and empty the list."""
+    total = len(copies) + done
+    while copies:
+        move = copies.pop()
+        try:
+            with bytes_copied():
+                assign(move.place, move.leaf)
+        except Exception as error:
+            done = total - len(copies) - 1
+            raise LoadError(
+                f"{move.key} could not be written ({error}); {done} of {total} slots are "
+                f"written already: load again"
+            ) from error
 
 
 def _is_put(move: Move) -> bool:
-    return move.how is How.REPLACE or move.how is How.EXTRA_STATE
+    return move.how is How.REPLACE or move.how is How.NESTED
 
 
 def _unaliased(moves: list[Move]) -> list[Move]:
@@ -159,24 +171,36 @@ def _rehearse(place: Any, leaf: Any) -> None:
     assign(double, leaf)
 
 
-def _put_all(obj: Any, puts: Sequence[tuple[Slot, Any, Path]]) -> None:
+class Put(NamedTuple):
+    """A new object for the slot ``name`` of an owner, which has the ``old`` one now."""
+
+    key: str
+    owner: Any
+    name: Any
+    new: Any
+    old: Any
+
+
+def _put_all(model: str, puts: Sequence[Put]) -> None:
     """Put each value into its slot; after a refusal or an interruption, restore all of them."""
-    before: list[tuple[Slot, Any]] = []
-    path: Path = []
+    begun: list[Put] = []
     try:
-        for slot, value, path in puts:  # noqa: B007, the error names the last one
-            before.append((slot, slot.get()))
-            assign(slot, value)
+        for each in puts:
+            begun.append(each)
+            put(each.owner, each.name, each.new)
     except Exception as error:
-        _restore(before)
-        raise immutable(obj, path, error) from error
+        _restore(begun)
+        raise LoadError(
+            f"{begun[-1].key or 'the root'} of {model} cannot take a new value ({error}); nothing "
+            f"was changed: load without assign=True, which copies into it"
+        ) from error
     except BaseException:  # Ctrl-C
-        _restore(before)
+        _restore(begun)
         raise
 
 
-def _restore(before: list[tuple[Slot, Any]]) -> None:
+def _restore(begun: list[Put]) -> None:
     """Put the old objects back, the last one first."""
-    for changed, old in reversed(before):
+    for each in reversed(begun):
         with contextlib.suppress(Exception):  # the one that refused may refuse this too
-            assign(changed, old)
+            put(each.owner, each.name, each.old)

@@ -5,7 +5,7 @@ A module's extra state may be a mapping with tensors in it, a packed weight a tu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -13,25 +13,32 @@ import attrs
 
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Opaque
 from caten_sd.state.state_dict import StateDict
 
 
-def with_others(source: StateDict, nested: Collection[str]) -> StateDict:
-    """Return the state dict, with its values that are not tensors if a slot may want them."""
-    if not nested or not source.others:
-        return source
-    return StateDict({**source.entry, **source.others}, origin=source.origin)
+def with_others(source: StateDict, nested: Collection[str], slots: Container[str]) -> StateDict:
+    """Return the state dict, with its values that are not tensors where a slot may want them.
+
+    An object that was not read may be what the file has for a slot, under any spelling of its key.
+    """
+    wanted = {
+        key: value
+        for key, value in source.others.items()
+        if nested or key in slots or isinstance(value, Opaque)
+    }
+    return StateDict({**source.entry, **wanted}, origin=source.origin) if wanted else source
 
 
 def put_together(
-    named: NamedLeaves, others: Collection[str], nested: Collection[str]
+    named: NamedLeaves, others: Collection[str], nested: Collection[str], slots: Container[str]
 ) -> NamedLeaves:
     """Return the leaves with one leaf for each nested name, made of all that is below it.
 
     ``others`` are the file's keys of values that are not tensors; those of them that belong to no
-    nested name are left out.
+    slot are left out.
     """
-    if not nested:
+    if not nested and not others:
         return named
     leaves, keys = dict(named.leaves), dict(named.keys)
     for name in nested:
@@ -45,7 +52,7 @@ def put_together(
     kept = {
         name: leaf
         for name, leaf in leaves.items()
-        if name in nested or keys.get(name, name) not in others
+        if name in slots or keys.get(name, name) not in others
     }
     return attrs.evolve(named, leaves=kept, keys=keys)
 

@@ -1,100 +1,104 @@
-"""What a module may do around a load beyond holding slots; adapters add the methods."""
+"""What an owner of slots does around a load beyond holding its slots; adapters add subclasses."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Protocol, cast
 
 from caten_sd.dispatch.generic import generic
+from caten_sd.loading.report import LoadPlan
 from caten_sd.objects.declared_slots import declared_slots
 
 
-@generic
-def adapt(owner: Any, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
-    """Change ``leaves`` as their owner changes the state dict of an older version of itself.
+class SynthesizedSlot(Protocol):
+    """A slot that takes at once all leaves that its owner computes for its state dict.
 
-    ``leaves`` has the names of the whole model; those of the owner begin with ``prefix``.
-    ``versions`` is what the file records about its modules. The owner itself is not changed.
+    ``names`` are those of the leaves, and ``beside`` those of the leaves that the owner stores next
+    to them; ``assign`` gives the slot a mapping.
     """
-    raise NotImplementedError
+
+    owner: Any
+    names: frozenset[str]
+    beside: frozenset[str]
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether the owner has code that takes the leaves."""
+
+
+class OwnerHooks:
+    """What one owner does around a load; this class is for one that only holds its slots."""
+
+    adapts = False  # whether `adapt` may change anything
+    synthesizes = False  # whether the state may have leaves that the owner does not store
+    nested: Collection[str] = ()  # slots with a tree in place of a leaf; `put` takes it as a whole
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+
+    def adapt(self, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
+        """Change ``leaves`` as the owner changes the state dict of an older version of itself.
+
+        ``leaves`` has the names of the whole model; those of the owner begin with ``prefix``.
+        ``versions`` is what the file records about its modules. The owner itself is not changed.
+        """
+
+    def rebuild(self, *, root: Any, names: list[str]) -> dict[str, Any]:
+        """Return values for those buffers ``names`` that the owner computes and no file has.
+
+        The buffers have no values, as on torch's meta device. The owner is not changed; what it
+        cannot compute is left out. The default calls the factories that a class declares.
+        """
+        fields = {each.element: each.field for each in declared_slots(type(self.owner))}
+        factories = {n: _factory(fields[n], self.owner) for n in names if n in fields}
+        return {name: factory() for name, factory in factories.items() if factory is not None}
+
+    def synthesized(
+        self, *, leaves: Mapping[str, Any], owners: Iterable[Any]
+    ) -> SynthesizedSlot | None:
+        """Return the slot of the leaves that the owner synthesizes, or None.
+
+        ``leaves`` are all of the owner's, by name, and ``owners`` all owners in the model.
+        """
+
+    def saved(self, name: str) -> Any:
+        """Return a copy of what a nested slot holds, to be put back if a load fails."""
+
+    def after_load(self, *, missing: list[str], unexpected: list[str]) -> None:
+        """Act after a load, given the keys that only the model or only the file has."""
+
+    def plan(
+        self,
+        state_dict: Mapping[str, Any],
+        options: Mapping[str, Any],
+        by_slot: Callable[..., LoadPlan],
+    ) -> LoadPlan:
+        """Return the plan of a load into the owner, as the object that was given to the load.
+
+        ``options`` are the keywords of ``plan_load``; ``by_slot(obj, state_dict, **options)`` plans
+        a model that is a part of the owner, or the owner itself.
+        """
+        return by_slot(self.owner, state_dict, **options)
 
 
 @generic
-def rebuild(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
-    """Return values for those buffers ``names`` that the owner computes and no file has.
-
-    The owner is on torch's meta device, where its buffers have no values. It is not changed; what
-    it cannot compute is left out.
-    """
+def hooks_of(owner: Any, /) -> OwnerHooks:
+    """Return what an owner does around a load beyond holding its slots."""
     raise NotImplementedError
 
 
-@generic
-def may_synthesize(owner: Any, /) -> bool:
-    """Return whether a module's state_dict() may hold tensors that the module does not store.
-
-    Quantized layers do so when they unpack their weights. Called for every module: keep it cheap.
-    """
-    raise NotImplementedError
-
-
-@generic
-def synthesized_slot(
-    owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]
-) -> Any | None:
-    """Return a slot that takes all of a module's synthesized leaves at once, or None.
-
-    ``leaves`` are all of the module's, by name, and ``owners`` all modules of the model. The slot
-    has the ``owner``, the ``names`` of the leaves that it takes, and those of the leaves that the
-    owner stores ``beside`` them; ``assign`` gives it a mapping.
-    ``takes_back`` is whether the owner can do so at all: torch only ever ignores the leaves of one
-    that has no code for it.
-    """
-    raise NotImplementedError
-
-
-@generic
-def after_load(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
-    """Let an owner act after a load, with the keys that only the model or only the file has."""
-    raise NotImplementedError
-
-
-@adapt.register(object)
-def _unchanged(owner: Any, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
-    return None
-
-
-@may_synthesize.register(object)
-def _stores_its_leaves(owner: Any, /) -> bool:
-    return False
-
-
-@synthesized_slot.register(object)
-def _nothing_synthesized(
-    owner: Any, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]
-) -> None:
-    return None
-
-
-@rebuild.register(object)
-def _from_defaults(owner: Any, /, *, root: Any, names: list[str]) -> dict[str, Any]:
-    """Call the factories that an attrs class or a dataclass declares as defaults."""
-    fields = {each.element: each.field for each in declared_slots(type(owner))}
-    factories = {name: _factory(fields[name], owner) for name in names if name in fields}
-    return {name: factory() for name, factory in factories.items() if factory is not None}
+@hooks_of.register(object)
+def _only_slots(owner: Any, /) -> OwnerHooks:
+    return OwnerHooks(owner)
 
 
 def _factory(field: Any, owner: Any) -> Callable[[], Any] | None:
+    """Return what makes the default of a field of an attrs class or a dataclass, or None."""
     if isinstance(field, dataclasses.Field):
         return field.default_factory if callable(field.default_factory) else None
     factory = getattr(field.default, "factory", None)
     if factory is not None and field.default.takes_self:
         return functools.partial(factory, owner)
     return cast("Callable[[], Any] | None", factory)
-
-
-@after_load.register(object)
-def _nothing_to_do(owner: Any, /, *, missing: list[str], unexpected: list[str]) -> None:
-    return None

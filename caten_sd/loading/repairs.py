@@ -12,7 +12,6 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.objects.place import is_on_meta
 from caten_sd.state.dtype import numpy_dtype
 from caten_sd.state.leaf import Numpy, as_array, spec
 
@@ -76,7 +75,7 @@ class PadRows:
 
         rows = _rows(value, place, self, 1, "adds rows to an array that has fewer than the model's")
         if self.init == "model":
-            if is_on_meta(place):
+            if not spec(place).has_values:
                 raise LoadError(f'{self}: the model is on the meta device and has no rows: give a '
                                 f'number or "mean"')  # fmt: skip
             more = as_array(Numpy(), place)[len(rows) :].astype(rows.dtype)

@@ -28,6 +28,7 @@ class Outcome(str, enum.Enum):
     UNEXPECTED = "in the file, not in the model"
     SHAPE = "of another shape in the file"
     DTYPE = "of a dtype that the slot cannot hold"
+    UNREAD = "in the file, but not as a tensor"
     UNASSIGNABLE = "in a slot that cannot be changed"
     CONFLICT = "tied in the model, and different in the file"
 
@@ -39,6 +40,7 @@ FAULTS = (
     Outcome.UNASSIGNABLE,
     Outcome.SHAPE,
     Outcome.DTYPE,
+    Outcome.UNREAD,
     Outcome.MISSING,
     Outcome.UNEXPECTED,
 )

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
-from caten_sd.dispatch.generic import GenericFunction
-from caten_sd.errors import LoadError, NoApplicableMethodError
+from caten_sd.errors import LoadError
 from caten_sd.loading.judge import judge
 from caten_sd.loading.load_target import LoadTarget
+from caten_sd.loading.methods import Specs
 from caten_sd.loading.moves import How, Move
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.repairs import Fill, skip
 from caten_sd.loading.report import COPIED, LoadRow, Outcome
-from caten_sd.objects.place import (
-    EXTRA_STATE,
-    assign,
-    follow,
-    is_on_meta,
-    ready,
-    refusal,
-    unwrap,
-    wrapper_of,
-)
+from caten_sd.loading.route import COPY, Route, Router
+from caten_sd.objects.place import of_its_kind
 from caten_sd.state.dtype import DType
-from caten_sd.state.leaf import Spec, spec
+from caten_sd.state.leaf import DENSE, Opaque, Spec
 from caten_sd.state.packed_weights import is_packed, packed_keys
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.wording import a_or_an
@@ -52,67 +45,74 @@ class SlotMatcher:
     """Plans one slot after another; ``adopt`` and ``replace`` hold for all of them.
 
     ``adopt``: new objects share the memory of the file's leaves. ``replace``: every slot gets a
-    new object, and nothing is copied into the old one.
+    new object, and nothing is copied into the old one. ``anew``: that is done in a copy of the
+    model, so it does not matter whether its owners can be changed.
     """
 
     def __init__(
-        self, target: LoadTarget, named: NamedLeaves, policy: Policy, *, adopt: bool, replace: bool
+        self,
+        target: LoadTarget,
+        named: NamedLeaves,
+        policy: Policy,
+        *,
+        adopt: bool = False,
+        replace: bool = False,
+        anew: bool = False,
     ) -> None:
         self.target, self.slots, self.named, self.policy = target, target.slots, named, policy
-        self.adopt, self.replace = adopt, replace
-        self.synthesized = target.synthesized
+        self.adopt = adopt
+        self.router = Router(target, self._kept, replace=replace, anew=anew)
         self.default_dtype = "keep" if adopt else "to_model"
         self._as_in_model = not adopt and not policy.dtypes.rules
-        # A method may be added between two loads, so methods are remembered for one load only.
-        self._takes: Callable[..., bool] = functools.cache(_takes)
-        self._specs, self._refusals = _Methods(spec), _Methods(refusal)
+        self._specs = Specs()
 
     def plan(self, key: str, name: str) -> PlannedRow:
         """Plan the slot ``key`` with the leaf that the file has under ``name``."""
         place, named = self.slots.entry[key], self.named
-        slot = self._spec(place)
+        slot = self.target.spec_of(key)
         if name not in named.leaves:
             return self._missing(LoadRow(key, Outcome.MISSING, slot), place)
         value = named.leaves[name]
-        leaf = self._spec(value)
+        leaf = self._specs.of(value)
         source = named.keys.get(name, name) if named.keys else name
         note = "" if source else "made by the model for a file of an older version"
         row = LoadRow(key, Outcome.LOADED, slot, leaf, source, note)
-        if key.endswith(EXTRA_STATE) and self._is_extra_state(key):
-            return PlannedRow(row, Move(key, place, value, How.EXTRA_STATE))
-        if key in self.synthesized:
+        if slot == leaf and self._as_in_model and not self._special and slot is not None:
+            # As most slots are, and there may be many.
+            route = self.router.route(key, place, value)
+            if route is COPY and slot.nbytes:
+                return PlannedRow(row, Move(key, place, value))
+            return self._routed(row, place, value, None, route)
+        if key in self.target.nested:
+            return PlannedRow(row, Move(key, self.target.nested[key], value, How.NESTED))
+        if key in self.target.synthesized:
             return self._taken_back(row, value)
-        if self.synthesized and key in self._sealed:
+        if self.target.synthesized and key in self._sealed:
             note = self._sealed[key]
             return self._repaired(attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note), None)
         if key in self.target.temporaries:
             row = attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=_TEMPORARY)
             return self._repaired(row, None)
         if leaf is None:
-            note = f"a {getattr(value, 'name', type(value).__name__)}, which is not a tensor"
-            return self._repaired(attrs.evolve(row, outcome=Outcome.DTYPE, note=note), None)
-        if reason := self._refusal(place, value) or _not_loadable(place, value):
-            return PlannedRow(attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=reason))
+            note = _why_not_a_tensor(value)
+            return self._repaired(attrs.evolve(row, outcome=Outcome.UNREAD, note=note), None)
         if slot is None:  # a lazy module's parameter takes the file's shape
-            note = "it takes the shape of the file"
-            return PlannedRow(attrs.evolve(row, note=note), self._move(key, place, value))
-        if slot == leaf and self._as_in_model:  # as most are, and there may be many
-            return PlannedRow(row, self._move(key, place, value))
+            row = attrs.evolve(row, note="it takes the shape of the file")
+            return self._routed(row, place, value, None, self.router.route(key, place, value))
         return self._judged(row, slot, leaf, place, value)
 
-    def _move(
-        self, key: str, place: Any, value: Any, slot: Spec | None = None, dtype: DType | None = None
-    ) -> Move:
-        """Return the move into a slot, which gets a new object if only that can have ``dtype``."""
-        recast = slot is not None and dtype != slot.dtype
-        replace = self.replace and not (self.synthesized and key in self._kept)
-        if replace or recast or (self.target.on_meta and is_on_meta(place)):
-            return Move(key, place, value, How.REPLACE, dtype, self.adopt)
-        return Move(key, place, value)
+    @functools.cached_property
+    def _special(self) -> bool:
+        """Whether some slots are not filled with a leaf of their own."""
+        target = self.target
+        return bool(target.nested or target.synthesized or target.temporaries)
 
     def _judged(self, row: LoadRow, slot: Spec, leaf: Spec, place: Any, value: Any) -> PlannedRow:
         """Plan a slot that takes the leaf if shape and dtype allow it."""
         dtype = self.policy.target(row.key, slot, leaf, self.default_dtype)
+        route = self.router.route(row.key, place, value, recast=dtype != slot.dtype)
+        if not route.replaces:
+            dtype = slot.dtype
         outcome, note = judge(slot, leaf, dtype)
         if outcome is Outcome.CAST and (scales := self._scales_of(row.key, value)):
             outcome, note = Outcome.DTYPE, f"packed, and nothing without its scales in {scales}"
@@ -120,7 +120,19 @@ class SlotMatcher:
             return self._repaired(attrs.evolve(row, outcome=outcome, note=note), value)
         if outcome is not row.outcome or note:
             row = attrs.evolve(row, outcome=outcome, note=row.note or note)
-        return PlannedRow(row, self._move(row.key, place, value, slot, dtype))
+        return self._routed(row, place, value, dtype, route)
+
+    def _routed(
+        self, row: LoadRow, place: Any, value: Any, dtype: DType | None, route: Route
+    ) -> PlannedRow:
+        """Plan the way of a leaf into a slot that it fits; ``dtype`` is for a new object."""
+        if reason := _why_not_copied(row.slot, row.leaf) or route.refusal:
+            return PlannedRow(attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=reason))
+        if route.note:
+            row = attrs.evolve(row, note="; ".join(filter(None, [row.note, route.note])))
+        if route.replaces:
+            return PlannedRow(row, Move(row.key, place, value, How.REPLACE, dtype, self.adopt))
+        return PlannedRow(row, Move(row.key, place, value))
 
     def _scales_of(self, key: str, value: Any) -> str:
         """Return the key of the scales without which a packed weight says nothing, or ""."""
@@ -133,13 +145,14 @@ class SlotMatcher:
     @functools.cached_property
     def _kept(self) -> set[str]:
         """The slots whose own object an owner needs in order to take back what it synthesized."""
-        takers = [made for made in self.synthesized.values() if made.slot.takes_back]
+        takers = [made for made in self.target.synthesized.values() if made.slot.takes_back]
         return {key for made in takers for key in made.beside}
 
     @functools.cached_property
     def _sealed(self) -> dict[str, str]:
         """Say of each packed weight whose scales its owner does not take back that it stays."""
-        lost = {k: made.slot for k, made in self.synthesized.items() if not made.slot.takes_back}
+        made = self.target.synthesized
+        lost = {key: leaf.slot for key, leaf in made.items() if not leaf.slot.takes_back}
         packed = packed_keys(self.slots.entry) if lost else {}
         owners = {
             packed[key]: type(slot.owner).__name__ for key, slot in lost.items() if key in packed
@@ -148,7 +161,7 @@ class SlotMatcher:
             key: f"it is packed with {scales}, which {owners[scales]} does not take back: build "
             f"the layer from the file, as its own library does"
             for key, scales in packed.items()
-            if scales in owners and key not in self.synthesized
+            if scales in owners and key not in made
         }
 
     def _taken_back(self, row: LoadRow, value: Any) -> PlannedRow:
@@ -157,7 +170,7 @@ class SlotMatcher:
             outcome, _ = judge(row.slot, row.leaf)
             if outcome not in COPIED:
                 return self._repaired(attrs.evolve(row, outcome=outcome), value)
-        place, name, _ = self.synthesized[row.key]
+        place, name, _ = self.target.synthesized[row.key]
         if not place.takes_back:
             owner = type(place.owner).__name__
             note = f"{owner} computes it for its state dict, and does not take it back"
@@ -166,10 +179,10 @@ class SlotMatcher:
 
     def _missing(self, row: LoadRow, place: Any) -> PlannedRow:
         """Plan a slot that the file has no leaf for."""
-        if wrapper := wrapper_of(self.target.obj, self.slots.paths[row.key]):
+        if wrapper := self.target.kept_by_wrappers.get(row.key):
             note = f"{wrapper}'s own, kept"
             return PlannedRow(attrs.evolve(row, outcome=Outcome.COMPUTED, note=note))
-        made_by = self.synthesized.get(row.key)
+        made_by = self.target.synthesized.get(row.key)
         if made_by is not None and not made_by.slot.takes_back:
             note = f"{type(made_by.slot.owner).__name__} makes it for its state dict"
             return PlannedRow(attrs.evolve(row, outcome=Outcome.COMPUTED, note=note))
@@ -177,12 +190,13 @@ class SlotMatcher:
             note = f"missing, as allow_missing={allowed.pattern!r} allows"
             return PlannedRow(attrs.evolve(row, outcome=Outcome.SKIPPED, note=note))
         repaired = self._repaired(row, None)
-        if repaired.row is not row or not is_on_meta(place):
+        if repaired.row is not row or row.slot is None or row.slot.has_values:
             return repaired
         if row.key in self.target.rebuilt:
             note, value = "computed again by the model", self.target.rebuilt[row.key]
             row = attrs.evolve(row, outcome=Outcome.COMPUTED, note=note)
-            return PlannedRow(row, self._move(row.key, place, value))
+            route = self.router.route(row.key, place, value)
+            return self._routed(row, place, value, None, route)
         return PlannedRow(attrs.evolve(row, note="on the meta device, without values"))
 
     def _repaired(self, row: LoadRow, value: Any) -> PlannedRow:
@@ -201,7 +215,7 @@ class SlotMatcher:
     ) -> PlannedRow:
         place = self.slots[row.key]
         try:
-            made = repair(None if value is None else ready(place, value), place)
+            made = repair(None if value is None else of_its_kind(place, value), place)
             leaf = spec_or_none(made)
         except Exception as error:
             raise LoadError(f"{row.key}: {error}; nothing was changed") from error
@@ -213,62 +227,39 @@ class SlotMatcher:
                 f"was changed"
             )
         dtype = self.policy.target(row.key, row.slot, leaf, self.default_dtype)
+        route = self.router.route(row.key, place, made, recast=dtype != row.slot.dtype)
+        if not route.replaces:
+            dtype = row.slot.dtype
         outcome, _ = judge(row.slot, leaf, dtype)
         row = attrs.evolve(row, outcome=outcome, note=note)
-        fits = outcome in COPIED
-        return PlannedRow(row, self._move(row.key, place, made, row.slot, dtype) if fits else None)
-
-    def _spec(self, leaf: Any) -> Spec | None:
-        try:
-            known: Spec = self._specs[type(leaf)](leaf)
-        except NoApplicableMethodError:
-            return None
-        return known
-
-    def _refusal(self, place: Any, value: Any) -> str:
-        """Return why the place does not take such a value, or ""."""
-        reason = self._refusals[type(place)](place)
-        if reason and not (self.adopt and _is_read_only_array(place)):
-            return str(reason)
-        if self._takes(type(place), type(value)):
-            return ""
-        return f"{a_or_an(type(place).__name__)} that takes no {type(value).__name__}"
-
-    def _is_extra_state(self, key: str) -> bool:
-        path = self.slots.paths[key]
-        if path[-1] != EXTRA_STATE:
-            return False
-        return hasattr(unwrap(follow(self.target.obj, path[:-1])), "set_extra_state")
+        if outcome not in COPIED:
+            return PlannedRow(row)
+        return self._routed(row, place, made, dtype, route)
 
 
-class _Methods(dict[type, Callable[..., Any]]):
-    """The method of a generic function for each class, looked up once."""
-
-    def __init__(self, generic: GenericFunction[..., Any]) -> None:
-        super().__init__()
-        self.generic = generic
-
-    def __missing__(self, cls: type) -> Callable[..., Any]:
-        self[cls] = method = self.generic.dispatch(cls)
-        return method
-
-
-def _takes(place: type, value: type) -> bool:
-    return bool(assign.methods(place, value))
-
-
-def _is_read_only_array(place: Any) -> bool:
-    """Return whether a numpy array refuses writes; a new object in its slot does not need them."""
-    return not getattr(getattr(place, "flags", None), "writeable", True)
-
-
-def _not_loadable(place: Any, value: Any) -> str:
-    """Return why the file's value has nothing that this place takes, or ""."""
-    if is_on_meta(value):
+def _why_not_copied(slot: Spec | None, leaf: Spec | None) -> str:
+    """Return why no write can give the leaf's values to an array like the slot's, or ""."""
+    if leaf is not None and not leaf.has_values:
         return "the file's is on the meta device and has no data: load a tensor with values"
-    if getattr(value, "is_sparse", False) and not getattr(place, "is_sparse", False):
-        return "the file's is sparse and its slot is not: convert either of them first"
+    there = DENSE if slot is None else slot.form
+    if leaf is not None and leaf.form != there:
+        return f"it is {leaf.form} and its slot is {there}: convert either of them first"
     return ""
+
+
+def _why_not_a_tensor(value: Any) -> str:
+    """Return what the file has in the place of a tensor, and what would be one."""
+    if isinstance(value, Opaque):
+        return f"the file has {a_or_an(value.name)}, which is not read, as no code from a file runs"
+    name = type(value).__name__
+    if isinstance(value, Mapping):
+        return f"{a_or_an(name)} of its own, not a tensor: join the keys of nested dicts with dots"
+    if isinstance(value, numbers.Number):
+        return f"a plain number ({name}), not an array: numpy.asarray() makes it one"
+    module = type(value).__module__
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{a_or_an(f'{module}.{name}')}, which spec and as_array have no method for"
+    return f"{a_or_an(name)}, which is not a tensor"
 
 
 def _name(repair: Any) -> str:

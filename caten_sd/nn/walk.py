@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 import torch
+from attrs.exceptions import FrozenInstanceError
 
 from caten_sd.errors import ModelError
-from caten_sd.objects.declared_slots import declared_slots
 from caten_sd.objects.extract import to_state_dict
+from caten_sd.objects.owner import put, slots_of
 from caten_sd.objects.slots import SlotKind
 from caten_sd.state.keys import pytorch_style_dict_key
 
@@ -44,14 +45,16 @@ class Walk:
             return self.visit(value, kind)
         if isinstance(value, tuple):
             return self._tuple(value, kind)
-        setter = _setter(value)
-        if setter is None:
+        slots = slots_of(value)
+        if slots is None:
             return self._other(value, kind)
         self.enter(value)
-        for name, old, own_kind in list(_slots(value)):
+        for name, old, own_kind in list(slots):
+            if own_kind == "cache":
+                continue
             new = self(old, kind if own_kind == "state" else own_kind)
             if new is not old:
-                setter(name, new)
+                _replace(value, name, new)
         return value
 
     def _tuple(self, value: tuple[Any, ...], kind: SlotKind) -> Any:
@@ -71,36 +74,9 @@ class Walk:
         return value
 
 
-def _slots(value: Any) -> Iterator[tuple[Any, Any, SlotKind]]:
-    """Yield (name, value, kind) for each slot or item of a container."""
-    if isinstance(value, torch.nn.Module):
-        yield from _torch_slots(value)
-    elif attrs.has(type(value)) or dataclasses.is_dataclass(value):
-        for slot in declared_slots(type(value)):
-            if slot.kind != "transient" and hasattr(value, slot.name):
-                yield slot.name, getattr(value, slot.name), slot.kind
-    else:
-        items = value.items() if isinstance(value, MutableMapping) else enumerate(value)
-        yield from ((name, item, "state") for name, item in items)
-
-
-def _torch_slots(module: torch.nn.Module) -> Iterator[tuple[str, Any, SlotKind]]:
-    computed = module._non_persistent_buffers_set
-    for name, parameter in module._parameters.items():
-        yield name, parameter, "state"
-    for name, buffer in module._buffers.items():
-        yield name, buffer, "computed" if name in computed else "buffer"
-    for name, child in module._modules.items():
-        yield name, child, "state"
-
-
-def _setter(value: Any) -> Callable[[Any, Any], None] | None:
-    """Return the function that sets a slot or an item; None for a value without any."""
-    if isinstance(value, (list, MutableMapping)):
-        return value.__setitem__
-    if isinstance(value, torch.nn.Module):
-        return lambda name, new: setattr(value, name, new)
-    if attrs.has(type(value)) or dataclasses.is_dataclass(value):
+def _replace(owner: Any, name: Any, new: Any) -> None:
+    try:
+        put(owner, name, new)
+    except (FrozenInstanceError, dataclasses.FrozenInstanceError):
         # A frozen instance is moved too, since its values stay equal.
-        return lambda name, new: object.__setattr__(value, name, new)
-    return None
+        object.__setattr__(owner, name, new)

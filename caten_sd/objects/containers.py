@@ -2,62 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from caten_sd.objects.declared_slots import declared_slots, slot_values
-from caten_sd.objects.place import unwrap
-from caten_sd.state.keys import Name, Path
-
-_LEAVES = (str, bytes, int, float, complex, type(None), type, type(lambda: None))
+from caten_sd.objects.owner import Slot, slots_of, unwrap
+from caten_sd.objects.slots import SAVED
+from caten_sd.state.keys import Path, path_element
 
 
 class Container(NamedTuple):
-    """A container and its path from the root."""
+    """A container, its path from the root and its slots."""
 
     path: Path
     owner: Any
+    slots: list[Slot]
 
 
 def containers(obj: Any) -> Iterator[Container]:
     """Yield the object and each container in it; a shared one once for each of its paths.
 
-    Attributes that are not declared as slots are not searched.
+    Attributes that are not slots are not searched. A wrapper comes before the object inside it,
+    under the same path, if it has slots of its own.
     """
-    stack = [Container([], unwrap(obj))]
+    stack: list[tuple[Path, Any]] = [([], obj)]
+    owners = _Owners()
     while stack:
-        container = stack.pop()
+        path, wrapper = stack.pop()
+        owner = unwrap(wrapper)
+        if owner is not wrapper and (own := _own_slots(wrapper)):
+            yield Container(path, wrapper, own)
+        container = Container(path, owner, list(slots_of(owner) or ()))
         yield container
         below = [
-            Container([*container.path, name], unwrap(child))
-            for name, child in _children(container.owner)
-            if not isinstance(child, _LEAVES) and not _is_leaf(child)
+            ([*path, path_element(name)], value)
+            for name, value, kind in container.slots
+            if owners[type(value)] and kind in SAVED
         ]
         stack.extend(reversed(below))
 
 
-def _is_leaf(child: Any) -> bool:
-    return hasattr(child, "shape") and hasattr(child, "dtype")  # a model may have a dtype
+class _Owners(dict[type, bool]):
+    """Whether objects of a class have slots; found out once per walk."""
+
+    def __missing__(self, cls: type) -> bool:
+        self[cls] = answer = slots_of.dispatch(cls) is not slots_of.dispatch(object)
+        return answer
 
 
-def _children(owner: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(modules := getattr(owner, "_modules", None), dict):  # torch.nn.Module's
-        return ((Name(name), child) for name, child in modules.items())
-    if declared_slots(type(owner)):
-        return slot_values(owner)
-    if isinstance(owner, tuple) and (named := getattr(owner, "_fields", None)):
-        return zip(named, owner, strict=True)
-    if isinstance(owner, Mapping):
-        return owner.items()
-    return enumerate(owner) if isinstance(owner, (list, tuple)) else ()
+def _own_slots(wrapper: Any) -> list[Slot]:
+    """Return the slots of a wrapper that hold leaves, as a counter does."""
+    return [slot for slot in slots_of(wrapper) or () if slots_of(slot[1]) is None]
 
 
 def computed(
-    container: Container, kinds: Collection[str] = ("computed", "transient")
+    container: Container, kinds: Collection[str] = ("computed", "cache")
 ) -> dict[str, Any]:
     """Return what a container computes itself, by name: buffers that are not saved, and caches."""
-    owner = container.owner
-    names = {each.element: each.name for each in declared_slots(type(owner)) if each.kind in kinds}
-    # As torch names them.
-    names |= {name: name for name in sorted(getattr(owner, "_non_persistent_buffers_set", ()))}
-    return {key: getattr(owner, name, None) for key, name in names.items() if key is not None}
+    return {name: value for name, value, kind in container.slots if kind in kinds}

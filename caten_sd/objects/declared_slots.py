@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -13,8 +13,6 @@ from caten_sd.errors import ModelError, StateDictError
 from caten_sd.objects.slots import KEY, Field, SlotKind, checked_key, checked_kind, slot_kind
 from caten_sd.state.keys import Name
 from caten_sd.wording import a_or_an
-
-SAVED: tuple[SlotKind, ...] = ("state", "buffer")
 
 
 @attrs.frozen(eq=False)
@@ -42,8 +40,8 @@ class _SlotTable:
 @functools.lru_cache(maxsize=4096)
 def _slot_table(cls: Any) -> _SlotTable:
     slots = tuple(map(_declared, _fields(cls)))
-    caches = {each.element: each.name for each in slots if each.kind == "transient"}
-    stored = {each.element: each.name for each in slots if each.kind != "transient"}
+    caches = {each.element: each.name for each in slots if each.kind == "cache"}
+    stored = {each.element: each.name for each in slots if each.kind != "cache"}
     faults = (*_misdeclared(cls, slots), *_shared_keys(cls, slots))
     return _SlotTable(slots, caches | stored, next(iter(faults), ""))
 
@@ -61,7 +59,7 @@ def _misdeclared(cls: type, slots: Iterable[DeclaredSlot]) -> Iterator[str]:
 def _shared_keys(cls: type, slots: Iterable[DeclaredSlot]) -> Iterator[str]:
     first: dict[str | None, str] = {}
     for each in slots:
-        if each.kind == "transient":
+        if each.kind == "cache":
             continue
         if (other := first.setdefault(each.element, each.name)) != each.name:
             yield (
@@ -79,8 +77,8 @@ def declared_slots(cls: type) -> tuple[DeclaredSlot, ...]:
     return _slot_table(cls).slots
 
 
-def slot_values(owner: Any, kinds: Collection[SlotKind] = SAVED) -> Iterator[tuple[str | int, Any]]:
-    """Yield (path element, value) for each declared slot of these kinds that was ever set.
+def slot_values(owner: Any) -> Iterator[tuple[str | int, Any, SlotKind]]:
+    """Yield (path element, value, kind) for each declared slot that was ever set.
 
     StateDictError if two slots have one key, with both names, or if a declaration means nothing.
     """
@@ -88,12 +86,12 @@ def slot_values(owner: Any, kinds: Collection[SlotKind] = SAVED) -> Iterator[tup
     if fault := _slot_table(cls).fault:
         raise StateDictError(fault)
     for each in declared_slots(cls):
-        if each.kind in kinds and hasattr(owner, each.name):
+        if hasattr(owner, each.name):
             value = getattr(owner, each.name)
             if each.element is None:
-                yield from _items(owner, each, value)
+                yield from ((n, item, each.kind) for n, item in _items(owner, each, value))
             else:
-                yield each.element, value
+                yield each.element, value, each.kind
 
 
 def attribute_of(owner: Any, element: Any) -> str | None:

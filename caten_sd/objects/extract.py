@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import MemberDescriptorType, ModuleType
@@ -11,15 +10,17 @@ from typing import Any
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import NoApplicableMethodError, StateDictError
-from caten_sd.objects.class_kinds import (
-    AttrsInstance,
-    DataclassInstance,
-    DeclaredMapping,
-    NamedTuple,
-)
-from caten_sd.objects.declared_slots import slot_values
+from caten_sd.objects.owner import slots_of
+from caten_sd.objects.slots import SAVED
 from caten_sd.state.gc_pause import collector_paused
-from caten_sd.state.keys import KeyMapper, Name, Pair, Path, path_text, pytorch_style_dict_key
+from caten_sd.state.keys import (
+    KeyMapper,
+    Pair,
+    Path,
+    path_element,
+    path_text,
+    pytorch_style_dict_key,
+)
 from caten_sd.state.leaf import LazyLeaf
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import a_or_an
@@ -30,9 +31,9 @@ def to_state_dict(obj: Any, parent: Path, /) -> list[Pair]:
     """Return the (path, leaf) pairs of an object, each path beginning with ``parent``.
 
     A leaf is its own pair. The slots of attrs classes, dataclasses, lists, tuples, mappings and
-    ``torch.nn.Module`` come in order. None, numbers, text and functions are not state. A method
-    teaches it another type, and may call the generic for what the object holds. After Caten's
-    ``->state-dict``.
+    ``torch.nn.Module`` (all that ``slots_of`` knows) come in order. None, numbers, text and
+    functions are not state. A method teaches it another type, and may call the generic for what the
+    object holds. After Caten's ``->state-dict``.
 
     >>> import numpy
     >>> to_state_dict({"w": [None, numpy.zeros(2)]}, ["head"])
@@ -61,7 +62,7 @@ def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) 
 
 def _refuse_stateless(obj: Any) -> None:
     """Raise an error for what is not a model; a model without state has an empty state dict."""
-    if to_state_dict.dispatch(type(obj)) not in (_no_pairs, _unknown):
+    if slots_of(obj) is not None or to_state_dict.dispatch(type(obj)) not in (_no_pairs, _by_slots):
         return
     name = type(obj).__name__
     if isinstance(obj, type):
@@ -125,24 +126,20 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
         del open_[id(obj)]
 
 
-@to_state_dict.register((AttrsInstance, DataclassInstance, DeclaredMapping))
-def _declared_pairs(obj: Any, parent: Path, /) -> list[Pair]:
-    return children(obj, parent, list(slot_values(obj)))
-
-
-@to_state_dict.register(NamedTuple)
-def _namedtuple_pairs(obj: Any, parent: Path, /) -> list[Pair]:
-    return children(obj, parent, zip(obj._fields, obj, strict=True))
-
-
-@to_state_dict.register((list, tuple, deque))
-def _list_pairs(obj: Any, parent: Path, /) -> list[Pair]:
-    return children(obj, parent, enumerate(obj))
+@to_state_dict.register(object)
+def _by_slots(obj: Any, parent: Path, /) -> list[Pair]:
+    """Return the pairs of an owner's slots; none for an object that is not an owner."""
+    slots = slots_of(obj)
+    if slots is None:
+        return _unknown(obj, parent)
+    return children(
+        obj, parent, [(path_element(name), value) for name, value, kind in slots if kind in SAVED]
+    )
 
 
 @to_state_dict.register(Mapping)
 def _mapping_pairs(obj: Mapping[Any, Any], parent: Path, /) -> list[Pair]:
-    pairs = children(obj, parent, ((_name(key), value) for key, value in obj.items()))
+    pairs = _by_slots(obj, parent)
     for path, _ in pairs:
         if not isinstance(path[len(parent)], (str, int)):
             raise StateDictError(
@@ -150,10 +147,6 @@ def _mapping_pairs(obj: Mapping[Any, Any], parent: Path, /) -> list[Pair]:
                 f"mapping's keys must be strings or integers to become part of a path"
             )
     return pairs
-
-
-def _name(key: Any) -> Any:
-    return Name(str.__str__(key)) if isinstance(key, str) and "-" in key else key
 
 
 @to_state_dict.register((set, frozenset))
@@ -175,9 +168,8 @@ def _no_pairs(value: Any, parent: Path, /) -> list[Pair]:
     return []
 
 
-@to_state_dict.register(object)
-def _unknown(obj: Any, parent: Path, /) -> list[Pair]:
-    """Return no pairs for an object of an unknown class; an error if it is a leaf or hides one."""
+def _unknown(obj: Any, parent: Path) -> list[Pair]:
+    """Return no pairs for an object that is not an owner; an error if it is a leaf or hides one."""
     name = type(obj).__name__
     teach = f"add a method with @to_state_dict.register({name})"
     if _looks_like_leaf(obj):
@@ -211,7 +203,7 @@ def _hidden(obj: Any, parent: Path) -> list[Pair]:
     """
     if _extraction.in_unknown or isinstance(obj, (type, ModuleType)):
         return []
-    attributes = _attributes(obj)
+    attributes = attributes_of(obj)
     if not attributes:
         return []
     _extraction.in_unknown = True
@@ -221,7 +213,7 @@ def _hidden(obj: Any, parent: Path) -> list[Pair]:
         _extraction.in_unknown = False
 
 
-def _attributes(obj: Any) -> dict[str, Any]:
+def attributes_of(obj: Any) -> dict[str, Any]:
     """Return the attributes of an object: those in its dict, and those in ``__slots__``."""
     found = {}
     for kind in type(obj).__mro__:

@@ -14,35 +14,6 @@ from caten_sd.dispatch.generic import generic
 from caten_sd.errors import CatenError, LoadError
 
 
-class LocalShard:
-    """The shard of a place that lies in this process: ``place`` is what is written into.
-
-    This class is for a place that is not divided; its shard is all of it.
-    """
-
-    def __init__(self, place: Any) -> None:
-        self.place = place
-
-    def slice_of(self, leaf: Any) -> Any:
-        """Return the slice of a full-size leaf that belongs to this shard, without reading it."""
-        return leaf
-
-    def full(self, new: Any) -> Any:
-        """Return the full-size leaf whose shard in this process is ``new``."""
-        return new
-
-
-@generic
-def local_shard(place: Any, /) -> LocalShard:
-    """Return this process's shard of a place; all of it, unless a method says otherwise."""
-    raise NotImplementedError
-
-
-@local_shard.register(object)
-def _undivided(place: Any, /) -> LocalShard:
-    return LocalShard(place)
-
-
 class ProcessGroup(Protocol):
     """Processes that hold leaves together. All of them must call a method, or it hangs."""
 
@@ -56,18 +27,39 @@ class ProcessGroup(Protocol):
         """Write a state dict together; return False if one process can write it alone."""
 
 
-@generic
-def process_group(leaf: Any, /, *, leaves: Sequence[Any]) -> ProcessGroup | None:
-    """Return the processes that hold ``leaves`` together, or None if this one holds them alone.
+class LocalShard:
+    """The shard of a place that lies in this process: ``place`` is what is written into.
 
-    All ``leaves`` have the type of ``leaf``.
+    This class is for a place that is not divided; its shard is all of it.
     """
+
+    refusal = ""  # why no load can fill the place, whether or not it gets a new object
+
+    def __init__(self, place: Any) -> None:
+        self.place = place
+
+    def slice_of(self, leaf: Any) -> Any:
+        """Return the slice of a full-size leaf that belongs to this shard, without reading it."""
+        return leaf
+
+    def full(self, new: Any) -> Any:
+        """Return the full-size leaf whose shard in this process is ``new``."""
+        return new
+
+    def processes(self, places: Sequence[Any]) -> ProcessGroup | None:
+        """Return the processes that hold ``places`` of this type together, or None if one does."""
+        return None
+
+
+@generic
+def local_shard(place: Any, /) -> LocalShard:
+    """Return this process's shard of a place; all of it, unless a method says otherwise."""
     raise NotImplementedError
 
 
-@process_group.register(object)
-def _this_process_alone(leaf: Any, /, *, leaves: Sequence[Any]) -> None:
-    return None
+@local_shard.register(object)
+def _undivided(place: Any, /) -> LocalShard:
+    return LocalShard(place)
 
 
 def process_group_of(leaves: Iterable[Any]) -> ProcessGroup | None:
@@ -75,7 +67,7 @@ def process_group_of(leaves: Iterable[Any]) -> ProcessGroup | None:
     by_type: dict[type, list[Any]] = {}
     for leaf in leaves:
         by_type.setdefault(type(leaf), []).append(leaf)
-    groups = (process_group(same[0], leaves=same) for same in by_type.values())
+    groups = (local_shard(same[0]).processes(same) for same in by_type.values())
     return next((group for group in groups if group is not None), None)
 
 

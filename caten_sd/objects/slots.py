@@ -16,7 +16,8 @@ from caten_sd.errors import ModelError
 
 SLOT, KEY = "caten_sd.slot", "caten_sd.key"  # in the metadata of a field
 
-SlotKind = Literal["state", "buffer", "computed", "transient"]
+SlotKind = Literal["state", "buffer", "computed", "cache"]
+SAVED: tuple[SlotKind, ...] = ("state", "buffer")
 
 
 class Field(Protocol):
@@ -71,9 +72,9 @@ def transient(*, key: str | None = None, **field: Any) -> Any:
     ... class Attention:
     ...     k_cache: object = transient(default=None)
     >>> slot_kind(attrs.fields(Attention).k_cache)
-    'transient'
+    'cache'
     """
-    return _declare("transient", key, field)
+    return _declare("cache", key, field)
 
 
 def inlined(**field: Any) -> Any:
@@ -117,7 +118,7 @@ def checked_key(key: Any) -> str:
 
 
 def slot_kind(attribute: Field) -> SlotKind:
-    """Return how a slot was declared: "buffer", "computed", "transient", or else "state"."""
+    """Return how a slot was declared: "buffer", "computed", "cache", or else "state"."""
     kind: SlotKind = attribute.metadata.get(SLOT, "state")
     return kind
 

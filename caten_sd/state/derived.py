@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from caten_sd.dispatch.generic import generic
 from caten_sd.errors import LayoutError
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPES, DType
@@ -193,29 +192,24 @@ def rounds(leaf: Any) -> bool:
     return any(isinstance(each.step, Shift) for each in derivation(leaf))
 
 
-@generic
-def sliced(leaf: Any, box: Any, /) -> Any:
+def sliced(leaf: Any, box: Box) -> Any:
     """Return a box of a leaf, as lazily as the leaf allows.
 
     >>> import numpy
     >>> sliced(numpy.arange(6).reshape(2, 3), (slice(0, 1), slice(1, 3))).tolist()
     [[1, 2]]
     """
-    raise NotImplementedError
+    if isinstance(leaf, Derived):
+        return _of_derived(leaf, box)
+    if isinstance(leaf, BlockTensor):
+        return _of_blocks(leaf, box)
+    shares_bytes = isinstance(leaf, LazyTensor) and not leaf.dtype.itemsize
+    if shares_bytes or not hasattr(type(leaf), "__getitem__"):
+        return _cut_out(leaf, box)
+    return leaf[box]
 
 
-@sliced.register(object)
-def _of_any(leaf: Any, box: Box, /) -> Any:
-    return leaf[box] if hasattr(type(leaf), "__getitem__") else _cut_out(leaf, box)
-
-
-@sliced.register(LazyTensor)
-def _of_file(leaf: LazyTensor, box: Box, /) -> Any:
-    return leaf[box] if leaf.dtype.itemsize else _cut_out(leaf, box)
-
-
-@sliced.register(BlockTensor)
-def _of_blocks(leaf: BlockTensor, box: Box, /) -> Any:
+def _of_blocks(leaf: BlockTensor, box: Box) -> Any:
     """Return the box, cut out of the blocks that overlap it."""
     *rows, last = box
     per, size = leaf.dtype.per, leaf.dtype.nbytes(leaf.dtype.per)
@@ -227,8 +221,7 @@ def _of_blocks(leaf: BlockTensor, box: Box, /) -> Any:
     return _cut_out(blocks, (*full_box(shape[:-1]), slice(last.start - ahead, last.stop - ahead)))
 
 
-@sliced.register(Derived)
-def _of_derived(leaf: Derived, box: Box, /) -> Any:
+def _of_derived(leaf: Derived, box: Box) -> Any:
     if box == full_box(leaf.shape):
         return leaf
     shapes = [spec(each).shape for each in leaf.leaves]

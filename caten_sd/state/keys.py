@@ -23,6 +23,14 @@ class Name(str):
     __slots__ = ()
 
 
+def path_element(name: Any) -> Any:
+    """Return the name of a slot or an item as an element of a path.
+
+    A hyphen in it is data: no slot that Python declares has one.
+    """
+    return Name(str.__str__(name)) if isinstance(name, str) and "-" in name else name
+
+
 def pytorch_style_dict_key(path: Iterable[Any]) -> str:
     """Return the key of a path as PyTorch writes it: joined by ".", a slot's "-" turned into "_".
 

@@ -10,7 +10,7 @@ from caten_sd.errors import CatenError
 from caten_sd.errors.printable import one_line
 from caten_sd.state.dtype import DType
 from caten_sd.state.indexing import narrow
-from caten_sd.state.leaf import LazyLeaf
+from caten_sd.state.leaf import LazyLeaf, Memory, memory
 from caten_sd.state.source import Source
 
 
@@ -67,3 +67,10 @@ class LazyTensor(LazyLeaf):
         return one_line(
             f"LazyTensor({self.dtype}, {list(self.shape)}, {self.source} at {self.offset})"
         )
+
+
+@memory.register(LazyTensor)
+def _in_file(leaf: LazyTensor, /) -> Memory:
+    """Return the place in the file, which no array in memory shares."""
+    place = leaf.offset, leaf.dtype, leaf.shape, leaf.strides, leaf.order
+    return Memory(None, (id(leaf.source), *place))

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
+from caten_sd.errors import CatenError, NoApplicableMethodError
 from caten_sd.errors.printable import one_line
 from caten_sd.state.dtype import DType
+from caten_sd.wording import a_or_an
+
+DENSE = "dense"
 
 
 class Spec(NamedTuple):
-    """A leaf's shape, element type and stored bytes, known without reading its data."""
+    """A leaf's shape, element type and stored bytes, known without reading its data.
+
+    ``nbytes`` is 0 for a leaf that has no values, as on torch's meta device. ``form`` is "dense"
+    unless the values are not one element after another, as in a sparse tensor.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
     nbytes: int
+    form: str = DENSE
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there is data behind the leaf."""
+        return self.nbytes > 0 or 0 in self.shape
 
 
 def spec_of(shape: Sequence[int], dtype: DType) -> Spec:
@@ -35,10 +49,42 @@ class Numpy:
     __adapter__ = "numpy"
 
 
-class Torch:
-    """The kind ``torch.Tensor`` as a value, for ``as_array(Torch(), leaf)``."""
+class Kind:
+    """Another kind of array as a value, for ``as_array(Torch(), leaf)``; an adapter brings its own.
+
+    ``__adapter__`` is the adapter's name, by which ``leaf.to(name)`` finds the kind. A leaf for
+    which no method is taught goes by numpy, so one method, for ``numpy.ndarray``, is enough.
+    """
+
+    __adapter__ = ""
+
+
+class Torch(Kind):
+    """The kind ``torch.Tensor``."""
 
     __adapter__ = "torch"
+
+
+def kind_named(name: str) -> Numpy | Kind:
+    """Return the kind of array that the adapter of this name brings.
+
+    >>> type(kind_named("numpy")).__name__
+    'Numpy'
+    """
+    as_array.foreign.import_named(name)
+    if name not in (known := _kinds()):
+        as_array.foreign.load_entry_points()
+        known = _kinds()
+    if name not in known:
+        raise CatenError(
+            f"no adapter brings a kind of array with the name {name!r}; there are "
+            f"{', '.join(sorted(known))}"
+        )
+    return known[name]()
+
+
+def _kinds() -> dict[str, type[Numpy | Kind]]:
+    return {"numpy": Numpy, **{kind.__adapter__: kind for kind in Kind.__subclasses__()}}
 
 
 @generic
@@ -53,6 +99,40 @@ def as_array(kind: Any, leaf: Any, /) -> Any:
     raise NotImplementedError
 
 
+class Memory(NamedTuple):
+    """Where a leaf's values are in memory.
+
+    Two leaves with the same ``block`` may overlap; two with the same ``place`` are the same values.
+    """
+
+    block: Hashable
+    place: Hashable
+
+
+@generic
+def memory(leaf: Any, /) -> Memory | None:
+    """Return where a leaf's values are, or None if they are in no memory of this process."""
+    raise NotImplementedError
+
+
+@memory.register(object)
+def _unknown_memory(leaf: Any, /) -> None:
+    return None
+
+
+@as_array.register(Kind)
+def _by_numpy(kind: Kind, leaf: Any, /) -> Any:
+    """Go by numpy, where two kinds do not know each other."""
+    array = as_array(Numpy(), leaf)
+    if array is leaf:
+        name = type(kind).__name__
+        raise NoApplicableMethodError(
+            f"as_array cannot make {a_or_an(name)} of a numpy array; add a method with "
+            f"@as_array.register({name}, numpy.ndarray)"
+        )
+    return as_array(kind, array)
+
+
 @generic
 def dequantize(block_type: Any, raw: Any, /) -> Any:
     """Return float32 values (..., n) for raw uint8 blocks (..., n / per * bytes)."""
@@ -62,7 +142,8 @@ def dequantize(block_type: Any, raw: Any, /) -> Any:
 class LazyLeaf:
     """A leaf whose data is read only by ``numpy()``, ``torch()`` or a cast to an array.
 
-    A subclass has ``shape`` and ``dtype``, and a method of ``as_array`` for at least Numpy.
+    A subclass has ``shape`` and ``dtype``, and a method of ``as_array`` for at least Numpy. Every
+    other kind of array is reached by numpy.
     """
 
     __slots__ = ()
@@ -76,6 +157,10 @@ class LazyLeaf:
     def torch(self) -> Any:
         """Return the values as a ``torch.Tensor``, without a copy if the bytes allow it."""
         return as_array(Torch(), self)
+
+    def to(self, kind: str) -> Any:
+        """Return the values as an array of the named kind: "numpy", "torch" or an adapter's."""
+        return as_array(kind_named(kind), self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         array = self.numpy()

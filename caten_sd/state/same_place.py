@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import memory
 
 
 def same_place(one: Any, other: Any) -> bool:
@@ -36,17 +36,6 @@ def known_apart(one: Any, other: Any) -> bool:
     return one is not other and None not in places and places[0] != places[1]
 
 
-def _place(leaf: Any) -> tuple[Any, ...] | None:
-    if isinstance(leaf, LazyTensor):
-        return id(leaf.source), leaf.offset, leaf.dtype, leaf.shape, leaf.strides, leaf.order
-    if callable(pointer := getattr(leaf, "data_ptr", None)):
-        # A tensor on the meta device, or an empty one, has no place.
-        try:
-            at = pointer()
-        except (NotImplementedError, RuntimeError, ValueError):  # sparse, lazy
-            return None
-        return (at, leaf.dtype, leaf.shape, leaf.stride(), leaf.device) if at else None
-    if isinstance(memory := getattr(leaf, "__array_interface__", None), dict):
-        at = memory["data"][0]
-        return (at, leaf.dtype, leaf.shape, leaf.strides) if at and leaf.size else None
-    return None
+def _place(leaf: Any) -> Any:
+    found = memory(leaf)
+    return found and found.place

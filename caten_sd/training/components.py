@@ -36,72 +36,89 @@ class ComponentPlan:
     errors: dict[str, float] = attrs.field(factory=dict)
 
 
-@generic
-def component_tree(component: Any, /, *, model: Any) -> Any:
-    """Return a component's state: plain containers of plain values and tensors, by its own names.
+class Component:
+    """What a training does with one of its components: take its state, plan a load, restore it.
 
-    An optimizer's parameters get their names from ``model``.
+    This class is for an object with ``state_dict()`` and ``load_state_dict(state)``, which takes
+    its state in one piece, as schedulers, scalers and data loaders do.
     """
-    raise NotImplementedError
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def tree(self, model: Any = None) -> Any:
+        """Return the state: plain containers of plain values and tensors, by the object's names.
+
+        An optimizer's parameters get their names from ``model``.
+        """
+        name = type(self.held).__name__
+        if not hasattr(self.held, "state_dict") or not hasattr(self.held, "load_state_dict"):
+            raise StateDictError(
+                f"{a_or_an(name)} cannot be in a training state: it needs the methods "
+                f"state_dict() and load_state_dict(state)"
+            )
+        return {"class": name, "state": self.held.state_dict()}
+
+    def restore(self, tree: Any) -> None:
+        """Give the object the state that ``tree`` returned; it may keep the arrays."""
+        self.held.load_state_dict(tree["state"])
+
+    def plan(self, prefix: str, saved: SavedTraining, model: Any) -> ComponentPlan:
+        """Return what loading the file's state under ``prefix`` would do to the object."""
+        values = f"{prefix}.{VALUES}"
+        tree = saved.tree(prefix)
+        known = spec_or_none(saved.leaves.get(values))
+        if tree is None or not isinstance(tree, Mapping):
+            row = _without_state(LoadRow(values, Outcome.MISSING), tree, prefix)
+            return ComponentPlan([row], prepare_nothing)
+        name = type(self.held).__name__
+        row = LoadRow(values, Outcome.LOADED, known, known, values if known else None)
+        if "class" not in tree or "state" not in tree:  # another tool's: what state_dict() returned
+            tree = {"class": name, "state": tree}
+        if tree["class"] != name:
+            note = (
+                f"the file has the state of {tree['class']}, and here is {name}; leave this "
+                f"component out of the training state to keep what is here"
+            )
+            row = attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)
+            return ComponentPlan([row], prepare_nothing)
+        rows = [row] + [
+            LoadRow(leaf.key, Outcome.LOADED, spec, spec, leaf.key)
+            for leaf in saved_leaves(tree)
+            for spec in [spec_or_none(leaf.leaf)]
+        ]
+        return ComponentPlan(rows, lambda: self._prepared(prefix, tree))
+
+    def _prepared(self, prefix: str, saved: Any) -> Commit:
+        tree = live(saved)
+        before = deepcopy(self.tree())
+
+        def undo() -> None:
+            self.restore(before)
+
+        def commit() -> Undo:
+            try:
+                self.restore(tree)
+            except Exception as error:
+                undo()
+                why = error if isinstance(error, CatenError) else f"{type(error).__name__}: {error}"
+                raise LoadError(
+                    f"{prefix} cannot be loaded ({why}); nothing was changed"
+                ) from error
+            return undo
+
+        return commit
 
 
 @generic
-def restore(component: Any, tree: Any, /) -> None:
-    """Give a component the state that ``component_tree`` returned; it may keep the arrays."""
+def component_of(held: Any, /) -> Component:
+    """Return what a training does with an object that is one of its components."""
     raise NotImplementedError
 
 
-@generic
-def plan_component(
-    component: Any, /, *, prefix: str, saved: SavedTraining, model: Any
-) -> ComponentPlan:
-    """Return what loading the file's state under ``prefix`` would do to a component."""
-    raise NotImplementedError
-
-
-@component_tree.register(object)
-def _own_tree(component: Any, /, *, model: Any) -> Any:
-    """Ask the component for its ``state_dict()``, which schedulers, scalers and loaders have."""
-    if not hasattr(component, "state_dict") or not hasattr(component, "load_state_dict"):
-        raise StateDictError(
-            f"{a_or_an(type(component).__name__)} cannot be in a training state: it needs the "
-            f"methods "
-            f"state_dict() and load_state_dict(state)"
-        )
-    return {"class": type(component).__name__, "state": component.state_dict()}
-
-
-@restore.register(object)
-def _restore_own(component: Any, tree: Any, /) -> None:
-    component.load_state_dict(tree["state"])
-
-
-@plan_component.register(object)
-def _plan_own(component: Any, /, *, prefix: str, saved: SavedTraining, model: Any) -> ComponentPlan:
-    """Plan for a component that takes its state in one piece."""
-    values = f"{prefix}.{VALUES}"
-    tree = saved.tree(prefix)
-    known = spec_or_none(saved.leaves.get(values))
-    if tree is None or not isinstance(tree, Mapping):
-        row = _without_state(LoadRow(values, Outcome.MISSING), tree, prefix)
-        return ComponentPlan([row], prepare_nothing)
-    name = type(component).__name__
-    row = LoadRow(values, Outcome.LOADED, known, known, values if known else None)
-    if "class" not in tree or "state" not in tree:  # another tool's: what state_dict() returned
-        tree = {"class": name, "state": tree}
-    if tree["class"] != name:
-        note = (
-            f"the file has the state of {tree['class']}, and here is {name}; leave this component "
-            f"out of the training state to keep what is here"
-        )
-        row = attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)
-        return ComponentPlan([row], prepare_nothing)
-    rows = [row] + [
-        LoadRow(leaf.key, Outcome.LOADED, spec, spec, leaf.key)
-        for leaf in saved_leaves(tree)
-        for spec in [spec_or_none(leaf.leaf)]
-    ]
-    return ComponentPlan(rows, lambda: _prepared(component, prefix, tree))
+@component_of.register(object)
+def _in_one_piece(held: Any, /) -> Component:
+    return Component(held)
 
 
 def _without_state(row: LoadRow, tree: Any, prefix: str) -> LoadRow:
@@ -109,25 +126,6 @@ def _without_state(row: LoadRow, tree: Any, prefix: str) -> LoadRow:
         return row
     note = f"{prefix} in the file is {a_or_an(type(tree).__name__)}, which holds no state"
     return attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)
-
-
-def _prepared(component: Any, prefix: str, saved: Any) -> Commit:
-    tree = live(saved)
-    before = deepcopy(component_tree(component, model=None))
-
-    def undo() -> None:
-        restore(component, before)
-
-    def commit() -> Undo:
-        try:
-            restore(component, tree)
-        except Exception as error:
-            undo()
-            why = error if isinstance(error, CatenError) else f"{type(error).__name__}: {error}"
-            raise LoadError(f"{prefix} cannot be loaded ({why}); nothing was changed") from error
-        return undo
-
-    return commit
 
 
 def prepare_nothing() -> Commit:

@@ -20,7 +20,7 @@ from caten_sd.training.components import (
     Commit,
     ComponentPlan,
     Undo,
-    plan_component,
+    component_of,
     prepare_nothing,
 )
 from caten_sd.training.saved_training import SavedTraining
@@ -41,7 +41,6 @@ class Model:
 
 def plan_training(
     training: Any,
-    *,
     state_dict: Mapping[str, Any],
     options: Mapping[str, Any],
     by_slot: Callable[..., LoadPlan],
@@ -50,7 +49,7 @@ def plan_training(
     saved = SavedTraining(state_dict, options.get("rename"))
     model = by_slot(Model(training.model), _model_state(saved), **options)
     plans = [
-        plan_component(component, prefix=name, saved=saved, model=training.model)
+        component_of(component).plan(name, saved, training.model)
         for name, component in training.components()
     ]
     plans.append(_plan_step(training, saved))
@@ -94,11 +93,11 @@ def _is_all_of(model: Any, state_dict: Mapping[str, Any]) -> bool:
 
 
 def plan_alone(
-    component: Any, *, state_dict: Mapping[str, Any], options: Mapping[str, Any]
+    component: Any, state_dict: Mapping[str, Any], options: Mapping[str, Any]
 ) -> LoadPlan:
     """Return what loading a component alone would do: an optimizer that knows its names."""
     saved = SavedTraining(state_dict, options.get("rename"))
-    planned = plan_component(component, prefix="", saved=saved, model=None)
+    planned = component_of(component).plan("", saved, None)
     policy = _policy(options)
     rows = [*planned.rows, *_left(saved, planned.rows)]
     rows = [_allowed(row, policy) for row in rows]

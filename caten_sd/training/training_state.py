@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from caten_sd.errors import StateDictError
-from caten_sd.loading.plan_of import plan_of
+from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.loading.report import LoadPlan
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.plain_values import tree_pairs
 from caten_sd.state.training_keys import COMPONENTS
-from caten_sd.training.components import component_tree
+from caten_sd.training.components import component_of
 
 
 @attrs.define(eq=False)
@@ -60,12 +60,24 @@ def _pairs(training: TrainingState, parent: Path, /) -> list[Pair]:
         )
     pairs = to_state_dict(training.model, [*parent, "model"])
     for name, component in training.components():
-        pairs += tree_pairs(component_tree(component, model=training.model), [*parent, name])
+        pairs += tree_pairs(component_of(component).tree(training.model), [*parent, name])
     return [*pairs, ([*parent, "step"], np.asarray(training.step, np.int64))]
 
 
-@plan_of.register(TrainingState)
-def _plan(training: TrainingState, /, **options: Any) -> LoadPlan:
-    from caten_sd.training.training_plan import plan_training
+class _TrainingHooks(OwnerHooks):
+    """A training plans its own load, since its components are not filled slot by slot."""
 
-    return plan_training(training, **options)
+    def plan(
+        self,
+        state_dict: Mapping[str, Any],
+        options: Mapping[str, Any],
+        by_slot: Callable[..., LoadPlan],
+    ) -> LoadPlan:
+        from caten_sd.training.training_plan import plan_training
+
+        return plan_training(self.owner, state_dict, options, by_slot)
+
+
+@hooks_of.register(TrainingState)
+def _training_hooks(training: TrainingState, /) -> OwnerHooks:
+    return _TrainingHooks(training)

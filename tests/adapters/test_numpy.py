@@ -34,7 +34,7 @@ def noise(name: str, *shape: int) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_spec_of_an_array_of_every_dtype(name: str) -> None:
     array = noise(name, 3, 4)
-    assert spec(array) == ((3, 4), DTYPES[name], DTYPES[name].nbytes(12))
+    assert spec(array)[:3] == ((3, 4), DTYPES[name], DTYPES[name].nbytes(12))
     assert as_array(Numpy(), array) is array
 
 

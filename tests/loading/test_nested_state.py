@@ -6,6 +6,7 @@ import pytest
 
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.nested_state import put_together, with_others
+from caten_sd.state.leaf import Opaque
 from caten_sd.state.state_dict import StateDict
 
 
@@ -22,18 +23,25 @@ from caten_sd.state.state_dict import StateDict
 def test_trees(flat: dict[str, int], expected: object) -> None:
     named = NamedLeaves({f"x.{key}": value for key, value in flat.items()}, {"x.0": "y"})
     before = dict(named.leaves)
-    assert put_together(named, {}, ["x"]).leaves == {"x": expected}
+    assert put_together(named, {}, ["x"], ["x"]).leaves == {"x": expected}
     assert named.leaves == before
     assert named.keys == {"x.0": "y"}
 
 
 def test_a_name_that_is_there_stays_and_other_values_that_are_not_tensors_go() -> None:
     source = StateDict({"w": 1, "x": 2}, others={"step": 3, "x.y": 4})
-    merged = with_others(source, ["x"])
+    merged = with_others(source, ["x"], ["w", "x"])
     assert list(merged) == ["w", "x", "step", "x.y"]
-    assert put_together(NamedLeaves(merged), source.others, ["x"]).leaves == {"w": 1, "x": 2}
+    assert put_together(NamedLeaves(merged), source.others, ["x"], ["w", "x"]).leaves == {
+        "w": 1,
+        "x": 2,
+    }
 
 
-def test_other_values_are_left_out_if_no_slot_may_hold_them() -> None:
-    source = StateDict({"w": 1}, others={"step": 3})
-    assert with_others(source, []) is source
+def test_other_values_are_left_out_unless_a_slot_may_be_meant() -> None:
+    opaque = Opaque("some.Quantized")
+    source = StateDict({"w": 1}, others={"step": 3, "b": 4, "module.b": opaque})
+    assert with_others(StateDict({"w": 1}, others={"step": 3}), [], {"w"}).entry == {"w": 1}
+    assert with_others(source, [], {"b"}).entry == {"w": 1, "b": 4, "module.b": opaque}
+    named = NamedLeaves({"w": 1, "b": 4, "module.b": opaque})
+    assert put_together(named, source.others, [], {"b"}).leaves == {"w": 1, "b": 4}

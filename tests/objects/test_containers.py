@@ -70,7 +70,7 @@ def test_computed_slots() -> None:
     module.register_buffer("a", torch.zeros(1), persistent=False)
     module.register_buffer("kept", torch.zeros(1))
     (container,) = containers(module)
-    assert list(computed(container)) == ["a", "b"]
+    assert list(computed(container)) == ["b", "a"]
     (container,) = containers(Inner(mask=1))
     assert computed(container) == {"mask": 1, "cache": None}
     assert computed(container, ["computed"]) == {"mask": 1}

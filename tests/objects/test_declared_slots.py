@@ -292,7 +292,7 @@ def test_a_subclass_may_declare_another_key_or_none() -> None:
 
 
 @pytest.mark.parametrize("dataclass", [False, True])
-@pytest.mark.parametrize("kind", ["buffer", "computed", "transient"])
+@pytest.mark.parametrize("kind", ["buffer", "computed", "cache"])
 def test_buffers_and_caches_have_declared_keys_too(kind: SlotKind, dataclass: bool) -> None:
     if dataclass:
         field = dataclasses.field(metadata=slot_metadata(kind=kind, key="a.b"))
@@ -301,7 +301,7 @@ def test_buffers_and_caches_have_declared_keys_too(kind: SlotKind, dataclass: bo
         made = {
             "buffer": buffer(key="a.b"),
             "computed": buffer(persistent=False, key="a.b"),
-            "transient": transient(key="a.b"),
+            "cache": transient(key="a.b"),
         }
         cls = attrs.make_class("Net", {"w": attrs.field(), "x": made[kind]})
     net = cls(np.zeros(1), np.zeros(1))

@@ -185,7 +185,7 @@ def test_a_slot_is_declared_state_buffer_or_transient() -> None:
     @dataclasses.dataclass
     class DataAttention:
         w: Any
-        cache: Any = dataclasses.field(default=None, metadata={SLOT: "transient"})
+        cache: Any = dataclasses.field(default=None, metadata={SLOT: "cache"})
 
     assert keys(Attention(W, W, W, W)) == ["w", "mask"]
     assert keys(DataAttention(W, W)) == ["w"]

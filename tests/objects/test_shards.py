@@ -11,9 +11,9 @@ import pytest
 from caten_sd import load_state_dict
 from caten_sd.errors import LoadError
 from caten_sd.objects.shards import (
+    LocalShard,
     agreeing,
     local_shard,
-    process_group,
     process_group_of,
     refusing_together,
 )
@@ -43,9 +43,16 @@ class Held(np.ndarray[Any, Any]):
     processes: Processes | None = None
 
 
-@process_group.register(Held)
-def _processes(leaf: Held, /, *, leaves: Sequence[Held]) -> Processes | None:
-    return leaves[0].processes
+class HeldShard(LocalShard):
+    """All of the array, which the processes hold together."""
+
+    def processes(self, places: Sequence[Held]) -> Processes | None:
+        return places[0].processes
+
+
+@local_shard.register(Held)
+def _shard(place: Held, /) -> LocalShard:
+    return HeldShard(place)
 
 
 def held(processes: Processes) -> Held:

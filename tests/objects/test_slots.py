@@ -29,7 +29,7 @@ class Model:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("weight", "state"), ("mask", "buffer"), ("table", "computed"), ("cache", "transient")],
+    [("weight", "state"), ("mask", "buffer"), ("table", "computed"), ("cache", "cache")],
 )
 def test_slot_kind_is_what_was_declared(name: str, kind: str) -> None:
     assert slot_kind(attrs.fields_dict(Model)[name]) == kind
@@ -38,7 +38,7 @@ def test_slot_kind_is_what_was_declared(name: str, kind: str) -> None:
 def test_other_options_are_those_of_attrs_field() -> None:
     model = Model(1, 2)
     assert (model.mask, model.table, model.cache) == (2, None, None)
-    assert attrs.fields(Model).cache.metadata == {"note": "mine", SLOT: "transient"}
+    assert attrs.fields(Model).cache.metadata == {"note": "mine", SLOT: "cache"}
 
 
 def test_a_declaration_is_inherited() -> None:

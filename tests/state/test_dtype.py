@@ -31,7 +31,7 @@ def test_a_dtype_has_the_size_and_the_name_of_its_namesakes(name: str) -> None:
 )
 def test_elements_of_less_than_a_byte_fill_the_last_one(name: str, count: int, nbytes: int) -> None:
     assert DTYPES[name].nbytes(count) == nbytes
-    assert spec_of((count,), DTYPES[name]) == ((count,), DTYPES[name], nbytes)
+    assert spec_of((count,), DTYPES[name])[:3] == ((count,), DTYPES[name], nbytes)
 
 
 def test_a_block_of_elements_has_no_size_of_one() -> None:

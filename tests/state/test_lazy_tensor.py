@@ -46,7 +46,7 @@ class Unreadable:
 
 def test_what_is_asked_of_a_lazy_leaf_reads_nothing() -> None:
     leaf = LazyTensor(Source("big", Unreadable(), 0, 1 << 50), 8, DTYPES["float16"], (1 << 20, 4))
-    assert spec(leaf) == ((1 << 20, 4), DTYPES["float16"], 1 << 23)
+    assert spec(leaf)[:3] == ((1 << 20, 4), DTYPES["float16"], 1 << 23)
     part = leaf[5, 1:3]
     assert (part.shape, part.offset, part.extent, len(leaf)) == ((2,), 8 + 42, 4, 1 << 20)
     assert repr(leaf) == "LazyTensor(float16, [1048576, 4], big at 8)"

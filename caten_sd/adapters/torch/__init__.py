@@ -1,11 +1,11 @@
 """torch: one file per noun; imported when the first object of torch is met."""
 
 from caten_sd.adapters.torch import (
-    buffers,
     distributed,
     flat,
     leaves,
-    load_hooks,
+    module_hooks,
+    module_slots,
     modules,
     optimizers,
     places,
@@ -14,11 +14,11 @@ from caten_sd.adapters.torch import (
 )
 
 __all__ = [
-    "buffers",
     "distributed",
     "flat",
     "leaves",
-    "load_hooks",
+    "module_hooks",
+    "module_slots",
     "modules",
     "optimizers",
     "places",

@@ -7,11 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from caten_sd.loading.owners import rebuild
 
-
-@rebuild.register(nn.Module)
-def _rebuild(module: nn.Module, /, *, root: Any, names: list[str]) -> dict[str, Any]:
+def rebuilt(module: nn.Module, root: Any, names: list[str]) -> dict[str, Any]:
     """Initialize a twin of the module whose buffers have memory, and return those buffers.
 
     The initializer is ``reset_parameters``, as in torch's own deferred initialization, or

@@ -7,13 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
-
-from caten_sd.errors import LoadError
-from caten_sd.objects.shards import LocalShard
-from caten_sd.state.derived import derive, full_box, sliced
-from caten_sd.state.leaf import spec
-from caten_sd.state.steps import Reorder
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
@@ -30,56 +23,6 @@ class Divided(ABC):  # noqa: B024
             each.__name__ == "DTensor" and each.__module__.startswith("torch.distributed.")
             for each in other.__mro__
         )
-
-
-class DTensorShard(LocalShard):
-    """This process's shard of a DTensor; ``axes`` are its indices in the DTensor, axis by axis."""
-
-    def __init__(self, tensor: DTensor) -> None:
-        super().__init__(local(tensor))
-        self.tensor = tensor
-        self.axes = indices(tensor)
-
-    def slice_of(self, leaf: Any) -> Any:
-        """Return the part of a leaf that belongs to this shard, without reading the leaf."""
-        if isinstance(leaf, Divided):
-            return self._shard_of(leaf)
-        if not self.place.numel():
-            return torch.empty(self.place.shape, dtype=self.place.dtype)
-        if spec(leaf).shape != tuple(self.tensor.shape):  # one element for a slot without axes
-            return leaf
-        box = tuple(slice(min(axis), max(axis) + 1) for axis in self.axes)
-        found = leaf if box == full_box(self.tensor.shape) else sliced(leaf, box)
-        for number, axis in enumerate(self.axes):
-            if len(axis) < box[number].stop - box[number].start:
-                order = tuple(index - box[number].start for index in axis)
-                found = derive(Reorder(number, order), [found])
-        return found
-
-    def _shard_of(self, leaf: Any) -> torch.Tensor:
-        if indices(leaf) != self.axes:
-            raise LoadError(
-                f"it is divided as {described(leaf)} and its slot as {described(self.tensor)}: "
-                f"write it to a distributed checkpoint and load that, or redistribute() it first"
-            )
-        return local(leaf)
-
-    def full(self, new: Any) -> Any:
-        """Return a DTensor that is divided like the old one and has ``new`` as its shard here."""
-        from torch.distributed.tensor import DTensor
-
-        old = self.tensor
-        made: torch.Tensor = DTensor.from_local(
-            new.to(old.device_mesh.device_type).contiguous(),
-            old.device_mesh,
-            old.placements,
-            run_check=False,
-            shape=old.shape,
-            stride=old.stride(),
-        )
-        if isinstance(old, nn.Parameter):
-            return nn.Parameter(made, requires_grad=old.requires_grad)
-        return made
 
 
 def local(tensor: DTensor) -> torch.Tensor:

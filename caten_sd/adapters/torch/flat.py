@@ -12,11 +12,12 @@ from typing import Any
 
 from torch import nn
 
+from caten_sd.adapters.torch.module_hooks import ModuleHooks
 from caten_sd.adapters.torch.wrapper_modules import inner_name
 from caten_sd.errors import StateDictError
-from caten_sd.loading.owners import adapt
+from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.objects.extract import to_state_dict
-from caten_sd.objects.place import unwrap
+from caten_sd.objects.owner import unwrap
 from caten_sd.state.keys import Pair, Path, path_text
 from caten_sd.wording import a_or_an
 
@@ -51,6 +52,12 @@ def _pairs(module: nn.Module, parent: Path, /) -> list[Pair]:
     return to_state_dict(unwrap(module), parent)
 
 
-@adapt.register(FullySharded)
-def _as_it_is(module: nn.Module, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
-    """Leave the names alone: FSDP's hook would add the wrapper's own segments to them."""
+class FlatHooks(ModuleHooks):
+    """The same without rewriting names: FSDP's hook would add its own segments to them."""
+
+    adapts = False
+
+
+@hooks_of.register(FullySharded)
+def _flat_hooks(module: nn.Module, /) -> OwnerHooks:
+    return FlatHooks(module)

@@ -15,7 +15,7 @@ from caten_sd.objects.extract import to_state_dict
 from caten_sd.state.dtype import DTYPES, DType, bfloat16_choice, numpy_dtype
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Numpy, Spec, Torch, as_array, spec
+from caten_sd.state.leaf import Memory, Numpy, Spec, Torch, as_array, memory, spec
 from caten_sd.state.nibbles import packed, unpacked
 from caten_sd.wording import a_or_an
 
@@ -45,10 +45,13 @@ def dtype_of(dtype: torch.dtype) -> DType:
 @spec.register(torch.Tensor)
 def _spec(tensor: torch.Tensor, /) -> Spec:
     shape, dtype = tuple(tensor.shape), tensor.dtype
-    nbytes = tensor.numel() * dtype.itemsize
+    nbytes = 0 if tensor.is_meta else tensor.numel() * dtype.itemsize
     if dtype is _PAIRED and shape:
         shape = (*shape[:-1], 2 * shape[-1])
-    return Spec(shape, dtype_of(dtype), nbytes)
+    if tensor.layout is torch.strided and not tensor.is_quantized:
+        return Spec(shape, dtype_of(dtype), nbytes)
+    form = "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
+    return Spec(shape, dtype_of(dtype), nbytes, form)
 
 
 @spec.register((nn.UninitializedParameter, nn.UninitializedBuffer))
@@ -104,12 +107,6 @@ def _from_file(kind: Torch, leaf: LazyTensor, /) -> torch.Tensor:
     return flat.reshape(_paired(leaf.shape) if dtype is _PAIRED else leaf.shape)
 
 
-@as_array.register(Torch)
-def _by_numpy(kind: Torch, leaf: Any, /) -> torch.Tensor:
-    """Return the tensor of any leaf that numpy can hold: a new type needs no method for torch."""
-    return _from_numpy(kind, as_array(Numpy(), leaf))
-
-
 @as_array.register(Numpy, torch.Tensor)
 def _to_numpy(kind: Numpy, tensor: torch.Tensor, /) -> np.ndarray[Any, Any]:
     try:
@@ -136,13 +133,15 @@ def _host_array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     return tensor.view(bits).numpy().view(numpy_dtype(ours))
 
 
-@as_array.register(torch.Tensor)
-def _like_tensor(kind: torch.Tensor, leaf: Any, /) -> torch.Tensor:
-    """Return the leaf as a tensor, or as a parameter that is trained if ``kind`` is."""
-    tensor: torch.Tensor = as_array(Torch(), leaf)
-    if isinstance(kind, nn.Parameter):
-        return nn.Parameter(tensor.detach(), requires_grad=kind.requires_grad)
-    return tensor
+@memory.register(torch.Tensor)
+def _memory(tensor: torch.Tensor, /) -> Memory | None:
+    """Return where a tensor is; one on the meta device, or without a storage, is nowhere."""
+    try:
+        block, at = tensor.untyped_storage().data_ptr(), tensor.data_ptr()
+    except (NotImplementedError, RuntimeError, ValueError):  # sparse, lazy, a wrapper subclass
+        return None
+    place = (at, tensor.dtype, tensor.shape, tensor.stride(), tensor.device) if at else None
+    return Memory(block or None, place)
 
 
 @to_state_dict.register(torch.Tensor)

@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn.modules.module import _IncompatibleKeys
 
 from caten_sd.errors import CatenError
-from caten_sd.loading.owners import adapt, after_load
 from caten_sd.state.leaf import Torch, as_array
 
 _ABSENT = object()
@@ -63,32 +62,35 @@ class AsTensors(MutableMapping[str, Any]):
         return dict(self)
 
 
-@adapt.register(nn.Module)
-def _adapt(module: nn.Module, /, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
+def may_adapt(module: nn.Module) -> bool:
+    """Return whether a module may rewrite a state dict that it is to load."""
+    return _overrides(module) or bool(module._load_state_dict_pre_hooks)
+
+
+def _overrides(module: nn.Module) -> bool:
+    return type(module)._load_from_state_dict is not nn.Module._load_from_state_dict
+
+
+def adapt(module: nn.Module, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
     """Run the hooks that rewrite a state dict, and an overridden ``_load_from_state_dict``.
 
     The latter runs on a twin whose tensors have no data, so it loads nothing into the model.
     """
-    overridden = type(module)._load_from_state_dict is not nn.Module._load_from_state_dict
-    if not overridden and not module._load_state_dict_pre_hooks:
-        return
     known = dict((versions or {}).get(prefix.removesuffix("."), {}))
     view = AsTensors(leaves)
     try:
-        _run(module, overridden, view, prefix, known)
+        _run(module, view, prefix, known)
     except Exception:  # a key that it needs is absent, which the plan will name
         view.undo()
 
 
-def _run(
-    module: nn.Module, overridden: bool, view: AsTensors, prefix: str, known: dict[str, Any]
-) -> None:
+def _run(module: nn.Module, view: AsTensors, prefix: str, known: dict[str, Any]) -> None:
     arguments: tuple[Any, ...] = view, prefix, known, False, [], [], []
     for hook in list(module._load_state_dict_pre_hooks.values()):
         # A lazy module's own hook sets its shapes; only the load may do that, not the plan.
         if getattr(getattr(hook, "hook", hook), "__name__", "") != "_lazy_load_hook":
             hook(*arguments)
-    if overridden:
+    if _overrides(module):
         known["assign_to_params_buffers"] = True
         extra = {k: view.leaves.pop(k) for k in [f"{prefix}_extra_state"] if k in view.leaves}
         try:
@@ -97,8 +99,8 @@ def _run(
             view.leaves.update(extra)
 
 
-@after_load.register(nn.Module)
-def _run_post_hooks(module: nn.Module, /, *, missing: list[str], unexpected: list[str]) -> None:
+def run_post_hooks(module: nn.Module, missing: list[str], unexpected: list[str]) -> None:
+    """Run the hooks that torch runs after a load."""
     if module._load_state_dict_post_hooks:
         known = _IncompatibleKeys(missing, unexpected)
         for hook in list(module._load_state_dict_post_hooks.values()):

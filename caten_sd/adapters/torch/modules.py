@@ -12,7 +12,7 @@ from caten_sd.errors import StateDictError
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.declared_slots import DeclaredSlot, declared_slots
 from caten_sd.objects.extract import children, to_state_dict
-from caten_sd.state.keys import Name, Pair, Path, path_text
+from caten_sd.state.keys import Pair, Path, path_element, path_text
 from caten_sd.wording import a_or_an
 
 MAX_DEPTH = 500  # levels that our walk follows; torch's own ends at Python's recursion limit
@@ -71,11 +71,11 @@ def _plain_pairs(root: nn.Module, parent: Path) -> list[Pair] | None:
             return None
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                pairs.append(([*path, _element(name)], parameter))
+                pairs.append(([*path, path_element(name)], parameter))
         for name, buffer in module._buffers.items():
             if buffer is not None and name not in module._non_persistent_buffers_set:
-                pairs.append(([*path, _element(name)], buffer))
-        below = [(m, [*path, _element(n)]) for n, m in module._modules.items() if m is not None]
+                pairs.append(([*path, path_element(name)], buffer))
+        below = [(m, [*path, path_element(n)]) for n, m in module._modules.items() if m is not None]
         stack += below[::-1]
     return pairs
 
@@ -146,7 +146,7 @@ def _path(root: nn.Module, key: str) -> Path:
         while module is not None and (inner := inner_of(module)) not in (None, name):
             module = module._modules.get(str(inner))  # FSDP has removed its own segment
         if module is None or inner is None:
-            path.append(_element(name))
+            path.append(path_element(name))
         module = None if module is None else module._modules.get(name)
     return path
 
@@ -155,11 +155,6 @@ def _pairs_by_child(module: nn.Module, parent: Path) -> list[Pair]:
     """Return the module's own pairs, then each child's by the method for its class."""
     own: dict[str, Any] = {}
     module._save_to_state_dict(own, "", True)
-    pairs = [([*parent, _element(name)], leaf) for name, leaf in own.items()]
-    named = module._modules.items()
-    return pairs + children(module, parent, [(_element(n), m) for n, m in named if m is not None])
-
-
-def _element(name: str) -> str:
-    """Return torch's name as an element of a path; a Name keeps its hyphens."""
-    return Name(name) if "-" in name else name
+    pairs = [([*parent, path_element(name)], leaf) for name, leaf in own.items()]
+    named = [(path_element(n), m) for n, m in module._modules.items() if m is not None]
+    return pairs + children(module, parent, named)

@@ -6,7 +6,7 @@ torch itself saves positions, and loads them without a check of the parameters (
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from caten_sd.adapters.torch.leaves import torch_dtype
 from caten_sd.errors import LoadError, StateDictError
-from caten_sd.loading.plan_of import plan_of
+from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.loading.report import LoadPlan, Outcome
 from caten_sd.objects.extract import get_state_dict, to_state_dict
 from caten_sd.state.compare import is_exact, largest_error
@@ -25,11 +25,10 @@ from caten_sd.state.plain_values import tree_pairs
 from caten_sd.state.saved_leaf import live
 from caten_sd.training.components import (
     Commit,
+    Component,
     ComponentPlan,
     Undo,
-    component_tree,
-    plan_component,
-    restore,
+    component_of,
 )
 from caten_sd.training.live_optimizer import LiveOptimizer, SlotTensor
 from caten_sd.training.optimizer import plan_optimizer
@@ -42,11 +41,44 @@ _IN_ORDER = (torch.optim.LBFGS,)  # their state is one vector of all parameters,
 
 @to_state_dict.register(Optimizer)
 def _pairs(optimizer: Optimizer, parent: Path, /) -> list[Pair]:
-    return tree_pairs(component_tree(optimizer, model=None), parent)
+    return tree_pairs(_tree(optimizer, None), parent)
 
 
-@component_tree.register(Optimizer)
-def _tree(optimizer: Optimizer, /, *, model: Any) -> Any:
+class OptimizerComponent(Component):
+    """An optimizer, whose state goes by the names of its parameters."""
+
+    def tree(self, model: Any = None) -> Any:
+        """Return what ``state_dict()`` holds, with names instead of positions."""
+        return _tree(self.held, model)
+
+    def plan(self, prefix: str, saved: SavedTraining, model: Any) -> ComponentPlan:
+        """Return what loading the file's optimizer by names would do."""
+        return _plan(self.held, prefix, saved, model)
+
+
+@component_of.register(Optimizer)
+def _component(optimizer: Optimizer, /) -> Component:
+    return OptimizerComponent(optimizer)
+
+
+class _OptimizerHooks(OwnerHooks):
+    """An optimizer that is loaded alone, by the names that it knows itself."""
+
+    def plan(
+        self,
+        state_dict: Mapping[str, Any],
+        options: Mapping[str, Any],
+        by_slot: Callable[..., LoadPlan],
+    ) -> LoadPlan:
+        return plan_alone(self.owner, state_dict, options)
+
+
+@hooks_of.register(Optimizer)
+def _hooks(optimizer: Optimizer, /) -> OwnerHooks:
+    return _OptimizerHooks(optimizer)
+
+
+def _tree(optimizer: Optimizer, model: Any) -> Any:
     """Return what ``optimizer.state_dict()`` holds, with names instead of positions."""
     names = _names(optimizer, model)
     saved = optimizer.state_dict()
@@ -104,28 +136,10 @@ def _nameless(optimizer: Optimizer, model: Any, number: int, param: torch.Tensor
     )
 
 
-@restore.register(Optimizer)
-def _restore(optimizer: Optimizer, tree: Any, /) -> None:
-    raise LoadError(
-        f"the {type(optimizer).__name__} can only be loaded by the names of its parameters; use "
-        f"load_state_dict(training, state_dict)"
-    )
-
-
-@plan_of.register(Optimizer)
-def _plan_alone(
-    optimizer: Optimizer, /, *, state_dict: Any, options: Any, by_slot: Any
-) -> LoadPlan:
-    return plan_alone(optimizer, state_dict=state_dict, options=options)
-
-
-@plan_component.register(Optimizer)
-def _plan(
-    optimizer: Optimizer, /, *, prefix: str, saved: SavedTraining, model: Any
-) -> ComponentPlan:
+def _plan(optimizer: Optimizer, prefix: str, saved: SavedTraining, model: Any) -> ComponentPlan:
     names = _names(optimizer, model)
     params = dict(zip(_flat(names), _parameters(optimizer), strict=True))
-    tree = _tree(optimizer, model=model)
+    tree = _tree(optimizer, model)
     live_optimizer = LiveOptimizer(
         type(optimizer).__name__,
         names,
@@ -224,12 +238,17 @@ def _commit(optimizer: Optimizer, state: dict[Any, Any], values: list[dict[str, 
     return undo
 
 
-@component_tree.register(torch.Generator)
-def _generator_tree(generator: torch.Generator, /, *, model: Any) -> Any:
-    return {"class": "Generator", "state": {"device": str(generator.device.type),
-                                            "state": generator.get_state()}}  # fmt: skip
+class _GeneratorComponent(Component):
+    """A generator of torch, which has no state_dict()."""
+
+    def tree(self, model: Any = None) -> Any:
+        state = {"device": str(self.held.device.type), "state": self.held.get_state()}
+        return {"class": "Generator", "state": state}
+
+    def restore(self, tree: Any) -> None:
+        self.held.set_state(tree["state"]["state"])
 
 
-@restore.register(torch.Generator)
-def _set_generator(generator: torch.Generator, tree: Any, /) -> None:
-    generator.set_state(tree["state"]["state"])
+@component_of.register(torch.Generator)
+def _generator(generator: torch.Generator, /) -> Component:
+    return _GeneratorComponent(generator)

@@ -1,4 +1,4 @@
-"""How values get into torch: copied into tensors, put into slots, given to set_extra_state."""
+"""How values get into tensors: copied into one that is there, or as a new one in its slot."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from caten_sd.adapters.torch.leaves import torch_dtype
-from caten_sd.errors import LoadError
-from caten_sd.objects.place import Slot, assign, ready, refusal, replacement
+from caten_sd.objects.place import assign, refusal, replacement
 from caten_sd.state.dtype import DType
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Torch, as_array
@@ -21,7 +20,9 @@ _KNOWN = {torch.Tensor, nn.Parameter}
 
 
 @refusal.register(torch.Tensor)
-def _refusal(place: torch.Tensor, /) -> str | None:
+def _refusal(place: torch.Tensor, leaf: Any, /) -> str | None:
+    if place.is_meta:
+        return "it is on the meta device and has no memory: give the model memory with to_empty()"
     if type(place) not in _KNOWN:
         return None
     if place.is_inference() and not torch.is_inference_mode_enabled():
@@ -34,29 +35,11 @@ def _refusal(place: torch.Tensor, /) -> str | None:
     return ""
 
 
-@ready.register(torch.Tensor)
-def _ready(place: torch.Tensor, leaf: Any, /) -> Any:
-    """Return the tensor, or a leaf of a file itself, which is read when it is copied."""
-    tensor = _fitting(place, leaf)
-    return leaf if isinstance(leaf, LazyTensor) else tensor
-
-
-def _fitting(place: torch.Tensor, leaf: Any) -> torch.Tensor:
+@as_array.register(torch.Tensor)
+def _like_tensor(place: torch.Tensor, leaf: Any, /) -> torch.Tensor:
+    """Return the leaf as a tensor that can be copied into ``place``."""
     tensor: torch.Tensor = as_array(Torch(), leaf)
-    if tensor.is_meta:
-        raise _no_data()
-    if tensor.layout is not place.layout or tensor.is_quantized != place.is_quantized:
-        here, there = _layout(tensor), _layout(place)
-        raise LoadError(f"it is {here} and its slot is {there}: convert either of them first")
     return tensor
-
-
-def _no_data() -> LoadError:
-    return LoadError("it is on the meta device and has no data: load a tensor with values")
-
-
-def _layout(tensor: torch.Tensor) -> str:
-    return "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
 
 
 @assign.register(torch.Tensor)
@@ -89,16 +72,8 @@ def _read_into(place: torch.Tensor, leaf: LazyTensor) -> bool:
 
 
 @refusal.register(LAZY)
-def _takes_any_shape(place: Any, /) -> str:
+def _takes_any_shape(place: Any, leaf: Any, /) -> str:
     return ""
-
-
-@ready.register(LAZY)
-def _with_data(place: Any, leaf: Any, /) -> torch.Tensor:
-    tensor: torch.Tensor = as_array(Torch(), leaf)
-    if tensor.is_meta:
-        raise _no_data()
-    return tensor
 
 
 @assign.register(LAZY)
@@ -114,20 +89,12 @@ def _give_shape(place: Any, leaf: Any, /) -> None:
 def _of_any_shape(
     place: Any, leaf: Any, /, *, dtype: Any = None, location: Any = None, copy: bool = False
 ) -> torch.Tensor:
-    tensor = _with_data(place, leaf).detach()
+    tensor = _like_tensor(place, leaf).detach()
     moved = _moved(tensor, location, place.device if copy else tensor.device)
     moved = tensor.clone() if copy and moved is tensor else moved
     if isinstance(place, nn.Parameter):
         return nn.Parameter(moved, requires_grad=place.requires_grad)
     return moved
-
-
-@assign.around(Slot)
-def _set_extra_state(call_next_method: Any, slot: Slot, leaf: Any, /) -> None:
-    if slot.name == "_extra_state" and isinstance(slot.owner, nn.Module):
-        slot.owner.set_extra_state(leaf)
-    else:
-        call_next_method(slot, leaf)
 
 
 @replacement.register(torch.Tensor)
@@ -140,7 +107,7 @@ def _replacement(
     location: Any = None,
     copy: bool = False,
 ) -> torch.Tensor:
-    given = _fitting(place, leaf)
+    given = _like_tensor(place, leaf)
     tensor = given.detach()
     if tensor.shape != place.shape:
         tensor = tensor.reshape(place.shape)

@@ -14,7 +14,6 @@ from torch import nn
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.nested_state import copied
-from caten_sd.loading.owners import may_synthesize, synthesized_slot
 from caten_sd.objects.place import assign
 
 
@@ -39,18 +38,18 @@ def _is_replaced(module: nn.Module) -> bool:
     return "_load_from_state_dict" in module.__dict__
 
 
-@may_synthesize.register(nn.Module)
-def _may_synthesize(module: nn.Module, /) -> bool:
+def may_synthesize(module: nn.Module) -> bool:
+    """Return whether state_dict() may hold tensors that the module does not store."""
     cls: Any = type(module)
     overridden = cls._save_to_state_dict is not nn.Module._save_to_state_dict
     hooked = bool(module._state_dict_hooks) or "state_dict" in module.__dict__
     return overridden or hooked or cls.state_dict is not nn.Module.state_dict
 
 
-@synthesized_slot.register(nn.Module)
-def _synthesized_slot(
-    module: nn.Module, /, *, leaves: Mapping[str, Any], owners: Iterable[Any]
+def synthesized_state(
+    module: nn.Module, leaves: Mapping[str, Any], owners: Iterable[Any]
 ) -> SynthesizedState | None:
+    """Return the slot of those leaves of a module that no module among the owners stores."""
     stored = _stored(owner for owner in owners if isinstance(owner, nn.Module))
     beside = frozenset(name for name, leaf in leaves.items() if _is_stored(leaf, stored))
     names = frozenset(leaves) - beside - {"_extra_state"}

@@ -6,7 +6,7 @@ import functools
 
 from torch import nn
 
-from caten_sd.objects.place import unwrap
+from caten_sd.objects.owner import unwrap
 
 # Named instead of imported: torch._dynamo alone takes a second to import.
 _ATTRIBUTES = {

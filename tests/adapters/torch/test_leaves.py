@@ -64,7 +64,7 @@ def test_read_only_bytes_are_copied() -> None:
 @pytest.mark.parametrize("name", ["float32", "bfloat16", "float4_e2m1fn"])
 def test_a_tensor_without_elements(name: str) -> None:
     leaf = LazyTensor(Source("w", BytesBacking(b""), 0, 0), 0, DTYPES[name], (0, 4))
-    assert spec(leaf.torch()) == ((0, 4), DTYPES[name], 0)
+    assert spec(leaf.torch())[:3] == ((0, 4), DTYPES[name], 0)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_an_array_that_torch_lacks_is_an_error(array: Any) -> None:
 
 
 def test_pairs_of_4_bit_floats_are_counted_one_by_one() -> None:
-    assert spec(FP4) == ((2, 4), DTYPES["float4_e2m1fn"], 4)
+    assert spec(FP4)[:3] == ((2, 4), DTYPES["float4_e2m1fn"], 4)
     array = as_array(Numpy(), FP4)
     assert array.dtype == ml_dtypes.float4_e2m1fn
     assert array.astype("f4").tolist() == FP4_VALUES
@@ -156,11 +156,8 @@ def test_a_parameter_before_its_first_input_does_not_have_a_spec() -> None:
     assert spec_or_none(weight) is None
 
 
-@pytest.mark.parametrize("trained", [True, False])
-def test_a_parameter_as_the_kind_gives_a_parameter(trained: bool) -> None:
-    kind = torch.nn.Parameter(torch.zeros(1), requires_grad=trained)
+def test_a_leaf_as_a_tensor_for_a_place_shares_its_memory() -> None:
     array = np.arange(3, dtype="f4")
-    made = as_array(kind, array)
-    assert (type(made), made.requires_grad) == (torch.nn.Parameter, trained)
-    assert np.shares_memory(made.detach().numpy(), array)
-    assert type(as_array(torch.zeros(1), array)) is torch.Tensor
+    made = as_array(torch.nn.Parameter(torch.zeros(1)), array)
+    assert type(made) is torch.Tensor
+    assert np.shares_memory(made.numpy(), array)

@@ -98,7 +98,7 @@ class TestLazy:
 
     def test_a_value_that_is_not_a_tensor_is_refused(self) -> None:
         plan = plan_load(nn.LazyLinear(2), {"weight": "text", "bias": torch.zeros(2)})
-        assert [row.outcome for row in plan.rows] == [Outcome.DTYPE, Outcome.LOADED]
+        assert [row.outcome for row in plan.rows] == [Outcome.UNREAD, Outcome.LOADED]
 
 
 class TestMapLocation:

@@ -1,17 +1,14 @@
-"""How plan_load is called, and that the type of the object chooses who plans."""
+"""How the verbs of a load are called: they bind their arguments as Python does."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 import torch
 
 from caten_sd.loading.load import load_state_dict, plan_load
-from caten_sd.loading.plan_of import plan_of
-from caten_sd.loading.report import LoadPlan
+from caten_sd.loading.with_state import with_state
 
 MODEL, FILE = {"w": torch.zeros(2)}, {"w": torch.ones(2)}
 
@@ -39,23 +36,7 @@ def test_the_options_of_the_verbs_are_the_same() -> None:
     assert {load.pop("silent").default, load.pop("strict").default} == {False}
     assert list(load)[2:] == list(plan)[2:]
     assert list(load.values())[2:] == list(plan.values())[2:]
-
-
-class Outer:
-    """An object whose model is not in a slot of its own."""
-
-    def __init__(self) -> None:
-        self.inner = {"w": torch.zeros(2)}
-
-
-@plan_of.register(Outer)
-def _inner_plan(
-    obj: Outer, /, *, state_dict: Mapping[str, Any], options: Mapping[str, Any], by_slot: Any
-) -> LoadPlan:
-    return by_slot(obj.inner, state_dict, **options)
-
-
-def test_a_method_of_plan_of_plans_for_its_type() -> None:
-    outer = Outer()
-    plan_load(outer, {"w": torch.ones(2)}, allow_missing="x").apply()
-    assert outer.inner["w"].tolist() == [1, 1]
+    anew = inspect.signature(with_state).parameters
+    assert (
+        list(anew.values())[2:] == list(inspect.signature(load_state_dict).parameters.values())[2:]
+    )

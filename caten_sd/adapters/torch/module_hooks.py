@@ -1,0 +1,67 @@
+"""What a ``torch.nn.Module`` does around a load: hooks, overrides, extra and synthesized state."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from torch import nn
+
+from caten_sd.adapters.torch.buffers import rebuilt
+from caten_sd.adapters.torch.load_hooks import adapt, may_adapt, run_post_hooks
+from caten_sd.adapters.torch.module_slots import EXTRA_STATE
+from caten_sd.adapters.torch.modules import DeclaredModule
+from caten_sd.adapters.torch.synthesized_state import (
+    SynthesizedState,
+    may_synthesize,
+    synthesized_state,
+)
+from caten_sd.loading.owners import OwnerHooks, hooks_of
+
+
+class ModuleHooks(OwnerHooks):
+    """What torch's own ``load_state_dict`` would let a module do."""
+
+    @property
+    def adapts(self) -> bool:  # type: ignore[override]
+        """Whether the module has hooks, or code of its own, that may rewrite a state dict."""
+        return may_adapt(self.owner)
+
+    @property
+    def synthesizes(self) -> bool:  # type: ignore[override]
+        """Whether state_dict() may hold tensors that the module does not store."""
+        return may_synthesize(self.owner)
+
+    @property
+    def nested(self) -> Collection[str]:  # type: ignore[override]
+        """The extra state, if the module has any."""
+        extra = type(self.owner).get_extra_state is not nn.Module.get_extra_state
+        return (EXTRA_STATE,) if extra else ()
+
+    def adapt(self, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
+        """Run the hooks that rewrite a state dict, and an overridden ``_load_from_state_dict``."""
+        adapt(self.owner, prefix, leaves, versions)
+
+    def rebuild(self, *, root: Any, names: list[str]) -> dict[str, Any]:
+        """Let the module's own initializer compute its buffers."""
+        return rebuilt(self.owner, root, names)
+
+    def synthesized(
+        self, *, leaves: Mapping[str, Any], owners: Iterable[Any]
+    ) -> SynthesizedState | None:
+        """Return the slot of the tensors that no module stores."""
+        return synthesized_state(self.owner, leaves, owners)
+
+    def saved(self, name: str) -> Any:
+        """Return a copy of the extra state, since the next set may change it in place."""
+        return deepcopy(self.owner.get_extra_state())
+
+    def after_load(self, *, missing: list[str], unexpected: list[str]) -> None:
+        """Run the hooks that torch runs after a load."""
+        run_post_hooks(self.owner, missing, unexpected)
+
+
+@hooks_of.register((nn.Module, DeclaredModule))
+def _module_hooks(module: nn.Module, /) -> OwnerHooks:
+    return ModuleHooks(module)

@@ -1,0 +1,119 @@
+"""Load a state dict into a new object, for models that cannot be changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any, TypeVar
+
+import attrs
+
+from caten_sd.errors import LoadError
+from caten_sd.loading.apply import apply
+from caten_sd.loading.load import plan_with_moves, warn_of
+from caten_sd.loading.load_target import LoadTarget
+from caten_sd.loading.moves import How, Move, Moves, write_all
+from caten_sd.loading.policy import Patterns, Repair
+from caten_sd.objects.extract import get_state_dict
+from caten_sd.objects.owner import put
+from caten_sd.objects.shards import local_shard, refusing_together
+from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
+from caten_sd.state.same_place import same_place
+
+T = TypeVar("T")
+
+
+def with_state(
+    obj: T,
+    state_dict: Mapping[str, Any],
+    *,
+    silent: bool = False,
+    key_mapper: KeyMapper = pytorch_style_dict_key,
+    strict: bool = False,
+    assign: bool = False,
+    allow_missing: Patterns = (),
+    allow_unexpected: Patterns = (),
+    on_mismatch: Mapping[str, Repair] | None = None,
+    rename: Mapping[str, str] | None = None,
+    dtype: Any = None,
+    map_location: Any = None,
+    check: str | None = None,
+) -> T:
+    """Return a new object of the same type with this state; the old one stays as it was.
+
+    This is the load of what cannot be changed in place: frozen attrs classes and dataclasses,
+    tuples, immutable arrays. Plan, rules and options are those of ``load_state_dict``. The new
+    object shares no array with the old one, and one with the file only if ``assign``. What is not
+    state is copied as ``copy.deepcopy`` copies it.
+
+    >>> import numpy
+    >>> old = (numpy.zeros(2), numpy.zeros(1))
+    >>> with_state(old, {"0": numpy.ones(2), "1": numpy.ones(1)})
+    (array([1., 1.]), array([1.]))
+    """
+    with refusing_together(lambda: get_state_dict(obj).values()):
+        plan, moves = plan_with_moves(
+            obj,
+            state_dict,
+            anew=MovesIntoCopy,
+            key_mapper=key_mapper,
+            assign=assign,
+            allow_missing=allow_missing,
+            allow_unexpected=allow_unexpected,
+            on_mismatch=on_mismatch,
+            rename=rename,
+            dtype=dtype,
+            map_location=map_location,
+            check=check,
+        )
+        if strict and not (plan.fits and plan.sound):
+            raise LoadError(f"{plan}\nnothing was changed", plan)
+    report, new = apply(plan, moves)
+    if not silent:
+        warn_of(report)
+    loaded: T = new
+    return loaded
+
+
+@attrs.frozen
+class MovesIntoCopy(Moves):
+    """Moves that are made in a copy of the target's object."""
+
+    def carry_out(self, prepared: list[Move]) -> LoadTarget:
+        """Copy the object, with the new arrays in place of the old ones; return the copy's target.
+
+        An array that is not in the object itself, as one that a method makes up, is copied into.
+        """
+        old = self.target
+        new_arrays = {
+            id(old.slots.entry[name]): move.leaf
+            for move in prepared
+            if move.how is How.REPLACE
+            for name in old.names_of(move.key)
+        }
+        try:
+            made = deepcopy(old.obj, new_arrays)
+        except Exception as error:
+            raise LoadError(
+                f"{type(old.obj).__name__} cannot be copied ({type(error).__name__}: {error}); "
+                f"nothing was changed: give its class a __deepcopy__"
+            ) from error
+        copy = old.of(made)
+        copies = [again for move in prepared for again in _again(move, old, copy)]
+        prepared.clear()
+        write_all(copies[::-1])
+        return copy
+
+
+def _again(move: Move, old: LoadTarget, copy: LoadTarget) -> Iterator[Move]:
+    """Yield the move into the copy, unless copying has made it already."""
+    if move.how is How.NESTED:
+        hooks, name = copy.nested[move.key]
+        put(hooks.owner, name, move.leaf)
+    elif move.how is How.SYNTHESIZED:
+        key = next(key for key, slot in old.synthesized.items() if slot is move.place)
+        yield attrs.evolve(move, place=copy.synthesized[key])
+    else:
+        place = copy.slots[move.key]
+        if move.how is How.COPY or not same_place(place, move.leaf):
+            yield Move(move.key, local_shard(place).place, move.leaf)
