@@ -44,7 +44,7 @@ class Sheet(NamedTuple):
 
     def closing(self) -> list[str]:
         """Return the last lines: the cause and the fix, each on a line if there is one."""
-        cause = [f"likely cause: {one_line(self.cause)}"] * bool(self.cause)
+        cause = [one_line(f"likely cause: {self.cause}")] * bool(self.cause)
         if len(self.fix) > LONGEST:  # a fix that is cut would do something else
             return [*cause, f"fix: a line of {len(self.fix):,} characters; .fix, or --json, has it"]
         return cause + [f"fix: {escaped(self.fix)}"] * bool(self.fix)
