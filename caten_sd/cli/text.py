@@ -49,6 +49,10 @@ def value_text(name: str, value: Any) -> str:
             return f"{name} (nested without bound)"
         if tree.leaves:
             return f"{name} ({counted(len(tree.leaves), 'tensor')})"
-        return f"{name} ({counted(len(tree.others), 'value')})"
+        whole = any(each is value for each in tree.others.values())
+        count = len(value) if whole else len(tree.others)
+        return f"{name} ({counted(count, 'value')})"
+    if isinstance(value, (set, frozenset)):  # their text may be longer than any memory
+        return f"{name} ({counted(len(value), 'value')})"
     known = spec_or_none(value)
     return f"{name} = {cut(str(value), 40)}" if known is None else f"{name} {list(known.shape)}"

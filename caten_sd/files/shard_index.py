@@ -24,10 +24,6 @@ class Index(NamedTuple):
         """Return the shards, each once, in order."""
         return list(dict.fromkeys(self.weight_map.values()))
 
-    def keys_of(self, shard: str) -> list[str]:
-        """Return the keys that a shard holds."""
-        return [key for key, name in self.weight_map.items() if name == shard]
-
     def to_json(self) -> bytes:
         """Return the index as JSON, laid out as huggingface_hub does."""
         members = {"metadata": self.metadata, "weight_map": self.weight_map}

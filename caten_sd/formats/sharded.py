@@ -7,6 +7,7 @@ compared with the files, in both directions, before any data is read.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -55,7 +56,8 @@ def _read(format: Sharded, folder: Folder, /) -> Contents:
     shards = index.shards()
     missing = [name for name in shards if not folder.has(name)]
     if missing:
-        lost = [f"{name} ({counted(len(index.keys_of(name)), 'tensor')})" for name in missing]
+        held = Counter(index.weight_map.values())
+        lost = [f"{name} ({counted(held[name], 'tensor')})" for name in missing]
         _refuse(
             folder,
             f"its index names {counted(len(shards), 'shard')}; {len(lost)} missing: "

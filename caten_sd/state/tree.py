@@ -125,7 +125,8 @@ def flatten(node: Any, root: str) -> Tree:
     stack = [("", node, 0)] if is_container(node) else []
     while stack:
         key, value, depth = stack.pop()
-        if is_container(value) and not bounds.is_table(value):
+        whole = bounds.is_table(value)
+        if is_container(value) and not whole:
             bounds.enter(key, depth, value)
             start = f"{key}." if depth else ""
             below = [
@@ -135,7 +136,7 @@ def flatten(node: Any, root: str) -> Tree:
             ]
             stack.extend(reversed(below))
             continue
-        place = tree.others if spec_or_none(value) is None else tree.leaves
+        place = tree.others if whole or spec_or_none(value) is None else tree.leaves
         if key in tree.leaves or key in tree.others:
             raise StateDictError(f"two entries give the key {key!r}")
         place[key] = value
