@@ -150,6 +150,7 @@ CROWDED: dict[str, bytes] = {
         b"N" * 9999 + b"\x85" + name("collections", "deque") + b"q\0("
         + b"N" * 10_000 + b"l\x85q\1" + b"h\0h\1R" * 10_000
     ),
+    "again.pkl": beside_an_array(b"](" + b"K\1" * 2000 + b"eq\1" + b"h\1" * MANY),
     "lists.msgpack": msgpack.packb({"w": flax(ROW), "a": [[]] * 2 * MANY}),
     "dicts.msgpack": msgpack.packb({"w": flax(ROW), "a": [{}] * 2 * MANY}),
     "nested.msgpack": msgpack.packb({"w": flax(ROW), "a": [[{}]] * MANY}),

@@ -33,6 +33,7 @@ from caten_sd.wording import a_or_an
 MAX_DEPTH = 100
 MAX_NODES = 4_000_000  # of the tree in which every shared container is repeated
 MAX_REPEATED = 50_000  # nodes of what is met again, after which only containers of tensors repeat
+MAX_LEFT_OUT = 100_000  # containers without tensors that are met again after that
 
 PLAIN_KEYS = {str, int, float, bool, bytes, type(None)}
 
@@ -52,7 +53,7 @@ class ObjectTree:
         self._found_holders: set[int] | None = None
         self._done: dict[int, tuple[Any, int]] = {}
         self._open: set[int] = set()
-        self._nodes = self._repeated = 0
+        self._nodes = self._repeated = self._left_out = 0
 
     def tree(self) -> Any:
         """Return the tree; ValueError if its containers nest or repeat without bound."""
@@ -80,6 +81,9 @@ class ObjectTree:
         made, nodes = known
         self._repeated += nodes
         if self._repeated > MAX_REPEATED and (type(value) in _OBJECTS or not self.holds(value)):
+            self._left_out += 1
+            if self._left_out > MAX_LEFT_OUT:
+                raise ValueError(f"over {MAX_LEFT_OUT:,} of its containers are met again")
             return value if type(value) in _OBJECTS else Opaque(_what(value, "repeats"))
         self._count(nodes)
         return made
@@ -130,6 +134,7 @@ class ObjectTree:
     def sequence(self, value: list[Any] | tuple[Any, ...], depth: int) -> Any:
         """Return a list or tuple of resolved items; the same one if there is nothing to resolve."""
         if are_plain(value):
+            self._nodes += len(value)
             return value
         return type(value)([self.resolve(child, depth) for child in value])
 
