@@ -12,21 +12,25 @@ from caten_sd.loading.file_kinds import KINDS
 from caten_sd.loading.file_trees import counted_from_elsewhere, several_trees, trees, without_names
 from caten_sd.loading.joined_projections import joined_projections
 from caten_sd.loading.kernels import flax_kernels
-from caten_sd.loading.misfit import Case, Cause, Shape, shapes_of
+from caten_sd.loading.misfit import Case, Cause, Shape
+from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.normed_slots import normed_slots
 from caten_sd.loading.normed_weights import normed_weights, parts_of_norms
 from caten_sd.loading.orientation import turned_matrices, unit_axes
 from caten_sd.loading.policy import exactly
 from caten_sd.loading.raw_elements import raw_elements
-from caten_sd.loading.rename_trial import line_if_settled
+from caten_sd.loading.rename_trial import line_if_settled, names_settle
 from caten_sd.loading.renaming_guess import Renaming, renamings
 from caten_sd.loading.report import Outcome
-from caten_sd.loading.segments import inserted_segment, spelled_otherwise
+from caten_sd.loading.segments import inserted_segment
+from caten_sd.loading.separators import spelled_otherwise
 from caten_sd.loading.shape_signatures import by_shapes
 from caten_sd.loading.vocabulary_rows import vocabulary
 from caten_sd.mapping.detection import detect_layout
+from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.state.grouping import few_keys
 from caten_sd.state.keys import INDEX_SEGMENT
+from caten_sd.state.packed_weights import is_packed
 from caten_sd.state.quoting import python_literal
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.training_keys import is_training
@@ -54,6 +58,8 @@ def _other_kind(case: Case) -> Cause | None:
     keys = [row.key for row in case.of(Outcome.UNEXPECTED)]
     for kind in KINDS:
         found = [key for key in keys if kind.pattern.search(key)]
+        if kind.is_packed and not any(map(is_packed, case.file.values())):
+            continue
         if found and len(found) >= kind.fraction * len(case.file):
             such = f"{counted(len(found), 'key')} such as {found[0]}"
             return Cause(kind.text.format(such), "")
@@ -71,11 +77,21 @@ def _other_layout(case: Case) -> Cause | None:
             f"{here.architecture}, in {here.name}",
             "",
         )
+    line = f'load_state_dict(model, to_layout(state_dict, "{here.name}"))'
     return Cause(
         f"the file is in the layout {there.name} and the model in {here.name}: they differ in "
         f"names, or in the orientation of matrices",
-        f'load_state_dict(model, to_layout(state_dict, "{here.name}"))',
+        line if _is_settled_by(case, here) else "",
     )
+
+
+def _is_settled_by(case: Case, layout: Any) -> bool:
+    """Return whether the file fits in another layout; its sizes may differ, too."""
+    try:
+        leaves = to_layout(case.file, layout.name, silent=True)
+    except CatenError:
+        return False
+    return names_settle(case, NamedLeaves(leaves))
 
 
 def _layout(state: StateDict) -> Any:
@@ -121,7 +137,7 @@ def _renamed(case: Case) -> Cause | None:
 
 def _whole_tree(case: Case) -> list[Renaming]:
     """Return the one prefix under which the file has all of the model, whatever it consists of."""
-    roots = trees(shapes_of(case.file), shapes_of(case.slots))
+    roots = trees(case.file_shapes, case.slot_shapes)
     if len(roots) != 1 or "{" in roots[0]:
         return []
     return [Renaming(roots[0], "", len(case.slots), len(case.slots))]

@@ -9,12 +9,14 @@ from typing import NamedTuple
 class FileKind(NamedTuple):
     """A kind of file that is not model weights (optimizer, adapter, quantized).
 
-    The file is of this kind if ``pattern`` is found in a ``fraction`` of its keys or more.
+    The file is of this kind if ``pattern`` is found in a ``fraction`` of its keys or more. One
+    that ``is_packed`` has integers or floats of a byte, too: a scale alone says too little.
     """
 
     pattern: re.Pattern[str]
     fraction: float
     text: str
+    is_packed: bool = False
 
 
 KINDS = (
@@ -51,5 +53,6 @@ KINDS = (
         0.1,
         "the file is quantized ({}): its packed weights mean nothing without their scales, which "
         "the model has no slots for: dequantize the model that wrote the file, and save again",
+        is_packed=True,
     ),
 )

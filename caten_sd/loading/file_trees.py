@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from caten_sd.loading.misfit import Case, Cause, Shape, rename_line, shapes_of
+from caten_sd.loading.misfit import Case, Cause, Shape, rename_line
 from caten_sd.loading.rename_trial import line_if_settled
 from caten_sd.loading.report import Outcome
 from caten_sd.state.quoting import python_literal
@@ -21,7 +21,7 @@ def several_trees(case: Case) -> Cause | None:
     """
     if not case.of(Outcome.MISSING):
         return None
-    found = trees(shapes_of(case.file), shapes_of(case.slots))
+    found = trees(case.file_shapes, case.slot_shapes)
     if len(found) < 2:
         return None
     roots = " or ".join(f"root={python_literal(root)}" for root in found)
@@ -46,7 +46,7 @@ def trees(file: Mapping[str, Shape], slots: Mapping[str, Shape]) -> list[str]:
 
 def counted_from_elsewhere(case: Case) -> Cause | None:
     """Return a cause if the indices of a list differ by a constant and everything else agrees."""
-    file, slots = shapes_of(case.file), shapes_of(case.slots)
+    file, slots = case.file_shapes, case.slot_shapes
     texts, rules, starts = [], {}, set()
     model_lists = _lists(slots)
     for stem, theirs in _lists(file).items():
@@ -85,7 +85,7 @@ def _index(part: str) -> str:
 
 def without_names(case: Case) -> Cause | None:
     """Return a cause if the file is a list of tensors that fit the model's slots in order."""
-    file, slots = shapes_of(case.file), shapes_of(case.slots)
+    file, slots = case.file_shapes, case.slot_shapes
     order = [str(index) for index in range(len(slots))]
     if set(file) != set(order) or len(file) != len(case.file) or set(file) & set(slots):
         return None

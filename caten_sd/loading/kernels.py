@@ -8,7 +8,7 @@ from typing import NamedTuple
 from caten_sd.loading.misfit import Case, Cause, Shape
 from caten_sd.loading.report import Outcome
 from caten_sd.loading.row_lines import LayoutRow, layout_line
-from caten_sd.loading.segments import letters_of, unique_letters
+from caten_sd.loading.separators import letters_of, unique_letters
 from caten_sd.state.grouping import few_keys
 from caten_sd.wording import counted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -47,14 +48,23 @@ class Case:
         """Return the rows with an outcome."""
         return [row for row in self.rows if row.outcome is outcome]
 
+    @functools.cached_property
+    def file_shapes(self) -> dict[str, Shape]:
+        """The shapes of all tensors of the file."""
+        return _shapes(self.file)
+
+    @functools.cached_property
+    def slot_shapes(self) -> dict[str, Shape]:
+        """The shapes of all slots of the model that have one."""
+        return _shapes(self.slots)
+
     @property
     def has_other_names(self) -> bool:
         """Whether slots have no key and keys have no slot, so that names may differ, too."""
         return bool(self.of(Outcome.MISSING)) and bool(self.of(Outcome.UNEXPECTED))
 
 
-def shapes_of(state: Mapping[str, Any]) -> dict[str, Shape]:
-    """Return the shapes of all tensors of a state dict."""
+def _shapes(state: Mapping[str, Any]) -> dict[str, Shape]:
     return {key: known.shape for key in state if (known := spec_or_none(state[key])) is not None}
 
 

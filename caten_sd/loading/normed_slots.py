@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from caten_sd.loading.misfit import Case, Cause, shapes_of
+from caten_sd.loading.misfit import Case, Cause
 from caten_sd.loading.report import Outcome
 from caten_sd.state.grouping import few_keys
 from caten_sd.wording import counted
@@ -25,7 +25,7 @@ def normed_slots(case: Case) -> Cause | None:
         if match is None or ("_" not in slot and "parametrizations" not in slot):
             continue
         key = ".".join(filter(None, [match["parent"], match["name"]]))
-        if plain.get(key) == shape and key not in shapes_of(case.slots):
+        if plain.get(key) == shape and key not in case.slot_shapes:
             found[key] = slot
     if not found:
         return None

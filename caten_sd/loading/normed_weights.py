@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from caten_sd.loading.misfit import Case, Cause, Shape, shapes_of
+from caten_sd.loading.misfit import Case, Cause, Shape
 from caten_sd.loading.report import Outcome
 from caten_sd.loading.wrapper_prefixes import WRAPPERS
 from caten_sd.state.grouping import few_keys
@@ -68,7 +68,7 @@ def parts_of_norms(case: Case) -> set[str]:
 
 
 def _normed(case: Case) -> Iterator[_Normed]:
-    shapes = shapes_of(case.file)
+    shapes = case.file_shapes
     for key, shape in shapes.items():
         match = _PARAMETRIZED.fullmatch(key) or _HOOKED.fullmatch(key)
         if match is None:
@@ -102,9 +102,9 @@ def _can_wrap(case: Case, found: list[_Normed], root: str) -> bool:
     plain = {each.slot.rpartition(".")[0] for each in found}
     if not case.is_module or len(plain) < len(found) or not all(map(_has_axis, found)):
         return False
-    file = shapes_of(case.file)
+    file = case.file_shapes
     others = case.shapes(Outcome.MISSING).keys() - {each.slot for each in found}
-    return all(file.get(joined_key(root, slot)) == shapes_of(case.slots)[slot] for slot in others)
+    return all(file.get(joined_key(root, slot)) == case.slot_shapes[slot] for slot in others)
 
 
 def _has_axis(each: _Normed) -> bool:

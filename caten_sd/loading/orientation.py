@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caten_sd.loading.misfit import Case, Cause, Shape, shapes_of
+from caten_sd.loading.misfit import Case, Cause, Shape
 from caten_sd.loading.policy import exactly
 from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.loading.row_lines import LayoutRow, layout_line
@@ -19,7 +19,7 @@ def turned_matrices(case: Case) -> Cause | None:
         return None
     keys = few_keys([row.key for row in found], 2)
     text = f"{counted(len(found), 'matrix is', 'matrices are')} transposed in the file ({keys})"
-    square = [key for key, shape in shapes_of(case.file).items() if _is_square(shape)]
+    square = [key for key, shape in case.file_shapes.items() if _is_square(shape)]
     if square:
         return Cause(
             f"{text}; square matrices may be too, which their shape cannot show "

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from caten_sd.errors import LoadError
-from caten_sd.loading.misfit import Case, Shape, rename_line, shapes_of
+from caten_sd.loading.misfit import Case, Shape, rename_line
 from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
 from caten_sd.loading.report import Outcome
 from caten_sd.state.state_dict import spec_or_none
+
+MOST_RULES = 64  # a line with more is not pasted
 
 
 def line_if_settled(case: Case, rules: Mapping[str, str]) -> str:
@@ -30,7 +32,7 @@ def names_settle(case: Case, named: NamedLeaves) -> bool:
     Where slots without a key and keys without a slot remain, something else differs, and a load
     by these names alone may put a layer into another one's place.
     """
-    slots = shapes_of(case.slots)
+    slots = case.slot_shapes
     for name, leaf in named.leaves.items():
         if name in slots and not _agree(slots[name], leaf):
             return False

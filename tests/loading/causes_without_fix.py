@@ -74,7 +74,8 @@ UNFIXED: list[Row] = [
         plus(base_model__model__q__lora_A__default__weight=torch.ones(2, 8))))),
     Row("_other_kind", "an adapter beside plain names", of(lambda: heads("q", "k"), change=plus(
         q__lora_A=torch.ones(2, 8), q__lora_B=torch.ones(8, 2)))),
-    Row("_other_kind", "quantized", of(lambda: Linear(4, 4), change=plus(SCB=torch.ones(4)))),
+    Row("_other_kind", "quantized", of(lambda: Linear(4, 4), change=chained(
+        mapped(lambda leaf: leaf.to(torch.int8), 2), plus(SCB=torch.ones(4))))),
     Row("normed_weights", "orthogonal", of(square, lambda: Sequential(
         parametrizations.orthogonal(Linear(4, 4)), Linear(4, 4)))),
     Row("normed_weights", "below a prefix, and something else is missing", of(square, lambda:
@@ -135,6 +136,8 @@ UNFIXED: list[Row] = [
         change=lambda file: {"experts.weight": torch.stack(list(file.values()))})),
 ]  # fmt: skip
 WITHOUT_CAUSE: list[Row] = [
+    Row("", "a scale that says nothing of quantization", of(oblong, change=plus(
+        **{"0__weight_scale": torch.ones(5)}))),
     Row("", "a batch norm for a frozen one", of(lambda: normal(FrozenBatchNorm), normal)),
     Row("", "a batch norm for a group norm", of(
         lambda: normal(lambda: nn.GroupNorm(2, 6)), normal)),
