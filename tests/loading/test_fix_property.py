@@ -58,13 +58,20 @@ def shifted(state: State, name: str) -> State:
 
 
 def turned(state: State, name: str) -> State:
-    return {k: leaf.T.contiguous() if leaf.ndim == 2 else leaf for k, leaf in state.items()}
+    """Transpose all matrices, if none is square: those of the same name show nothing of it."""
+    if any(leaf.ndim == 2 and leaf.shape[0] == leaf.shape[1] for leaf in state.values()):
+        return state
+    return {key: leaf.T.contiguous() if leaf.ndim == 2 else leaf for key, leaf in state.items()}
 
 
 def flax(state: State, name: str) -> State:
-    matrices = turned(state, name)
-    return {k.replace("weight", "kernel") if leaf.ndim == 2 else k: leaf
-            for k, leaf in matrices.items()}  # fmt: skip
+    """Call weights kernels, and transpose those."""
+    found = {}
+    for key, leaf in state.items():
+        is_kernel = leaf.ndim == 2 and key.endswith("weight")
+        new = key.removesuffix("weight") + "kernel" if is_kernel else key
+        found[new] = leaf.T.contiguous() if is_kernel else leaf
+    return found
 
 
 def upper(state: State, name: str) -> State:
