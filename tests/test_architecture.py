@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -202,6 +203,27 @@ def caches(modules: Sources) -> list[str]:
     ]
 
 
+# Words of torch, which only its adapter, its formats and the models made with it may know.
+TORCH_WORDS = frozenset(
+    {"_buffers", "_extra_state", "_load_from_state_dict", "_modules", "_parameters", "data_ptr"}
+    | {"_non_persistent_buffers_set", "_save_to_state_dict", "get_extra_state", "is_meta"}
+    | {"is_quantized", "is_sparse", "requires_grad", "set_extra_state", "untyped_storage"}
+)
+TORCH_AT_HOME = ("caten_sd.adapters.torch", "caten_sd.formats.torch", "caten_sd.nn")
+
+
+def torch_words(modules: Sources) -> list[str]:
+    """Return the attributes and the texts, as for getattr, that are words of torch."""
+    return [
+        f"{module}:{node.lineno} knows torch's {word}"
+        for module, source in modules.items()
+        if not module.startswith(TORCH_AT_HOME)
+        for node in ast.walk(ast.parse(source))
+        for word in (attribute(node), getattr(node, "value", None))
+        if isinstance(word, str) and word in TORCH_WORDS
+    ]
+
+
 RULES = [
     unknown,
     upward,
@@ -212,6 +234,7 @@ RULES = [
     named_twice,
     format_names,
     caches,
+    torch_words,
 ]
 
 
@@ -252,6 +275,8 @@ def test_the_house_stands(rule) -> None:  # type: ignore[no-untyped-def]
         (format_names, {"caten_sd.files.x": "if self.format.name in ('x', 'torch zip'): pass"}),
         (caches, {"caten_sd.files.x": "_last: list[str] = []"}),
         (caches, {"caten_sd.files.x": "seen = set()"}),
+        (torch_words, {"caten_sd.loading.x": "def f(m):\n    return m._modules"}),
+        (torch_words, {"caten_sd.state.x": "getattr(leaf, 'is_meta', False)"}),
     ],
 )
 def test_a_house_that_does_not_stand_is_noticed(rule, modules: Sources) -> None:  # type: ignore[no-untyped-def]
@@ -265,7 +290,7 @@ def test_what_is_allowed_is_not_noticed() -> None:
             "def f():\n    import numpy\n    from caten_sd.state.leaf import x\n"
         ),
         "caten_sd.adapters.torch.modules": "import torch\nimport caten_sd.adapters.torch.leaves\n",
-        "caten_sd.adapters.torch.leaves": "from caten_sd.state.leaf import x\n",
+        "caten_sd.adapters.torch.leaves": "from caten_sd.state.leaf import x\nm._modules",
         "caten_sd.state.leaf": "class Leaf: 1\nTABLE = {1: 2}\n",
         "caten_sd.files.x": "if path.name == 'x' or inner.name != other.name or kind == 'npy': 1",
     }
@@ -307,3 +332,23 @@ def test_listing_a_file_imports_no_framework(before: str, expected: str, tmp_pat
     assert set(expected.split()) <= found, result.stderr
     if not before:
         assert found == {"w"}
+
+
+def generics() -> list[str]:
+    """Return the names of the generic functions, of all modules."""
+    return [
+        node.name
+        for source in sources().values()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef) and "generic" in map(ast.unparse, node.decorator_list)
+    ]
+
+
+def test_each_generic_is_in_one_of_the_two_tables_of_the_readme() -> None:
+    readme = (ROOT.parent / "README.md").read_text()
+    tables = readme.split("## The generic functions")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in tables.splitlines() if line.startswith("| `")]
+    named = [name for cell in cells for name in re.findall(r"`(\w+)|, (\w+)\(", cell)]
+    listed = [one or other for one, other in named]
+    assert sorted(listed) == sorted(generics())
+    assert len(listed) <= 18

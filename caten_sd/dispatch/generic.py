@@ -7,7 +7,7 @@
 ... def items(thing): return len(thing)
 >>> @size.register(bool)
 ... def bits(thing): return 1
->>> @size.around()
+>>> @size.around(object)
 ... def checked(call_next_method, thing): return abs(call_next_method(thing))
 >>> size([1, 2]), size(True)
 (2, 1)
@@ -31,6 +31,7 @@ from caten_sd.dispatch.method import (
     Classes,
     Function,
     Method,
+    annotated,
     label,
     method,
     same_source,
@@ -71,7 +72,10 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         return run(*args, **kwargs)  # type: ignore[no-any-return]
 
     def register(self, /, *types: Any) -> Callable[[F], F]:
-        """Add a method for arguments of these classes; those left out may be any ``object``."""
+        """Add a method for arguments of these classes; those left out may be any ``object``.
+
+        Without any class, the annotations of the method say which they are.
+        """
         return self._registrar("primary", types)
 
     def around(self, /, *types: Any) -> Callable[[F], F]:
@@ -90,7 +94,8 @@ class GenericFunction(Dispatcher, Generic[P, R]):  # type: ignore[misc]
         signatures(types, self.arity, self.__name__)  # refused in the line with the classes
 
         def decorate(function: F) -> F:
-            self.add(types, function, qualifier)
+            classes = types or annotated(function, self.arity, self.__name__)
+            self.add(classes, function, qualifier)
             return function
 
         return decorate

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from itertools import product
-from types import GenericAlias
-from typing import Any, NamedTuple
+from types import GenericAlias, UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from caten_sd.errors import DispatchError
 from caten_sd.wording import counted
@@ -103,6 +103,40 @@ def _name(function: Function) -> str:
 def _location(function: Function) -> tuple[str, int]:
     code = getattr(inspect.unwrap(function), "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code else ("", 0)
+
+
+def annotated(function: Function, arity: int, generic: str) -> tuple[Any, ...]:
+    """Return the classes that a method's annotations name for the arguments dispatched on.
+
+    DispatchError if one of them is missing, or is not a class or a union of classes.
+    """
+    found = [each for each in _parameters(function) if each.kind in _POSITIONAL]
+    if found and found[0].name == NEXT:
+        del found[0]
+    try:
+        hints = get_type_hints(function)
+    except Exception as error:
+        raise DispatchError(
+            f"the annotations of {label(function)} cannot be read ({error}); write the classes in "
+            f"the parentheses of register"
+        ) from error
+    missing = [each.name for each in found[:arity] if each.name not in hints]
+    if missing or len(found) < arity:
+        lacks = f"its {missing[0]} has no annotation" if missing else "it takes too few arguments"
+        raise DispatchError(
+            f"{generic} is to take the classes of {label(function)} from its annotations, and "
+            f"{lacks}; annotate it, or write the classes in the parentheses of register"
+        )
+    return tuple(_classes(hints[each.name]) for each in found[:arity])
+
+
+def _classes(hint: Any) -> Any:
+    """Return the class, or a tuple of the classes of a union, that an annotation means."""
+    if get_origin(hint) in (Union, UnionType):
+        return tuple(_classes(each) for each in get_args(hint))
+    if isinstance(origin := get_origin(hint), type):
+        return origin  # the items of a list[str] are not checked
+    return object if hint is Any else hint
 
 
 def signatures(types: tuple[Any, ...], arity: int, generic: str) -> list[Classes]:

@@ -144,7 +144,7 @@ def plan_with_moves(
     source = as_state_dict(state_dict)
     policy = Policy(**rules)
     target = LoadTarget(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
-    named = _named(source, target, rename or {}, getattr(state_dict, "_metadata", None))
+    named = _named(source, target, rename or {}, state_dict)
     replace = assign or map_location is not None or anew is not None
     matcher = SlotMatcher(
         target, named, policy, adopt=assign, replace=replace, anew=anew is not None
@@ -165,14 +165,14 @@ def plan_with_moves(
 
 
 def _named(
-    source: StateDict, target: LoadTarget, renames: Mapping[str, str], versions: Any
+    source: StateDict, target: LoadTarget, renames: Mapping[str, str], given: Mapping[str, Any]
 ) -> NamedLeaves:
     """Return the file's leaves under the names of the target's slots."""
     nested, slots = target.nested_slots, target.slots.entry
     named = by_own_keys(with_others(source, nested, slots), renames)
     named = match_names(named, target.knows)
     named = put_together(named, source.others, nested, slots)
-    return target.adapted(named, versions)
+    return target.adapted(named, given)
 
 
 def _notes(source: StateDict, named: NamedLeaves, policy: Policy, keys: Iterable[str]) -> list[str]:

@@ -223,13 +223,13 @@ class LoadTarget:
         """Return whether the object computes the leaf under this key."""
         return key in self._computed
 
-    def adapted(self, named: NamedLeaves, versions: Any) -> NamedLeaves:
+    def adapted(self, named: NamedLeaves, source: Any) -> NamedLeaves:
         """Return the leaves as each owner changes those of a file of an older version."""
         before, leaves = named.leaves, dict(named.leaves)
         for each, hooks in self._containers:
             if hooks.adapts:
                 prefix = self._key([*each.path, "x"]).removesuffix("x")
-                hooks.adapt(prefix=prefix, leaves=leaves, versions=versions)
+                hooks.adapt(prefix=prefix, leaves=leaves, source=source)
         if leaves.keys() == before.keys():
             return attrs.evolve(named, leaves=leaves)
         # What a module has taken for a slot of its own is still to be loaded by the plan.

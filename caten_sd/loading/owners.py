@@ -38,11 +38,12 @@ class OwnerHooks:
     def __init__(self, owner: Any) -> None:
         self.owner = owner
 
-    def adapt(self, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
+    def adapt(self, *, prefix: str, leaves: dict[str, Any], source: Any) -> None:
         """Change ``leaves`` as the owner changes the state dict of an older version of itself.
 
         ``leaves`` has the names of the whole model; those of the owner begin with ``prefix``.
-        ``versions`` is what the file records about its modules. The owner itself is not changed.
+        ``source`` is the state dict as the caller gave it, which may record the versions of its
+        modules. The owner itself is not changed.
         """
 
     def rebuild(self, *, root: Any, names: list[str]) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def trace_before(thing: B, log: list[str], *rest: Any, suffix: str = "") -> None
     log.append(f"before{rest}{suffix}")
 
 
-@trace.after()
+@trace.after(object)
 def trace_after(thing: Any, log: list[str], *rest: Any, suffix: str = "") -> str:
     log.append("after")
     return "dropped"
@@ -193,7 +193,7 @@ def test_an_around_method_has_a_next_even_where_the_primary_has_none() -> None:
     @generic
     def wrapped(thing: Any, /) -> Any: ...
 
-    @wrapped.around()
+    @wrapped.around(object)
     def outer(call_next_method: Any, thing: Any) -> Any:
         return bool(call_next_method), call_next_method(thing)
 
@@ -227,7 +227,7 @@ def test_befores_whose_order_is_open_are_refused(qualifier: str) -> None:
     @generic
     def act(thing: Any, /) -> Any: ...
 
-    @act.register()
+    @act.register(object)
     def main(thing: Any) -> None: ...
 
     for cls in (Sized, Iterable):
@@ -241,7 +241,7 @@ def test_only_auxiliary_methods_are_no_answer() -> None:
     @generic
     def act(thing: Any, /) -> Any: ...
 
-    act.around()(lambda call_next_method, thing: 1)
+    act.around(object)(lambda call_next_method, thing: 1)
     act.before(A)(lambda thing: 2)
     match = r"no primary method .*test_combination.A\), only around and before methods do;"
     with pytest.raises(NoApplicableMethodError, match=match):

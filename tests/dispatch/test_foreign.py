@@ -45,7 +45,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 
 HEAD = f"from {PACKAGE} import probe\nimport time\n"
-ANSWER = "@probe.register()\ndef answer(thing): return __name__\n"
+ANSWER = "@probe.register(object)\ndef answer(thing): return __name__\n"
 
 
 def void(_: object) -> None: ...
@@ -87,14 +87,14 @@ def test_an_adapter_comes_before_a_method_that_is_there_already(
     cls = foreign_class("fakelib")
     write("fakelib", "probe.register(probe.foreign_class)(lambda thing: 'specific')\n")
     monkeypatch.setattr(probe, "foreign_class", cls, raising=False)
-    probe.register()(lambda thing: "general")
+    probe.register(object)(lambda thing: "general")
     assert probe(cls()) == "specific"
     assert probe(1) == "general"
 
 
 @pytest.mark.parametrize("module", [None, 3, "", "not-a-name", "__main__"])
 def test_a_module_name_that_is_none_meets_nobody(write: Write, module: Any) -> None:
-    probe.register()(lambda thing: "general")
+    probe.register(object)(lambda thing: "general")
     assert probe(type("Odd", (), {"__module__": module})()) == "general"
 
 

@@ -9,7 +9,7 @@ import threading
 from abc import ABC
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -173,7 +173,7 @@ def test_threads_register_and_call_without_losing_a_method(
     sys.setswitchinterval(1e-6)
     function = fresh()
     classes = [type(f"T{number}", (), {}) for number in range(120)]
-    function.register()(constant(None))
+    function.register(object)(constant(None))
     start, wrong = threading.Barrier(4), []
 
     def work(part: list[type]) -> None:
@@ -191,3 +191,57 @@ def test_threads_register_and_call_without_losing_a_method(
         thread.join()
     assert not wrong
     assert len(function.methods()) == 121
+
+
+class TestAnnotations:
+    def test_without_classes_a_method_is_for_those_of_its_annotations(self) -> None:
+        size = generic(_size)
+
+        @size.register()
+        def of_a_list(thing: list[str], unit: int | float) -> str:
+            return "list"
+
+        @size.register()
+        def of_the_next(call_next_method: Any, thing: bool, unit: Any) -> str:
+            return "bool"
+
+        found = {each.classes for each in size.methods()}
+        assert found == {(list, int), (list, float), (bool, object)}
+        assert (size([], 1.5), size(True, "x")) == ("list", "bool")
+
+    @pytest.mark.parametrize(
+        "method",
+        [
+            lambda thing, unit: 1,
+            lambda *things: 1,
+            constant(1),
+        ],
+    )
+    def test_a_method_without_annotations_is_refused(self, method: Any) -> None:
+        with pytest.raises(DispatchError, match=r"_size .*annotat"):
+            generic(_size).register()(method)
+
+    def test_an_annotation_that_is_missing_unknown_or_no_class_is_named(self) -> None:
+        def half(thing: int, unit): ...  # type: ignore[no-untyped-def]
+
+        def unknown(thing: "Nowhere", unit: int): ...  # type: ignore  # noqa: F821, UP037
+
+        def odd(thing: Literal[1], unit: int): ...  # type: ignore[no-untyped-def]
+
+        for method, words in ((half, "unit"), (unknown, "Nowhere"), (odd, "Literal")):
+            with pytest.raises(DispatchError, match=words):
+                generic(_size).register()(method)
+
+    def test_the_other_roles_take_annotations_too(self) -> None:
+        size = generic(_size)
+        size.register(object)(lambda thing, unit: "any")
+
+        @size.around()
+        def around(call_next_method: Any, thing: int, unit: object) -> str:
+            return f"<{call_next_method(thing, unit)}>"
+
+        assert (size(1, 2), size("1", 2)) == ("<any>", "any")
+
+
+def _size(thing: Any, unit: Any, /) -> Any:
+    """Take two arguments."""

@@ -139,7 +139,7 @@ def test_pitfall_10_kinds_without_a_base_class_are_abcs_with_a_hook() -> None:
 def test_pitfall_12_annotations_are_not_read() -> None:
     function = fresh()
 
-    @function.register()
+    @function.register(object)
     def anything(thing: int) -> str:
         return "anything"
 
@@ -148,7 +148,7 @@ def test_pitfall_12_annotations_are_not_read() -> None:
 
 def test_pitfall_13_registering_a_virtual_subclass_is_seen_after_a_call() -> None:
     function, kind = fresh(), ABCMeta("kind", (), {})
-    function.register()(constant("object"))
+    function.register(object)(constant("object"))
     function.register(kind)(constant("kind"))
     assert function(A()) == "object"
     kind.register(A)
@@ -163,7 +163,7 @@ def test_pitfalls_14_and_15_what_a_method_raises_comes_out_untouched(
 ) -> None:
     function, raised, calls = fresh(), error("mine"), []
 
-    @function.register()
+    @function.register(object)
     def general(thing: Any) -> None: ...
 
     @function.register(int)
@@ -218,7 +218,7 @@ def test_pitfall_23_stock_ordering_is_never_computed() -> None:
     function = fresh()
     for number in range(50):
         function.register(type(f"T{number}", (), {}))(constant(number))
-    function.register()(constant("object"))
+    function.register(object)(constant("object"))
     assert function(1) == "object"
     assert function.__doc__ is None
     assert not hasattr(function, "_ordering")

@@ -22,7 +22,7 @@ from .models import A, constant, fresh
 @pytest.mark.parametrize("arity", [1, 2, 4])
 def test_too_few_arguments_are_counted(arity: int) -> None:
     function = fresh(arity)
-    function.register()(constant(1))
+    function.register(object)(constant(1))
     with pytest.raises(NoApplicableMethodError, match=rf"{arity} positional .* got {arity - 1}; "):
         function(*[0] * (arity - 1))
     assert function(*[0] * arity) == 1

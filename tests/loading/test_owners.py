@@ -58,7 +58,7 @@ def test_other_objects_do_nothing() -> None:
     hooks = hooks_of(leaves)
     assert (hooks.adapts, hooks.synthesizes, hooks.nested) == (False, False, ())
     assert hooks.synthesized(leaves=leaves, owners=[]) is None
-    hooks.adapt(prefix="", leaves=leaves, versions=None)
+    hooks.adapt(prefix="", leaves=leaves, source=None)
     assert leaves == {"w": 1}
 
 

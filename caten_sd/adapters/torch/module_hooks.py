@@ -39,9 +39,9 @@ class ModuleHooks(OwnerHooks):
         extra = type(self.owner).get_extra_state is not nn.Module.get_extra_state
         return (EXTRA_STATE,) if extra else ()
 
-    def adapt(self, *, prefix: str, leaves: dict[str, Any], versions: Any) -> None:
+    def adapt(self, *, prefix: str, leaves: dict[str, Any], source: Any) -> None:
         """Run the hooks that rewrite a state dict, and an overridden ``_load_from_state_dict``."""
-        adapt(self.owner, prefix, leaves, versions)
+        adapt(self.owner, prefix, leaves, getattr(source, "_metadata", None))
 
     def rebuild(self, *, root: Any, names: list[str]) -> dict[str, Any]:
         """Let the module's own initializer compute its buffers."""
