@@ -100,7 +100,8 @@ def plan_load(
     keys to those of the model's ({"model.h.{i}": "h.{i}"}). ``assign`` adopts the leaves without
     a copy. ``allow_missing``, ``allow_unexpected`` (glob patterns) and ``on_mismatch`` (pattern ->
     skip, pad_rows(), trim_rows(), fill(value) or a function) allow differences. ``dtype`` is
-    "to_model", "keep" (the default with ``assign``), a name, or a mapping of patterns to these.
+    "to_model", "keep" (the default with ``assign``; within a kind: an integer never takes a float's
+    place), a name, or a mapping of patterns to these.
     ``map_location`` is as for ``torch.load``; without it, leaves go to the device of their slot.
     ``check="values"`` reads all data, and names NaN, Inf, all zeros and slots that get no value.
 

@@ -87,7 +87,8 @@ class Policy:
         rule = self.dtypes.find(key) if self.dtypes.rules else None
         asked = rule.value if rule else default
         if asked == "keep":
-            return slot.dtype if leaf.dtype.kind == "block" else leaf.dtype
+            # An integer in the place of a float would be no parameter; blocks would be no array.
+            return leaf.dtype if leaf.dtype.kind == slot.dtype.kind else slot.dtype
         return asked if isinstance(asked, DType) and asked.kind == slot.dtype.kind else slot.dtype
 
     def unused(self, keys: Iterable[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from caten_sd.errors import LoadError
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import Derived
 from caten_sd.state.lazy_tensor import LazyTensor
@@ -30,9 +29,16 @@ def readable(leaf: Any) -> Any:
 
 def _readable_blocks(leaf: BlockTensor) -> BlockTensor:
     raw = readable(leaf.raw)
-    if not dequantize.methods(type(leaf.block_type), object):
-        raise LoadError(
+    return leaf if raw is leaf.raw else BlockTensor(leaf.block_type, raw, leaf.shape)
+
+
+def why_unreadable(leaf: Any) -> str:
+    """Return why nothing can give a leaf's values, or "", without reading any."""
+    if isinstance(leaf, Derived):
+        return next(filter(None, map(why_unreadable, leaf.leaves)), "")
+    if isinstance(leaf, BlockTensor) and not dequantize.methods(type(leaf.block_type), object):
+        return (
             f"{leaf.dtype} has no dequantize method; add one with "
             f"@dequantize.register({type(leaf.block_type).__name__}, object)"
         )
-    return leaf if raw is leaf.raw else BlockTensor(leaf.block_type, raw, leaf.shape)
+    return ""

@@ -16,10 +16,12 @@ from caten_sd.loading.methods import Specs
 from caten_sd.loading.moves import How, Move
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.policy import Policy
+from caten_sd.loading.readable import why_unreadable
 from caten_sd.loading.repairs import Fill, skip
 from caten_sd.loading.report import COPIED, LoadRow, Outcome
 from caten_sd.loading.route import COPY, Route, Router
 from caten_sd.objects.place import of_its_kind
+from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import DENSE, Opaque, Spec
 from caten_sd.state.packed_weights import is_packed, packed_keys
@@ -80,7 +82,7 @@ class SlotMatcher:
         if slot == leaf and self._as_in_model and not self._special and slot is not None:
             # As most slots are, and there may be many.
             route = self.router.route(key, place, value)
-            if route is COPY and slot.nbytes:
+            if route is COPY and slot.nbytes and not isinstance(value, Derived):
                 return PlannedRow(row, Move(key, place, value))
             return self._routed(row, place, value, None, route)
         if key in self.target.nested:
@@ -126,7 +128,7 @@ class SlotMatcher:
         self, row: LoadRow, place: Any, value: Any, dtype: DType | None, route: Route
     ) -> PlannedRow:
         """Plan the way of a leaf into a slot that it fits; ``dtype`` is for a new object."""
-        if reason := _why_not_copied(row.slot, row.leaf) or route.refusal:
+        if reason := _why_not_copied(row.slot, row.leaf, value) or route.refusal:
             return PlannedRow(attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=reason))
         if route.note:
             row = attrs.evolve(row, note="; ".join(filter(None, [row.note, route.note])))
@@ -237,14 +239,14 @@ class SlotMatcher:
         return self._routed(row, place, made, dtype, route)
 
 
-def _why_not_copied(slot: Spec | None, leaf: Spec | None) -> str:
+def _why_not_copied(slot: Spec | None, leaf: Spec | None, value: Any) -> str:
     """Return why no write can give the leaf's values to an array like the slot's, or ""."""
     if leaf is not None and not leaf.has_values:
         return "the file's is on the meta device and has no data: load a tensor with values"
     there = DENSE if slot is None else slot.form
     if leaf is not None and leaf.form != there:
         return f"it is {leaf.form} and its slot is {there}: convert either of them first"
-    return ""
+    return why_unreadable(value)
 
 
 def _why_not_a_tensor(value: Any) -> str:

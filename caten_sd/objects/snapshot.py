@@ -9,8 +9,7 @@ from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.place import replacement
 from caten_sd.state.copied_bytes import bytes_copied
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
-from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Numpy, as_array
+from caten_sd.state.leaf import LazyLeaf, Numpy, as_array
 from caten_sd.state.state_dict import StateDict, spec_or_none
 
 
@@ -35,7 +34,7 @@ def snapshot(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> Sta
 def _copied(leaf: Any) -> Any:
     if spec_or_none(leaf) is None:
         return deepcopy(leaf)  # extra state, or a lazy module's parameter
-    if isinstance(leaf, LazyTensor):
+    if isinstance(leaf, LazyLeaf):
         with bytes_copied():
             return as_array(Numpy(), leaf).copy()
     plain = leaf.detach() if hasattr(leaf, "detach") else leaf  # a parameter's values only

@@ -6,16 +6,18 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from caten_sd.errors import CatenError
+from caten_sd.errors import CatenError, LoadError
 from caten_sd.loading.load import plan_load
 from caten_sd.loading.repairs import fill, skip
-from caten_sd.loading.report import Outcome
-from caten_sd.objects.extract import get_state_dict
+from caten_sd.loading.report import FITS, LoadPlan, Outcome
+from caten_sd.loading.with_state import with_state
+from caten_sd.objects.extract import get_state_dict, to_state_dict
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.compare import same_values
@@ -149,3 +151,93 @@ def test_a_leaf_that_cannot_be_read_is_an_error_and_changes_nothing(
         assert bits(model) == before
     else:  # it was no fit at all, or a sparse tensor was adopted
         assert place in ("module", "count") or leaf == "sparse"
+
+
+class Taught:
+    """Known by its method alone; ``view`` if its leaf is a new view at each extraction."""
+
+    def __init__(self, leaf: Any, view: bool = False) -> None:
+        self.inner, self.view = leaf, view
+
+
+@to_state_dict.register(Taught)
+def _taught(obj: Taught, parent: list[Any]) -> list[Any]:
+    return [([*parent, "leaf"], obj.inner[:] if obj.view else obj.inner)]
+
+
+OWNERS: dict[str, Any] = {
+    "dict": lambda leaf: {"leaf": leaf},
+    "list": lambda leaf: [leaf],
+    "tuple": lambda leaf: (leaf,),
+    "frozen": Frozen,
+    "taught": Taught,
+    "view": lambda leaf: Taught(leaf, True),
+    "tied": lambda leaf: {"a": leaf, "b": leaf},
+    "deep": lambda leaf: Frozen([{"x": Frozen(leaf)}]),
+}
+
+
+@pytest.mark.parametrize("verb", ["apply", "with_state"])
+@settings(max_examples=250, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(OWNERS)),
+            st.sampled_from(sorted(set(PLACES) - {"module", "frozen", "tuple"})),
+            st.sampled_from(sorted(set(LEAVES) - {"short"})),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "assign": st.booleans(),
+            "dtype": st.sampled_from(["keep", "to_model", "float16", "int32"]),
+            "map_location": st.just("cpu"),
+        },
+    ),
+)
+def test_a_plan_that_fits_is_right(
+    verb: str, kinds: list[tuple[str, str, str]], wishes: dict[str, Any]
+) -> None:
+    model = [OWNERS[owner](PLACES[place]()) for owner, place, _ in kinds]
+    keys = list(get_state_dict(model))
+    leaf_of = {f"{number}.": LEAVES[leaf] for number, (_, _, leaf) in enumerate(kinds)}
+    file = {key: leaf_of[key[: key.index(".") + 1]]() for key in keys}
+    plan = plan_load(model, file, **wishes)
+    before = values(model)
+    refused = plan.of(Outcome.UNASSIGNABLE, Outcome.CONFLICT)
+    if verb == "with_state":
+        try:
+            new = with_state(model, file, silent=True, **wishes)
+        except LoadError:
+            assert refused or not plan.of(*FITS)
+            return
+        finally:
+            assert values(model) == before
+        assert_loaded(plan, new, file)
+    elif refused or not plan.of(*FITS):
+        with pytest.raises(LoadError):
+            plan.apply()
+        assert values(model) == before
+    else:
+        plan.apply()
+        assert_loaded(plan, model, file)
+
+
+def values(model: object) -> dict[str, bytes]:
+    return {key: data for key, (_, data) in bits(model).items()}
+
+
+def assert_loaded(plan: LoadPlan, model: object, file: dict[str, Any]) -> None:
+    state = get_state_dict(model)
+    for row in plan.of(Outcome.LOADED):
+        assert same_values(file[row.key], state[row.key])
+    for row in plan.of(Outcome.CAST):
+        assert state[row.key] is not None
+        assert np.allclose(
+            as_array(Numpy(), file[row.key]).astype(float),
+            as_array(Numpy(), state[row.key]).astype(float),
+            rtol=0.01,
+        )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.loading.load import load_state_dict
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.snapshot import snapshot
@@ -58,3 +62,17 @@ def test_extra_state_is_copied_too() -> None:
     copy = snapshot(model)
     model.table["n"].append(2)
     assert copy["_extra_state"] == {"n": [1]}
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pt", "w.dcp", "w.gguf"])
+def test_a_file_is_read_into_arrays_of_its_own(tmp_path: Path, name: str) -> None:
+    written = {
+        "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "b": np.ones(2, np.float32),
+    }
+    write_state_dict(written, tmp_path / name)
+    with read_state_dict(tmp_path / name) as file:
+        kept = snapshot(file)
+    assert {key: leaf.tolist() for key, leaf in kept.items()} == {
+        key: leaf.tolist() for key, leaf in written.items()
+    }
