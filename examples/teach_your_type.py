@@ -14,16 +14,13 @@ import numpy as np
 import torch
 
 from caten_sd import (
-    as_array,
-    assign,
     get_state_dict,
     load_state_dict,
     read_state_dict,
-    spec,
     to_state_dict,
     write_state_dict,
 )
-from caten_sd.state.leaf import Numpy, Spec, Torch
+from caten_sd.extend import Numpy, Spec, Torch, as_array, assign, spec
 
 # 1. A quantized weight: one object that holds two tensors.
 

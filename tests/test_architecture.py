@@ -20,17 +20,17 @@ ROOT = Path(caten_sd.__file__).parent
 
 # A room imports only rooms of lower floors, and never another room of its own floor.
 FLOORS = {
-    1: "errors wording",
+    1: "errors first_use wording",
     2: "dispatch",
     3: "state",
     4: "objects encodings blocks mapping",
     5: "files loading layouts nn",
     6: "formats training",
-    7: "adapters cli __init__ __main__",
+    7: "adapters cli __init__ __main__ extend layout",
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 MOST_ROOMS = 20  # the doors are not counted
-DOORS = {"__init__", "__main__"}
+DOORS = {"__init__", "__main__", "extend", "layout"}
 
 # Open sets: members never import each other, and nobody imports one by its name.
 OPEN = ("formats", "layouts", "adapters", "blocks.families")
@@ -39,8 +39,8 @@ FOREIGN = {"torch", "numpy", "ml_dtypes", "rich"}
 AT_HOME = {"nn", "adapters"}  # with those; what only works on files must not wait for their import
 
 # Files that share a name because they share an idea: a command is named after its verb, a format
-# after its encoding, a model after its layout.
-SAME_IDEA = {"__init__", "digest", "gpt2", "keys", "msgpack", "npy", "torch"}
+# after its encoding, a model after its layout, a door after what it is for.
+SAME_IDEA = {"__init__", "digest", "gpt2", "keys", "layout", "msgpack", "npy", "torch"}
 
 Sources = dict[str, str]  # a module's name, "caten_sd.nn.linear", and its text
 

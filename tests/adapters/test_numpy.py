@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from caten_sd import CatenError, as_array, get_state_dict, spec, to_state_dict
+from caten_sd import CatenError, get_state_dict, to_state_dict
+from caten_sd.extend import as_array, spec
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPES, numpy_dtype

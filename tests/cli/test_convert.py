@@ -150,7 +150,7 @@ def test_a_layout_of_ones_own_by_its_code(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
     Path("own_convert.py").write_text(
-        "from caten_sd import Layout, Row, Transpose\n"
+        "from caten_sd.layout import Layout, Row, Transpose\n"
         "MINE = Layout('mine', [Row('a.w', 'x.w', Transpose())])\n"
     )
     save_file({"x.w": torch.arange(6.0).reshape(2, 3)}, "in.safetensors")

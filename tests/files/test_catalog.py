@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caten_sd import Format, FormatError, read, recognize, write, write_state_dict
+from caten_sd import FormatError, write_state_dict
+from caten_sd.extend import Format, read, recognize, write
 from caten_sd.files import catalog
 from caten_sd.files.catalog import (
     file_suffixes,

@@ -138,7 +138,7 @@ class Unreadable:
 
 @pytest.fixture
 def unreadable() -> type:
-    from caten_sd import as_array, spec
+    from caten_sd.extend import as_array, spec
     from caten_sd.state.dtype import DTYPES
     from caten_sd.state.leaf import Numpy, spec_of
 

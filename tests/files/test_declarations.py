@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import caten_sd.formats
-from caten_sd import Format, read_state_dict, write_state_dict
+from caten_sd import read_state_dict, write_state_dict
+from caten_sd.extend import Format
 from caten_sd.files import declarations
 from caten_sd.files.catalog import formats
 from caten_sd.files.declarations import built_in_formats

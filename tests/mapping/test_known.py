@@ -88,7 +88,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "none.py").write_text("")
     (tmp_path / "fails.py").write_text("raise ValueError('no')\n")
     (tmp_path / "ends.py").write_text("raise SystemExit(0)\n")
-    (tmp_path / "wrong.py").write_text("from caten_sd import Layout\nLayout('', [])\n")
+    (tmp_path / "wrong.py").write_text("from caten_sd.layout import Layout\nLayout('', [])\n")
     return tmp_path
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caten_sd import as_array, get_state_dict, read_state_dict, to_layout, write_state_dict
+from caten_sd import get_state_dict, read_state_dict, to_layout, write_state_dict
 from caten_sd.cli import main
+from caten_sd.extend import as_array
 from caten_sd.mapping.layout_check import check_layout
 from caten_sd.nn import Transformer
 from caten_sd.state.grouping import MAX_LINES

@@ -15,7 +15,6 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from caten_sd import (
     Layout,
     LayoutError,
-    Row,
     TrainingState,
     detect_layout,
     get_state_dict,
@@ -24,6 +23,7 @@ from caten_sd import (
     to_layout,
     write_state_dict,
 )
+from caten_sd.layout import Row
 from caten_sd.mapping.assembly import Concat
 from caten_sd.mapping.operations import Offset, Transpose
 from caten_sd.state.leaf import Numpy, as_array

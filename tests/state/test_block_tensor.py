@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from caten_sd import CatenError, spec
+from caten_sd import CatenError
+from caten_sd.extend import spec
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DType
 

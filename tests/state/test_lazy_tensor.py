@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from caten_sd import CatenError, spec
+from caten_sd import CatenError
+from caten_sd.extend import spec
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor

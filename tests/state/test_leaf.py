@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from caten_sd import CatenError, as_array, spec
+from caten_sd import CatenError
+from caten_sd.extend import as_array, spec
 from caten_sd.state.leaf import Numpy, Opaque
 
 

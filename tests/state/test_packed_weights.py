@@ -68,7 +68,7 @@ def test_a_cast_leaves_a_unit_as_it_is(name: str, tmp_path: Any) -> None:
     sd.convert(tmp_path / "w.safetensors", tmp_path / "out.safetensors", dtype="bf16")
     with sd.read_state_dict(tmp_path / "out.safetensors") as out:
         assert {key: out[key].dtype.name for key in UNITS[name]} == {
-            key: sd.spec(leaf).dtype.name for key, leaf in UNITS[name].items()
+            key: sd.extend.spec(leaf).dtype.name for key, leaf in UNITS[name].items()
         }
         assert out["head.weight"].dtype.name == "bfloat16"
 
@@ -95,6 +95,6 @@ def test_a_packed_weight_goes_into_a_slot_of_its_own_dtype() -> None:
 
 
 def test_a_layout_that_would_part_a_unit_is_refused() -> None:
-    layout = sd.Layout("mine", [sd.Row("x.weight", "fc.weight")])
+    layout = sd.layout.Layout("mine", [sd.layout.Row("x.weight", "fc.weight")])
     with pytest.raises(sd.LayoutError, match=r"fc\.weight .* fc\.weight_scale_inv"):
         sd.to_layout(UNITS["deepseek"], layout.canonical, from_layout=layout, silent=True)

@@ -12,15 +12,9 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.placement_types import _StridedShard
 
-from caten_sd import (
-    assign,
-    load_state_dict,
-    plan_load,
-    read_state_dict,
-    snapshot,
-    trim_rows,
-)
+from caten_sd import load_state_dict, plan_load, read_state_dict, snapshot, trim_rows
 from caten_sd.adapters.torch.dtensor import indices
+from caten_sd.extend import assign
 from caten_sd.state.derived import derive
 from caten_sd.state.steps import Permute
 from tests.adapters.torch.divided import (

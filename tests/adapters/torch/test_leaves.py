@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from caten_sd import CatenError, as_array, spec
+from caten_sd import CatenError
+from caten_sd.extend import as_array, spec
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor
