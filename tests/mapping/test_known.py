@@ -74,7 +74,7 @@ def test_two_layouts_of_one_name_are_refused() -> None:
 
 
 MINE = """
-from caten_sd import Layout, Row
+from caten_sd.layout import Layout, Row
 MINE = Layout("mine", [Row("a.w", "x.w")])
 """
 
