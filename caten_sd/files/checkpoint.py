@@ -22,8 +22,6 @@ from caten_sd.files.config import config_of
 from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.rest import outside_root
 from caten_sd.files.which_tree import model_tree
-from caten_sd.objects.shards import process_group_of
-from caten_sd.state.digest import STORED, tensor_digests, verify_digests
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.source import Folder, Source, open_file
 from caten_sd.state.state_dict import StateDict, as_state_dict
@@ -77,6 +75,8 @@ def read_source(
             raise FormatError(source.name, problem, "leave out what follows the ::")
         state_dict = _state_dict(read(chosen, source), source, root, chosen, path)
         if verify:
+            from caten_sd.state.digest import verify_digests
+
             verify_digests(state_dict, source.name)
         return state_dict
     except BaseException as error:
@@ -106,6 +106,8 @@ def write_state_dict(
     the new set of files, is complete and on disk. ``metadata`` is added to that of the state dict.
     ``options`` go to the format's writer, as ``max_shard_size="5GB"`` does to that of shards.
     """
+    from caten_sd.objects.shards import process_group_of  # which reading does without
+
     _check_name(path)
     chosen = format_called(format) or format_to_write(path)
     path = Path(path)
@@ -148,6 +150,8 @@ def format_to_write(path: str | os.PathLike[str]) -> Format:
 
 def _with_metadata(given: StateDict, metadata: Mapping[str, Any], *, digests: bool) -> StateDict:
     """Return the state dict with more metadata, and with digests if they are asked for."""
+    from caten_sd.state.digest import STORED, tensor_digests
+
     merged = {**given.metadata, **metadata}
     merged.pop(STORED, None)  # digests of the bytes that were read, not of those written now
     if digests:

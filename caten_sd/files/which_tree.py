@@ -16,7 +16,6 @@ from caten_sd.files.tensor_search import TensorSearch, is_row_of_bytes
 from caten_sd.files.tree_at import tree_at
 from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import joined_key
-from caten_sd.state.quoting import root_choice
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import COMPONENTS, MODEL, STEP, VALUES, is_training
 from caten_sd.state.tree import MAX_DEPTH, Tree, flatten, is_container, items
@@ -46,6 +45,8 @@ def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
         raise FormatError(source, str(error)) from error
     if len(trees) == 1:
         return trees[0]
+    from caten_sd.state.quoting import root_choice  # for this error alone
+
     listed = first_few([one_line(each, LONGEST_KEY) for each in trees], 8)
     raise FormatError(
         source,

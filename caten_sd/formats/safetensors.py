@@ -17,13 +17,11 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.json_hooks import plain, unique
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
-from caten_sd.files.stored_specs import check_bytes, not_held
 from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Spec
-from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict, spec_or_none
 from caten_sd.wording import counted
@@ -177,6 +175,8 @@ def _check_ranges(source: Source, ranges: list[tuple[int, int, str]], size: int)
 
 @write.register(Safetensors)
 def _write(format: Safetensors, target: BinaryIO, state_dict: StateDict, /) -> None:
+    from caten_sd.state.pieces import reported_pieces  # which reading does without
+
     order, header = _plan(state_dict)
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
@@ -213,6 +213,8 @@ def _plan(state_dict: StateDict) -> tuple[list[str], dict[str, Any]]:
 
 
 def _spec(key: str, leaf: Any) -> Spec:
+    from caten_sd.files.stored_specs import check_bytes, not_held  # which reading does without
+
     known = spec_or_none(leaf)
     if known is None or known.dtype.name not in _CODES or key == "__metadata__":
         raise not_held("safetensors", key, leaf)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors.printable import LONGEST, escaped, one_line
 from caten_sd.state.grouping import MAX_LINES
-from caten_sd.state.json_values import json_values
 from caten_sd.state.sheet_groups import Section, SheetGroup, fitted
 
 VERSION = 1  # of the JSON
@@ -59,6 +58,8 @@ class Sheet(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as values that JSON can hold, the groups by their titles."""
+        from caten_sd.state.json_values import json_values
+
         found: dict[str, Any] = json_values(
             {
                 "kind": self.kind,

@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.errors.printable import one_line, printable
-from caten_sd.state.globs import Patterns, chosen_keys
 from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import Path, renamed_path, split_key
 from caten_sd.state.leaf import Opaque, Spec, spec
-from caten_sd.state.packed_weights import refuse_parted
-from caten_sd.state.renames import Renamer, Rules, renamed, renamed_ties
 from caten_sd.wording import a_or_an, counted
 
 if TYPE_CHECKING:
+    from caten_sd.state.globs import Patterns
+    from caten_sd.state.renames import Renamer, Rules
     from caten_sd.state.sheet import Sheet
 
 STAMP = "caten_sd.layout"  # the metadata entry with the name of the layout, if all keys match it
@@ -122,6 +121,8 @@ class StateDict(Mapping[str, Any]):
         >>> list(StateDict({"h.0.w": 1, "h.0.b": 2, "wte": 3}).select("h.*", exclude="*.b"))
         ['h.0.w']
         """
+        from caten_sd.state.globs import chosen_keys  # most state dicts are never edited
+
         kept = chosen_keys(self.entry, patterns, exclude)
         return self._edited({key: key for key in kept})
 
@@ -137,6 +138,8 @@ class StateDict(Mapping[str, Any]):
         >>> list(StateDict({"h.0.w": 1, "wte": 2}).rename({"h": "layers"}))
         ['layers.0.w', 'wte']
         """
+        from caten_sd.state.renames import renamed
+
         names = renamed([*self.entry, *self.others], rules)
         if all(name == key for key, name in names.items()):
             return self._edited({key: key for key in self.entry})
@@ -147,6 +150,9 @@ class StateDict(Mapping[str, Any]):
 
     def _edited(self, names: Mapping[str, str]) -> StateDict:
         """Return the leaves of some keys under new names."""
+        from caten_sd.state.packed_weights import refuse_parted
+        from caten_sd.state.renames import renamed_ties
+
         entry = {name: self.entry[key] for key, name in names.items()}
         paths = {
             name: renamed_path(self.paths.get(key) or split_key(key), key, name)
