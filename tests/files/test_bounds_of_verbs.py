@@ -134,4 +134,4 @@ def test_time_grows_with_the_size_and_no_faster(file: str, tmp_path: Path) -> No
 
         seconds.append(float(in_child(measured)))
     for less, more in itertools.pairwise(seconds):
-        assert more <= 2.6 * less + 0.03, seconds
+        assert more <= 3.2 * less + 0.03, seconds  # quadratic: 4
