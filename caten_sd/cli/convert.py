@@ -16,7 +16,7 @@ from caten_sd.wording import bytes_text, counted
 
 SUMMARY = "write a checkpoint in another format, layout or dtype"
 STEPS = (
-    "The order of the steps: --root, --to, --only and --except, --rename, --dtype and --keep; each "
+    "The order of the steps: --root, --to, --only and --except, --rename, --dtype; each "
     "sees the keys that the one before it gives."
 )
 
@@ -30,13 +30,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--to", metavar="LAYOUT", help=f"rename and transform to {LAYOUT}")
     parser.add_argument("--from", dest="from_layout", metavar="LAYOUT", help=FROM)
     _add_edits(parser)
-    parser.add_argument("--dtype", help="the dtype of all floats: f32, bf16, f16, ...")
     parser.add_argument(
-        "--keep",
+        "--dtype",
         action="append",
         default=[],
-        metavar="PATTERN=DTYPE",
-        help="another dtype for some keys",
+        metavar="[PATTERN=]DTYPE",
+        help="the dtype of floats (f32, bf16, f16, ...), or of those whose keys match; repeatable",
     )
     parser.add_argument(
         "--max-shard-size", metavar="SIZE", help="write shards of at most this size, as in 5GB"
@@ -77,8 +76,7 @@ def run(words: Sequence[str]) -> int:
             only=options.only,
             exclude=options.exclude,
             rename=_renames(options.rename) or None,
-            dtype=options.dtype,
-            keep=dict(map(_exception, options.keep)),
+            dtype=_dtypes(options.dtype),
             metadata=_sides("--metadata", "KEY=VALUE", options.metadata),
             root=options.root,
             announce=None if options.json else _announce,
@@ -121,13 +119,22 @@ def _sides(option: str, form: str, texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _exception(text: str) -> tuple[str, str]:
-    pattern, _, dtype = text.rpartition("=")
-    if not pattern:
-        raise CatenError(
-            f"--keep {text!r} is not PATTERN=DTYPE; write it as in --keep '*norm*=f32'"
-        )
-    return pattern, dtype
+def _dtypes(texts: Sequence[str]) -> dict[str, str] | None:
+    """Return the dtype of each pattern; the one of all keys is last, since the first applies."""
+    found: dict[str, str] = {}
+    for text in texts:
+        pattern, sign, dtype = text.rpartition("=")
+        if sign and not pattern:
+            raise CatenError(f"--dtype {text!r} has no pattern; write it as in '*norm*=f32'")
+        pattern = pattern or "*"
+        if pattern in found:
+            raise CatenError(
+                f"--dtype gives {pattern!r} twice, {found[pattern]!r} and {dtype!r}; leave one out"
+            )
+        found[pattern] = dtype
+    if "*" in found:
+        found["*"] = found.pop("*")
+    return found or None
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -10,12 +10,10 @@ from caten_sd.blocks.block_types import block_type, packable
 from caten_sd.blocks.quantized_leaf import QuantizedLeaf, divides_into_blocks, quantized
 from caten_sd.errors import StateDictError
 from caten_sd.state.block_tensor import BlockTensor
-from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
+from caten_sd.state.dtype import DTYPE_NAMES, DType, dtype_called, numpy_dtype
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
 from caten_sd.state.packed_weights import packed_keys
 from caten_sd.state.state_dict import StateDict, spec_or_none
-
-SHORT = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 
 
 class Cast(LazyLeaf):
@@ -49,47 +47,57 @@ def before_cast(leaf: Any) -> Any:
     return raw.leaf if isinstance(raw, (Cast, QuantizedLeaf)) else None
 
 
-def dtype_named(name: str) -> DType:
-    """Return the dtype with a name or short name, block types that can be written included.
+def dtype_named(name: Any) -> DType:
+    """Return the dtype of any package, or of a name; block types that can be written have one too.
 
     >>> dtype_named("bf16").name
     'bfloat16'
     """
     blocks = {kind.name: kind.dtype for kind in packable()}
-    found = DTYPES.get(SHORT.get(name, name)) or blocks.get(name)
+    found = dtype_called(name) or (blocks.get(name) if isinstance(name, str) else None)
     if found is None:
-        known = ", ".join([*SHORT, *DTYPES, *blocks])
+        known = ", ".join([*DTYPE_NAMES, *blocks])
         raise StateDictError(f"{name!r} is not a dtype; use one of {known}")
     return found
 
 
-def cast_floats(
-    state_dict: StateDict, dtype: str | None, keep: Mapping[str, str] | None = None
-) -> StateDict:
+def cast_floats(state_dict: StateDict, dtype: Any) -> StateDict:
     """Return the state dict with its floats in ``dtype``; integers and bools stay as they are.
 
     So do packed weights with their scales. A block type takes only matrices whose rows are whole
     blocks, as in llama.cpp; other leaves stay as they are.
 
-    ``keep`` maps glob patterns to dtypes for exceptions, as in ``{"*norm*": "float32"}``; the first
-    that matches counts, and "keep" leaves a leaf as it is.
+    ``dtype`` may be a mapping of glob patterns to dtypes, as in ``{"*norm*": "f32", "*": "bf16"}``;
+    the first that matches applies, and "keep" leaves a leaf as it is.
     """
-    dtypes = {pattern: _dtype_or_keep(name) for pattern, name in (keep or {}).items()}
-    default = _dtype_or_keep(dtype or "keep")
-    packed = packed_keys(state_dict) if default or any(dtypes.values()) else {}
+    given = dtype if isinstance(dtype, Mapping) else {} if dtype is None else {"*": dtype}
+    dtypes = {pattern: _dtype_or_keep(each) for pattern, each in given.items()}
+    packed = packed_keys(state_dict) if any(dtypes.values()) else {}
     casts: dict[int, Any] = {}  # tied keys still share one leaf
-    entry = {}
+    entry, used = {}, {"*"}
     for key, leaf in state_dict.items():
-        target = next((d for p, d in dtypes.items() if fnmatchcase(key, p)), default)
+        pattern = next((each for each in dtypes if fnmatchcase(key, each)), "*")
+        used.add(pattern)
+        target = dtypes.get(pattern)
         known = None if key in packed else spec_or_none(leaf)
         if target and known and known.dtype.kind in ("float", "block") and known.dtype != target:
             leaf = casts.setdefault(id(leaf), cast(leaf, target))
         entry[key] = leaf
-    unused = [p for p in dtypes if not any(fnmatchcase(key, p) for key in state_dict)]
-    if unused:
-        raise StateDictError(f"no key matches the pattern {unused[0]!r}; correct or remove it")
+    for pattern in dtypes:
+        if pattern not in used:
+            raise StateDictError(_unused(pattern, state_dict))
     return state_dict.with_entry(entry, paths=state_dict.paths, ties=state_dict.ties)
 
 
-def _dtype_or_keep(name: str) -> DType | None:
-    return None if name == "keep" else dtype_named(name)
+def _unused(pattern: str, keys: Iterable[str]) -> str:
+    """Return what to do about a pattern of dtypes that applies to no key."""
+    if any(fnmatchcase(key, pattern) for key in keys):
+        return (
+            f"earlier patterns take every key that {pattern!r} of dtype= or --dtype matches; put "
+            f"it before them"
+        )
+    return f"no key matches the pattern {pattern!r}; correct or remove it"
+
+
+def _dtype_or_keep(name: Any) -> DType | None:
+    return None if isinstance(name, str) and name == "keep" else dtype_named(name)

@@ -116,8 +116,7 @@ def convert(
     only: Patterns = (),
     exclude: Patterns = (),
     rename: Rules | Renamer | None = None,
-    dtype: str | None = None,
-    keep: Mapping[str, str] | None = None,
+    dtype: Any = None,
     metadata: Mapping[str, Any] | None = None,
     root: str | None = None,
     announce: Callable[[Estimate], Any] | None = None,
@@ -129,8 +128,9 @@ def convert(
     The steps have this order, and each sees the keys that the one before it gives. ``root`` chooses
     a tree of the source. ``layout`` names the layout to write, ``from_layout`` that of the source
     if it cannot be detected. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does,
-    and ``rename`` gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` ("bf16") is
-    the new dtype of floats, ``keep`` its exceptions by pattern.
+    and ``rename`` gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` is the new
+    dtype of floats: a name ("bf16", "bfloat16", "q8_0"), the dtype of any package, "keep", or a
+    mapping of glob patterns to these, of which the first that matches applies.
 
     ``metadata`` is added to that of the source. ``options`` go to the format's writer, such as
     ``max_shard_size="5GB"`` to that of shards. ``announce`` is called with an Estimate before
@@ -142,7 +142,7 @@ def convert(
     with read_state_dict(source, root=root, streaming=True) as given:
         converted, findings = _in_layout(given, layout, from_layout)
         edited, edits = _edited(converted, only, exclude, rename)
-        expected = cast_floats(edited, dtype, keep)
+        expected = cast_floats(edited, dtype)
         need = estimate(expected)
         if announce is not None:
             announce(need)

@@ -45,7 +45,7 @@ def load_state_dict(
     rename: Mapping[str, str] | None = None,
     dtype: Any = None,
     map_location: Any = None,
-    check: str | None = None,
+    check_values: bool = False,
 ) -> T:
     """Load a state dict, by default leniently: what does not fit is only warned about.
 
@@ -70,7 +70,7 @@ def load_state_dict(
             rename=rename,
             dtype=dtype,
             map_location=map_location,
-            check=check,
+            check_values=check_values,
         )
         if strict and not (plan.fits and plan.sound):
             raise LoadError(f"{plan}\nnothing was changed", plan)
@@ -92,7 +92,7 @@ def plan_load(
     rename: Mapping[str, str] | None = None,
     dtype: Any = None,
     map_location: Any = None,
-    check: str | None = None,
+    check_values: bool = False,
 ) -> LoadPlan:
     """Return what ``load_state_dict`` would do, without changing anything; ``print`` it.
 
@@ -103,7 +103,7 @@ def plan_load(
     "to_model", "keep" (the default with ``assign``; within a kind: an integer never takes a float's
     place), a name, or a mapping of patterns to these.
     ``map_location`` is as for ``torch.load``; without it, leaves go to the device of their slot.
-    ``check="values"`` reads all data, and names NaN, Inf, all zeros and slots that get no value.
+    ``check_values`` reads all data, and names NaN, Inf, all zeros and slots that get no value.
 
     ``apply()`` raises LoadError, and changes nothing, if nothing would be loaded, if names that
     are tied differ in the file, or if a slot cannot be changed.
@@ -117,7 +117,7 @@ def plan_load(
         "rename": rename,
         "dtype": dtype,
         "map_location": map_location,
-        "check": check,
+        "check_values": check_values,
     }
     return hooks_of(obj).plan(state_dict, options, _plan_by_slot)
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.dtype import DType, dtype_called
 from caten_sd.state.leaf import Spec
 
 T = TypeVar("T")
@@ -50,6 +50,16 @@ class PolicyRules(Generic[T]):
         known = list(keys)
         return [rule.pattern for rule in self.rules if not any(map(rule.matches, known))]
 
+    def late(self, keys: Iterable[str]) -> list[str]:
+        """Return the patterns that match keys, of which earlier ones with other values take all."""
+        known = list(keys)
+        return [
+            rule.pattern
+            for rule in self.rules
+            if (taken := [self.find(key) for key in known if rule.matches(key)])
+            and all(first is not None and first.value is not rule.value for first in taken)
+        ]
+
 
 def exactly(key: str) -> str:
     """Return the pattern that matches this key only.
@@ -69,11 +79,11 @@ class Policy:
         allow_unexpected: Patterns = (),
         on_mismatch: Mapping[str, Repair] | None = None,
         dtype: Any = None,
-        check: str | None = None,
+        check_values: bool = False,
     ) -> None:
-        if check not in (None, "values"):
-            raise LoadError(f'check is "values" or None, not {check!r}')
-        self.checks_values = check == "values"
+        if not isinstance(check_values, bool):
+            raise LoadError(f"check_values is True or False, not {check_values!r}")
+        self.checks_values = check_values
         self.missing = PolicyRules("allow_missing", _allowed("allow_missing", allow_missing))
         self.unexpected = PolicyRules(
             "allow_unexpected", _allowed("allow_unexpected", allow_unexpected)
@@ -92,12 +102,20 @@ class Policy:
         return asked if isinstance(asked, DType) and asked.kind == slot.dtype.kind else slot.dtype
 
     def unused(self, keys: Iterable[str]) -> list[str]:
-        """Return a note for each pattern that matches none of the keys of model and file."""
+        """Return a note for each pattern that applies to none of the keys of model and file."""
         known = list(keys)
+        every = (self.missing, self.unexpected, self.repairs, self.dtypes)
         return [
-            f"{rules.name} {pattern!r} matches no key of the model or the file"
-            for rules in (self.missing, self.unexpected, self.repairs, self.dtypes)
-            for pattern in rules.unused(known)
+            *(
+                f"{rules.name} {pattern!r} matches no key of the model or the file"
+                for rules in every
+                for pattern in rules.unused(known)
+            ),
+            *(
+                f"{rules.name} {pattern!r} applies to no key, since patterns before it do"
+                for rules in every
+                for pattern in rules.late(known)
+            ),
         ]
 
 
@@ -121,9 +139,9 @@ def _repairs(on_mismatch: Mapping[str, Repair] | None) -> Mapping[str, Repair]:
 
 def _dtype(value: Any) -> str | DType:
     """Return "keep", "to_model", or our DType for the name or the dtype of any package."""
-    if value in ("keep", "to_model"):
-        return str(value)
-    name = getattr(value, "name", None) or str(value).removeprefix("torch.")
-    if name not in DTYPES:
+    if isinstance(value, str) and value in ("keep", "to_model"):
+        return value
+    found = dtype_called(value)
+    if found is None:
         raise LoadError(f'dtype is "keep", "to_model" or a name such as "bfloat16", not {value!r}')
-    return DTYPES[name]
+    return found

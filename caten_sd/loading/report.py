@@ -53,7 +53,7 @@ class LoadRow:
     """One slot or key: ``slot`` is what the model has, ``leaf`` what the file has.
 
     ``source`` is the key of the leaf in the file. ``error`` is the largest absolute difference
-    that a cast made; it is known after the load. ``finding`` is what ``check="values"`` found.
+    that a cast made; it is known after the load. ``finding`` is what ``check_values`` found.
     """
 
     key: str

@@ -37,7 +37,7 @@ def with_state(
     rename: Mapping[str, str] | None = None,
     dtype: Any = None,
     map_location: Any = None,
-    check: str | None = None,
+    check_values: bool = False,
 ) -> T:
     """Return a new object of the same type with this state; the old one stays as it was.
 
@@ -64,7 +64,7 @@ def with_state(
             rename=rename,
             dtype=dtype,
             map_location=map_location,
-            check=check,
+            check_values=check_values,
         )
         if strict and not (plan.fits and plan.sound):
             raise LoadError(f"{plan}\nnothing was changed", plan)

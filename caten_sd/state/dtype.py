@@ -56,6 +56,27 @@ DTYPES: dict[str, DType] = {
 }
 
 
+_SHORT = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+DTYPE_NAMES = (*_SHORT, *DTYPES)
+
+
+def dtype_called(value: Any) -> DType | None:
+    """Return the dtype of a name, or that a dtype or scalar type of any package stands for.
+
+    >>> import numpy
+    >>> {dtype_called(each) for each in ("bf16", "bfloat16", "torch.bfloat16")}
+    {DType(name='bfloat16', kind='float', bits=16, per=1)}
+    >>> dtype_called(numpy.float32) == dtype_called(numpy.dtype("f4")) == DTYPES["float32"]
+    True
+    """
+    if isinstance(value, str):
+        name = value.removeprefix("torch.")
+    else:
+        own = getattr(value, "name", None) or getattr(value, "__name__", None)
+        name = str(own or str(value).rpartition(".")[2])
+    return DTYPES.get(_SHORT.get(name, name))
+
+
 @functools.cache
 def numpy_dtype(dtype: DType) -> Any:
     """Return numpy's dtype, or that of ml_dtypes for dtypes that numpy lacks."""

@@ -36,9 +36,9 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
             "5 heads do not divide dim 32",
         ),
         "unknown suffix": (["convert", path, str(folder / "w.xyz")], "names no format"),
-        "no exception": (
-            ["convert", path, str(folder / "w.npz"), "--keep", "f32"],
-            "is not PATTERN=DTYPE; write",
+        "no pattern": (
+            ["convert", path, str(folder / "w.npz"), "--dtype", "=f32"],
+            "--dtype '=f32' has no pattern; write",
         ),
         "no command": (
             ["shwo", path],
@@ -56,7 +56,7 @@ CASES = (
     "unknown layout",
     "impossible",
     "unknown suffix",
-    "no exception",
+    "no pattern",
     "no command",
 )
 

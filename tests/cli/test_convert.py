@@ -37,7 +37,7 @@ def test_floats_are_cast_with_exceptions_into_shards(
 ):
     tensors = {"a.weight": torch.ones(300), "norm.weight": torch.ones(300), "ids": torch.arange(3)}
     save_file(tensors, tmp_path / "w.safetensors")
-    words = ["--dtype", "bf16", "--keep", "*norm*=f32", "--max-shard-size", "1kB", "--json"]
+    words = ["--dtype", "bf16", "--dtype", "*norm*=f32", "--max-shard-size", "1kB", "--json"]
     code, out, err = run(capsys, "convert", tmp_path / "w.safetensors", f"{tmp_path}/out/", *words)
     assert (code, err) == (0, "")
     assert json.loads(out)["target"] == f"{tmp_path}/out"

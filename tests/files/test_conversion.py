@@ -50,7 +50,7 @@ def test_there_and_back_is_bit_exact(tmp_path: Path, suffix: str):
 def test_casts_are_counted_and_the_largest_error_read_back(tmp_path: Path):
     source, target = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
     save_file(weights(), source)
-    done = sd.convert(source, target, dtype="bf16", keep={"*norm*": "f32"})
+    done = sd.convert(source, target, dtype={"*norm*": "f32", "*": "bf16"})
     given, written = weights()["h.0.w"], load_file(target)
     assert done.casts == {"float32 to bfloat16": 1}
     assert written["h.0.norm"].dtype == torch.float32
@@ -68,7 +68,7 @@ def test_output_on_input_is_right_and_a_failure_leaves_it_unchanged(tmp_path: Pa
     assert load_file(path)["h.0.w"].dtype == torch.float16
     before = path.read_bytes()
     with pytest.raises(sd.StateDictError, match="no key matches"):
-        sd.convert(path, path, keep={"nothing": "f32"})
+        sd.convert(path, path, dtype={"nothing": "f32"})
     with pytest.raises(sd.LayoutError, match="no layout is called 'gpt3'"):
         sd.convert(path, path, layout="gpt3")
     assert path.read_bytes() == before

@@ -40,8 +40,7 @@ def test_the_steps_follow_each_other(source: Path, tmp_path: Path) -> None:
         only=["h.*", "wte*"],
         exclude="*.mlp.*",
         rename={"h.{i}.attn": "layers.{i}.mixer"},
-        dtype="bf16",
-        keep={"layers.0.*": "f32"},
+        dtype={"layers.0.*": "f32", "*": "bf16"},
         metadata={"author": "me"},
     )
     given, written = weights(), load_file(tmp_path / "out.safetensors")
@@ -77,7 +76,7 @@ def test_it_is_what_select_and_rename_give(source: Path, tmp_path: Path) -> None
             r"h\.0\.attn\.weight and h\.1\.attn.* both become x",
         ),
         ({"only": "h.*", "exclude": "*"}, r"none of 8 keys is left to write.*--except.*change"),
-        ({"only": "h.*", "keep": {"wte*": "f32"}}, r"no key matches the pattern 'wte\*'"),
+        ({"only": "h.*", "dtype": {"wte*": "f32"}}, r"no key matches the pattern 'wte\*'"),
     ],
 )
 def test_what_cannot_be_done_leaves_everything_as_it_was(

@@ -88,7 +88,7 @@ VERBS: dict[str, Callable[[Path], Any]] = {
     "convert and cast": lambda path: convert(path, path.parent / "made.npz", dtype="bf16"),
     "load": loaded,
     "load and cast": lambda path: loaded(path, "float64"),
-    "check values": lambda path: plan_load(VALUES, read_state_dict(path), check="values"),
+    "check values": lambda path: plan_load(VALUES, read_state_dict(path), check_values=True),
     "show": shown,
 }
 

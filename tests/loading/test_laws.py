@@ -89,7 +89,7 @@ options = st.fixed_dictionaries(
         "on_mismatch": st.sampled_from(
             [{"*": skip}, {"s0": fill(7)}, {"*": lambda file, place: 1 / 0}]
         ),
-        "check": st.just("values"),
+        "check_values": st.just(True),
         "map_location": st.just("cpu"),
     },
 )

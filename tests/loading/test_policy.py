@@ -270,5 +270,12 @@ def test_rules_are_found_in_order_and_cross_dots() -> None:
     assert rules.unused(["h.1"]) == ["h.*.bias"]
 
 
+def test_a_pattern_after_one_that_takes_its_keys_is_noted() -> None:
+    late = plan_load([torch.zeros(2)], {"0": torch.ones(2)}, dtype={"*": "keep", "0": "bfloat16"})
+    assert "dtype '0' applies to no key" in str(late)
+    same = plan_load([torch.zeros(2)], {"0": torch.ones(2)}, allow_missing=["*", "0"])
+    assert "applies to no key" not in str(same)
+
+
 def test_a_policy_without_rules_has_nothing_unused() -> None:
     assert Policy().unused(["a"]) == []

@@ -53,7 +53,7 @@ def model_and_file() -> tuple[nn.Module, dict[str, torch.Tensor]]:
 
 def test_odd_values_and_slots_without_a_value_are_named_in_the_plan() -> None:
     model, file = model_and_file()
-    plan = plan_load(model, file, check="values")
+    plan = plan_load(model, file, check_values=True)
     assert {row.key: row.finding for row in plan.rows} == {
         "0.weight": "1 NaN",
         "0.bias": "all zero",
@@ -78,7 +78,7 @@ def test_no_value_is_checked_unless_asked() -> None:
 def test_a_load_warns_once_and_loads_what_is_there() -> None:
     model, file = model_and_file()
     with pytest.warns(LoadWarning, match=r"1 with NaN or Inf, loaded: 0\.weight"):
-        load_state_dict(model, file, check="values", on_mismatch={"1.bias": skip})
+        load_state_dict(model, file, check_values=True, on_mismatch={"1.bias": skip})
     assert torch.isnan(model[0].weight[0, 0])
 
 
@@ -87,19 +87,19 @@ def test_a_strict_load_refuses_what_is_not_finite_and_not_what_is_zero() -> None
     before = model[0].weight.clone()
     file["1.bias"] = torch.ones(2)
     with pytest.raises(LoadError, match="nothing was changed"):
-        load_state_dict(model, file, check="values", strict=True)
+        load_state_dict(model, file, check_values=True, strict=True)
     assert torch.equal(model[0].weight, before)
     file["0.weight"] = torch.zeros(2, 2)
-    load_state_dict(model, file, check="values", strict=True)
+    load_state_dict(model, file, check_values=True, strict=True)
 
 
 def test_what_cannot_be_read_is_named() -> None:
     source = Source("w.bin", BytesBacking(b"1234"), 0, 4)
     file = {"w": LazyTensor(source, 0, DTYPES["float32"], (2,))}
     with pytest.raises(LoadError, match=r"^w cannot be read"):
-        plan_load({"w": np.zeros(2, np.float32)}, file, check="values")
+        plan_load({"w": np.zeros(2, np.float32)}, file, check_values=True)
 
 
 def test_another_check_is_refused() -> None:
-    with pytest.raises(LoadError, match='check is "values"'):
-        plan_load(*model_and_file(), check="finite")
+    with pytest.raises(LoadError, match="check_values is True or False, not 'finite'"):
+        plan_load(*model_and_file(), check_values="finite")
