@@ -53,5 +53,5 @@ def test_call_needs_no_torch() -> None:
 
 
 def test_the_public_name_is_the_function_whatever_was_imported_first() -> None:
-    code = "import caten_sd.nn; from caten_sd import call; call.register"
+    code = "import caten_sd.nn; from caten_sd.extend import call; call.register"
     assert run([sys.executable, "-c", code], check=False).returncode == 0
