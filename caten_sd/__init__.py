@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from caten_sd.mapping.layout_plan import LayoutPlan as LayoutPlan
     from caten_sd.mapping.layout_plan import plan_layout as plan_layout
     from caten_sd.mapping.layout_plan import to_layout as to_layout
+    from caten_sd.model_files import load as load
+    from caten_sd.model_files import save as save
     from caten_sd.objects.extract import get_state_dict as get_state_dict
     from caten_sd.objects.extract import to_state_dict as to_state_dict
     from caten_sd.objects.slots import buffer as buffer
@@ -99,6 +101,7 @@ _HOMES = homes(
         "mapping.layout": "Layout",
         "mapping.layout_check": "LayoutCheck check_layout",
         "mapping.layout_plan": "LayoutPlan plan_layout to_layout",
+        "model_files": "load save",
         "objects.extract": "get_state_dict to_state_dict",
         "objects.slots": "buffer slot slot_metadata transient",
         "objects.snapshot": "snapshot",

@@ -123,11 +123,13 @@ def test_every_error_and_warning_has_a_public_name():
 
 
 def every_class() -> dict[str, Any]:
-    """Return the classes of all modules: also what annotations for type checkers refer to."""
+    """Return the classes and aliases of all modules, which annotations may refer to unimported."""
     found = {**vars(typing), **vars(collections.abc)}
     for module in pkgutil.walk_packages(caten_sd.__path__, "caten_sd."):
         if not module.name.endswith("__main__"):
-            for value in vars(importlib.import_module(module.name)).values():
+            for name, value in vars(importlib.import_module(module.name)).items():
+                if isinstance(value, UnionType) or typing.get_origin(value):
+                    found[name] = value
                 if inspect.isclass(value) and value.__module__.startswith("caten_sd"):
                     found[value.__name__] = value
     return {**found, "Array": np.ndarray}

@@ -45,11 +45,12 @@ def run(words: Sequence[str]) -> int:
 
 
 def _in_layout(state_dict: StateDict, layout: str | None, from_layout: str | None) -> StateDict:
-    if layout is None:
+    if layout is None and from_layout is None:
         return state_dict
-    from caten_sd.mapping.layout_plan import to_layout
+    from caten_sd.mapping.layout_plan import refuse_source_alone, to_layout
 
-    return to_layout(state_dict, layout, from_layout=from_layout, silent=True)
+    refuse_source_alone(layout, from_layout)
+    return to_layout(state_dict, layout or "", from_layout=from_layout, silent=True)
 
 
 def _against_model(state_dict: StateDict, model: Any, options: argparse.Namespace) -> Any:

@@ -34,7 +34,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @collector_paused()
 def read_state_dict(
-    path: str | os.PathLike[str],
+    location: str | os.PathLike[str],
     *,
     root: str | None = None,
     format: Format | str | None = None,
@@ -50,8 +50,8 @@ def read_state_dict(
     ``write_state_dict(..., digests=True)`` stored. FormatError if the file is of an unknown format,
     damaged or hostile.
     """
-    place = Path(path)
-    if os.path.isdir(path):
+    place = Path(location)
+    if os.path.isdir(location):
         from caten_sd.files.folders_below import meant_folder
 
         place = meant_folder(place, file_suffixes)
@@ -93,24 +93,24 @@ def read_source(
 
 def write_state_dict(
     state_dict: Mapping[str, Any],
-    path: str | os.PathLike[str],
+    location: str | os.PathLike[str],
     *,
     format: Format | str | None = None,
     metadata: Mapping[str, Any] | None = None,
     digests: bool = False,
     **options: Any,
 ) -> None:
-    """Write a state dict in the format of the path's suffix, one tensor at a time, atomically.
+    """Write a state dict in the format of the location's suffix, one tensor at a time, atomically.
 
-    A path that ends in "/" is a folder. What was at ``path`` stays unchanged until the new file, or
+    A location that ends in "/" is a folder. What was there stays unchanged until the new file, or
     the new set of files, is complete and on disk. ``metadata`` is added to that of the state dict.
     ``options`` go to the format's writer, as ``max_shard_size="5GB"`` does to that of shards.
     """
     from caten_sd.objects.shards import process_group_of  # which reading does without
 
-    _check_name(path)
-    chosen = format_called(format) or format_to_write(path)
-    path = Path(path)
+    _check_name(location)
+    chosen = format_called(format) or format_to_write(location)
+    path = Path(location)
     _check_options(chosen, path, options)
     _check_metadata(chosen, path, metadata or {}, digests=digests)
     given = as_state_dict(state_dict)

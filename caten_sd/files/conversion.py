@@ -161,11 +161,12 @@ def estimate(state_dict: StateDict) -> Estimate:
 def _in_layout(
     state_dict: StateDict, layout: str | Layout | None, from_layout: str | Layout | None
 ) -> tuple[StateDict, Findings | None]:
-    if layout is None:
+    if layout is None and from_layout is None:
         return state_dict, None
-    from caten_sd.mapping.layout_plan import plan_layout
+    from caten_sd.mapping.layout_plan import plan_layout, refuse_source_alone
 
-    plan = plan_layout(state_dict, layout, from_layout=from_layout)
+    refuse_source_alone(layout, from_layout)
+    plan = plan_layout(state_dict, layout or "", from_layout=from_layout)
     return plan.state_dict, plan.findings
 
 

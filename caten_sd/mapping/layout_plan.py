@@ -114,6 +114,16 @@ def to_layout(
     return plan.state_dict
 
 
+def refuse_source_alone(layout: object, from_layout: object) -> None:
+    """Refuse the layout of a source where none is named to convert it to."""
+    if layout is None and from_layout is not None:
+        name = from_layout.name if isinstance(from_layout, Layout) else from_layout
+        raise LayoutError(
+            f"from_layout= or --from says that the source is in {name!r}, and no layout to "
+            f"convert it to is named; name that with layout= or --to, or leave the other out"
+        )
+
+
 def plan_layout(
     state_dict: Mapping[str, Any],
     layout: str | Layout,

@@ -246,7 +246,8 @@ def as_state_dict(state_dict: Mapping[str, Any]) -> StateDict:
     if not isinstance(state_dict, Mapping):
         raise StateDictError(
             f"a state dict is a mapping of key to leaf, not {a_or_an(type(state_dict).__name__)}; "
-            f"pass get_state_dict(obj) for a model or read_state_dict(path) for a file"
+            f"pass get_state_dict(obj) for a model, which save(obj, path) and load(obj, path) do "
+            f"themselves, or read_state_dict(path) for a file"
         )
     for key in state_dict:
         if not isinstance(key, str):
