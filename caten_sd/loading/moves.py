@@ -16,7 +16,7 @@ from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.nested_state import copied
 from caten_sd.loading.readable import readable
 from caten_sd.objects.owner import put
-from caten_sd.objects.place import assign, of_its_kind, refusal, replacement
+from caten_sd.objects.place import assign, of_its_kind, replacement
 from caten_sd.objects.shards import local_shard
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.copied_bytes import bytes_copied
@@ -40,8 +40,9 @@ class Move:
 
     For a NESTED move ``place`` is the owner's hooks and the name of the slot there. ``dtype`` and
     ``adopt`` are for REPLACE alone: the dtype of the new object (None: the leaf's), and whether it
-    may share the leaf's memory. In a SYNTHESIZED move ``leaf`` is a mapping of names in the module
-    to leaves.
+    may share the leaf's memory. ``rehearse`` if nobody knows whether the place takes the leaf: the
+    write is then tried on a copy of the place first. In a SYNTHESIZED move ``leaf`` is a mapping of
+    names in the module to leaves.
     """
 
     # Nothing changes a move, but a frozen class takes four times as long to construct, and a load
@@ -52,6 +53,7 @@ class Move:
     how: How = How.COPY
     dtype: DType | None = None
     adopt: bool = False
+    rehearse: bool = False
 
 
 def with_synthesized_merged(moves: Iterable[Move]) -> list[Move]:
@@ -101,9 +103,10 @@ class Moves:
         if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
             made = of_its_kind(place, leaf)
             leaf = leaf if isinstance(leaf, LazyTensor) else made  # read from the file when copied
-        if refusal(place, leaf) is None:
+        if move.rehearse:
             _rehearse(place, leaf)
-        return Move(move.key, place, leaf, move.how)
+        same = place is move.place and leaf is move.leaf
+        return move if same else Move(move.key, place, leaf, move.how)
 
     def carry_out(self, prepared: list[Move]) -> LoadTarget:
         """Write everything and return the target; LoadError if a slot refuses its value.
@@ -111,7 +114,7 @@ class Moves:
         The list is emptied, so that the memory of each value is free as soon as it is written.
         """
         puts = [each for move in prepared if _is_put(move) for each in self._puts(move)]
-        copies = [move for move in reversed(prepared) if not _is_put(move)]
+        copies = [move for move in prepared[::-1] if not _is_put(move)]
         prepared.clear()
         _put_all(type(self.target.obj).__name__, puts)
         write_all(copies, len(puts))
@@ -130,17 +133,17 @@ class Moves:
 def write_all(copies: list[Move], done: int = 0) -> None:
     """Copy the values into their places, the last of the list first, and empty the list."""
     total = len(copies) + done
-    while copies:
-        move = copies.pop()
-        try:
-            with bytes_copied():
+    with bytes_copied():
+        while copies:
+            move = copies.pop()
+            try:
                 assign(move.place, move.leaf)
-        except Exception as error:
-            done = total - len(copies) - 1
-            raise LoadError(
-                f"{move.key} could not be written ({error}); {done} of {total} slots are "
-                f"written already: load again"
-            ) from error
+            except Exception as error:
+                done = total - len(copies) - 1
+                raise LoadError(
+                    f"{move.key} could not be written ({error}); {done} of {total} slots are "
+                    f"written already: load again"
+                ) from error
 
 
 def _is_put(move: Move) -> bool:

@@ -16,14 +16,18 @@ from caten_sd.wording import a_or_an
 
 
 class Route(NamedTuple):
-    """A new object if ``replaces``, else a copy; neither if there is a ``refusal``."""
+    """A new object if ``replaces``, else a copy; neither if there is a ``refusal``.
+
+    ``rehearse`` if nobody knows whether the place takes the copy.
+    """
 
     replaces: bool
     refusal: str = ""
     note: str = ""
+    rehearse: bool = False
 
 
-COPY = Route(False)
+COPY, TRIED_COPY = Route(False), Route(False, rehearse=True)
 
 
 class Router:
@@ -50,7 +54,7 @@ class Router:
             if not self._takes(type(place), type(value)):
                 what = f"{a_or_an(type(place).__name__)} that takes no {type(value).__name__}"
                 return Route(False, what)
-            return COPY
+            return TRIED_COPY if refused is None else COPY
         broken = self._refusals[type(place), type(place)](place, place)
         if refused and not broken:
             return Route(False, refused)
@@ -78,8 +82,9 @@ class Router:
             return ""
         return f"a new object; of the old one, {broken.partition(':')[0]}"
 
-    def _copied(self, broken: str, why: str) -> Route:
-        return Route(False, broken) if broken else Route(False, "", f"copied, as {why}")
+    def _copied(self, broken: str | None, why: str) -> Route:
+        note = f"copied, as {why}"
+        return Route(False, broken) if broken else Route(False, "", note, rehearse=broken is None)
 
     def _unchangeable(self, owner: Any, name: Any, value: Any) -> str:
         """Return why an owner takes no new object; known once for each slot of a class."""

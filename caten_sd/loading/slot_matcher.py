@@ -134,7 +134,7 @@ class SlotMatcher:
             row = attrs.evolve(row, note="; ".join(filter(None, [row.note, route.note])))
         if route.replaces:
             return PlannedRow(row, Move(row.key, place, value, How.REPLACE, dtype, self.adopt))
-        return PlannedRow(row, Move(row.key, place, value))
+        return PlannedRow(row, Move(row.key, place, value, rehearse=route.rehearse))
 
     def _scales_of(self, key: str, value: Any) -> str:
         """Return the key of the scales without which a packed weight says nothing, or ""."""
@@ -177,7 +177,8 @@ class SlotMatcher:
             owner = type(place.owner).__name__
             note = f"{owner} computes it for its state dict, and does not take it back"
             return self._repaired(attrs.evolve(row, outcome=Outcome.UNEXPECTED, note=note), None)
-        return PlannedRow(row, Move(row.key, place, {name: value}, How.SYNTHESIZED))
+        move = Move(row.key, place, {name: value}, How.SYNTHESIZED, rehearse=True)
+        return PlannedRow(row, move)
 
     def _missing(self, row: LoadRow, place: Any) -> PlannedRow:
         """Plan a slot that the file has no leaf for."""

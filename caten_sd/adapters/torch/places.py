@@ -44,11 +44,16 @@ def _like_tensor(place: torch.Tensor, leaf: Any, /) -> torch.Tensor:
 
 @assign.register(torch.Tensor)
 def _copy_into(place: torch.Tensor, leaf: Any, /) -> None:
-    with torch.no_grad():
-        if isinstance(leaf, LazyTensor) and _read_into(place, leaf):
-            return
-        tensor: torch.Tensor = as_array(Torch(), leaf)
-        place.copy_(tensor if tensor.shape == place.shape else tensor.reshape(place.shape))
+    if isinstance(leaf, LazyTensor) and _read_into(place, leaf):
+        return
+    tensor: torch.Tensor = as_array(Torch(), leaf)
+    if tensor.shape != place.shape:
+        tensor = tensor.reshape(place.shape)
+    if type(place) in _KNOWN and place.layout is torch.strided and not tensor.requires_grad:
+        place.detach().copy_(tensor)  # four times as fast as no_grad(), for many small tensors
+    else:
+        with torch.no_grad():
+            place.copy_(tensor)
 
 
 def _read_into(place: torch.Tensor, leaf: LazyTensor) -> bool:
