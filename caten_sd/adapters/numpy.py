@@ -135,4 +135,15 @@ def _replacement(
             f"a numpy array is always in the host's memory: it cannot go to {location!r}"
         )
     array = _like_array(place, leaf).reshape(place.shape)
-    return array.astype(numpy_dtype(dtype) if dtype else array.dtype, copy=copy)
+    same = dtype is None or dtype == dtype_of(array.dtype)
+    made = array.astype(array.dtype if same else numpy_dtype(dtype), copy=copy)
+    return _of_class(made, place)
+
+
+def _of_class(array: Array, place: Array) -> Array:
+    """Return an array of the class of ``place``, with what that class keeps next to the values."""
+    if type(array) is type(place) or isinstance(place, np.memmap):
+        return array
+    array = array.view(type(place))
+    array.__array_finalize__(place)
+    return array

@@ -65,7 +65,11 @@ def _with_error(row: LoadRow, leaf: Any, now: Any) -> LoadRow:
     if row.leaf is None or is_exact(row.leaf.dtype, spec(now).dtype):
         return row
     shard = local_shard(now)
-    return attrs.evolve(row, error=largest_error(shard.slice_of(leaf), shard.place))
+    try:
+        error = largest_error(shard.slice_of(leaf), shard.place)
+    except Exception:  # numpy cannot hold one of the two, and everything is loaded by now
+        return attrs.evolve(row, note="; ".join(filter(None, [row.note, "error not measured"])))
+    return attrs.evolve(row, error=error)
 
 
 def _over_processes(rows: Sequence[LoadRow], processes: ProcessGroup) -> list[LoadRow]:

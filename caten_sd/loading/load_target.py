@@ -51,6 +51,11 @@ class LoadTarget:
         self.obj, self._declared, self._key = obj, slots, key_mapper
         self._containers = [(each, hooks_of(each.owner)) for each in containers(obj)]
 
+    @property
+    def owners(self) -> list[Any]:
+        """Every container in the object, each before those in it."""
+        return [each.owner for each, _ in self._containers]
+
     @functools.cached_property
     def _specs(self) -> dict[str, Spec | None]:
         found = Specs()
@@ -176,7 +181,6 @@ class LoadTarget:
         """
         if not any(hooks.synthesizes for _, hooks in self._containers):
             return {}
-        owners = [each.owner for each, _ in self._containers]
         named: dict[tuple[Any, ...], dict[str, str]] = {path: {} for path in self._by_path}
         for key, path in self.slots.paths.items():
             depth = next(n for n in range(len(path) - 1, -1, -1) if tuple(path[:n]) in named)
@@ -185,7 +189,7 @@ class LoadTarget:
         for each, hooks in self._containers:
             keys = named[tuple(each.path)]
             leaves = {name: self.slots[key] for name, key in keys.items()}
-            slot = hooks.synthesized(leaves=leaves, owners=owners) if leaves else None
+            slot = hooks.synthesized(leaves=leaves, owners=self.owners) if leaves else None
             if slot is not None:
                 beside = frozenset(keys[name] for name in slot.beside)
                 found |= {keys[n]: SynthesizedLeaf(slot, n, beside) for n in slot.names}

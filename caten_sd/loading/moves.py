@@ -195,7 +195,7 @@ def _put_all(model: str, puts: Sequence[Put]) -> None:
         _restore(begun)
         raise LoadError(
             f"{begun[-1].key or 'the root'} of {model} cannot take a new value ({error}); nothing "
-            f"was changed: load without assign=True, which copies into it"
+            f"was changed: load without assign, dtype and map_location, which copies into it"
         ) from error
     except BaseException:  # Ctrl-C
         _restore(begun)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.methods import Methods
-from caten_sd.objects.owner import cannot_put
+from caten_sd.objects.owner import cannot_put, fills_alike
 from caten_sd.objects.place import assign, can_be_replaced, refusal
 from caten_sd.objects.shards import local_shard
 from caten_sd.state.leaf import spec
@@ -88,7 +88,7 @@ class Router:
 
     def _unchangeable(self, owner: Any, name: Any, value: Any) -> str:
         """Return why an owner takes no new object; known once for each slot of a class."""
-        slot = type(owner), None if isinstance(name, int) else name
+        slot = type(owner), None if fills_alike(owner, name) else name
         if slot not in self._cannot_put:
             self._cannot_put[slot] = cannot_put(owner, name, value)
         return self._cannot_put[slot]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import attrs
@@ -16,6 +17,7 @@ from caten_sd.loading.moves import How, Move, Moves, write_all
 from caten_sd.loading.policy import Patterns, Repair
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.owner import put
+from caten_sd.objects.place import refusal
 from caten_sd.objects.shards import local_shard, refusing_together
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.same_place import same_place
@@ -92,17 +94,38 @@ class MovesIntoCopy(Moves):
             for name in old.names_of(move.key)
         }
         try:
-            made = deepcopy(old.obj, new_arrays)
+            made = deepcopy(old.obj, _with_proxies(old, new_arrays))
         except Exception as error:
             raise LoadError(
                 f"{type(old.obj).__name__} cannot be copied ({type(error).__name__}: {error}); "
                 f"nothing was changed: give its class a __deepcopy__"
             ) from error
         copy = old.of(made)
+        _require_apart(old, copy)
         copies = [again for move in prepared for again in _again(move, old, copy)]
         prepared.clear()
         write_all(copies[::-1])
         return copy
+
+
+def _with_proxies(old: LoadTarget, memo: dict[int, Any]) -> dict[int, Any]:
+    """Return the memo of a deepcopy with the read-only views of dicts, which it cannot copy."""
+    for owner in reversed(old.owners):  # those inside others come first
+        if type(owner) is MappingProxyType and id(owner) not in memo:
+            memo[id(owner)] = MappingProxyType(deepcopy(dict(owner), memo))
+    return memo
+
+
+def _require_apart(old: LoadTarget, copy: LoadTarget) -> None:
+    """LoadError if the copy shares a slot that can be written with the old object."""
+    for key, place in copy.slots.entry.items():
+        shared = old.slots.entry.get(key)
+        if shared is not None and same_place(place, shared) and refusal(place, place) == "":
+            raise LoadError(
+                f"{key} of {type(old.obj).__name__} is the same array in the copy, so a load would "
+                f"change the old object; nothing was changed: give the class that holds it a "
+                f"__deepcopy__ that copies it"
+            )
 
 
 def _again(move: Move, old: LoadTarget, copy: LoadTarget) -> Iterator[Move]:

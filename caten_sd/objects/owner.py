@@ -21,6 +21,9 @@ from caten_sd.objects.class_kinds import (
 )
 from caten_sd.objects.declared_slots import attribute_of, list_of, slot_values
 from caten_sd.objects.slots import SlotKind
+from caten_sd.state.compare import same_values
+from caten_sd.state.same_place import same_place
+from caten_sd.state.state_dict import spec_or_none
 
 Slot = tuple[Any, Any, SlotKind]
 
@@ -82,14 +85,44 @@ def _put_attribute(owner: Any, name: Any, value: Any, /) -> None:
     if attribute is None and isinstance(name, int):
         if (items := list_of(owner)) is None:
             raise TypeError(f"{type(owner).__name__} does not support item assignment")
-        items[name] = value
-    else:
-        setattr(owner, attribute or name, value)
+        put(items, name, value)
+        return
+    attribute = attribute or name
+    old = getattr(owner, attribute, None)
+    setattr(owner, attribute, value)
+    if not keeps(getattr(owner, attribute), value):
+        object.__setattr__(owner, attribute, old)
+        raise keeps_another(owner)
 
 
 @put.register((Mapping, MutableSequence, deque))
 def _put_item(owner: Any, name: Any, value: Any, /) -> None:
+    if type(owner) in (list, dict):
+        owner[name] = value
+        return
+    old = owner[name]
     owner[name] = value
+    if not keeps(owner[name], value):
+        plain = next((each for each in (list, dict) if isinstance(owner, each)), type(owner))
+        plain.__setitem__(owner, name, old)
+        raise keeps_another(owner)
+
+
+def keeps(held: Any, value: Any) -> bool:
+    """Return whether a slot that was given a value holds it, or a copy of it.
+
+    >>> import numpy
+    >>> keeps(numpy.zeros(2), numpy.zeros(2)), keeps(numpy.ones(2), numpy.zeros(2))
+    (True, False)
+    """
+    if held is value or (wanted := spec_or_none(value)) is None or same_place(held, value):
+        return True
+    return spec_or_none(held) == wanted and (not wanted.has_values or same_values(held, value))
+
+
+def keeps_another(owner: Any) -> TypeError:
+    """Return the error of an owner that does not hold what was put into its slot."""
+    return TypeError(f"{type(owner).__name__} keeps another value than the one it is given")
 
 
 @unwrap.register(object)
@@ -97,7 +130,13 @@ def _itself(obj: Any, /) -> Any:
     return obj
 
 
-_TAUGHT_HERE = {put.dispatch(object), put.dispatch(dict)}
+_BY_ITEM = put.dispatch(dict)
+_BY_ATTRIBUTE = put.dispatch(object)
+
+
+def fills_alike(owner: Any, name: Any) -> bool:
+    """Return whether an owner takes a new object into this slot as it does into its others."""
+    return isinstance(name, int) or put.dispatch(type(owner)) is _BY_ITEM
 
 
 def cannot_put(owner: Any, name: Any, value: Any) -> str:
@@ -105,11 +144,16 @@ def cannot_put(owner: Any, name: Any, value: Any) -> str:
 
     It is tried on a shallow copy, unless an adapter teaches ``put`` for the owner's class.
     """
-    if type(owner) in (list, dict) or put.dispatch(type(owner)) not in _TAUGHT_HERE:
+    method = put.dispatch(type(owner))
+    if type(owner) in (list, dict) or method not in (_BY_ITEM, _BY_ATTRIBUTE):
         return ""
+    if method is _BY_ITEM and not hasattr(owner, "__setitem__"):
+        return f"{type(owner).__name__} does not support item assignment"
     try:
         double = copy(owner)
     except Exception:  # what cannot be copied cannot be tried
+        return ""
+    if double is owner and not isinstance(owner, tuple):
         return ""
     try:
         put(double, name, value)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from caten_sd import CatenError, get_state_dict, to_state_dict
+from caten_sd import CatenError, get_state_dict, load_state_dict, to_state_dict, with_state
 from caten_sd.extend import as_array, spec
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.block_tensor import BlockTensor
@@ -103,3 +103,23 @@ def test_an_array_as_the_kind_gives_an_array() -> None:
     made = as_array(np.zeros(1), tensor)
     assert made.dtype == ml_dtypes.bfloat16
     assert made.astype("f4").tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("make", [
+    lambda n: np.matrix([[n, n]]),
+    lambda n: np.ma.masked_array([n, n], [False, True]),
+    lambda n: np.rec.array([(n, n)], dtype=[("a", "i4"), ("b", "f4")]),
+    lambda n: np.array([str(n)]),
+    lambda n: np.array([n], np.longdouble),
+    lambda n: np.array([n], "M8[s]"),
+    lambda n: np.array([None, n], object),
+], ids=["matrix", "masked", "records", "text", "longdouble", "time", "objects"])  # fmt: skip
+@pytest.mark.parametrize("verb", [load_state_dict, with_state])
+@pytest.mark.parametrize("assign", [False, True])
+def test_an_array_is_replaced_by_one_of_its_class(make: Any, verb: Any, assign: bool) -> None:
+    old = make(0)
+    (new,) = verb([old], {"0": np.array(make(1))}, strict=True, assign=assign)
+    assert type(new) is type(old)
+    assert new.dtype == old.dtype
+    assert np.array(new).tolist() == np.array(make(1)).tolist()
+    assert np.ma.getmask(new).tolist() == np.ma.getmask(old).tolist()

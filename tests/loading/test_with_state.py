@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -251,6 +252,31 @@ def test_any_nesting_takes_its_state_anew(tree: Any, assign: bool) -> None:
     new = with_state(old, file, strict=True, assign=assign)
     assert values(get_state_dict(new)) == values(file)
     assert values(get_state_dict(old)) == before
+
+
+class Itself(list):
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+
+@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.parametrize("given", [["0.0", "1"], ["1"]])
+def test_a_copy_that_is_the_old_object_is_refused(assign: bool, given: list[str]) -> None:
+    old = [Itself([np.zeros(2)]), np.zeros(2)]
+    with pytest.raises(LoadError, match=r"0\.0 of list.*nothing was changed.*__deepcopy__"):
+        with_state(old, {key: np.ones(2) for key in given}, silent=True, assign=assign)
+    assert not old[0][0].any()
+    assert not old[1].any()
+
+
+def test_a_read_only_view_of_a_dict_is_made_anew() -> None:
+    shared = types.MappingProxyType({"w": np.zeros(2)})
+    old = {"a": shared, "b": types.MappingProxyType({"deep": (shared,)})}
+    new = with_state(old, {"a.w": np.ones(2)}, strict=True)
+    assert type(new["a"]) is types.MappingProxyType
+    assert new["b"]["deep"][0] is new["a"]
+    assert new["a"]["w"].tolist() == [1, 1]
+    assert not old["a"]["w"].any()
 
 
 def test_a_training_is_loaded_in_place() -> None:

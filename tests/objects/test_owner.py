@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import types
 from typing import Any
 
 import attrs
@@ -110,3 +111,73 @@ def test_one_slot_of_an_owner_may_be_fixed() -> None:
 
     assert cannot_put(Partly(1, 2), "open", 1) == ""
     assert cannot_put(Partly(1, 2), "fixed", 2)
+
+
+def doubled(instance: Any, attribute: Any, value: Any) -> Any:
+    return value * 2
+
+
+@attrs.define(on_setattr=doubled)
+class Doubling:
+    inside: Any
+
+
+@attrs.define
+class Copying:
+    inside: Any = attrs.field(converter=np.array)
+
+
+class DoublingList(list):
+    def __setitem__(self, at: Any, value: Any) -> None:
+        super().__setitem__(at, value * 2)
+
+
+class DeafDict(dict):
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+class DoublingModule(nn.Module):
+    def __setattr__(self, name: str, value: Any) -> None:
+        new = nn.Parameter(value.detach() * 2) if isinstance(value, nn.Parameter) else value
+        super().__setattr__(name, new)
+
+
+def doubling_module() -> nn.Module:
+    module = DoublingModule()
+    module._parameters["inside"] = nn.Parameter(torch.ones(2))
+    return module
+
+
+@pytest.mark.parametrize(("owner", "name"), [
+    (Doubling(np.ones(2)), "inside"),
+    (DoublingList([np.ones(2)]), 0),
+    (DeafDict(inside=np.ones(2)), "inside"),
+    (doubling_module(), "inside"),
+], ids=["attrs", "list", "dict", "module"])  # fmt: skip
+def test_an_owner_that_keeps_another_value_refuses_it_and_keeps_the_old_one(
+    owner: Any, name: Any
+) -> None:
+    ((_, old, _),) = slots_of(owner)
+    new = nn.Parameter(torch.full((2,), 3.0)) if isinstance(old, nn.Parameter) else np.full(2, 3.0)
+    with pytest.raises(TypeError, match=type(owner).__name__):
+        put(owner, name, new)
+    ((_, now, _),) = slots_of(owner)
+    assert now is old
+
+
+def test_an_owner_may_keep_a_copy_of_a_value() -> None:
+    owner = Copying(np.ones(2))
+    put(owner, "inside", np.full(2, 3.0))
+    assert owner.inside.tolist() == [3, 3]
+    assert not cannot_put(owner, "inside", owner.inside)
+
+
+@pytest.mark.parametrize(("owner", "name"), [
+    (Doubling(np.ones(2)), "inside"),
+    ((np.ones(2),), 0),
+    (types.MappingProxyType({"inside": np.ones(2)}), "inside"),
+], ids=["attrs", "tuple", "proxy"])  # fmt: skip
+def test_what_no_put_can_fill_is_known_before(owner: Any, name: Any) -> None:
+    ((_, old, _),) = slots_of(owner)
+    assert type(owner).__name__ in cannot_put(owner, name, old)

@@ -44,6 +44,9 @@ def dtype_of(dtype: torch.dtype) -> DType:
 
 @spec.register(torch.Tensor)
 def _spec(tensor: torch.Tensor, /) -> Spec:
+    if tensor.is_nested:  # its rows have different lengths, so only their number is known
+        nbytes = tensor.numel() * tensor.dtype.itemsize
+        return Spec((tensor.size(0),), dtype_of(tensor.dtype), nbytes, "nested")
     shape, dtype = tuple(tensor.shape), tensor.dtype
     nbytes = 0 if tensor.is_meta else tensor.numel() * dtype.itemsize
     if dtype is _PAIRED and shape:
@@ -138,9 +141,9 @@ def _memory(tensor: torch.Tensor, /) -> Memory | None:
     """Return where a tensor is; one on the meta device, or without a storage, is nowhere."""
     try:
         block, at = tensor.untyped_storage().data_ptr(), tensor.data_ptr()
-    except (NotImplementedError, RuntimeError, ValueError):  # sparse, lazy, a wrapper subclass
+        place = (at, tensor.dtype, tensor.shape, tensor.stride(), tensor.device) if at else None
+    except (NotImplementedError, RuntimeError, ValueError):  # sparse, lazy, nested, a subclass
         return None
-    place = (at, tensor.dtype, tensor.shape, tensor.stride(), tensor.device) if at else None
     return Memory(block or None, place)
 
 

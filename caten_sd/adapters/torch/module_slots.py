@@ -9,7 +9,7 @@ from torch import nn
 
 from caten_sd.adapters.torch.dtensor import Divided
 from caten_sd.adapters.torch.modules import DeclaredModule
-from caten_sd.objects.owner import Slot, put, slots_of
+from caten_sd.objects.owner import Slot, keeps, keeps_another, put, slots_of
 
 EXTRA_STATE = "_extra_state"  # torch's name for what a module adds to its tensors
 
@@ -29,8 +29,14 @@ def _module_slots(module: nn.Module, /) -> Iterator[Slot]:
 def _put_into_module(module: nn.Module, name: Any, value: Any, /) -> None:
     if name == EXTRA_STATE:
         module.set_extra_state(value)
-    else:
-        setattr(module, name, value)
+        return
+    tables: list[dict[str, Any]] = [module._parameters, module._buffers]
+    table = next((each for each in tables if name in each), {})
+    old = table.get(name)
+    setattr(module, name, value)
+    if name in table and not keeps(table[name], value):
+        table[name] = old
+        raise keeps_another(module)
 
 
 @put.after(nn.Module, object, Divided)

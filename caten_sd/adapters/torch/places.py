@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from caten_sd.adapters.torch.leaves import torch_dtype
+from caten_sd.errors import LoadError
 from caten_sd.objects.place import assign, refusal, replacement
 from caten_sd.state.dtype import DType
 from caten_sd.state.lazy_tensor import LazyTensor
@@ -23,6 +24,8 @@ _KNOWN = {torch.Tensor, nn.Parameter}
 def _refusal(place: torch.Tensor, leaf: Any, /) -> str | None:
     if place.is_meta:
         return "it is on the meta device and has no memory: give the model memory with to_empty()"
+    if place.is_nested:
+        return "its rows have different lengths: put a new one into the model"
     if type(place) not in _KNOWN:
         return None
     if place.is_inference() and not torch.is_inference_mode_enabled():
@@ -114,7 +117,9 @@ def _replacement(
 ) -> torch.Tensor:
     given = _like_tensor(place, leaf)
     tensor = given.detach()
-    if tensor.shape != place.shape:
+    if place.is_nested:
+        _require_rows(place, tensor)
+    elif tensor.shape != place.shape:
         tensor = tensor.reshape(place.shape)
     default = place.device if copy and not place.is_meta else tensor.device
     moved = _moved(tensor, location, default)
@@ -123,11 +128,27 @@ def _replacement(
     if copy and _share_memory(moved, tensor):
         moved = tensor.clone()
     if isinstance(place, nn.Parameter):
-        return nn.Parameter(moved, requires_grad=place.requires_grad)
-    same = moved is tensor and given.shape == place.shape and type(given) is torch.Tensor
-    if same and given.requires_grad == place.requires_grad:
+        return _parameter_like(place, moved)
+    reshaped = moved is not tensor or (not place.is_nested and given.shape != place.shape)
+    if not reshaped and type(given) is torch.Tensor and given.requires_grad == place.requires_grad:
         return given
     return moved.requires_grad_(place.requires_grad)
+
+
+def _require_rows(place: torch.Tensor, tensor: torch.Tensor) -> None:
+    """LoadError unless two nested tensors have rows of the same shapes."""
+    here, there = ([list(row.shape) for row in each.unbind()] for each in (place, tensor))
+    if here != there:
+        raise LoadError(f"its rows are {there} in the file and {here} in the model")
+
+
+def _parameter_like(place: nn.Parameter, values: torch.Tensor) -> nn.Parameter:
+    """Return a parameter of the class of ``place``, with the attributes of that class."""
+    if nn.Parameter not in type(place).__mro__[1:] or type(values) is not torch.Tensor:
+        return nn.Parameter(values, requires_grad=place.requires_grad)
+    made: nn.Parameter = torch.Tensor._make_subclass(type(place), values, place.requires_grad)
+    made.__dict__.update(place.__dict__)
+    return made
 
 
 def _share_memory(one: torch.Tensor, other: torch.Tensor) -> bool:

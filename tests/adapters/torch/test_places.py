@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from caten_sd.errors import LoadError
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import Outcome
+from caten_sd.loading.with_state import with_state
 
 from .loading import Extra, alike, filled
 
@@ -123,3 +125,47 @@ class TestMapLocation:
         with pytest.raises(LoadError, match=r"numpy array.*'cuda'"):
             load_state_dict(model, {"0": np.zeros(2)}, map_location="cuda")
         assert model[0].tolist() == [1, 1]
+
+
+class Tagged(nn.Parameter):
+    pass
+
+
+@pytest.mark.parametrize("options", [{}, {"assign": True}, {"dtype": "float64"}])
+def test_a_parameter_is_replaced_by_one_of_its_class(options: dict) -> None:
+    model = nn.Linear(2, 2)
+    model.weight = Tagged(torch.zeros(2, 2), requires_grad=False)
+    model.weight.tag = "sharded"
+    new = with_state(model, nn.Linear(2, 2).state_dict(), strict=True, **options)
+    assert (type(new.weight), new.weight.requires_grad, new.weight.tag) == (
+        Tagged,
+        False,
+        "sharded",
+    )
+    assert type(new.bias) is nn.Parameter
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+@pytest.mark.parametrize("options", [{}, {"assign": True}, {"dtype": "float16"}])
+@pytest.mark.parametrize("verb", [load_state_dict, with_state])
+def test_a_nested_tensor_takes_another_with_rows_of_its_shapes(
+    layout: torch.layout, options: dict, verb: Any
+) -> None:
+    def rows(*lengths: int) -> torch.Tensor:
+        return torch.nested.nested_tensor([torch.ones(n) * n for n in lengths], layout=layout)
+
+    new = verb({"w": rows(2, 3) * 0}, {"w": rows(2, 3)}, strict=True, **options)
+    assert [row.tolist() for row in new["w"].unbind()] == [[2, 2], [3, 3, 3]]
+    for other in (rows(3, 2), torch.zeros(2), torch.zeros(2, 3)):
+        with pytest.raises(LoadError, match="nothing was changed"):
+            verb({"w": rows(2, 3)}, {"w": other}, strict=True, **options)
+
+
+@pytest.mark.parametrize("make", [torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_a_cast_whose_error_cannot_be_measured_is_a_load(make: Any, dtype: torch.dtype) -> None:
+    model = {"w": make(torch.zeros(2, 2))}
+    report = plan_load(model, {"w": make(torch.eye(2, dtype=dtype))}).apply()
+    assert torch.equal(model["w"].to_dense(), torch.eye(2))
+    (row,) = report.of(Outcome.CAST)
+    assert row.error is None
