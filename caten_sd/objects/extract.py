@@ -111,8 +111,8 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
             f"{a_or_an(type(obj).__name__)} "
             f"that holds itself has no state dict; declare that slot transient()"
         )
-    open_[id(obj)] = parent
     try:
+        open_[id(obj)] = parent
         pairs: list[Pair] = []
         for name, value in items:
             pairs += to_state_dict(value, [*parent, name])
@@ -123,7 +123,7 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
             f"or more; keep them in a list"
         ) from None
     finally:
-        del open_[id(obj)]
+        open_.pop(id(obj), None)  # Ctrl-C may come before it is there
 
 
 @to_state_dict.register(object)
@@ -206,8 +206,8 @@ def _hidden(obj: Any, parent: Path) -> list[Pair]:
     attributes = attributes_of(obj)
     if not attributes:
         return []
-    _extraction.in_unknown = True
     try:
+        _extraction.in_unknown = True
         return children(obj, parent, list(attributes.items()))
     finally:
         _extraction.in_unknown = False

@@ -23,11 +23,12 @@ def bytes_copied() -> Iterator[None]:
     >>> are_bytes_copied()
     False
     """
-    token = _copied.set(True)
+    before = _copied.get()
     try:
+        _copied.set(True)
         yield
     finally:
-        _copied.reset(token)
+        _copied.set(before)
 
 
 def are_bytes_copied() -> bool:

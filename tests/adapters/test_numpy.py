@@ -105,6 +105,7 @@ def test_an_array_as_the_kind_gives_an_array() -> None:
     assert made.astype("f4").tolist() == [0, 1, 2]
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
 @pytest.mark.parametrize("make", [
     lambda n: np.matrix([[n, n]]),
     lambda n: np.ma.masked_array([n, n], [False, True]),

@@ -18,14 +18,15 @@ from caten_sd.state.leaf import Torch, as_array
 
 LAZY = (UninitializedParameter, UninitializedBuffer)
 _KNOWN = {torch.Tensor, nn.Parameter}
+_WRITABLE = {torch.strided, torch.sparse_coo}
 
 
 @refusal.register(torch.Tensor)
 def _refusal(place: torch.Tensor, leaf: Any, /) -> str | None:
     if place.is_meta:
         return "it is on the meta device and has no memory: give the model memory with to_empty()"
-    if place.is_nested:
-        return "its rows have different lengths: put a new one into the model"
+    if place.is_nested or place.layout not in _WRITABLE:
+        return "its memory has room for its own values alone: put a new one into the model"
     if type(place) not in _KNOWN:
         return None
     if place.is_inference() and not torch.is_inference_mode_enabled():

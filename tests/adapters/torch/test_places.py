@@ -145,6 +145,7 @@ def test_a_parameter_is_replaced_by_one_of_its_class(options: dict) -> None:
     assert type(new.bias) is nn.Parameter
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested")
 @pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
 @pytest.mark.parametrize("options", [{}, {"assign": True}, {"dtype": "float16"}])
 @pytest.mark.parametrize("verb", [load_state_dict, with_state])
@@ -161,6 +162,7 @@ def test_a_nested_tensor_takes_another_with_rows_of_its_shapes(
             verb({"w": rows(2, 3)}, {"w": other}, strict=True, **options)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
 @pytest.mark.parametrize("make", [torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_a_cast_whose_error_cannot_be_measured_is_a_load(make: Any, dtype: torch.dtype) -> None:
