@@ -26,17 +26,18 @@ FLOORS = {
     4: "objects encodings blocks mapping",
     5: "files loading layouts nn",
     6: "formats model_files training",
-    7: "adapters cli __init__ __main__ extend layout",
+    7: "adapters cli testing __init__ __main__ extend layout",
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 MOST_ROOMS = 20  # the doors are not counted
-DOORS = {"__init__", "__main__", "extend", "layout"}
+DOORS = {"__init__", "__main__", "extend", "layout", "testing"}
 
 # Open sets: members never import each other, and nobody imports one by its name.
 OPEN = ("formats", "layouts", "adapters", "blocks.families")
 
 FOREIGN = {"torch", "numpy", "ml_dtypes", "rich"}
-AT_HOME = {"nn", "adapters"}  # with those; what only works on files must not wait for their import
+# With those; what only works on files must not wait for their import.
+AT_HOME = {"nn", "adapters", "testing"}
 
 # Files that share a name because they share an idea: a command is named after its verb, a format
 # after its encoding, a model after its layout, a door after what it is for.

@@ -82,6 +82,22 @@ class FormatError(CatenError):
         self.source, self.problem, self.remedy = str(source), problem, remedy
 
 
+class ContractError(CatenError, AssertionError):
+    """A format does not keep a clause of the contract in ``caten_sd.testing``.
+
+    ``format`` and ``clause`` are their names, ``sentence`` says what is promised and ``problem``
+    what happens instead.
+    """
+
+    def __init__(self, format: str, clause: str, sentence: str, problem: str) -> None:
+        what = one_line(problem, LONGEST // 2)
+        super().__init__(
+            f"the format {format} does not keep the clause {clause!r} ({sentence}): {what}"
+        )
+        self.format, self.clause = format, clause
+        self.sentence, self.problem = sentence, problem
+
+
 class LoadWarning(UserWarning):
     """What a load did not do, once per kind; ``report`` lists every slot and key."""
 

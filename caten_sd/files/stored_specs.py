@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from caten_sd.errors import StateDictError
@@ -44,6 +44,18 @@ def not_held(format: str, key: str, leaf: Any) -> StateDictError:
         f"{format} cannot hold {key!r} ({known.dtype}); convert it to another dtype, leave it out, "
         f"or write another format{bfloat16_choice(known.dtype)}"
     )
+
+
+def refuse_surrogates(format: str, keys: Iterable[str]) -> None:
+    """Raise StateDictError for a key with a lone surrogate, which no UTF-8 text can hold."""
+    for key in keys:
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise StateDictError(
+                f"{format} cannot hold {key!r}, which has a lone surrogate; rename it, or write a "
+                f".pt file"
+            ) from None
 
 
 def check_bytes(key: str, leaf: Any) -> None:

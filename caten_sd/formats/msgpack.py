@@ -22,7 +22,7 @@ from caten_sd.encodings.msgpack import (
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
-from caten_sd.files.stored_specs import stored_specs
+from caten_sd.files.stored_specs import refuse_surrogates, stored_specs
 from caten_sd.files.which_tree import is_one_tree
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.indexing import is_shape
@@ -190,6 +190,7 @@ def _flat(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 @write.register(Msgpack)
 def _write(format: Msgpack, target: BinaryIO, state_dict: StateDict, /) -> None:
     specs = stored_specs(format, state_dict, _holds)
+    refuse_surrogates(format.name, specs)
     tree = _nested(specs)
     record = EMPTY._replace(ties=dict(state_dict.ties), metadata=dict(state_dict.metadata))
     if (keys := list(specs)) != [key for key, _ in _flat(tree, "")]:

@@ -30,6 +30,7 @@ from caten_sd.state.tree import is_container
 from caten_sd.wording import counted
 
 _OTHERS = ("", ".json", ".md", ".txt", ".yaml", ".yml")  # suffixes of files that hold no data
+_ESCAPED = "%/\\\0"  # characters of a key that no file name may have; % is the first
 
 
 class Npy(Format):
@@ -43,7 +44,7 @@ class Npy(Format):
 
 
 class NpyFolder(Format):
-    """A folder of .npy files named after their keys; ``%``, ``/`` and NUL are written as %XX."""
+    """A folder of .npy files named after their keys; ``% / \\`` and NUL are written as %XX."""
 
     name = "npy folder"
     suffixes = (".npy/",)
@@ -69,7 +70,7 @@ def _read(format: Npy, source: Source, /) -> Contents:
 
 @write.register(Npy)
 def _write(format: Npy, target: BinaryIO, state_dict: StateDict, /) -> None:
-    specs = stored_specs(format, state_dict, npy_can_hold)
+    specs = stored_specs(format, state_dict, _needs_no_record)
     if len(state_dict) != 1:
         raise StateDictError(
             f".npy holds one array, and this state dict has {len(state_dict)}; write an .npz, or "
@@ -77,6 +78,11 @@ def _write(format: Npy, target: BinaryIO, state_dict: StateDict, /) -> None:
         )
     for key, known in specs.items():
         _write_array(target, known, state_dict[key])
+
+
+def _needs_no_record(known: Spec) -> bool:
+    """Return whether one file says what the dtype is: numpy's header has no name for bfloat16."""
+    return npy_can_hold(known) and not numpy_lacks(known.dtype)
 
 
 @recognize.register(NpyFolder, Folder)
@@ -137,8 +143,17 @@ def _arrays(names: list[str]) -> list[str]:
 
 
 def _key(name: str) -> str:
-    return name[: -len(".npy")].replace("%2F", "/").replace("%00", "\0").replace("%25", "%")
+    key = name[: -len(".npy")]
+    for char in reversed(_ESCAPED):
+        key = key.replace(_escape(char), char)
+    return key
 
 
 def _file_name(key: str) -> str:
-    return key.replace("%", "%25").replace("/", "%2F").replace("\0", "%00") + ".npy"
+    for char in _ESCAPED:
+        key = key.replace(char, _escape(char))
+    return f"{key}.npy"
+
+
+def _escape(char: str) -> str:
+    return f"%{ord(char):02X}"

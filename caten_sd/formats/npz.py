@@ -25,7 +25,7 @@ from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.array_objects import array_contents
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD, Sidecar, parse_sidecar, sidecar_of
-from caten_sd.files.stored_specs import stored_specs
+from caten_sd.files.stored_specs import refuse_surrogates, stored_specs
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.pieces import reported_pieces
@@ -136,6 +136,7 @@ class _VerifiedBacking:
 @write.register(Npz)
 def _write(format: Npz, target: BinaryIO, state_dict: StateDict, /) -> None:
     specs = stored_specs(format, state_dict, npy_can_hold)
+    refuse_surrogates(format.name, specs)
     for key in specs:
         if key == RECORD or is_unsafe(key):
             raise StateDictError(f"{key!r} cannot be the name of a member of an .npz; rename it")

@@ -142,6 +142,7 @@ class Folder:
         self.path, self.index, self.streaming = Path(os.path.abspath(path)), index, streaming
         self.name = str(path / index)
         self._opened: dict[str, Source] = {}
+        self._closed = False
 
     def names(self) -> list[str]:
         """Return the names of the folder's own files, sorted."""
@@ -169,6 +170,8 @@ class Folder:
         their bytes are read instead of mapped, so that thousands of files need few handles.
         """
         if name not in self._opened:
+            if self._closed:
+                raise FormatError(self.name, "the folder was closed", "open it again")
             many = len(self._opened) >= _MOST_HANDLES
             self._opened[name] = open_file(
                 self.path / self._relative(name),
@@ -191,7 +194,8 @@ class Folder:
         return relative
 
     def close(self) -> None:
-        """Close every open member; arrays already read stay valid."""
+        """Close every open member and refuse all others; arrays already read stay valid."""
+        self._closed = True
         for source in self._opened.values():
             source.close()
 

@@ -26,6 +26,20 @@ def test_one_file_holds_one_array(tmp_path: Path) -> None:
         write_state_dict({"a": np.ones(2), "b": np.ones(2)}, tmp_path / "v.npy")
 
 
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, ml_dtypes.float8_e5m2])
+def test_one_file_refuses_what_its_header_cannot_name(dtype: Any, tmp_path: Path) -> None:
+    with pytest.raises(StateDictError, match=r"'w' \((bfloat16|float8_e5m2)\)"):
+        write_state_dict({"w": np.ones(2, dtype)}, tmp_path / "w.npy")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["a\\b", "a%5Cb", "%", "%%25/", "a/b\\c\0"])
+def test_a_key_with_characters_of_paths_comes_back_from_a_folder(key: str, tmp_path: Path) -> None:
+    write_state_dict({key: np.ones(2), "w": np.zeros(3)}, f"{tmp_path}/w.npy/")
+    with read_state_dict(tmp_path / "w.npy") as found:
+        assert list(found) == [key, "w"]
+
+
 def test_a_folder_of_numpys_own_files(tmp_path: Path) -> None:
     for number in range(12):
         np.save(tmp_path / f"layers.{number}.weight.npy", np.full(2, number))

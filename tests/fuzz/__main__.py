@@ -16,15 +16,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+from caten_sd.testing.within_limits import limit_memory
 from tests.fuzz.seeds import SEEDS, seeds_of
-from tests.fuzz.trial import damaged, finding, limit_process
+from tests.fuzz.trial import damaged, finding
 
 BATCH = 500  # inputs for one process, whose memory is then given back
+MEMORY = 1 << 30  # bytes over what the process has
 
 
 def _batch(format: str, seeds: list[Path], folder: Path, keep: Path, numbers: range) -> None:
     """Try the inputs of these numbers; say what is found, and keep those inputs."""
-    limit_process()
+    limit_memory(0, overhead=MEMORY)
     for number in numbers:
         seed = seeds[number % len(seeds)]
         path = damaged(format, seed, folder / seed.name, number)

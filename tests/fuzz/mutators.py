@@ -1,64 +1,21 @@
-"""Changes to a file that keep its structure, and changes to its bytes that know nothing of it."""
+"""Changes to a file that keep its structure, for each format that has one."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import pickletools
 import struct
 import zipfile
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import msgpack
 
-SIZES = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF]
-SIZES += [1 << 32, 1 << 40, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
+from caten_sd.testing.damage import SIZES, Mutator, StructureError, flipped
+
 VALUES: list[Any] = [None, True, -1, 0, 1, 1 << 63, 1 << 200, 1.5, 1e400, "", "x" * 300, "\ud800"]
 VALUES += ["\x1b[2J", "../../etc/passwd", [], {}, [[[]]], {"a": {"b": 1}}, "F32", "a\nb", [1] * 70]
-
-Mutator = Callable[[bytes, Random], bytes]
-
-
-def mutated(format: str, data: bytes, random: Random) -> bytes:
-    """Return the file with one to four changes; some of them know what its bytes mean."""
-    for _ in range(random.choice([1, 1, 1, 2, 4])):
-        mutators = [flipped, sized, cut, spliced, *STRUCTURED.get(format, ())]
-        with contextlib.suppress(StructureError):
-            data = random.choice(mutators)(data, random)
-    return data
-
-
-class StructureError(Exception):
-    """The file is too damaged by now for a change that keeps its structure."""
-
-
-def flipped(data: bytes, random: Random) -> bytes:
-    if not data:
-        return data
-    at = random.randrange(len(data))
-    return data[:at] + bytes([data[at] ^ (1 << random.randrange(8))]) + data[at + 1 :]
-
-
-def sized(data: bytes, random: Random) -> bytes:
-    """Put an interesting number somewhere."""
-    width = random.choice([1, 2, 4, 8])
-    at = random.randrange(len(data) + 1)
-    number = random.choice(SIZES) % (1 << 8 * width)
-    return data[:at] + number.to_bytes(width, random.choice(["little", "big"])) + data[at + width :]
-
-
-def cut(data: bytes, random: Random) -> bytes:
-    at = random.randrange(len(data) + 1)
-    return data[:at] if random.random() < 0.5 else data[:at] + data[at + random.randrange(1, 20) :]
-
-
-def spliced(data: bytes, random: Random) -> bytes:
-    at, start = random.randrange(len(data) + 1), random.randrange(len(data) + 1)
-    piece = data[start : start + random.randrange(1, 60)] * random.choice([1, 1, 3])
-    return data[:at] + piece + data[at:]
 
 
 def changed_tree(tree: Any, random: Random) -> Any:
@@ -227,7 +184,7 @@ STRUCTURED: dict[str, tuple[Mutator, ...]] = {
     "gguf": (gguf_field, gguf_field),
     "msgpack": (packed_tree, packed_tree),
     "archive": (tar_field, zip_fields),
-    "shards": (plain_json, header_json),
+    "sharded": (plain_json, header_json),
     "dcp": (opcodes, zip_member(opcodes)),
     "npy-folder": (npy_header, plain_json),
 }

@@ -123,6 +123,13 @@ def _shards(folder: Path) -> None:
     (target / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def _folder(folder: Path) -> None:
+    target = folder / "a"
+    target.mkdir()
+    safetensors.numpy.save_file(STATE, target / "model.safetensors")
+    (target / "config.json").write_text('{"model_type": "gpt2"}')
+
+
 def _dcp(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -143,7 +150,8 @@ SEEDS: dict[str, Callable[[Path], None]] = {
     "gguf": _gguf,
     "msgpack": _msgpack,
     "archive": _archive,
-    "shards": _shards,
+    "sharded": _shards,
+    "folder": _folder,
     "dcp": _dcp,
     "npy-folder": _npy_folder,
 }

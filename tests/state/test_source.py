@@ -227,3 +227,11 @@ def test_a_folder_may_keep_no_handles(folder: Folder) -> None:
     assert not member.mapped
     assert member.read(0, 2) == b"bb"
     assert str(Folder(folder.path, "model.index.json")).endswith("inside/model.index.json")
+
+
+def test_a_closed_folder_opens_no_more_members(tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"abc")
+    folder = Folder(tmp_path)
+    folder.close()
+    with pytest.raises(FormatError, match="closed; open it again"):
+        folder.member("w")
