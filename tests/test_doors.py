@@ -23,6 +23,7 @@ import caten_sd
 import caten_sd.errors
 import caten_sd.extend
 import caten_sd.layout
+import caten_sd.testing
 from caten_sd.dispatch.generic import GenericFunction
 
 ROOT = Path(__file__).parent.parent
@@ -112,7 +113,8 @@ def test_the_names_of_an_author_are_not_at_the_top():
 
 
 def test_every_error_and_warning_has_a_public_name():
-    public = {id(value) for door in DOORS for value in values(door).values()}
+    places = (*DOORS, caten_sd.testing)
+    public = {id(value) for door in places for value in values(door).values()}
     errors = [e for e in vars(caten_sd.errors).values() if inspect.isclass(e)]
     errors = [e for e in errors if issubclass(e, (Exception, Warning))]
     assert len(errors) >= 13

@@ -58,7 +58,7 @@ def test_a_format_that_is_not_written_is_tried_on_files_alone(tmp_path: Path) ->
     with toy() as kind:
         (each,) = (each for each in clauses(kind, lazy=False) if each.clause.name == "order")
         written = each.subject._replace(folder=tmp_path).write({})
-        with toy(("@write.register(Toy)\n", "")) as unwritten:
+        with toy(("@extend.write.register(Toy)\n", "")) as unwritten:
             unwritten.name = "unwritten toy"
             assert clauses(unwritten) == []
             names = [str(each) for each in clauses(unwritten, files=[written], lazy=False)]

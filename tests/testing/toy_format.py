@@ -5,11 +5,8 @@ import math
 
 import numpy as np
 
-from caten_sd.errors import FormatError, StateDictError
-from caten_sd.files.format import Contents, Format, read, recognize, write
-from caten_sd.files.stored_specs import stored_specs
-from caten_sd.state.leaf import Numpy, as_array
-from caten_sd.state.source import Source
+from caten_sd import FormatError, StateDictError, extend
+from caten_sd.extend import Contents, Format, Numpy, Source, as_array, stored_specs
 
 CODES = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "int64": "<i8", "uint8": "<u1"}
 
@@ -20,12 +17,12 @@ class Toy(Format):
     sources = ("file",)
 
 
-@recognize.register(Toy, Source)
+@extend.recognize.register(Toy, Source)
 def recognize_toy(format, source, /):
     return "its first bytes" if source.head(4) == b"TOY\n" else None
 
 
-@read.register(Toy, Source)
+@extend.read.register(Toy, Source)
 def read_toy(format, source, /):
     at, leaves = 12 + int.from_bytes(source.read(4, 8), "little"), {}
     try:
@@ -39,7 +36,7 @@ def read_toy(format, source, /):
         raise FormatError(source.name, f"it is damaged ({error})", "get it again") from error
 
 
-@write.register(Toy)
+@extend.write.register(Toy)
 def write_toy(format, target, state_dict, /):
     specs = stored_specs(format, state_dict, lambda known: known.dtype.name in CODES)
     for key in state_dict.ties:
