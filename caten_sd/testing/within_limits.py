@@ -7,6 +7,7 @@ has no fork, nothing is limited, and a hang is a hang.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -89,6 +90,7 @@ def _run(work: Callable[[Say], str], pipe: int, size: int) -> None:
 
     code = 1
     try:
+        faulthandler.disable()  # the parent says how the child ended
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         limit_memory(size)
         say(work(say))
