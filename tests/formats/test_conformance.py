@@ -39,6 +39,11 @@ REFUSED = {
 }
 
 
+def writable() -> list[Format]:
+    """Return the formats that are written from any number of leaves."""
+    return [each for each in WRITTEN if not each.one_leaf]
+
+
 @pytest.fixture(scope="session")
 def seeds(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
     @cache
