@@ -57,18 +57,20 @@ def a_save_of_what_it_replaces(subject: Subject, /) -> None:
 @clause
 def a_failure_leaves_what_was_there(subject: Subject, /) -> None:
     """A save that fails or is interrupted at any leaf leaves the old files, and no other one."""
-    keys = list(small_model())
-    for number, key in enumerate(keys):
+    for number, key in enumerate(small_model()):
         for error in (KeyboardInterrupt(), OSError(errno.EIO, "made to fail")):
-            _fails_at(subject.apart(f"{number}-{type(error).__name__}"), key, error)
+            here = subject.apart(f"{number}-{type(error).__name__}")
+            _fails_at(here.apart("new"), key, error)
+            here.write(small_model())
+            _fails_at(here, key, error)
 
 
 def _fails_at(subject: Subject, key: str, error: BaseException) -> None:
-    subject.write(small_model())
     before = subject.contents()
-    shape = small_model()[key].shape
+    given: dict[str, Any] = {name: array + 1 for name, array in small_model().items()}
+    given[key] = UnreadableLeaf(given[key].shape, error)
     try:
-        subject.write({**small_model(), key: UnreadableLeaf(shape, error)})
+        subject.write(given)
     except (CatenError, OSError, KeyboardInterrupt):
         pass
     else:
