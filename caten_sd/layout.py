@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from caten_sd.mapping.heads import Regroup as Regroup
     from caten_sd.mapping.heads import Rotary as Rotary
     from caten_sd.mapping.heads import packing as packing
+    from caten_sd.mapping.known import find_layout as find_layout
     from caten_sd.mapping.layout import Layout as Layout
     from caten_sd.mapping.operations import Chain as Chain
     from caten_sd.mapping.operations import Identity as Identity
@@ -27,6 +28,7 @@ _HOMES = homes(
     {
         "mapping.assembly": "Concat Split Stack Unstack",
         "mapping.heads": "Regroup Rotary packing",
+        "mapping.known": "find_layout",
         "mapping.layout": "Layout",
         "mapping.operations": "Chain Identity Offset Operation Transpose",
         "mapping.rows": "Drop Row",

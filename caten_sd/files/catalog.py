@@ -1,4 +1,8 @@
-"""Which formats there are: the files of ``formats/``, and other subclasses of Format."""
+"""Which formats there are: the files of ``formats/``, and other subclasses of Format.
+
+A package announces a module with such a subclass by an entry point of the group
+``caten_sd.formats``. Those modules are imported last, since looking for them takes time.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from caten_sd.dispatch.foreign import ForeignPackages
 from caten_sd.errors import FormatError
 from caten_sd.files.declarations import FORMATS_PACKAGE, Declaration, built_in_formats
 from caten_sd.files.format import Format, recognize
 from caten_sd.state.source import Folder, Source
+
+_PLUG_INS = ForeignPackages(FORMATS_PACKAGE, FORMATS_PACKAGE)
 
 
 def formats() -> Iterator[Format]:
@@ -21,18 +28,35 @@ def formats() -> Iterator[Format]:
 
 def _known(name: str = "") -> Iterator[Declaration]:
     """Yield every format, those with a suffix that ``name`` ends in first."""
+    first: list[Declaration] = []
     for each in chain(built_in_formats(name), _other_formats()):
         if _has_suffix(name, each):
+            first.append(each)
             yield each
-    for each in chain(built_in_formats(), _other_formats()):
-        if not _has_suffix(name, each):
+    if not first and "." in Path(name).name:
+        first += [each for each in _announced_formats() if _has_suffix(name, each)]
+        yield from first
+    for each in chain(built_in_formats(), _announced_formats()):
+        if each not in first:
             yield each
+
+
+def _announced_formats() -> Iterator[Declaration]:
+    """Yield the formats outside the package, once every entry point is loaded."""
+    _PLUG_INS.load_entry_points()
+    yield from _other_formats()
 
 
 def _other_formats() -> Iterator[Declaration]:
     for kind in Format.__subclasses__():
         if kind.name and not kind.__module__.startswith(f"{FORMATS_PACKAGE}."):
             yield Declaration(kind.__module__, kind, kind)
+
+
+def _broken_plug_ins() -> str:
+    """Return what to add to an error that says which formats are known."""
+    found = sorted(_PLUG_INS.failures.items())
+    return "".join(f"; the plug-in {name!r} cannot be imported ({why})" for name, why in found)
 
 
 def _has_suffix(name: str, format: Declaration) -> bool:
@@ -53,7 +77,7 @@ def format_called(format: Format | str | None) -> Format | None:
     for each in _known():
         if each.attributes.name == format:
             return each.load()
-    known = ", ".join(sorted(repr(each.attributes.name) for each in _known()))
+    known = ", ".join(sorted(repr(each.attributes.name) for each in _known())) + _broken_plug_ins()
     raise FormatError(f"format {format!r}", "it is not a format that is known", f"use {known}")
 
 
@@ -72,11 +96,13 @@ def find_format(source: Source | Folder) -> Format:
             return format
     known = ", ".join(sorted(each.attributes.name for each in _known()))
     if (foreign := _foreign(source, known)) is not None:
-        raise foreign
+        raise FormatError(foreign.source, foreign.problem, foreign.remedy + _broken_plug_ins())
     for each in _known(name):
         if kind in each.attributes.sources and _has_suffix(name, each):
             return each.load()
-    raise FormatError(source.name, "it is none of the known formats", f"they are {known}")
+    raise FormatError(
+        source.name, "it is none of the known formats", f"they are {known}{_broken_plug_ins()}"
+    )
 
 
 def _foreign(source: Source | Folder, known: str) -> FormatError | None:
@@ -123,5 +149,6 @@ def format_of_target(path: Path, *, folder: bool = False) -> Format:
     raise FormatError(
         path,
         "its suffix names no format",
-        f"use one of {', '.join(suffixes)}, or end it in / for a folder of shards",
+        f"use one of {', '.join(suffixes)}, or end it in / for a folder of shards"
+        f"{_broken_plug_ins()}",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -263,3 +264,90 @@ def test_a_damaged_file_that_no_suffix_of_a_file_names_is_of_no_format(tmp_path:
         (tmp_path / name).write_bytes(b"\1nothing that anybody knows")
         with pytest.raises(FormatError, match="it is none of the known formats"):
             find_format(open_file(tmp_path / name))
+
+
+PLUG_IN = """
+from caten_sd.extend import Contents, Format, Source, read, recognize, write
+
+class PlugIn(Format):
+    name = "plug-in"
+    suffixes = {suffixes}
+
+@recognize.register(PlugIn, Source)
+def recognize_it(format, source):
+    return "PLUG" if source.head(4) == b"PLUG" else None
+
+@read.register(PlugIn, Source)
+def read_it(format, source):
+    return Contents(dict.fromkeys(source.read(4, source.size - 4).decode().split()), {{}})
+
+@write.register(PlugIn)
+def write_it(format, target, state_dict):
+    target.write(b"PLUG" + " ".join(state_dict).encode())
+"""
+
+
+def with_plug_in(folder: Path, text: str, program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program where a package is installed that announces a format."""
+    (folder / "plug_in.py").write_text(text)
+    metadata = folder / "plug_in-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: plug-in\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[caten_sd.formats]\nplugged = plug_in\n")
+    path = os.pathsep.join([str(folder), *sys.path])
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "suffixes"),
+    [("m.plug", (".plug",)), ("m.v2.plug", (".v2.plug",)), ("m.bin", (".bin",)), ("m", ())],
+)
+def test_a_package_announces_a_format_by_an_entry_point(
+    tmp_path: Path, name: str, suffixes: tuple[str, ...]
+) -> None:
+    (tmp_path / name).write_bytes(b"PLUGone two")
+    program = f"""
+from caten_sd import read_state_dict
+with read_state_dict({name!r}, root="") as file:
+    print(file.origin, *file.others)
+"""
+    done = with_plug_in(tmp_path, PLUG_IN.format(suffixes=suffixes), program)
+    assert (done.stdout.split(), done.stderr) == (["plug-in", "one", "two"], "")
+
+
+def test_an_announced_format_is_found_by_the_suffix_of_a_new_file(tmp_path: Path) -> None:
+    program = """
+import numpy
+from caten_sd import write_state_dict
+write_state_dict({"w": numpy.zeros(2)}, "new.plug")
+"""
+    done = with_plug_in(tmp_path, PLUG_IN.format(suffixes=(".plug",)), program)
+    assert done.stderr == ""
+    assert (tmp_path / "new.plug").read_bytes() == b"PLUGw"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "read_state_dict('odd')",
+        "read_state_dict('odd', format='plug-in')",
+        "write_state_dict({}, 'new.plug')",
+    ],
+)
+def test_a_format_that_cannot_be_imported_is_named_where_it_is_missed(
+    tmp_path: Path, call: str
+) -> None:
+    (tmp_path / "odd").write_bytes(b"what nobody knows")
+    program = f"from caten_sd import *\nwrite_state_dict({{}}, 'm.npz')\n{call}"
+    done = with_plug_in(tmp_path, "import no_such_module", program)
+    error = done.stderr.splitlines()[-1]
+    assert (tmp_path / "m.npz").exists()
+    assert "'plugged' cannot be imported (ModuleNotFoundError: " in error
+    assert "no_such_module" in error
