@@ -96,7 +96,8 @@ def find_format(source: Source | Folder) -> Format:
             return format
     known = ", ".join(sorted(each.attributes.name for each in _known()))
     if (foreign := _foreign(source, known)) is not None:
-        raise FormatError(foreign.source, foreign.problem, foreign.remedy + _broken_plug_ins())
+        remedy = f"{foreign.remedy}{_broken_plug_ins()}".removeprefix("; ")
+        raise FormatError(foreign.source, foreign.problem, remedy)
     for each in _known(name):
         if kind in each.attributes.sources and _has_suffix(name, each):
             return each.load()
