@@ -21,6 +21,7 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in total
 
 # The writers of all formats get their bytes from here, so progress is counted here.
 _observer: ContextVar[Callable[[int], None] | None] = ContextVar("observer", default=None)
+_hashes: ContextVar[dict[int, bytes] | None] = ContextVar("hashes", default=None)
 
 
 @contextlib.contextmanager
@@ -41,6 +42,17 @@ def reporting(progress: Progress | None, total: int) -> Iterator[None]:
         _observer.reset(token)
 
 
+@contextlib.contextmanager
+def hashing() -> Iterator[dict[int, bytes]]:
+    """Hash what the writers in this context take of each leaf; the hashes are by the leaf's id."""
+    hashes: dict[int, bytes] = {}
+    token = _hashes.set(hashes)
+    try:
+        yield hashes
+    finally:
+        _hashes.reset(token)
+
+
 def reported_pieces(leaf: Any) -> Iterator[memoryview]:
     """Yield the pieces of a leaf for a writer, and report each one when it was taken.
 
@@ -48,11 +60,30 @@ def reported_pieces(leaf: Any) -> Iterator[memoryview]:
     >>> [bytes(piece) for piece in reported_pieces(numpy.array([1, 2], "<u2"))]
     [b'\\x01\\x00\\x02\\x00']
     """
-    observer = _observer.get()
-    for piece in pieces(leaf):
+    observer, hashes = _observer.get(), _hashes.get()
+    taken = pieces(leaf) if hashes is None else _hashed(leaf, hashes)
+    for piece in taken:
         yield piece
         if observer is not None:
             observer(len(piece))
+
+
+def _hashed(leaf: Any, hashes: dict[int, bytes]) -> Iterator[memoryview]:
+    import xxhash
+
+    state = xxhash.xxh3_128()
+    for piece in pieces(leaf):
+        state.update(piece)
+        yield piece
+    hashes[id(leaf)] = state.digest()
+
+
+def content_hash(leaf: Any) -> bytes:
+    """Return the XXH3 hash, of 128 bits, of a leaf's bytes: it finds every error of a disk."""
+    hashes: dict[int, bytes] = {}
+    for _ in _hashed(leaf, hashes):
+        pass
+    return hashes[id(leaf)]
 
 
 def pieces(leaf: Any) -> Iterator[memoryview]:
