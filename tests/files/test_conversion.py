@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -197,10 +198,10 @@ class TestWhatIsWrongReplacesNothing:
     def test_a_fault_of_the_source_is_not_blamed_on_the_target(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(one: object, other: object) -> None:
+        def fail(leaf: object) -> None:
             raise sd.FormatError(source, "it shrank", "get it again")
 
-        monkeypatch.setattr("caten_sd.files.conversion.same_bytes", fail)
+        monkeypatch.setattr("caten_sd.files.conversion.content_hash", fail)
         with pytest.raises(sd.FormatError) as caught:
             sd.convert(source, tmp_path / "out.npz")
         assert caught.value.source == str(source)
@@ -211,9 +212,31 @@ class TestWhatIsWrongReplacesNothing:
     ) -> None:
         monkeypatch.setattr(atomic, "before_rename", lambda written, target: None)
         assert sd.convert(source, tmp_path / "out.npz").tensors == 3
-        monkeypatch.setattr("caten_sd.files.conversion.same_bytes", lambda one, other: False)
+        monkeypatch.setattr("caten_sd.files.conversion.content_hash", lambda leaf: b"")
         with pytest.raises(sd.FormatError, match=r"out.npz: 'h.0.w' does not read back"):
             sd.convert(source, tmp_path / "out.npz")
+
+
+@pytest.mark.parametrize("name", ["out.safetensors", "out.pt", "out.msgpack", "out.gguf"])
+@pytest.mark.parametrize("dtype", [None, "bf16"])
+def test_one_bit_that_the_disk_flips_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, dtype: str | None
+) -> None:
+    save_file({"w": torch.arange(96.0).reshape(2, 48).T.contiguous()}, tmp_path / "in.safetensors")
+    real = conversion.read_uncommitted
+    value = np.float32(37).tobytes()
+    stored = value if dtype is None else value[2:] + np.float32(85).tobytes()[2:]
+
+    def flipped(written: Path, target: Path) -> contextlib.AbstractContextManager[sd.StateDict]:
+        data = bytearray(written.read_bytes())
+        data[data.index(stored)] ^= 1
+        written.write_bytes(data)
+        return real(written, target)
+
+    monkeypatch.setattr(conversion, "read_uncommitted", flipped)
+    with pytest.raises(sd.FormatError, match="'w' does not read back"):
+        sd.convert(tmp_path / "in.safetensors", tmp_path / name, dtype=dtype)
+    assert not (tmp_path / name).exists()
 
 
 def test_a_shape_that_does_not_read_back_is_found(
