@@ -34,6 +34,11 @@ class HeaderMemory:
         self._source_name, self._size = source_name, size
         self.left = _SPARE + _FACTOR * size
 
+    def add(self, size: int) -> None:
+        """Count more bytes of the header, which has not been read as a whole."""
+        self._size += size
+        self.left += _FACTOR * size
+
     def take_entries(self, count: int, size: int) -> None:
         """Take bytes for entries of a dict that now has ``size`` of them."""
         if size > SMALL:

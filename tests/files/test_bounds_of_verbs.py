@@ -114,7 +114,7 @@ GROWING: dict[str, tuple[Callable[[int], bytes], int]] = {
 @pytest.mark.parametrize("file", GROWING)
 def test_time_grows_with_the_size_and_no_faster(file: str, tmp_path: Path) -> None:
     made, n = GROWING[file]
-    seconds = []
+    paths = []
     for times in (1, 2, 4):
         path = tmp_path / str(times) / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,16 +122,22 @@ def test_time_grows_with_the_size_and_no_faster(file: str, tmp_path: Path) -> No
         if path.name == ".metadata":
             (path.parent / "__0_0.distcp").touch()
             path = path.parent
+        paths.append(path)
+    best = [99.0] * len(paths)
+    for _ in range(5):  # other work of the machine may slow one run down, and none is faster
+        best = [min(old, seconds_to_read(path)) for old, path in zip(best, paths, strict=True)]
+        if all(more <= 2.6 * less + 0.03 for less, more in itertools.pairwise(best)):
+            return
+    raise AssertionError(f"{best} s: twice the size takes 2 times as long, and quadratic work 4")
 
-        def measured(path: Path = path) -> str:
-            best = 99.0
-            for _ in range(3):
-                before = cpu_seconds()
-                with contextlib.suppress(sd.CatenError):
-                    sd.read_state_dict(path)
-                best = min(best, cpu_seconds() - before)
-            return str(best)
 
-        seconds.append(float(in_child(measured)))
-    for less, more in itertools.pairwise(seconds):
-        assert more <= 3.2 * less + 0.03, seconds  # quadratic: 4
+def seconds_to_read(path: Path) -> float:
+    """Return the CPU time of a child that opens a file, or is told why it cannot."""
+
+    def measured() -> str:
+        before = cpu_seconds()
+        with contextlib.suppress(sd.CatenError):
+            sd.read_state_dict(path)
+        return str(cpu_seconds() - before)
+
+    return float(in_child(measured))

@@ -1,4 +1,4 @@
-"""numpy's arrays and scalars in a pickle become lazy leaves over the pickle's own bytes.
+"""numpy's arrays and scalars in a pickle become lazy leaves over the pickle's own file.
 
 An array whose dtype no tensor has (text, objects, records) stays an inert Instance.
 """
@@ -43,15 +43,16 @@ def _leaf(data: Any, dtype: Any, shape: Any, fortran: bool) -> LazyTensor | None
     element, order = _element(dtype)
     if type(data) is str:
         data = data.encode()  # a string of Python 2 arrives as text if it is valid text
-    if element is None or type(data) not in (bytes, bytearray, memoryview):
+    if type(data) in (bytes, bytearray):
+        data = Source("a pickled array", BytesBacking(data), 0, len(data))
+    if element is None or type(data) is not Source:
         return None
     if type(shape) is not tuple or len(shape) > 64 or not all(map(is_size, shape)):
         raise ValueError("an array has no shape")
-    if element.nbytes(math.prod(shape)) != len(data):
-        raise ValueError(f"an array of {list(shape)} {element} has {counted(len(data), 'byte')}")
+    if element.nbytes(math.prod(shape)) != data.size:
+        raise ValueError(f"an array of {list(shape)} {element} has {counted(data.size, 'byte')}")
     strides = tuple(reversed(c_strides(shape[::-1]))) if fortran and len(shape) > 1 else None
-    source = Source("a pickled array", BytesBacking(data), 0, len(data))
-    return LazyTensor(source, 0, element, shape, strides, order)
+    return LazyTensor(data, 0, element, shape, strides, order)
 
 
 def _element(dtype: Any) -> tuple[DType | None, str]:

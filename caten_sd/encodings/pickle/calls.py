@@ -53,9 +53,10 @@ def _new_with_names(m: Machine, at: int) -> int:
 
 
 def _instance(m: Machine, at: int) -> int:
-    args = since_mark(m)
     at = _global(m, at)
-    m.stack[-1] = m.call(m.stack[-1], tuple(args), bare=True)
+    name = m.stack.pop()
+    args = since_mark(m)
+    m.stack.append(m.call(name, tuple(args), bare=True))
     return at
 
 

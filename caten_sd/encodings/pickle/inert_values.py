@@ -8,7 +8,8 @@ from typing import Any
 from caten_sd.encodings.pickle.inert_names import is_inert, is_plain_data
 from caten_sd.errors import FormatError
 from caten_sd.state.leaf import Opaque
-from caten_sd.wording import a_or_an
+from caten_sd.state.source import Source
+from caten_sd.wording import a_or_an, counted
 
 DO_NOT_USE = "no checkpoint needs that, so do not load this file anywhere; nothing was run"
 
@@ -87,6 +88,8 @@ def brief(value: Any) -> str:
     """
     if isinstance(value, Opaque):
         return value.name[:80]
+    if isinstance(value, Source):
+        return f"a byte string of {counted(value.size, 'byte')}"
     if isinstance(value, int) and value.bit_length() > 64:
         return f"an integer of {value.bit_length()} bits"
     if value is None or isinstance(value, (str, bytes, int, float)):
@@ -94,7 +97,7 @@ def brief(value: Any) -> str:
     return f"{a_or_an(type(value).__name__)}"
 
 
-_UNHASHABLE = (list, dict, set, bytearray, Ordered, memoryview)
+_UNHASHABLE = (list, dict, set, bytearray, Ordered, Source)
 
 
 def check_key(key: Any) -> None:

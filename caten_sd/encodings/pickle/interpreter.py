@@ -13,14 +13,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.encodings.pickle.calls import CALLS
+from caten_sd.encodings.pickle.input import ShortWindowError
 from caten_sd.encodings.pickle.machine import Machine
 from caten_sd.encodings.pickle.scalars import SCALARS, Opcode
 from caten_sd.encodings.pickle.stack import STACK
 from caten_sd.errors import FormatError
+from caten_sd.state.backing import BytesBacking
+from caten_sd.state.source import Source
 
 MALFORMED = (
     *(LookupError, TypeError, ValueError, ArithmeticError, AttributeError, struct.error),
-    *(RecursionError, MemoryError),
+    *(RecursionError, MemoryError, ShortWindowError),
 )
 _STOP = ord(".")
 
@@ -46,9 +49,9 @@ class Unpickled(NamedTuple):
 
 
 def unpickle(
-    data: bytes | memoryview,
+    data: bytes | Source,
     *,
-    source_name: str,
+    source_name: str = "a pickle",
     start: int = 0,
     persistent_load: Callable[[Any], Any] | None = None,
     allowed: Mapping[tuple[str, str], Any] | None = None,
@@ -56,31 +59,46 @@ def unpickle(
     """Read one pickle; FormatError if it is malformed or calls what no checkpoint needs.
 
     ``allowed`` maps (module, name) to a function of ours, or to the value to use for the name.
-    Large byte strings in a memoryview are slices of it, not copies.
+    A large byte string becomes a Source, and is not read. ``source_name`` is the name of bytes.
 
     >>> unpickle(b"\\x80\\x02}U\\x01aK\\x01s.", source_name="a.pkl").value
     {'a': 1}
     >>> unpickle(b"cmodels\\nNet\\n)\\x81.", source_name="a.pkl").value
     Opaque(models.Net)
     """
-    machine = Machine(data, source_name, persistent_load, allowed or {})
-    end = _run(machine, start)
+    if isinstance(data, Source):
+        source = data
+    else:
+        source = Source(source_name, BytesBacking(data), 0, len(data))
+    machine = Machine(source, start, persistent_load, allowed or {})
+    while (end := _run(machine)) is None:
+        pass
     return Unpickled(machine.value, end, machine.opaque, machine.imports())
 
 
-def _run(machine: Machine, at: int) -> int:
-    """Run opcodes until STOP and return the position after it; the value is in ``value``."""
-    data, opcodes, opcode = machine.data, OPCODES, _STOP
+def _run(machine: Machine) -> int | None:
+    """Run the opcodes of a window, and return the position after STOP, or None before it.
+
+    The value is in ``value``.
+    """
+    data, opcodes, opcode, at = machine.ahead, OPCODES, _STOP, 0
     try:
         while (opcode := data[at]) != _STOP:
             at = opcodes[opcode](machine, at + 1)
         machine.value = machine.stack.pop()
-        return at + 1
+        return machine.base + at + 1
     except MALFORMED as error:
-        place = f"ends before byte {at}" if at >= machine.end else f"is malformed at byte {at}"
-        why = str(error)[:200] or type(error).__name__
-        raise FormatError(
-            machine.source_name,
-            f"its pickle {place} (opcode {bytes([opcode])!r}: {why})",
-            "it is truncated, damaged or made to deceive, so get it again",
-        ) from error
+        if machine.advance(at, error):
+            return None
+        raise _malformed(machine, machine.base + at, opcode, error) from error
+
+
+def _malformed(machine: Machine, at: int, opcode: int, error: Exception) -> FormatError:
+    ended = at >= machine.source.size
+    place = f"ends before byte {at}" if ended else f"is malformed at byte {at}"
+    why = str(error)[:200] or type(error).__name__
+    return FormatError(
+        machine.source_name,
+        f"its pickle {place} (opcode {bytes([opcode])!r}: {why})",
+        "it is truncated, damaged or made to deceive, so get it again",
+    )

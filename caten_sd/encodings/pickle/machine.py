@@ -8,24 +8,23 @@ from typing import Any
 
 from caten_sd.encodings.pickle.arrays import NUMPY
 from caten_sd.encodings.pickle.inert_values import Instance, Reference, brief
+from caten_sd.encodings.pickle.input import PickleInput
 from caten_sd.encodings.pickle.plain import PLAIN, RENAMED
-from caten_sd.state.header_memory import CONTAINER, ENTRY, TUPLE, HeaderMemory
+from caten_sd.state.header_memory import CONTAINER, ENTRY, TUPLE
+from caten_sd.state.source import Source
 
 _KNOWN = {**PLAIN, **NUMPY}
 _ABSENT = object()
 
 
-class Machine:
+class Machine(PickleInput):
     """A pickle's stack, the outer stacks below its marks, and its memo."""
 
     __slots__ = (
         "_allowed",
         "_persistent_load",
         "_references",
-        "data",
-        "end",
         "memo",
-        "memory",
         "opaque",
         "outer",
         "source_name",
@@ -36,17 +35,17 @@ class Machine:
 
     def __init__(
         self,
-        data: bytes | memoryview,
-        source_name: str,
+        source: Source,
+        start: int,
         persistent_load: Callable[[Any], Any] | None,
         allowed: Mapping[tuple[str, str], Any],
     ) -> None:
-        self.data, self.end, self.source_name = data, len(data), source_name
+        super().__init__(source, start)
+        self.source_name = source.name
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
         self.memo: list[Any] = []  # by index; 8 bytes an entry, where a dict takes 100
         self.sparse_memo: dict[int, Any] = {}  # of indices that do not follow each other
-        self.memory = HeaderMemory(source_name, self.end)
         self.value: Any = None
         self.opaque: Counter[str] = Counter()
         self._persistent_load, self._allowed = persistent_load, allowed
@@ -77,18 +76,6 @@ class Machine:
         if value is _ABSENT:
             raise KeyError(index)
         self.stack.append(value)
-
-    def line(self, at: int) -> bytes:
-        """Return the bytes up to the next newline."""
-        size = 64
-        while True:
-            ahead = bytes(self.data[at : at + size])
-            found = ahead.find(b"\n")
-            if found >= 0:
-                return ahead[:found]
-            if at + size >= self.end:
-                raise ValueError("a line does not end")
-            size *= 8
 
     def reference(self, module: str, name: str) -> Any:
         """Return one Reference per name, or the value that is allowed for it."""

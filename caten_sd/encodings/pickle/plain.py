@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference, brief, check_key
+from caten_sd.state.source import Source
 
 
 def _mapping(*args: Any) -> Ordered:
@@ -41,7 +42,9 @@ def _frozenset(values: Any = ()) -> frozenset[Any]:
 def _bytes(value: Any = b"", encoding: str = "latin1") -> bytes:
     if type(value) is str and encoding in ("latin1", "latin-1", "utf-8", "ascii"):
         return value.encode(encoding)
-    if type(value) in (bytes, bytearray, memoryview, list, tuple):
+    if type(value) is Source:
+        return value.read(0, value.size)
+    if type(value) in (bytes, bytearray, list, tuple):
         return bytes(value)
     raise ValueError(f"bytes are made of {brief(value)} in the encoding {brief(encoding)}")
 

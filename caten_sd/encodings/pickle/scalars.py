@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from caten_sd.encodings.pickle.input import SHARED, ShortWindowError
 from caten_sd.state.header_memory import CONTAINER
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 Opcode = Callable[["Machine", int], int]
 
 MAX_DIGITS = 4300  # Python's own limit: converting takes quadratic time
-SHARED = 1 << 16  # a byte string of this size is a slice of the mapped file, not a copy
 
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
 _ESCAPED = {code[:1]: code[1:] for code in (b"n\n", b"t\t", b"r\r", b"a\a", b"b\b", b"f\f", b"v\v")}
@@ -68,7 +68,7 @@ def _digits(m: Machine, at: int) -> int:
 
 def _digits_or_truth(m: Machine, at: int) -> int:
     """Read INT, which protocol 0 also uses for booleans: 00 and 01."""
-    if bytes(m.data[at : at + 3]) not in (b"00\n", b"01\n"):
+    if m.line(at) not in (b"00", b"01"):
         return _digits(m, at)
     m.stack.append(m.data[at + 1] == ord("1"))
     return at + 3
@@ -80,27 +80,33 @@ def _decimal(m: Machine, at: int) -> int:
     return at + len(line) + 1
 
 
-def _sized(code: str, make: Callable[[bytes | memoryview], Any]) -> Opcode:
+def _sized(code: str, make: Callable[[bytes], Any], *, is_shared: bool = False) -> Opcode:
     """Return an opcode whose operand is a size, packed as ``code``, and that many bytes."""
     packed = struct.Struct(code)
     unpack_from, size = packed.unpack_from, packed.size
 
     def push(m: Machine, at: int) -> int:
         start = at + size
-        end = start + unpack_from(m.data, at)[0]
+        count: int = unpack_from(m.data, at)[0]
+        end = start + count
+        if is_shared and count >= SHARED:
+            m.check_left(start, count)
+            m.stack.append(m.source.window(m.base + start, count))
+            return end
         if not start <= end <= m.end:
-            raise ValueError(f"{end - start} bytes should follow, and {m.end - start} do")
+            m.check_left(start, count)
+            raise ShortWindowError(1 + end)
         m.stack.append(make(m.data[start:end]))
-        return int(end)
+        return end
 
     return push
 
 
-def _text(data: bytes | memoryview) -> str:
+def _text(data: bytes) -> str:
     return str(data, "utf-8", "surrogatepass")
 
 
-def _text_or_bytes(data: bytes | memoryview) -> str | bytes:
+def _text_or_bytes(data: bytes) -> str | bytes:
     """Return a string of Python 2 as text if it is UTF-8, as bytes otherwise."""
     try:
         return str(data, "utf-8")
@@ -108,16 +114,8 @@ def _text_or_bytes(data: bytes | memoryview) -> str | bytes:
         return bytes(data)
 
 
-def _integer(data: bytes | memoryview) -> int:
+def _integer(data: bytes) -> int:
     return int.from_bytes(data, "little", signed=True)
-
-
-def _blob(data: bytes | memoryview) -> bytes | memoryview:
-    return bytes(data) if len(data) < SHARED else data
-
-
-def _mutable_blob(data: bytes | memoryview) -> bytearray | memoryview:
-    return bytearray(data) if isinstance(data, bytes) or len(data) < SHARED else data
 
 
 def _quoted(m: Machine, at: int) -> int:
@@ -164,10 +162,10 @@ SCALARS: dict[bytes, Opcode] = {
     b"U": _sized("<B", _text_or_bytes),
     b"T": _sized("<i", _text_or_bytes),
     b"S": _quoted,
-    b"C": _sized("<B", _blob),
-    b"B": _sized("<I", _blob),
-    b"\x8e": _sized("<Q", _blob),
-    b"\x96": _sized("<Q", _mutable_blob),
+    b"C": _sized("<B", bytes),
+    b"B": _sized("<I", bytes, is_shared=True),
+    b"\x8e": _sized("<Q", bytes, is_shared=True),
+    b"\x96": _sized("<Q", bytearray, is_shared=True),
     b")": _constant(()),
     b"]": _container(list),
     b"}": _container(dict),

@@ -29,8 +29,7 @@ def _protocol(m: Machine, at: int) -> int:
 
 def _frame(m: Machine, at: int) -> int:
     count = _UINT64.unpack_from(m.data, at)[0]
-    if at + 8 + count > m.end:
-        raise ValueError(f"a frame of {count} bytes should follow, and {m.end - at - 8} do")
+    m.check_left(at + 8, count)
     return at + 8
 
 

@@ -15,7 +15,6 @@ from caten_sd.encodings.pickle.inert_values import Instance
 from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.types import TYPES, ElementType
-from caten_sd.state.copied_bytes import bytes_copied
 from caten_sd.state.dtype import DType
 from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.leaf import Opaque
@@ -72,9 +71,7 @@ def read_dcp_metadata(source: Source) -> DcpMetadata:
     """Return what a .metadata file lists; FormatError unless it is one that torch writes."""
     if not source.size:
         raise FormatError(source.name, "it is empty", "get it again")
-    with bytes_copied():
-        data = source.view(0, source.size)
-    pickled = unpickle(data, source_name=source.name, allowed=_NAMES)
+    pickled = unpickle(source, allowed=_NAMES)
     try:
         return _metadata(pickled.value)._replace(imports=_imports(pickled.imports))
     except (TypeError, ValueError, KeyError, AttributeError) as error:

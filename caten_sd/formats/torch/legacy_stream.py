@@ -44,17 +44,25 @@ def nested_reader(name: str, level: int = 0) -> Any:
     """
 
     def read(data: Any) -> Storage:
-        if level >= MAX_NESTING or type(data) not in (bytes, bytearray, memoryview):
+        inner = _named(data, f"{name}: a pickled storage")
+        if level >= MAX_NESTING or inner is None:
             raise ValueError(
                 "a storage is not stored as the bytes of a file, or nests such files too deep"
             )
-        inner = Source(f"{name}: a pickled storage", BytesBacking(data), 0, len(data))
         value = read_stream(inner, level + 1).value
         if type(value) is not Storage:
             raise ValueError("the file of a storage does not hold a storage")
         return value
 
     return read
+
+
+def _named(data: Any, name: str) -> Source | None:
+    """Return a byte string as a source of this name; None for another value."""
+    if type(data) is Source:
+        return Source.of(data, name)
+    known = type(data) in (bytes, bytearray)
+    return Source(name, BytesBacking(data), 0, len(data)) if known else None
 
 
 def _check_head(source: Source) -> int:

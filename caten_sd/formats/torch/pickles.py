@@ -8,7 +8,6 @@ whose names follow the tensor's key: ``w.indices`` and ``w.values`` of a sparse 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,16 +20,12 @@ from caten_sd.formats.torch.resolve import Attributes, resolve
 from caten_sd.formats.torch.storage import Storage, negated
 from caten_sd.formats.torch.types import TYPES, ElementType, StorageType
 from caten_sd.state.block_tensor import BlockTensor
-from caten_sd.state.copied_bytes import bytes_copied
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 from caten_sd.wording import a_or_an
 
 OPAQUE = "caten_sd.opaque"  # the metadata key of the objects left inert, counted by class
-
-_PREFIX = 1 << 20  # bytes; pickles of most files are shorter
-_LONG = 1 << 24  # bytes; a pickle in which nothing but a header is, is shorter
 
 NestedReader = Callable[[Any], Storage]
 
@@ -45,24 +40,10 @@ def load(
     """Read a pickle that torch wrote; its value still holds storages and inert modules.
 
     ``nested`` reads the bytes of a storage's own file, which a tensor pickled without torch.save
-    holds. The file is read in growing prefixes, to read little past the pickle.
+    holds.
     """
     allowed = {**_NAMES, ("torch.storage", "_load_from_bytes"): nested or _refuse_nested}
-    left = source.size - start
-    size = min(left, _PREFIX)
-    while True:
-        # Arrays in a long pickle stay in the map.
-        with bytes_copied() if size < _LONG else contextlib.nullcontext():
-            data = source.view(start, size)
-        try:
-            pickled = unpickle(
-                data, source_name=source.name, persistent_load=persistent_load, allowed=allowed
-            )
-            return pickled._replace(end=start + pickled.end)
-        except FormatError:
-            if size == left:
-                raise
-            size = left if source.mapped else min(left, 16 * size)
+    return unpickle(source, start=start, persistent_load=persistent_load, allowed=allowed)
 
 
 def tree_of(

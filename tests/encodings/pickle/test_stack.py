@@ -34,7 +34,7 @@ def test_opcodes_that_picklers_no_longer_write() -> None:
         (b"}Na.", "appended to a dict"),
         (b"]K\0Ns.", "set on a list"),
         (b"](K\1\x90.", "added to a list"),
-        (b"\x95\5\0\0\0\0\0\0\0N.", "frame of 5 bytes should follow, and 2 do"),
+        (b"\x95\5\0\0\0\0\0\0\0N.", "5 bytes should follow, and 2 do"),
     ],
 )
 def test_an_operation_that_does_not_fit_the_stack_is_refused(data: bytes, words: str) -> None:
