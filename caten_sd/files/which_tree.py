@@ -16,6 +16,7 @@ from caten_sd.files.tensor_search import TensorSearch, is_row_of_bytes
 from caten_sd.files.tree_at import tree_at
 from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import joined_key
+from caten_sd.state.leaf import Opaque
 from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import COMPONENTS, MODEL, STEP, VALUES, is_training
 from caten_sd.state.tree import MAX_DEPTH, Tree, flatten, is_container, items
@@ -39,12 +40,12 @@ def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
     """
     try:
         if root is not None:
-            return flatten(tree_at(contents, root, source), root)
+            return _with_leaves(flatten(tree_at(contents, root, source), root), source)
         trees = _trees(contents)
     except StateDictError as error:
         raise FormatError(source, str(error)) from error
     if len(trees) == 1:
-        return trees[0]
+        return _with_leaves(trees[0], source)
     from caten_sd.state.quoting import root_choice  # for this error alone
 
     listed = first_few([one_line(each, LONGEST_KEY) for each in trees], 8)
@@ -53,6 +54,20 @@ def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:
         f"{len(trees)} trees in it could be the model: {listed}",
         f"choose one, as {root_choice(trees[0].root)}, or take all of it, as {root_choice('')}",
     )
+
+
+def _with_leaves(tree: Tree, source: str) -> Tree:
+    """Return the tree; FormatError if it holds no tensor, but something that cannot be read."""
+    if not tree.leaves:
+        for key, value in tree.others.items():
+            if type(value) is Opaque:  # objects of classes are listed by `show`
+                held = f"{one_line(key, LONGEST_KEY)!r} is {one_line(value.name, LONGEST_KEY)!r}"
+                raise FormatError(
+                    source,
+                    f"none of it can be read as a tensor: {held}",
+                    "save its tensors by themselves, with the program that wrote it",
+                )
+    return tree
 
 
 def is_one_tree(contents: Any) -> bool:

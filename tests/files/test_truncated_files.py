@@ -1,4 +1,4 @@
-"""Files that are cut off or overwritten while a verb copies from them.
+"""Files that are cut off, overwritten or replaced while a verb opens them or copies from them.
 
 Each verb runs in a process of its own: who touches a map of a file that was cut off ends the
 process.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import pickle
 import shutil
+import tarfile
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Any
 
 import numpy
 import pytest
+import safetensors.numpy
 
 from caten_sd import (
     convert,
@@ -29,6 +33,7 @@ from caten_sd import (
 )
 from caten_sd.cli.show import run as show
 from caten_sd.state.backing import FileBacking
+from caten_sd.state.compare import same_values
 from tests.files.test_bounds import in_child
 
 # Each leaf has two pieces.
@@ -40,6 +45,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "a.gguf": {},
     "a.pt": {},
     "legacy.pt": {},
+    "a.pkl": {},
+    "packed.npz": {},
+    "a.zip": {},
+    "packed.zip": {},
+    "a.tar": {},
+    "a.tar.gz": {},
     "a.dcp/": {},
     "a.npy/": {},
     "shards/": {"max_shard_size": "5MB"},
@@ -51,25 +62,77 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 def saved(tmp_path: Path, target: str) -> Path:
     path = tmp_path / target
     shutil.rmtree(path, ignore_errors=True)
-    if target == "legacy.pt":
-        torch = pytest.importorskip("torch")
-        tensors = {key: torch.from_numpy(value) for key, value in VALUES.items()}
-        torch.save(tensors, path, _use_new_zipfile_serialization=False)
+    if target in WRITERS:
+        WRITERS[target](path)
     else:
         end = "/" * target.endswith("/")
         write_state_dict(get_state_dict(VALUES), f"{path}{end}", **OPTIONS[target])
     return path
 
 
+def legacy(path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    tensors = {key: torch.from_numpy(value) for key, value in VALUES.items()}
+    torch.save(tensors, path, _use_new_zipfile_serialization=False)
+
+
+def zipped(path: Path, compression: int) -> None:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("a.safetensors", safetensors.numpy.save(VALUES))
+
+
+def tarred(path: Path, mode: Any) -> None:
+    data = safetensors.numpy.save(VALUES)
+    with tarfile.open(path, mode) as archive:
+        member = tarfile.TarInfo("a.safetensors")
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+
+
+WRITERS: dict[str, Callable[[Path], Any]] = {
+    "legacy.pt": legacy,
+    "a.pkl": lambda path: path.write_bytes(pickle.dumps(VALUES)),
+    "packed.npz": lambda path: numpy.savez_compressed(path, **VALUES),
+    "a.zip": lambda path: zipped(path, zipfile.ZIP_STORED),
+    "packed.zip": lambda path: zipped(path, zipfile.ZIP_DEFLATED),
+    "a.tar": lambda path: tarred(path, "w"),
+    "a.tar.gz": lambda path: tarred(path, "w:gz"),
+}
+
+
+def files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [each for each in path.iterdir() if each.is_file()]
+
+
 def truncate(path: Path) -> None:
-    for file in [path] if path.is_file() else [each for each in path.iterdir() if each.is_file()]:
+    for file in files(path):
         os.truncate(file, 10)
 
 
+def halve(path: Path) -> None:
+    for file in files(path):
+        os.truncate(file, file.stat().st_size // 2)
+
+
 def overwrite(path: Path) -> None:
-    for file in [path] if path.is_file() else [each for each in path.iterdir() if each.is_file()]:
+    for file in files(path):
         file.write_bytes(bytes(file.stat().st_size))
         os.utime(file, ns=(1, 1))
+
+
+def replace(path: Path) -> None:
+    """Put other values in place of the file, as who saves atomically does."""
+    for file in files(path):
+        other = file.with_name("other")
+        other.write_bytes(bytes(byte ^ 1 for byte in file.read_bytes()[:99]) + bytes(9))
+        os.truncate(other, file.stat().st_size)
+        os.replace(other, file)
+
+
+def replace_with_less(path: Path) -> None:
+    for file in files(path):
+        file.with_name("other").write_bytes(b"less")
+        os.replace(file.with_name("other"), file)
 
 
 def loaded(path: Path, dtype: str = "float32") -> None:
@@ -82,7 +145,14 @@ def shown(path: Path) -> None:
         show([str(path), "--all"])
 
 
+def compared(path: Path) -> None:
+    found = read_state_dict(path)
+    assert all(same_values(leaf, VALUES[key]) for key, leaf in found.items())
+
+
 VERBS: dict[str, Callable[[Path], Any]] = {
+    "read": read_state_dict,
+    "compare": compared,
     "digest": lambda path: digest(read_state_dict(path)),
     "convert": lambda path: convert(path, path.parent / "made.safetensors"),
     "convert and cast": lambda path: convert(path, path.parent / "made.npz", dtype="bf16"),
@@ -93,20 +163,28 @@ VERBS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("change", [truncate, overwrite])
-@pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("target", OPTIONS)
-def test_a_file_that_changes_meanwhile_is_an_error(
-    tmp_path: Path, target: str, verb: str, change: Callable[[Path], None]
-) -> None:
+CHANGES = [truncate, halve, overwrite, replace, replace_with_less]
+
+
+ARCHIVES = ["packed.npz", "a.zip", "packed.zip", "a.tar", "a.tar.gz"]
+CASES = [
+    (target, verb)
+    for target in OPTIONS
+    for verb in (["read", "digest", "convert", "load"] if target in ARCHIVES else VERBS)
+]
+
+
+@pytest.mark.parametrize(("target", "verb"), CASES)
+def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path, target: str, verb: str) -> None:
     path = saved(tmp_path, target)
     counted = int(in_child(lambda: accesses(path, verb)))
-    for after in sorted({1, counted // 2, counted - 1} - {0}):
+    times = [1, counted // 2, max(counted - 1, 1), 2, counted // 2]
+    for change, after in zip(CHANGES, times, strict=True):
         for made in tmp_path.glob("made.*"):
             made.unlink()
         path = saved(tmp_path, target)
         said = in_child(partial(changing, path, verb, change, after))
-        assert said == "done" or said.startswith("refused: "), (after, said)
+        assert said == "done" or said.startswith("refused: "), (change, after, said)
         assert said == "done" or not list(tmp_path.glob("made.*"))
 
 
