@@ -50,12 +50,12 @@ def _tied_rows(matcher: SlotMatcher, names: list[str]) -> dict[str, PlannedRow]:
     left_out = {name: rule.pattern for name, rule in rules.items() if rule and rule.value is skip}
     here = [name for name in here if name not in left_out]
     first = matcher.plan(names[0], here[0] if here else names[0])
-    rows = {names[0]: first}
+    rows, found = {names[0]: first}, dict.fromkeys(here)
     for name in names[1:]:
-        source = matcher.named.key(name) if name in here else None
+        source = matcher.named.key(name) if name in found else None
         row = attrs.evolve(first.row, key=name, source=source)
         if row.outcome in COPIED:
-            row = attrs.evolve(row, **_tie(leaves, name, here, names[0]))
+            row = attrs.evolve(row, **_tie(leaves, name, found, names[0]))
         rows[name] = PlannedRow(row)
     for name, pattern in left_out.items():
         row = rows[name].row
@@ -64,9 +64,13 @@ def _tied_rows(matcher: SlotMatcher, names: list[str]) -> dict[str, PlannedRow]:
     return rows
 
 
-def _tie(leaves: Mapping[str, Any], name: str, here: list[str], first: str) -> dict[str, Any]:
-    if name in here[1:] and not _same(leaves[name], leaves[here[0]]):
-        return {"outcome": Outcome.CONFLICT, "note": f"differs from {here[0]}"}
+def _tie(
+    leaves: Mapping[str, Any], name: str, here: Mapping[str, None], first: str
+) -> dict[str, Any]:
+    """Return how a further name of a slot is told; ``here`` are the names that the file has."""
+    used = next(iter(here), name)
+    if name in here and name != used and not _same(leaves[name], leaves[used]):
+        return {"outcome": Outcome.CONFLICT, "note": f"differs from {used}"}
     return {"outcome": Outcome.TIED, "note": f"tied to {first}"}
 
 
