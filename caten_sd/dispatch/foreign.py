@@ -1,11 +1,13 @@
 """Adapters for foreign packages: ``adapters/<package>.py`` holds all methods for one package.
 
-An adapter is imported when a generic function first gets an object of a class from its package.
+An adapter is imported when a generic function first gets an object of a class from its package. A
+distribution announces one by an entry point that is named after the package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from threading import get_ident
@@ -15,6 +17,9 @@ from caten_sd.errors import DispatchError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+# Nobody announces an adapter for these, and looking for one takes time.
+_NEVER_ANNOUNCED = frozenset({"__main__", __name__.partition(".")[0], *sys.stdlib_module_names})
 
 
 class ForeignPackages:
@@ -44,7 +49,10 @@ class ForeignPackages:
 
     def _import(self, name: str) -> None:
         module = f"{self.package}.{name}"
-        if not name.isidentifier() or find_spec(module) is None:
+        if not name.isidentifier():
+            return
+        if find_spec(module) is None:
+            self._load_announced(name)
             return
         try:
             import_module(module)
@@ -54,9 +62,23 @@ class ForeignPackages:
                 f"({type(error).__name__}: {error}); install a version of {name} that it supports"
             ) from error
 
+    def _load_announced(self, name: str) -> None:
+        """Load the entry points that are named after a package."""
+        if name in _NEVER_ANNOUNCED:
+            return
+        self._load(point for point in self._points() if point.name == name)
+        if name in self.failures:
+            raise DispatchError(
+                f"the adapter for {name} that a package announces cannot be imported "
+                f"({self.failures[name]}); mend or remove it"
+            )
+
     def load_entry_points(self) -> None:
         """Load every entry point that was not loaded yet."""
-        for point in self._points():
+        self._load(self._points())
+
+    def _load(self, points: Iterable[EntryPoint]) -> None:
+        for point in points:
             # A plug-in that dispatches during its own import gets here again and must not wait.
             key = (get_ident(), point.value)
             if point.value in self._finished or key in self._loading:

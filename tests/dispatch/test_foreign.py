@@ -148,6 +148,48 @@ def test_entry_points_are_loaded_on_a_miss_and_once(
     assert probe.loaded == 2
 
 
+def test_an_entry_point_with_the_name_of_a_package_is_loaded_when_its_class_is_met(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe.register(object)(lambda thing: "default")
+    write("plugin", "probe.register(object)(lambda thing: 'bad')\nraise AssertionError('not met')")
+    write(
+        "announced", "class Thing: __module__ = 'fakelib'\nprobe.register(Thing)(lambda t: 'met')"
+    )
+    adapter = EntryPoint("fakelib", f"{PACKAGE}.announced", "fake.group")
+    other = EntryPoint("otherlib", f"{PACKAGE}.plugin", "fake.group")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [other, adapter])
+    assert probe(1) == "default"
+    assert f"{PACKAGE}.announced" not in sys.modules
+    assert probe(foreign_class("fakelib")()) == "default"
+    assert probe(sys.modules[f"{PACKAGE}.announced"].Thing()) == "met"
+
+
+def test_a_broken_adapter_is_named_each_time_that_its_package_is_met(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe.register(object)(lambda thing: "default")
+    write("fake_adapter", "import nowhere_to_be_found")
+    broken = EntryPoint("fakelib", f"{PACKAGE}.fake_adapter", "fake.group")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [broken])
+    for _ in range(2):
+        with pytest.raises(DispatchError, match=r"for fakelib .*nowhere_to_be_found.*remove it"):
+            probe(foreign_class("fakelib")())
+    assert probe("") == "default"
+
+
+def test_no_entry_point_is_looked_for_on_behalf_of_python_itself(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(group: str) -> list[EntryPoint]:
+        raise AssertionError(f"{group} was looked for")
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", fail)
+    probe.register(object)(lambda thing: "default")
+    things = (1, [], Path(), write, foreign_class("__main__")(), foreign_class("caten_sd.state")())
+    assert {probe(thing) for thing in things} == {"default"}
+
+
 def test_a_broken_entry_point_hides_neither_the_others_nor_the_sentence(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
