@@ -48,6 +48,8 @@ def _tied_rows(matcher: SlotMatcher, names: list[str]) -> dict[str, PlannedRow]:
     here = [name for name in names if name in leaves]
     rules = {name: repairs.find(name) for name in here} if len(here) > 1 else {}
     left_out = {name: rule.pattern for name, rule in rules.items() if rule and rule.value is skip}
+    if len(left_out) == len(here):  # which of the values is meant is then not said
+        left_out = {}
     here = [name for name in here if name not in left_out]
     first = matcher.plan(names[0], here[0] if here else names[0])
     rows, found = {names[0]: first}, dict.fromkeys(here)

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from caten_sd.errors import LoadError
 from caten_sd.loading.load import plan_load
+from caten_sd.loading.repairs import skip
 from caten_sd.loading.report import FITS, Outcome
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.dtype import DTYPES
@@ -84,3 +86,13 @@ def test_a_buffer_that_the_model_computes_is_not_unexpected() -> None:
         Outcome.COMPUTED,
         Outcome.UNEXPECTED,
     ]
+
+
+def test_values_that_differ_under_tied_names_are_refused_if_a_rule_leaves_out_all_of_them() -> None:
+    array = np.zeros(2)
+    plan = plan_load([array, array], {"0": np.ones(2), "1": array + 2}, on_mismatch={"*": skip})
+    assert [row.key for row in plan.of(Outcome.CONFLICT)] == ["1"]
+    with pytest.raises(LoadError, match="differs from 0"):
+        plan.apply()
+    same = {"0": np.ones(2), "1": np.ones(2)}
+    assert plan_load([array, array], same, on_mismatch={"*": skip}).fits
