@@ -11,7 +11,7 @@ import struct
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
-from caten_sd.state.header_memory import CONTAINER, HeaderMemory
+from caten_sd.state.header_memory import CONTAINER, TEXT, HeaderMemory
 from caten_sd.state.source import Source
 
 MAX_DEPTH = 100
@@ -153,6 +153,7 @@ class Cursor:
         if size > MAX_TEXT:
             self.refuse(f"a text at byte {self.at} has {size} bytes, over the limit of {MAX_TEXT}")
         try:
+            self._memory.take(TEXT)
             return self.take(size).decode()
         except UnicodeDecodeError:
             self.refuse(f"a text before byte {self.at} is not UTF-8")

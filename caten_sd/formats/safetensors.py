@@ -79,11 +79,15 @@ def _read(format: Safetensors, source: Source, /) -> Contents:
         _refuse(source, "its __metadata__ is not a map from string to string")
     leaves = {}
     ranges = []
-    for key, entry in header.items():
-        dtype, shape, begin, end = _entry(source, key, entry)
+    shapes: dict[tuple[int, ...], tuple[int, ...]] = {}  # one of each for a million tensors
+    for key in list(header):
+        # What has been read is dropped, so that header and leaves do not take memory together.
+        dtype, sizes, begin, end = _entry(source, key, header.pop(key))
+        shape = tuple(sizes)
         ranges.append((begin, end, key))
-        leaves[key] = LazyTensor(source, start + begin, dtype, shape)
-    _check_ranges(source, sorted(ranges), source.size - start)
+        leaves[key] = LazyTensor(source, start + begin, dtype, shapes.setdefault(shape, shape))
+    ranges.sort()
+    _check_ranges(source, ranges, source.size - start)
     record = parse_sidecar(metadata.pop(RECORD, "{}").encode(errors="surrogatepass"), source.name)
     record.add_ties(leaves, source.name)
     return Contents(leaves, metadata, record.ties or None)

@@ -12,6 +12,7 @@ from caten_sd.wording import counted
 TUPLE = 96  # bytes that a small tuple takes
 CONTAINER = 240  # bytes that a list, dict or object takes: itself, and what the walks over it keep
 ENTRY = 100  # bytes that each further entry of a dict takes
+TEXT = 80  # bytes that a short text takes, with its place in a list
 SMALL = 8  # entries of a dict that CONTAINER covers
 
 _JSON = 80  # bytes that a small container of JSON takes; nothing walks over it
@@ -59,7 +60,7 @@ class HeaderMemory:
         if self.left < 0:
             raise FormatError(
                 self._source_name,
-                f"its lists, dicts and objects take over {_SPARE >> 20} MB and {_FACTOR} times the "
+                f"its lists, dicts, texts and objects take over {_SPARE >> 20} MB and {_FACTOR} times the "
                 f"{counted(self._size, 'byte')} that hold them",
                 "write its tensors without its other values",
             )

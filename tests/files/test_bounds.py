@@ -151,6 +151,12 @@ CROWDED: dict[str, bytes] = {
         + b"N" * 10_000 + b"l\x85q\1" + b"h\0h\1R" * 10_000
     ),
     "again.pkl": beside_an_array(b"](" + b"K\1" * 2000 + b"eq\1" + b"h\1" * MANY),
+    "tensors.safetensors": header(
+        {f"layers.{i}.w": {"dtype": "U8", "shape": [1], "data_offsets": [i, i + 1]}
+         for i in range(MANY // 4)}, bytes(MANY // 4)
+    ),
+    "texts.msgpack": msgpack.packb({"w": flax(ROW), "a": ["ab"] * 2 * MANY}),
+    "keys.msgpack": msgpack.packb({"w": flax(ROW), "a": {f"{i}": 1 for i in range(MANY)}}),
     "lists.msgpack": msgpack.packb({"w": flax(ROW), "a": [[]] * 2 * MANY}),
     "dicts.msgpack": msgpack.packb({"w": flax(ROW), "a": [{}] * 2 * MANY}),
     "nested.msgpack": msgpack.packb({"w": flax(ROW), "a": [[{}]] * MANY}),
