@@ -60,7 +60,7 @@ class HeaderMemory:
         if self.left < 0:
             raise FormatError(
                 self._source_name,
-                f"its lists, dicts, texts and objects take over {_SPARE >> 20} MB and {_FACTOR} times the "
-                f"{counted(self._size, 'byte')} that hold them",
+                f"its lists, dicts, texts and objects take over {_SPARE >> 20} MB and "
+                f"{_FACTOR} times the {counted(self._size, 'byte')} that hold them",
                 "write its tensors without its other values",
             )
