@@ -110,7 +110,8 @@ def test_what_is_added_is_one_short_file_each():
 USES = {
     "type": """
 import torch
-from caten_sd import get_state_dict, load_state_dict, read_state_dict, write_state_dict
+from caten_sd import get_state_dict, load_state_dict, read_state_dict, snapshot, with_state
+from caten_sd import write_state_dict
 from my_type import Positive
 
 def build(*values):
@@ -128,6 +129,9 @@ for source in (state, file, {"rate": torch.tensor([2.0, 3.0]), "rest": torch.one
         load_state_dict(fresh, source, **options)
         torch.testing.assert_close(fresh["rate"].log.exp().detach(), torch.tensor([2.0, 3.0]))
         assert fresh["rest"].tolist() == [1, 1]
+before = snapshot(fresh)
+new = with_state((Positive([5.0, 6.0]),), {"0": before["rate"]}, strict=True)
+torch.testing.assert_close(new[0].log.exp().detach(), torch.tensor([2.0, 3.0]))
 plain = {"rate": torch.zeros(2), "rest": torch.zeros(2)}
 load_state_dict(plain, state, strict=True)
 torch.testing.assert_close(plain["rate"], torch.tensor([2.0, 3.0]))

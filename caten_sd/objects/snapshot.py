@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 from caten_sd.objects.extract import get_state_dict
-from caten_sd.objects.place import replacement
+from caten_sd.objects.place import can_be_replaced, replacement
 from caten_sd.state.copied_bytes import bytes_copied
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array
@@ -15,6 +15,8 @@ from caten_sd.state.state_dict import StateDict, spec_or_none
 
 def snapshot(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:
     """Return a copy of the state of an object; it shares no memory, and tied names stay tied.
+
+    A leaf of a type for which no ``replacement`` is taught becomes a numpy array.
 
     >>> import numpy
     >>> model = {"w": numpy.zeros(2)}
@@ -34,8 +36,8 @@ def snapshot(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> Sta
 def _copied(leaf: Any) -> Any:
     if spec_or_none(leaf) is None:
         return deepcopy(leaf)  # extra state, or a lazy module's parameter
-    if isinstance(leaf, LazyLeaf):
+    plain = leaf.detach() if hasattr(leaf, "detach") else leaf  # a parameter's values only
+    if isinstance(leaf, LazyLeaf) or not can_be_replaced(type(plain), type(plain)):
         with bytes_copied():
             return as_array(Numpy(), leaf).copy()
-    plain = leaf.detach() if hasattr(leaf, "detach") else leaf  # a parameter's values only
     return replacement(plain, plain, copy=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from caten_sd.extend import Numpy, as_array, spec, to_state_dict
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.loading.load import load_state_dict
 from caten_sd.objects.extract import get_state_dict
@@ -31,6 +32,26 @@ def test_training_changes_the_view_and_not_the_snapshot() -> None:
     assert view["1.num_batches_tracked"].item() == 1
     load_state_dict(model, before, strict=True)
     assert torch.equal(model[0].weight, kept["0.weight"])
+
+
+class Stored:
+    """A leaf of a type that is taught only what saving needs."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values = np.array(values)
+
+
+to_state_dict.register(Stored)(lambda obj, parent: [(parent, obj)])
+spec.register(Stored)(lambda leaf: spec(leaf.values))
+as_array.register(Numpy, Stored)(lambda kind, leaf: leaf.values)
+
+
+def test_a_leaf_that_is_taught_no_replacement_is_copied_as_numpy() -> None:
+    model = {"a": Stored([1, 2])}
+    before = snapshot(model)
+    model["a"].values += 1
+    assert before["a"].tolist() == [1, 2]
+    assert isinstance(before["a"], np.ndarray)
 
 
 def test_its_leaves_are_plain_and_share_no_memory() -> None:
