@@ -1,15 +1,22 @@
 """One table of ratios: ours against a peer, taken in turn in the same run.
 
-``pytest tests/benchmarks`` prints it; ``-m slow`` has the rows that take big files. Nothing is
+``pytest tests/benchmarks`` prints it, and ``--json PATH`` writes it with the machine and the
+versions; ``-m slow`` has the rows that take big files. Nothing is
 asserted: the machine's speed drifts, and a timed test fails on a busy day. Ours and the peer run
 in pairs, because drift then falls on both, which a benchmark of each for itself would not show.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -71,3 +78,27 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             f"{row.what:<{width}}  {row.ours / row.peer:5.3f}  {row.at_most:7.3f}"
             f"  {row.ours:10.4g}  {row.peer:10.4g} {row.unit}"
         )
+    if path := config.getoption("--json"):
+        Path(path).write_text(json.dumps(record(rows), indent=1))
+
+
+def record(rows: list[Row]) -> dict[str, Any]:
+    """Return the table with what it was measured on."""
+    packages = ("numpy", "torch", "safetensors", "gguf", "multipledispatch")
+    return {
+        "version": 1,
+        "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": {"system": platform.platform(), "cpu": _cpu(), "cores": os.cpu_count()},
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "rows": [{**row._asdict(), "ratio": row.ours / row.peer} for row in rows],
+    }
+
+
+def _cpu() -> str:
+    """Return what the system calls the processor."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

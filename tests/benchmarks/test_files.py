@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 import caten_sd as sd
 
 from .conftest import Race
+from .processes import run_alone
 
 WIDTH = 768
 
@@ -94,30 +94,24 @@ def test_opening_grows_with_the_count_of_tensors(race: Race, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_converting_grows_with_the_bytes_and_its_memory_does_not(race: Race, tmp_path: Path):
-    tensor = np.random.default_rng(0).standard_normal((2500, 1000), "f4")  # 10 MB
-    sizes = {10: 1, 400: 40, 4000: 400}  # MB: tensors
-    for size, count in sizes.items():
-        sd.write_state_dict({f"h.{i}.w": tensor for i in range(count)}, tmp_path / f"{size}.npz")
-
-    def peak(size: int) -> float:
-        subprocess.run(
-            [sys.executable, "-m", "caten_sd", "convert", f"{size}.npz", "out.safetensors"],
-            cwd=tmp_path,
-            check=True,
-            capture_output=True,
-        )
-        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
-
-    # The largest of all children so far, so from small to large.
-    peaks = {size: peak(size) for size in sizes}
-    for size in (400, 4000):
-        race(
-            f"peak memory of converting {size} MB / 10 MB",
-            lambda size=size: peaks[size],
-            lambda: peaks[10],
-            1.3,
-            pairs=1,
-            measure=lambda run: float(run()),
-            unit="MB",
-        )
+@pytest.mark.parametrize("layers", [12, 140])
+@pytest.mark.parametrize("options", [(), ("--to", "caten-gpt2"), ("--dtype", "bf16")])
+def test_memory_of_converting_over_start_up(
+    race: Race, tmp_path: Path, layers: int, options: tuple[str, ...]
+) -> None:
+    path = tmp_path / "gpt2.safetensors"
+    sd.write_state_dict({key: np.zeros_like(leaf) for key, leaf in weights(layers)}, path)
+    words = [sys.executable, "-m", "caten_sd"]
+    start = run_alone([*words, "show", path]).peak
+    whole = run_alone([*words, "convert", path, tmp_path / "out.safetensors", *options]).peak
+    gigabytes = path.stat().st_size / 1e9
+    path.unlink()
+    race(
+        f"memory over start-up: convert {gigabytes:.1f} GB {' '.join(options)} / 100 MB",
+        lambda: whole - start,
+        lambda: 100.0,
+        1.0,
+        pairs=1,
+        measure=lambda run: float(run()),
+        unit="MB",
+    )
