@@ -18,9 +18,10 @@ from caten_sd.state.leaf import spec
 
 
 @collector_paused()
-def apply(plan: LoadPlan, moves: Moves) -> tuple[LoadReport, Any]:
+def apply(plan: LoadPlan, moves: Moves, *, unchanged: bool) -> tuple[LoadReport, Any]:
     """Refuse the plan or make its moves; then measure what the casts have lost.
 
+    Unless the object is known to be ``unchanged`` since the plan was made, that is checked first.
     Returns the object with the report: the one that was given, or a copy that the moves made.
     """
     processes = process_group_of(moves.target.slots.values())
@@ -28,6 +29,8 @@ def apply(plan: LoadPlan, moves: Moves) -> tuple[LoadReport, Any]:
     with _attaching(plan):
         with agreeing(processes, agreed):
             require_loadable(plan)
+            if not unchanged:
+                moves.target.refuse_changes()
             prepared = moves.prepared()
         replaced = {move.key: move.leaf for move in prepared if move.how is How.REPLACE}
         target = moves.carry_out(prepared)

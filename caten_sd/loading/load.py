@@ -74,7 +74,7 @@ def load_state_dict(
         )
         if strict and not (plan.fits and plan.sound):
             raise LoadError(f"{plan}\nnothing was changed", plan)
-    report = plan.apply()
+    report = plan.apply(unchanged=True)
     if not silent:
         warn_of(report)
     return obj
@@ -160,7 +160,7 @@ def plan_with_moves(
         rows,
         _notes(source, named, policy, [*target.slots, *(row.key for row in rows)]),
         *_cause(Case(name, target.slots, source, rows, hasattr(obj, "get_submodule"))),
-        apply=lambda plan: apply(plan, moves)[0],
+        apply=lambda plan, unchanged: apply(plan, moves, unchanged=unchanged)[0],
     )
     return plan, moves
 

@@ -20,6 +20,7 @@ from caten_sd.state.keys import KeyMapper
 from caten_sd.state.leaf import Spec, spec
 from caten_sd.state.same_place import known_apart, same_place
 from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.wording import first_few
 
 
 class SynthesizedLeaf(NamedTuple):
@@ -68,6 +69,22 @@ class LoadTarget:
     def of(self, obj: Any) -> LoadTarget:
         """Return the target of another object, with the same keys for its paths."""
         return LoadTarget(obj, get_state_dict(obj, key_mapper=self._key), self._key)
+
+    def refuse_changes(self) -> None:
+        """Raise LoadError if slots hold other arrays now than when this target was made."""
+        now = get_state_dict(self.obj, key_mapper=self._key).entry
+        made = self.nested.keys() | self.synthesized.keys()  # those are new at each extraction
+        before = self._declared.entry
+        other = [
+            key
+            for key, leaf in before.items()
+            if key not in now or (key not in made and known_apart(leaf, now[key]))
+        ]
+        if other := other + [key for key in now if key not in before]:
+            raise LoadError(
+                f"{first_few(other, 5)} of {type(self.obj).__name__} changed after the plan was "
+                f"made; nothing was changed by it: make the plan again"
+            )
 
     @functools.cached_property
     def slots(self) -> StateDict:

@@ -168,11 +168,17 @@ class LoadPlan(Ledger):
 
     kind: ClassVar[str] = "load plan"
 
-    _apply: Callable[[LoadPlan], LoadReport] = attrs.field(kw_only=True, eq=False, alias="apply")
+    _apply: Callable[[LoadPlan, bool], LoadReport] = attrs.field(
+        kw_only=True, eq=False, alias="apply"
+    )
 
-    def apply(self) -> LoadReport:
-        """Carry out the whole plan or nothing of it, and return the report."""
-        return self._apply(self)
+    def apply(self, *, unchanged: bool = False) -> LoadReport:
+        """Carry out the whole plan or nothing of it, and return the report.
+
+        LoadError if slots of the object hold other arrays than when the plan was made; a caller
+        that knows that they do not spares this check with ``unchanged``.
+        """
+        return self._apply(self, unchanged)
 
 
 @attrs.frozen(repr=False)

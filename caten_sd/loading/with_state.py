@@ -70,7 +70,7 @@ def with_state(
         )
         if strict and not (plan.fits and plan.sound):
             raise LoadError(f"{plan}\nnothing was changed", plan)
-    report, new = apply(plan, moves)
+    report, new = apply(plan, moves, unchanged=True)
     if not silent:
         warn_of(report)
     loaded: T = new

@@ -49,7 +49,13 @@ def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) 
     The leaves are the object's own, not copies. StateDictError if two paths have one key, or if
     the object holds itself; NoApplicableMethodError if its class has no method.
     """
-    pairs = to_state_dict(obj, [])
+    # Whatever an interruption of an earlier extraction left behind is not of this one.
+    around = _extraction.open, _extraction.in_unknown
+    _extraction.open, _extraction.in_unknown = {}, False
+    try:
+        pairs = to_state_dict(obj, [])
+    finally:
+        _extraction.open, _extraction.in_unknown = around
     if not pairs:
         _refuse_stateless(obj)
     paths = [path for path, _ in pairs]

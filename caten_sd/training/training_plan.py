@@ -64,7 +64,7 @@ def plan_training(
         rows,
         notes,
         *(_model_alone(training, state_dict) or (model.cause, model.fix)),
-        apply=lambda plan: _apply(plan, model, plans),
+        apply=lambda plan, unchanged: _apply(plan, model, plans, unchanged),
     )
 
 
@@ -102,7 +102,7 @@ def plan_alone(
     rows = [*planned.rows, *_left(saved, planned.rows)]
     rows = [_allowed(row, policy) for row in rows]
     name = type(component).__name__
-    return LoadPlan(name, rows, planned.notes, apply=lambda plan: _apply(plan, None, [planned]))
+    return LoadPlan(name, rows, planned.notes, apply=lambda plan, _: _apply(plan, None, [planned]))
 
 
 def _model_state(saved: SavedTraining) -> StateDict:
@@ -166,14 +166,19 @@ def _set_step(training: Any, step: int) -> Undo:
     return lambda: setattr(training, "step", before)
 
 
-def _apply(plan: LoadPlan, model: LoadPlan | None, plans: Sequence[ComponentPlan]) -> LoadReport:
+def _apply(
+    plan: LoadPlan,
+    model: LoadPlan | None,
+    plans: Sequence[ComponentPlan],
+    unchanged: bool = False,
+) -> LoadReport:
     """Check every value first; then change the components and the model, or none of them."""
     require_loadable(plan)
     undos: list[Undo] = []
     try:
         for commit in [each.prepare() for each in plans]:
             undos.append(commit())
-        report = model.apply() if model is not None else None
+        report = model.apply(unchanged=unchanged) if model is not None else None
     except BaseException as error:
         for undo in reversed(undos):
             undo()
