@@ -25,11 +25,17 @@ def tree_at(contents: Any, root: str, source: str) -> Any:
         if not names and (found := _with_prefix(children, f"{left}.")):
             return found
         if not names:
-            known = first_few(list(children), 20) or "none"
+            known = _trees(children, root[: len(root) - len(left)])
             raise FormatError(source, f"it has no tree {root!r}", f"its trees are {known}")
         name = max(names, key=len)
         node, left = children[name], left[len(name) + 1 :]
     return node
+
+
+def _trees(children: Mapping[str, Any], parent: str) -> str:
+    """Return the roots that can be asked for; a dotted key gives where it begins."""
+    roots = dict.fromkeys(parent + name.partition(".")[0] for name in children)
+    return first_few(list(roots), 20) or "none"
 
 
 def _with_prefix(children: Mapping[str, Any], prefix: str) -> dict[str, Any]:

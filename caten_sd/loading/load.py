@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import attrs
 
 from caten_sd.errors import CatenError, LoadError, LoadWarning
+from caten_sd.errors.caller import caller_level
 from caten_sd.loading.apply import apply
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.matching import matched
@@ -210,8 +211,8 @@ def warn_of(report: LoadReport) -> None:
         if keys:
             groups = few_keys(keys, 4, "pattern")
             message = f"{len(keys)} {outcome.value}, not loaded: {groups}"
-            warnings.warn(LoadWarning(message, report), stacklevel=3)
+            warnings.warn(LoadWarning(message, report), stacklevel=caller_level())
     if not report.sound:
         keys = [row.key for row in report.rows if "NaN" in row.finding or "Inf" in row.finding]
         message = f"{len(keys)} with NaN or Inf, loaded: {few_keys(keys, 4, 'pattern')}"
-        warnings.warn(LoadWarning(message, report), stacklevel=3)
+        warnings.warn(LoadWarning(message, report), stacklevel=caller_level())

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LayoutError, LayoutWarning
+from caten_sd.errors.caller import caller_level
 from caten_sd.mapping.axis_sizes import Numbers
 from caten_sd.mapping.detection import Detection, detect_layout
 from caten_sd.mapping.findings import Findings
@@ -110,7 +111,7 @@ def to_layout(
         if strict:
             raise LayoutError(message)
         if not silent:
-            warnings.warn(LayoutWarning(message, plan.findings), stacklevel=2)
+            warnings.warn(LayoutWarning(message, plan.findings), stacklevel=caller_level())
     return plan.state_dict
 
 
@@ -215,7 +216,7 @@ def source_layout(
         detection = detect_layout(state)
         return detection.decided(), detection
     if from_layout is None:  # the stamp is a word of a file, and never names code to run
-        return by_name.get(str(stamp)) or known_layout(str(stamp)), None
+        return by_name.get(str(stamp)) or _layout_of_file(str(stamp)), None
     named = by_name.get(from_layout) if isinstance(from_layout, str) else None
     declared = named or find_layout(from_layout)
     if stamp is not None and stamp != declared.name:
@@ -225,6 +226,16 @@ def source_layout(
             f"{STAMP} in the metadata"
         )
     return declared, None
+
+
+def _layout_of_file(stamp: str) -> Layout:
+    """Return the layout that a file says it is in; LayoutError says how to pass an unknown one."""
+    try:
+        return known_layout(stamp)
+    except LayoutError as error:
+        raise LayoutError(
+            f"the file says that its layout is {stamp!r}, and {error}, in from_layout= or --from"
+        ) from None
 
 
 def _collected(

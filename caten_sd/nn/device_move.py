@@ -29,9 +29,10 @@ class DeviceMove:
 
     def __call__(self, leaf: torch.Tensor, kind: SlotKind) -> torch.Tensor:
         """Move a leaf and its gradient; an optimizer that holds the leaf keeps it."""
-        moved, gradient = self._moved(leaf), leaf.grad
+        moved = self._moved(leaf)
         if moved is leaf:
             return leaf
+        gradient = leaf.grad if leaf.is_leaf or leaf.retains_grad else None
         leaf.grad = None
         try:
             leaf.data = moved

@@ -53,13 +53,12 @@ def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) 
     around = _extraction.open, _extraction.in_unknown
     _extraction.open, _extraction.in_unknown = {}, False
     try:
-        pairs = to_state_dict(obj, [])
+        pairs = list(to_state_dict(obj, []))  # a method may be a generator
     finally:
         _extraction.open, _extraction.in_unknown = around
     if not pairs:
         _refuse_stateless(obj)
-    paths = [path for path, _ in pairs]
-    leaves = [leaf for _, leaf in pairs]
+    paths, leaves = _apart(obj, pairs)
     state = StateDict(zip(map(key_mapper, paths), leaves, strict=True), paths=paths)
     if len(state) < len(pairs):
         raise _collision(obj, paths, key_mapper)
@@ -80,6 +79,32 @@ def _refuse_stateless(obj: Any) -> None:
     else:
         fix = f"make it an attrs class or a dataclass, or add @to_state_dict.register({name})"
     raise NoApplicableMethodError(f"{a_or_an(name)} has no slots that hold a state; {fix}")
+
+
+def _apart(obj: Any, pairs: list[Pair]) -> tuple[list[Path], list[Any]]:
+    """Return the paths and the leaves; StateDictError if a method returned something else."""
+    try:
+        paths = [path for path, _ in pairs]
+        leaves = [leaf for _, leaf in pairs]
+    except (TypeError, ValueError):
+        raise _not_pairs(obj, pairs) from None
+    if not {list, tuple}.issuperset(map(type, paths)):  # text would become a path of letters
+        raise _not_pairs(obj, pairs)
+    return paths, leaves
+
+
+def _not_pairs(obj: Any, pairs: Iterable[Any]) -> StateDictError:
+    wrong = next(pair for pair in pairs if not _is_pair(pair))
+    shown = wrong[0] if isinstance(wrong, tuple) and wrong else wrong
+    return StateDictError(
+        f"a method of to_state_dict returned {shown!r} for {a_or_an(type(obj).__name__)} or what "
+        f"it holds, in place of a path and a leaf; return a list of pairs such as "
+        f"([*parent, 'weight'], leaf)"
+    )
+
+
+def _is_pair(pair: Any) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and type(pair[0]) in (list, tuple)
 
 
 def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictError:

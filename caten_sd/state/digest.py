@@ -48,7 +48,9 @@ def verify_digests(state_dict: StateDict, source: str) -> None:
         stored = dict(json.loads(state_dict.metadata[STORED]))
     except (KeyError, TypeError, ValueError, RecursionError):
         raise FormatError(
-            source, "it has no digests to verify", "write it with digests=True"
+            source,
+            "it has no digests to verify",
+            "write it with digests=True, or with caten-sd convert --digests",
         ) from None
     found = tensor_digests(state_dict)
     wrong = [key for key in {**stored, **found} if stored.get(key) != found.get(key)]

@@ -136,3 +136,10 @@ def test_a_stamp_in_a_file_never_runs_code(stamp: str, here: Path) -> None:
     with pytest.raises(LayoutError, match="no layout is called"):
         to_layout(state, "hf-gpt2")
     assert not {name for name in set(sys.modules) - before if "own_layout" in name}
+
+
+def test_a_file_in_a_layout_that_is_not_known_here_is_answered_with_how_to_pass_it() -> None:
+    state = StateDict({"x.w": np.zeros(1)}, metadata={STAMP: "theirs"})
+    facts = r"file says .* 'theirs', .* mine\.py:LAYOUT, in from_layout= or --from"
+    with pytest.raises(LayoutError, match=facts):
+        to_layout(state, Layout("mine", [Row("x.w")]))

@@ -61,6 +61,12 @@ def test_a_gradient_and_an_optimizer_follow_the_parameter() -> None:
     torch.testing.assert_close(model.weight, before - 1)
 
 
+def test_a_buffer_that_a_graph_made_moves_without_a_warning() -> None:
+    model = Everything()
+    model.mask = model.mask * torch.ones(1, requires_grad=True)
+    assert model.to(torch.float64).mask.dtype == torch.float64
+
+
 @pytest.mark.parametrize(
     ("where", "facts"),
     [
