@@ -6,6 +6,7 @@ import contextlib
 import enum
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any, NamedTuple
 
 import attrs
@@ -19,7 +20,7 @@ from caten_sd.objects.owner import put
 from caten_sd.objects.place import assign, of_its_kind, replacement
 from caten_sd.objects.shards import local_shard
 from caten_sd.state.block_tensor import BlockTensor
-from caten_sd.state.copied_bytes import bytes_copied
+from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
 from caten_sd.state.lazy_tensor import LazyTensor
@@ -97,8 +98,8 @@ class Moves:
         place, leaf = shard.place, readable(shard.slice_of(move.leaf))
         if move.how is How.REPLACE:
             options = {"dtype": move.dtype, "location": self.location, "copy": not move.adopt}
-            with contextlib.nullcontext() if move.adopt else bytes_copied():
-                new = shard.full(replacement(place, leaf, **options))
+            make = partial(replacement, place, leaf, **options)
+            new = shard.full(make() if move.adopt else with_bytes_copied(make))
             return Move(move.key, move.place, new, How.REPLACE)
         if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
             made = of_its_kind(place, leaf)
@@ -132,18 +133,20 @@ class Moves:
 
 def write_all(copies: list[Move], done: int = 0) -> None:
     """Copy the values into their places, the last of the list first, and empty the list."""
-    total = len(copies) + done
-    with bytes_copied():
-        while copies:
-            move = copies.pop()
-            try:
-                assign(move.place, move.leaf)
-            except Exception as error:
-                done = total - len(copies) - 1
-                raise LoadError(
-                    f"{move.key} could not be written ({error}); {done} of {total} slots are "
-                    f"written already: load again"
-                ) from error
+    with_bytes_copied(_write_each, copies, len(copies) + done)
+
+
+def _write_each(copies: list[Move], total: int) -> None:
+    while copies:
+        move = copies.pop()
+        try:
+            assign(move.place, move.leaf)
+        except Exception as error:
+            done = total - len(copies) - 1
+            raise LoadError(
+                f"{move.key} could not be written ({error}); {done} of {total} slots are "
+                f"written already: load again"
+            ) from error
 
 
 def _is_put(move: Move) -> bool:

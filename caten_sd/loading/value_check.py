@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from caten_sd.state.copied_bytes import bytes_copied
+from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.leaf import Numpy, as_array
 
 _BLOCK = 1 << 20  # elements checked at a time
@@ -19,8 +19,7 @@ def finding(leaf: Any) -> str:
     """
     import numpy as np
 
-    with bytes_copied():
-        array = as_array(Numpy(), leaf).reshape(-1)
+    array = with_bytes_copied(as_array, Numpy(), leaf).reshape(-1)
     nans = infinities = 0
     zero = array.size > 1
     for start in range(0, array.size, _BLOCK):

@@ -7,7 +7,7 @@ from typing import Any
 
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.place import can_be_replaced, replacement
-from caten_sd.state.copied_bytes import bytes_copied
+from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array
 from caten_sd.state.state_dict import StateDict, spec_or_none
@@ -38,6 +38,5 @@ def _copied(leaf: Any) -> Any:
         return deepcopy(leaf)  # extra state, or a lazy module's parameter
     plain = leaf.detach() if hasattr(leaf, "detach") else leaf  # a parameter's values only
     if isinstance(leaf, LazyLeaf) or not can_be_replaced(type(plain), type(plain)):
-        with bytes_copied():
-            return as_array(Numpy(), leaf).copy()
+        return with_bytes_copied(lambda: as_array(Numpy(), leaf).copy())
     return replacement(plain, plain, copy=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from caten_sd.errors import FormatError
-from caten_sd.state.copied_bytes import are_bytes_copied, bytes_copied
+from caten_sd.state.copied_bytes import are_bytes_copied, with_bytes_copied
 
 _MOST_AT_ONCE = 1 << 30  # bytes; Linux returns at most 2 GiB
 _SHARE, _MOST_THREADS = 1 << 22, 4  # bytes that are worth a thread
@@ -192,8 +192,9 @@ class ReopenedBacking:
         """Return the bytes, mapped if possible."""
         backing = self._open()
         try:
-            with bytes_copied() if self._copying else contextlib.nullcontext():
-                return backing.view(start, count)
+            if self._copying:
+                return with_bytes_copied(backing.view, start, count)
+            return backing.view(start, count)
         finally:
             backing.close()
 

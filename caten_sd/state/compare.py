@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from caten_sd.state.copied_bytes import bytes_copied
+from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.pieces import pieces
@@ -53,9 +53,8 @@ def largest_error(leaf: Any, place: Any) -> float:
     """Return the largest absolute difference after a cast; NaN for NaN counts as equal."""
     import numpy as np
 
-    with bytes_copied():
-        before = as_array(Numpy(), leaf).reshape(-1)
-        after = as_array(Numpy(), place).reshape(-1)
+    before = with_bytes_copied(as_array, Numpy(), leaf).reshape(-1)
+    after = with_bytes_copied(as_array, Numpy(), place).reshape(-1)
     wide = _wide_enough(before.dtype, after.dtype)
     worst = 0.0
     with np.errstate(all="ignore"):
@@ -92,8 +91,7 @@ def _largest_unequal(a: Any, b: Any, gaps: Any) -> float:
 
 def same_values(a: Any, b: Any) -> bool:
     """Return whether two leaves have equal values; NaN equals NaN."""
-    with bytes_copied():
-        left, right = as_array(Numpy(), a), as_array(Numpy(), b)
+    left, right = (with_bytes_copied(as_array, Numpy(), leaf) for leaf in (a, b))
     if left.shape != right.shape:
         return False
     if left.dtype == right.dtype and same_bytes(left, right):

@@ -6,29 +6,25 @@ help. So whatever only takes values from a file on their way to somewhere else r
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _copied: ContextVar[bool] = ContextVar("copied", default=False)
 
 
-@contextlib.contextmanager
-def bytes_copied() -> Iterator[None]:
-    """Read the bytes of files in this context, where they would be mapped outside it.
+def with_bytes_copied(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function; the bytes of files are read in it, where they would be mapped outside it.
 
-    >>> with bytes_copied():
-    ...     are_bytes_copied()
-    True
-    >>> are_bytes_copied()
-    False
+    >>> with_bytes_copied(are_bytes_copied), are_bytes_copied()
+    (True, False)
     """
-    before = _copied.get()
-    try:
-        _copied.set(True)
-        yield
-    finally:
-        _copied.set(before)
+    context = copy_context()  # nothing has to be set back, which an interruption could prevent
+    context.run(_copied.set, True)
+    return context.run(function, *args, **kwargs)
 
 
 def are_bytes_copied() -> bool:

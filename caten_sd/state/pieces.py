@@ -10,7 +10,7 @@ from typing import Any
 from caten_sd.errors import StateDictError
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.c_order import contiguous
-from caten_sd.state.copied_bytes import bytes_copied
+from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.nibbles import packed
@@ -98,8 +98,7 @@ def pieces(leaf: Any) -> Iterator[memoryview]:
             count = min(PIECE, leaf.extent - start)
             yield memoryview(leaf.source.read(leaf.offset + start, count))
     else:
-        with bytes_copied():
-            array = as_array(Numpy(), leaf)
+        array = with_bytes_copied(as_array, Numpy(), leaf)
         yield from _array_pieces(array)
 
 

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from caten_sd.state.compare import same_values
-from caten_sd.state.copied_bytes import bytes_copied
+from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.leaf import Numpy, Torch, as_array
 
 
@@ -25,11 +25,13 @@ class SavedLeaf:
 
     def array(self) -> Any:
         """Return a copy of the tensor, of the kind that was saved."""
-        with bytes_copied():
-            if self.kind in ("numpy", "number"):
-                array = as_array(Numpy(), self.leaf).copy()
-                return array[()] if self.kind == "number" else array
-            return as_array(Torch(), self.leaf).detach().clone()
+        return with_bytes_copied(self._array)
+
+    def _array(self) -> Any:
+        if self.kind in ("numpy", "number"):
+            array = as_array(Numpy(), self.leaf).copy()
+            return array[()] if self.kind == "number" else array
+        return as_array(Torch(), self.leaf).detach().clone()
 
 
 def map_saved(change: Callable[[SavedLeaf], Any], tree: Any) -> Any:

@@ -17,6 +17,7 @@ from caten_sd.errors import LoadError
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import Outcome
 from caten_sd.objects.extract import get_state_dict, to_state_dict
+from caten_sd.state.copied_bytes import are_bytes_copied
 
 
 class Taught:
@@ -194,4 +195,5 @@ def test_an_interruption_anywhere_leaves_what_is_assigned_as_it_was_or_loads_all
         old = all(one is other for one, other in zip(now, before, strict=True))
         loaded = all(torch.equal(one, k) for one, k in zip(now, new.values(), strict=True))
         assert old or (loaded and obj.one.weight is obj.two)
+        assert not are_bytes_copied()
     assert lines > 50

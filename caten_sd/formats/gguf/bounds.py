@@ -6,7 +6,7 @@ import struct
 from typing import Any, NoReturn
 
 from caten_sd.errors import FormatError
-from caten_sd.state.copied_bytes import bytes_copied
+from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.source import Source
 from caten_sd.wording import counted
 
@@ -52,8 +52,7 @@ class HeaderBytes:
 
     def _first(self, count: int) -> memoryview:
         """Return the first bytes of the file, copied: a map of a truncated file ends a process."""
-        with bytes_copied():
-            return self.source.view(0, min(count, self.source.size))
+        return with_bytes_copied(self.source.view, 0, min(count, self.source.size))
 
     def u32(self, what: str) -> int:
         """Return the next 32-bit number."""
