@@ -1,10 +1,15 @@
-"""What all tests share: the benchmarks run only when they are asked for."""
+"""What all tests share: benchmarks run only when they are asked for, and no test has a deadline."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is not a failure.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
