@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -33,7 +35,15 @@ def cases() -> list[tuple[str, str, int, int]]:
     return found
 
 
-@pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case[0]}-{case[2]}-{case[3]}")
+def marked() -> Iterator[Any]:
+    """Yield the cases; those of many steps are slow, but for one of shards."""
+    for case in cases():
+        long = case[0] == "dcp" or (case[0] == "sharded" and case[1:] != SHARDS[0])
+        marks = [pytest.mark.slow] if long else []
+        yield pytest.param(case, marks=marks, id=f"{case[0]}-{case[2]}-{case[3]}")
+
+
+@pytest.mark.parametrize("case", list(marked()))
 def test_interrupted_at_every_step(case: tuple[str, str, int, int]) -> None:
     given = dict(zip(("format", "name", "before", "after"), case, strict=True))
     done = subprocess.run(

@@ -174,7 +174,16 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("target", "verb"), CASES)
+SEVERAL_FILES = ("shards/", "a.dcp/", "a.npy/", "a.tar.gz", "packed.zip")
+
+
+@pytest.mark.parametrize(
+    ("target", "verb"),
+    [
+        pytest.param(*case, marks=[pytest.mark.slow] if case[0] in SEVERAL_FILES else [])
+        for case in CASES
+    ],
+)
 def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path, target: str, verb: str) -> None:
     path = saved(tmp_path, target)
     counted = int(in_child(lambda: accesses(path, verb)))
