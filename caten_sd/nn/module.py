@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 import attrs
 import torch
 
+from caten_sd.errors import StateDictError
 from caten_sd.nn.device_move import DeviceMove
 from caten_sd.nn.walk import Walk
 from caten_sd.objects.call import call
 from caten_sd.objects.declared_slots import declared_slots
-from caten_sd.objects.extract import get_state_dict
+from caten_sd.objects.extract import get_state_dict, to_state_dict
 from caten_sd.objects.slots import SlotKind
+from caten_sd.state.keys import Path
 
 M = TypeVar("M", bound="Module")
 
@@ -102,6 +104,22 @@ class Module:
         slots = [each.name for each in declared_slots(type(self)) if hasattr(self, each.name)]
         text = ", ".join(f"{name}={_brief(getattr(self, name))}" for name in slots)
         return f"{type(self).__name__}({text})"
+
+
+@to_state_dict.before(Module)
+def _refuse_undeclared(model: Module, parent: Path, /) -> None:
+    """Refuse state in attributes that no class declares, which a save would leave out."""
+    own = getattr(model, "__dict__", None)  # a class with slots has none
+    if not own:
+        return
+    declared = {each.name for each in declared_slots(type(model))}
+    for name, value in own.items():
+        if name not in declared and to_state_dict(value, [*parent, name]):
+            cls = type(model).__name__
+            raise StateDictError(
+                f"{cls}.{name} holds state, and the class does not declare it; decorate {cls} with "
+                f"@attrs.define and declare {name} in its body"
+            )
 
 
 def _trains(leaf: object) -> bool:

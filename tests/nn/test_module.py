@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.nn import Parameter
 
+from caten_sd.errors import StateDictError
 from caten_sd.loading.load import load_state_dict
-from caten_sd.nn import BatchNorm, Linear, Sequential, Transformer, call
+from caten_sd.nn import BatchNorm, Linear, Module, Sequential, Transformer, call
 from caten_sd.objects.extract import get_state_dict
 
 from .models import Everything
@@ -122,3 +123,26 @@ def test_a_copy_is_equal_separate_and_tied_like_the_original(copied) -> None:
     torch.testing.assert_close(other(tokens), model(tokens), rtol=0, atol=0)
     assert other.lm_head.weight is other.wte.weight
     assert other.wte.weight is not model.wte.weight
+
+
+class Undecorated(Module):
+    def __init__(self) -> None:
+        self.first = Linear(2, 2)
+
+
+class Special(Linear):
+    """An undecorated subclass without state of its own."""
+
+    def doubled(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls = 1
+        return 2 * self(x)
+
+
+def test_state_that_no_class_declares_is_refused_and_not_left_out() -> None:
+    with pytest.raises(StateDictError, match=r"Undecorated\.first .*attrs\.define"):
+        get_state_dict(Undecorated())
+    with pytest.raises(StateDictError, match="Undecorated"):
+        get_state_dict([Undecorated()])
+    special = Special(2, 2)
+    special.doubled(torch.zeros(1, 2))
+    assert list(get_state_dict(special)) == ["weight", "bias"]
