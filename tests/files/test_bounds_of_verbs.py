@@ -111,6 +111,7 @@ GROWING: dict[str, tuple[Callable[[int], bytes], int]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", GROWING)
 def test_time_grows_with_the_size_and_no_faster(file: str, tmp_path: Path) -> None:
     made, n = GROWING[file]

@@ -174,16 +174,17 @@ CASES = [
 ]
 
 
+DAILY = ("load", "digest", "read")
 SEVERAL_FILES = ("shards/", "a.dcp/", "a.npy/", "a.tar.gz", "packed.zip")
 
 
-@pytest.mark.parametrize(
-    ("target", "verb"),
-    [
-        pytest.param(*case, marks=[pytest.mark.slow] if case[0] in SEVERAL_FILES else [])
-        for case in CASES
-    ],
-)
+def marked(target: str, verb: str) -> Any:
+    """Return a case, slow if it is of many files or of a verb that copies as others do."""
+    slow = target in SEVERAL_FILES or verb not in DAILY
+    return pytest.param(target, verb, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize(("target", "verb"), [marked(*case) for case in CASES])
 def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path, target: str, verb: str) -> None:
     path = saved(tmp_path, target)
     counted = int(in_child(lambda: accesses(path, verb)))
