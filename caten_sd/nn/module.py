@@ -108,9 +108,9 @@ class Module:
 
 @to_state_dict.before(Module)
 def _refuse_undeclared(model: Module, parent: Path, /) -> None:
-    """Refuse state in attributes that no class declares, which a save would leave out."""
+    """Refuse state in the attributes of a class that declares nothing, as somebody forgot to."""
     own = getattr(model, "__dict__", None)  # a class with slots has none
-    if not own:
+    if not own or "__attrs_attrs__" in vars(type(model)):
         return
     declared = {each.name for each in declared_slots(type(model))}
     for name, value in own.items():
