@@ -12,9 +12,9 @@ from caten_sd.cli.text import cut, few, value_text
 from caten_sd.errors.printable import one_line, printable
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.dtype import RAW_BFLOAT16, is_raw_pair
-from caten_sd.state.leaf import Spec
+from caten_sd.state.leaf import Spec, spec_or_none
 from caten_sd.state.sheet import HasSheet, Sheet
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import bytes_text, counted
 
 SUMMARY = "show what a checkpoint is and what it holds"

@@ -7,7 +7,7 @@ from typing import Any
 
 from caten_sd.errors import CatenError
 from caten_sd.errors.printable import printable
-from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.tree import flatten
 from caten_sd.wording import counted, first_few
 

@@ -11,9 +11,9 @@ from caten_sd.blocks.quantized_leaf import QuantizedLeaf, divides_into_blocks, q
 from caten_sd.errors import StateDictError
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPE_NAMES, DType, dtype_called, numpy_dtype
-from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
+from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec, spec_or_none
 from caten_sd.state.packed_weights import packed_keys
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import StateDict
 
 
 class Cast(LazyLeaf):

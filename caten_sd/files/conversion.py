@@ -20,12 +20,12 @@ from caten_sd.files.format import Format
 from caten_sd.files.uncommitted import read_uncommitted
 from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.globs import Patterns
-from caten_sd.state.leaf import spec
+from caten_sd.state.leaf import spec, spec_or_none
 from caten_sd.state.pieces import PIECE, Progress, content_hash, hashing, reporting
 from caten_sd.state.renames import Renamer, Rules
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
-from caten_sd.state.state_dict import STAMP, StateDict, spec_or_none
+from caten_sd.state.state_dict import STAMP, StateDict
 from caten_sd.wording import counted, first_few
 
 if TYPE_CHECKING:  # all layouts come with it

@@ -50,7 +50,7 @@ class FileSet:
             self._before = {name: self._identity(name) for name in self.names()}
 
     def end(self) -> None:
-        """Remove what was not committed, and let the next save begin; more than once is no harm."""
+        """Remove what was not committed, and let the next save begin; twice does no harm."""
         try:
             if not self._is_committed():
                 self._unlink(self._made)

@@ -8,8 +8,8 @@ from typing import Any
 from caten_sd.errors import StateDictError
 from caten_sd.files.format import Format
 from caten_sd.state.dtype import bfloat16_choice
-from caten_sd.state.leaf import DENSE, Spec
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.leaf import DENSE, Spec, spec_or_none
+from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import a_or_an
 
 

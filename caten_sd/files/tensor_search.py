@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from caten_sd.state.leaf import Spec
-from caten_sd.state.state_dict import are_plain, spec_or_none
+from caten_sd.state.leaf import Spec, are_plain, spec_or_none
 from caten_sd.state.tree import MAX_DEPTH, SHORT, is_container, is_table, items
 
 

@@ -16,8 +16,7 @@ from caten_sd.files.tensor_search import TensorSearch, is_row_of_bytes
 from caten_sd.files.tree_at import tree_at
 from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import joined_key
-from caten_sd.state.leaf import Opaque
-from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.leaf import Opaque, spec_or_none
 from caten_sd.state.training_keys import COMPONENTS, MODEL, STEP, VALUES, is_training
 from caten_sd.state.tree import MAX_DEPTH, Tree, flatten, is_container, items
 from caten_sd.wording import first_few

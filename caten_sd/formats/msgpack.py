@@ -28,10 +28,10 @@ from caten_sd.state.dtype import DTYPES
 from caten_sd.state.indexing import is_shape
 from caten_sd.state.joined_backing import JoinedBacking
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Opaque, Spec
+from caten_sd.state.leaf import Opaque, Spec, are_plain
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
-from caten_sd.state.state_dict import StateDict, are_plain
+from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import a_or_an, counted
 
 ARRAY, COMPLEX, SCALAR, TIMESTAMP = 1, 2, 3, -1

@@ -21,9 +21,9 @@ from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Spec
+from caten_sd.state.leaf import Spec, spec_or_none
 from caten_sd.state.source import Source
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

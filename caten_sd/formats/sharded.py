@@ -22,8 +22,9 @@ from caten_sd.files.shard_index import INDEX, Index, read_index
 from caten_sd.files.shard_names import ShardName, free_generation, shard_name, shards_of
 from caten_sd.files.shard_sizes import byte_count, split_sizes
 from caten_sd.files.which_tree import model_tree
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.source import Folder, open_file
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted, first_few
 
 SHOWN = 3

@@ -19,7 +19,15 @@ from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
 from caten_sd.loading.nested_state import put_together, with_others
 from caten_sd.loading.owners import hooks_of
 from caten_sd.loading.policy import Patterns, Policy, Repair
-from caten_sd.loading.report import FAULTS, FITS, LoadPlan, LoadReport, LoadRow, Outcome
+from caten_sd.loading.report import (
+    FAULTS,
+    FITS,
+    LoadPlan,
+    LoadReport,
+    LoadRow,
+    Outcome,
+    require_fit,
+)
 from caten_sd.loading.slot_matcher import PlannedRow, SlotMatcher
 from caten_sd.loading.value_check import finding
 from caten_sd.objects.extract import get_state_dict
@@ -73,8 +81,8 @@ def load_state_dict(
             map_location=map_location,
             check_values=check_values,
         )
-        if strict and not (plan.fits and plan.sound):
-            raise LoadError(f"{plan}\nnothing was changed", plan)
+        if strict:
+            require_fit(plan)
     report = plan.apply(unchanged=True)
     if not silent:
         warn_of(report)

@@ -17,9 +17,9 @@ from caten_sd.objects.containers import Container, computed, containers
 from caten_sd.objects.extract import attributes_of, get_state_dict, to_state_dict
 from caten_sd.objects.owner import slots_of
 from caten_sd.state.keys import KeyMapper
-from caten_sd.state.leaf import Spec, spec
+from caten_sd.state.leaf import Spec, spec, spec_or_none
 from caten_sd.state.same_place import known_apart, same_place
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import first_few
 
 

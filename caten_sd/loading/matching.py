@@ -15,8 +15,8 @@ from caten_sd.loading.repairs import skip
 from caten_sd.loading.report import COPIED, LoadRow, Outcome
 from caten_sd.loading.slot_matcher import PlannedRow, SlotMatcher
 from caten_sd.state.compare import same_values
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.same_place import same_place
-from caten_sd.state.state_dict import spec_or_none
 
 
 def matched(matcher: SlotMatcher) -> list[PlannedRow]:

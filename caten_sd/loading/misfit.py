@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import attrs
 
 from caten_sd.loading.report import LoadRow, Outcome
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.quoting import python_literal
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import StateDict
 
 Shape = tuple[int, ...]
 

@@ -8,7 +8,7 @@ from caten_sd.errors import LoadError
 from caten_sd.loading.misfit import Case, Shape, rename_line
 from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
 from caten_sd.loading.report import Outcome
-from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.leaf import spec_or_none
 
 MOST_RULES = 64  # a line with more is not pasted
 

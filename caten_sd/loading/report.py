@@ -199,5 +199,11 @@ def require_loadable(plan: LoadPlan) -> None:
         raise LoadError(f"{plan}\nnothing was changed", plan)
 
 
+def require_fit(plan: LoadPlan) -> None:
+    """Raise LoadError for a plan that a strict load does not allow; nothing was changed then."""
+    if not (plan.fits and plan.sound):
+        raise LoadError(f"{plan}\nnothing was changed", plan)
+
+
 def _spec_dict(spec: Spec | None) -> dict[str, Any] | None:
     return spec and {"shape": list(spec.shape), "dtype": spec.dtype.name, "bytes": spec.nbytes}

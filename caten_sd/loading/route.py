@@ -61,7 +61,9 @@ class Router:
         if never := local_shard(place).refusal:
             return Route(False, never)
         if not self._can_be_replaced(type(place), type(value)):
-            return self._copied(broken, f"nothing teaches how to replace a {type(place).__name__}")
+            return self._copied(
+                broken, f"nothing teaches how to replace {a_or_an(type(place).__name__)}"
+            )
         if self.anew:
             return Route(True)
         holders = self.target.holders(key)

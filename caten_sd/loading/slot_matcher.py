@@ -23,9 +23,8 @@ from caten_sd.loading.route import COPY, Route, Router
 from caten_sd.objects.place import of_its_kind
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
-from caten_sd.state.leaf import DENSE, Opaque, Spec
+from caten_sd.state.leaf import DENSE, Opaque, Spec, spec_or_none
 from caten_sd.state.packed_weights import is_packed, packed_keys
-from caten_sd.state.state_dict import spec_or_none
 from caten_sd.wording import a_or_an
 
 _TEMPORARY = (

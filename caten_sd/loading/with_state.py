@@ -15,6 +15,7 @@ from caten_sd.loading.load import plan_with_moves, warn_of
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.moves import How, Move, Moves, write_all
 from caten_sd.loading.policy import Patterns, Repair
+from caten_sd.loading.report import require_fit
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.owner import put
 from caten_sd.objects.place import refusal
@@ -68,8 +69,8 @@ def with_state(
             map_location=map_location,
             check_values=check_values,
         )
-        if strict and not (plan.fits and plan.sound):
-            raise LoadError(f"{plan}\nnothing was changed", plan)
+        if strict:
+            require_fit(plan)
     report, new = apply(plan, moves, unchanged=True)
     if not silent:
         warn_of(report)

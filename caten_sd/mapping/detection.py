@@ -18,10 +18,11 @@ from caten_sd.mapping.known import announced_layouts, built_in_layouts
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
 from caten_sd.state.keys import INDEX_SEGMENT
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.quoting import root_choice
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
-from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
+from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.state.training_keys import model_state
 from caten_sd.wording import counted
 

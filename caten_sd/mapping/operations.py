@@ -17,7 +17,7 @@ from typing import Any
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup
 from caten_sd.state.derived import derive
-from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.steps import Permute, Shape, Shift
 from caten_sd.wording import a_or_an
 

@@ -10,8 +10,9 @@ from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rule_run import Item, run_rules
 from caten_sd.mapping.rules import Rule, Side
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.same_place import same_place
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import StateDict
 
 
 class Reading(NamedTuple):

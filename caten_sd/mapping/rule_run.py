@@ -11,7 +11,7 @@ from caten_sd.mapping.axis_sizes import Lookup, Numbers, solve
 from caten_sd.mapping.operations import POSITION, Coordinates, Operand, Operation
 from caten_sd.mapping.rows import Drop
 from caten_sd.mapping.rules import Rule, Side, missing_inputs
-from caten_sd.state.state_dict import spec_or_none
+from caten_sd.state.leaf import spec_or_none
 
 
 class Item(NamedTuple):

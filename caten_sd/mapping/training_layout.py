@@ -13,10 +13,10 @@ import attrs
 
 from caten_sd.errors import LayoutError
 from caten_sd.state.derived import Derived, derive
-from caten_sd.state.leaf import Spec, spec
+from caten_sd.state.leaf import Spec, spec, spec_or_none
 from caten_sd.state.plain_values import read_tree, tree_pairs
 from caten_sd.state.saved_leaf import SavedLeaf, bare, same_value
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import StateDict
 from caten_sd.state.steps import Permute, Shape, Shift
 from caten_sd.state.training_keys import MODEL, VALUES, model_state
 

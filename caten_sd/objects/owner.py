@@ -22,8 +22,8 @@ from caten_sd.objects.class_kinds import (
 from caten_sd.objects.declared_slots import attribute_of, list_of, slot_values
 from caten_sd.objects.slots import SlotKind
 from caten_sd.state.compare import same_values
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.same_place import same_place
-from caten_sd.state.state_dict import spec_or_none
 
 Slot = tuple[Any, Any, SlotKind]
 

@@ -9,8 +9,8 @@ from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.place import can_be_replaced, replacement
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
-from caten_sd.state.leaf import LazyLeaf, Numpy, as_array
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec_or_none
+from caten_sd.state.state_dict import StateDict
 
 
 def snapshot(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:

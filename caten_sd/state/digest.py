@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from caten_sd.errors import FormatError
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.pieces import pieces
-from caten_sd.state.state_dict import StateDict, as_state_dict, spec_or_none
+from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.wording import counted, first_few
 
 STORED = "caten_sd.digests"  # the metadata entry with the digest of each tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
@@ -194,3 +194,30 @@ class Opaque:
 
     def __repr__(self) -> str:
         return f"Opaque({one_line(self.name)})"
+
+
+_PLAIN = frozenset((bool, int, float, complex, str, bytes, type(None)))
+_PLAIN_OR_EMPTY = _PLAIN | {dict, list, tuple}
+
+
+def are_plain(values: Collection[Any]) -> bool:
+    """Return whether all values are numbers, texts, None or empty containers.
+
+    >>> are_plain([1, "a", None, []]), are_plain([[1]])
+    (True, False)
+    """
+    kinds = set(map(type, values))
+    if kinds <= _PLAIN:
+        return True
+    return kinds <= _PLAIN_OR_EMPTY and all(type(v) in _PLAIN for v in filter(None, values))
+
+
+def spec_or_none(leaf: Any) -> Spec | None:
+    """Return the leaf's spec, or None for a value that is not a tensor, such as extra state."""
+    # A file may hold millions, and an exception costs much.
+    if type(leaf) in _PLAIN or isinstance(leaf, Opaque):
+        return None
+    try:
+        return spec(leaf)
+    except NoApplicableMethodError:
+        return None

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 from caten_sd.errors import CatenError, LoadError, StateDictError
 from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.keys import Name, Pair, Path, joined_key, path_text, pytorch_style_dict_key
-from caten_sd.state.leaf import Numpy, as_array
+from caten_sd.state.leaf import Numpy, as_array, spec_or_none
 from caten_sd.state.saved_leaf import SavedLeaf
-from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import VALUES
 from caten_sd.wording import a_or_an
 

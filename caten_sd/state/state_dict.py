@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import (
     Callable,
-    Collection,
     ItemsView,
     Iterable,
     Iterator,
@@ -15,11 +14,11 @@ from collections.abc import (
 )
 from typing import TYPE_CHECKING, Any
 
-from caten_sd.errors import NoApplicableMethodError, StateDictError
+from caten_sd.errors import StateDictError
 from caten_sd.errors.printable import one_line, printable
 from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import Path, renamed_path, split_key
-from caten_sd.state.leaf import Opaque, Spec, spec
+from caten_sd.state.leaf import Opaque, spec_or_none
 from caten_sd.wording import a_or_an, counted
 
 if TYPE_CHECKING:
@@ -269,35 +268,6 @@ def find_ties(entry: Mapping[str, Any]) -> dict[str, str]:
         if name is not key and spec_or_none(leaf) is not None:
             ties[key] = name
     return ties
-
-
-_PLAIN = frozenset((bool, int, float, complex, str, bytes, type(None)))
-
-
-_PLAIN_OR_EMPTY = _PLAIN | {dict, list, tuple}
-
-
-def are_plain(values: Collection[Any]) -> bool:
-    """Return whether all values are numbers, texts, None or empty containers.
-
-    >>> are_plain([1, "a", None, []]), are_plain([[1]])
-    (True, False)
-    """
-    kinds = set(map(type, values))
-    if kinds <= _PLAIN:
-        return True
-    return kinds <= _PLAIN_OR_EMPTY and all(type(v) in _PLAIN for v in filter(None, values))
-
-
-def spec_or_none(leaf: Any) -> Spec | None:
-    """Return the leaf's spec, or None for a value that is not a tensor, such as extra state."""
-    # A file may hold millions, and an exception costs much.
-    if type(leaf) in _PLAIN or isinstance(leaf, Opaque):
-        return None
-    try:
-        return spec(leaf)
-    except NoApplicableMethodError:
-        return None
 
 
 def shape_text(leaf: Any) -> str:

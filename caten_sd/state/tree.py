@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.errors import StateDictError
-from caten_sd.state.leaf import Opaque
-from caten_sd.state.state_dict import are_plain, spec_or_none
+from caten_sd.state.leaf import Opaque, are_plain, spec_or_none
 from caten_sd.wording import counted
 
 MAX_DEPTH = 100

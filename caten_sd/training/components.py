@@ -11,8 +11,8 @@ import attrs
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import CatenError, LoadError, StateDictError
 from caten_sd.loading.report import LoadRow, Outcome
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.saved_leaf import live, saved_leaves
-from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.training_keys import VALUES
 from caten_sd.training.saved_training import SavedTraining
 from caten_sd.wording import a_or_an

@@ -13,9 +13,8 @@ from caten_sd.loading.named_leaves import NamedLeaves, match_names
 from caten_sd.loading.report import COPIED, LoadRow, Outcome
 from caten_sd.state.dtype import DType
 from caten_sd.state.keys import joined_key
-from caten_sd.state.leaf import Spec
+from caten_sd.state.leaf import Spec, spec_or_none
 from caten_sd.state.saved_leaf import SavedLeaf, saved_leaves
-from caten_sd.state.state_dict import spec_or_none
 from caten_sd.state.steps import Shape
 from caten_sd.state.training_keys import VALUES
 from caten_sd.training.live_optimizer import LiveOptimizer, OptimizerPlan, SlotTensor

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caten_sd.errors import LoadError
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.saved_leaf import SavedLeaf
-from caten_sd.state.state_dict import spec_or_none
 from caten_sd.training.saved_optimizer import SavedOptimizer
 from caten_sd.wording import counted, first_few
 

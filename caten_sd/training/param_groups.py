@@ -7,8 +7,8 @@ from typing import Any
 
 from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.state.keys import joined_key
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.saved_leaf import SavedLeaf, same_value, saved_leaves
-from caten_sd.state.state_dict import spec_or_none
 from caten_sd.training.live_optimizer import LiveOptimizer
 from caten_sd.training.saved_optimizer import MEMBERS, SavedOptimizer
 from caten_sd.wording import counted

@@ -7,9 +7,10 @@ from typing import Any
 
 from caten_sd.loading.named_leaves import renamed_as_asked
 from caten_sd.state.keys import joined_key
+from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.plain_values import read_tree
 from caten_sd.state.saved_leaf import SavedLeaf
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.state_dict import StateDict
 from caten_sd.state.training_keys import VALUES
 from caten_sd.state.tree import flatten
 

@@ -13,8 +13,8 @@ from caten_sd.loading.policy import Policy
 from caten_sd.loading.report import LoadPlan, LoadReport, LoadRow, Outcome, require_loadable
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.state.dtype import DTYPES
-from caten_sd.state.leaf import Numpy, as_array, spec_of
-from caten_sd.state.state_dict import StateDict, spec_or_none
+from caten_sd.state.leaf import Numpy, as_array, spec_of, spec_or_none
+from caten_sd.state.state_dict import StateDict
 from caten_sd.state.training_keys import STEP
 from caten_sd.training.components import (
     Commit,

@@ -25,8 +25,7 @@ from caten_sd.encodings.pickle.tensor_holders import (
     tensor_holders,
 )
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Opaque
-from caten_sd.state.state_dict import are_plain
+from caten_sd.state.leaf import Opaque, are_plain
 from caten_sd.state.tree import key_text
 from caten_sd.wording import a_or_an
 
@@ -64,7 +63,7 @@ class ObjectTree:
         return None
 
     def leaf(self, value: Any) -> Any:
-        """Return a value that is no container as it is in the tree."""
+        """Return a value that is not a container as it is in the tree."""
         return value
 
     def resolve(self, value: Any, depth: int) -> Any:

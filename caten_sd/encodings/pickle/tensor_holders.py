@@ -14,7 +14,7 @@ from caten_sd.encodings.pickle.arrays import array_leaf
 from caten_sd.encodings.pickle.inert_values import Attributed, Instance, Ordered
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.state_dict import are_plain
+from caten_sd.state.leaf import are_plain
 from caten_sd.state.tree import SHORT
 
 LEAVES: frozenset[type] = frozenset({LazyTensor, BlockTensor})

@@ -14,10 +14,9 @@ from caten_sd.extend import as_array, spec
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Numpy, Torch
+from caten_sd.state.leaf import Numpy, Torch, spec_or_none
 from caten_sd.state.pieces import pieces
 from caten_sd.state.source import Source
-from caten_sd.state.state_dict import spec_or_none
 
 from ..test_numpy import noise
 
