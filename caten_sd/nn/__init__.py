@@ -1,13 +1,23 @@
 """Models as attrs classes with torch leaves, initialized and named as in Caten."""
 
-from caten_sd.nn.activation import (
-    GELU,
+from caten_sd.nn.activations.gates import GELU, HardSwish, Mish, SiLU
+from caten_sd.nn.activations.rectifiers import (
+    CELU,
+    ELU,
+    SELU,
     LeakyReLU,
-    LogSoftmax,
     ReLU,
+    ReLU6,
+    Softplus,
+    SoftShrink,
+)
+from caten_sd.nn.activations.softmax import LogSoftmax, Softmax, Softmin
+from caten_sd.nn.activations.squashing import (
+    HardSigmoid,
+    HardTanh,
+    LogSigmoid,
     Sigmoid,
-    SiLU,
-    Softmax,
+    Softsign,
     Tanh,
 )
 from caten_sd.nn.attention import Attention
@@ -18,14 +28,21 @@ from caten_sd.nn.gpt2 import gpt2_from_config
 from caten_sd.nn.linear import Linear
 from caten_sd.nn.module import Module
 from caten_sd.nn.norm import BatchNorm, LayerNorm, RMSNorm
+from caten_sd.nn.padding import pad, pad_2d
+from caten_sd.nn.pool import AvgPool, MaxPool
+from caten_sd.nn.rotary import RoPE
 from caten_sd.nn.sequential import Sequential, defsequence
 from caten_sd.nn.transformer import FeedForward, Transformer, TransformerBlock
 from caten_sd.objects.call import call
 from caten_sd.objects.slots import buffer, slot, slot_kind, slot_metadata, transient
 
 __all__ = [
+    "CELU",
+    "ELU",
     "GELU",
+    "SELU",
     "Attention",
+    "AvgPool",
     "BatchNorm",
     "Conv1d",
     "Conv2d",
@@ -33,17 +50,29 @@ __all__ = [
     "ConvND",
     "Embedding",
     "FeedForward",
+    "HardSigmoid",
+    "HardSwish",
+    "HardTanh",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LogSigmoid",
     "LogSoftmax",
+    "MaxPool",
+    "Mish",
     "Module",
     "RMSNorm",
     "ReLU",
+    "ReLU6",
+    "RoPE",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SoftShrink",
     "Softmax",
+    "Softmin",
+    "Softplus",
+    "Softsign",
     "Tanh",
     "Transformer",
     "TransformerBlock",
@@ -52,6 +81,8 @@ __all__ = [
     "defsequence",
     "generate",
     "gpt2_from_config",
+    "pad",
+    "pad_2d",
     "slot",
     "slot_kind",
     "slot_metadata",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import attrs
@@ -13,17 +12,17 @@ from torch.nn import Parameter, functional
 
 from caten_sd.errors import ModelError
 from caten_sd.nn.module import Module
-from caten_sd.nn.sizes import require_sizes
+from caten_sd.nn.sizes import Sizes, require_sizes, spread_sizes
 from caten_sd.objects.call import call
-
-Sizes = int | Sequence[int]
 
 
 @attrs.define(init=False)
 class ConvND(Module):
     """Convolution whose kernel has a size per dimension; weight is (out, in / groups, *kernel).
 
-    Weight and bias are uniform in ±sqrt(groups / (in * kernel volume)).
+    Weight and bias are uniform in ±sqrt(groups / (in * kernel volume)). Its numbers are Caten's and
+    torch's, but torch's alone where strides or paddings differ between the axes: Caten's are
+    others there. Caten makes the weights in the first call, and here they exist from the start.
     """
 
     ndim: ClassVar[int | None] = None
@@ -48,24 +47,16 @@ class ConvND(Module):
         bias: bool = True,
     ) -> None:
         _check_channels(in_channels, out_channels, groups)
-        kernel = self._spread("kernel_size", kernel_size, self.ndim)
-        self.stride = self._spread("stride", stride, len(kernel))
-        self.padding = self._spread("padding", padding, len(kernel), least=0)
-        self.dilation = self._spread("dilation", dilation, len(kernel))
+        name = type(self).__name__
+        kernel = spread_sizes(name, "kernel_size", kernel_size, self.ndim)
+        self.stride = spread_sizes(name, "stride", stride, len(kernel))
+        self.padding = spread_sizes(name, "padding", padding, len(kernel), least=0)
+        self.dilation = spread_sizes(name, "dilation", dilation, len(kernel))
         self.groups = groups
         bound = (groups / (in_channels * math.prod(kernel))) ** 0.5
         weight = torch.empty(out_channels, in_channels // groups, *kernel)
         self.weight = Parameter(weight.uniform_(-bound, bound))
         self.bias = Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
-
-    def _spread(self, name: str, value: Sizes, ndim: int | None, least: int = 1) -> tuple[int, ...]:
-        sizes = (value,) * (ndim or 1) if isinstance(value, int) else tuple(value)
-        if len(sizes) not in ((1, 2, 3) if ndim is None else (ndim,)) or min(sizes) < least:
-            raise ModelError(
-                f"{type(self).__name__}: {name} must be {_integers(ndim)} of at least {least}, "
-                f"not {value!r}"
-            )
-        return sizes
 
 
 @attrs.define(init=False)
@@ -102,12 +93,6 @@ def conv(model: ConvND, x: Tensor) -> Tensor:
         dilation=model.dilation,
         groups=model.groups,
     )
-
-
-def _integers(ndim: int | None) -> str:
-    if ndim is None:
-        return "1 to 3 integers"
-    return "an integer" if ndim == 1 else f"an integer or {ndim} integers"
 
 
 def _check_channels(in_channels: int, out_channels: int, groups: int) -> None:

@@ -18,12 +18,20 @@ from caten_sd.objects.slots import buffer
 
 @attrs.define(init=False)
 class LayerNorm(Module):
-    """Normalize the last axes, of sizes ``dims``, to zero mean and unit variance; scale, shift."""
+    """Normalize the last axes, of sizes ``dims``, to zero mean and unit variance; scale, shift.
+
+    With ``last_axis_only``, mean and variance are those of the last axis whatever ``dims`` has, as
+    in Caten; scale and shift have the shape ``dims`` all the same.
+
+    >>> LayerNorm((3, 4), last_axis_only=True).affine.shape
+    torch.Size([3, 4])
+    """
 
     affine: Tensor | None
     bias: Tensor | None
     eps: float
     dims: tuple[int, ...]
+    last_axis_only: bool
 
     def __init__(
         self,
@@ -32,8 +40,10 @@ class LayerNorm(Module):
         eps: float = 1e-5,
         affine: bool = True,
         bias: bool = True,
+        last_axis_only: bool = False,
     ) -> None:
         self.dims, self.eps = as_sizes("LayerNorm", dims), eps
+        self.last_axis_only = last_axis_only
         self.affine = Parameter(torch.ones(self.dims)) if affine else None
         self.bias = Parameter(torch.zeros(self.dims)) if bias else None
 
@@ -41,28 +51,46 @@ class LayerNorm(Module):
 @call.register(LayerNorm)
 def layer_norm(model: LayerNorm, x: Tensor) -> Tensor:
     """Normalize (..., *dims)."""
-    return functional.layer_norm(x, model.dims, model.affine, model.bias, model.eps)
+    if not model.last_axis_only:
+        return functional.layer_norm(x, model.dims, model.affine, model.bias, model.eps)
+    normal = functional.layer_norm(x, model.dims[-1:], eps=model.eps)
+    scaled = normal if model.affine is None else normal * model.affine
+    return scaled if model.bias is None else scaled + model.bias
 
 
 @attrs.define(init=False)
 class RMSNorm(Module):
-    """Divide the last axes, of sizes ``dims``, by their root mean square; then scale."""
+    """Divide the last axes, of sizes ``dims``, by their root mean square; then scale.
+
+    With ``last_axis_only``, the root mean square is that of the last axis whatever ``dims`` has, as
+    in Caten.
+    """
 
     weight: Tensor | None
     eps: float
     dims: tuple[int, ...]
+    last_axis_only: bool
 
     def __init__(
-        self, dims: int | Sequence[int], *, eps: float = 1e-5, weight: bool = True
+        self,
+        dims: int | Sequence[int],
+        *,
+        eps: float = 1e-5,
+        weight: bool = True,
+        last_axis_only: bool = False,
     ) -> None:
         self.dims, self.eps = as_sizes("RMSNorm", dims), eps
+        self.last_axis_only = last_axis_only
         self.weight = Parameter(torch.ones(self.dims)) if weight else None
 
 
 @call.register(RMSNorm)
 def rms_norm(model: RMSNorm, x: Tensor) -> Tensor:
     """Normalize (..., *dims)."""
-    return functional.rms_norm(x, model.dims, model.weight, model.eps)
+    if not model.last_axis_only:
+        return functional.rms_norm(x, model.dims, model.weight, model.eps)
+    normal = functional.rms_norm(x, model.dims[-1:], eps=model.eps)
+    return normal if model.weight is None else normal * model.weight
 
 
 @attrs.define(init=False)
@@ -70,7 +98,9 @@ class BatchNorm(Module):
     """Normalize each channel (axis 1) of a batch to zero mean and unit variance; scale, shift.
 
     Training updates running statistics, kept in buffers, by torch's ``momentum``. After `eval`
-    these are used instead of the batch's own.
+    these are used instead of the batch's own. Caten's BatchNorm is another function: it takes the
+    last axes, has no running statistics, and fails on images. Only the keys ``affine`` and
+    ``bias`` agree.
     """
 
     affine: Tensor | None

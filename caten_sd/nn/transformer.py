@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from caten_sd.errors import ModelError
-from caten_sd.nn.activation import GELU
+from caten_sd.nn.activations.gates import GELU
 from caten_sd.nn.attention import Attention
 from caten_sd.nn.embedding import Embedding
 from caten_sd.nn.linear import Linear
@@ -86,8 +86,9 @@ class Transformer(Module):
         *,
         max_seq_len: int = 1024,
     ) -> None:
-        sizes = {"dim": dim, "n_heads": n_heads, "n_layers": n_layers, "vocab_size": vocab_size}
+        sizes = {"dim": dim, "n_heads": n_heads, "vocab_size": vocab_size}
         require_sizes("Transformer", **sizes, max_seq_len=max_seq_len)
+        require_sizes("Transformer", 0, n_layers=n_layers)
         self.vocab_size = vocab_size
         self.wte, self.wpe = Embedding(vocab_size, dim), Embedding(max_seq_len, dim)
         self.h = [

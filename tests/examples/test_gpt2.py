@@ -58,7 +58,7 @@ def test_it_prints_the_verdict_and_a_line_of_text() -> None:
     ("entries", "fact"),
     [
         ({"n_head": 5}, "5 heads do not divide dim 96"),
-        ({"n_layer": -1}, "n_layers must be a positive integer"),
+        ({"n_layer": -1}, "n_layers must be an integer of at least 0"),
         ({"n_embd": 2**60}, "do not fit into memory"),
         ({"vocab_size": None}, "vocab_size is missing"),
     ],

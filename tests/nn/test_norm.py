@@ -23,6 +23,19 @@ def test_rms_norm_agrees_with_torch(agree) -> None:
     agree(RMSNorm(6, eps=1e-3), torch.nn.RMSNorm(6, eps=1e-3), torch.randn(4, 5, 6))
 
 
+def test_statistics_of_the_last_axis_only_are_catens() -> None:
+    x = torch.randn(2, 3, 4)
+    layer, rms = LayerNorm((3, 4), last_axis_only=True), RMSNorm((3, 4), last_axis_only=True)
+    for leaf in (layer.affine, layer.bias, rms.weight):
+        torch.nn.init.uniform_(leaf)
+    expected = torch.nn.functional.layer_norm(x, (4,)) * layer.affine + layer.bias
+    torch.testing.assert_close(layer(x), expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(rms(x), torch.nn.functional.rms_norm(x, (4,), eps=1e-5) * rms.weight)
+    bare = LayerNorm((3, 4), affine=False, bias=False, last_axis_only=True)
+    torch.testing.assert_close(bare(x), torch.nn.functional.layer_norm(x, (4,)))
+    assert RMSNorm((3, 4), weight=False, last_axis_only=True)(x).shape == x.shape
+
+
 def test_slots_are_named_as_in_caten(keys_of) -> None:
     assert keys_of(LayerNorm(3)) == ["affine", "bias"]
     assert keys_of(RMSNorm(3)) == ["weight"]

@@ -44,6 +44,13 @@ def test_its_keys_and_shapes_are_catens(keys_of) -> None:
     assert not state.ties
 
 
+def test_a_model_of_no_layers_is_one(keys_of) -> None:
+    model = Transformer(32, 2, 0, 1e-5, 32)
+    ends = ["wte.weight", "wpe.weight", "ln_f.affine", "ln_f.bias", "lm_head.weight"]
+    assert keys_of(model) == ends
+    assert model(torch.tensor([[1, 2]])).shape == (1, 2, 32)
+
+
 def test_it_computes_what_hugging_faces_gpt2_computes() -> None:
     config = GPT2Config(
         n_embd=24, n_layer=3, n_head=4, vocab_size=50, n_positions=20, layer_norm_epsilon=1e-4
@@ -127,7 +134,7 @@ def test_impossible_tokens_are_refused(model, tokens, facts) -> None:
     ("sizes", "facts"),
     [
         ((32, 3, 2, 1e-5, 32), "3 heads do not divide dim 32"),
-        ((32, 2, 0, 1e-5, 32), "n_layers must be a positive integer"),
+        ((32, 2, -1, 1e-5, 32), "n_layers must be an integer of at least 0"),
         ((32, 2, 2, 1e-5, -1), "vocab_size must be a positive integer"),
         (("32", 2, 2, 1e-5, 32), "dim must be a positive integer, not '32'"),
     ],
