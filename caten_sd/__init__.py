@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from caten_sd.errors import FormatError as FormatError
     from caten_sd.errors import LayoutError as LayoutError
     from caten_sd.errors import LayoutWarning as LayoutWarning
+    from caten_sd.errors import LispError as LispError
+    from caten_sd.errors import LispWarning as LispWarning
     from caten_sd.errors import LoadError as LoadError
     from caten_sd.errors import LoadWarning as LoadWarning
     from caten_sd.errors import ModelError as ModelError
@@ -88,7 +90,7 @@ if TYPE_CHECKING:
 _HOMES = homes(
     {
         "errors": "AmbiguousMethodError CatenError DispatchError DuplicateMethodError FormatError"
-        " LayoutError LayoutWarning LoadError LoadWarning ModelError"
+        " LayoutError LayoutWarning LispError LispWarning LoadError LoadWarning ModelError"
         " NoApplicableMethodError NoNextMethodError StateDictError",
         "files.checkpoint": "read_state_dict write_state_dict",
         "files.conversion": "Conversion Estimate convert",

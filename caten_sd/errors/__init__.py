@@ -82,6 +82,22 @@ class FormatError(CatenError):
         self.source, self.problem, self.remedy = str(source), problem, remedy
 
 
+class LispError(CatenError):
+    """Lisp text cannot be read or has no meaning here; ``place`` is its file, line and column.
+
+    ``problem`` says what is wrong, and ``remedy`` what to do.
+
+    >>> str(LispError("net.lisp:3:5", "this ) closes nothing", "remove it"))
+    'net.lisp:3:5: this ) closes nothing; remove it'
+    """
+
+    def __init__(self, place: object, problem: str, remedy: str) -> None:
+        # A long part is cut by itself, so that the others stay whole.
+        where, what = one_line(place, LONGEST // 8), one_line(problem, LONGEST // 3)
+        super().__init__(f"{where}: {what}; {one_line(remedy, LONGEST // 2)}")
+        self.place, self.problem, self.remedy = str(place), problem, remedy
+
+
 class ContractError(CatenError, AssertionError):
     """A format does not keep a clause of the contract in ``caten_sd.testing``.
 
@@ -112,3 +128,10 @@ class LayoutWarning(UserWarning):
     def __init__(self, message: str, findings: Any = None) -> None:
         super().__init__(lines(message))
         self.findings = findings
+
+
+class LispWarning(UserWarning):
+    """What a Lisp model has that Caten lacks: state that Caten drops without a word."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(lines(message))

@@ -1,0 +1,206 @@
+"""What the reader gives: symbols, literals and forms, each with the place it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import attrs
+
+from caten_sd.errors import LispError
+
+KEYWORD = "KEYWORD"  # the package of :name
+
+
+@attrs.frozen
+class SourcePlace:
+    """A file, a line and a column, both from 1.
+
+    >>> str(SourcePlace("net.lisp", 3, 5))
+    'net.lisp:3:5'
+    """
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+NOWHERE = SourcePlace("Python", 0, 0)  # of a value that comes from a Python caller
+
+
+def _keyword(package: str) -> bool:
+    return package == KEYWORD
+
+
+@attrs.frozen
+class Symbol:
+    """A name, folded to upper case unless it was written between bars.
+
+    Two symbols are equal if their names are, and if both or neither is a keyword; the package
+    before a colon is kept and not compared.
+    """
+
+    name: str
+    spelling: str = attrs.field(eq=False)
+    package: str = attrs.field(default="", eq=_keyword)
+    place: SourcePlace = attrs.field(default=NOWHERE, eq=False, repr=False)
+
+    @property
+    def is_keyword(self) -> bool:
+        """Whether the symbol was written with a colon before it, and so evaluates to itself."""
+        return self.package == KEYWORD
+
+    def __str__(self) -> str:
+        return f":{self.spelling}" if self.is_keyword else self.spelling
+
+
+class SingleFloat(float):
+    """A float of 32 bits, which `1e-5` is in Lisp; a plain float is one of 64 bits."""
+
+    __slots__ = ()
+
+
+@attrs.frozen
+class Character:
+    """A character, as in ``#\\a``."""
+
+    text: str
+
+
+@attrs.frozen
+class Literal:
+    """A number, a string or a character."""
+
+    value: int | Fraction | float | str | Character
+    place: SourcePlace = attrs.field(default=NOWHERE, eq=False, repr=False)
+
+
+@attrs.frozen
+class Form:
+    """A list of at least one datum; ``tail`` is what follows a dot, if there is one."""
+
+    items: tuple[Datum, ...]
+    tail: Datum | None = None
+    place: SourcePlace = attrs.field(default=NOWHERE, eq=False, repr=False)
+
+    @property
+    def head(self) -> str:
+        """The name of the symbol that the form begins with, or "" if it is another datum."""
+        first = self.items[0]
+        return first.name if isinstance(first, Symbol) and not first.is_keyword else ""
+
+    @property
+    def rest(self) -> tuple[Datum, ...]:
+        """What follows the head."""
+        return self.items[1:]
+
+
+Datum: TypeAlias = Symbol | Literal | Form
+
+# How a form is written whose head is one of these signs of the reader.
+SIGNS = {
+    "QUOTE": "'",
+    "QUASIQUOTE": "`",
+    "UNQUOTE": ",",
+    "UNQUOTE-SPLICING": ",@",
+    "FUNCTION": "#'",
+    "VECTOR-LITERAL": "#",
+}
+
+
+def fold(name: str, case: Callable[[str], str] = str.upper) -> str:
+    """Return a name with each letter in upper case, or in another one, as Lisp's reader folds.
+
+    A letter stays as it is if it has no counterpart of one letter.
+
+    >>> fold("ln-1"), fold("straße"), fold("ÄÖ", str.lower)
+    ('LN-1', 'STRAßE', 'äö')
+    """
+    return "".join(map(case, name)) if name.isascii() else "".join(_folded(name, case))
+
+
+def _folded(name: str, case: Callable[[str], str]) -> Iterator[str]:
+    for letter in name:
+        other = case(letter)
+        back = str.lower(other) if case is str.upper else str.upper(other)
+        yield other if len(other) == len(back) == 1 else letter
+
+
+def is_nil(datum: Datum | None) -> bool:
+    """Return whether a datum is nil, which ``()`` is too."""
+    return isinstance(datum, Symbol) and datum.name == "NIL" and not datum.is_keyword
+
+
+def items_of(datum: Datum, what: str) -> tuple[Datum, ...]:
+    """Return the items of a list, none for nil; LispError, which says what was expected, if not."""
+    if is_nil(datum):
+        return ()
+    if isinstance(datum, Form) and datum.tail is None:
+        return datum.items
+    raise LispError(datum.place, f"{brief(datum)} is not {what}", f"write {what} there")
+
+
+def symbol_of(datum: Datum, what: str) -> Symbol:
+    """Return a symbol that is not a keyword; LispError, which says what was expected, if not."""
+    if isinstance(datum, Symbol) and not datum.is_keyword:
+        return datum
+    raise LispError(datum.place, f"{brief(datum)} is not {what}", f"write {what} there")
+
+
+def walk_data(datum: Datum) -> Iterator[Datum]:
+    """Yield a datum and all that is in it, outer ones first."""
+    waiting = [datum]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        if isinstance(each, Form):
+            waiting += (*(() if each.tail is None else (each.tail,)), *reversed(each.items))
+
+
+def brief(datum: Datum, most: int = 60) -> str:
+    """Return a datum as text for a message; of a long one only the beginning."""
+    text = ""
+    for piece in _pieces(datum):
+        text += piece
+        if len(text) > most:
+            return f"{text[: most - 1]}…"
+    return text
+
+
+def _pieces(datum: Datum) -> Iterator[str]:
+    if not isinstance(datum, Form):
+        yield str(datum) if isinstance(datum, Symbol) else literal_text(datum.value)
+        return
+    if datum.head in SIGNS and len(datum.items) == 2:
+        yield SIGNS[datum.head]
+        yield from _pieces(datum.items[1])
+        return
+    yield "("
+    for number, item in enumerate(datum.items):
+        yield " " * (number > 0)
+        yield from _pieces(item)
+    if datum.tail is not None:
+        yield " . "
+        yield from _pieces(datum.tail)
+    yield ")"
+
+
+def literal_text(value: Any) -> str:
+    """Return a number, a string or a character as Lisp writes it.
+
+    >>> print(literal_text(0.5), literal_text(SingleFloat(0.5)), literal_text('a"b'))
+    0.5d0 0.5 "a\\"b"
+    """
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if isinstance(value, Character):
+        return f"#\\{value.text}"
+    if isinstance(value, float) and not isinstance(value, SingleFloat):
+        digits, _, exponent = repr(value).partition("e")
+        return f"{digits}d{int(exponent or 0)}"
+    return str(value)
