@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -115,9 +116,12 @@ def _memory(array: Array, /) -> Memory:
     owner: Any = array
     while hasattr(getattr(owner, "base", None), "__array_interface__"):
         owner = owner.base
+    return Memory(owner.__array_interface__["data"][0] or None, lambda: _place(array))
+
+
+def _place(array: Array) -> Hashable:
     at = array.__array_interface__["data"][0]
-    place = (at, array.dtype, array.shape, array.strides) if at and array.size else None
-    return Memory(owner.__array_interface__["data"][0] or None, place)
+    return (at, array.dtype, array.shape, array.strides) if at and array.size else None
 
 
 @replacement.register(np.ndarray)

@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import attrs
-
 from caten_sd.errors import LoadError
 from caten_sd.loading.moves import How, Move, Moves
 from caten_sd.loading.report import LoadPlan, LoadReport, LoadRow, Outcome, require_loadable
@@ -71,12 +69,12 @@ def _with_error(row: LoadRow, leaf: Any, now: Any) -> LoadRow:
     try:
         error = largest_error(shard.slice_of(leaf), shard.place)
     except Exception:  # numpy cannot hold one of the two, and everything is loaded by now
-        return attrs.evolve(row, note="; ".join(filter(None, [row.note, "error not measured"])))
-    return attrs.evolve(row, error=error)
+        return row._replace(note="; ".join(filter(None, [row.note, "error not measured"])))
+    return row._replace(error=error)
 
 
 def _over_processes(rows: Sequence[LoadRow], processes: ProcessGroup) -> list[LoadRow]:
     """Return the rows with the largest error over all processes; each knows that of its shard."""
     known = [row.error for row in rows if row.error is not None]
     largest = iter(processes.largest(known))
-    return [row if row.error is None else attrs.evolve(row, error=next(largest)) for row in rows]
+    return [row if row.error is None else row._replace(error=next(largest)) for row in rows]

@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-import attrs
-
 from caten_sd.errors import CatenError, LoadError, LoadWarning
 from caten_sd.errors.caller import caller_level
 from caten_sd.loading.apply import apply
@@ -204,11 +202,11 @@ def _checked(planned: PlannedRow) -> LoadRow:
     row, move = planned.row, planned.move
     if move is not None and move.how in (How.COPY, How.REPLACE):
         try:
-            return attrs.evolve(row, finding=finding(move.leaf))
+            return row._replace(finding=finding(move.leaf))
         except CatenError as error:
             raise LoadError(f"{row.key} cannot be read ({error}); nothing was changed") from error
     unfilled = row.slot is not None and row.outcome not in FITS
-    return attrs.evolve(row, finding="never written") if unfilled else row
+    return row._replace(finding="never written") if unfilled else row
 
 
 def warn_of(report: LoadReport) -> None:

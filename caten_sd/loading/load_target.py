@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.loading.methods import Specs
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.owners import OwnerHooks, SynthesizedSlot, hooks_of
 from caten_sd.loading.report import LoadReport, Outcome
@@ -17,7 +16,7 @@ from caten_sd.objects.containers import Container, computed, containers
 from caten_sd.objects.extract import attributes_of, get_state_dict, to_state_dict
 from caten_sd.objects.owner import slots_of
 from caten_sd.state.keys import KeyMapper
-from caten_sd.state.leaf import Spec, spec, spec_or_none
+from caten_sd.state.leaf import spec, spec_or_none
 from caten_sd.state.same_place import known_apart, same_place
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import first_few
@@ -57,15 +56,6 @@ class LoadTarget:
         """Every container in the object, each before those in it."""
         return [each.owner for each, _ in self._containers]
 
-    @functools.cached_property
-    def _specs(self) -> dict[str, Spec | None]:
-        found = Specs()
-        return {key: found.of(leaf) for key, leaf in self._declared.entry.items()}
-
-    def spec_of(self, key: str) -> Spec | None:
-        """Return the spec of what a slot holds, or None if it has none."""
-        return self._specs[key] if key in self._specs else spec_or_none(self.slots.entry[key])
-
     def of(self, obj: Any) -> LoadTarget:
         """Return the target of another object, with the same keys for its paths."""
         return LoadTarget(obj, get_state_dict(obj, key_mapper=self._key), self._key)
@@ -89,14 +79,14 @@ class LoadTarget:
     @functools.cached_property
     def slots(self) -> StateDict:
         """The slots that a load has to fill."""
-        if all(known is None or known.has_values for known in self._specs.values()):
-            return self._declared
         empty = {
             self._key([*each.path, name]): ([*each.path, name], leaf)
             for each, _ in self._containers
-            for name, leaf in computed(each, ["computed"]).items()
-            if (known := spec_or_none(leaf)) is not None and not known.has_values
+            for name, leaf, kind in each.slots
+            if kind == "computed" and _lacks_values(leaf)
         }
+        if not empty or not any(map(_lacks_values, self._declared.entry.values())):
+            return self._declared
         leaves = {key: leaf for key, (_, leaf) in empty.items()}
         paths = {key: path for key, (path, _) in empty.items()}
         return StateDict(
@@ -274,6 +264,11 @@ class LoadTarget:
                 raise LoadError(
                     f"{type(each.owner).__name__} failed after everything was loaded ({error})"
                 ) from error
+
+
+def _lacks_values(leaf: Any) -> bool:
+    known = spec_or_none(leaf)
+    return known is not None and not known.has_values
 
 
 def _held(container: Container) -> Iterator[tuple[Any, Any]]:

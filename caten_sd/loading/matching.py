@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import attrs
-
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.moves import How
 from caten_sd.loading.named_leaves import NamedLeaves
@@ -55,14 +53,14 @@ def _tied_rows(matcher: SlotMatcher, names: list[str]) -> dict[str, PlannedRow]:
     rows, found = {names[0]: first}, dict.fromkeys(here)
     for name in names[1:]:
         source = matcher.named.key(name) if name in found else None
-        row = attrs.evolve(first.row, key=name, source=source)
+        row = first.row._replace(key=name, source=source)
         if row.outcome in COPIED:
-            row = attrs.evolve(row, **_tie(leaves, name, found, names[0]))
+            row = row._replace(**_tie(leaves, name, found, names[0]))
         rows[name] = PlannedRow(row)
     for name, pattern in left_out.items():
         row = rows[name].row
         note = f"{row.note}; the file's is left out, on_mismatch[{pattern!r}]"
-        rows[name] = PlannedRow(attrs.evolve(row, note=note), rows[name].move)
+        rows[name] = PlannedRow(row._replace(note=note), rows[name].move)
     return rows
 
 
@@ -89,7 +87,7 @@ def _adopted_once(rows: Iterable[PlannedRow]) -> Iterator[PlannedRow]:
             first = owners.setdefault(id(move.leaf), move.key)
             if first != move.key:
                 note = "; ".join(filter(None, [row.note, f"a copy, as {first} has the file's own"]))
-                row, move = attrs.evolve(row, note=note), attrs.evolve(move, adopt=False)
+                row, move = row._replace(note=note), move._replace(adopt=False)
         yield PlannedRow(row, move)
 
 
@@ -98,11 +96,11 @@ def _unused(name: str, target: LoadTarget, named: NamedLeaves, policy: Policy) -
     leaf, source = spec_or_none(named.leaves[name]), named.key(name)
     row = LoadRow(source or name, Outcome.UNEXPECTED, leaf=leaf, source=source)
     if name in named.of_wrappers:
-        return attrs.evolve(row, outcome=Outcome.COMPUTED, note="a wrapper's own, left out")
+        return row._replace(outcome=Outcome.COMPUTED, note="a wrapper's own, left out")
     if target.computes(name):
-        return attrs.evolve(row, outcome=Outcome.COMPUTED)
+        return row._replace(outcome=Outcome.COMPUTED)
     for key in (name, row.key):
         if rule := policy.unexpected.find(key):
             note = f"left out, as allow_unexpected={rule.pattern!r} allows"
-            return attrs.evolve(row, outcome=Outcome.SKIPPED, note=note)
+            return row._replace(outcome=Outcome.SKIPPED, note=note)
     return row

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from caten_sd.errors import LoadError
-from caten_sd.loading.aliasing import kept_apart
+from caten_sd.loading.aliasing import Overlaps
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.nested_state import copied
 from caten_sd.loading.readable import readable
@@ -35,8 +35,7 @@ class How(enum.Enum):
     SYNTHESIZED = "given to the module that synthesizes it, together with the rest of that state"
 
 
-@attrs.define(eq=False)
-class Move:
+class Move(NamedTuple):
     """One value on its way into the slot ``key``; ``place`` is what the slot has now.
 
     For a NESTED move ``place`` is the owner's hooks and the name of the slot there. ``dtype`` and
@@ -46,8 +45,6 @@ class Move:
     names in the module to leaves.
     """
 
-    # Nothing changes a move, but a frozen class takes four times as long to construct, and a load
-    # constructs one for each of its slots.
     key: str
     place: Any
     leaf: Any
@@ -66,8 +63,8 @@ def with_synthesized_merged(moves: Iterable[Move]) -> list[Move]:
             others.append(move)
             continue
         whose = f"the synthesized state of {type(move.place.owner).__name__}, such as {move.key},"
-        known = merged.get(id(move.place)) or attrs.evolve(move, key=whose, leaf={})
-        merged[id(move.place)] = attrs.evolve(known, leaf={**known.leaf, **move.leaf})
+        known = merged.get(id(move.place)) or move._replace(key=whose, leaf={})
+        merged[id(move.place)] = known._replace(leaf={**known.leaf, **move.leaf})
     return [*others, *merged.values()]
 
 
@@ -82,18 +79,22 @@ class Moves:
     def prepared(self) -> list[Move]:
         """Return the moves in a form that cannot fail; LoadError if one of them has none."""
         made: list[Move] = []
+        overlaps = Overlaps()
         for move in self.moves:
             try:
-                made.append(self._prepared(move))
+                made.append(ready := self._prepared(move))
             except Exception as error:
                 raise LoadError(
                     f"{move.key} cannot be loaded ({error}); nothing was changed"
                 ) from error
-        return _unaliased(made)
+            # Looked at now, as reading a tensor's memory twice costs more than all else does.
+            if ready.how is How.COPY:
+                overlaps.add(ready.place, ready.leaf)
+        return [_unaliased(move, overlaps) for move in made] if overlaps.any() else made
 
     def _prepared(self, move: Move) -> Move:
         if move.how is How.NESTED:
-            return attrs.evolve(move, leaf=copied(move.leaf))
+            return move._replace(leaf=copied(move.leaf))
         shard = local_shard(move.place)
         place, leaf = shard.place, readable(shard.slice_of(move.leaf))
         if move.how is How.REPLACE:
@@ -153,19 +154,11 @@ def _is_put(move: Move) -> bool:
     return move.how is How.REPLACE or move.how is How.NESTED
 
 
-def _unaliased(moves: list[Move]) -> list[Move]:
-    """Return the moves, with a copy of each leaf whose memory another move will overwrite."""
-    copies = [move for move in moves if move.how is How.COPY]
-    leaves = kept_apart(
-        [(move.place, move.leaf) for move in copies],
-        lambda place, leaf: replacement(place, leaf, copy=True),
-    )
-    safe = {
-        id(move): attrs.evolve(move, leaf=leaf)
-        for move, leaf in zip(copies, leaves, strict=True)
-        if leaf is not move.leaf
-    }
-    return [safe.get(id(move), move) for move in moves] if safe else moves
+def _unaliased(move: Move, overlaps: Overlaps) -> Move:
+    """Return the move, with a copy of its leaf if another move will overwrite that."""
+    if move.how is How.COPY and overlaps.overwritten(move.place, move.leaf):
+        return move._replace(leaf=replacement(move.place, move.leaf, copy=True))
+    return move
 
 
 def _rehearse(place: Any, leaf: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import attrs
 
@@ -48,8 +48,7 @@ SHOWN = (Outcome.LOADED, Outcome.CAST, Outcome.TIED, Outcome.COMPUTED, Outcome.S
 QUIET = (Outcome.LOADED,)  # printed only with a note
 
 
-@attrs.frozen
-class LoadRow:
+class LoadRow(NamedTuple):
     """One slot or key: ``slot`` is what the model has, ``leaf`` what the file has.
 
     ``source`` is the key of the leaf in the file. ``error`` is the largest absolute difference

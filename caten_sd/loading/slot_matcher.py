@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import numbers
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.judge import judge
@@ -33,11 +31,9 @@ _TEMPORARY = (
 )
 
 
-@attrs.define(eq=False)
-class PlannedRow:
+class PlannedRow(NamedTuple):
     """A row of a plan, and the move that carries it out if there is anything to move."""
 
-    # Not frozen, for the reason that a Move is not.
     row: LoadRow
     move: Move | None = None
 
@@ -70,7 +66,7 @@ class SlotMatcher:
     def plan(self, key: str, name: str) -> PlannedRow:
         """Plan the slot ``key`` with the leaf that the file has under ``name``."""
         place, named = self.slots.entry[key], self.named
-        slot = self.target.spec_of(key)
+        slot = self._specs.of(place)
         if name not in named.leaves:
             return self._missing(LoadRow(key, Outcome.MISSING, slot), place)
         value = named.leaves[name]
@@ -90,15 +86,15 @@ class SlotMatcher:
             return self._taken_back(row, value)
         if self.target.synthesized and key in self._sealed:
             note = self._sealed[key]
-            return self._repaired(attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note), None)
+            return self._repaired(row._replace(outcome=Outcome.UNASSIGNABLE, note=note), None)
         if key in self.target.temporaries:
-            row = attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=_TEMPORARY)
+            row = row._replace(outcome=Outcome.UNASSIGNABLE, note=_TEMPORARY)
             return self._repaired(row, None)
         if leaf is None:
             note = _why_not_a_tensor(value)
-            return self._repaired(attrs.evolve(row, outcome=Outcome.UNREAD, note=note), None)
+            return self._repaired(row._replace(outcome=Outcome.UNREAD, note=note), None)
         if slot is None:  # a lazy module's parameter takes the file's shape
-            row = attrs.evolve(row, note="it takes the shape of the file")
+            row = row._replace(note="it takes the shape of the file")
             return self._routed(row, place, value, None, self.router.route(key, place, value))
         return self._judged(row, slot, leaf, place, value)
 
@@ -118,9 +114,9 @@ class SlotMatcher:
         if outcome is Outcome.CAST and (scales := self._scales_of(row.key, value)):
             outcome, note = Outcome.DTYPE, f"packed, and nothing without its scales in {scales}"
         if outcome not in COPIED:
-            return self._repaired(attrs.evolve(row, outcome=outcome, note=note), value)
+            return self._repaired(row._replace(outcome=outcome, note=note), value)
         if outcome is not row.outcome or note:
-            row = attrs.evolve(row, outcome=outcome, note=row.note or note)
+            row = row._replace(outcome=outcome, note=row.note or note)
         return self._routed(row, place, value, dtype, route)
 
     def _routed(
@@ -128,9 +124,9 @@ class SlotMatcher:
     ) -> PlannedRow:
         """Plan the way of a leaf into a slot that it fits; ``dtype`` is for a new object."""
         if reason := _why_not_copied(row.slot, row.leaf, value) or route.refusal:
-            return PlannedRow(attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=reason))
+            return PlannedRow(row._replace(outcome=Outcome.UNASSIGNABLE, note=reason))
         if route.note:
-            row = attrs.evolve(row, note="; ".join(filter(None, [row.note, route.note])))
+            row = row._replace(note="; ".join(filter(None, [row.note, route.note])))
         if route.replaces:
             return PlannedRow(row, Move(row.key, place, value, How.REPLACE, dtype, self.adopt))
         return PlannedRow(row, Move(row.key, place, value, rehearse=route.rehearse))
@@ -170,12 +166,12 @@ class SlotMatcher:
         if row.slot is not None and row.leaf is not None:
             outcome, _ = judge(row.slot, row.leaf)
             if outcome not in COPIED:
-                return self._repaired(attrs.evolve(row, outcome=outcome), value)
+                return self._repaired(row._replace(outcome=outcome), value)
         place, name, _ = self.target.synthesized[row.key]
         if not place.takes_back:
             owner = type(place.owner).__name__
             note = f"{owner} computes it for its state dict, and does not take it back"
-            return self._repaired(attrs.evolve(row, outcome=Outcome.UNEXPECTED, note=note), None)
+            return self._repaired(row._replace(outcome=Outcome.UNEXPECTED, note=note), None)
         move = Move(row.key, place, {name: value}, How.SYNTHESIZED, rehearse=True)
         return PlannedRow(row, move)
 
@@ -183,23 +179,23 @@ class SlotMatcher:
         """Plan a slot that the file has no leaf for."""
         if wrapper := self.target.kept_by_wrappers.get(row.key):
             note = f"{wrapper}'s own, kept"
-            return PlannedRow(attrs.evolve(row, outcome=Outcome.COMPUTED, note=note))
+            return PlannedRow(row._replace(outcome=Outcome.COMPUTED, note=note))
         made_by = self.target.synthesized.get(row.key)
         if made_by is not None and not made_by.slot.takes_back:
             note = f"{type(made_by.slot.owner).__name__} makes it for its state dict"
-            return PlannedRow(attrs.evolve(row, outcome=Outcome.COMPUTED, note=note))
+            return PlannedRow(row._replace(outcome=Outcome.COMPUTED, note=note))
         if allowed := self.policy.missing.find(row.key):
             note = f"missing, as allow_missing={allowed.pattern!r} allows"
-            return PlannedRow(attrs.evolve(row, outcome=Outcome.SKIPPED, note=note))
+            return PlannedRow(row._replace(outcome=Outcome.SKIPPED, note=note))
         repaired = self._repaired(row, None)
         if repaired.row is not row or row.slot is None or row.slot.has_values:
             return repaired
         if row.key in self.target.rebuilt:
             note, value = "computed again by the model", self.target.rebuilt[row.key]
-            row = attrs.evolve(row, outcome=Outcome.COMPUTED, note=note)
+            row = row._replace(outcome=Outcome.COMPUTED, note=note)
             route = self.router.route(row.key, place, value)
             return self._routed(row, place, value, None, route)
-        return PlannedRow(attrs.evolve(row, note="on the meta device, without values"))
+        return PlannedRow(row._replace(note="on the meta device, without values"))
 
     def _repaired(self, row: LoadRow, value: Any) -> PlannedRow:
         """Plan a slot that does not fit as ``on_mismatch`` says, or leave its row as it is."""
@@ -209,7 +205,7 @@ class SlotMatcher:
             return PlannedRow(row)
         note = f"{_name(rule.value)}, as on_mismatch[{rule.pattern!r}] asks"
         if rule.value is skip:
-            return PlannedRow(attrs.evolve(row, outcome=Outcome.SKIPPED, note=note))
+            return PlannedRow(row._replace(outcome=Outcome.SKIPPED, note=note))
         return self._made_to_fit(row, value, rule.value, note)
 
     def _made_to_fit(
@@ -233,7 +229,7 @@ class SlotMatcher:
         if not route.replaces:
             dtype = row.slot.dtype
         outcome, _ = judge(row.slot, leaf, dtype)
-        row = attrs.evolve(row, outcome=outcome, note=note)
+        row = row._replace(outcome=outcome, note=note)
         if outcome not in COPIED:
             return PlannedRow(row)
         return self._routed(row, place, made, dtype, route)

@@ -136,7 +136,7 @@ def _again(move: Move, old: LoadTarget, copy: LoadTarget) -> Iterator[Move]:
         put(hooks.owner, name, move.leaf)
     elif move.how is How.SYNTHESIZED:
         key = next(key for key, slot in old.synthesized.items() if slot is move.place)
-        yield attrs.evolve(move, place=copy.synthesized[key])
+        yield move._replace(place=copy.synthesized[key])
     else:
         place = copy.slots[move.key]
         if move.how is How.COPY or not same_place(place, move.leaf):

@@ -72,5 +72,5 @@ class LazyTensor(LazyLeaf):
 @memory.register(LazyTensor)
 def _in_file(leaf: LazyTensor, /) -> Memory:
     """Return the place in the file, which no array in memory shares."""
-    place = leaf.offset, leaf.dtype, leaf.shape, leaf.strides, leaf.order
-    return Memory(None, (id(leaf.source), *place))
+    place = id(leaf.source), leaf.offset, leaf.dtype, leaf.shape, leaf.strides, leaf.order
+    return Memory(None, lambda: place)

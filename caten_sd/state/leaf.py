@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
@@ -102,11 +102,12 @@ def as_array(kind: Any, leaf: Any, /) -> Any:
 class Memory(NamedTuple):
     """Where a leaf's values are in memory.
 
-    Two leaves with the same ``block`` may overlap; two with the same ``place`` are the same values.
+    Two leaves with the same ``block`` may overlap. ``place`` is a function, as it is rarely called:
+    two leaves are the same values if it returns the same for both, and not None.
     """
 
     block: Hashable
-    place: Hashable
+    place: Callable[[], Hashable]
 
 
 @generic

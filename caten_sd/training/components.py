@@ -80,7 +80,7 @@ class Component:
                 f"the file has the state of {tree['class']}, and here is {name}; leave this "
                 f"component out of the training state to keep what is here"
             )
-            row = attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)
+            row = row._replace(outcome=Outcome.UNASSIGNABLE, note=note)
             return ComponentPlan([row], prepare_nothing)
         rows = [row] + [
             LoadRow(leaf.key, Outcome.LOADED, spec, spec, leaf.key)
@@ -125,7 +125,7 @@ def _without_state(row: LoadRow, tree: Any, prefix: str) -> LoadRow:
     if tree is None:
         return row
     note = f"{prefix} in the file is {a_or_an(type(tree).__name__)}, which holds no state"
-    return attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)
+    return row._replace(outcome=Outcome.UNASSIGNABLE, note=note)
 
 
 def prepare_nothing() -> Commit:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from caten_sd.errors import LoadError
 from caten_sd.loading.judge import judge
 from caten_sd.loading.named_leaves import NamedLeaves, match_names
@@ -43,7 +41,7 @@ def plan_optimizer(live: LiveOptimizer, saved: SavedTraining, prefix: str) -> Op
         row = plan.rows[0] if plan.rows else LoadRow(values, Outcome.LOADED)
         kind = optimizer.kind
         note = f"the file has the state of {kind}, and here is {live.kind}; build {kind} to load it"
-        plan.rows[:1] = [attrs.evolve(row, outcome=Outcome.UNASSIGNABLE, note=note)]
+        plan.rows[:1] = [row._replace(outcome=Outcome.UNASSIGNABLE, note=note)]
         plan.rows += [_unexpected(leaf) for leaf in saved_leaves(tree)]
         return plan
     _OptimizerPlanner(live, saved, prefix, plan).add(optimizer)
@@ -134,7 +132,7 @@ class _OptimizerPlanner:
             # step.
             note = "left out, as another slot of its parameter cannot be loaded"
             rows = [
-                attrs.evolve(r, outcome=Outcome.SKIPPED, note=note) if r.outcome in COPIED else r
+                r._replace(outcome=Outcome.SKIPPED, note=note) if r.outcome in COPIED else r
                 for r in rows
             ]
         elif state:

@@ -123,7 +123,7 @@ def _allowed(row: LoadRow, policy: Policy) -> LoadRow:
     ):
         if row.outcome is outcome and (rule := rules.find(row.key)):
             note = "; ".join(filter(None, [row.note, f"as {name}={rule.pattern!r} allows"]))
-            return attrs.evolve(row, outcome=Outcome.SKIPPED, note=note)
+            return row._replace(outcome=Outcome.SKIPPED, note=note)
     return row
 
 
@@ -152,7 +152,7 @@ def _plan_step(training: Any, saved: SavedTraining) -> ComponentPlan:
     known = spec_or_none(leaf)
     row = LoadRow(STEP, Outcome.LOADED, slot, known or slot, STEP)
     if (known and known.shape) or (not known and not isinstance(leaf, int)):
-        return ComponentPlan([attrs.evolve(row, outcome=Outcome.SHAPE)], prepare_nothing)
+        return ComponentPlan([row._replace(outcome=Outcome.SHAPE)], prepare_nothing)
 
     def prepare() -> Commit:
         step = int(as_array(Numpy(), leaf)) if known else int(leaf)
@@ -188,7 +188,7 @@ def _apply(
     done = {row.key: row for row in report.rows} if report is not None else {}
     errors = {key: error for each in plans for key, error in each.errors.items()}
     rows = [
-        attrs.evolve(row, error=errors[row.key]) if row.key in errors else done.get(row.key, row)
+        row._replace(error=errors[row.key]) if row.key in errors else done.get(row.key, row)
         for row in plan.rows
     ]
     return LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)

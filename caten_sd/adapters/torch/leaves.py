@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from caten_sd.state.leaf import Memory, Numpy, Spec, Torch, as_array, memory, sp
 from caten_sd.state.nibbles import packed, unpacked
 from caten_sd.wording import a_or_an
 
+_WITHOUT_STORAGE = (NotImplementedError, RuntimeError, ValueError)  # sparse, lazy, a subclass
 _PAIRED = getattr(torch, "float4_e2m1fn_x2", None)  # one element of torch holds two of ours
 
 
@@ -47,14 +49,20 @@ def _spec(tensor: torch.Tensor, /) -> Spec:
     if tensor.is_nested:  # its rows have different lengths, so only their number is known
         nbytes = tensor.numel() * tensor.dtype.itemsize
         return Spec((tensor.size(0),), dtype_of(tensor.dtype), nbytes, "nested")
-    shape, dtype = tuple(tensor.shape), tensor.dtype
-    nbytes = 0 if tensor.is_meta else tensor.numel() * dtype.itemsize
-    if dtype is _PAIRED and shape:
-        shape = (*shape[:-1], 2 * shape[-1])
     if tensor.layout is torch.strided and not tensor.is_quantized:
-        return Spec(shape, dtype_of(dtype), nbytes)
+        try:
+            return _dense(tensor.shape, tensor.dtype, tensor.is_meta)
+        except TypeError:  # the sizes of a FakeTensor may be symbols, which have no hash
+            return _dense.__wrapped__(tensor.shape, tensor.dtype, tensor.is_meta)
     form = "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
-    return Spec(shape, dtype_of(dtype), nbytes, form)
+    return _dense(tensor.shape, tensor.dtype, tensor.is_meta)._replace(form=form)
+
+
+@functools.lru_cache(1024)  # a model has many tensors of few shapes
+def _dense(size: torch.Size, dtype: torch.dtype, is_meta: bool) -> Spec:
+    shape = (*size[:-1], 2 * size[-1]) if dtype is _PAIRED and size else tuple(size)
+    nbytes = 0 if is_meta else math.prod(size) * dtype.itemsize
+    return Spec(shape, dtype_of(dtype), nbytes)
 
 
 @spec.register((nn.UninitializedParameter, nn.UninitializedBuffer))
@@ -140,11 +148,18 @@ def _host_array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
 def _memory(tensor: torch.Tensor, /) -> Memory | None:
     """Return where a tensor is; one on the meta device, or without a storage, is nowhere."""
     try:
-        block, at = tensor.untyped_storage().data_ptr(), tensor.data_ptr()
-        place = (at, tensor.dtype, tensor.shape, tensor.stride(), tensor.device) if at else None
-    except (NotImplementedError, RuntimeError, ValueError):  # sparse, lazy, nested, a subclass
+        block = tensor.untyped_storage().data_ptr()
+    except _WITHOUT_STORAGE:
         return None
-    return Memory(block or None, place)
+    return Memory(block or None, functools.partial(_place, tensor))
+
+
+def _place(tensor: torch.Tensor) -> Hashable:
+    try:
+        at = tensor.data_ptr()
+        return (at, tensor.dtype, tensor.shape, tensor.stride(), tensor.device) if at else None
+    except _WITHOUT_STORAGE:
+        return None
 
 
 @to_state_dict.register(torch.Tensor)
