@@ -37,7 +37,7 @@ OPEN = ("formats", "layouts", "adapters", "blocks.families")
 
 FOREIGN = {"torch", "numpy", "ml_dtypes", "rich"}
 # With those; what only works on files must not wait for their import.
-AT_HOME = {"nn", "adapters", "testing"}
+AT_HOME = ("nn", "adapters", "testing", "lisp.operators")
 
 # Files that share a name because they share an idea: a command is named after its verb, a format
 # after its encoding, a model after its layout, a door after what it is for.
@@ -140,7 +140,7 @@ def foreign(modules: Sources) -> list[str]:
     return [
         f"{module} imports {target}"
         for module, text in modules.items()
-        if room(module) not in AT_HOME
+        if not module.removeprefix(f"{ROOT.name}.").startswith(AT_HOME)
         for node in at_top(ast.parse(text))
         for target in targets(node, modules)
         if target.split(".")[0] in FOREIGN
@@ -210,7 +210,12 @@ TORCH_WORDS = frozenset(
     | {"_non_persistent_buffers_set", "_save_to_state_dict", "get_extra_state", "is_meta"}
     | {"is_quantized", "is_sparse", "requires_grad", "set_extra_state", "untyped_storage"}
 )
-TORCH_AT_HOME = ("caten_sd.adapters.torch", "caten_sd.formats.torch", "caten_sd.nn")
+TORCH_AT_HOME = (
+    "caten_sd.adapters.torch",
+    "caten_sd.formats.torch",
+    "caten_sd.lisp.operators",
+    "caten_sd.nn",
+)
 
 
 def torch_words(modules: Sources) -> list[str]:
