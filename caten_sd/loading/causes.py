@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from caten_sd.errors import CatenError
@@ -12,15 +10,17 @@ from caten_sd.loading.file_kinds import KINDS
 from caten_sd.loading.file_trees import counted_from_elsewhere, several_trees, trees, without_names
 from caten_sd.loading.joined_projections import joined_projections
 from caten_sd.loading.kernels import flax_kernels
-from caten_sd.loading.misfit import Case, Cause, Shape
+from caten_sd.loading.misfit import Case, Cause
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.normed_slots import normed_slots
 from caten_sd.loading.normed_weights import normed_weights, parts_of_norms
-from caten_sd.loading.orientation import turned_matrices, unit_axes
+from caten_sd.loading.number_places import numbers_elsewhere
+from caten_sd.loading.orientation import joined_axes, turned_matrices, unit_axes
+from caten_sd.loading.other_sizes import other_sizes
 from caten_sd.loading.policy import exactly
 from caten_sd.loading.raw_elements import raw_elements
 from caten_sd.loading.rename_trial import line_if_settled, names_settle
-from caten_sd.loading.renaming_guess import Renaming, renamings
+from caten_sd.loading.renaming_guess import Renaming, hides_a_transposition, renamings
 from caten_sd.loading.report import Outcome
 from caten_sd.loading.segments import inserted_segment
 from caten_sd.loading.separators import spelled_otherwise
@@ -29,7 +29,6 @@ from caten_sd.loading.vocabulary_rows import vocabulary
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.state.grouping import few_keys
-from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.state.packed_weights import is_packed
 from caten_sd.state.quoting import python_literal
 from caten_sd.state.state_dict import StateDict
@@ -127,7 +126,7 @@ def _renamed(case: Case) -> Cause | None:
     if not found or agreeing * 2 < min(len(file), len(model)):
         return None
     texts = [_renaming_text(each) for each in found[:3]]
-    if unsure := next((each for each in found if _hides_a_transposition(each, file)), None):
+    if unsure := next((each for each in found if hides_a_transposition(each, file)), None):
         square = f"{unsure.old} is square, so its shape cannot tell whether it is transposed"
         return Cause("; ".join([*texts, square]), "")
     fix = line_if_settled(case, {each.old: each.new for each in found})
@@ -143,18 +142,6 @@ def _whole_tree(case: Case) -> list[Renaming]:
     return [Renaming(roots[0], "", len(case.slots), len(case.slots))]
 
 
-def _hides_a_transposition(each: Renaming, file: Mapping[str, Shape]) -> bool:
-    """Return whether a rule gives square matrices another last name, as kernel for weight."""
-    old, new = each.old.split("."), each.new.split(".")
-    if old[-1] == new[-1]:
-        return False
-    whole = re.compile(r"\.".join(r"\d+" if "{" in part else re.escape(part) for part in old))
-    return any(
-        len(shape) > 1 and shape == shape[::-1] and whole.fullmatch(key)
-        for key, shape in file.items()
-    )
-
-
 def _renaming_text(each: Renaming) -> str:
     agree = "agrees" if each.agreeing == 1 else "agree"
     evidence = f"{each.agreeing:,} of {counted(each.total, 'shape')} {agree}"
@@ -163,61 +150,6 @@ def _renaming_text(each: Renaming) -> str:
     if not each.old:
         return f'slots of the model begin with "{each.new}.", and keys do not ({evidence})'
     return f"{each.old} of the file looks like {each.new} of the model ({evidence})"
-
-
-def _other_sizes(case: Case) -> Cause | None:
-    """Return a cause if one side has more layers, or if most shapes differ by the same size.
-
-    Which argument of the model says so is not known, so there is no line to paste.
-    """
-    found = [each for each in (_depth(case), _width(case)) if each]
-    if not found:
-        return None
-    texts, wanted = zip(*found, strict=True)
-    return Cause(f"{'; '.join(texts)}: construct the model with {' and '.join(wanted)}", "")
-
-
-def _depth(case: Case) -> tuple[str, str] | None:
-    """Return how many layers the file has, if whole layers at the end are all that differs."""
-    rows = [*case.of(Outcome.UNEXPECTED), *case.of(Outcome.MISSING)]
-    stem = _list_of(rows[0].key) if rows else ""
-    if not stem or case.has_other_names:
-        return None
-    file, model = _layers(case.file, stem), _layers(case.slots, stem)
-    shared = [f"{stem}.{index}." for index in file & model]
-    if any(row.key.startswith((*shared,)) or _list_of(row.key) != stem for row in rows):
-        return None
-    if file == model or any(each != set(range(len(each))) for each in (file, model)):
-        return None
-    layers = counted(len(file), "layer")
-    return f"{stem} has {layers} in the file and {len(model)} in the model", f"{layers} in {stem}"
-
-
-def _list_of(key: str) -> str:
-    """Return the path of the first list in a key: all segments before its first index."""
-    segments = key.split(".")
-    at = next((at for at, segment in enumerate(segments) if segment.isdecimal()), 0)
-    return ".".join(segments[:at])
-
-
-def _layers(state: Mapping[str, Any], stem: str) -> set[int]:
-    start = f"{stem}."
-    below = (key[len(start) :].partition(".")[0] for key in state if key.startswith(start))
-    return {int(segment) for segment in below if INDEX_SEGMENT.fullmatch(segment)}
-
-
-def _width(case: Case) -> tuple[str, str] | None:
-    rows = case.of(Outcome.SHAPE)
-    pairs: Counter[tuple[int, int]] = Counter()
-    for row in rows:
-        if row.leaf and row.slot and len(row.leaf.shape) == len(row.slot.shape):
-            axes = zip(row.leaf.shape, row.slot.shape, strict=True)
-            pairs.update({(file, model) for file, model in axes if file != model})
-    for (file, model), count in pairs.most_common(1):
-        if count > 1 and count * 2 >= len(rows):
-            text = f"{count} axes of tensors are {file} long in the file and {model} in the model"
-            return text, f"{file} in place of {model}"
-    return None
 
 
 def _other_names(case: Case) -> Cause | None:
@@ -247,11 +179,13 @@ _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
     counted_from_elsewhere,
     without_names,
     inserted_segment,
+    numbers_elsewhere,
     joined_projections,
     _renamed,
     turned_matrices,
     unit_axes,
     by_shapes,
-    _other_sizes,
+    joined_axes,
+    other_sizes,
     _other_names,
 )

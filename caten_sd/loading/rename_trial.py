@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.misfit import Case, Shape, rename_line
 from caten_sd.loading.named_leaves import NamedLeaves, by_own_keys, match_names
+from caten_sd.loading.renaming_guess import with_letters
 from caten_sd.loading.report import Outcome
 from caten_sd.state.leaf import spec_or_none
 
 MOST_RULES = 64  # a line with more is not pasted
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def line_if_settled(case: Case, rules: Mapping[str, str]) -> str:
     """Return the line that loads with these rules, or "" if they do not settle the load."""
-    return rename_line(rules) if _is_settled(case, rules) else ""
+    return rename_line(rules) if _names_if_settled(case, rules) is not None else ""
 
 
-def _is_settled(case: Case, rules: Mapping[str, str]) -> bool:
+def line_for_pairs(case: Case, pairs: Mapping[str, str]) -> str:
+    """Return the line that gives each key its slot and settles the load, or "" if none does."""
+    ends = [_without_common_end(key, slot) for key, slot in pairs.items() if key != slot]
+    lettered = [(with_letters(old), with_letters(new)) for old, new in ends]
+    for several in (lettered, ends):
+        rules = dict(sorted(several, key=lambda each: -each[0].count(".")))
+        if several is ends and "{" in "".join(rules):  # it would begin a capture
+            return ""
+        names = _names_if_settled(case, rules) if 0 < len(rules) <= MOST_RULES else None
+        if names is not None and all(names.get(key) == slot for key, slot in pairs.items()):
+            return rename_line(rules)
+    return ""
+
+
+def _names_if_settled(case: Case, rules: Mapping[str, str]) -> dict[str | None, str] | None:
+    """Return the name of each key by these rules, or None if they do not settle the load."""
     try:
         named = match_names(by_own_keys(case.file, rules), case.slots.__contains__)
     except LoadError:  # two keys get one name
-        return False
-    return names_settle(case, named)
+        return None
+    names = {named.key(name): name for name in named.leaves}
+    return names if names_settle(case, named) and keeps_order(names.items()) else None
 
 
 def names_settle(case: Case, named: NamedLeaves) -> bool:
@@ -42,6 +62,40 @@ def names_settle(case: Case, named: NamedLeaves) -> bool:
         for name, leaf in named.leaves.items()
     )
     return not (lacking and left)
+
+
+def keeps_order(names: Iterable[tuple[str | None, str]]) -> bool:
+    """Return whether keys that differ in their numbers only have the order of their new names.
+
+    A layer that passes others of its list has got the place of another layer.
+
+    >>> keeps_order([("h1.w", "h2.w"), ("h2.w", "h3.w")]), keeps_order([("h0", "h3"), ("h1", "h1")])
+    (True, False)
+    """
+    lists: dict[tuple[str, str], list[tuple[list[int], list[int]]]] = defaultdict(list)
+    for key, name in names:
+        if key is not None:
+            lists[_NUMBER.sub("#", key), _NUMBER.sub("#", name)].append((_of(key), _of(name)))
+    return all(
+        [new for _, new in sorted(each)] == sorted(new for _, new in each)
+        for each in lists.values()
+    )
+
+
+def _of(key: str) -> list[int]:
+    return list(map(int, _NUMBER.findall(key)))
+
+
+def _without_common_end(key: str, slot: str) -> tuple[str, str]:
+    """Return both without the segments that both end with.
+
+    >>> _without_common_end("layer_0.weight", "layer.0.weight")
+    ('layer_0', 'layer.0')
+    """
+    old, new = key.split("."), slot.split(".")
+    while len(old) > 1 and len(new) > 1 and old[-1] == new[-1]:
+        del old[-1], new[-1]
+    return ".".join(old), ".".join(new)
 
 
 def _agree(slot: Shape, leaf: object) -> bool:

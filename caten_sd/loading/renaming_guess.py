@@ -149,6 +149,30 @@ def _agreement(old: Parts, new: Parts, keys: _Patterns, slots: _Patterns) -> tup
     return agreeing, total
 
 
+def hides_a_transposition(each: Renaming, file: Mapping[str, Shape]) -> bool:
+    """Return whether a rule gives square matrices another last name, as kernel for weight."""
+    old, new = each.old.split("."), each.new.split(".")
+    if old[-1] == new[-1]:
+        return False
+    whole = re.compile(r"\.".join(r"\d+" if "{" in part else re.escape(part) for part in old))
+    return any(
+        len(shape) > 1 and shape == shape[::-1] and whole.fullmatch(key)
+        for key, shape in file.items()
+    )
+
+
+def with_letters(path: str) -> str:
+    """Return a path with a letter for each index, as ``rename`` takes it.
+
+    >>> with_letters("h.0.mlp.1")
+    'h.{i}.mlp.{j}'
+    """
+    if len(INDEX_SEGMENT.findall(path)) > len(_LETTERS):
+        return path
+    letters = iter(_LETTERS)
+    return INDEX_SEGMENT.sub(lambda _: f"{{{next(letters)}}}", path)
+
+
 def _lettered(parts: Parts) -> str:
     """Return one side of a rule as ``rename`` takes it, with a letter for each index."""
     letters = iter(_LETTERS)

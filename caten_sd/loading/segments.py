@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from caten_sd.loading.file_trees import trees
 from caten_sd.loading.misfit import Case, Cause, Shape
 from caten_sd.loading.rename_trial import MOST_RULES, line_if_settled
+from caten_sd.loading.renaming_guess import with_letters
 from caten_sd.loading.report import Outcome
-from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.wording import counted
 
 MOST_SEGMENTS = 16
 MOST_SAMPLES = 8
-_LETTERS = "ijklmnopq"
 
 
 def inserted_segment(case: Case) -> Cause | None:
@@ -82,22 +81,10 @@ def _line_without(segment: str, root: str, case: Case) -> str:
             old = ".".join(parts[: len(parts) - parts[::-1].index(segment)])
             new = _without(segment, old).removeprefix(root).removeprefix(".")
             start = f"{root}." if old.startswith(f"{root}.") and root else ""
-            rules[start + _lettered(old.removeprefix(start))] = _lettered(new)
+            rules[start + with_letters(old.removeprefix(start))] = with_letters(new)
     if "{" in root or any("{" in key for key in case.file) or len(rules) > MOST_RULES:
         return ""
     ordered = sorted(rules, key=lambda old: -old.count("."))  # the first that matches applies
     return line_if_settled(
         case, {**{old: rules[old] for old in ordered}, **({root: ""} if root else {})}
     )
-
-
-def _lettered(path: str) -> str:
-    """Return a path with a letter for each index, as ``rename`` takes it.
-
-    >>> _lettered("h.0.mlp.1")
-    'h.{i}.mlp.{j}'
-    """
-    if len(INDEX_SEGMENT.findall(path)) > len(_LETTERS):
-        return path
-    letters = iter(_LETTERS)
-    return INDEX_SEGMENT.sub(lambda _: f"{{{next(letters)}}}", path)

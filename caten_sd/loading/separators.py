@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from caten_sd.loading.misfit import Case, Cause
 from caten_sd.loading.named_leaves import NamedLeaves
-from caten_sd.loading.rename_trial import MOST_RULES, line_if_settled, names_settle
+from caten_sd.loading.rename_trial import line_for_pairs, names_settle
 from caten_sd.loading.report import Outcome
 from caten_sd.wording import counted
 
@@ -32,12 +32,13 @@ _SPELLINGS = (
 
 
 def letters_of(key: str) -> str:
-    """Return a key without its separators and its upper case.
+    """Return a key without its upper case, and without separators other than those of two numbers.
 
-    >>> letters_of("Layer_0/kernel:0"), letters_of("layer.0.kernel")
-    ('layer0kernel', 'layer0kernel')
+    >>> letters_of("Layer_0/kernel:0"), letters_of("layer.0.kernel"), letters_of("h.1.12")
+    ('layer0kernel', 'layer0kernel', 'h1_12')
     """
-    return re.sub(r"[\W_]+", "", key.removesuffix(":0").lower())
+    key = key.removesuffix(":0").lower()
+    return re.sub(r"((?<=\d)[\W_]+(?=\d))|[\W_]+", lambda found: "_" if found[1] else "", key)
 
 
 def unique_letters(keys: Iterable[str]) -> dict[str, str]:
@@ -77,19 +78,4 @@ def _respelled(case: Case, pairs: Mapping[str, str]) -> str:
         if len(leaves) == len(case.file) and names_settle(case, NamedLeaves(leaves)):
             renamed = f"{{{spelling.text}: state_dict[key] for key in state_dict}}"
             return f"load_state_dict(model, {renamed})"
-    rules = dict(_without_common_end(key, slot) for key, slot in pairs.items())
-    if len(rules) > MOST_RULES or "{" in "".join(rules):
-        return ""
-    return line_if_settled(case, rules)
-
-
-def _without_common_end(key: str, slot: str) -> tuple[str, str]:
-    """Return both without the segments that both end with.
-
-    >>> _without_common_end("layer_0.weight", "layer.0.weight")
-    ('layer_0', 'layer.0')
-    """
-    old, new = key.split("."), slot.split(".")
-    while len(old) > 1 and len(new) > 1 and old[-1] == new[-1]:
-        del old[-1], new[-1]
-    return ".".join(old), ".".join(new)
+    return line_for_pairs(case, pairs)

@@ -194,6 +194,21 @@ def shifted(by: int) -> Change:
     return lambda file: {key_of(key): leaf for key, leaf in file.items()}
 
 
+def numbered_layers() -> nn.Module:
+    """Return a model that has the numbers of its layers in their names, from 1."""
+    return Dict({f"layer{at}": Linear(4, 4) for at in (1, 2, 3)})
+
+
+def renumbered(start: str, first: int) -> Change:
+    """Name ``layer1`` as ``start`` and the first number, and so on."""
+
+    def change(file: State) -> State:
+        rest = {key: key.removeprefix("layer") for key in file}
+        return {f"{start}{int(rest[k][0]) - 1 + first}{rest[k][1:]}": file[k] for k in file}
+
+    return change
+
+
 def listed(file: State) -> State:
     return {str(index): leaf for index, leaf in enumerate(file.values())}
 

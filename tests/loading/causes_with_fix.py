@@ -36,11 +36,13 @@ from tests.loading.cause_models import (
     mapped,
     named,
     normal,
+    numbered_layers,
     oblong,
     of,
     padded,
     plus,
     pruned,
+    renumbered,
     shifted,
     split,
     square,
@@ -145,6 +147,17 @@ FIXED: list[Row] = [
         change=mapped(lambda leaf: leaf[..., 0, 0], 4))),
     Row("unit_axes", "depthwise", of(lambda: nn.Conv1d(6, 6, 3, groups=6),
         change=mapped(lambda leaf: leaf.transpose(0, 1), 3))),
+    *(
+        Row("unit_axes", f"positions {file} for {model}", of(lambda model=model: Table(
+            "pos_embed", *model), change=mapped(lambda leaf, file=file: leaf.reshape(file), rank,
+            "pos")))
+        for rank, file, model in ((2, (1, 17, 8), (17, 8)), (3, (17, 8), (1, 17, 8)),
+                                  (3, (17, 1, 8), (1, 17, 8)))
+    ),
+    Row("unit_axes", "Conv1d for a linear layer", of(square, change=mapped(
+        lambda leaf: leaf[..., None], 2))),
+    Row("unit_axes", "a linear layer for Conv1d", of(lambda: Sequential(nn.Conv1d(8, 8, 1)),
+        change=mapped(lambda leaf: leaf[..., 0], 3))),
     Row("unit_axes", "leading", of(lambda: Table("cls", 1, 1, 8), change=mapped(
         lambda leaf: leaf.reshape(8), 3))),
     *(
@@ -174,6 +187,29 @@ FIXED: list[Row] = [
         change=named("out_proj", "outProj", "in_proj", "inProj"))),
     Row("spelled_otherwise", "layers_0 for layers.0", of(lambda: Dict({"layers": square()}),
         change=named("layers.", "layers_"))),
+    *(
+        Row("numbers_elsewhere", f"{start}0 for h.0", of(Decoder, change=named("h.", start)))
+        for start in ("layer_", "layers_", "block", "encoder.layer_", "enc-", "layers.block")
+    ),
+    *(
+        Row("numbers_elsewhere", f"{start}1 for h.0", of(layers, change=chained(
+            shifted(1), named("h.", start))))
+        for start in ("layer_", "h_", "block")
+    ),
+    *(
+        Row("numbers_elsewhere", f"{start}{first} for layer1", of(numbered_layers, change=
+            renumbered(start, first)))
+        for start, first in (("layers.", 0), ("layer", 0), ("h_", 0), ("blocks.", 1))
+    ),
+    Row("numbers_elsewhere", "below a prefix, counted from 1", of(Decoder, change=chained(
+        shifted(1), below("model.")))),
+    Row("numbers_elsewhere", "below a prefix", of(Decoder, change=chained(
+        named("h.", "layer_"), below("model.")))),
+    Row("numbers_elsewhere", "h.00 for h.0", of(Decoder, change=named("h.", "h.0"))),
+    Row("numbers_elsewhere", "norm1 for ln_1", of(Decoder, change=named(
+        "h.", "layer_", "ln_1", "norm1"))),
+    Row("numbers_elsewhere", "two lists", of(lambda: Dict({"s": nn.ModuleList([layers()["h"],
+        layers()["h"]])}), change=named("s.0.", "stage0_block", "s.1.", "stage1_block"))),
     Row("joined_projections", "torch's own, apart", of(lambda: nn.MultiheadAttention(8, 2),
         change=split("in_proj_", "{}_proj_", "weight"))),
     Row("joined_projections", "torch's own for q_proj, k_proj, v_proj", of(attention,

@@ -31,12 +31,14 @@ from tests.loading.cause_models import (
     moments,
     named,
     normal,
+    numbered_layers,
     oblong,
     of,
     padded,
     plus,
     pruned,
     raw,
+    renumbered,
     shifted,
     split,
     square,
@@ -110,8 +112,12 @@ UNFIXED: list[Row] = [
         lambda: Sequential(nn.Conv2d(4, 4, 3)), change=as_flax)),
     Row("_renamed", "a square matrix of another name", of(square, change=named(
         "weight", "matrix"))),
-    Row("_renamed", "below a prefix, counted from 1", of(Decoder, change=chained(
-        shifted(1), below("model.")))),
+    Row("numbers_elsewhere", "a square matrix of another name", of(layers, change=named(
+        "h.", "h_", "weight", "matrix"))),
+    Row("_renamed", "layers counted from 0, and one more number", of(numbered_layers, change=
+        chained(renumbered("layer", 0), plus(x1=torch.ones(3))))),
+    Row("_other_names", "layer_3 for h.0, as a stage of a pipeline", of(layers, change=chained(
+        shifted(3), named("h.", "layer_")))),
     Row("_renamed", "last names, transposed", of(lambda: Dict({"fc": Linear(4, 5)}), change=chained(
         turned, named(".weight", ".w", ".bias", ".b")))),
     Row("joined_projections", "qkv apart", of(lambda: Dict({"qkv": Linear(8, 24)}),
@@ -123,8 +129,40 @@ UNFIXED: list[Row] = [
     Row("joined_projections", "gate and up joined", of(
         lambda: heads("gate_proj", "up_proj", out=16, bias=False), change=lambda file: {
         "gate_up_proj.weight": torch.cat([file["gate_proj.weight"], file["up_proj.weight"]])})),
-    Row("_other_sizes", "more layers", of(lambda: Decoder(2), Decoder)),
-    Row("_other_sizes", "classes with a bias", of(
+    *(
+        Row("joined_axes", words, of(inner, change=mapped(change, rank, "weight")))
+        for words, inner, rank, change in (
+            ("a flat kernel", conv, 4, lambda leaf: leaf.flatten(1)),
+            ("a flat kernel of Flax", conv, 4, lambda leaf: leaf.permute(0, 2, 3, 1).flatten(1)),
+            ("a flat kernel of one axis", lambda: nn.Conv1d(4, 6, 3), 3,
+                lambda leaf: leaf.flatten(1)),
+            ("a flat kernel of three axes", lambda: nn.Conv3d(4, 6, 3), 5,
+                lambda leaf: leaf.flatten(1)),
+            ("a kernel for a linear layer", lambda: Linear(36, 6), 2,
+                lambda leaf: leaf.reshape(6, 4, 3, 3)),
+            ("heads apart", lambda: heads("q", "k", out=12), 2, lambda leaf: leaf.reshape(3, 4, 8)),
+        )
+    ),
+    *(
+        Row("unit_axes", f"square, {file} for {model}", of(lambda model=model: Table("w", *model),
+            lambda file=file: Table("w", *file)))
+        for file, model in (((1, 4, 4), (4, 4)), ((1, 4, 4), (4, 4, 1)), ((4, 4), (1, 4, 4)))
+    ),
+    *(
+        Row("other_sizes", f"positions {file} for {model}", of(
+            lambda model=model: Table("pos_embed", *model),
+            lambda file=file: Table("pos_embed", *file)))
+        for file, model in (
+            ((1, 26, 8), (1, 17, 8)), ((1, 17, 8), (1, 26, 8)), ((26, 8), (1, 17, 8)),
+            ((1, 26, 8), (17, 8)), ((26, 1, 8), (17, 1, 8)), ((1, 8, 6, 6), (1, 8, 4, 4)),
+            ((1, 6, 6, 8), (1, 4, 4, 8)),
+        )
+    ),
+    Row("other_sizes", "positions and classes", of(
+        lambda: Dict({"pos": Table("pos_embed", 1, 17, 8), "head": Linear(8, 10)}),
+        lambda: Dict({"pos": Table("pos_embed", 1, 26, 8), "head": Linear(8, 100)}))),
+    Row("other_sizes", "more layers", of(lambda: Decoder(2), Decoder)),
+    Row("other_sizes", "classes with a bias", of(
         lambda: Dict({"body": Linear(8, 6), "fc": Linear(6, 10)}),
         lambda: Dict({"body": Linear(8, 6), "fc": Linear(6, 100)}))),
     Row("_other_names", "nothing in common", of(oblong, change=lambda file: {
@@ -155,8 +193,8 @@ WITHOUT_CAUSE: list[Row] = [
     Row("", "the first half", of(lambda: Decoder(4), change=first_half)),
     Row("", "the encoder twice", of(encoder_and_head, change=lambda file: {
         **below("q.", "k.")(without("head")(file)), **without("encoder")(file)})),
-    Row("", "a grid of positions", of(lambda: Table("pos_embed", 1, 17, 8),
-        lambda: Table("pos_embed", 1, 26, 8))),
+    Row("", "a table of three axes that is not of positions", of(lambda: Table("memory", 1, 17, 8),
+        lambda: Table("memory", 1, 26, 8))),
     Row("", "groups", of(conv, lambda: nn.Conv2d(4, 6, 3, groups=2))),
     Row("", "a float for an integer", of(lambda: nn.BatchNorm1d(3), change=plus(
         num_batches_tracked=torch.tensor(1.5)))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from caten_sd.loading.load import plan_load
 
 State = dict[str, torch.Tensor]
 NAMES = st.sampled_from(
-    ["attn", "mlp", "fc", "norm", "h", "layers", "0", "1", "2", "model", "q", "k"]
+    ["attn", "mlp", "fc", "fc1", "fc2", "norm", "h", "layers", "0", "1", "2", "model", "q", "k"]
 )
 LASTS = st.sampled_from(["weight", "bias", "scale", "gamma"])
 SHAPES = st.sampled_from(
@@ -29,7 +30,12 @@ def models(draw: st.DrawFn) -> State:
     keys = draw(
         st.lists(st.tuples(paths, LASTS).map(".".join), min_size=1, max_size=8, unique=True)
     )
-    return {key: torch.full(draw(SHAPES), float(at + 1)).cumsum(-1) for at, key in enumerate(keys)}
+    shapes = {key: draw(SHAPES) for key in keys}
+    for stem in draw(st.lists(st.sampled_from(["h.", "layers.", "layer", "fc_"]), max_size=2)):
+        first, count, shape = draw(st.integers(0, 2)), draw(st.integers(1, 4)), draw(SHAPES)
+        shapes |= {f"{stem}{at}.weight": shape for at in range(first, first + count)}
+    return {key: torch.full(shape, float(at + 1)).cumsum(-1)
+            for at, (key, shape) in enumerate(shapes.items())}  # fmt: skip
 
 
 def prefixed(state: State, name: str) -> State:
@@ -52,8 +58,32 @@ def inserted(state: State, name: str) -> State:
 
 
 def shifted(state: State, name: str) -> State:
-    up = {"0": "1", "1": "2", "2": "3"}
-    return {".".join(up.get(part, part) for part in key.split(".")): leaf
+    """Count all lists from one more."""
+    return {".".join(str(int(part) + 1) if part.isdecimal() else part for part in key.split(".")):
+            leaf for key, leaf in state.items()}  # fmt: skip
+
+
+def counted_up(state: State, name: str) -> State:
+    """Count everything from one more, in names too."""
+    return {re.sub(r"\d+", lambda found: str(int(found[0]) + 1), key): leaf
+            for key, leaf in state.items()}  # fmt: skip
+
+
+def counted_within(state: State, name: str) -> State:
+    """Write each number into the segment before it, or after a name."""
+    return {re.sub(r"\.?(\d)", r"_\1" if name == "net" else r"\1", key): leaf
+            for key, leaf in state.items()}  # fmt: skip
+
+
+def counted_below(state: State, name: str) -> State:
+    """Give lists another name, and write their numbers into it."""
+    return {re.sub(r"(^|\.)(?:h|layers)\.(\d)", rf"\1{name}_\2", key): leaf
+            for key, leaf in state.items()}  # fmt: skip
+
+
+def flattened(state: State, name: str) -> State:
+    """Join all axes but the first, in the order of Flax."""
+    return {key: leaf.permute(0, 2, 3, 1).flatten(1) if leaf.ndim == 4 else leaf
             for key, leaf in state.items()}  # fmt: skip
 
 
@@ -102,7 +132,8 @@ def extended(state: State, name: str) -> State:
 
 CHANGES: list[Callable[[State, str], State]] = [
     prefixed, renamed, last_renamed, inserted, shifted, turned, flax, upper, slashed, squeezed,
-    numbered, shorter, extended,
+    numbered, shorter, extended, counted_up, counted_within, counted_below,
+    flattened,
 ]  # fmt: skip
 CHANGED = st.lists(
     st.tuples(
