@@ -28,7 +28,7 @@ def apply(plan: LoadPlan, moves: Moves, *, unchanged: bool) -> tuple[LoadReport,
         with agreeing(processes, agreed):
             require_loadable(plan)
             if not unchanged:
-                moves.target.refuse_changes()
+                moves.target.refuse_changes({row.key: row.slot for row in plan.rows})
             prepared = moves.prepared()
         replaced = {move.key: move.leaf for move in prepared if move.how is How.REPLACE}
         target = moves.carry_out(prepared)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import attrs
 
 from caten_sd.errors import LoadError
+from caten_sd.loading.changed_slots import changed_slots
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.owners import OwnerHooks, SynthesizedSlot, hooks_of
 from caten_sd.loading.report import LoadReport, Outcome
@@ -16,7 +17,7 @@ from caten_sd.objects.containers import Container, computed, containers
 from caten_sd.objects.extract import attributes_of, get_state_dict, to_state_dict
 from caten_sd.objects.owner import slots_of
 from caten_sd.state.keys import KeyMapper
-from caten_sd.state.leaf import spec, spec_or_none
+from caten_sd.state.leaf import Spec, spec, spec_or_none
 from caten_sd.state.same_place import known_apart, same_place
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import first_few
@@ -60,21 +61,17 @@ class LoadTarget:
         """Return the target of another object, with the same keys for its paths."""
         return LoadTarget(obj, get_state_dict(obj, key_mapper=self._key), self._key)
 
-    def refuse_changes(self) -> None:
-        """Raise LoadError if slots hold other arrays now than when this target was made."""
-        now = get_state_dict(self.obj, key_mapper=self._key).entry
+    def refuse_changes(self, specs: Mapping[str, Spec | None]) -> None:
+        """Raise LoadError if slots hold other arrays now than when the plan had these specs."""
         made = self.nested.keys() | self.synthesized.keys()  # those are new at each extraction
-        before = self._declared.entry
-        other = [
-            key
-            for key, leaf in before.items()
-            if key not in now or (key not in made and known_apart(leaf, now[key]))
-        ]
-        if other := other + [key for key in now if key not in before]:
+        if other := changed_slots(self._declared.entry, specs, self._leaves_now, made):
             raise LoadError(
                 f"{first_few(other, 5)} of {type(self.obj).__name__} changed after the plan was "
                 f"made; nothing was changed by it: make the plan again"
             )
+
+    def _leaves_now(self) -> Mapping[str, Any]:
+        return get_state_dict(self.obj, key_mapper=self._key).entry
 
     @functools.cached_property
     def slots(self) -> StateDict:
@@ -208,7 +205,7 @@ class LoadTarget:
         methods = to_state_dict.methods()
         if all(str(each.function.__module__).startswith("caten_sd.") for each in methods):
             return set()
-        again = get_state_dict(self.obj, key_mapper=self._key).entry
+        again = self._leaves_now()
         leaves = self._declared.entry.items()
         made = {key for key, leaf in leaves if key in again and known_apart(leaf, again[key])}
         return made - self.synthesized.keys()

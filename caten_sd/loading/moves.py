@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
@@ -16,7 +15,7 @@ from caten_sd.loading.aliasing import Overlaps
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.nested_state import copied
 from caten_sd.loading.readable import readable
-from caten_sd.objects.owner import put
+from caten_sd.objects.owner import put, put_back
 from caten_sd.objects.place import assign, of_its_kind, replacement
 from caten_sd.objects.shards import local_shard
 from caten_sd.state.block_tensor import BlockTensor
@@ -24,6 +23,7 @@ from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
 from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.wording import first_few
 
 
 class How(enum.Enum):
@@ -188,18 +188,19 @@ def _put_all(model: str, puts: Sequence[Put]) -> None:
             begun.append(each)
             put(each.owner, each.name, each.new)
     except Exception as error:
-        _restore(begun)
+        lost = _restore(begun)
+        changed = f"{first_few(lost, 5)} changed and cannot be put back" if lost else ""
         raise LoadError(
-            f"{begun[-1].key or 'the root'} of {model} cannot take a new value ({error}); nothing "
-            f"was changed: load without assign, dtype and map_location, which copies into it"
+            f"{begun[-1].key or 'the root'} of {model} cannot take a new value ({error}); "
+            f"{changed or 'nothing was changed'}: load without assign, dtype and map_location, "
+            f"which copies into it"
         ) from error
     except BaseException:  # Ctrl-C
         _restore(begun)
         raise
 
 
-def _restore(begun: list[Put]) -> None:
-    """Put the old objects back, the last one first."""
-    for each in reversed(begun):
-        with contextlib.suppress(Exception):  # the one that refused may refuse this too
-            put(each.owner, each.name, each.old)
+def _restore(begun: list[Put]) -> list[str]:
+    """Put the old objects back, the last one first; return the keys for which that fails."""
+    back = [(put_back(each.owner, each.name, each.old), each.key) for each in reversed(begun)]
+    return [key for is_back, key in back if not is_back]

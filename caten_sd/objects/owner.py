@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, MutableSequence
+from contextlib import suppress
 from copy import copy
 from itertools import count, repeat
 from typing import Any
@@ -103,9 +104,42 @@ def _put_item(owner: Any, name: Any, value: Any, /) -> None:
     old = owner[name]
     owner[name] = value
     if not keeps(owner[name], value):
-        plain = next((each for each in (list, dict) if isinstance(owner, each)), type(owner))
-        plain.__setitem__(owner, name, old)
+        _plain(owner).__setitem__(owner, name, old)
         raise keeps_another(owner)
+
+
+def _plain(owner: Any) -> Any:
+    """Return the built-in class of an owner, whose __setitem__ looks at no value."""
+    return next((each for each in (list, dict) if isinstance(owner, each)), type(owner))
+
+
+def put_back(owner: Any, name: Any, old: Any) -> bool:
+    """Put the object back that a slot had, also where a setter refuses it or keeps another one.
+
+    Return whether the slot has it, or a value that is equal to it, again.
+    """
+    is_back = False
+    with suppress(Exception):
+        put(owner, name, old)
+        is_back = True
+    with suppress(Exception):
+        return _put_past_setter(owner, name, old) or is_back
+    return is_back
+
+
+def _put_past_setter(owner: Any, name: Any, old: Any) -> bool:
+    """Put an object into a slot without its setter; return whether the slot holds it."""
+    method = put.dispatch(type(owner))
+    if method is _BY_ITEM:
+        if owner[name] is not old:
+            _plain(owner).__setitem__(owner, name, old)
+        return owner[name] is old
+    if method is not _BY_ATTRIBUTE:
+        return False
+    attribute = attribute_of(owner, name) or name
+    if getattr(owner, attribute, None) is not old:
+        object.__setattr__(owner, attribute, old)
+    return getattr(owner, attribute) is old
 
 
 def keeps(held: Any, value: Any) -> bool:

@@ -12,7 +12,8 @@ from torch import nn
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.load import plan_load
-from caten_sd.objects.extract import get_state_dict
+from caten_sd.objects.extract import get_state_dict, to_state_dict
+from caten_sd.state.keys import Pair, Path
 from caten_sd.training.training_state import TrainingState
 
 
@@ -40,7 +41,23 @@ def one_less(net: Any) -> None:
     del net[1]
 
 
-CHANGES = [other_parameter, other_child, other_size, one_more, one_less]
+def other_size_of_the_same_parameter(net: Any) -> None:
+    net[0].weight.data = torch.zeros(5, 2)
+
+
+def other_dtype_of_the_same_parameters(net: Any) -> None:
+    net.half()
+
+
+CHANGES = [
+    other_parameter,
+    other_child,
+    other_size,
+    other_size_of_the_same_parameter,
+    other_dtype_of_the_same_parameters,
+    one_more,
+    one_less,
+]
 
 
 @pytest.mark.parametrize("assign", [False, True])
@@ -82,3 +99,46 @@ def test_a_training_is_checked_too() -> None:
     other_child(net)
     with pytest.raises(LoadError, match="changed after the plan was made"):
         plan.apply()
+
+
+def on_meta() -> nn.Module:
+    with torch.device("meta"):
+        return model()
+
+
+def in_memory(net: Any) -> None:
+    net.to_empty(device="cpu")
+
+
+@pytest.mark.parametrize("change", [other_parameter, other_child, in_memory])
+def test_a_parameter_without_memory_that_was_replaced_is_noticed(
+    change: Callable[[Any], None],
+) -> None:
+    net = on_meta()
+    plan = plan_load(net, model().state_dict(), assign=True)
+    with torch.device("meta"):
+        change(net)
+    now = dict(net.named_parameters())
+    with pytest.raises(LoadError, match="changed after the plan was made"):
+        plan.apply()
+    assert all(net.get_parameter(name) is leaf for name, leaf in now.items())
+
+
+def test_a_model_without_memory_that_is_as_it_was_is_loaded() -> None:
+    net, file = on_meta(), model().state_dict()
+    assert plan_load(net, file, assign=True).apply().fits
+    assert all(torch.equal(file[key], leaf) for key, leaf in net.state_dict().items())
+
+
+def test_leaves_without_memory_that_a_method_makes_anew_are_no_change() -> None:
+    class Holder:
+        def __init__(self) -> None:
+            self.empty, self.full = np.zeros((0, 2)), np.zeros(2)
+
+    @to_state_dict.register(Holder)
+    def _pairs(obj: Holder, parent: Path) -> list[Pair]:
+        return [([*parent, "empty"], obj.empty[:]), ([*parent, "full"], obj.full)]
+
+    holder = Holder()
+    assert plan_load(holder, {"empty": np.ones((0, 2)), "full": np.ones(2)}).apply().fits
+    assert holder.full.all()
