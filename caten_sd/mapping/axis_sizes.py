@@ -68,6 +68,15 @@ def solve(sizes: Sequence[Size], shape: Sequence[int], known: dict[str, int]) ->
     return True
 
 
+def names_in(sizes: Sequence[Size]) -> set[str]:
+    """Return the names that sizes have.
+
+    >>> sorted(names_in(("3*n_embd", "vocab", 4)))
+    ['n_embd', 'vocab']
+    """
+    return {name for size in sizes for name in factors(size)[1]}
+
+
 def size_text(sizes: Sequence[Size]) -> str:
     """Return the sizes, written as a shape.
 

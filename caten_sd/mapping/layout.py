@@ -28,12 +28,12 @@ class Layout:
     """The rows of one layout; LayoutError if they have no exact inverse.
 
     ``base`` is the layout of the canonical names; without it, the rows' own canonical names count.
-    ``prefixes`` are what a key may begin with; the first is written. ``counts`` names the number
-    that a captured index counts. ``aliases`` are other names of a number in a configuration.
-    ``metadata`` is what a file in this layout says of itself, ``sizes`` the keys of its metadata
-    that hold a number, each with the name of the number. ``model_types`` are what a config.json or
-    a GGUF calls the architecture; the architecture's own name, and that of the layout behind its
-    first hyphen, always count.
+    ``prefixes`` are what a key may begin with; the first is written. ``separator`` is what its
+    names have between segments. ``counts`` names the number that a captured index counts.
+    ``aliases`` are other names of a number in a configuration. ``metadata`` is what a file in this
+    layout says of itself, ``sizes`` the keys of its metadata that hold a number, each with the name
+    of the number. ``model_types`` are what a config.json or a GGUF calls the architecture; the
+    architecture's own name, and that of the layout behind its first hyphen, always count.
 
     >>> layout = Layout("mine", [Row("encoder.{i}.weight", "enc.{i}.w")])
     >>> layout, layout.canonical
@@ -46,6 +46,7 @@ class Layout:
     base: Layout | None = None
     architecture: str = ""
     prefixes: Sequence[str] = ("",)
+    separator: str = "."
     counts: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     model_types: Collection[str] = ()
@@ -77,30 +78,31 @@ class Layout:
 
     def _check(self) -> None:
         for prefix in self.prefixes:
-            if prefix and not prefix.endswith("."):
-                raise LayoutError(f"the prefix {prefix!r} does not end with a dot")
+            if prefix and not prefix.endswith(self.separator):
+                raise LayoutError(f"the prefix {prefix!r} does not end with {self.separator!r}")
         for row in self.rows:
             if isinstance(row, Row):
-                check_row(row)
+                check_row(row, self.separator)
         check_side(self.reading)
         check_side(self.writing)
         if self.base is not None:
-            check_coverage(self.rows, self.base.reading)
+            check_coverage(self.rows, self.base.canonical.reading)
 
     @cached_property
     def reading(self) -> Side:
         """The rules from this layout's names to the canonical ones."""
-        return compile_reading(self.rows, self.prefixes)
+        return compile_reading(self.rows, self.prefixes, self.separator)
 
     @cached_property
     def writing(self) -> Side:
         """The rules from the canonical names to this layout's."""
-        return compile_writing(self.rows, self.prefixes[0])
+        return compile_writing(self.rows, self.prefixes[0], self.separator)
 
     @property
     def is_canonical(self) -> bool:
         """Whether its names are the canonical ones."""
-        return self.base is None and all(
+        plain = self.base is None and self.prefixes == ("",) and self.separator == "."
+        return plain and all(
             isinstance(row, Row) and row.renames_only and row.names == row.canonical_names
             for row in self.rows
         )
@@ -113,10 +115,10 @@ class Layout:
         if self.is_canonical:
             return self
         rows = [
-            Row(name, shape=row.shape, optional=row.optional)
+            Row(name, shape=row.shape, optional=row.optional, where=row.where)
             for row in self.rows
             if isinstance(row, Row)
-            for name in row.canonical_names
+            for name in row.with_choices(row.canonical_names)
         ]
         name, counts, aliases = f"{self.name}-canonical", self.counts, self.aliases
         architecture = self.architecture

@@ -24,6 +24,7 @@ from caten_sd.mapping.reading import items_of, read_canonical
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.rule_run import Item
 from caten_sd.mapping.writing import HINT, write_canonical
+from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import Path
 from caten_sd.state.packed_weights import packed_keys
 from caten_sd.state.sheet import HasSheet, Sheet
@@ -125,6 +126,7 @@ def refuse_source_alone(layout: object, from_layout: object) -> None:
         )
 
 
+@collector_paused()
 def plan_layout(
     state_dict: Mapping[str, Any],
     layout: str | Layout,

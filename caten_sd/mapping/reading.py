@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, solve
+from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, names_in, solve
+from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rule_run import Item, run_rules
-from caten_sd.mapping.rules import Rule, Side
+from caten_sd.mapping.rules import Rule, Side, Taker
+from caten_sd.mapping.templates import Finder
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.same_place import same_place
 from caten_sd.state.state_dict import StateDict
@@ -46,7 +48,7 @@ def read_canonical(
             findings.tied.update({item.key: rule.row.tied for item in tied})
             idle = [other for other in idle if other is not rule]
     findings.idle = [rule.row for rule in idle]
-    numbers, findings.misfits = check_shapes(layout.canonical.reading, result)
+    numbers, findings.misfits = check_shapes(layout.canonical.reading, result, lookup)
     counted = {counts[label]: count for label, count in run.counts.items()}
     return Reading(result, findings, {**counted, **numbers})
 
@@ -76,16 +78,24 @@ def _says_untied(rule: Rule, lookup: Lookup) -> bool:
     return lookup.entry(entry) is value
 
 
-def check_shapes(names: Side, items: Iterable[Item]) -> tuple[dict[str, int], list[Misfit]]:
+def check_shapes(
+    names: Side, items: Iterable[Item], lookup: Lookup
+) -> tuple[dict[str, int], list[Misfit]]:
     """Return the named sizes that the shapes give, and the tensors that contradict them.
 
     Tensors that were only renamed come first, since a mistaken transpose cannot be in them.
     """
     known: dict[str, int] = {}
     misfits = []
+    finder, agreed = Finder(names.matcher, or_one(lookup)), set()
     for item in sorted(items, key=lambda item: not item.plain):
-        sizes, spec = declared(names, item), spec_or_none(item.leaf)
-        if sizes is None or spec is None or solve(sizes, spec.shape, known):
+        sizes = None if item.foreign else _sizes(finder, item.key)
+        spec = spec_or_none(item.leaf) if sizes is not None else None
+        if sizes is None or spec is None or (sizes, spec.shape) in agreed:
+            continue
+        if solve(sizes, spec.shape, known):
+            if known.keys() >= names_in(sizes):
+                agreed.add((sizes, spec.shape))  # no further number can contradict it
             continue
         swapped = len(sizes) > 1 and solve(sizes, spec.shape[::-1], dict(known))
         misfits.append(Misfit(item.origin, item.key, spec.shape, sizes, swapped))
@@ -94,9 +104,15 @@ def check_shapes(names: Side, items: Iterable[Item]) -> tuple[dict[str, int], li
 
 def declared(names: Side, item: Item) -> tuple[Size, ...] | None:
     """Return the sizes that the canonical layout declares for an item, or None."""
-    if item.foreign:
-        return None
-    for taker, _ in names.matcher.find(item.key):
-        if isinstance(taker.rule, Rule):
-            return taker.rule.row.shape
+    finder = Finder(names.matcher, or_one(Numbers({})))
+    return None if item.foreign else _sizes(finder, item.key)
+
+
+def _sizes(finder: Finder[Taker], key: str) -> tuple[Size, ...] | None:
+    matches, numbers = finder.matches(key)
+    for match in matches:
+        rule = match.payload.rule
+        taken = match.is_plain or match.captured(numbers, finder.lookup) is not None
+        if taken and isinstance(rule, Rule):
+            return rule.row.shape
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import KW_ONLY, dataclass
 
 from caten_sd.mapping.axis_sizes import Size
@@ -9,6 +10,9 @@ from caten_sd.mapping.operations import Identity, Operation
 
 Names = str | tuple[str, ...]
 AS_IT_IS = Identity()
+
+_NAME = re.compile(r"\{(\w+)\}")
+_CHOICES = re.compile(r"\{(\w+)(:[^{}]+)\}")
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Row:
     Names are patterns (see patterns.py), several where tensors are split or joined. ``shape`` is
     the canonical shape. ``tied`` is the canonical name of the tensor that this one equals where it
     is absent. ``untied`` is the entry of a model's configuration that says they differ. The names
-    of a row that is not ``prefixed`` do not begin with the layout's prefix.
+    of a row that is not ``prefixed`` do not begin with the layout's prefix. ``where`` compares
+    captured indices with numbers, as in "i % 2 == 0 and i < n_dense": only such keys are the row's.
 
     >>> print(Row(("q.{i}", "k.{i}"), "qk.{i}"))
     q.{i} and k.{i} <-> qk.{i}
@@ -33,6 +38,7 @@ class Row:
     prefixed: bool = True
     tied: str = ""
     untied: tuple[str, bool] | None = None
+    where: str = ""
 
     @property
     def canonical_names(self) -> tuple[str, ...]:
@@ -44,6 +50,13 @@ class Row:
         """The names in this layout, without a prefix."""
         here = self.here or self.canonical
         return (here,) if isinstance(here, str) else tuple(here)
+
+    def with_choices(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return names with the choices of each capture that another name of the row gives."""
+        found = dict(_CHOICES.findall(" ".join((*self.canonical_names, *self.names))))
+        return tuple(
+            _NAME.sub(lambda name: f"{{{name[1]}{found.get(name[1], '')}}}", text) for text in names
+        )
 
     @property
     def renames_only(self) -> bool:

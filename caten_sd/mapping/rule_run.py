@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, solve
+from caten_sd.mapping.conditions import or_one
+from caten_sd.mapping.gathered import Gathered, check_alike, check_complete, coordinates
 from caten_sd.mapping.operations import POSITION, Coordinates, Operand, Operation
-from caten_sd.mapping.rows import Drop
-from caten_sd.mapping.rules import Rule, Side, missing_inputs
+from caten_sd.mapping.patterns import Pattern
+from caten_sd.mapping.rows import Drop, Row
+from caten_sd.mapping.rules import Rule, Side, Taker
+from caten_sd.mapping.templates import Finder, KeyMatch
 from caten_sd.state.leaf import spec_or_none
 
 
@@ -60,17 +64,18 @@ def run_rules(
     return _RuleRunner(name, side, lookup, counted or {}, lenient).run(list(items))
 
 
-class _Gathered:
-    """The leaves that one rule takes together, each at its coordinates."""
+class _Prepared(NamedTuple):
+    """What is done with each key of one template that matches a rule or a drop.
 
-    def __init__(self, rule: Rule, captured: dict[str, str], origin: str) -> None:
-        self.rule, self.captured, self.origin = rule, captured, origin
-        self.operand: Operand = {}
-        self.keys: dict[Coordinates, str] = {}
+    ``place`` has what tells one group from another: the place of a number in the key, or a text.
+    ``stacked`` and ``counted`` have a label and the place of its number.
+    """
 
-    def length(self, label: str) -> int:
-        """Return how many of a stacked index there are."""
-        return max(dict(at)[label] for at in self.keys) + 1
+    match: KeyMatch[Taker]
+    renamed: str  # the new key as a text to format with the numbers, where that is all
+    place: tuple[int | str, ...]
+    stacked: tuple[tuple[str, int], ...]
+    counted: tuple[tuple[str, int], ...]
 
 
 class _RuleRunner:
@@ -83,6 +88,9 @@ class _RuleRunner:
         self.dropped: dict[str, str] = {}
         self.untaken: list[str] = []
         self.fired: set[int] = set()
+        self._finder = Finder(side.matcher, or_one(lookup) if lenient else lookup)
+        self._known: dict[int, _Prepared] = {}
+        self._groups: dict[Any, Gathered] = {}
         self._bound: dict[int, Operation] = {}
         self._made: dict[Any, Operand] = {}
         self._shared: set[int] = set()
@@ -91,58 +99,136 @@ class _RuleRunner:
         """Return the items under their new names, in the order of the first key of each."""
         uses = Counter(id(item.leaf) for item in items)
         self._shared = {leaf for leaf, count in uses.items() if count > 1}
-        groups: dict[Any, _Gathered] = {}
-        taken: list[_Gathered | Item] = []
+        taken: list[Gathered | Item] = []
         for item in items:
-            found = item if item.foreign else self._take(item, groups)
+            found = item if item.foreign else self._take(item)
             if found is not None:
                 taken.append(found)
         if not self.lenient:
-            self._check_counts([each for each in taken if isinstance(each, _Gathered)])
+            self._check_counts([each for each in taken if isinstance(each, Gathered)])
         made: list[Item] = []
         for each in taken:
             made += [each] if isinstance(each, Item) else self._make(each)
         counts = {label: count for label, count in self.counts.items() if count}
         return RuleRun(made, self.dropped, self.untaken, self.fired, counts)
 
-    def _take(self, item: Item, groups: dict[Any, _Gathered]) -> _Gathered | Item | None:
+    def _take(self, item: Item) -> Gathered | Item | None:
         """Return what replaces the item; None if it is dropped or joins leaves gathered before."""
-        rule, position, captured = self._taker(item)
-        if rule is None:
+        matches, numbers = self._finder.matches(item.key)
+        if len(matches) == 1 and matches[0].is_plain:
+            rule = matches[0].payload.rule
+            if isinstance(rule, Rule):
+                return self._take_plain(item, matches[0], rule, numbers)
+        match, captured = self._decided(item, matches, numbers)
+        if match is None:
             self.untaken.append(item.key)
             return item._replace(foreign=True)
+        rule, position = match.payload
         if isinstance(rule, Drop):
             self.dropped[item.key] = rule.reason
             return None
         self.fired.add(id(rule))
-        for label in self.counted.keys() & captured.keys():
-            if captured[label].isdecimal():
-                self.counts[label] = max(self.counts[label], int(captured[label]) + 1)
+        self._count((label, captured[label]) for label in self.counted.keys() & captured.keys())
         if rule.simple:
-            return Item(rule.outputs[0].key(captured), item.leaf, item.origin)
-        stacked = {name: captured.pop(name) for name in rule.stacked}
-        place = (id(rule), *sorted(captured.items()))
-        group = groups.get(place) if rule.grouped else None
-        if group is not None:
-            self._put(group, item, _coordinates(rule, position, stacked))
+            return Item(self._key(rule.outputs[0], captured, item.origin), item.leaf, item.origin)
+        at = coordinates(rule, position, sorted((label, captured[label]) for label in rule.stacked))
+        place = (id(rule), *[captured[name] for name in sorted(captured.keys() - rule.stacked)])
+        if self._joins(item, rule, place, at):
             return None
-        group = groups[place] = _Gathered(rule, captured, item.origin)
-        self._put(group, item, _coordinates(rule, position, stacked))
+        return self._gathered(item, rule, captured, place, at)
+
+    def _take_plain(
+        self, item: Item, match: KeyMatch[Taker], rule: Rule, numbers: list[str]
+    ) -> Gathered | Item | None:
+        """Do as ``_take`` by what was found once for all keys of the template."""
+        prepared = self._known.get(id(match)) or self._prepared(item, match, rule)
+        if prepared.counted:
+            self._count([(label, numbers[at]) for label, at in prepared.counted])
+        if prepared.renamed:
+            return Item(prepared.renamed.format(*numbers), item.leaf, item.origin)
+        stacked = [(label, numbers[at]) for label, at in prepared.stacked]
+        place = (id(rule), *[at if isinstance(at, str) else numbers[at] for at in prepared.place])
+        at = coordinates(rule, match.payload.position, stacked)
+        if self._joins(item, rule, place, at):
+            return None
+        captured = match.captured(numbers, self._finder.lookup) or {}
+        return self._gathered(item, rule, captured, place, at)
+
+    def _prepared(self, item: Item, match: KeyMatch[Taker], rule: Rule) -> _Prepared:
+        self.fired.add(id(rule))
+        at = {terms.text: place for terms, place in match.terms}
+        texts = {name: text for name, text, _ in match.texts}
+        kept = sorted((at.keys() | texts.keys()) - rule.stacked)
+        renamed = ""
+        if rule.simple and rule.outputs[0].is_plain:
+            fields = {name: f"{{{place}}}" for name, place in at.items()}
+            literal = {
+                name: text.replace("{", "{{").replace("}", "}}") for name, text in texts.items()
+            }
+            renamed = self._key(rule.outputs[0], {**literal, **fields}, item.origin)
+        prepared = _Prepared(
+            match,
+            renamed,
+            tuple(texts[name] if name in texts else at[name] for name in kept),
+            tuple((label, at[label]) for label in sorted(rule.stacked)),
+            tuple((label, at[label]) for label in self.counted if label in at),
+        )
+        self._known[id(match)] = prepared
+        return prepared
+
+    def _joins(self, item: Item, rule: Rule, place: Any, at: Coordinates) -> bool:
+        """Return whether the item joins leaves that were gathered before."""
+        group = self._groups.get(place) if rule.grouped else None
+        if group is None:
+            return False
+        self._put(group, item, at)
+        return True
+
+    def _gathered(
+        self, item: Item, rule: Rule, captured: Mapping[str, str], place: Any, at: Coordinates
+    ) -> Gathered:
+        kept = {name: text for name, text in captured.items() if name not in rule.stacked}
+        group = self._groups[place] = Gathered(rule, kept, item.origin)
+        self._put(group, item, at)
         return group
 
-    def _taker(self, item: Item) -> tuple[Rule | Drop | None, int, dict[str, str]]:
-        found = self.side.matcher.find(item.key)
-        for (rule, position), captured in found:
+    def _count(self, found: Iterable[tuple[str, str]]) -> None:
+        for label, index in found:
+            if index.isdecimal() and (count := int(index) + 1) > self.counts[label]:
+                self.counts[label] = count
+
+    def _decided(
+        self, item: Item, matches: Sequence[KeyMatch[Taker]], numbers: Sequence[str]
+    ) -> tuple[KeyMatch[Taker] | None, dict[str, str]]:
+        """Return the match whose conditions, arithmetic and shape hold, and what it captures."""
+        found = []
+        for match in matches:
+            captured = match.captured(numbers, self._finder.lookup)
+            if captured is not None:
+                found.append((match, captured))
+        for match, captured in found:
+            rule = match.payload.rule
             if isinstance(rule, Drop) and rule.shape is not None:
                 known = spec_or_none(item.leaf)
                 if known is not None and solve(rule.shape, known.shape, {}):
-                    return rule, position, captured
-        for (rule, position), captured in found:
-            if isinstance(rule, Rule) or rule.shape is None:
-                return rule, position, captured
-        return None, 0, {}
+                    return match, captured
+        ours = [each for each in found if _takes_any_shape(each[0].payload.rule)]
+        rules = {id(match.payload.rule): match.payload.rule for match, _ in ours}
+        if len(rules) > 1 and not self.lenient:
+            one, other, *_ = rules.values()
+            raise LayoutError(
+                f"layout {self.name}: two rows take {item.key}: ({_row(one)}) and ({_row(other)}); "
+                f"make their conditions exclude each other"
+            )
+        return ours[0] if ours else (None, {})
 
-    def _put(self, group: _Gathered, item: Item, at: Coordinates) -> None:
+    def _key(self, output: Pattern, captured: Mapping[str, Any], origin: str) -> str:
+        try:
+            return output.key(captured, self._finder.lookup)
+        except LayoutError as error:
+            raise LayoutError(f"layout {self.name}, {origin}: {error}") from None
+
+    def _put(self, group: Gathered, item: Item, at: Coordinates) -> None:
         if at in group.keys:
             raise LayoutError(
                 f"layout {self.name}: {group.keys[at]} and {item.origin} are both "
@@ -151,7 +237,7 @@ class _RuleRunner:
         group.operand[at] = item.leaf
         group.keys[at] = item.origin
 
-    def _check_counts(self, groups: list[_Gathered]) -> None:
+    def _check_counts(self, groups: list[Gathered]) -> None:
         """Refuse a count that differs from the declared one, and a stack shorter than others."""
         for label, count in self.counts.items():
             name = self.counted[label]
@@ -161,30 +247,15 @@ class _RuleRunner:
                     f"layout {self.name}: {name} is {declared}, and the keys have {{{label}}} up "
                     f"to {count - 1}; add what is missing, or correct {name}"
                 )
-        alike: dict[Any, list[tuple[int, str, _Gathered]]] = {}
-        for group in groups:
-            for label in group.rule.stacked:
-                # One number counts a label wherever it is; else only one rule's stacks are alike.
-                kind = label if label in self.counted else (label, id(group.rule))
-                alike.setdefault(kind, []).append((group.length(label), label, group))
-        for stacks in alike.values():
-            self._check_alike(stacks)
+        try:
+            check_alike(groups, self.counted, self._finder.lookup)
+        except LayoutError as error:
+            raise LayoutError(f"layout {self.name}: {error}") from None
 
-    def _check_alike(self, stacks: list[tuple[int, str, _Gathered]]) -> None:
-        longest = max(length for length, _, _ in stacks)
-        for length, label, group in stacks:
-            if length < longest:
-                indices = {**dict.fromkeys(group.rule.stacked, 0), label: length}
-                key = group.rule.inputs[0].key({**group.captured, **indices})
-                raise LayoutError(
-                    f"layout {self.name}: {key} is missing, and others have {{{label}}} up to "
-                    f"{longest - 1}; add it"
-                )
-
-    def _make(self, group: _Gathered) -> list[Item]:
+    def _make(self, group: Gathered) -> list[Item]:
         rule = group.rule
         try:
-            _check_complete(group)
+            check_complete(group, self._finder.lookup)
             result = self._applied(group)
         except LayoutError as error:
             if self.lenient:
@@ -194,11 +265,11 @@ class _RuleRunner:
         for at, leaf in result.items():
             indices = dict(at)
             output = rule.outputs[indices.pop(POSITION, 0)]
-            key = output.key({**group.captured, **indices})
+            key = self._key(output, {**group.captured, **indices}, group.origin)
             made.append(Item(key, leaf, group.origin, plain=rule.row.renames_only))
         return made
 
-    def _applied(self, group: _Gathered) -> Operand:
+    def _applied(self, group: Gathered) -> Operand:
         """Apply the rule's operation; tied leaves stay one leaf if the same operation takes them.
 
         Leaves are tied if they are one object.
@@ -215,18 +286,9 @@ class _RuleRunner:
         return self._made[place]
 
 
-def _check_complete(group: _Gathered) -> None:
-    if not group.rule.grouped:
-        return
-    many = len(group.rule.inputs) > 1
-    seen = set()
-    for at in group.keys:
-        indices = dict(at)
-        seen.add((indices.pop(POSITION) if many else 0, *indices.values()))
-    if missing := missing_inputs(group.rule, group.captured, seen):
-        raise LayoutError(f"{missing} belongs with it and is missing; add it, or remove both")
+def _takes_any_shape(rule: Rule | Drop) -> bool:
+    return isinstance(rule, Rule) or rule.shape is None
 
 
-def _coordinates(rule: Rule, position: int, stacked: Mapping[str, str]) -> Coordinates:
-    indices = [(label, int(index)) for label, index in sorted(stacked.items())]
-    return ((POSITION, position), *indices) if len(rule.inputs) > 1 else tuple(indices)
+def _row(rule: Rule | Drop) -> Row | Drop:
+    return rule if isinstance(rule, Drop) else rule.row

@@ -6,14 +6,15 @@ stacked there, its operation has an inverse, and no other row takes or gives the
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.operations import POSITION, Operation
-from caten_sd.mapping.patterns import Matcher, Pattern, is_index, pattern
+from caten_sd.mapping.overlap import candidates, overlap
+from caten_sd.mapping.patterns import Pattern, is_index, pattern
 from caten_sd.mapping.rows import Drop, Row
+from caten_sd.mapping.templates import Matcher
 
 
 class Rule(NamedTuple):
@@ -51,40 +52,45 @@ class Side(NamedTuple):
     patterns: tuple[tuple[Pattern, Taker], ...]
 
 
-def compile_reading(rows: Iterable[Row | Drop], prefixes: Sequence[str]) -> Side:
+def compile_reading(
+    rows: Iterable[Row | Drop], prefixes: Sequence[str], separator: str = "."
+) -> Side:
     """Return the rules from the layout's names to the canonical ones."""
     rules: list[Rule] = []
     takers: list[tuple[Pattern, Taker]] = []
     for row in rows:
         if isinstance(row, Row):
-            here = prefixed(row, prefixes[0])
+            here = prefixed(row, prefixes[0], separator)
             rules.append(_rule(row, here, canonical(row), row.operation.inverse()))
         taken = rules[-1] if isinstance(row, Row) else row
         for prefix in prefixes if row.prefixed else ("",):
-            names = enumerate(prefixed(row, prefix))
+            names = enumerate(prefixed(row, prefix, separator))
             takers += [(name, Taker(taken, position)) for position, name in names]
-    return _side(rules, takers)
+    return _side(rules, takers, separator)
 
 
-def compile_writing(rows: Iterable[Row | Drop], prefix: str) -> Side:
+def compile_writing(rows: Iterable[Row | Drop], prefix: str, separator: str = ".") -> Side:
     """Return the rules from the canonical names to the layout's."""
     rules = [
-        _rule(row, canonical(row), prefixed(row, prefix), row.operation)
+        _rule(row, canonical(row), prefixed(row, prefix, separator), row.operation)
         for row in rows
         if isinstance(row, Row)
     ]
     takers = [(name, Taker(rule, n)) for rule in rules for n, name in enumerate(rule.inputs)]
-    return _side(rules, takers)
+    return _side(rules, takers, ".")
 
 
 def canonical(row: Row) -> tuple[Pattern, ...]:
     """Return the canonical names of a row as patterns."""
-    return tuple(map(pattern, row.canonical_names))
+    return tuple(pattern(name, ".", row.where) for name in row.with_choices(row.canonical_names))
 
 
-def prefixed(row: Row | Drop, prefix: str) -> tuple[Pattern, ...]:
+def prefixed(row: Row | Drop, prefix: str, separator: str = ".") -> tuple[Pattern, ...]:
     """Return a row's names in its layout as patterns, after the prefix if the row takes it."""
-    return tuple(pattern((prefix if row.prefixed else "") + name) for name in row.names)
+    start = prefix if row.prefixed else ""
+    names = row.with_choices(row.names) if isinstance(row, Row) else row.names
+    where = row.where if isinstance(row, Row) else ""
+    return tuple(pattern(start + name, separator, where) for name in names)
 
 
 def _rule(
@@ -93,13 +99,14 @@ def _rule(
     return Rule(row, inputs, outputs, operation, inputs[0].captures - outputs[0].captures)
 
 
-def _side(rules: list[Rule], takers: list[tuple[Pattern, Taker]]) -> Side:
-    return Side(tuple(rules), Matcher(takers), tuple(takers))
+def _side(rules: list[Rule], takers: list[tuple[Pattern, Taker]], separator: str) -> Side:
+    return Side(tuple(rules), Matcher(takers, separator), tuple(takers))
 
 
-def check_row(row: Row) -> None:
+def check_row(row: Row, separator: str = ".") -> None:
     """Refuse a row that cannot be undone."""
-    sides = canonical(row), prefixed(row, "")
+    sides = canonical(row), prefixed(row, "", separator)
+    _check_kinds(row, [name for names in sides for name in names])
     for names in sides:
         if len({name.captures for name in names}) > 1:
             raise LayoutError(f"row {row}: all names of one side must have the same captures")
@@ -119,6 +126,18 @@ def check_row(row: Row) -> None:
             f"row {row}: {type(row.operation).__name__} gives {_labels_text(left)} and the names "
             f"on the other side need {_labels_text(wanted)}; split, join or stack to get them"
         )
+
+
+def _check_kinds(row: Row, names: Iterable[Pattern]) -> None:
+    """Refuse a capture that takes other texts in one name of a row than in another."""
+    kinds: dict[str, Any] = {}
+    for known in names:
+        for name, (kind, choices) in known.kinds.items():
+            if kinds.setdefault(name, (kind, set(choices))) != (kind, set(choices)):
+                raise LayoutError(
+                    f"row {row}: {name} is captured in two ways; write the same choices, or the "
+                    f"same {{{name}...}}, in all names of the row"
+                )
 
 
 def _labels(one: tuple[Pattern, ...], other: tuple[Pattern, ...]) -> dict[str, int | None]:
@@ -142,8 +161,9 @@ def _labels_text(labels: Mapping[str, int | None]) -> str:
 
 def check_side(side: Side) -> None:
     """Refuse two rows that would take one key, unless the shape of a drop decides."""
-    for (one, first), (other, second) in itertools.combinations(side.patterns, 2):
-        if one.overlaps(other) and not _decided(first, second):
+    for a, b in candidates([known for known, _ in side.patterns]):
+        (one, first), (other, second) = side.patterns[a], side.patterns[b]
+        if not _decided(first, second) and overlap(one, other):
             rows = " and ".join(f"({_row(taker)})" for taker in (first, second))
             key = one.text if one.text == other.text else f"{one.text} and {other.text}"
             raise LayoutError(f"two rows take one key, {key}: {rows}; make their names differ")
@@ -162,36 +182,15 @@ def _row(taker: Taker) -> Row | Drop:
 def check_coverage(rows: Iterable[Row | Drop], names: Side) -> None:
     """Refuse rows with a canonical name that does not exist, or without one that is required."""
     mine = [(row, name) for row in rows if isinstance(row, Row) for name in canonical(row)]
-    for row, name in mine:
-        if not any(name.overlaps(known) for known, _ in names.patterns):
+    patterns = [name for _, name in mine] + [known for known, _ in names.patterns]
+    met: set[int] = set()
+    for a, b in candidates(patterns):
+        if a < len(mine) <= b and not {a, b} <= met and overlap(patterns[a], patterns[b]):
+            met |= {a, b}
+    for position, (row, name) in enumerate(mine):
+        if position not in met:
             raise LayoutError(f"row {row}: {name.text} is not a canonical name of its base")
-    for known, taker in names.patterns:
+    for position, (known, taker) in enumerate(names.patterns, len(mine)):
         needed = isinstance(taker.rule, Rule) and not taker.rule.row.optional
-        if needed and not any(name.overlaps(known) for _, name in mine):
+        if needed and position not in met:
             raise LayoutError(f"no row has the canonical name {known.text}; add one")
-
-
-def missing_inputs(rule: Rule, captured: Mapping[str, str], seen: set[tuple[int, ...]]) -> str:
-    """Return the first missing key of those a rule takes together, or "" if none is missing.
-
-    A rule takes all of its input names, at all indices up to the largest. ``seen`` holds tuples of
-    a position and the index of each stacked capture, in sorted order.
-    """
-    stacked = sorted(rule.stacked)
-    ranges = [range(len(rule.inputs))]
-    ranges += [range(max(at[n] for at in seen) + 1) for n in range(1, len(stacked) + 1)]
-    for at in _product(ranges):
-        if at not in seen:
-            indices = dict(zip(stacked, at[1:], strict=True))
-            return rule.inputs[at[0]].key({**captured, **indices})
-    return ""
-
-
-def _product(ranges: Sequence[range]) -> Iterator[tuple[int, ...]]:
-    # itertools.product would first list each range, and an index in a file may be any number.
-    if not ranges:
-        yield ()
-        return
-    for first in ranges[0]:
-        for rest in _product(ranges[1:]):
-            yield (first, *rest)

@@ -39,7 +39,7 @@ def test_a_drop_with_a_shape_may_share_its_name() -> None:
 
 def test_prefixes_are_held_apart_too() -> None:
     refuse(Row("a.w"), Row("b.w", "x.a.w"), said="two rows take one key", prefixes=("", "x."))
-    refuse(Row("a"), said="'x' does not end with a dot", prefixes=("x",))
+    refuse(Row("a"), said=r"'x' does not end with '\.'", prefixes=("x",))
 
 
 def test_captures_must_arrive_on_the_other_side() -> None:
