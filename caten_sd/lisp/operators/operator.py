@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+from torch import Tensor
 
-from caten_sd.errors import ModelError
+from caten_sd.errors import CatenError, ModelError
 from caten_sd.lisp.datum import Symbol
 
 
@@ -27,7 +28,14 @@ class Operator:
     def apply(self, arguments: Sequence[Any]) -> Any:
         """Call the function; ModelError, which shows the lambda list, if it cannot be called."""
         positional, options = self._bound(arguments)
-        return self.function(*positional, **options)
+        try:
+            return self.function(*positional, **options)
+        except CatenError:
+            raise
+        except (IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"torch refuses {_shown(arguments)} ({_first_line(error)}); check the shapes"
+            ) from error
 
     @property
     def names(self) -> tuple[list[str], list[str], bool, list[str]]:
@@ -53,6 +61,19 @@ class Operator:
         named = zip(given, pairs[1::2], strict=True)
         # Of an option that is there twice Lisp takes the first one.
         return positional, {name.replace("-", "_"): value for name, value in reversed([*named])}
+
+
+def _shown(arguments: Sequence[Any]) -> str:
+    shown = [
+        f"{str(each.dtype).removeprefix('torch.')} {tuple(each.shape)}"
+        for each in arguments
+        if isinstance(each, Tensor)
+    ]
+    return f"tensors {' and '.join(shown)}" if shown else "these arguments"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].strip().rstrip(".") or type(error).__name__
 
 
 def _name(key: Any) -> str:

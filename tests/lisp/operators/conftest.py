@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from caten_sd.lisp.datum import KEYWORD, Symbol
-from caten_sd.lisp.operators.all_operators import find_operator
+from caten_sd.lisp.operators.all_operators import OPERATORS
 
 
 def _key(name: str) -> Symbol:
@@ -30,6 +30,6 @@ def run() -> Callable[..., Any]:
             for name, value in options.items()
             for each in (_key(name.replace("_", "-")), value)
         ]
-        return find_operator(name.upper()).apply([*arguments, *pairs])
+        return OPERATORS[name.upper()].apply([*arguments, *pairs])
 
     return applied
