@@ -13,13 +13,18 @@ from caten_sd.errors import CatenError, LoadError
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.place import assign, refusal, replacement
 from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.copied_bytes import are_bytes_copied
 from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Memory, Numpy, Spec, as_array, dequantize, memory, spec
 from caten_sd.state.nibbles import unpacked
+from caten_sd.state.source import Source
 
 Array = NDArray[Any]
+
+_READ = 1 << 20  # bytes at a time where they do not lie together
+_GAP = 1 << 15  # bytes that take as long to read as another call
 
 
 @functools.cache
@@ -53,9 +58,11 @@ def _same(kind: Numpy, array: Array, /) -> Array:
 @as_array.register(Numpy, LazyTensor)
 def _from_file(kind: Numpy, leaf: LazyTensor, /) -> Array:
     dtype = numpy_dtype(leaf.dtype)
-    raw = leaf.raw()
     try:
-        array = _shaped(leaf, raw, dtype)
+        if are_bytes_copied() and leaf.has_gaps:
+            array = _gathered(leaf, _stored(leaf, dtype))
+        else:
+            array = _shaped(leaf, leaf.raw(), dtype)
     except ValueError as error:  # over 64 axes, or an empty array with an axis that is too long
         raise CatenError(f"{leaf.source}: numpy cannot hold this array ({error})") from error
     return array if leaf.order == "<" else array.astype(dtype)
@@ -65,13 +72,46 @@ def _shaped(leaf: LazyTensor, raw: memoryview, dtype: np.dtype[Any]) -> Array:
     if leaf.dtype.bits == 4:
         values: Array = unpacked(raw, leaf.shape)
         return values.view(dtype)
-    stored = dtype if leaf.order == "<" else dtype.newbyteorder(">")
+    stored = _stored(leaf, dtype)
     if leaf.strides is None:
         return np.frombuffer(raw, stored).reshape(leaf.shape)
     # as_strided cannot make an array of float8_e5m2, and it does not check bounds. ndarray would
     # release a memoryview, and then the map could be closed under it; an array it keeps alive.
     held = np.frombuffer(raw, np.uint8)
     return np.ndarray(leaf.shape, stored, held, 0, [dtype.itemsize * n for n in leaf.strides])
+
+
+def _stored(leaf: LazyTensor, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype if leaf.order == "<" else dtype.newbyteorder(">")
+
+
+def _gathered(leaf: LazyTensor, dtype: np.dtype[Any]) -> Array:
+    """Return the elements without what lies between them, which would take memory."""
+    size, steps = dtype.itemsize, leaf.strides or ()
+    order = sorted(range(len(steps)), key=lambda axis: -steps[axis])
+    # numpy copies the dtypes of ml_dtypes element by element; integers of that size are faster.
+    item = np.dtype(f"u{size}") if size in (1, 2, 4, 8) else dtype
+    found = np.empty([leaf.shape[axis] for axis in order], item)
+    _gather(leaf.source, leaf.offset, found, [size * steps[axis] for axis in order])
+    return found.transpose(np.argsort(order)).view(dtype)
+
+
+def _gather(source: Source, at: int, found: Array, steps: list[int]) -> None:
+    """Fill an array with elements that are ``steps`` bytes apart on its axes, the widest first."""
+    ends = [(n - 1) * step for n, step in zip(found.shape, steps, strict=True)]
+    span = sum(ends) + found.itemsize
+    if span <= _READ or not steps:
+        held = np.frombuffer(source.read(at, span), np.uint8)
+        found[...] = np.ndarray(found.shape, found.dtype, held, 0, steps)
+        return
+    row = span - ends[0]
+    rows = 1 if row + _GAP < steps[0] else max(_READ // max(row, steps[0]), 1)
+    for start in range(0, len(found), rows):
+        here = at + start * steps[0]
+        if rows == 1:
+            _gather(source, here, found[start, ...], steps[1:])
+        else:
+            _gather(source, here, found[start : start + rows], steps)
 
 
 @as_array.register(Numpy, BlockTensor)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from caten_sd.blocks.block_types import BlockType
+from caten_sd.blocks.box_of_blocks import box_of_blocks
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array
+from caten_sd.state.steps import Box
 
 
 class SwappedBlocks(LazyLeaf):
@@ -20,6 +22,20 @@ class SwappedBlocks(LazyLeaf):
     def __init__(self, raw: LazyTensor, block_type: BlockType) -> None:
         self.raw, self.block_type = raw, block_type
         self.shape, self.dtype = raw.shape, raw.dtype
+
+    def origins(self) -> tuple[Any, ...]:
+        """Return the bytes as they are in the file."""
+        return (self.raw,)
+
+    def __getitem__(self, box: Box) -> Any:
+        """Return a box of the bytes, for which only the blocks in it are read."""
+
+        def make(rows: Box, first: int, end: int) -> SwappedBlocks:
+            size = self.block_type.size
+            raw = self.raw[(*rows, slice(first * size, end * size))]
+            return SwappedBlocks(raw, self.block_type)
+
+        return box_of_blocks(box, self.block_type.size, make)
 
     def __repr__(self) -> str:
         return f"SwappedBlocks({self.block_type.name}, {self.raw})"

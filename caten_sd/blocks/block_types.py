@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from caten_sd.errors import CatenError
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import dequantize
+from caten_sd.state.scratch import keep_scratch
 from caten_sd.wording import counted
 
 if TYPE_CHECKING:
@@ -167,19 +168,7 @@ def _by_pieces(
     rows, elements = shape
     step = PIECE // elements
 
-    _keep_scratch()
+    keep_scratch()
     with np.errstate(all="ignore"):  # a NaN or infinite scale is what the file holds
         for start in range(0, rows, step):
             fill(source[start : start + step], target[start : start + step])
-
-
-@functools.cache
-def _keep_scratch() -> None:
-    """Make the C library keep the freed memory of a piece for the next piece.
-
-    glibc returns it to the system, which clears and maps it again, until a larger block has been
-    freed once. That can take ten times as long as the work itself.
-    """
-    import numpy as np
-
-    np.empty(16 * PIECE, np.uint8)

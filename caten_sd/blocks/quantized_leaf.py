@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from caten_sd.blocks.block_types import BlockType, quantize
+from caten_sd.blocks.box_of_blocks import box_of_blocks
 from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.derived import sliced
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
+from caten_sd.state.steps import Box
 
 
 class QuantizedLeaf(LazyLeaf):
@@ -19,6 +22,20 @@ class QuantizedLeaf(LazyLeaf):
         self.leaf, self.block_type, self.dtype = leaf, block_type, DTYPES["uint8"]
         *rows, count = spec(leaf).shape
         self.shape = (*rows, block_type.dtype.nbytes(count))
+
+    def origins(self) -> tuple[Any, ...]:
+        """Return the leaf that is quantized."""
+        return (self.leaf,)
+
+    def __getitem__(self, box: Box) -> Any:
+        """Return a box of the bytes, for which only the values in it are read."""
+
+        def make(rows: Box, first: int, end: int) -> QuantizedLeaf:
+            per = self.block_type.elements
+            values = sliced(self.leaf, (*rows, slice(first * per, end * per)))
+            return QuantizedLeaf(values, self.block_type)
+
+        return box_of_blocks(box, self.block_type.size, make)
 
     def __repr__(self) -> str:
         return f"QuantizedLeaf({self.block_type.name}, {self.leaf!r})"

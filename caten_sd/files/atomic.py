@@ -14,6 +14,7 @@ from typing import BinaryIO
 from caten_sd.errors import FormatError
 from caten_sd.files.leftovers import hidden_name, sweep
 from caten_sd.files.locks import lock
+from caten_sd.files.synced_file import SyncedFile
 
 Check = Callable[[Path, Path], None]  # of what was written, and of the target whose place it takes
 
@@ -44,9 +45,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             sweep(target)
             file, name = _created(target, mode, cleanup)
             yield file
-            file.flush()
+            file.begin_sync()  # the disk works while the check reads what was written
             before_rename(name, path)
-            os.fsync(file.fileno())
+            file.sync()
             if os.name == "nt":  # which renames nothing that is open, and has no locks to lose
                 file.close()
             os.replace(name, target)
@@ -57,7 +58,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def _created(
     target: Path, mode: int | None, cleanup: contextlib.ExitStack
-) -> tuple[BinaryIO, Path]:
+) -> tuple[SyncedFile, Path]:
     """Return a new file and its name, both of which the clean-up ends.
 
     Another save may sweep it away before it is locked; then the next name is tried.
@@ -71,13 +72,13 @@ def _created(
             return file, name
 
 
-def create(path: Path, mode: int | None) -> BinaryIO:
+def create(path: Path, mode: int | None) -> SyncedFile:
     """Open a file that must be new, with these permissions from its first byte.
 
     Without any the system applies the umask.
     """
     opener = partial(os.open, mode=0o666 if mode is None else mode)
-    file = open(path, "x+b", buffering=1 << 20, opener=opener)  # noqa: SIM115
+    file = SyncedFile(path, opener)
     try:
         if mode is not None and hasattr(os, "fchmod"):
             os.fchmod(file.fileno(), mode)

@@ -10,6 +10,7 @@ from caten_sd.blocks.block_types import block_type, packable
 from caten_sd.blocks.quantized_leaf import QuantizedLeaf, divides_into_blocks, quantized
 from caten_sd.errors import StateDictError
 from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.derived import indexed
 from caten_sd.state.dtype import DTYPE_NAMES, DType, dtype_called, numpy_dtype
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec, spec_or_none
 from caten_sd.state.packed_weights import packed_keys
@@ -23,6 +24,14 @@ class Cast(LazyLeaf):
 
     def __init__(self, leaf: Any, dtype: DType) -> None:
         self.leaf, self.dtype, self.shape = leaf, dtype, spec(leaf).shape
+
+    def origins(self) -> tuple[Any, ...]:
+        """Return the leaf that is cast."""
+        return (self.leaf,)
+
+    def __getitem__(self, index: Any) -> Cast:
+        """Return a lazy slice, by integers and slices of positive step."""
+        return Cast(indexed(self.leaf, index), self.dtype)
 
 
 @as_array.register(Numpy, Cast)

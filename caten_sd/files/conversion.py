@@ -21,7 +21,14 @@ from caten_sd.files.uncommitted import read_uncommitted
 from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.globs import Patterns
 from caten_sd.state.leaf import spec, spec_or_none
-from caten_sd.state.pieces import PIECE, Progress, content_hash, hashing, reporting
+from caten_sd.state.pieces import (
+    PIECE,
+    Progress,
+    bytes_at_once,
+    content_hash,
+    hashing,
+    reporting,
+)
 from caten_sd.state.renames import Renamer, Rules
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
@@ -136,8 +143,8 @@ def convert(
     ``max_shard_size="5GB"`` to that of shards. ``announce`` is called with an Estimate before
     anything is written, ``progress`` with each number of bytes.
 
-    One tensor is in memory at a time. What is written is read back and every tensor compared before
-    it takes the target's place; if one differs, what was there stays.
+    A part of one tensor is in memory at a time. What is written is read back and every tensor
+    compared before it takes the target's place; if one differs, what was there stays.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
         converted, findings = _in_layout(given, layout, from_layout)
@@ -153,9 +160,11 @@ def convert(
 
 def estimate(state_dict: StateDict) -> Estimate:
     """Return how much disk and memory it takes to write the leaves."""
-    specs = {key: known for key, leaf in state_dict.items() if (known := spec_or_none(leaf))}
-    sizes = [known.nbytes for key, known in specs.items() if key not in state_dict.ties]
-    return Estimate(len(specs), sum(sizes), 2 * max(sizes, default=0) + PIECE)
+    tensors = {key: leaf for key, leaf in state_dict.items() if spec_or_none(leaf)}
+    stored = [leaf for key, leaf in tensors.items() if key not in state_dict.ties]
+    size = sum(spec(leaf).nbytes for leaf in stored)
+    at_once = max(map(bytes_at_once, stored), default=0)
+    return Estimate(len(tensors), size, 2 * at_once + PIECE)
 
 
 def _in_layout(

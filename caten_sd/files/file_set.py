@@ -19,6 +19,7 @@ from caten_sd.files.atomic import (
     unwritable,
 )
 from caten_sd.files.locks import FolderLock
+from caten_sd.files.synced_file import SyncedFile
 
 
 class FileSet:
@@ -70,8 +71,7 @@ class FileSet:
         try:
             with self._created(name) as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+                file.sync()
         except OSError as error:
             raise unwritable(self.folder / name, error) from error
 
@@ -79,7 +79,7 @@ class FileSet:
         """Create an empty file, which another process fills."""
         self._created(name).close()
 
-    def _created(self, name: str) -> BinaryIO:
+    def _created(self, name: str) -> SyncedFile:
         try:
             file = create(self._place / name, self._mode)
         except OSError as error:

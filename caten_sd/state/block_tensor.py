@@ -21,3 +21,12 @@ class BlockTensor(LazyLeaf):
     def __init__(self, block_type: Any, raw: Any, shape: Sequence[int]) -> None:
         self.block_type, self.raw, self.shape = block_type, raw, tuple(shape)
         self.dtype: DType = block_type.dtype
+
+    def origins(self) -> tuple[Any, ...]:
+        """Return the packed bytes."""
+        return (self.raw,)
+
+    @property
+    def movable(self) -> bool:
+        """Whether a block means the same in every place; a scale for each channel forbids it."""
+        return getattr(self.block_type, "axis", None) is None

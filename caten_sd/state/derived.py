@@ -29,9 +29,13 @@ class Derived(LazyLeaf):
     def __init__(self, step: Step, leaves: Sequence[Any], shape: Shape, dtype: DType) -> None:
         self.step, self.leaves, self.shape, self.dtype = step, tuple(leaves), shape, dtype
 
+    def origins(self) -> tuple[Any, ...]:
+        """Return the leaves that the step takes."""
+        return self.leaves
+
     def __getitem__(self, index: Any) -> Any:
         """Return a lazy slice, by integers and slices of positive step."""
-        return _indexed(self, index)
+        return indexed(self, index)
 
     def __repr__(self) -> str:
         return f"Derived({self.dtype}, {list(self.shape)}, {type(self.step).__name__})"
@@ -102,7 +106,10 @@ def _packed(step: Step, leaves: Sequence[Any]) -> Any:
     first = leaves[0]
     if not isinstance(first, BlockTensor) or not step.keeps_rows(len(first.shape)):
         return None
-    if not all(isinstance(leaf, BlockTensor) and leaf.dtype == first.dtype for leaf in leaves):
+    if not all(
+        isinstance(leaf, BlockTensor) and leaf.dtype == first.dtype and leaf.movable
+        for leaf in leaves
+    ):
         return None
     shape = step.shape([leaf.shape for leaf in leaves])
     return BlockTensor(first.block_type, derive(step, [leaf.raw for leaf in leaves]), shape)
@@ -201,7 +208,7 @@ def sliced(leaf: Any, box: Box) -> Any:
     """
     if isinstance(leaf, Derived):
         return _of_derived(leaf, box)
-    if isinstance(leaf, BlockTensor):
+    if isinstance(leaf, BlockTensor) and leaf.movable:
         return _of_blocks(leaf, box)
     shares_bytes = isinstance(leaf, LazyTensor) and not leaf.dtype.itemsize
     if shares_bytes or not hasattr(type(leaf), "__getitem__"):
@@ -234,10 +241,11 @@ def _of_derived(leaf: Derived, box: Box) -> Any:
     return slices[0] if step is None else derive(step, slices)
 
 
-def _indexed(leaf: Derived, index: Any) -> Any:
+def indexed(leaf: Any, index: Any) -> Any:
     """Return a lazy slice: first the box around it, then every n-th index, then single ones."""
-    chosen = picks(len(leaf.shape), index)
-    ranges = [_range(n, pick) for n, pick in zip(leaf.shape, chosen, strict=True)]
+    shape = spec(leaf).shape
+    chosen = picks(len(shape), index)
+    ranges = [_range(n, pick) for n, pick in zip(shape, chosen, strict=True)]
     box = [slice(each.start, max(each.start, each.stop)) for each in ranges]
     result = sliced(leaf, tuple(box))
     for axis, indices in enumerate(ranges):

@@ -13,6 +13,8 @@ from caten_sd.state.indexing import narrow
 from caten_sd.state.leaf import LazyLeaf, Memory, memory
 from caten_sd.state.source import Source
 
+_LARGE = 1 << 25  # bytes
+
 
 class LazyTensor(LazyLeaf):
     """A leaf whose bytes are in a file: known from its header, mapped on first use.
@@ -43,6 +45,11 @@ class LazyTensor(LazyLeaf):
             return self.dtype.nbytes(math.prod(self.shape))
         last = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
         return self.dtype.nbytes(last + 1)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a large extent holds more bytes of other elements than of this leaf's."""
+        return self.extent > _LARGE and self.extent > 2 * self.dtype.nbytes(math.prod(self.shape))
 
     def raw(self) -> memoryview:
         """Return the stored bytes, mapped if the system allows it."""

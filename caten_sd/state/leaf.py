@@ -151,6 +151,10 @@ class LazyLeaf:
     shape: tuple[int, ...]
     dtype: DType
 
+    def origins(self) -> tuple[Any, ...]:
+        """Return the leaves that this one is computed from; () if its bytes are its own."""
+        return ()
+
     def numpy(self) -> Any:
         """Return the values as a ``numpy.ndarray``, without a copy if the bytes allow it."""
         return as_array(Numpy(), self)

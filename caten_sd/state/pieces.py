@@ -12,8 +12,9 @@ from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.c_order import contiguous
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Numpy, as_array
+from caten_sd.state.leaf import Numpy, as_array, spec
 from caten_sd.state.nibbles import packed
+from caten_sd.state.parts import bytes_read, parts
 
 PIECE = 1 << 20  # bytes; small enough to be written while still in the cache
 
@@ -89,17 +90,32 @@ def content_hash(leaf: Any) -> bytes:
 def pieces(leaf: Any) -> Iterator[memoryview]:
     """Yield the leaf's bytes in pieces of at most 1 MiB.
 
-    Bytes of a file are read and not mapped, so that a copy needs the memory of one piece.
+    Bytes of a file are read and not mapped, so that a copy needs the memory of one piece; a cast or
+    a transpose needs that of one part.
     """
     if isinstance(leaf, BlockTensor):
         yield from pieces(leaf.raw)
-    elif isinstance(leaf, LazyTensor) and leaf.strides is None and leaf.order == "<":
+    elif _is_stored_so(leaf):
         for start in range(0, leaf.extent, PIECE):
             count = min(PIECE, leaf.extent - start)
             yield memoryview(leaf.source.read(leaf.offset + start, count))
     else:
-        array = with_bytes_copied(as_array, Numpy(), leaf)
-        yield from _array_pieces(array)
+        for part in parts(leaf):
+            yield from _array_pieces(with_bytes_copied(as_array, Numpy(), part))
+
+
+def bytes_at_once(leaf: Any) -> int:
+    """Return how many bytes are read or computed at a time, at most, while pieces are taken."""
+    if isinstance(leaf, BlockTensor):
+        return bytes_at_once(leaf.raw)
+    if _is_stored_so(leaf):
+        return min(spec(leaf).nbytes, PIECE)
+    return max(max(bytes_read(part), spec(part).nbytes) for part in parts(leaf))
+
+
+def _is_stored_so(leaf: Any) -> bool:
+    """Return whether a file has the bytes of a leaf as they are to be."""
+    return isinstance(leaf, LazyTensor) and leaf.strides is None and leaf.order == "<"
 
 
 def _array_pieces(array: Any) -> Iterator[memoryview]:

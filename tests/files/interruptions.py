@@ -5,13 +5,11 @@ test_interrupted_save.py runs this in a process of its own, once for each kind o
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import errno
 import fcntl
 import functools
 import gc
-import io
 import json
 import os
 import re
@@ -30,9 +28,10 @@ from caten_sd.errors import CatenError
 from caten_sd.files import atomic
 from caten_sd.files.catalog import formats
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.synced_file import SyncedFile
 
 SECONDS = 20  # for one save; more means that it waits for a lock that nobody gives back
-CLOSE = {"atomic.py", "file_set.py", "leftovers.py", "locks.py", "new_folder.py"}
+CLOSE = {"atomic.py", "file_set.py", "leftovers.py", "locks.py", "new_folder.py", "synced_file.py"}
 STRIDE = 41  # between the lines of all other modules
 CALLS = (
     *("open", "replace", "rename", "fsync", "unlink", "chmod", "fchmod", "mkdir", "rmdir"),
@@ -129,14 +128,11 @@ def at_calls(interruption: Interruption) -> Iterator[None]:
 
         return call
 
-    class CountedFile(io.BufferedRandom):
+    class CountedFile(SyncedFile):
         """A file whose writes are steps, too."""
 
-        write = counted(io.BufferedRandom.write)
-        flush = counted(io.BufferedRandom.flush)
-
-    def opened(name: Any, mode: str, *, buffering: int, opener: Any) -> Any:
-        return CountedFile(io.FileIO(name, mode.replace("b", ""), opener=opener), buffering)
+        write = counted(SyncedFile.write)
+        flush = counted(SyncedFile.flush)
 
     kept = {name: getattr(os, name) for name in CALLS}
     flock = fcntl.flock
@@ -144,13 +140,13 @@ def at_calls(interruption: Interruption) -> Iterator[None]:
         for name, function in kept.items():
             setattr(os, name, counted(function))
         fcntl.flock = counted(flock)
-        atomic.open = opened
+        atomic.SyncedFile = CountedFile
         yield
     finally:
         for name, function in kept.items():
             setattr(os, name, function)
         fcntl.flock = flock
-        atomic.open = builtins.open
+        atomic.SyncedFile = SyncedFile
 
 
 def interrupted(case: Case, folder: Path, way: Any, interruption: Interruption) -> str:

@@ -1,0 +1,94 @@
+"""Parts: a leaf that is not in memory, cut into boxes that are read and computed one at a time.
+
+So a cast or a transpose of a tensor of any size takes the memory of one part.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from caten_sd.state.derived import sliced
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import LazyLeaf, spec
+from caten_sd.state.scratch import keep_scratch
+from caten_sd.state.steps import Box
+
+PART = 1 << 21  # bytes; small enough that the memory of one part is used again for the next one
+SCATTERED = 1 << 25  # bytes of a part whose rows lie apart in the file, so that each costs a read
+
+
+def parts(leaf: Any) -> list[Any]:
+    """Return leaves whose bytes, one after the other, are those of the leaf.
+
+    The leaf itself is the only one if it is small, in memory, or costs much more in parts.
+    """
+    return [part for (part,) in cut_together(leaf)]
+
+
+def cut_together(*leaves: Any) -> list[tuple[Any, ...]]:
+    """Return the same boxes of leaves of one shape, in C order; each has a part of every leaf."""
+    size = max(max(spec(each).nbytes, bytes_read(each)) for each in leaves)
+    if size > PART and all(map(_can_be_cut, leaves)):
+        keep_scratch()
+        cut = _boxes_of(leaves, size, PART)
+        if _stay_near(leaves, cut):
+            return cut
+        if size > SCATTERED:
+            cut = _boxes_of(leaves, size, SCATTERED)
+            if _are_read_once(leaves, cut):
+                return cut
+    return [leaves]
+
+
+def bytes_read(leaf: Any, *, gaps: bool = False) -> int:
+    """Return how many bytes of files it takes to have a leaf, and those in the gaps if asked."""
+    origins = leaf.origins() if isinstance(leaf, LazyLeaf) else ()
+    if origins:
+        return sum(bytes_read(each, gaps=gaps) for each in origins)
+    return leaf.extent if gaps and isinstance(leaf, LazyTensor) else spec(leaf).nbytes
+
+
+def _can_be_cut(leaf: Any) -> bool:
+    """Return whether no byte of a leaf is in memory and none is shared by two elements."""
+    if not isinstance(leaf, LazyLeaf) or (not leaf.dtype.itemsize and leaf.dtype.kind != "block"):
+        return False
+    return all(map(_can_be_cut, leaf.origins()))
+
+
+def _boxes_of(leaves: Sequence[Any], size: int, most: int) -> list[tuple[Any, ...]]:
+    shape = spec(leaves[0]).shape
+    count = math.prod(shape)
+    boxes = _boxes(shape, max(count * most // size, 1))
+    return [tuple(sliced(each, box) for each in leaves) for box in boxes]
+
+
+def _boxes(shape: Sequence[int], most: int) -> Iterator[Box]:
+    """Yield boxes of at most that many elements, which cover a shape in C order.
+
+    >>> [[(each.start, each.stop) for each in box] for box in _boxes((3, 2), 4)]
+    [[(0, 2), (0, 2)], [(2, 3), (0, 2)]]
+    """
+    axis = 0
+    while math.prod(shape[axis + 1 :]) > most:
+        axis += 1
+    rows = most // math.prod(shape[axis + 1 :])
+    ahead = itertools.product(*map(range, shape[:axis]))
+    rest = tuple(slice(0, n) for n in shape[axis + 1 :])
+    for indices, start in itertools.product(ahead, range(0, shape[axis], rows)):
+        first = tuple(slice(index, index + 1) for index in indices)
+        yield (*first, slice(start, min(start + rows, shape[axis])), *rest)
+
+
+def _stay_near(leaves: Sequence[Any], cut: Sequence[tuple[Any, ...]]) -> bool:
+    """Return whether the parts lie in the file as the leaves do, without gaps worth mentioning."""
+    before = sum(bytes_read(each, gaps=True) for each in leaves)
+    return sum(bytes_read(each, gaps=True) for part in cut for each in part) <= 5 * before // 4
+
+
+def _are_read_once(leaves: Sequence[Any], cut: Sequence[tuple[Any, ...]]) -> bool:
+    """Return whether the parts together take few bytes more than the leaves."""
+    before = sum(map(bytes_read, leaves))
+    return sum(bytes_read(each) for part in cut for each in part) <= 5 * before // 4
