@@ -6,10 +6,10 @@ binary data, and allocates as many items as an array's header claims.
 
 from __future__ import annotations
 
-import re
 import struct
 from typing import Any, NamedTuple, NoReturn
 
+from caten_sd.encodings.msgpack_runs import NUMBERS, PLAIN, Runs
 from caten_sd.errors import FormatError
 from caten_sd.state.header_memory import CONTAINER, TEXT, HeaderMemory
 from caten_sd.state.source import Source
@@ -17,6 +17,7 @@ from caten_sd.state.source import Source
 MAX_DEPTH = 100
 MAX_TEXT = 1 << 26  # bytes of one text
 _AHEAD = 1 << 12  # bytes read at once: headers are small, and binary data is skipped
+_MANY = 8  # values of an array, below which each is read by itself
 
 # First byte -> the kind of the value, and how many bytes its length takes.
 _SIZED = {
@@ -25,22 +26,6 @@ _SIZED = {
     **{0xD9 + n: ("str", 1 << n) for n in range(3)},
     **{0xDC + n: ("array", 2 << n) for n in range(2)},
     **{0xDE + n: ("map", 2 << n) for n in range(2)},
-}
-_NUMBERS = {
-    0xCA: ">f",
-    0xCB: ">d",
-    **{0xCC + n: f">{code}" for n, code in enumerate("BHIQ")},
-    **{0xD0 + n: f">{code}" for n, code in enumerate("bhiq")},
-}
-_PLAIN = {0xC0: None, 0xC2: False, 0xC3: True}
-_SHORT = re.compile(rb"[\x00-\x80\x90\xa0\xc0\xc2\xc3\xe0-\xff]*")
-# The empty map and array are one object each: nobody writes into what was read.
-_SHORT_VALUES = {
-    **{n: n if n < 0x80 else n - 0x100 for n in (*range(0x80), *range(0xE0, 0x100))},
-    0x80: {},
-    0x90: [],
-    0xA0: "",
-    **_PLAIN,
 }
 
 
@@ -66,6 +51,7 @@ class Cursor:
         self.end = source.size if end is None else end
         self._memory = memory or HeaderMemory(source.name, self.end - at)
         self._buffer, self._buffer_at = b"", 0
+        self._runs: Runs | None = None
 
     def value(self, depth: int = 0) -> Any:
         """Read a plain value, a list, a dict with text keys or a Payload; FormatError otherwise."""
@@ -79,7 +65,7 @@ class Cursor:
         if kind == "str":
             return self._text(size)
         if kind == "number":
-            return struct.unpack(_NUMBERS[size], self.take(struct.calcsize(_NUMBERS[size])))[0]
+            return self._number(size)
         if kind == "plain":
             return size
         code = struct.unpack(">b", self.take(1))[0] if kind == "ext" else None
@@ -99,13 +85,13 @@ class Cursor:
         if first in _SIZED:
             kind, width = _SIZED[first]
             return kind, int.from_bytes(self.take(width), "big")
-        if first in _NUMBERS:
+        if first in NUMBERS:
             return "number", first
         if 0xD4 <= first <= 0xD8:
             return "ext", 1 << (first - 0xD4)
-        if first not in _PLAIN:
+        if first not in PLAIN:
             self.refuse(f"byte {self.at - 1} is {first:#x}, which msgpack never uses")
-        return "plain", _PLAIN[first]
+        return "plain", PLAIN[first]
 
     def _map(self, size: int, depth: int) -> dict[str, Any]:
         self._check(2 * size)
@@ -121,22 +107,29 @@ class Cursor:
     def _array(self, size: int, depth: int) -> list[Any]:
         self._check(size)
         found: list[Any] = []
-        while len(found) < size:
-            found += self._short_values(size - len(found))
+        while (left := size - len(found)) > 0:
+            if left >= _MANY:
+                found += self._run(left)
             if len(found) < size:
                 found.append(self.value(depth + 1))
         return found
 
-    def _short_values(self, most: int) -> list[Any]:
-        """Read values of one byte each, of which a file may hold millions."""
-        if most < 2:
-            return []
-        self._fill(1)
-        start = self.at - self._buffer_at
-        run = _SHORT.match(self._buffer, start, start + most)
-        assert run is not None
-        self.at += len(run[0])
-        return [*map(_SHORT_VALUES.__getitem__, run[0])]
+    def _run(self, most: int) -> list[Any]:
+        """Read a run of small values, which may be empty."""
+        if self._runs is None:
+            self._runs = Runs(self._memory)
+        start = self._fill(1)
+        try:
+            found, end = self._runs.read(self._buffer, start, most)
+        except UnicodeDecodeError:
+            self.refuse(f"a text after byte {self.at} is not UTF-8")
+        self.at += end - start
+        return found
+
+    def _number(self, first: int) -> Any:
+        self._memory.take(TEXT)
+        layout = NUMBERS[first]
+        return layout.unpack(self.take(layout.size))[0]
 
     def key(self) -> str:
         """Read a map's key as text; Flax writes whole numbers for the indices of a list."""
@@ -144,7 +137,7 @@ class Cursor:
         if kind == "str":
             return self._text(value)
         if kind == "number":
-            (value,) = struct.unpack(_NUMBERS[value], self.take(struct.calcsize(_NUMBERS[value])))
+            value = self._number(value)
         if kind not in ("number", "plain") or type(value) is not int:
             self.refuse(f"a key before byte {self.at} is neither text nor a whole number")
         return str(value)

@@ -11,8 +11,10 @@ from caten_sd.wording import counted
 
 TUPLE = 96  # bytes that a small tuple takes
 CONTAINER = 240  # bytes that a list, dict or object takes: itself, and what the walks over it keep
-ENTRY = 100  # bytes that each further entry of a dict takes
+ENTRY = 160  # bytes that each further entry of a dict takes, and of those that are made of it
+LEAF = 240  # bytes that a tensor takes in a pickle: a leaf, and its places in dicts
 TEXT = 80  # bytes that a short text takes, with its place in a list
+NUMBER = 40  # bytes that a number takes, with its place in a list
 SMALL = 8  # entries of a dict that CONTAINER covers
 
 _JSON = 80  # bytes that a small container of JSON takes; nothing walks over it

@@ -32,8 +32,8 @@ class PickleInput:
 
     __slots__ = ("ahead", "base", "data", "end", "memory", "source")
 
-    def __init__(self, source: Source, start: int) -> None:
-        self.source, self.memory = source, HeaderMemory(source.name, 0)
+    def __init__(self, source: Source, start: int, memory: HeaderMemory | None) -> None:
+        self.source, self.memory = source, memory or HeaderMemory(source.name, 0)
         self._read(start, _FIRST)
 
     def _read(self, base: int, size: int) -> None:

@@ -19,6 +19,7 @@ from caten_sd.encodings.pickle.scalars import SCALARS, Opcode
 from caten_sd.encodings.pickle.stack import STACK
 from caten_sd.errors import FormatError
 from caten_sd.state.backing import BytesBacking
+from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.source import Source
 
 MALFORMED = (
@@ -55,11 +56,13 @@ def unpickle(
     start: int = 0,
     persistent_load: Callable[[Any], Any] | None = None,
     allowed: Mapping[tuple[str, str], Any] | None = None,
+    memory: HeaderMemory | None = None,
 ) -> Unpickled:
     """Read one pickle; FormatError if it is malformed or calls what no checkpoint needs.
 
     ``allowed`` maps (module, name) to a function of ours, or to the value to use for the name.
     A large byte string becomes a Source, and is not read. ``source_name`` is the name of bytes.
+    ``memory`` is that of the other headers of the file, which grows by the pickle's.
 
     >>> unpickle(b"\\x80\\x02}U\\x01aK\\x01s.", source_name="a.pkl").value
     {'a': 1}
@@ -70,7 +73,7 @@ def unpickle(
         source = data
     else:
         source = Source(source_name, BytesBacking(data), 0, len(data))
-    machine = Machine(source, start, persistent_load, allowed or {})
+    machine = Machine(source, start, persistent_load, allowed or {}, memory)
     while (end := _run(machine)) is None:
         pass
     return Unpickled(machine.value, end, machine.opaque, machine.imports())

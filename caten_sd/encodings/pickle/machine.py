@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from caten_sd.encodings.pickle.arrays import NUMPY
-from caten_sd.encodings.pickle.inert_values import Instance, Reference, brief
+from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference, brief
 from caten_sd.encodings.pickle.input import PickleInput
 from caten_sd.encodings.pickle.plain import PLAIN, RENAMED
-from caten_sd.state.header_memory import CONTAINER, ENTRY, TUPLE
+from caten_sd.state.header_memory import CONTAINER, ENTRY, LEAF, TUPLE, HeaderMemory
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 
 _KNOWN = {**PLAIN, **NUMPY}
 _ABSENT = object()
+_EMPTY = 120  # bytes that an OrderedDict takes which no container gets
 
 
 class Machine(PickleInput):
@@ -39,8 +42,9 @@ class Machine(PickleInput):
         start: int,
         persistent_load: Callable[[Any], Any] | None,
         allowed: Mapping[tuple[str, str], Any],
+        memory: HeaderMemory | None,
     ) -> None:
-        super().__init__(source, start)
+        super().__init__(source, start, memory)
         self.source_name = source.name
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
@@ -75,6 +79,12 @@ class Machine(PickleInput):
         value = self.memo[index] if index < len(self.memo) else self.sparse_memo[index]
         if value is _ABSENT:
             raise KeyError(index)
+        self.repeat(value)
+
+    def repeat(self, value: Any) -> None:
+        """Push a value once more; a tensor gets a further place for each time it is met."""
+        if type(value) is LazyTensor:
+            self.memory.take(LEAF)
         self.stack.append(value)
 
     def reference(self, module: str, name: str) -> Any:
@@ -84,6 +94,7 @@ class Machine(PickleInput):
         if found is None:
             found = self._allowed.get((module, name)) or _KNOWN.get((module, name))
             if found is None or callable(found):
+                self.memory.take(2 * CONTAINER)  # with the texts of its name
                 found = Reference(f"{module}.{name}", self.source_name, found)
             self._references[module, name] = found
         return found
@@ -103,7 +114,8 @@ class Machine(PickleInput):
             made = function.call(args, bare=bare)
         else:
             raise ValueError(f"{brief(function)} is called, which is not the name of a function")
-        self.memory.take(_memory_of(made))
+        # A parameter is the tensor that it is made of, in one place more.
+        self.memory.take(ENTRY if args and made is args[0] else _memory_of(made))
         if type(made) is Instance:
             self.opaque[made.name] += 1
         return made
@@ -116,10 +128,14 @@ class Machine(PickleInput):
 
 
 def _memory_of(made: Any) -> int:
-    """Return what the result of a call takes; a tensor is what a file is for."""
+    """Return what the result of a call takes; most that are empty are arguments of another."""
+    if isinstance(made, Ordered) and not made:
+        return _EMPTY
     if isinstance(made, (list, tuple, dict, set, frozenset)):
         each = 8 if isinstance(made, (list, tuple)) else ENTRY
         return (TUPLE if type(made) is tuple else CONTAINER) + each * len(made)
     if isinstance(made, (bytes, bytearray)):
         return len(made)
-    return CONTAINER if type(made) is Instance else 0
+    if type(made) is LazyTensor:
+        return LEAF
+    return CONTAINER if isinstance(made, Opaque) else 0

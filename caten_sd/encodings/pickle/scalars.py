@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from caten_sd.encodings.pickle.input import SHARED, ShortWindowError
-from caten_sd.state.header_memory import CONTAINER
+from caten_sd.state.header_memory import CONTAINER, NUMBER, TEXT
 
 if TYPE_CHECKING:
     from caten_sd.encodings.pickle.machine import Machine
@@ -47,6 +47,7 @@ def _number(code: str) -> Opcode:
     unpack_from, size = packed.unpack_from, packed.size
 
     def push(m: Machine, at: int) -> int:
+        m.memory.take(NUMBER)
         m.stack.append(unpack_from(m.data, at)[0])
         return at + size
 
@@ -62,6 +63,7 @@ def _digits(m: Machine, at: int) -> int:
     line = m.line(at)
     if len(line) > MAX_DIGITS:
         raise ValueError(f"an integer of {len(line)} digits")
+    m.memory.take(NUMBER)
     m.stack.append(int(line.rstrip(b"L"), 0))
     return at + len(line) + 1
 
@@ -76,6 +78,7 @@ def _digits_or_truth(m: Machine, at: int) -> int:
 
 def _decimal(m: Machine, at: int) -> int:
     line = m.line(at)
+    m.memory.take(NUMBER)
     m.stack.append(float(line))
     return at + len(line) + 1
 
@@ -96,6 +99,7 @@ def _sized(code: str, make: Callable[[bytes], Any], *, is_shared: bool = False) 
         if not start <= end <= m.end:
             m.check_left(start, count)
             raise ShortWindowError(1 + end)
+        m.memory.take(TEXT)
         m.stack.append(make(m.data[start:end]))
         return end
 
@@ -123,6 +127,7 @@ def _quoted(m: Machine, at: int) -> int:
     text = line.strip()
     if len(text) < 2 or text[0] != text[-1] or text[0] not in b"\"'":
         raise ValueError("a string is not in quotes")
+    m.memory.take(TEXT)
     m.stack.append(_text_or_bytes(_ESCAPE.sub(_unescaped, text[1:-1])))
     return at + len(line) + 1
 
@@ -138,6 +143,7 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
 
 def _unicode(m: Machine, at: int) -> int:
     line = m.line(at)
+    m.memory.take(TEXT)
     m.stack.append(str(line, "raw-unicode-escape"))
     return at + len(line) + 1
 

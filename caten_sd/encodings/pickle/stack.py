@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from caten_sd.encodings.pickle.inert_values import Instance, Ordered, check_key
-from caten_sd.state.header_memory import CONTAINER, TUPLE
+from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference, check_key
+from caten_sd.state.header_memory import CONTAINER, SMALL, TUPLE
 from caten_sd.wording import a_or_an
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_MARKS = 100_000  # each one makes a list; Python's own pickler nests a hundredth as deep
 
+_OBJECTS = {Instance, Ordered, Reference}
 _UINT32, _UINT64 = struct.Struct("<I"), struct.Struct("<Q")
 
 
@@ -67,7 +68,7 @@ def _pop_mark(m: Machine, at: int) -> int:
 
 
 def _duplicate(m: Machine, at: int) -> int:
-    m.stack.append(m.stack[-1])
+    m.repeat(m.stack[-1])
     return at
 
 
@@ -118,6 +119,8 @@ def _tuple(m: Machine, at: int) -> int:
     items = m.stack
     m.stack = m.outer.pop()
     m.memory.take(TUPLE)
+    if len(items) > SMALL:  # a short one is what a function is called with
+        _take_objects(m, items)
     m.stack.append(tuple(items))
     return at
 
@@ -146,23 +149,32 @@ def _tuple3(m: Machine, at: int) -> int:
 def _list(m: Machine, at: int) -> int:
     m.memory.take(CONTAINER)
     items = since_mark(m)
+    _take_objects(m, items)
     m.stack.append(items)
     return at
 
 
 def _append(m: Machine, at: int) -> int:
     value = m.stack.pop()
-    _extend(m.stack[-1], [value])
+    _extend(m, m.stack[-1], [value])
     return at
 
 
 def _appends(m: Machine, at: int) -> int:
     values = since_mark(m)
-    _extend(m.stack[-1], values)
+    _extend(m, m.stack[-1], values)
     return at
 
 
-def _extend(target: Any, values: list[Any]) -> None:
+def _take_objects(m: Machine, values: list[Any]) -> None:
+    """Count the objects among what a container gets: each is an entry of its own in the tree."""
+    kinds = set(map(type, values))
+    if not kinds.isdisjoint(_OBJECTS):
+        m.memory.take(CONTAINER * sum(type(value) in _OBJECTS for value in values))
+
+
+def _extend(m: Machine, target: Any, values: list[Any]) -> None:
+    _take_objects(m, values)
     if type(target) is Instance:
         if target.entries is None:
             target.entries = []
@@ -209,6 +221,7 @@ def _set_items(m: Machine, target: Any, items: list[Any]) -> None:
             check_key(key)
     before = len(target)
     m.memory.take_entries(len(keys), before + len(keys))
+    _take_objects(m, items)
     target.update(zip(keys, items[1::2], strict=True))
     if len(target) != before + len(keys):
         raise ValueError("a key is given twice")

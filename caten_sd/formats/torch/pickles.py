@@ -20,6 +20,7 @@ from caten_sd.formats.torch.resolve import Attributes, resolve
 from caten_sd.formats.torch.storage import Storage, negated
 from caten_sd.formats.torch.types import TYPES, ElementType, StorageType
 from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
@@ -36,6 +37,7 @@ def load(
     *,
     persistent_load: Callable[[Any], Any] | None = None,
     nested: NestedReader | None = None,
+    memory: HeaderMemory | None = None,
 ) -> Unpickled:
     """Read a pickle that torch wrote; its value still holds storages and inert modules.
 
@@ -43,7 +45,9 @@ def load(
     holds.
     """
     allowed = {**_NAMES, ("torch.storage", "_load_from_bytes"): nested or _refuse_nested}
-    return unpickle(source, start=start, persistent_load=persistent_load, allowed=allowed)
+    return unpickle(
+        source, start=start, persistent_load=persistent_load, allowed=allowed, memory=memory
+    )
 
 
 def tree_of(

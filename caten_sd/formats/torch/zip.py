@@ -11,7 +11,7 @@ import struct
 from typing import Any, BinaryIO
 
 from caten_sd.encodings.zip_archive import ZipArchive
-from caten_sd.encodings.zip_directory import DEFLATED, find_directory
+from caten_sd.encodings.zip_directory import CENTRAL, DEFLATED, LOCAL, find_directory
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import FormatError
 from caten_sd.files.format import Contents, Format, read, recognize, write
@@ -23,12 +23,14 @@ from caten_sd.formats.torch.pickles import load, storage_id, tree_of
 from caten_sd.formats.torch.script import ScriptClasses
 from caten_sd.formats.torch.storage import DAMAGED, MAX_RATIO, Storage, byte_order
 from caten_sd.state.backing import BytesBacking
+from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 
 _ROOT = "archive"
 _ALIGNMENT = 64  # bytes, as torch aligns
+_MEMBER = 500  # bytes that a member of the archive takes
 
 
 class TorchZip(Format):
@@ -73,6 +75,7 @@ def _read(format: TorchZip, source: Source, /) -> Contents:
         Source(f"{source.name}:{entry.name}", BytesBacking(data), 0, len(data)),
         persistent_load=storages.persistent,
         nested=nested_reader(source.name),
+        memory=_memory_beside(archive),
     )
     if pickled.end != len(data):
         raise FormatError(source.name, "bytes follow the pickle in its data.pkl", DAMAGED)
@@ -109,6 +112,15 @@ def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None
         output.add(f"{_ROOT}/{RECORD_FILE}", len(record), [record])
     output.add(f"{_ROOT}/version", 2, [b"3\n"])
     output.finish()
+
+
+def _memory_beside(archive: ZipArchive) -> HeaderMemory:
+    """Return the memory of all headers, of which those of the members have taken a part."""
+    names = archive.names()
+    each_twice = sum(map(len, names)) + len(names) * (LOCAL.size + CENTRAL.size) // 2
+    memory = HeaderMemory(archive.source.name, 2 * each_twice)
+    memory.take(_MEMBER * len(names))
+    return memory
 
 
 def _root(archive: ZipArchive) -> str:
