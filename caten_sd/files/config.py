@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from caten_sd.errors import FormatError
-from caten_sd.state.header_memory import HeaderMemory
+from caten_sd.state.json_text import parse_json
 
 MAX_CONFIG = 16 << 20  # bytes
 
@@ -24,8 +23,6 @@ def config_of(path: Path) -> Any:
     try:
         if not config.is_file() or config.stat().st_size > MAX_CONFIG:
             return None
-        text = config.read_bytes()
-        HeaderMemory.of_json(str(config), text)
-        return json.loads(text)
+        return parse_json(str(config), config.read_bytes())
     except (FormatError, OSError, ValueError, RecursionError):
         return None

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.files.json_hooks import plain, unique
-from caten_sd.state.header_memory import HeaderMemory
+from caten_sd.state.json_text import parse_json
 from caten_sd.state.source import Source
 
 MAX_INDEX = 256 << 20  # bytes
@@ -35,9 +35,7 @@ def read_index(source: Source) -> Index:
     if source.size > MAX_INDEX:
         _refuse(source, f"it has {source.size} bytes, over the limit of {MAX_INDEX}")
     try:
-        text = source.read(0, source.size)
-        HeaderMemory.of_json(source.name, text)
-        members = json.loads(text, object_pairs_hook=unique)
+        members = parse_json(source.name, source.read(0, source.size), unique)
         weight_map, metadata = members["weight_map"], members.get("metadata") or {}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         detail = "" if isinstance(error, RecursionError) else f" ({error})"

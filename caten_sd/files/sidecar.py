@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, NoReturn
 from caten_sd.errors import FormatError
 from caten_sd.files.json_hooks import plain
 from caten_sd.state.dtype import DTYPES, DType
-from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.indexing import is_shape
+from caten_sd.state.json_text import parse_json
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict
@@ -82,8 +82,7 @@ def sidecar_of(
 def parse_sidecar(text: bytes, source_name: str) -> Sidecar:
     """Return the record in a JSON text; FormatError if it is malformed."""
     try:
-        HeaderMemory.of_json(source_name, text)
-        parts = json.loads(text)
+        parts = parse_json(source_name, text)
         version = parts.get("version", VERSION)
         if isinstance(version, int) and version > VERSION:
             raise FormatError(

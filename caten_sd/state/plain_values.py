@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.errors import CatenError, LoadError, StateDictError
-from caten_sd.state.header_memory import HeaderMemory
+from caten_sd.state.json_text import parse_json
 from caten_sd.state.keys import Name, Pair, Path, joined_key, path_text, pytorch_style_dict_key
 from caten_sd.state.leaf import Numpy, as_array, spec_or_none
 from caten_sd.state.saved_leaf import SavedLeaf
@@ -111,9 +111,7 @@ def _parsed_text(leaf: Any) -> Any:
         raw = as_array(Numpy(), leaf)
         if raw.ndim != 1 or raw.dtype.itemsize != 1:
             raise LoadError(f"it is {list(raw.shape)} {raw.dtype}")
-        text = raw.tobytes()
-        HeaderMemory.of_json("it", text)
-        return json.loads(text)
+        return parse_json("it", raw.tobytes())
     except (CatenError, ValueError, RecursionError) as error:
         problem = f"the text of a training state is damaged: {error}; nothing was changed"
         raise LoadError(problem) from error

@@ -8,7 +8,6 @@ and before 2.6 ``serialized_state_dict.pt`` at the top. Source: torch/export/pt2
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,6 +24,7 @@ from caten_sd.formats.torch.pickles import OPAQUE
 from caten_sd.formats.torch.storage import DAMAGED, MAX_RATIO, Storage, byte_order
 from caten_sd.formats.torch.types import ELEMENTS, ElementType
 from caten_sd.state.indexing import is_shape
+from caten_sd.state.json_text import parse_json
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 from caten_sd.wording import counted
@@ -168,7 +168,7 @@ class _Program:
         packed = self._archive.entry(member).packed
         text = self._archive.read(member, limit=min(MAX_CONFIG, MAX_RATIO * packed))
         try:
-            config = json.loads(text, object_pairs_hook=_object)
+            config = parse_json(f"{self._archive.source.name}:{member}", text, _object)
             tensors = {key: _listed_tensor(entry) for key, entry in config["config"].items()}
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise self._refusal(f"its {member} does not list tensors ({error!r:.200})") from error

@@ -1,0 +1,84 @@
+"""Parse a JSON text, after counting what its values will take in memory.
+
+Python takes 232 bytes for a dict of one entry, which a file has in 8, and 40 for a number of three
+digits. What the parser keeps while it works counts too: each name once, and all of the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from caten_sd.state.header_memory import HeaderMemory
+
+_LIST, _DICT = 88, 232  # bytes of a container that has a few items
+_ITEM = 9  # bytes of a place in a list, with those that it keeps free
+_MEMBER = 66  # bytes of a place in a dict that has just grown
+_TEXT, _NUMBER = 60, 32  # bytes of a short text, of a number
+_NAME = _TEXT + _MEMBER  # bytes of a name, which the parser keeps to use it again
+
+_STRING = re.compile(rb'"[^"]*"?')
+_NAMED = re.compile(rb'"([^"]*)"\s*:')
+_BOM = b"\xef\xbb\xbf"
+
+
+def parse_json(
+    source_name: str, text: bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """Return the value of a JSON text in UTF-8; FormatError before it takes too much memory.
+
+    ``hook`` makes the objects from their members. ValueError if it is not JSON.
+
+    >>> parse_json("a.json", b'{"a": [1, 2]}')
+    {'a': [1, 2]}
+    """
+    memory = HeaderMemory(source_name, len(text))
+    memory.take(2 * _width(text) * len(text))  # the decoded text, and the texts in it
+    if _most(text) > memory.left:
+        memory.take(_exactly(text, memory.left // _NAME + 1))
+    decoded = text.removeprefix(_BOM).decode("utf-8", "surrogatepass")
+    return json.loads(decoded, object_pairs_hook=hook)
+
+
+def _width(text: bytes) -> int:
+    """Return how many bytes Python takes for each character, which the widest of them decides."""
+    if text.isascii():
+        return 1
+    return 4 if re.search(rb"[\xf0-\xff]", text) else 2
+
+
+def _most(text: bytes) -> int:
+    """Return the most that the values can take, as if no punctuation were in a string."""
+    names = text.count(b":")
+    items = text.count(b",") + 1
+    texts, digits = text.count(b'"') // 2, len(text) // 2
+    return _taken(text, names, texts, items, min(items, digits)) + _NAME * names
+
+
+def _exactly(text: bytes, most_names: int) -> int:
+    """Return what the values take; names are counted up to a number that is too many."""
+    # Control characters, which no string has, take the place of quotes that end no string.
+    text = text.replace(b"\\\\", b"\1\1").replace(b'\\"', b"\2\2")
+    bare = _STRING.sub(b'"', text)
+    names, items = bare.count(b":"), bare.count(b",") + 1
+    texts = bare.count(b'"') - names
+    digits = len(bare.translate(None, b' \t\r\n[]{}:,"')) // 2  # the shortest that are made are -6
+    numbers = min(max(items - texts, 0), digits)
+    return _taken(bare, names, texts, items, numbers) + _NAME * _distinct(text, most_names)
+
+
+def _taken(text: bytes, members: int, texts: int, items: int, numbers: int) -> int:
+    containers = _LIST * text.count(b"[") + _DICT * text.count(b"{")
+    return containers + _MEMBER * members + _TEXT * texts + _ITEM * items + _NUMBER * numbers
+
+
+def _distinct(text: bytes, most: int) -> int:
+    """Return how many different names the text has, or ``most`` if there are more."""
+    seen: set[int] = set()
+    for found in _NAMED.finditer(text):
+        seen.add(hash(found[1]))
+        if len(seen) >= most:
+            break
+    return len(seen)
