@@ -71,7 +71,7 @@ def _lists(state: Mapping[str, Shape]) -> dict[str, dict[int, dict[str, Shape]]]
     lists: dict[str, dict[int, dict[str, Shape]]] = defaultdict(dict)
     for key, shape in state.items():
         parts = key.split(".")
-        at = next((at for at, part in enumerate(parts) if part == _index(part)), None)
+        at = next((at for at, part in enumerate(parts) if part and part == _index(part)), None)
         if at is not None:
             below = lists[".".join(parts[:at])].setdefault(int(parts[at]), {})
             below[".".join(parts[at + 1 :])] = shape

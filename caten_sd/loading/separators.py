@@ -58,7 +58,7 @@ def spelled_otherwise(case: Case) -> Cause | None:
     pairs = {
         keys[each]: slot
         for each, slot in slots.items()
-        if file.get(keys.get(each, "")) == model[slot]
+        if each in keys and file[keys[each]] == model[slot]
     }
     if not pairs or len(pairs) < min(len(file), len(model)):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Callable
@@ -167,3 +168,19 @@ def test_a_fix_loads_no_wrong_value(
         untouched = bool((leaf == -2.0).all())
         assert untouched or torch.equal(leaf, true[key]), (key, fix)
     assert not all(bool((leaf == -2.0).all()) for leaf in fresh.values()), fix
+
+
+ODD = st.text(alphabet=".0123ab_{}*/:\n", max_size=6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(ODD, SHAPES, min_size=1, max_size=5),
+    st.dictionaries(ODD, SHAPES, min_size=1, max_size=5),
+)
+def test_a_load_by_any_names_has_a_plan(
+    model: dict[str, tuple[int, ...]], file: dict[str, tuple[int, ...]]
+) -> None:
+    fresh = {key: torch.zeros(shape) for key, shape in model.items()}
+    with contextlib.suppress(caten_sd.CatenError):
+        str(plan_load(fresh, {key: torch.ones(shape) for key, shape in file.items()}))
