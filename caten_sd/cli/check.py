@@ -8,7 +8,7 @@ from typing import Any
 
 from caten_sd.cli import DIFFERS, FINE, say_sheet
 from caten_sd.cli.arguments import FROM, LAYOUT, MODEL, parser_of
-from caten_sd.cli.models import build, is_model, state_of
+from caten_sd.cli.models import build, call_of, is_model, state_of
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_check import check_layout
@@ -60,16 +60,16 @@ def _against_model(state_dict: StateDict, model: Any, options: argparse.Namespac
 
     state_of(options.against, model)
     plan = plan_load(model, state_dict)
-    return attrs.evolve(plan, fix=_shell_line(plan.fix, options))
+    return attrs.evolve(plan, fix=_shell_line(plan.fix, model, options) if plan.fix else "")
 
 
-def _shell_line(fix: str, options: argparse.Namespace) -> str:
+def _shell_line(fix: str, model: Any, options: argparse.Namespace) -> str:
     """Return a command that loads with the fix and shows the report."""
     before, _, options_of_load = fix.partition(LOAD)
-    module, call = split_name(options.against)
+    module, _ = split_name(options.against)
     importable = not module.endswith(".py")
     if fix.count(LOAD) != 1 or not is_shell_word(fix + options.file) or not importable:
-        return fix and f"in Python, {fix}"
+        return f"in Python, {fix}"
     shown = f"{before}print(plan_load({options_of_load}.apply())"
     reading = f"read_state_dict({python_literal(options.file)}{_named('root', options.root)})"
     if options.to is not None:
@@ -77,7 +77,7 @@ def _shell_line(fix: str, options: argparse.Namespace) -> str:
         reading = f"to_layout({reading}, {python_literal(options.to)}{source})"
     program = (
         f"from caten_sd import *; import {module}; "
-        f"model = {module}.{call if '(' in call else f'{call}()'}; "
+        f"model = {module}.{call_of(options.against, model)}; "
         f"state_dict = {reading}; {shown}"
     )
     return f"python -c {shell_word(program)}"

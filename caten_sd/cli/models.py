@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
+from difflib import get_close_matches
+from types import ModuleType
 from typing import Any
 
 from caten_sd.errors import CatenError, StateDictError
 from caten_sd.mapping.named_code import module_of, names_code, split_name
+from caten_sd.objects.owner import slots_of
 from caten_sd.state.state_dict import StateDict
+from caten_sd.wording import first_few
 
 
 def is_model(text: str) -> bool:
@@ -34,19 +39,89 @@ def build(text: str) -> Any:
     return _called(text, found, call)
 
 
-def _called(text: str, found: Any, call: str) -> Any:
+def call_of(text: str, model: Any) -> str:
+    """Return the call in Python that gives the model, which may be there without a call."""
+    module, call = split_name(text)
+    if "(" in call or _named(text, module_of(module), call) is model:
+        return call
+    return f"{call}()"
+
+
+def _called(text: str, module: Any, call: str) -> Any:
+    """Return what a name or a call in a module gives; CatenError if that is no model."""
     try:
         name, args, keywords = _parse(call)
-        for attribute in name.split("."):
+    except (SyntaxError, ValueError) as error:
+        problem = f"{call} is not a call with literals"
+        raise _no_model(text, problem, "write it as in Model(32, depth=2)") from error
+    found = _named(text, module, name)
+    if isinstance(found, ModuleType):
+        fix = f"name a callable in it, as in {name}.Model(32, depth=2)"
+        raise _no_model(text, f"{name} is a module", fix)
+    is_built = name == call and (not callable(found) or slots_of(found) is not None)
+    made = found if is_built else _result(text, found, name, args, keywords)
+    if made is None:
+        problem = f"{name} is None" if is_built else f"{name} returns None"
+        raise _no_model(text, problem, "let it be the model" if is_built else "let it return one")
+    return made
+
+
+def _named(text: str, module: Any, name: str) -> Any:
+    """Return what a dotted name means in a module; CatenError names what is near."""
+    found, place = module, split_name(text)[0]
+    for attribute in name.split("."):
+        try:
             found = getattr(found, attribute)
-        return found(*args, **keywords) if callable(found) else found
+        except AttributeError as error:
+            near = _callables(found, attribute)
+            fix = f"name one of its callables, such as {near}" if near else "correct the name"
+            raise _no_model(text, f"{place} has no {attribute}", fix) from error
+        place = attribute
+    return found
+
+
+def _callables(holder: Any, name: str) -> str:
+    """Return the callables of a holder that are near a name, or its own first ones."""
+    public = {each: getattr(holder, each, None) for each in dir(holder) if each[0] != "_"}
+    names = [each for each, value in public.items() if callable(value)]
+    home = getattr(holder, "__name__", None)
+    own = [each for each in names if getattr(public[each], "__module__", None) == home]
+    near = get_close_matches(name.lower(), [each.lower() for each in names], 3, 0.5)
+    return first_few([each for each in names if each.lower() in near] or own or names, 5)
+
+
+def _result(text: str, build: Any, name: str, args: list[Any], keywords: dict[str, Any]) -> Any:
+    """Return what a callable returns; CatenError says which arguments it takes, or how it fails."""
+    try:
+        signature = inspect.signature(build)
+    except (TypeError, ValueError):  # of a built-in callable, or it is not callable
+        signature = None
+    try:
+        if signature is not None:
+            signature.bind(*args, **keywords)
+    except TypeError as error:
+        raise _no_model(text, f"{name}: {error}", _usage(signature)) from error
+    try:
+        return build(*args, **keywords)
     except CatenError:
         raise
     except Exception as error:
-        raise CatenError(
-            f"{text} does not build a model ({type(error).__name__}: {error}); name a module and a "
-            f"callable in it, as in package.module:build or package.module:Model(32, depth=2)"
-        ) from error
+        problem = f"{name} fails ({type(error).__name__}: {error})"
+        raise _no_model(text, problem, "mend it, or call it with other arguments") from error
+
+
+def _usage(signature: inspect.Signature | None) -> str:
+    """Return which arguments a callable takes, and how to write them."""
+    empty = inspect.Parameter.empty
+    known = signature.parameters.values() if signature else ()
+    if not known:
+        return "it takes no arguments, so leave them out"
+    plain = inspect.Signature([each.replace(annotation=empty) for each in known])
+    return f"it takes {plain}, so write them as in Model(32, depth=2)"
+
+
+def _no_model(text: str, problem: str, fix: str) -> CatenError:
+    return CatenError(f"{text} does not build a model: {problem}; {fix}")
 
 
 def state_of(text: str, model: Any) -> StateDict:
@@ -66,5 +141,7 @@ def _parse(call: str) -> tuple[str, list[Any], dict[str, Any]]:
     tree = ast.parse(call, mode="eval").body
     if not isinstance(tree, ast.Call):
         return call, [], {}
-    keywords = {word.arg: ast.literal_eval(word.value) for word in tree.keywords if word.arg}
+    if any(word.arg is None for word in tree.keywords):
+        raise ValueError("a call with ** has no names of its own")
+    keywords = {str(word.arg): ast.literal_eval(word.value) for word in tree.keywords}
     return ast.unparse(tree.func), [ast.literal_eval(arg) for arg in tree.args], keywords

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from caten_sd.cli.models import build, is_model, state_of
+from caten_sd.cli.models import build, call_of, is_model, state_of
 from caten_sd.errors import CatenError
 from tests.cli.running import TRANSFORMER
 
@@ -31,6 +31,71 @@ def test_a_module_of_the_current_folder_is_found(
     monkeypatch.syspath_prepend(tmp_path)
     assert build("my_model_file:Nest.Net(2, bias=[4])") == {"w": 2, "b": [4]}
     assert build("my_model_file:NET") == {"w": 3}
+
+
+MODELS = """
+from torch import nn
+NET, EMPTY = nn.Linear(2, 3), None
+class Model(nn.Module):
+    def __init__(self, width: int, depth=2, *, heads):
+        super().__init__()
+def build_small(): return NET
+def nothing(): NET
+def fails(): raise RuntimeError("no device")
+def misses(): return NET.nothing_like_it
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "our_models.py").write_text(MODELS)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("module", ["our_models.py", "our_models"])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("Modell", "has no Modell; .*Model"),
+        ("build_smal()", "has no build_smal; .*build_small"),
+        ("BUILD_SMALL", "build_small"),
+        ("zzz", "has no zzz; .*Model, build_small, fails"),
+        ("nn.Liner(2, 3)", "nn has no Liner; .*Linear"),
+        ("NET.nope", "NET has no nope"),
+        ("build_small.nope", "build_small has no nope; correct"),
+        ("Model", r"'width'; it takes \(width, depth=2, \*, heads\)"),
+        ("Model(2)", r"'heads'; it takes \(width, depth=2, \*, heads\)"),
+        ("Model(2, heads=1, widht=3)", r"'widht'; it takes \(width, depth=2, \*, heads\)"),
+        ("build_small(1)", "no arguments, so leave them out"),
+        ("Model(width)", "is not a call with literals; write"),
+        ("Model(**{'width': 1})", "is not a call with literals; write"),
+        ("Model(", "is not a call with literals; write"),
+        ("nothing", "nothing returns None; let it return one"),
+        ("EMPTY", "EMPTY is None"),
+        ("nn", "nn is a module; name a callable in it"),
+        ("fails", r"fails \(RuntimeError: no device\); mend it"),
+        ("misses()", r"misses fails \(AttributeError: .*nothing_like_it'\); mend it"),
+    ],
+)
+def test_a_name_that_gives_no_model_is_told_with_what_is_near(
+    module: str, call: str, words: str
+) -> None:
+    with pytest.raises(CatenError, match=words) as caught:
+        build(f"{module}:{call}")
+    text = str(caught.value)
+    assert text.startswith(f"{module}:{call} does not build a model: ")
+    assert "\n" not in text
+    assert " at /" not in text
+
+
+@pytest.mark.usefixtures("models")
+def test_a_model_that_is_there_is_not_called() -> None:
+    net = build("our_models.py:NET")
+    assert list(state_of("our_models.py:NET", net)) == ["weight", "bias"]
+    assert call_of("our_models.py:NET", net) == "NET"
+    assert call_of("our_models.py:build_small", net) == "build_small()"
+    assert call_of("our_models.py:build_small()", net) == "build_small()"
 
 
 @pytest.mark.parametrize(
