@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from caten_sd.mapping.operations import Offset as Offset
     from caten_sd.mapping.operations import Operation as Operation
     from caten_sd.mapping.operations import Transpose as Transpose
+    from caten_sd.mapping.rearrange import Each as Each
+    from caten_sd.mapping.rearrange import Rearrange as Rearrange
     from caten_sd.mapping.rows import Drop as Drop
     from caten_sd.mapping.rows import Row as Row
 
@@ -31,6 +33,7 @@ _HOMES = homes(
         "mapping.known": "find_layout",
         "mapping.layout": "Layout",
         "mapping.operations": "Chain Identity Offset Operation Transpose",
+        "mapping.rearrange": "Each Rearrange",
         "mapping.rows": "Drop Row",
     }
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.axis_sizes import Lookup, Size, factors, value
+from caten_sd.mapping.axis_sizes import Lookup, Size, terms, value
 from caten_sd.mapping.operations import POSITION, Coordinates, Labels, Operand, Operation, extent_of
 from caten_sd.mapping.patterns import is_index
 from caten_sd.state.derived import derive
@@ -58,9 +58,13 @@ class Concat(_SharedAxis):
 
     def _joined(self, leaves: list[Any]) -> Any:
         lengths = [extent_of(leaf, self.axis) for leaf in leaves]
-        if lengths != divided(sum(lengths), self.shares, self.axis):
+        counts = [value(share, unknown) for share in self.shares]
+        total = sum(counts)
+        if any(n * total != sum(lengths) * count for n, count in zip(lengths, counts, strict=True)):
             raise LayoutError(
-                f"lengths of {lengths} along axis {self.axis} are not in the shares {self.shares}"
+                f"lengths of {lengths} along axis {self.axis} are not in the shares {counts}; "
+                f"give the shares that they are in, as (heads, kv_heads, kv_heads) where several "
+                f"queries share a key"
             )
         return derive(Join(self.axis), leaves)
 
@@ -166,7 +170,7 @@ def check_axis(axis: int) -> None:
 def check_shares(shares: Sequence[Size], axis: int) -> None:
     """Refuse shares that cannot divide an axis."""
     check_axis(axis)
-    if len(shares) < 2 or any(factors(share)[0] < 1 for share in shares):
+    if len(shares) < 2 or any(constant < 1 for share in shares for constant, _ in terms(share)):
         raise LayoutError(
             f"shares {tuple(shares)} do not divide an axis; give two or more, each above 0"
         )

@@ -1,4 +1,4 @@
-"""Sizes of axes as layouts declare them: a number, a name, or a product such as "3*n_embd"."""
+"""Sizes of axes as layouts declare them: a number, a name, a product, or a sum of products."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ Size = int | str
 Lookup = Callable[[str], int]
 
 
-@functools.cache
-def factors(size: Size) -> tuple[int, tuple[str, ...]]:
-    """Return the constant and the names whose product the size is; LayoutError otherwise.
+Term = tuple[int, tuple[str, ...]]  # a constant and the names that it is multiplied by
 
-    >>> factors("3*n_head*head_dim")
-    (3, ('n_head', 'head_dim'))
+
+@functools.cache
+def terms(size: Size) -> tuple[Term, ...]:
+    """Return the products whose sum the size is; LayoutError if it is not a sum of products.
+
+    >>> terms("2*d_inner + 3*n_head*head_dim")
+    ((2, ('d_inner',)), (3, ('n_head', 'head_dim')))
     """
-    words = [word.strip() for word in size.split("*")] if isinstance(size, str) else [str(size)]
+    return tuple(_product(text, size) for text in str(size).split("+"))
+
+
+def _product(text: str, size: Size) -> Term:
+    words = [word.strip() for word in text.split("*")]
     numbers = [int(word) for word in words if word.isdecimal() and word.isascii()]
     names = tuple(word for word in words if word.isidentifier())
     if len(numbers) + len(names) != len(words):
         raise LayoutError(
-            f"{size!r} is not a size; write a count, a name, or a product such as '3*n_embd'"
+            f"{size!r} is not a size; write a count, a name, a product such as '3*n_embd', or a "
+            f"sum of them"
         )
     return math.prod(numbers), names
 
@@ -33,11 +41,10 @@ def factors(size: Size) -> tuple[int, tuple[str, ...]]:
 def value(size: Size, lookup: Lookup) -> int:
     """Return the size as a number, with its names looked up.
 
-    >>> value("3*n_embd", {"n_embd": 8}.__getitem__)
-    24
+    >>> value("3*n_embd + 1", {"n_embd": 8}.__getitem__)
+    25
     """
-    constant, names = factors(size)
-    return math.prod(map(lookup, names), start=constant)
+    return sum(math.prod(map(lookup, names), start=constant) for constant, names in terms(size))
 
 
 def solve(sizes: Sequence[Size], shape: Sequence[int], known: dict[str, int]) -> bool:
@@ -55,16 +62,28 @@ def solve(sizes: Sequence[Size], shape: Sequence[int], known: dict[str, int]) ->
         return False
     found = dict(known)
     for size, extent in zip(sizes, shape, strict=True):
-        constant, names = factors(size)
-        unknown = [name for name in names if name not in found]
-        share = math.prod((found[name] for name in names if name in found), start=constant)
-        if not unknown and share != extent:
+        if not _solve_axis(size, extent, found):
             return False
-        if len(unknown) == 1:
-            if not share or extent % share:
-                return False
-            found[unknown[0]] = extent // share
     known.update(found)
+    return True
+
+
+def _solve_axis(size: Size, extent: int, found: dict[str, int]) -> bool:
+    """Return whether an axis can have a size; if so, add the name that it gives to ``found``."""
+    unknown = [name for _, names in terms(size) for name in names if name not in found]
+    if len(unknown) > 1:
+        return True
+    products = [
+        (math.prod((found[name] for name in names if name in found), start=constant), names)
+        for constant, names in terms(size)
+    ]
+    if not unknown:
+        return sum(product for product, _ in products) == extent
+    rest = extent - sum(product for product, names in products if unknown[0] not in names)
+    share = sum(product for product, names in products if unknown[0] in names)
+    if not share or rest < 0 or rest % share:
+        return False
+    found[unknown[0]] = rest // share
     return True
 
 
@@ -74,7 +93,7 @@ def names_in(sizes: Sequence[Size]) -> set[str]:
     >>> sorted(names_in(("3*n_embd", "vocab", 4)))
     ['n_embd', 'vocab']
     """
-    return {name for size in sizes for name in factors(size)[1]}
+    return {name for size in sizes for _, names in terms(size) for name in names}
 
 
 def size_text(sizes: Sequence[Size]) -> str:

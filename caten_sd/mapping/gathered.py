@@ -10,6 +10,8 @@ from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup
 from caten_sd.mapping.operations import POSITION, Coordinates, Operand
 from caten_sd.mapping.rules import Rule
+from caten_sd.state.leaf import spec_or_none
+from caten_sd.wording import first_few
 
 
 class Gathered:
@@ -23,6 +25,14 @@ class Gathered:
     def length(self, label: str) -> int:
         """Return how many of a stacked index there are."""
         return max(dict(at)[label] for at in self.keys) + 1
+
+    def names(self) -> str:
+        """Return the keys for a message, with their shapes where there are several."""
+        if len(self.keys) == 1:
+            return self.origin
+        specs = {self.keys[at]: spec_or_none(leaf) for at, leaf in self.operand.items()}
+        texts = [f"{key} {list(known.shape)}" if known else key for key, known in specs.items()]
+        return first_few(texts, 4)
 
 
 def coordinates(rule: Rule, position: int, stacked: Sequence[tuple[str, str]]) -> Coordinates:

@@ -12,7 +12,7 @@ from typing import Any
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.assembly import MOST, bound, check_axis, check_shares, divided, unknown
-from caten_sd.mapping.axis_sizes import Lookup, Size, factors, value
+from caten_sd.mapping.axis_sizes import Lookup, Size, terms, value
 from caten_sd.mapping.operations import Identity, Operation, extent_of, inverted
 from caten_sd.state.derived import derive
 from caten_sd.state.steps import Reorder
@@ -33,7 +33,7 @@ class Rotary(Operation):
     to: str = "halves"
 
     def __post_init__(self) -> None:
-        factors(self.heads)
+        terms(self.heads)
         check_axis(self.axis)
         if self.to not in ("halves", "pairs"):
             raise LayoutError(f"rotary rows are in 'halves' or 'pairs', not in {self.to!r}")
@@ -67,7 +67,7 @@ class Regroup(Operation):
 
     def __post_init__(self) -> None:
         check_shares(self.shares, self.axis)
-        factors(self.groups)
+        terms(self.groups)
 
     def inverse(self) -> Operation:
         """Return the operation that undoes this one."""

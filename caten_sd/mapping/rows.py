@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import KW_ONLY, dataclass
 
-from caten_sd.mapping.axis_sizes import Size
+from caten_sd.errors import LayoutError
+from caten_sd.mapping.axis_sizes import Size, terms
 from caten_sd.mapping.operations import Identity, Operation
 
 Names = str | tuple[str, ...]
@@ -39,6 +40,14 @@ class Row:
     tied: str = ""
     untied: tuple[str, bool] | None = None
     where: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.operation, Operation):
+            raise LayoutError(
+                f"row {self}: {self.operation!r} is not an operation; give one of "
+                f"caten_sd.layout, such as Transpose(), or an instance of your own Operation"
+            )
+        _check_shape(self, self.shape)
 
     @property
     def canonical_names(self) -> tuple[str, ...]:
@@ -77,6 +86,9 @@ class Drop:
     shape: tuple[Size, ...] | None = None
     prefixed: bool = True
 
+    def __post_init__(self) -> None:
+        _check_shape(self, self.shape)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The name in this layout, without a prefix."""
@@ -84,3 +96,12 @@ class Drop:
 
     def __str__(self) -> str:
         return f"{self.here} (dropped: {self.reason})"
+
+
+def _check_shape(row: Row | Drop, shape: tuple[Size, ...] | None) -> None:
+    """Refuse a shape with a size that no axis can have."""
+    try:
+        for size in shape or ():
+            terms(size)
+    except LayoutError as error:
+        raise LayoutError(f"row {row}: shape={shape}: {error}") from None

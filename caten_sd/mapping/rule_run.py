@@ -260,7 +260,7 @@ class _RuleRunner:
         except LayoutError as error:
             if self.lenient:
                 return []
-            raise LayoutError(f"layout {self.name}, {group.origin}: {error}") from None
+            raise LayoutError(f"layout {self.name}, {group.names()}: {error}") from None
         made = []
         for at, leaf in result.items():
             indices = dict(at)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from caten_sd.errors import LayoutError
+from caten_sd.state.arrange import Arrange
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import picks
@@ -146,6 +147,9 @@ def _combined(step: Step, leaf: Derived) -> Any:
             start = stop - spec(each).shape[step.axis]
             if (start, stop) == (step.start, step.stop):
                 return each
+    if isinstance(step, Arrange) and isinstance(last, Arrange):
+        origin = leaf.leaves[0]
+        return origin if step.undoes(last, spec(origin).shape) else None
     if isinstance(step, Shift) and isinstance(last, Shift) and step.by == -last.by:
         return leaf.leaves[0]
     return None

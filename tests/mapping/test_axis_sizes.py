@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.axis_sizes import Numbers, factors, solve, value
+from caten_sd.mapping.axis_sizes import Numbers, solve, terms, value
 
 
 @pytest.mark.parametrize("size", ["", "n_embd*", "3 n", "n-embd", "1.5", "-2", -2, "²"])
 def test_what_is_not_a_size_is_refused(size: Any) -> None:
     with pytest.raises(LayoutError, match="write a count, a name"):
-        factors(size)
+        terms(size)
 
 
 def test_a_product_of_numbers_and_names() -> None:
@@ -36,6 +36,17 @@ def test_two_unknown_names_in_one_size_tell_nothing() -> None:
     known: dict[str, int] = {}
     assert solve(("a*b",), (7,), known)
     assert known == {}
+
+
+def test_a_sum_gives_the_one_name_that_is_not_known() -> None:
+    known = {"d_inner": 8, "heads": 2}
+    assert value("2*d_inner + 2*state + heads", {**known, "state": 3}.__getitem__) == 24
+    assert solve(("2*d_inner + 2*state + heads", "n"), (24, 5), known)
+    assert (known["state"], known["n"]) == (3, 5)
+    assert not solve(("2*d_inner + 2*state + heads",), (25,), dict(known))
+    assert not solve(("d_inner + more",), (7,), dict(known)), "no axis is shorter than a part"
+    assert not solve(("2*d_inner + 2*rank",), (21,), {"d_inner": 8})
+    assert solve(("a + b",), (7,), {})
 
 
 def test_one_name_twice_must_be_one_number() -> None:

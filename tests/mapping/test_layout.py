@@ -102,3 +102,13 @@ def test_a_layout_without_a_base_has_one_made_of_its_rows() -> None:
 def test_a_layout_needs_a_name_and_rows(name: str, rows: list[Row]) -> None:
     with pytest.raises(LayoutError, match="needs a name and at least one row"):
         Layout(name, rows)
+
+
+def test_what_is_wrong_in_a_row_is_found_when_it_is_built() -> None:
+    wrong: Any = lambda leaf: leaf  # noqa: E731
+    with pytest.raises(LayoutError, match=r"row a <-> a: .* is not an operation"):
+        Row("a", operation=wrong)
+    with pytest.raises(LayoutError, match=r"row a <-> a: .* 'n-1' is not a size"):
+        Row("a", shape=("n-1", "n"))
+    with pytest.raises(LayoutError, match=r"row a .*dropped: mask.*: .* 't/2' is not a size"):
+        Drop("a", "mask", shape=("t/2",))

@@ -11,6 +11,7 @@ from caten_sd.mapping.heads import Regroup, Rotary
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.mapping.operations import Chain, Identity, Operation, Transpose
+from caten_sd.mapping.rearrange import Rearrange
 from caten_sd.mapping.rows import Row
 from caten_sd.state.leaf import Numpy, Torch, as_array
 from caten_sd.state.state_dict import StateDict
@@ -24,6 +25,8 @@ ORIENTATIONS = [
     Rotary("n_kv_head", axis=1, to="pairs"),
     Regroup(("n_head", "n_kv_head"), 2),
     Chain(Rotary("n_head"), Transpose()),
+    Rearrange("(h d two) c -> (two h d) c", h="n_head", two=2),
+    Rearrange("a (h b) -> h b a", h="n_head"),
     Chain(Transpose(), Regroup((1, 1), "n_head")),
 ]
 SHARES = ("n_head", "n_kv_head", "n_kv_head")
