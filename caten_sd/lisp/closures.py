@@ -1,0 +1,39 @@
+"""Functions that a file defines, which Python can call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from caten_sd.lisp.datum import Datum
+from caten_sd.lisp.evaluation import Evaluator
+from caten_sd.lisp.lambda_lists import LambdaList
+from caten_sd.lisp.scopes import BlockExit, Scope
+
+
+@attrs.define(eq=False)
+class Closure:
+    """A function of Lisp: arguments, a body, and the scope that it was made in."""
+
+    evaluator: Evaluator
+    name: str
+    arguments: LambdaList
+    body: tuple[Datum, ...]
+    scope: Scope
+
+    def __call__(self, *values: Any) -> Any:
+        """Bind the arguments and evaluate the body."""
+        with self.evaluator.entered(self.arguments.place):
+            scope = self.evaluator.bound(self.arguments, values, self.scope, self.name)
+            block = object()
+            scope.blocks[self.name.upper()] = block
+            try:
+                return self.evaluator.body(self.body, scope)
+            except BlockExit as end:
+                if end.block is not block:
+                    raise
+                return end.value
+
+    def __deepcopy__(self, memo: object) -> Closure:
+        return self

@@ -1,0 +1,95 @@
+"""Special forms that quote data and name functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from caten_sd.errors import LispError
+from caten_sd.lisp.closures import Closure
+from caten_sd.lisp.datum import Datum, Form, Literal, Symbol, brief, items_of, symbol_of
+from caten_sd.lisp.evaluation import Evaluator, SpecialForm
+from caten_sd.lisp.grammar import required, undeclared
+from caten_sd.lisp.lambda_lists import lambda_list
+from caten_sd.lisp.lists import Pair, Vector, as_list, items_in
+from caten_sd.lisp.scopes import Scope
+
+
+def quoted(datum: Datum) -> Any:
+    """Return the value of a datum that is quoted."""
+    if isinstance(datum, Literal):
+        return datum.value
+    if isinstance(datum, Symbol):
+        constants = {"NIL": None, "T": True}
+        return datum if datum.is_keyword else constants.get(datum.name, datum)
+    if datum.head == "VECTOR-LITERAL":
+        return Vector(map(quoted, items_of(datum.items[1], "a list")))
+    items = [quoted(each) for each in datum.items]
+    if datum.tail is None:
+        return items
+    rest = quoted(datum.tail)
+    for item in reversed(items):
+        rest = (
+            [item, *items_in(rest)] if rest is None or isinstance(rest, list) else Pair(item, rest)
+        )
+    return rest
+
+
+def _quote(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
+    return quoted(*required(form, 1, "'value")[:1])
+
+
+def _vector(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
+    return quoted(form)
+
+
+def _quasiquote(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
+    return _filled(evaluator, required(form, 1, "`value")[0], scope)
+
+
+def _filled(evaluator: Evaluator, datum: Datum, scope: Scope) -> Any:
+    """Return the value of a datum after a backquote: what follows a comma is evaluated."""
+    if not isinstance(datum, Form):
+        return quoted(datum)
+    if datum.head == "UNQUOTE":
+        return evaluator.value(datum.items[1], scope)
+    if datum.head == "QUASIQUOTE":
+        raise LispError(datum.place, "a backquote is within another one", "use list instead")
+    items: list[Any] = []
+    for each in datum.items:
+        if isinstance(each, Form) and each.head == "UNQUOTE-SPLICING":
+            items += items_in(evaluator.value(each.items[1], scope))
+        else:
+            items.append(_filled(evaluator, each, scope))
+    if datum.tail is not None:
+        raise LispError(datum.place, "a dot is after a backquote", "use cons instead")
+    return as_list(items)
+
+
+def _comma(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
+    raise LispError(form.place, f"{brief(form)} has no backquote before it", "remove the comma")
+
+
+def _function(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
+    named = required(form, 1, "#'name")[0]
+    if isinstance(named, Form):
+        if named.head != "LAMBDA":
+            raise LispError(form.place, f"{brief(named)} is not a function", "write #'name")
+        return evaluator.value(named, scope)
+    return evaluator.function(symbol_of(named, "the name of a function"), scope)
+
+
+def _lambda(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
+    arguments, *body = required(form, 1, "(lambda (arguments) form ...)")
+    return Closure(evaluator, "lambda", lambda_list(arguments), tuple(undeclared(body)), scope)
+
+
+SPECIAL_FORMS: Mapping[str, SpecialForm] = {
+    "QUOTE": _quote,
+    "QUASIQUOTE": _quasiquote,
+    "UNQUOTE": _comma,
+    "UNQUOTE-SPLICING": _comma,
+    "VECTOR-LITERAL": _vector,
+    "FUNCTION": _function,
+    "LAMBDA": _lambda,
+}

@@ -1,0 +1,141 @@
+"""Functions that take functions: over the items of lists, vectors and strings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cmp_to_key, partial, reduce
+from typing import Any
+
+from caten_sd.errors import ModelError
+from caten_sd.lisp.datum import Symbol
+from caten_sd.lisp.lists import Vector, append, as_list, car, elements, items_in, keys_of, like
+from caten_sd.lisp.predicates import eql, is_true, truth
+from caten_sd.lisp.scopes import Function, MultipleValues, first_value, text_of
+
+
+def mapped(function: Function, *lists: Any) -> Iterator[Any]:
+    """Yield what a function gives for the first items of lists, the second ones, and so on."""
+    if not lists:
+        raise ModelError("there is no list to map over; pass one")
+    return map(first_value, map(function, *map(elements, lists)))
+
+
+def map_into_kind(kind: Any, function: Function, *lists: Any) -> Any:
+    """Return a list or a vector of what a function gives."""
+    name = kind.name if isinstance(kind, Symbol) else text_of(kind)
+    if name not in ("LIST", "VECTOR"):
+        raise ModelError(f"map to {name.lower()} is not known; map to 'list or 'vector")
+    found = mapped(function, *lists)
+    return as_list(found) if name == "LIST" else Vector(as_list(found) or [])
+
+
+def reduced(function: Function, value: Any, *options: Any) -> Any:
+    """Return what a function of two gives over a list, from its start."""
+    given = keys_of(options, "INITIAL-VALUE", "FROM-END")
+    items = elements(value)
+    if is_true(given.get("FROM-END")):
+        items, inner = items[::-1], function
+        function = lambda a, b: inner(b, a)  # noqa: E731
+    start = [given["INITIAL-VALUE"]] if "INITIAL-VALUE" in given else []
+    if not start and not items:
+        return function()
+    return reduce(lambda a, b: first_value(function(a, b)), items, *start)
+
+
+def _filtered(function: Function, value: Any, *, kept: bool) -> Any:
+    return like(value, [each for each in elements(value) if is_true(function(each)) == kept])
+
+
+def sort(value: Any, before: Function, *options: Any) -> Any:
+    """Return a list in the order that a function of two gives."""
+    key = keys_of(options, "KEY").get("KEY") or (lambda each: each)
+
+    def order(first: Any, second: Any) -> int:
+        a, b = first_value(key(first)), first_value(key(second))
+        return is_true(before(b, a)) - is_true(before(a, b))
+
+    return like(value, sorted(elements(value), key=cmp_to_key(order)))
+
+
+def member(item: Any, value: Any, *options: Any) -> Any:
+    """Return the list from an item on, or nil if it is not there."""
+    same = _same(options)
+    items = items_in(value)
+    return next((items[at:] for at, each in enumerate(items) if same(item, each)), None)
+
+
+def position(item: Any, value: Any, *options: Any) -> Any:
+    """Return the index of an item, or nil if it is not there."""
+    same = _same(options)
+    return next((at for at, each in enumerate(elements(value)) if same(item, each)), None)
+
+
+def find(item: Any, value: Any, *options: Any) -> Any:
+    """Return an item that is in a list, or nil if it is not there."""
+    same = _same(options)
+    return next((each for each in elements(value) if same(item, each)), None)
+
+
+def count(item: Any, value: Any, *options: Any) -> int:
+    """Return how often an item is in a list."""
+    same = _same(options)
+    return sum(same(item, each) for each in elements(value))
+
+
+def association(item: Any, value: Any, *options: Any) -> Any:
+    """Return the pair of a list that begins with an item, or nil."""
+    same = _same(options)
+    pairs = (each for each in items_in(value) if each is not None)
+    return next((each for each in pairs if same(item, car(each))), None)
+
+
+def _same(options: Iterable[Any]) -> Callable[[Any, Any], bool]:
+    given = keys_of(options, "TEST", "KEY")
+    test, key = given.get("TEST") or eql, given.get("KEY") or (lambda each: each)
+    return lambda item, each: is_true(test(item, first_value(key(each))) or None)
+
+
+def applied(function: Function, *arguments: Any) -> Any:
+    """Call a function; the last argument is the list of those that follow the others."""
+    if not arguments:
+        raise ModelError("apply has no list of arguments; pass one")
+    return function(*arguments[:-1], *items_in(arguments[-1]))
+
+
+def _some(function: Function, *lists: Any) -> Any:
+    return next((found for found in mapped(function, *lists) if found is not None), None)
+
+
+def _joined(kind: Any, *lists: Any) -> Any:
+    return map_into_kind(kind, lambda each: each, [each for x in lists for each in elements(x)])
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "CONCATENATE": _joined,
+    "MAPCAR": lambda function, *lists: as_list(mapped(function, *lists)),
+    "MAPCAN": lambda function, *lists: append(*mapped(function, *lists)),
+    "MAPC": lambda function, *lists: [list(mapped(function, *lists)), lists[0]][1],
+    "MAP": map_into_kind,
+    "REDUCE": reduced,
+    "REMOVE-IF": partial(_filtered, kept=False),
+    "REMOVE-IF-NOT": partial(_filtered, kept=True),
+    "REMOVE": lambda item, value: _filtered(
+        lambda each: eql(item, each) or None, value, kept=False
+    ),
+    "SORT": sort,
+    "MEMBER": member,
+    "POSITION": position,
+    "FIND": find,
+    "COUNT": count,
+    "ASSOC": association,
+    "EVERY": truth(lambda function, *lists: all(is_true(x) for x in mapped(function, *lists))),
+    "SOME": _some,
+    "NOTANY": truth(lambda function, *lists: _some(function, *lists) is None),
+    "FUNCALL": lambda function, *arguments: function(*arguments),
+    "APPLY": applied,
+    "IDENTITY": lambda value: value,
+    "CONSTANTLY": lambda value: lambda *_: value,
+    "COMPLEMENT": lambda function: lambda *values: None if is_true(function(*values)) else True,
+    "VALUES": lambda *values: MultipleValues(values),
+    "VALUES-LIST": lambda value: MultipleValues(items_in(value)),
+}
