@@ -45,11 +45,10 @@ class Binding:
         return self.scope
 
     def _bind(self, argument: Argument, given: list[Any]) -> None:
-        default = argument.default
-        if given:
-            value = given[0]
+        if not given and argument.default is not None:
+            value = self.value(argument.default, self.scope)
         else:
-            value = None if default is None else self.value(default, self.scope)
+            value = given[0] if given else None
         self.scope.variables[argument.symbol.name] = value
         if argument.supplied is not None:
             self.scope.variables[argument.supplied.name] = bool(given) or None

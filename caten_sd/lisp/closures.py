@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -37,3 +38,16 @@ class Closure:
 
     def __deepcopy__(self, memo: object) -> Closure:
         return self
+
+
+def defined_functions(evaluator: Evaluator) -> Callable[[str], Closure | None]:
+    """Return what finds the functions that a file defines by ``defun``."""
+    made: dict[str, Closure] = {}
+
+    def find(name: str) -> Closure | None:
+        definition = evaluator.definitions.functions.get(name)
+        if definition is not None and name not in made:
+            made[name] = Closure(evaluator, name, definition.arguments, definition.body, Scope())
+        return made.get(name)
+
+    return find

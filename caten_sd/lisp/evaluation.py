@@ -45,6 +45,7 @@ class Evaluator:
     special_forms: Mapping[str, SpecialForm]
     constants: Mapping[str, Any]
     resolvers: list[Resolver] = attrs.field(factory=list)
+    setters: list[Resolver] = attrs.field(factory=list)
     known: Callable[[], Iterable[str]] = tuple
     _globals: dict[str, Any] = attrs.field(factory=dict)
     _run: _Run = attrs.field(factory=_Run)
@@ -164,6 +165,11 @@ class Evaluator:
             if (found := resolve(name)) is not None:
                 return found
         raise self.unknown(symbol, "function", {*self.known(), *self.special_forms})
+
+    def setter(self, name: str) -> Function | None:
+        """Return the function that sets a place of this name to a value, or None."""
+        found = (resolve(name) for resolve in self.setters)
+        return next((each for each in found if each is not None), None)
 
     def variable(self, symbol: Symbol, scope: Scope) -> Any:
         """Return the value of a variable; LispError, with the nearest names, if there is none."""

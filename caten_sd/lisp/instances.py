@@ -1,0 +1,97 @@
+"""The slots of a model by their symbols: slot-value, with-slots and accessors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from caten_sd.errors import LispError, ModelError
+from caten_sd.lisp.datum import Datum, Form, Symbol, brief, items_of, symbol_of
+from caten_sd.lisp.evaluation import Evaluator, SpecialForm
+from caten_sd.lisp.grammar import required, undeclared
+from caten_sd.lisp.names import python_name
+from caten_sd.lisp.scopes import Function, PlaceVariable, Scope, text_of
+from caten_sd.objects.declared_slots import declared_slots
+
+
+def attribute_of(instance: Any, symbol: Any) -> str:
+    """Return the attribute of an instance that a symbol names; ModelError if it has no such slot.
+
+    >>> from caten_sd.nn import Linear
+    >>> attribute_of(Linear(1, 1), Symbol("WEIGHT", "weight"))
+    'weight'
+    """
+    names = [each.name for each in declared_slots(type(instance))]
+    if isinstance(symbol, Symbol):
+        known: Mapping[str, str] = getattr(type(instance), "lisp_attributes", {})
+        name = known.get(symbol.name, python_name(symbol))
+        if name in names:
+            return name
+    kind = type(instance).__name__
+    slots = ", ".join(names) or "none"
+    raise ModelError(f"{kind} has no slot {text_of(symbol)}; its slots are {slots}")
+
+
+def slot_value(instance: Any, symbol: Any) -> Any:
+    """Return the value of the slot that a symbol names."""
+    return getattr(instance, attribute_of(instance, symbol))
+
+
+def set_slot_value(value: Any, instance: Any, symbol: Any) -> None:
+    """Set the slot that a symbol names."""
+    setattr(instance, attribute_of(instance, symbol), value)
+
+
+def _with_slots(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
+    names, owner, *body = required(form, 2, f"({form.head.lower()} (slot ...) instance form ...)")
+    instance = evaluator.value(owner, scope)
+    inner = scope.inner()
+    for each in items_of(names, "a list of slots"):
+        variable, slot = renamed(each)
+        evaluator.apply(attribute_of, [instance, slot], form)
+        inner.variables[variable.name] = PlaceVariable(
+            partial(slot_value, instance, slot),
+            partial(_set_later, instance=instance, symbol=slot),
+        )
+    return evaluator.body(undeclared(body), inner)
+
+
+def _set_later(value: Any, *, instance: Any, symbol: Symbol) -> None:
+    set_slot_value(value, instance, symbol)
+
+
+def renamed(datum: Datum) -> tuple[Symbol, Symbol]:
+    """Return the variable and the slot that an item of ``with-slots`` names; LispError if none."""
+    if isinstance(datum, Symbol):
+        return symbol_of(datum, "the name of a slot"), datum
+    items = items_of(datum, "(variable slot)")
+    if len(items) == 2 and isinstance(items[1], Symbol):
+        return symbol_of(items[0], "the name of a variable"), items[1]
+    raise LispError(datum.place, f"{brief(datum)} does not name a slot", "write (variable slot)")
+
+
+def accessors(evaluator: Evaluator) -> tuple[dict[str, Function], dict[str, Function]]:
+    """Return the functions that read slots of the file's models, and those that set them."""
+    readers: dict[str, Function] = {}
+    setters: dict[str, Function] = {}
+    for model in evaluator.definitions.models.values():
+        for slot in getattr(model, "slots", ()):
+            for name in (*slot.readers, *slot.accessors):
+                readers[name.name] = partial(_read, slot.name)
+            for name in slot.accessors:
+                setters[name.name] = partial(_write, slot.name)
+    return readers, setters
+
+
+def _read(symbol: Symbol, instance: Any) -> Any:
+    return slot_value(instance, symbol)
+
+
+def _write(symbol: Symbol, value: Any, instance: Any) -> None:
+    set_slot_value(value, instance, symbol)
+
+
+FUNCTIONS: Mapping[str, Function] = {"SLOT-VALUE": slot_value}
+SETTERS: Mapping[str, Function] = {"SLOT-VALUE": set_slot_value}
+SPECIAL_FORMS: Mapping[str, SpecialForm] = {"WITH-SLOTS": _with_slots, "WITH-ATTRS": _with_slots}

@@ -1,0 +1,128 @@
+"""Read a Lisp file: its definitions, and its models as classes."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections import Counter
+from typing import Any
+
+import attrs
+
+from caten_sd.errors import LispError
+from caten_sd.errors.printable import one_line
+from caten_sd.lisp.datum import SourcePlace, fold
+from caten_sd.lisp.definitions import ClassLike
+from caten_sd.lisp.program import LispProgram
+from caten_sd.lisp.reader import read_data
+from caten_sd.lisp.source_text import LispSource, lisp_source
+from caten_sd.wording import counted, first_few
+
+
+@attrs.frozen(eq=False)
+class LispFile:
+    """The definitions of a Lisp file, in order; `model` gives a model as a class.
+
+    >>> from caten_sd import get_state_dict
+    >>> net = read_lisp("(defmodel (Net (dim)) ((fc-1 (Linear dim (* 2 dim) :bias nil))))")
+    >>> model = net.model("Net")(3)
+    >>> {key: tuple(leaf.shape) for key, leaf in get_state_dict(model).items()}
+    {'fc_1.weight': (6, 3)}
+    """
+
+    _source: LispSource
+    _programs: list[LispProgram] = attrs.field(factory=list)
+
+    @property
+    def source(self) -> str:
+        """The path of the file, or "text"."""
+        return self._source.name
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that the file defines, as it writes them."""
+        return tuple(each.name.spelling for each in self._source.by_kind.models.values())
+
+    @property
+    def note(self) -> str:
+        """How many forms were skipped, by what they begin with; "" if none was."""
+        if not self._source.skipped:
+            return ""
+        heads = Counter(each.head or "a name" for each in self._source.skipped)
+        return (
+            f"{counted(len(self._source.skipped), 'form')} of {self.source} "
+            f"{'defines' if len(self._source.skipped) == 1 else 'define'} no model: "
+            f"{first_few([f'{count} {head}' for head, count in heads.most_common()], 5)}"
+        )
+
+    def model(self, name: str) -> Any:
+        """Return a model of the file as a class with the same arguments, slots and keys.
+
+        A key argument of Lisp is keyword-only here, and a hyphen in a name is an underscore.
+        """
+        definition = self._definition(name)
+        return self._program.class_named(definition.name.name)
+
+    def build(self, call: str) -> Any:
+        """Return the model that a call in Lisp builds, as ``(Transformer 32 2 2 1e-5 32)``.
+
+        A name alone is a call without arguments, and no text the one model of the file.
+        """
+        if not call.strip():
+            return self._only_model()
+        if not call.lstrip().startswith("("):
+            call = f"({self._definition(call).name})"
+        data = read_data(call, "the call")
+        if len(data) != 1:
+            raise LispError(
+                SourcePlace("the call", 1, 1),
+                f"{one_line(call, 80)} is {counted(len(data), 'form')}",
+                "write one call in parentheses",
+            )
+        return self._program.built(data[0])
+
+    def _definition(self, name: str) -> ClassLike:
+        """Return the definition of a model; LispError, with the names of all, if there is none."""
+        found = self._source.by_kind.models.get(
+            fold(name.strip().strip("|"))
+        ) or self._source.by_kind.models.get(name.strip().strip("|"))
+        if found is not None:
+            return found
+        skipped = self._source.by_kind.skipped.get(fold(name))
+        if skipped is not None:
+            raise LispError(
+                skipped.place, f"{name} is not a model ({skipped.why})", "name one of the models"
+            )
+        near = difflib.get_close_matches(fold(name), list(self._source.by_kind.models), 1)
+        meant = f"did you mean {self._source.by_kind.models[near[0]].name}? " if near else ""
+        known = first_few(self.models, 10) or "no model"
+        raise LispError(
+            self.source, f"no model is called {name!r}", f"{meant}the file defines {known}"
+        )
+
+    @property
+    def _program(self) -> LispProgram:
+        if not self._programs:
+            self._programs.append(LispProgram(self._source.by_kind))
+        return self._programs[0]
+
+    def _only_model(self) -> Any:
+        models = list(self._source.by_kind.models.values())
+        if not models:
+            raise LispError(self.source, "the file defines no model", "name another file")
+        calls = [f"{self.source}:({each.name} ...)" for each in models]
+        if len(models) > 1:
+            raise LispError(
+                self.source,
+                f"the file defines {counted(len(models), 'model')}",
+                f"name a call of one, as {first_few(calls, 5)}",
+            )
+        return self.build(str(models[0].name))
+
+
+def read_lisp(path_or_text: str | os.PathLike[str]) -> LispFile:
+    """Read a Lisp file, or a text of Lisp; nothing in it is evaluated until a model is built.
+
+    A text begins with a parenthesis or a comment, or has several lines.
+    """
+    return LispFile(lisp_source(path_or_text))

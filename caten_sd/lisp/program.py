@@ -1,0 +1,61 @@
+"""The definitions of a file as something that can be run; torch is imported when it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from caten_sd.errors import LispError
+from caten_sd.lisp.datum import Datum, brief
+from caten_sd.lisp.definitions import Definitions
+from caten_sd.lisp.evaluation import Evaluator
+from caten_sd.lisp.scopes import Function, Scope, text_of
+
+
+@attrs.define(eq=False)
+class LispProgram:
+    """The evaluator of a file and the classes of its models, each made when it is first used."""
+
+    definitions: Definitions
+    _evaluators: list[Evaluator] = attrs.field(factory=list)
+    _classes: dict[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """The evaluator of the file's forms."""
+        if not self._evaluators:
+            from caten_sd.lisp.vocabulary import evaluator_of
+
+            self._evaluators.append(evaluator_of(self.definitions, self._constructor))
+        return self._evaluators[0]
+
+    def class_named(self, name: str) -> Any:
+        """Return the class of a model by its folded name, or None if the file defines no such."""
+        definition = self.definitions.models.get(name)
+        if definition is None:
+            return None
+        if name not in self._classes:
+            from caten_sd.lisp.model_classes import class_of
+
+            self._classes[name] = class_of(self.evaluator, definition, self.class_named)
+        return self._classes[name]
+
+    def _constructor(self, name: str) -> Function | None:
+        made = self.class_named(name)
+        return None if made is None else made.build
+
+    def built(self, datum: Datum) -> Any:
+        """Return the model that a form gives; LispError if it gives something else."""
+        from caten_sd.lisp.dropped_state import warn_of_dropped_state
+        from caten_sd.nn.module import Module
+
+        model = self.evaluator.value(datum, Scope())
+        if not isinstance(model, Module):
+            raise LispError(
+                datum.place,
+                f"{brief(datum)} gives {text_of(model)}, which is not a model",
+                "call a model, as (Linear 3 2)",
+            )
+        warn_of_dropped_state(model)
+        return model

@@ -1,0 +1,106 @@
+"""All that a Lisp file may use without defining it: special forms, functions, constants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from caten_sd.lisp import (
+    arithmetic,
+    assignment,
+    binding_forms,
+    control,
+    instances,
+    lists,
+    loops,
+    predicates,
+    quotation,
+    sequences,
+    tensors,
+)
+from caten_sd.lisp.closures import defined_functions
+from caten_sd.lisp.constructors import CONSTRUCTORS, Constructor
+from caten_sd.lisp.datum import KEYWORD, Symbol
+from caten_sd.lisp.definitions import Definitions
+from caten_sd.lisp.evaluation import Evaluator, SpecialForm
+from caten_sd.lisp.model_building import MODEL_STEPS
+from caten_sd.lisp.nodes import asnode
+from caten_sd.lisp.operators.all_operators import OPERATORS
+from caten_sd.lisp.operators.operator import Operator
+from caten_sd.lisp.scopes import Function, MultipleValues, Scope
+
+SPECIAL_FORMS: Mapping[str, SpecialForm] = {
+    **quotation.SPECIAL_FORMS,
+    **control.SPECIAL_FORMS,
+    **binding_forms.SPECIAL_FORMS,
+    **assignment.SPECIAL_FORMS,
+    **loops.SPECIAL_FORMS,
+    **instances.SPECIAL_FORMS,
+}
+FUNCTIONS: Mapping[str, Function] = {
+    **arithmetic.FUNCTIONS,
+    **lists.FUNCTIONS,
+    **predicates.FUNCTIONS,
+    **sequences.FUNCTIONS,
+    **instances.FUNCTIONS,
+    **tensors.FUNCTIONS,
+    "ASNODE": asnode,
+}
+SETTERS: Mapping[str, Function] = {**assignment.SETTERS, **instances.SETTERS}
+CONSTANTS: Mapping[str, Any] = {
+    "NIL": None,
+    "T": True,
+    "PI": math.pi,
+    "*DEFAULT-FLOAT*": Symbol("FLOAT32", "float32", KEYWORD),
+    "*DEFAULT-INT*": Symbol("INT64", "int64", KEYWORD),
+    "*DEFAULT-ORDER*": Symbol("ROW", "row", KEYWORD),
+    "*INFERENCE-MODE*": None,
+    "*NO-GRAD*": None,
+}
+
+
+@attrs.frozen(eq=False)
+class OperatorFunction:
+    """An operator as a function of Lisp; several results are several values."""
+
+    operator: Operator
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Apply the operator."""
+        found = self.operator.apply(arguments)
+        return MultipleValues(found) if isinstance(found, tuple) else found
+
+
+@attrs.frozen(eq=False)
+class ModelFunction:
+    """One of Caten's own models as a function of Lisp."""
+
+    constructor: Constructor
+    evaluator: Evaluator
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Build the model."""
+        name, place = self.constructor.name, self.evaluator.place
+        self.evaluator.spend(MODEL_STEPS, place)
+        scope = self.evaluator.bound(self.constructor.arguments, arguments, Scope(), name)
+        return self.constructor.build(scope.variables)
+
+    def __deepcopy__(self, memo: object) -> ModelFunction:
+        return self
+
+
+def evaluator_of(definitions: Definitions, models: Callable[[str], Function | None]) -> Evaluator:
+    """Return the evaluator of a file, whose own models ``models`` finds by name."""
+    evaluator = Evaluator(definitions, SPECIAL_FORMS, CONSTANTS)
+    readers, setters = instances.accessors(evaluator)
+    built_in = {name: ModelFunction(each, evaluator) for name, each in CONSTRUCTORS.items()}
+    operators = {name: OperatorFunction(each) for name, each in OPERATORS.items()}
+    tables: list[Mapping[str, Function]] = [readers, FUNCTIONS, built_in, operators]
+    evaluator.resolvers += [models, defined_functions(evaluator), *(each.get for each in tables)]
+    evaluator.setters += [setters.get, SETTERS.get]
+    names = {*definitions.models, *definitions.functions}.union(*tables)
+    evaluator.known = lambda: names
+    return evaluator
