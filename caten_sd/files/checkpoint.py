@@ -24,7 +24,7 @@ from caten_sd.files.rest import outside_root
 from caten_sd.files.which_tree import model_tree
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.source import Folder, Source, open_file
-from caten_sd.state.state_dict import StateDict, as_state_dict
+from caten_sd.state.state_dict import OURS, StateDict, as_state_dict
 
 # Files that are opened as the folder they are in: an index of shards, the metadata of a torch
 # distributed checkpoint, and any part of a split GGUF.
@@ -103,7 +103,8 @@ def write_state_dict(
     """Write a state dict in the format of the location's suffix, one tensor at a time, atomically.
 
     A location that ends in "/" is a folder. What was there stays unchanged until the new file, or
-    the new set of files, is complete and on disk. ``metadata`` is added to that of the state dict.
+    the new set of files, is complete and on disk. ``metadata`` is added to that of the state dict;
+    what begins with "caten_sd." is this library's own, and refused unless the state dict has it.
     ``options`` go to the format's writer, as ``max_shard_size="5GB"`` does to that of shards.
     """
     from caten_sd.objects.shards import process_group_of  # which reading does without
@@ -114,6 +115,7 @@ def write_state_dict(
     _check_options(chosen, path, options)
     _check_metadata(chosen, path, metadata or {}, digests=digests)
     given = as_state_dict(state_dict)
+    _check_no_own(path, metadata or {}, given.metadata)
     described = _with_metadata(given, metadata or {}, digests=digests)
     processes = process_group_of(given.values())
     with _no_lone_surrogate(path, described):
@@ -185,6 +187,15 @@ def _check_metadata(
         if name.startswith(format.reserved):
             problem = f"the entry {name!r} of the metadata is one that its writer makes itself"
             raise FormatError(path, problem, "leave it out, or call it something else")
+
+
+def _check_no_own(path: Path, asked: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse entries that tell this library what is in a file, as the stamp of a layout does."""
+    for name, value in asked.items():
+        if name.startswith(OURS) and (name not in known or known[name] != value):
+            problem = f"the entry {name!r} of the metadata would say what nobody has checked"
+            fix = "leave it out: layout= or --to writes the stamp of a layout, digests= the digests"
+            raise FormatError(path, problem, fix)
 
 
 def _check_options(format: Format, path: Path, options: Mapping[str, Any]) -> None:

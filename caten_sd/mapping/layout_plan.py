@@ -23,12 +23,12 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.rule_run import Item
-from caten_sd.mapping.writing import HINT, write_canonical
+from caten_sd.mapping.writing import write_canonical
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import Path
 from caten_sd.state.packed_weights import packed_keys
 from caten_sd.state.sheet import HasSheet, Sheet
-from caten_sd.state.state_dict import STAMP, StateDict, as_state_dict
+from caten_sd.state.state_dict import OURS, STAMP, StateDict, as_state_dict
 from caten_sd.state.training_keys import is_training, model_state
 from caten_sd.wording import counted
 
@@ -156,7 +156,7 @@ def plan_layout(
         )
     items, hints = write_canonical(target, read.items, lookup, read.findings)
     _refuse_parted(state, items)
-    stale = {HINT + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
+    stale = {OURS + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
     kept = {key: value for key, value in state.metadata.items() if key not in stale}
     entry, paths = _collected(state, target, items)
     said = _description(target, lookup, read.numbers)

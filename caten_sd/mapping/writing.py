@@ -9,8 +9,7 @@ from caten_sd.mapping.rule_run import Item, run_rules
 from caten_sd.mapping.rules import Rule
 from caten_sd.state.derived import rounds, turns_square
 from caten_sd.state.same_place import same_place
-
-HINT = "caten_sd."  # our metadata keys begin with it
+from caten_sd.state.state_dict import OURS
 
 
 def write_canonical(
@@ -46,7 +45,7 @@ def _ties(target: Layout, items: list[Item], findings: Findings) -> tuple[set[st
             findings.tied[name] = first
         elif rule.row.untied is not None:
             entry, value = rule.row.untied
-            metadata[HINT + entry] = str(value).lower()
+            metadata[OURS + entry] = str(value).lower()
             findings.hints.append(_hint(rule, f"{entry}={value}"))
     return left_out, metadata
 

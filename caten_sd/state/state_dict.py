@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from caten_sd.state.renames import Renamer, Rules
     from caten_sd.state.sheet import Sheet
 
+OURS = "caten_sd."  # how the entries of the metadata begin that only this library writes
 STAMP = "caten_sd.layout"  # the metadata entry with the name of the layout, if all keys match it
 
 

@@ -195,6 +195,28 @@ def test_what_a_writer_makes_itself_is_not_taken(
     assert [path.name for path in tmp_path.iterdir()] == ["in.safetensors"]
 
 
+@pytest.mark.parametrize("verb", ["write", "convert"])
+@pytest.mark.parametrize("target", WITH_METADATA)
+@pytest.mark.parametrize("name", ["caten_sd.layout", "caten_sd.digests", "caten_sd.", "caten_sd.x"])
+def test_what_only_this_library_says_of_a_file_is_not_taken(
+    source: Path, tmp_path: Path, target: str, name: str, verb: str
+) -> None:
+    with pytest.raises(sd.FormatError, match=f"the entry '{name}' of the metadata would say"):
+        written_by(verb, source, f"{tmp_path}/{target}", metadata={name: "hf-gpt2"})
+    assert [path.name for path in tmp_path.iterdir()] == ["in.safetensors"]
+
+
+def test_what_was_read_from_a_file_may_be_given_again(tmp_path: Path) -> None:
+    stamped = sd.StateDict(weights(), metadata={"caten_sd.layout": "hf-gpt2"})
+    sd.write_state_dict(stamped, tmp_path / "a.safetensors", metadata={"note": "x"})
+    with sd.read_state_dict(tmp_path / "a.safetensors") as read:
+        sd.write_state_dict(read, tmp_path / "b.safetensors", metadata=read.metadata)
+        with pytest.raises(sd.FormatError, match="would say"):
+            sd.write_state_dict(dict(read), tmp_path / "c.safetensors", metadata=read.metadata)
+    with sd.read_state_dict(tmp_path / "b.safetensors") as again:
+        assert again.metadata["caten_sd.layout"] == "hf-gpt2"
+
+
 @pytest.mark.parametrize("target", WITH_METADATA)
 def test_no_metadata_makes_a_file_that_cannot_be_read(
     source: Path, tmp_path: Path, target: str
