@@ -63,7 +63,7 @@ def _inputs(text: str, place: SourcePlace) -> Iterator[InputShape]:
     while text[position:].strip():
         found = _INPUT.match(text, position)
         if found is None:
-            raise LispError(place, f"{text[position:].strip()} is not an input", _GRAMMAR)
+            raise LispError(place, f"{text[position:].strip().lower()} is not an input", _GRAMMAR)
         if found["name"] in names:
             raise LispError(place, f"the input {found['name'].lower()} is there twice", "rename it")
         names.add(found["name"])

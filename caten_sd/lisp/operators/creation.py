@@ -21,7 +21,7 @@ from caten_sd.lisp.operators.operator import Operator
 
 def full(shape: Any, value: Any, *, dtype: Any = None, order: Any = None) -> Tensor:
     """Make a tensor of one value."""
-    return as_operand(value).to(_float(dtype)).expand(as_shape([shape])).clone()
+    return torch.empty(as_shape([shape]), dtype=_float(dtype)).fill_(as_operand(value))
 
 
 def indices(like: Any) -> Tensor:

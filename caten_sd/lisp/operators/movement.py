@@ -86,7 +86,7 @@ def concatenate(dim: Any, *tensors: Any) -> Tensor:
 
 def contiguous(x: Any, *, force: Any = None) -> Tensor:
     """Return x with its elements in a row in memory, as a copy where that is asked for."""
-    return as_operand(x).clone() if force else as_operand(x).contiguous()
+    return as_operand(x).clone() if force is not None else as_operand(x).contiguous()
 
 
 def copy(x: Any) -> Tensor:

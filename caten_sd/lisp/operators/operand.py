@@ -32,6 +32,9 @@ DTYPES = {
 def as_operand(value: Any) -> Tensor:
     """Return a tensor, or a number as a tensor without axes; ModelError for anything else.
 
+    A number stays in the computer's memory, where it can be read without waiting for a device; it
+    can take part in operations on any other.
+
     >>> as_operand(Fraction(1, 2))
     tensor(0.5000)
     """
@@ -39,7 +42,7 @@ def as_operand(value: Any) -> Tensor:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
         raise ModelError(f"{_brief(value)} is not a tensor or a number; pass one")
-    return torch.as_tensor(value if isinstance(value, int) else float(value))
+    return torch.as_tensor(value if isinstance(value, int) else float(value), device="cpu")
 
 
 def as_integer(value: Any, what: str) -> int:

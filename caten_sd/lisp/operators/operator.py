@@ -34,7 +34,8 @@ class Operator:
             raise
         except (IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             raise ModelError(
-                f"torch refuses {_shown(arguments)} ({_first_line(error)}); check the shapes"
+                f"torch refuses {_shown(arguments)} ({_first_line(error)}); check their shapes and "
+                f"dtypes"
             ) from error
 
     @property

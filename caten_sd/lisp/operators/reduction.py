@@ -20,7 +20,7 @@ def reduction(reduce: Reduce) -> Callable[..., Tensor]:
     def reduced(x: Any, *, axis: Any = True, keepdims: Any = None) -> Tensor:
         operand = as_operand(x)
         result = reduce(operand, as_axes(operand, axis))
-        return result.expand(operand.shape) if keepdims else result
+        return result.expand(operand.shape) if keepdims is not None else result
 
     return reduced
 
@@ -32,7 +32,7 @@ def variance(x: Any, *, axis: Any = -1, keepdims: Any = None, correction: Any = 
     squares = (operand - operand.mean(axes, keepdim=True)).square().sum(axes, keepdim=True)
     number = operand.numel() // max(squares.numel(), 1)
     result = squares / max(0, number - as_integer(correction, "a correction"))
-    return result.expand(operand.shape) if keepdims else result
+    return result.expand(operand.shape) if keepdims is not None else result
 
 
 def deviation(x: Any, **options: Any) -> Tensor:
@@ -44,7 +44,7 @@ def index_of_largest(x: Any, *, axis: Any = -1, keepdims: Any = None) -> Tensor:
     """Return the index of the largest element along an axis."""
     operand = as_operand(x)
     result = operand.argmax(as_axis(operand, axis), keepdim=True)
-    return result.expand(operand.shape) if keepdims else result
+    return result.expand(operand.shape) if keepdims is not None else result
 
 
 def index_of_least(x: Any, **options: Any) -> Tensor:

@@ -45,8 +45,19 @@ def view_from_base(x: Any, *subscripts: Any) -> Tensor:
 
 
 def assign(target: Any, source: Any) -> Tensor:
-    """Write elements into a tensor, and so into the tensor that it is a view of; return it."""
-    return as_operand(target).copy_(as_operand(source))
+    """Write elements into a tensor, and so into the tensor that it is a view of; return it.
+
+    Caten repeats a source with axes of size 1. That is refused here, since a cache that was made
+    for another batch would be filled with copies of this one.
+    """
+    written, elements = as_operand(target), as_operand(source)
+    if elements.ndim and elements.shape != written.shape:
+        raise ModelError(
+            f"a tensor of shape {tuple(elements.shape)} is written into one of shape "
+            f"{tuple(written.shape)}; pass one of that shape, or set a cache that holds another "
+            f"batch to None"
+        )
+    return written.copy_(elements)
 
 
 def _repeats(subscript: Any) -> bool:

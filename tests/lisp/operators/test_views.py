@@ -46,7 +46,9 @@ def test_what_is_written_into_a_view_is_in_its_base(run) -> None:
     nested = run("!view", part, True, 0, True)
     assert run("!view-from-base", nested, True, True, True).shape == (1, 5, 2)
     assert torch.equal(run("!view-from-base", X, 0, 0, 0), X[:1, :1, :1])
-    assert run("!move", cache, X[0, 0, 0]) is cache
+    assert run("!move", cache, 3) is cache
+    with pytest.raises(ModelError, match=r"\(1, 2, 2\).*\(2, 2, 2\).*None"):
+        run("!assign", torch.zeros(2, 2, 2), torch.ones(1, 2, 2))
 
 
 def test_gradients_pass_what_is_assigned(run) -> None:
