@@ -156,7 +156,8 @@ def _memory(array: Array, /) -> Memory:
     owner: Any = array
     while hasattr(getattr(owner, "base", None), "__array_interface__"):
         owner = owner.base
-    return Memory(owner.__array_interface__["data"][0] or None, lambda: _place(array))
+    block = owner.__array_interface__["data"][0]
+    return Memory((block,) if block else (), _place)
 
 
 def _place(array: Array) -> Hashable:

@@ -9,8 +9,6 @@ from collections.abc import Hashable
 from typing import Any
 
 from caten_sd.loading.methods import Methods
-from caten_sd.state.block_tensor import BlockTensor
-from caten_sd.state.derived import Derived
 from caten_sd.state.leaf import memory
 from caten_sd.state.same_place import same_place
 
@@ -25,8 +23,10 @@ class Overlaps:
 
     def add(self, place: Any, leaf: Any) -> None:
         """Take note that the leaf is to be copied into the place."""
-        self._written.update(self._blocks(place))
-        self._read.update(self._blocks(leaf))
+        if (found := self._memories[type(place)](place)) is not None:
+            self._written.update(found.blocks)
+        if (found := self._memories[type(leaf)](leaf)) is not None:
+            self._read.update(found.blocks)
 
     def any(self) -> bool:
         """Return whether some leaf may change before it is read."""
@@ -34,13 +34,7 @@ class Overlaps:
 
     def overwritten(self, place: Any, leaf: Any) -> bool:
         """Return whether the write of another leaf than this one into its place may change it."""
-        return not (self._written.isdisjoint(self._blocks(leaf)) or same_place(place, leaf))
-
-    def _blocks(self, leaf: Any) -> tuple[Hashable, ...]:
-        """Return the blocks of memory that a leaf is in; a leaf of a file is in none."""
-        if isinstance(leaf, Derived):
-            return tuple(block for source in leaf.leaves for block in self._blocks(source))
-        if isinstance(leaf, BlockTensor):
-            return self._blocks(leaf.raw)
         found = self._memories[type(leaf)](leaf)
-        return () if found is None or found.block is None else (found.block,)
+        if found is None or self._written.isdisjoint(found.blocks):
+            return False
+        return not same_place(place, leaf)

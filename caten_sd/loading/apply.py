@@ -33,7 +33,7 @@ def apply(plan: LoadPlan, moves: Moves, *, unchanged: bool) -> tuple[LoadReport,
         replaced = {move.key: move.leaf for move in prepared if move.how is How.REPLACE}
         target = moves.carry_out(prepared)
     now = {**target.slots.entry, **replaced}
-    rows = _with_errors(plan.rows, moves.moves, now)
+    rows = _with_errors(plan, moves.moves, now)
     rows = _over_processes(rows, processes) if processes else rows
     report = LoadReport(plan.model, rows, plan.notes, plan.cause, plan.fix)
     target.after_load(report)
@@ -51,14 +51,16 @@ def _attaching(plan: LoadPlan) -> Iterator[None]:
 
 
 def _with_errors(
-    rows: Sequence[LoadRow], moves: Sequence[Move], now: Mapping[str, Any]
-) -> list[LoadRow]:
+    plan: LoadPlan, moves: Sequence[Move], now: Mapping[str, Any]
+) -> Sequence[LoadRow]:
     """Return the rows with the largest error of each cast that may change a value."""
-    casts = {row.key for row in rows if row.outcome is Outcome.CAST and row.leaf is not None}
-    moved = {move.key: move for move in moves if move.key in casts} if casts else {}
+    casts = {row.key for row in plan.of(Outcome.CAST) if row.leaf is not None}
+    if not casts:
+        return plan.rows
+    moved = {move.key: move for move in moves if move.key in casts}
     return [
         _with_error(row, moved[row.key].leaf, now[row.key]) if row.key in moved else row
-        for row in rows
+        for row in plan.rows
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, TypeVar
 
 from caten_sd.errors import CatenError, LoadError, LoadWarning
@@ -38,6 +39,7 @@ from caten_sd.state.state_dict import StateDict, as_state_dict
 T = TypeVar("T")
 
 
+@collector_paused()
 def load_state_dict(
     obj: T,
     state_dict: Mapping[str, Any],
@@ -167,7 +169,7 @@ def plan_with_moves(
     plan = LoadPlan(
         name,
         rows,
-        _notes(source, named, policy, [*target.slots, *(row.key for row in rows)]),
+        _notes(source, named, policy, chain(target.slots, (row.key for row in rows))),
         *_cause(Case(name, target.slots, source, rows, hasattr(obj, "get_submodule"))),
         apply=lambda plan, unchanged: apply(plan, moves, unchanged=unchanged)[0],
     )

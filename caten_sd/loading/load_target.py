@@ -234,10 +234,12 @@ class LoadTarget:
     def adapted(self, named: NamedLeaves, source: Any) -> NamedLeaves:
         """Return the leaves as each owner changes those of a file of an older version."""
         before, leaves = named.leaves, dict(named.leaves)
-        for each, hooks in self._containers:
-            if hooks.adapts:
-                prefix = self._key([*each.path, "x"]).removesuffix("x")
-                hooks.adapt(prefix=prefix, leaves=leaves, source=source)
+        adapting = [(each, hooks) for each, hooks in self._containers if hooks.adapts]
+        if not adapting:
+            return named
+        for each, hooks in adapting:
+            prefix = self._key([*each.path, "x"]).removesuffix("x")
+            hooks.adapt(prefix=prefix, leaves=leaves, source=source)
         if leaves.keys() == before.keys():
             return attrs.evolve(named, leaves=leaves)
         # What a module has taken for a slot of its own is still to be loaded by the plan.

@@ -28,16 +28,16 @@ def matched(matcher: SlotMatcher) -> list[PlannedRow]:
 
 
 def _slot_rows(matcher: SlotMatcher) -> list[PlannedRow]:
-    keys, aliases = matcher.slots.entry, matcher.target.aliases
+    slots, aliases = matcher.slots.entry, matcher.target.aliases
     if not aliases:
-        return [matcher.plan(key, key) for key in keys]
+        return [matcher.plan(key, place, key) for key, place in slots.items()]
     found: dict[str, PlannedRow] = {}
-    for key in keys:
+    for key, place in slots.items():
         if key in aliases:
             found |= _tied_rows(matcher, [key, *aliases[key]])
         elif key not in found:
-            found[key] = matcher.plan(key, key)
-    return [found[key] for key in keys]
+            found[key] = matcher.plan(key, place, key)
+    return [found[key] for key in slots]
 
 
 def _tied_rows(matcher: SlotMatcher, names: list[str]) -> dict[str, PlannedRow]:
@@ -49,7 +49,8 @@ def _tied_rows(matcher: SlotMatcher, names: list[str]) -> dict[str, PlannedRow]:
     if len(left_out) == len(here):  # which of the values is meant is then not said
         left_out = {}
     here = [name for name in here if name not in left_out]
-    first = matcher.plan(names[0], here[0] if here else names[0])
+    place = matcher.slots.entry[names[0]]
+    first = matcher.plan(names[0], place, here[0] if here else names[0])
     rows, found = {names[0]: first}, dict.fromkeys(here)
     for name in names[1:]:
         source = matcher.named.key(name) if name in found else None

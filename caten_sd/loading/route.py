@@ -46,6 +46,13 @@ class Router:
         self._can_be_replaced: Callable[..., bool] = functools.cache(can_be_replaced)
         self._cannot_put: dict[tuple[type, Any], str] = {}
 
+    def copies(self, place: Any, value: Any) -> bool:
+        """Return whether a value is copied into its place, and nothing can be in its way."""
+        kinds = type(place), type(value)
+        if self.replace or not self._takes(*kinds):
+            return False
+        return bool(self._refusals[kinds](place, value) == "")
+
     def route(self, key: str, place: Any, value: Any, recast: bool = False) -> Route:
         """Return the route for a value; ``recast`` if only a new object has the dtype asked for."""
         refused = self._refusals[type(place), type(value)](place, value)

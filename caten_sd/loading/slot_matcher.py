@@ -17,7 +17,7 @@ from caten_sd.loading.policy import Policy
 from caten_sd.loading.readable import why_unreadable
 from caten_sd.loading.repairs import Fill, skip
 from caten_sd.loading.report import COPIED, LoadRow, Outcome
-from caten_sd.loading.route import COPY, Route, Router
+from caten_sd.loading.route import Route, Router
 from caten_sd.objects.place import of_its_kind
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
@@ -29,6 +29,10 @@ _TEMPORARY = (
     "its to_state_dict method makes this value anew each time, so what is written into it is lost: "
     "let the method return the object's own array"
 )
+
+
+_ABSENT = object()
+_LOADED = Outcome.LOADED  # looking up a member of an Enum is slow
 
 
 class PlannedRow(NamedTuple):
@@ -60,26 +64,25 @@ class SlotMatcher:
         self.adopt = adopt
         self.router = Router(target, self._kept, replace=replace, anew=anew)
         self.default_dtype = "keep" if adopt else "to_model"
+        self._keys = named.keys
         self._as_in_model = not adopt and not policy.dtypes.rules
         self._specs = Specs()
 
-    def plan(self, key: str, name: str) -> PlannedRow:
-        """Plan the slot ``key`` with the leaf that the file has under ``name``."""
-        place, named = self.slots.entry[key], self.named
+    def plan(self, key: str, place: Any, name: str) -> PlannedRow:
+        """Plan the slot ``key``, which has ``place`` now, with the file's leaf under ``name``."""
+        value = self.named.leaves.get(name, _ABSENT)
         slot = self._specs.of(place)
-        if name not in named.leaves:
+        if value is _ABSENT:
             return self._missing(LoadRow(key, Outcome.MISSING, slot), place)
-        value = named.leaves[name]
         leaf = self._specs.of(value)
-        source = named.keys.get(name, name) if named.keys else name
+        source = self._keys.get(name, name) if self._keys else name
         note = "" if source else "made by the model for a file of an older version"
-        row = LoadRow(key, Outcome.LOADED, slot, leaf, source, note)
+        row = LoadRow(key, _LOADED, slot, leaf, source, note)
         if slot == leaf and self._as_in_model and not self._special and slot is not None:
             # As most slots are, and there may be many.
-            route = self.router.route(key, place, value)
-            if route is COPY and slot.nbytes and not isinstance(value, Derived):
+            if slot.nbytes and self.router.copies(place, value) and type(value) is not Derived:
                 return PlannedRow(row, Move(key, place, value))
-            return self._routed(row, place, value, None, route)
+            return self._routed(row, place, value, None, self.router.route(key, place, value))
         if key in self.target.nested:
             return PlannedRow(row, Move(key, self.target.nested[key], value, How.NESTED))
         if key in self.target.synthesized:

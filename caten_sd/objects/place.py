@@ -6,6 +6,7 @@ first one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from caten_sd.dispatch.generic import generic
@@ -74,8 +75,16 @@ def can_be_replaced(place: type, leaf: type) -> bool:
 
 def of_its_kind(place: Any, leaf: Any) -> Any:
     """Return the leaf as an array that the place takes; as it is, if nothing else is taught."""
+    return conversion(type(place), type(leaf))(place, leaf)
+
+
+def conversion(place: type, leaf: type) -> Callable[[Any, Any], Any]:
+    """Return the function of a place and a leaf of these classes that `of_its_kind` calls."""
     try:
-        convert = as_array.dispatch(type(place), type(leaf))
+        return as_array.dispatch(place, leaf)
     except NoApplicableMethodError:
-        return leaf
-    return convert(place, leaf)
+        return _as_it_is
+
+
+def _as_it_is(place: Any, leaf: Any) -> Any:
+    return leaf

@@ -62,6 +62,11 @@ def _undivided(place: Any, /) -> LocalShard:
     return LocalShard(place)
 
 
+def is_divided(place: type) -> bool:
+    """Return whether places of a class may lie in several processes."""
+    return local_shard.dispatch(place) is not _undivided
+
+
 def process_group_of(leaves: Iterable[Any]) -> ProcessGroup | None:
     """Return the processes that hold any of these leaves together, or None."""
     by_type: dict[type, list[Any]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from caten_sd.errors import CatenError
@@ -79,5 +79,8 @@ class LazyTensor(LazyLeaf):
 @memory.register(LazyTensor)
 def _in_file(leaf: LazyTensor, /) -> Memory:
     """Return the place in the file, which no array in memory shares."""
-    place = id(leaf.source), leaf.offset, leaf.dtype, leaf.shape, leaf.strides, leaf.order
-    return Memory(None, lambda: place)
+    return Memory((), _place)
+
+
+def _place(leaf: LazyTensor) -> Hashable:
+    return id(leaf.source), leaf.offset, leaf.dtype, leaf.shape, leaf.strides, leaf.order

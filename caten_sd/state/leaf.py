@@ -102,12 +102,12 @@ def as_array(kind: Any, leaf: Any, /) -> Any:
 class Memory(NamedTuple):
     """Where a leaf's values are in memory.
 
-    Two leaves with the same ``block`` may overlap. ``place`` is a function, as it is rarely called:
-    two leaves are the same values if it returns the same for both, and not None.
+    Two leaves that have one of their ``blocks`` in common may overlap. ``place``, which is rarely
+    asked, returns for a leaf what only the same values have in common with it, or None.
     """
 
-    block: Hashable
-    place: Callable[[], Hashable]
+    blocks: tuple[Hashable, ...]
+    place: Callable[[Any], Hashable]
 
 
 @generic
@@ -182,6 +182,17 @@ class LazyLeaf:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.dtype}, {list(self.shape)})"
+
+
+@memory.register(LazyLeaf)
+def _memory_of_origins(leaf: LazyLeaf, /) -> Memory:
+    """Return where the leaves are that it is computed from; its own values are in no place."""
+    found = [each for each in map(memory, leaf.origins()) if each is not None]
+    return Memory(tuple(block for each in found for block in each.blocks), _in_no_place)
+
+
+def _in_no_place(leaf: LazyLeaf) -> None:
+    return None
 
 
 @spec.register(LazyLeaf)

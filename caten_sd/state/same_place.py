@@ -38,4 +38,4 @@ def known_apart(one: Any, other: Any) -> bool:
 
 def _place(leaf: Any) -> Any:
     found = memory(leaf)
-    return found and found.place()
+    return found and found.place(leaf)

@@ -262,6 +262,8 @@ def find_ties(entry: Mapping[str, Any]) -> dict[str, str]:
 
     Only tensors are tied: two modules whose extra state is None share nothing.
     """
+    if len(set(map(id, entry.values()))) == len(entry):
+        return {}
     first: dict[int, str] = {}
     ties = {}
     for key, leaf in entry.items():

@@ -27,7 +27,7 @@ def planned(
     target = LoadTarget(model, get_state_dict(model), pytorch_style_dict_key)
     named = NamedLeaves({} if leaf is None else {"w": leaf})
     matcher = SlotMatcher(target, named, Policy(**policy), adopt=adopt, replace=replace)
-    return matcher.plan("w", "w")
+    return matcher.plan("w", target.slots["w"], "w")
 
 
 def test_a_slot_that_fits_gets_a_copy() -> None:
@@ -101,6 +101,6 @@ def test_extra_state_goes_back_to_its_module() -> None:
     matcher = SlotMatcher(
         target, NamedLeaves({"_extra_state": 4}), Policy(), adopt=False, replace=False
     )
-    move = matcher.plan("_extra_state", "_extra_state").move
+    move = matcher.plan("_extra_state", None, "_extra_state").move
     assert move is not None
     assert (move.how, move.leaf) == (How.NESTED, 4)

@@ -151,7 +151,7 @@ def _memory(tensor: torch.Tensor, /) -> Memory | None:
         block = tensor.untyped_storage().data_ptr()
     except _WITHOUT_STORAGE:
         return None
-    return Memory(block or None, functools.partial(_place, tensor))
+    return Memory((block,) if block else (), _place)
 
 
 def _place(tensor: torch.Tensor) -> Hashable:

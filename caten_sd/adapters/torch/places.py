@@ -55,7 +55,7 @@ def _is_ordinary(place: torch.Tensor) -> bool:
 @as_array.register(torch.Tensor)
 def _like_tensor(place: torch.Tensor, leaf: Any, /) -> torch.Tensor:
     """Return the leaf as a tensor that can be copied into ``place``."""
-    tensor: torch.Tensor = as_array(Torch(), leaf)
+    tensor: torch.Tensor = leaf if type(leaf) is torch.Tensor else as_array(Torch(), leaf)
     return tensor
 
 
@@ -63,7 +63,7 @@ def _like_tensor(place: torch.Tensor, leaf: Any, /) -> torch.Tensor:
 def _copy_into(place: torch.Tensor, leaf: Any, /) -> None:
     if isinstance(leaf, LazyTensor) and _read_into(place, leaf):
         return
-    tensor: torch.Tensor = leaf if type(leaf) in _KNOWN else as_array(Torch(), leaf)
+    tensor = _like_tensor(place, leaf)
     if tensor.shape != place.shape:
         tensor = tensor.reshape(place.shape)
     _copy(place, tensor)
