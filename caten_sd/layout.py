@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from caten_sd.mapping.layout import Layout as Layout
     from caten_sd.mapping.operations import Chain as Chain
     from caten_sd.mapping.operations import Identity as Identity
+    from caten_sd.mapping.operations import NegExp as NegExp
     from caten_sd.mapping.operations import Offset as Offset
     from caten_sd.mapping.operations import Operation as Operation
+    from caten_sd.mapping.operations import Scale as Scale
     from caten_sd.mapping.operations import Transpose as Transpose
     from caten_sd.mapping.rearrange import Each as Each
     from caten_sd.mapping.rearrange import Rearrange as Rearrange
@@ -32,7 +34,7 @@ _HOMES = homes(
         "mapping.heads": "Regroup Rotary packing",
         "mapping.known": "find_layout",
         "mapping.layout": "Layout",
-        "mapping.operations": "Chain Identity Offset Operation Transpose",
+        "mapping.operations": "Chain Identity NegExp Offset Operation Scale Transpose",
         "mapping.rearrange": "Each Rearrange",
         "mapping.rows": "Drop Row",
     }

@@ -52,7 +52,7 @@ class Findings:
     ``untaken``: the keys that no row takes, which stay as they are.
     ``idle``: the rows that found no key.
     ``square``: the keys whose orientation is known from the layout only, as the shape is square.
-    ``rounded``: the keys that a number is added to.
+    ``rounded``: the keys whose values are computed anew.
     ``misfits``: the shapes that are not as declared.
     ``hints``: what whoever reads the result has to do.
     """
@@ -112,7 +112,7 @@ class Findings:
                 key, "transposed as the layout says, which a square shape cannot confirm"
             )
         for key in self.rounded:
-            yield SheetRow(key, "a number is added, which may round the last digit")
+            yield SheetRow(key, "computed anew by the layout, which may round the last digits")
 
 
 def _idle_row(row: Row) -> SheetRow:

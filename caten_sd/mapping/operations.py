@@ -1,4 +1,4 @@
-"""What a layout does to tensors besides renaming them; every operation has an exact inverse.
+"""What a layout does to tensors besides renaming them; every operation has an inverse.
 
 An operation is declared in the direction from the canonical tensors to those of the layout. It
 works on an operand: the leaves that one rule takes, each at its coordinates. Coordinates are the
@@ -10,15 +10,17 @@ See assembly.py for operations that join and split, heads.py for those on attent
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup
 from caten_sd.state.derived import derive
 from caten_sd.state.leaf import spec_or_none
-from caten_sd.state.steps import Permute, Shape, Shift
+from caten_sd.state.steps import Permute, Shape
+from caten_sd.state.value_steps import NegatedExponential, Shift, Times
 from caten_sd.wording import a_or_an
 
 # The label of a position in a row's tuple of names; no capture can have this name.
@@ -33,7 +35,7 @@ class Operation:
     """What is done to the canonical tensors; a frozen value. Subclass it for one of your own."""
 
     def inverse(self) -> Operation:
-        """Return the operation that gives the canonical tensors back, bit for bit."""
+        """Return the operation that gives the canonical tensors back, within its tolerance."""
         raise NotImplementedError
 
     def bind(self, lookup: Lookup) -> Operation:
@@ -47,6 +49,14 @@ class Operation:
     def apply(self, operand: Operand) -> Operand:
         """Return the resulting leaves, unread; LayoutError where a shape does not allow it."""
         return {at: self.leaf(leaf) for at, leaf in operand.items()}
+
+    @property
+    def tolerance(self) -> float:
+        """How far a stored tensor may be off after the way there and back; 0 if it is exact.
+
+        It counts in the dtype's epsilon times the larger of 1 and the element's size.
+        """
+        return 0.0
 
     def leaf(self, leaf: Any) -> Any:
         """Return what one leaf becomes, for operations that take leaves one by one."""
@@ -100,8 +110,8 @@ class Transpose(Operation):
 class Offset(Operation):
     """A number added to every element: +1 where the other layout stores a norm's weight minus one.
 
-    This is the one operation that can round: an element far smaller than the offset loses digits
-    once the sum is stored. The inverse is exact where the sum was exact or is not stored yet.
+    An element far smaller than the offset loses digits once the sum is stored. The inverse is exact
+    where the sum was exact or is not stored yet.
     """
 
     by: float
@@ -110,10 +120,71 @@ class Offset(Operation):
         """Return the offset back."""
         return Offset(-self.by)
 
+    @property
+    def tolerance(self) -> float:
+        """How far a stored tensor may be off after the way there and back."""
+        return 1.0 + abs(self.by)
+
     def leaf(self, leaf: Any) -> Any:
         """Return the leaf with the number added."""
         shape_of(leaf)
         return derive(Shift(float(self.by)), [leaf])
+
+
+@dataclass(frozen=True)
+class Scale(Operation):
+    """Every element times a number, as where a layout has a factor of the model in its weights.
+
+    The inverse divides by it. It is exact for a power of 2, and for a product that is not stored.
+
+    >>> Scale(12.0).inverse().inverse()
+    Scale(by=12.0, undo=False)
+    """
+
+    by: float
+    undo: bool = False
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.by) or self.by == 0:
+            raise LayoutError(f"a scale of {self.by} cannot be undone; give a number other than 0")
+
+    def inverse(self) -> Operation:
+        """Return the division by the number."""
+        return replace(self, undo=not self.undo)
+
+    @property
+    def tolerance(self) -> float:
+        """How far a stored tensor may be off after the way there and back."""
+        return 0.0 if abs(math.frexp(self.by)[0]) == 0.5 else 2.0
+
+    def leaf(self, leaf: Any) -> Any:
+        """Return the leaf with its elements multiplied."""
+        shape_of(leaf)
+        return derive(Times(float(self.by), self.undo), [leaf])
+
+
+@dataclass(frozen=True)
+class NegExp(Operation):
+    """-exp(x) of every element x: what GGUF stores for the ``A_log`` of a state space model.
+
+    The inverse is log(-x), so there is none for x of 0 or more, which no such model has.
+    """
+
+    undo: bool = False
+
+    def inverse(self) -> Operation:
+        """Return the logarithm of the negated elements."""
+        return NegExp(not self.undo)
+
+    @property
+    def tolerance(self) -> float:
+        """How far a stored tensor may be off after the way there and back."""
+        return 4.0
+
+    def leaf(self, leaf: Any) -> Any:
+        """Return the leaf with its elements exponentiated and negated."""
+        shape_of(leaf)
+        return derive(NegatedExponential(self.undo), [leaf])
 
 
 @dataclass(frozen=True, init=False)
@@ -132,6 +203,11 @@ class Chain(Operation):
     def bind(self, lookup: Lookup) -> Operation:
         """Return the chain with a number for every named size."""
         return Chain(*(operation.bind(lookup) for operation in self.operations))
+
+    @property
+    def tolerance(self) -> float:
+        """The sum of the tolerances of all operations."""
+        return sum(operation.tolerance for operation in self.operations)
 
     def labels(self, labels: Labels) -> Labels:
         """Return the labels that are left after all operations."""

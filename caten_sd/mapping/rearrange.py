@@ -92,6 +92,11 @@ class Each(Operation):
         """Return the operations with a number for every named size."""
         return Each(*(operation.bind(lookup) for operation in self.operations))
 
+    @property
+    def tolerance(self) -> float:
+        """The largest tolerance of the operations."""
+        return max(operation.tolerance for operation in self.operations)
+
     def labels(self, labels: Labels) -> Labels:
         """Return the labels; LayoutError unless there are as many tensors as operations."""
         if labels.get(POSITION) != len(self.operations):

@@ -17,8 +17,9 @@ from caten_sd.state.leaf import Spec, spec, spec_or_none
 from caten_sd.state.plain_values import read_tree, tree_pairs
 from caten_sd.state.saved_leaf import SavedLeaf, bare, same_value
 from caten_sd.state.state_dict import StateDict
-from caten_sd.state.steps import Permute, Shape, Shift
+from caten_sd.state.steps import Permute, Shape
 from caten_sd.state.training_keys import MODEL, VALUES, model_state
+from caten_sd.state.value_steps import Shift, ValueStep
 
 OPTIMIZER = "optimizer"
 # Rows and columns of a factored moment, torch's and transformers': a transpose swaps them.
@@ -186,7 +187,14 @@ def _replayed(recipe: Any, leaves: Mapping[str, Any]) -> Any:
     if isinstance(recipe, Placeholder):
         return leaves[recipe.name]
     made = [_replayed(leaf, leaves) for leaf in recipe.leaves]
-    return made[0] if isinstance(recipe.step, Shift) else derive(recipe.step, made)
+    if isinstance(recipe.step, Shift):
+        return made[0]
+    if isinstance(recipe.step, ValueStep):
+        raise LayoutError(
+            f"the layout computes new values of a parameter, {recipe.step}, which its optimizer's "
+            f"state cannot follow; {_REMEDY}"
+        )
+    return derive(recipe.step, made)
 
 
 def _shape(value: Any) -> Shape | None:

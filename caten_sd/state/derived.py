@@ -16,7 +16,8 @@ from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import picks
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, Numpy, Torch, as_array, spec
-from caten_sd.state.steps import Box, Cut, Join, Permute, Pick, Pile, Reorder, Shape, Shift, Step
+from caten_sd.state.steps import Box, Cut, Join, Permute, Pick, Pile, Reorder, Shape, Step
+from caten_sd.state.value_steps import ValueStep
 
 
 class Derived(LazyLeaf):
@@ -97,8 +98,8 @@ def derive(step: Step, leaves: Sequence[Any]) -> Any:
         names = " and ".join(map(str, dtypes))
         raise LayoutError(f"tensors of {names} cannot become one; cast them to one dtype first")
     (dtype,) = dtypes
-    if isinstance(step, Shift) and dtype.kind != "float":
-        raise LayoutError(f"{step.by:+g} can be added to floats only, and the tensor is {dtype}")
+    if isinstance(step, ValueStep) and dtype.kind != "float":
+        raise LayoutError(step.refusal(str(dtype)))
     return Derived(step, leaves, step.shape([known.shape for known in specs]), dtype)
 
 
@@ -150,7 +151,7 @@ def _combined(step: Step, leaf: Derived) -> Any:
     if isinstance(step, Arrange) and isinstance(last, Arrange):
         origin = leaf.leaves[0]
         return origin if step.undoes(last, spec(origin).shape) else None
-    if isinstance(step, Shift) and isinstance(last, Shift) and step.by == -last.by:
+    if isinstance(step, ValueStep) and step.undoes(last):
         return leaf.leaves[0]
     return None
 
@@ -199,8 +200,8 @@ def turns_square(leaf: Any) -> bool:
 
 
 def rounds(leaf: Any) -> bool:
-    """Return whether some step adds a number, so that the last digits may be rounded."""
-    return any(isinstance(each.step, Shift) for each in derivation(leaf))
+    """Return whether some step computes new values, so that the last digits may be rounded."""
+    return any(isinstance(each.step, ValueStep) for each in derivation(leaf))
 
 
 def sliced(leaf: Any, box: Box) -> Any:

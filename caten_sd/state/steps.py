@@ -205,27 +205,6 @@ class Pile(Step):
         return self, [(number, inner) for number in range(chosen.start, chosen.stop)]
 
 
-@dataclass(frozen=True)
-class Shift(Step):
-    """A number added to every element and rounded to the array's own dtype; a copy."""
-
-    by: float
-
-    def shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the shape, unchanged."""
-        return shapes[0]
-
-    def run(self, library: Any, arrays: Sequence[Any]) -> Any:
-        """Return a copy of the same dtype."""
-        array = arrays[0]
-        # numpy turns a 0-d sum into a scalar, and ml_dtypes has no common dtype with a Python one.
-        return library.asarray(array + library.asarray(self.by, dtype=array.dtype))
-
-    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed:
-        """Return the same box."""
-        return self, [(0, box)]
-
-
 def _replaced(shape: Shape, axis: int, size: int) -> Shape:
     return (*shape[:axis], size, *shape[axis + 1 :])
 

@@ -26,7 +26,7 @@ ORIENTATIONS = [
     Regroup(("n_head", "n_kv_head"), 2),
     Chain(Rotary("n_head"), Transpose()),
     Rearrange("(h d two) c -> (two h d) c", h="n_head", two=2),
-    Rearrange("a (h b) -> h b a", h="n_head"),
+    Rearrange("(h b) (k a) -> (k b) (h a)", h="n_head", k=2),
     Chain(Transpose(), Regroup((1, 1), "n_head")),
 ]
 SHARES = ("n_head", "n_kv_head", "n_kv_head")

@@ -259,6 +259,6 @@ def test_an_offset_is_reported_to_round() -> None:
     layout = Layout("gemma", [Row("norm.weight", "norm.scale", Offset(-1.0))])
     plan = plan_layout({"norm.weight": np.ones(2, "f4")}, layout, from_layout=layout.canonical)
     assert plan.findings.rounded == ["norm.scale"]
-    assert "norm.scale: a number is added, which may round the last digit" in str(plan)
+    assert "norm.scale: computed anew by the layout, which may round the last digits" in str(plan)
     back = plan_layout(plan.state_dict, layout.canonical, from_layout=layout)
     assert back.findings.rounded == []

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.operations import Chain, Identity, Offset, Operand, Operation, Transpose
+from caten_sd.mapping.operations import (
+    Chain,
+    Identity,
+    NegExp,
+    Offset,
+    Operand,
+    Operation,
+    Scale,
+    Transpose,
+)
 from caten_sd.state.derived import Derived
 from caten_sd.state.leaf import Numpy, Torch, as_array, spec
 
@@ -116,3 +125,48 @@ def test_a_chain_is_undone_last_first() -> None:
     for operation in (chain, chain.inverse()):
         there = {at: np.array(leaf.numpy()) for at, leaf in operation.apply(there).items()}
     assert np.array_equal(there[()], array)
+
+
+VALUES = [Offset(1.0), Offset(-3.5), Scale(12.0), Scale(-0.125), Scale(1e-3), NegExp()]
+VALUES += [Chain(NegExp(), Transpose()), Chain(Scale(3.0), Offset(2.0))]
+
+
+@given(
+    st.sampled_from(VALUES),
+    arrays.arrays("f4", (2, 3), elements=st.floats(-8, 8, width=32)),
+    st.sampled_from(["float16", "bfloat16", "float32", "float64"]),
+)
+def test_new_values_come_back_within_the_stated_tolerance(
+    operation: Operation, array: Any, dtype: str
+) -> None:
+    values = torch.from_numpy(array).to(getattr(torch, dtype))
+    there = (
+        operation.leaf(values) if not isinstance(operation, Chain) else chained(operation, values)
+    )
+    stored = as_array(Torch(), there).clone()
+    numpy_stored = np.array(as_array(Numpy(), there)).astype("f8")
+    assert np.allclose(numpy_stored, stored.to(torch.float64).numpy(), rtol=1e-2, atol=1e-2)
+    back = chained(operation.inverse(), stored)
+    off = (as_array(Torch(), back).double() - values.double()).abs()
+    most = operation.tolerance * torch.finfo(values.dtype).eps
+    assert stored.dtype == values.dtype
+    assert bool((off <= most * values.double().abs().clamp(min=1.0)).all())
+    assert chained(operation.inverse(), there) is values, "not stored, it is the very leaf"
+
+
+def chained(operation: Operation, leaf: Any) -> Any:
+    return operation.apply({(): leaf})[()]
+
+
+def test_a_chain_is_as_tolerant_as_all_of_it() -> None:
+    assert Chain(Offset(1.0), Scale(3.0), Transpose()).tolerance == 4.0
+    assert Transpose().tolerance == 0.0
+
+
+def test_new_values_are_of_floats() -> None:
+    for operation in (Scale(2.0), NegExp()):
+        with pytest.raises(LayoutError, match=r"floats only.* int64"):
+            operation.leaf(np.zeros(2, "i8"))
+    for by in (0.0, float("inf"), float("nan")):
+        with pytest.raises(LayoutError, match="cannot be undone"):
+            Scale(by)

@@ -18,7 +18,8 @@ from caten_sd.state.derived import Derived, derive, sliced
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import spec
 from caten_sd.state.source import Source
-from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
+from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Step
+from caten_sd.state.value_steps import Shift
 
 ARRAY = np.arange(24, dtype="f4").reshape(2, 3, 4)
 STEPS: list[tuple[Step, int]] = [

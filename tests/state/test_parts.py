@@ -29,7 +29,8 @@ from caten_sd.state.leaf import Numpy, as_array, spec
 from caten_sd.state.parts import bytes_read, cut_together
 from caten_sd.state.pieces import bytes_at_once, pieces
 from caten_sd.state.source import Source
-from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
+from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Step
+from caten_sd.state.value_steps import Shift
 
 from .test_derived_slices import Foreign
 

@@ -10,7 +10,8 @@ import pytest
 from caten_sd.errors import LayoutError
 from caten_sd.state.derived import derive
 from caten_sd.state.leaf import Numpy, Torch, as_array, spec
-from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shift, Step
+from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Step
+from caten_sd.state.value_steps import Shift
 
 ARRAY = np.arange(24, dtype="f4").reshape(2, 3, 4)
 STEPS: list[tuple[Step, int, Any]] = [
