@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,22 +12,15 @@ import attrs
 
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.atomic import checked
-from caten_sd.files.cast import before_cast, cast_floats
+from caten_sd.files.cast import cast_floats
 from caten_sd.files.catalog import format_called
 from caten_sd.files.checkpoint import format_to_write, read_state_dict, write_state_dict
 from caten_sd.files.format import Format
+from caten_sd.files.read_back import compare_written
 from caten_sd.files.uncommitted import read_uncommitted
-from caten_sd.state.compare import largest_error, same_bytes
 from caten_sd.state.globs import Patterns
 from caten_sd.state.leaf import spec, spec_or_none
-from caten_sd.state.pieces import (
-    PIECE,
-    Progress,
-    bytes_at_once,
-    content_hash,
-    hashing,
-    reporting,
-)
+from caten_sd.state.pieces import PIECE, Progress, bytes_at_once, hashing, reporting
 from caten_sd.state.renames import Renamer, Rules
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
@@ -221,7 +213,13 @@ def _written(
         with read_uncommitted(written, named) as found:
             leaves = dict(zip(expected, found.values(), strict=True)) if format.one_leaf else found
             _check_metadata(options["metadata"], found, target_path)
-            conversions.append(_compared(expected, leaves, hashes, source_path, target_path))
+            done = compare_written(expected, leaves, hashes, target_path)
+            layout = str(expected.metadata.get(STAMP, ""))
+            conversions.append(
+                Conversion(
+                    str(source_path), str(target_path), len(expected), done.size, layout, *done[1:]
+                )
+            )
 
     def check(written: Path, named: Path) -> None:
         with _refusing(source_path, target_path):
@@ -259,39 +257,3 @@ def _is_at(name: str, path: Path) -> bool:
     """Return whether an error names this checkpoint, or a file or member of it."""
     file, checkpoint = (Path(str(each).partition("::")[0]) for each in (name, path))
     return checkpoint in (file, *file.parents)
-
-
-def _compared(
-    expected: StateDict,
-    written: Mapping[str, Any],
-    hashes: Mapping[int, bytes],
-    source: Path,
-    target: Path,
-) -> Conversion:
-    """Compare each tensor with the one expected; FormatError names the first that differs.
-
-    What was hashed on its way into the file is not derived from the source a second time.
-    """
-    casts: Counter[str] = Counter()
-    error, error_key, size = 0.0, "", 0
-    for key, leaf in expected.items():
-        if key not in written:
-            raise FormatError(target, f"{key!r} is missing from it", "report this")
-        if key in expected.ties:
-            continue
-        size += spec(leaf).nbytes
-        if spec(leaf)[:2] != spec(written[key])[:2] or not _same(leaf, written[key], hashes):
-            raise FormatError(target, f"{key!r} does not read back as written", "try again")
-        if (before := before_cast(leaf)) is not None:
-            casts[f"{spec(before).dtype} to {spec(leaf).dtype}"] += 1
-            lost = largest_error(before, written[key])
-            error, error_key = max((error, error_key), (lost, key))
-    layout = str(expected.metadata.get(STAMP, ""))
-    return Conversion(
-        str(source), str(target), len(expected), size, layout, casts, error, error_key
-    )
-
-
-def _same(leaf: Any, written: Any, hashes: Mapping[int, bytes]) -> bool:
-    known = hashes.get(id(leaf))
-    return same_bytes(leaf, written) if known is None else known == content_hash(written)

@@ -85,7 +85,7 @@ def test_what_is_written_wrong_replaces_nothing(
 ):
     target = good.with_name("w.npz")
     target.write_bytes(b"old")
-    monkeypatch.setattr("caten_sd.files.conversion.content_hash", lambda leaf: b"")
+    monkeypatch.setattr("caten_sd.state.pieces.content_hash", lambda leaf: b"")
     code, _, err = run(capsys, "convert", good, target)
     assert code == 2
     assert f"{target}: it was not replaced" in err

@@ -201,7 +201,7 @@ class TestWhatIsWrongReplacesNothing:
         def fail(leaf: object) -> None:
             raise sd.FormatError(source, "it shrank", "get it again")
 
-        monkeypatch.setattr("caten_sd.files.conversion.content_hash", fail)
+        monkeypatch.setattr("caten_sd.state.pieces.content_hash", fail)
         with pytest.raises(sd.FormatError) as caught:
             sd.convert(source, tmp_path / "out.npz")
         assert caught.value.source == str(source)
@@ -212,7 +212,7 @@ class TestWhatIsWrongReplacesNothing:
     ) -> None:
         monkeypatch.setattr(atomic, "before_rename", lambda written, target: None)
         assert sd.convert(source, tmp_path / "out.npz").tensors == 3
-        monkeypatch.setattr("caten_sd.files.conversion.content_hash", lambda leaf: b"")
+        monkeypatch.setattr("caten_sd.state.pieces.content_hash", lambda leaf: b"")
         with pytest.raises(sd.FormatError, match=r"out.npz: 'h.0.w' does not read back"):
             sd.convert(source, tmp_path / "out.npz")
 

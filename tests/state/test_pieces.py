@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import tracemalloc
 from typing import Any
 
@@ -10,6 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -21,8 +23,9 @@ from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.compare import same_bytes
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.pieces import PIECE, reported_pieces, reporting
+from caten_sd.state.pieces import PIECE, content_hashes, reported_pieces, reporting
 from caten_sd.state.source import Source
+from caten_sd.testing.samples import UnreadableLeaf
 
 
 def whole(leaf: Any) -> bytes:
@@ -150,3 +153,25 @@ def test_what_is_drawn_is_counted_for_those_who_watch() -> None:
 )
 def test_bytes_are_compared_piece_by_piece(one: Any, other: Any, same: bool) -> None:
     assert same_bytes(one, other) is same
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+@pytest.mark.parametrize("threads", [True, False])
+def test_hashes_have_the_order_of_their_leaves(
+    monkeypatch: pytest.MonkeyPatch, count: int, threads: bool
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    if not threads:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+    leaves = [np.full(1000 * (n % 7), n) for n in range(count)]
+    assert content_hashes(leaves) == [xxhash.xxh3_128(leaf.tobytes()).digest() for leaf in leaves]
+
+
+@pytest.mark.parametrize("place", [0, 1, 30])
+def test_an_error_of_either_thread_is_raised(place: int) -> None:
+    leaves: list[Any] = [np.zeros(PIECE, "u1") for _ in range(40)]
+    leaves[place] = UnreadableLeaf((2,), KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        content_hashes(leaves)
