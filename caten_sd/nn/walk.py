@@ -11,6 +11,7 @@ import torch
 from attrs.exceptions import FrozenInstanceError
 
 from caten_sd.errors import ModelError
+from caten_sd.objects.checked_pairs import checked_pairs
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.owner import put, slots_of
 from caten_sd.objects.slots import SlotKind
@@ -65,7 +66,8 @@ class Walk:
 
     def _other(self, value: Any, kind: SlotKind) -> Any:
         """Visit the leaves that `to_state_dict` gives for an object of any other class."""
-        for path, leaf in to_state_dict(value, [type(value).__name__]):
+        root: list[Any] = [type(value).__name__]
+        for path, leaf in checked_pairs(value, root, to_state_dict(value, root)):
             if isinstance(leaf, torch.Tensor) and self(leaf, kind) is not leaf:
                 raise ModelError(
                     f"{pytorch_style_dict_key(path)} cannot be replaced, and a tensor on another "

@@ -10,6 +10,7 @@ from typing import Any
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import NoApplicableMethodError, StateDictError
+from caten_sd.objects.checked_pairs import checked_pairs
 from caten_sd.objects.owner import slots_of
 from caten_sd.objects.slots import SAVED
 from caten_sd.state.gc_pause import collector_paused
@@ -50,19 +51,27 @@ def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) 
     the object holds itself; NoApplicableMethodError if its class has no method.
     """
     # Whatever an interruption of an earlier extraction left behind is not of this one.
-    around = _extraction.open, _extraction.in_unknown
-    _extraction.open, _extraction.in_unknown = {}, False
+    around = _extraction.open, _extraction.in_unknown, _extraction.is_checked
+    _extraction.open, _extraction.in_unknown, _extraction.is_checked = {}, False, _is_taught()
     try:
-        pairs = list(to_state_dict(obj, []))  # a method may be a generator
+        pairs = to_state_dict(obj, [])
+        pairs = checked_pairs(obj, [], pairs) if _extraction.is_checked else pairs
     finally:
-        _extraction.open, _extraction.in_unknown = around
+        _extraction.open, _extraction.in_unknown, _extraction.is_checked = around
     if not pairs:
         _refuse_stateless(obj)
-    paths, leaves = _apart(obj, pairs)
+    paths = [path for path, _ in pairs]
+    leaves = [leaf for _, leaf in pairs]
     state = StateDict(zip(map(key_mapper, paths), leaves, strict=True), paths=paths)
     if len(state) < len(pairs):
         raise _collision(obj, paths, key_mapper)
     return state
+
+
+def _is_taught() -> bool:
+    """Return whether there are methods of others, which may return anything."""
+    names = (str(each.function.__module__) for each in to_state_dict.methods())
+    return not all(name.startswith("caten_sd.") for name in names)
 
 
 def _refuse_stateless(obj: Any) -> None:
@@ -81,32 +90,6 @@ def _refuse_stateless(obj: Any) -> None:
     raise NoApplicableMethodError(f"{a_or_an(name)} has no slots that hold a state; {fix}")
 
 
-def _apart(obj: Any, pairs: list[Pair]) -> tuple[list[Path], list[Any]]:
-    """Return the paths and the leaves; StateDictError if a method returned something else."""
-    try:
-        paths = [path for path, _ in pairs]
-        leaves = [leaf for _, leaf in pairs]
-    except (TypeError, ValueError):
-        raise _not_pairs(obj, pairs) from None
-    if not {list, tuple}.issuperset(map(type, paths)):  # text would become a path of letters
-        raise _not_pairs(obj, pairs)
-    return paths, leaves
-
-
-def _not_pairs(obj: Any, pairs: Iterable[Any]) -> StateDictError:
-    wrong = next(pair for pair in pairs if not _is_pair(pair))
-    shown = wrong[0] if isinstance(wrong, tuple) and wrong else wrong
-    return StateDictError(
-        f"a method of to_state_dict returned {shown!r} for {a_or_an(type(obj).__name__)} or what "
-        f"it holds, in place of a path and a leaf; return a list of pairs such as "
-        f"([*parent, 'weight'], leaf)"
-    )
-
-
-def _is_pair(pair: Any) -> bool:
-    return isinstance(pair, tuple) and len(pair) == 2 and type(pair[0]) in (list, tuple)
-
-
 def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictError:
     first: dict[str, Path] = {}
     for path in paths:
@@ -120,11 +103,15 @@ def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictE
 
 
 class _Extraction(threading.local):
-    """Where this thread is in an object: the containers around it, by id, with their paths."""
+    """Where this thread is in an object: the containers around it, by id, with their paths.
+
+    ``is_checked`` if methods of others may return something else than pairs.
+    """
 
     def __init__(self) -> None:
         self.open: dict[int, Path] = {}
         self.in_unknown = False
+        self.is_checked = False
 
 
 _extraction = _Extraction()
@@ -145,8 +132,11 @@ def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[P
     try:
         open_[id(obj)] = parent
         pairs: list[Pair] = []
+        is_checked = _extraction.is_checked
         for name, value in items:
-            pairs += to_state_dict(value, [*parent, name])
+            path = [*parent, name]
+            found = to_state_dict(value, path)
+            pairs += checked_pairs(value, path, found) if is_checked else found
         return pairs
     except RecursionError:
         raise StateDictError(

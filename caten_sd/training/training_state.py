@@ -10,7 +10,7 @@ import attrs
 from caten_sd.errors import StateDictError
 from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.loading.report import LoadPlan
-from caten_sd.objects.extract import to_state_dict
+from caten_sd.objects.extract import children, to_state_dict
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.plain_values import tree_pairs
 from caten_sd.state.training_keys import COMPONENTS
@@ -58,7 +58,7 @@ def _pairs(training: TrainingState, parent: Path, /) -> list[Pair]:
         raise StateDictError(
             f"the step of a training state must be an int and is {training.step!r}; give int(step)"
         )
-    pairs = to_state_dict(training.model, [*parent, "model"])
+    pairs = children(training, parent, [("model", training.model)])
     for name, component in training.components():
         pairs += tree_pairs(component_of(component).tree(training.model), [*parent, name])
     return [*pairs, ([*parent, "step"], np.asarray(training.step, np.int64))]

@@ -18,7 +18,6 @@ import pytest
 import torch
 
 from caten_sd import (
-    StateDictError,
     get_state_dict,
     to_state_dict,
 )
@@ -233,21 +232,6 @@ def test_the_callers_key_mapper_makes_the_keys() -> None:
     state = get_state_dict([Box(W)], key_mapper=lambda path: "/".join(map(str, path)))
     assert list(state) == ["0/content"]
     assert state.paths == {"0/content": [0, "content"]}
-
-
-@pytest.mark.parametrize(
-    ("returned", "shown"),
-    [([("weight", 1)], "'weight'"), ({"weight": 1}, "'weight'"), ([(["w"],)], r"\['w'\]")],
-)
-def test_a_method_that_returns_no_pairs_of_a_path_and_a_leaf_is_told_so(
-    returned: Any, shown: str
-) -> None:
-    class Taught:
-        pass
-
-    to_state_dict.register(Taught)(lambda obj, parent: returned)
-    with pytest.raises(StateDictError, match=rf"{shown} for a list .* \(\[\*parent, 'weight'\]"):
-        get_state_dict([Taught()])
 
 
 def test_a_method_may_be_a_generator() -> None:
