@@ -19,7 +19,7 @@ from caten_sd.lisp.source_text import LispSource, lisp_source
 from caten_sd.wording import counted, first_few
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False, init=False, repr=False)
 class LispFile:
     """The definitions of a Lisp file, in order; `model` gives a model as a class.
 
@@ -31,7 +31,14 @@ class LispFile:
     """
 
     _source: LispSource
-    _programs: list[LispProgram] = attrs.field(factory=list)
+    _program: LispProgram
+
+    def __init__(self, path_or_text: str | os.PathLike[str]) -> None:
+        self._source = lisp_source(path_or_text)
+        self._program = LispProgram(self._source.by_kind)
+
+    def __repr__(self) -> str:
+        return f"LispFile({self.source!r}: {first_few(self.models, 5) or 'no model'})"
 
     @property
     def source(self) -> str:
@@ -83,9 +90,8 @@ class LispFile:
 
     def _definition(self, name: str) -> ClassLike:
         """Return the definition of a model; LispError, with the names of all, if there is none."""
-        found = self._source.by_kind.models.get(
-            fold(name.strip().strip("|"))
-        ) or self._source.by_kind.models.get(name.strip().strip("|"))
+        models, plain = self._source.by_kind.models, name.strip().strip("|")
+        found = models.get(fold(plain)) or models.get(plain)
         if found is not None:
             return found
         skipped = self._source.by_kind.skipped.get(fold(name))
@@ -99,12 +105,6 @@ class LispFile:
         raise LispError(
             self.source, f"no model is called {name!r}", f"{meant}the file defines {known}"
         )
-
-    @property
-    def _program(self) -> LispProgram:
-        if not self._programs:
-            self._programs.append(LispProgram(self._source.by_kind))
-        return self._programs[0]
 
     def _only_model(self) -> Any:
         models = list(self._source.by_kind.models.values())
@@ -125,4 +125,4 @@ def read_lisp(path_or_text: str | os.PathLike[str]) -> LispFile:
 
     A text begins with a parenthesis or a comment, or has several lines.
     """
-    return LispFile(lisp_source(path_or_text))
+    return LispFile(path_or_text)
