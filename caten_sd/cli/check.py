@@ -8,11 +8,10 @@ from typing import Any
 
 from caten_sd.cli import DIFFERS, FINE, say_sheet
 from caten_sd.cli.arguments import FROM, LAYOUT, MODEL, parser_of
-from caten_sd.cli.models import build, call_of, is_model, state_of
+from caten_sd.cli.models import build, is_model, python_of, state_of
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_check import check_layout
-from caten_sd.mapping.named_code import split_name
 from caten_sd.state.quoting import is_shell_word, python_literal, shell_word
 from caten_sd.state.state_dict import StateDict
 
@@ -66,20 +65,16 @@ def _against_model(state_dict: StateDict, model: Any, options: argparse.Namespac
 def _shell_line(fix: str, model: Any, options: argparse.Namespace) -> str:
     """Return a command that loads with the fix and shows the report."""
     before, _, options_of_load = fix.partition(LOAD)
-    module, _ = split_name(options.against)
-    importable = not module.endswith(".py")
-    if fix.count(LOAD) != 1 or not is_shell_word(fix + options.file) or not importable:
+    building = python_of(options.against, model)
+    words = fix + options.file + building
+    if fix.count(LOAD) != 1 or not is_shell_word(words) or not building:
         return f"in Python, {fix}"
     shown = f"{before}print(plan_load({options_of_load}.apply())"
     reading = f"read_state_dict({python_literal(options.file)}{_named('root', options.root)})"
     if options.to is not None:
         source = _named("from_layout", options.from_layout)
         reading = f"to_layout({reading}, {python_literal(options.to)}{source})"
-    program = (
-        f"from caten_sd import *; import {module}; "
-        f"model = {module}.{call_of(options.against, model)}; "
-        f"state_dict = {reading}; {shown}"
-    )
+    program = f"from caten_sd import *; {building}; state_dict = {reading}; {shown}"
     return f"python -c {shell_word(program)}"
 
 

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from caten_sd.cli import FINE, say
 from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
-from caten_sd.cli.models import build, is_model, state_of
+from caten_sd.cli.models import file_or_model
 from caten_sd.errors.printable import printable
-from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.state.state_dict import StateDict
 
 SUMMARY = "list the keys of a checkpoint or a model"
 
@@ -19,13 +17,7 @@ def run(words: Sequence[str]) -> int:
     parser = parser_of("keys", SUMMARY, "of", "FILE|module:callable", f"{CHECKPOINT}; or {MODEL}")
     parser.add_argument("--caten", action="store_true", help="print shapes too, as Caten does")
     options = parser.parse_args(words)
-    with _state_dict(options.of, options.root) as state_dict:
+    with file_or_model(options.of, options.root) as state_dict:
         listing = str(state_dict).split("\n") if options.caten else map(printable, state_dict)
         say(*listing)
     return FINE
-
-
-def _state_dict(of: str, root: str | None) -> StateDict:
-    if not is_model(of):
-        return read_state_dict(of, root=root)
-    return state_of(of, build(of))

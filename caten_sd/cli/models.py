@@ -1,4 +1,4 @@
-"""Build the model that ``module:callable`` names on the command line."""
+"""Build the model that ``module:callable`` or a call in Lisp names on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
+from caten_sd.cli.lisp_calls import build_call, python_call, split_call
 from caten_sd.errors import CatenError, StateDictError
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.named_code import module_of, names_code, split_name
 from caten_sd.objects.owner import slots_of
 from caten_sd.state.state_dict import StateDict
@@ -17,15 +19,20 @@ from caten_sd.wording import first_few
 
 
 def is_model(text: str) -> bool:
-    """Return whether a text is ``package.module:callable``, not the name of a file or layout."""
+    """Return whether a text names a model in Python or Lisp, not a checkpoint or a layout."""
+    if split_call(text) is not None:
+        return True
     return bool(split_name(text)[1]) and names_code(text) and not os.path.exists(text)
 
 
 def build(text: str) -> Any:
     """Return what ``module:callable`` or ``module:callable(literals)`` builds; CatenError if not.
 
-    The module may be a file, as in ``mine.py:build``.
+    The module may be a file, as in ``mine.py:build``, or one of Lisp, as in ``mine.lisp:(Net 3)``.
     """
+    lisp = split_call(text)
+    if lisp is not None:
+        return build_call(text, *lisp)
     module, call = split_name(text)
     try:
         found: Any = module_of(module)
@@ -39,12 +46,20 @@ def build(text: str) -> Any:
     return _called(text, found, call)
 
 
-def call_of(text: str, model: Any) -> str:
-    """Return the call in Python that gives the model, which may be there without a call."""
+def python_of(text: str, model: Any) -> str:
+    """Return the statements that set ``model``, or "" if it cannot be imported by name.
+
+    They need the names of ``caten_sd``. A model may be there without a call.
+    """
+    lisp = split_call(text)
+    if lisp is not None:
+        return f"model = {python_call(*lisp)}"
     module, call = split_name(text)
-    if "(" in call or _named(text, module_of(module), call) is model:
-        return call
-    return f"{call}()"
+    if module.endswith(".py"):
+        return ""
+    if "(" not in call and _named(text, module_of(module), call) is not model:
+        call = f"{call}()"
+    return f"import {module}; model = {module}.{call}"
 
 
 def _called(text: str, module: Any, call: str) -> Any:
@@ -134,6 +149,15 @@ def state_of(text: str, model: Any) -> StateDict:
             f"{text} has no state: none of its slots holds a tensor; name a model with parameters"
         )
     return state_dict
+
+
+def file_or_model(text: str, root: str | None) -> StateDict:
+    """Return the state dict of a checkpoint, or of the model that a text names."""
+    if not is_model(text):
+        return read_state_dict(text, root=root)
+    if root is not None:
+        raise CatenError(f"--root names a tree of a file, and {text} is a model; leave it out")
+    return state_of(text, build(text))
 
 
 def _parse(call: str) -> tuple[str, list[Any], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""``caten-sd show FILE``: what the file is, and its tensors in groups."""
+"""``caten-sd show FILE|module:callable``: what it is, and its tensors in groups."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import starmap
 
 from caten_sd.cli import FINE, say, say_sheet
-from caten_sd.cli.arguments import parser_of
+from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
+from caten_sd.cli.models import file_or_model
 from caten_sd.cli.text import cut, few, value_text
 from caten_sd.errors.printable import one_line, printable
-from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.state.dtype import RAW_BFLOAT16, is_raw_pair
 from caten_sd.state.leaf import Spec, spec_or_none
 from caten_sd.state.sheet import HasSheet, Sheet
@@ -37,7 +37,7 @@ class FileSummary(HasSheet):
         own = [known for key, known in self.specs.items() if key not in state.ties]
         size, count = sum(each.nbytes for each in own), sum(math.prod(each.shape) for each in own)
         tensors = counted(len(self.specs), "tensor")
-        held = [state.origin, tensors, counted(count, "element"), bytes_text(size)]
+        held = [state.origin or "a model", tensors, counted(count, "element"), bytes_text(size)]
         return f"{self.file}: {', '.join(held)}"
 
     def sheet(self) -> Sheet:
@@ -66,11 +66,11 @@ class FileSummary(HasSheet):
 
 def run(words: Sequence[str]) -> int:
     """Print the summary; only headers are read."""
-    parser = parser_of("show", SUMMARY)
+    parser = parser_of("show", SUMMARY, "file", "FILE|module:callable", f"{CHECKPOINT}; or {MODEL}")
     parser.add_argument("--all", action="store_true", help="one line for every tensor")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
-    with read_state_dict(options.file, root=options.root) as state_dict:
+    with file_or_model(options.file, options.root) as state_dict:
         found = FileSummary(options.file, state_dict, every=options.all or options.json)
         if options.all and not options.json:
             say(*found.sheet().every_line().split("\n"))

@@ -11,6 +11,7 @@ from caten_sd.errors import LispError
 from caten_sd.lisp.datum import NOWHERE, Datum, SourcePlace, Symbol
 from caten_sd.lisp.lambda_lists import Argument, LambdaList
 from caten_sd.lisp.scopes import Scope, text_of
+from caten_sd.wording import counted
 
 _NO_VALUE = object()
 
@@ -30,8 +31,9 @@ class Binding:
         required = self.arguments.of_kind("required")
         optional = self.arguments.of_kind("optional")
         if len(values) < len(required):
-            missing = ", ".join(str(each) for each in required[len(values) :])
-            raise self._wrong(f"{missing} of {self.called} is missing")
+            missing = [str(each) for each in required[len(values) :]]
+            lacking = "is missing" if len(missing) == 1 else "are missing"
+            raise self._wrong(f"{', '.join(missing)} of {self.called} {lacking}")
         for argument in required:
             self.scope.variables[argument.symbol.name] = values.pop(0)
         for argument in optional:
@@ -57,7 +59,7 @@ class Binding:
         keys = self.arguments.of_kind("key")
         if not keys and not self.arguments.allows_others:
             if values and not self.arguments.of_kind("rest"):
-                raise self._wrong(f"{self.called} has {len(values)} arguments too many")
+                raise self._wrong(f"{self.called} has {counted(len(values), 'argument')} too many")
             return
         given = self._given(values)
         names = {argument.keyword.name for argument in keys if argument.keyword is not None}

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from caten_sd.errors import LispWarning, StateDictError
+from caten_sd.errors.caller import caller_level
 from caten_sd.lisp.lists import Pair, Vector
 from caten_sd.nn.module import Module
 from caten_sd.nn.norm import BatchNorm
@@ -42,7 +43,7 @@ def _warn(slot: str, why: str, keys: list[str]) -> None:
                 f"{counted(len(keys), 'key')} that it lacks ({first_few(keys, 3)}); hold only "
                 f"models or only tensors in a list"
             ),
-            stacklevel=5,
+            stacklevel=caller_level(),
         )
 
 
@@ -54,7 +55,7 @@ def _warn_of_statistics(container: Container) -> None:
             f"BatchNorm has running statistics here, as in torch, and none in Caten, so that Caten "
             f"lacks {first_few(keys, 3)}; normalize by LayerNorm for the same numbers in both"
         ),
-        stacklevel=4,
+        stacklevel=caller_level(),
     )
 
 

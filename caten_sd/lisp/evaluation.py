@@ -46,7 +46,7 @@ class Evaluator:
     constants: Mapping[str, Any]
     resolvers: list[Resolver] = attrs.field(factory=list)
     setters: list[Resolver] = attrs.field(factory=list)
-    known: Callable[[], Iterable[str]] = tuple
+    known: Mapping[str, str] = attrs.field(factory=dict)  # functions, and how they are written
     _globals: dict[str, Any] = attrs.field(factory=dict)
     _run: _Run = attrs.field(factory=_Run)
 
@@ -164,7 +164,7 @@ class Evaluator:
         for resolve in self.resolvers:
             if (found := resolve(name)) is not None:
                 return found
-        raise self.unknown(symbol, "function", {*self.known(), *self.special_forms})
+        raise self.unknown(symbol, "function", {*self.known, *self.special_forms})
 
     def setter(self, name: str) -> Function | None:
         """Return the function that sets a place of this name to a value, or None."""
@@ -239,7 +239,7 @@ class Evaluator:
                 "define it with defun, defparameter or defmodel",
             )
         near = difflib.get_close_matches(symbol.name, sorted(known), 3)
-        names = " or ".join(each.lower() for each in near)
+        names = " or ".join(self.known.get(each, each.lower()) for each in near)
         remedy = f"did you mean {names}?" if near else f"define it in the file, or replace {symbol}"
         return LispError(symbol.place, f"the {what} {symbol} is not known", remedy)
 

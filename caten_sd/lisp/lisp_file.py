@@ -79,10 +79,10 @@ class LispFile:
             return self._only_model()
         if not call.lstrip().startswith("("):
             call = f"({self._definition(call).name})"
-        data = read_data(call, "the call")
+        data = read_data(call, f"{self.source}, call")
         if len(data) != 1:
             raise LispError(
-                SourcePlace("the call", 1, 1),
+                SourcePlace(f"{self.source}, call", 1, 1),
                 f"{one_line(call, 80)} is {counted(len(data), 'form')}",
                 "write one call in parentheses",
             )

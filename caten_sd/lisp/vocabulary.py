@@ -101,6 +101,8 @@ def evaluator_of(definitions: Definitions, models: Callable[[str], Function | No
     tables: list[Mapping[str, Function]] = [readers, FUNCTIONS, built_in, operators]
     evaluator.resolvers += [models, defined_functions(evaluator), *(each.get for each in tables)]
     evaluator.setters += [setters.get, SETTERS.get]
-    names = {*definitions.models, *definitions.functions}.union(*tables)
-    evaluator.known = lambda: names
+    written = {name: each.name for name, each in CONSTRUCTORS.items()}
+    own = {**definitions.functions, **definitions.models}
+    written |= {name: each.name.spelling for name, each in own.items()}
+    evaluator.known = {name: written.get(name, name.lower()) for name in {*own}.union(*tables)}
     return evaluator

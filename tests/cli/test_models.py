@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import string
 import sys
 from pathlib import Path
 
 import pytest
 
-from caten_sd.cli.models import build, call_of, is_model, state_of
+from caten_sd.cli.models import build, is_model, python_of, state_of
 from caten_sd.errors import CatenError
 from tests.cli.running import TRANSFORMER
 
@@ -93,9 +94,16 @@ def test_a_name_that_gives_no_model_is_told_with_what_is_near(
 def test_a_model_that_is_there_is_not_called() -> None:
     net = build("our_models.py:NET")
     assert list(state_of("our_models.py:NET", net)) == ["weight", "bias"]
-    assert call_of("our_models.py:NET", net) == "NET"
-    assert call_of("our_models.py:build_small", net) == "build_small()"
-    assert call_of("our_models.py:build_small()", net) == "build_small()"
+    assert python_of("our_models.py:NET", net) == ""  # no import finds a file
+
+
+def test_the_statement_that_builds_a_model() -> None:
+    known = python_of("string:ascii_letters", string.ascii_letters)
+    assert known == "import string; model = string.ascii_letters"
+    for text in ("caten_sd.nn:ReLU", "caten_sd.nn:ReLU()"):
+        assert python_of(text, build(text)) == "import caten_sd.nn; model = caten_sd.nn.ReLU()"
+    lisp = python_of("my net.lisp:(Net 3)", None)
+    assert lisp.replace('"', "'") == "model = read_lisp('my net.lisp').build('(Net 3)')"
 
 
 @pytest.mark.parametrize(
