@@ -8,7 +8,8 @@ from typing import Any
 
 from caten_sd.cli import DIFFERS, FINE, say_sheet
 from caten_sd.cli.arguments import FROM, LAYOUT, MODEL, parser_of
-from caten_sd.cli.models import build, is_model, python_of, state_of
+from caten_sd.cli.file_or_model import is_model
+from caten_sd.cli.models import build, python_of, state_of
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_check import check_layout

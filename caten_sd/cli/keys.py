@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from caten_sd.cli import FINE, say
 from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
-from caten_sd.cli.models import file_or_model
+from caten_sd.cli.file_or_model import file_or_model
 from caten_sd.errors.printable import printable
 
 SUMMARY = "list the keys of a checkpoint or a model"

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
 from caten_sd.cli.lisp_calls import build_call, python_call, split_call
 from caten_sd.errors import CatenError, StateDictError
-from caten_sd.files.checkpoint import read_state_dict
-from caten_sd.mapping.named_code import module_of, names_code, split_name
+from caten_sd.mapping.named_code import module_of, split_name
 from caten_sd.objects.owner import slots_of
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import first_few
-
-
-def is_model(text: str) -> bool:
-    """Return whether a text names a model in Python or Lisp, not a checkpoint or a layout."""
-    if split_call(text) is not None:
-        return True
-    return bool(split_name(text)[1]) and names_code(text) and not os.path.exists(text)
 
 
 def build(text: str) -> Any:
@@ -149,15 +140,6 @@ def state_of(text: str, model: Any) -> StateDict:
             f"{text} has no state: none of its slots holds a tensor; name a model with parameters"
         )
     return state_dict
-
-
-def file_or_model(text: str, root: str | None) -> StateDict:
-    """Return the state dict of a checkpoint, or of the model that a text names."""
-    if not is_model(text):
-        return read_state_dict(text, root=root)
-    if root is not None:
-        raise CatenError(f"--root names a tree of a file, and {text} is a model; leave it out")
-    return state_of(text, build(text))
 
 
 def _parse(call: str) -> tuple[str, list[Any], dict[str, Any]]:

@@ -8,7 +8,7 @@ from itertools import starmap
 
 from caten_sd.cli import FINE, say, say_sheet
 from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
-from caten_sd.cli.models import file_or_model
+from caten_sd.cli.file_or_model import file_or_model
 from caten_sd.cli.text import cut, few, value_text
 from caten_sd.errors.printable import one_line, printable
 from caten_sd.state.dtype import RAW_BFLOAT16, is_raw_pair

@@ -9,8 +9,7 @@ from functools import reduce
 from typing import Any, TypeAlias
 
 from caten_sd.errors import ModelError
-from caten_sd.lisp.datum import SingleFloat, Symbol
-from caten_sd.lisp.numerals import single
+from caten_sd.lisp.datum import SingleFloat, Symbol, single
 from caten_sd.lisp.scopes import Function, MultipleValues, text_of
 
 MOST_BITS = 4_096  # of an integer
@@ -242,7 +241,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "ISQRT": _integers(math.isqrt),
     "GCD": _integers(math.gcd),
     "LCM": _integers(math.lcm),
-    "SIGNUM": lambda value: _operated(math.copysign, 1, value) if value else value,
+    "SIGNUM": lambda value: _divide(value, _extreme(max)(value, subtract(value))) if value else 0,
     "NUMERATOR": lambda value: Fraction(checked_number(value)).numerator,
     "DENOMINATOR": lambda value: Fraction(checked_number(value)).denominator,
     "FLOAT": as_float,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -62,6 +63,18 @@ class SingleFloat(float):
     """A float of 32 bits, which `1e-5` is in Lisp; a plain float is one of 64 bits."""
 
     __slots__ = ()
+
+
+def single(value: float) -> SingleFloat:
+    """Return the float of 32 bits that is nearest to a value; OverflowError if there is none.
+
+    >>> single(1e-5)
+    9.999999747378752e-06
+    """
+    try:
+        return SingleFloat(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        raise OverflowError("a float of 32 bits cannot be so large") from None
 
 
 @attrs.frozen
@@ -192,15 +205,34 @@ def _pieces(datum: Datum) -> Iterator[str]:
 def literal_text(value: Any) -> str:
     """Return a number, a string or a character as Lisp writes it.
 
-    >>> print(literal_text(0.5), literal_text(SingleFloat(0.5)), literal_text('a"b'))
-    0.5d0 0.5 "a\\"b"
+    >>> print(literal_text(0.5), literal_text(single(1e-5)), literal_text('a"b'))
+    0.5d0 1e-5 "a\\"b"
     """
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
     if isinstance(value, Character):
         return f"#\\{value.text}"
-    if isinstance(value, float) and not isinstance(value, SingleFloat):
-        digits, _, exponent = repr(value).partition("e")
-        return f"{digits}d{int(exponent or 0)}"
-    return str(value)
+    if isinstance(value, SingleFloat):
+        return _float_text(_shortest(value), "e")
+    return _float_text(repr(value), "d") if isinstance(value, float) else str(value)
+
+
+def _shortest(value: SingleFloat) -> str:
+    """Return the shortest text of a float of 32 bits."""
+    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
+    return next((text for text in texts if _rounds_to(text, value)), repr(float(value)))
+
+
+def _rounds_to(text: str, value: float) -> bool:
+    try:
+        return single(float(text)) == value
+    except OverflowError:
+        return False
+
+
+def _float_text(text: str, sign: str) -> str:
+    digits, _, exponent = text.partition("e")
+    if not exponent and sign == "e":
+        return digits if "." in digits or not digits[-1].isdigit() else f"{digits}.0"
+    return f"{digits}{sign}{int(exponent or 0)}"

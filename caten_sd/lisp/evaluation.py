@@ -7,6 +7,7 @@ symbol is itself, and a function is anything that can be called.
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,8 +22,9 @@ from caten_sd.lisp.datum import NOWHERE, Datum, Form, Literal, SourcePlace, Symb
 from caten_sd.lisp.definitions import Definitions
 from caten_sd.lisp.lambda_lists import LambdaList
 from caten_sd.lisp.scopes import BlockExit, Function, PlaceVariable, Scope, first_value
+from caten_sd.wording import counted
 
-MOST_STEPS = 500_000  # of one call from Python, with all that it calls
+MOST_STEPS = 300_000  # of one call from Python, with all that it calls
 DEEPEST_CALL = 150  # forms that wait for each other; Python's own limit is not much higher
 
 SpecialForm: TypeAlias = Callable[["Evaluator", Form, Scope], Any]
@@ -151,8 +153,9 @@ class Evaluator:
                 form.place, where, remedy if problem else "correct its arguments"
             ) from error
         except Exception as error:
+            problem = _arity(function, arguments) or f"fails ({_reason(error)})"
             raise LispError(
-                form.place, f"{brief(form)} fails ({error})", "correct its arguments"
+                form.place, f"{brief(form)} {problem}", "correct its arguments"
             ) from error
 
     def function(self, symbol: Symbol, scope: Scope) -> Function:
@@ -242,6 +245,32 @@ class Evaluator:
         names = " or ".join(self.known.get(each, each.lower()) for each in near)
         remedy = f"did you mean {names}?" if near else f"define it in the file, or replace {symbol}"
         return LispError(symbol.place, f"the {what} {symbol} is not known", remedy)
+
+
+def _reason(error: Exception) -> str:
+    return "division by zero" if isinstance(error, ZeroDivisionError) else str(error)
+
+
+def _arity(function: Function, arguments: Sequence[Any]) -> str:
+    """Return how many arguments a function takes, if it takes not as many as it has got."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        kinds = [each.kind for each in signature.parameters.values()]
+        plain = [each for each in signature.parameters.values() if each.kind in _POSITIONAL]
+        least = sum(each.default is inspect.Parameter.empty for each in plain)
+        if inspect.Parameter.VAR_POSITIONAL in kinds:
+            return f"has {len(arguments)} of at least {counted(least, 'argument')}"
+        most = f"{least}" if least == len(plain) else f"{least} to {len(plain)}"
+        return f"has {counted(len(arguments), 'argument')} and takes {most}"
+    return ""
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def _work(*values: Any) -> int:

@@ -78,7 +78,7 @@ def lambda_list(datum: Datum, *, specialized: bool = False) -> LambdaList:
 
     >>> from caten_sd.lisp.reader import read_data
     >>> str(lambda_list(*read_data("(dim &key (eps 1e-5) bias)")))
-    '(dim &key (eps 9.999999747378752e-06) bias)'
+    '(dim &key (eps 1e-5) bias)'
     """
     items = items_of(datum, "a list of arguments")
     arguments = tuple(_arguments(items, specialized=specialized))

@@ -85,7 +85,13 @@ class LoopRun:
                 self._prepare(each.then + each.otherwise)
             elif isinstance(each, LoopGather):
                 listed = each.verb in ("COLLECT", "APPEND")
-                self._gathered[_target(each)] = [] if listed else _NOTHING.get(each.verb)
+                first = [] if listed else _NOTHING.get(each.verb)
+                if self._gathered.setdefault(_target(each), first) != first:
+                    raise LispError(
+                        each.form.place,
+                        f"{each.verb.lower()} gathers another kind of value than the clause before",
+                        "gather it into a variable",
+                    )
                 if each.into is not None:
                     self._scope.variables[each.into.name] = _NOTHING.get(each.verb)
 
@@ -96,7 +102,7 @@ class LoopRun:
         """Set a variable, or those of a list to the items of a list."""
         if isinstance(variable, Form):
             for at, each in enumerate(variable.items):
-                items = self.evaluator.apply(items_in, [value], self.form)
+                items = self._items(value)
                 self._bind(each, items[at] if at < len(items) else None)
         elif not isinstance(variable, Symbol) or variable.is_keyword:
             raise LispError(variable.place, f"{brief(variable)} is not a variable", "name one")
@@ -127,7 +133,7 @@ class LoopRun:
                 head.source.place, f"{text_of(source)} is not a {kind}", f"loop over a {kind}"
             )
         if head.how == "ACROSS" or (by is cdr and head.how == "IN"):
-            for item in self.evaluator.apply(list, [source or []], self.form):
+            for item in source if isinstance(source, Vector) else self._items(source):
                 self._bind(head.variable, item)
                 yield True
             return
@@ -135,6 +141,10 @@ class LoopRun:
             self._bind(head.variable, car(source) if head.how == "IN" else source)
             yield True
             source = self.evaluator.apply(by, [source], self.form)
+
+    def _items(self, value: Any) -> list[Any]:
+        items: list[Any] = self.evaluator.apply(items_in, [value], self.form)
+        return items
 
     def _numbers(self, head: LoopNumbers) -> Iterator[bool]:
         value: Any = 0 if head.start is None else self._number(head.start)
@@ -187,8 +197,8 @@ class LoopRun:
         if clause.verb == "COLLECT":
             old.append(value)
         elif clause.verb == "APPEND":
-            old += self.evaluator.apply(items_in, [value], self.form)
-            self.evaluator.spend(len(items_in(value)) // 8, self.form.place)
+            old += self._items(value)
+            self.evaluator.spend(len(self._items(value)), self.form.place)
         else:
             function = {"SUM": add, "COUNT": _counted, "MAXIMIZE": _most, "MINIMIZE": _least}
             new = self.evaluator.apply(function[clause.verb], [old, value], self.form)

@@ -21,6 +21,7 @@ from caten_sd.lisp.definitions import (
 from caten_sd.lisp.dropped_state import warn_of_dropped_state
 from caten_sd.lisp.evaluation import Evaluator
 from caten_sd.lisp.lambda_lists import LambdaList
+from caten_sd.lisp.lists import items_in, keys_of
 from caten_sd.lisp.model_building import build_nodes, build_slots, slot_value_of
 from caten_sd.lisp.names import class_name, key_of, python_name
 from caten_sd.lisp.scopes import Scope
@@ -49,6 +50,18 @@ class LispModel(Module):
         instance = cls.__new__(cls)
         instance.fill(values)
         return instance
+
+    @classmethod
+    def instance(cls, *options: Any) -> LispModel:
+        """Return an instance as ``make-instance`` does: ``:attrs`` lists the arguments by name."""
+        given = items_in(keys_of(options, "ATTRS").get("ATTRS"))
+        named = {key.name: value for key, value in zip(given[::2], given[1::2], strict=True)}
+        values: list[Any] = []
+        for each in cls.arguments.of_kind("required", "optional", "key"):
+            if each.symbol.name in named:
+                values += [] if each.keyword is None else [each.keyword]
+                values.append(named[each.symbol.name])
+        return cls.build(*values)
 
     def fill(self, values: Any) -> None:
         """Set the slots of this class and its bases from arguments as Lisp passes them."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import struct
 from fractions import Fraction
 
 from caten_sd.errors import LispError
-from caten_sd.lisp.datum import SingleFloat, SourcePlace
+from caten_sd.lisp.datum import SourcePlace, single
 
 MOST_DIGITS = 1_000  # of a number; Python itself refuses to convert more than 4,300
 
@@ -37,11 +36,6 @@ def number(token: str, place: SourcePlace) -> int | Fraction | float | None:
         return _ratio(token, place)
     found = _FLOAT.fullmatch(token)
     return None if found is None else _float(found, token, place)
-
-
-def single(value: float) -> SingleFloat:
-    """Return the float of 32 bits that is nearest to a value; OverflowError if there is none."""
-    return SingleFloat(struct.unpack("f", struct.pack("f", value))[0])
 
 
 def _ratio(token: str, place: SourcePlace) -> int | Fraction:

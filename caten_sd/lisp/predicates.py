@@ -28,7 +28,7 @@ def eql(first: Any, second: Any) -> bool:
 
 def equal(first: Any, second: Any) -> bool:
     """Return whether two values are equal: lists and strings by what is in them."""
-    if isinstance(first, (list, Pair)) and isinstance(second, (list, Pair)):
+    if isinstance(first, (list, Pair)) and type(first) is type(second):
         return len(first) == len(second) and all(map(equal, first, second))
     if isinstance(first, str) and isinstance(second, str):
         return first == second

@@ -6,8 +6,8 @@ from typing import Any
 
 import attrs
 
-from caten_sd.errors import LispError
-from caten_sd.lisp.datum import Datum, brief
+from caten_sd.errors import LispError, ModelError
+from caten_sd.lisp.datum import Datum, Symbol, brief
 from caten_sd.lisp.definitions import Definitions
 from caten_sd.lisp.evaluation import Evaluator
 from caten_sd.lisp.scopes import Function, Scope, text_of
@@ -42,8 +42,19 @@ class LispProgram:
         return self._classes[name]
 
     def _constructor(self, name: str) -> Function | None:
+        if name == "MAKE-INSTANCE":
+            return self._instance
         made = self.class_named(name)
         return None if made is None else made.build
+
+    def _instance(self, symbol: Any, *options: Any) -> Any:
+        name = symbol.name if isinstance(symbol, Symbol) else ""
+        made = self.class_named(name)
+        if made is None or not hasattr(made, "instance"):
+            raise ModelError(
+                f"{text_of(symbol)} is not a class of the file; name one, or call its constructor"
+            )
+        return made.instance(*options)
 
     def built(self, datum: Datum) -> Any:
         """Return the model that a form gives; LispError if it gives something else."""

@@ -58,7 +58,7 @@ def _filled(evaluator: Evaluator, datum: Datum, scope: Scope) -> Any:
     items: list[Any] = []
     for each in datum.items:
         if isinstance(each, Form) and each.head == "UNQUOTE-SPLICING":
-            items += items_in(evaluator.value(each.items[1], scope))
+            items += evaluator.apply(items_in, [evaluator.value(each.items[1], scope)], each)
         else:
             items.append(_filled(evaluator, each, scope))
     if datum.tail is not None:

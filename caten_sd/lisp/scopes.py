@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import attrs
 
-from caten_sd.lisp.datum import Symbol
+from caten_sd.lisp.datum import Symbol, literal_text
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -73,6 +74,8 @@ def text_of(value: Any, most: int = 60) -> str:
     if isinstance(value, list):
         text = f"({' '.join(text_of(each, most // 2) for each in value[:4])}"
         text += " ...)" if len(value) > 4 else ")"
+    elif isinstance(value, (int, float, Fraction)):
+        text = literal_text(value)
     else:
-        text = str(value) if isinstance(value, (Symbol, int)) else repr(value)
+        text = str(value) if isinstance(value, Symbol) else repr(value)
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -13,11 +13,18 @@ from caten_sd.lisp.predicates import eql, is_true, truth
 from caten_sd.lisp.scopes import Function, MultipleValues, first_value, text_of
 
 
-def mapped(function: Function, *lists: Any) -> Iterator[Any]:
+def checked_function(value: Any) -> Function:
+    """Return a function; ModelError for any other value."""
+    if callable(value):
+        return value  # type: ignore[no-any-return]
+    raise ModelError(f"{text_of(value)} is not a function; pass one, as #'name")
+
+
+def mapped(function: Any, *lists: Any) -> Iterator[Any]:
     """Yield what a function gives for the first items of lists, the second ones, and so on."""
     if not lists:
         raise ModelError("there is no list to map over; pass one")
-    return map(first_value, map(function, *map(elements, lists)))
+    return map(first_value, map(checked_function(function), *map(elements, lists)))
 
 
 def map_into_kind(kind: Any, function: Function, *lists: Any) -> Any:
@@ -99,7 +106,7 @@ def applied(function: Function, *arguments: Any) -> Any:
     """Call a function; the last argument is the list of those that follow the others."""
     if not arguments:
         raise ModelError("apply has no list of arguments; pass one")
-    return function(*arguments[:-1], *items_in(arguments[-1]))
+    return checked_function(function)(*arguments[:-1], *items_in(arguments[-1]))
 
 
 def _some(function: Function, *lists: Any) -> Any:
@@ -131,7 +138,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "EVERY": truth(lambda function, *lists: all(is_true(x) for x in mapped(function, *lists))),
     "SOME": _some,
     "NOTANY": truth(lambda function, *lists: _some(function, *lists) is None),
-    "FUNCALL": lambda function, *arguments: function(*arguments),
+    "FUNCALL": lambda function, *arguments: checked_function(function)(*arguments),
     "APPLY": applied,
     "IDENTITY": lambda value: value,
     "CONSTANTLY": lambda value: lambda *_: value,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from caten_sd.cli.file_or_model import is_model
 from caten_sd.cli.lisp_calls import split_call
-from caten_sd.cli.models import is_model
 from caten_sd.files.checkpoint import write_state_dict
 from caten_sd.lisp.lisp_file import read_lisp
 from caten_sd.objects.extract import get_state_dict

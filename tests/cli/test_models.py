@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from caten_sd.cli.models import build, is_model, python_of, state_of
+from caten_sd.cli.file_or_model import is_model
+from caten_sd.cli.models import build, python_of, state_of
 from caten_sd.errors import CatenError
 from tests.cli.running import TRANSFORMER
 
