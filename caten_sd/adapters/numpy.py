@@ -106,6 +106,9 @@ def _gather(source: Source, at: int, found: Array, steps: list[int]) -> None:
         return
     row = span - ends[0]
     rows = 1 if row + _GAP < steps[0] else max(_READ // max(row, steps[0]), 1)
+    if rows == 1 and found.flags.c_contiguous and found.strides[1:] == tuple(steps[1:]):
+        source.read_rows(at, steps[0], found.reshape(-1).view(np.uint8).data, row)
+        return
     for start in range(0, len(found), rows):
         here = at + start * steps[0]
         if rows == 1:

@@ -7,15 +7,14 @@ import mmap
 import os
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from caten_sd.errors import FormatError
 from caten_sd.state.copied_bytes import are_bytes_copied, with_bytes_copied
+from caten_sd.state.file_reads import fill, fill_together, read_fully
 
-_MOST_AT_ONCE = 1 << 30  # bytes; Linux returns at most 2 GiB
-_SHARE, _MOST_THREADS = 1 << 22, 4  # bytes that are worth a thread
+_SEEKING = threading.Lock()  # where a read has no place of its own, but the handle has one
 
 
 class Backing(Protocol):
@@ -109,10 +108,11 @@ class FileBacking:
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""
         if hasattr(os, "pread"):
-            data = _read_fully(lambda n, at: os.pread(self._live(), n, at), start, count)
+            data = read_fully(lambda n, at: os.pread(self._live(), n, at), start, count)
         else:
-            os.lseek(self._live(), start, os.SEEK_SET)
-            data = _read_fully(lambda n, at: os.read(self._live(), n), start, count)
+            with _SEEKING:
+                os.lseek(self._live(), start, os.SEEK_SET)
+                data = read_fully(lambda n, at: os.read(self._live(), n), start, count)
         self.check()
         return data
 
@@ -123,11 +123,19 @@ class FileBacking:
             buffer[: len(data)] = data
             return
         handle = self._live()
-        if len(buffer) < 2 * _SHARE:
-            _fill(handle, start, buffer)
-        else:
-            _fill_together(handle, start, buffer)
+        fill_together(handle, start, buffer)
         self.check()
+
+    def read_rows(self, start: int, step: int, buffer: memoryview, size: int) -> None:
+        """Fill a buffer with rows of ``size`` bytes that begin ``step`` bytes apart."""
+        if not hasattr(os, "preadv"):
+            for at in range(0, len(buffer), size):
+                self.read_into(start + at // size * step, buffer[at : at + size])
+            return
+        handle = self._live()
+        for at in range(0, len(buffer), size):
+            fill(handle, start + at // size * step, buffer[at : at + size])
+        self.check()  # once, as each takes longer than to read a row
 
     def _copy(self, start: int, count: int) -> memoryview:
         import numpy as np
@@ -258,43 +266,3 @@ class BytesBacking:
 
     def close(self) -> None:
         """Do nothing, since views may still be in use."""
-
-
-def _fill(handle: int, start: int, buffer: memoryview) -> None:
-    """Fill a buffer as far as the file goes."""
-    got = 0
-    while got < len(buffer) and (
-        count := os.preadv(handle, [buffer[got : got + _MOST_AT_ONCE]], start + got)
-    ):
-        got += count
-
-
-def _fill_together(handle: int, start: int, buffer: memoryview) -> None:
-    """Fill a large buffer by several threads: one alone takes twice as long as a copy of a map."""
-    share = max(-(-len(buffer) // min(os.cpu_count() or 1, _MOST_THREADS)), _SHARE)
-    errors: list[OSError] = []
-
-    def fill(at: int) -> None:
-        try:
-            _fill(handle, start + at, buffer[at : at + share])
-        except OSError as error:
-            errors.append(error)
-
-    first, *others = range(0, len(buffer), share)
-    threads = [threading.Thread(target=fill, args=(at,)) for at in others]
-    for thread in threads:
-        thread.start()
-    fill(first)
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
-def _read_fully(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
-    """Return ``count`` bytes, by several calls if one returns fewer (2 GiB on Linux)."""
-    pieces, got = [], 0
-    while got < count and (piece := read(min(count - got, _MOST_AT_ONCE), start + got)):
-        pieces.append(piece)
-        got += len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

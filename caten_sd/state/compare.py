@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
+from caten_sd.state.c_order import contiguous
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Numpy, as_array, spec
@@ -60,19 +62,30 @@ def largest_error(leaf: Any, place: Any) -> float:
 def _largest_error(leaf: Any, place: Any) -> float:
     import numpy as np
 
-    before = with_bytes_copied(as_array, Numpy(), leaf).reshape(-1)
-    after = with_bytes_copied(as_array, Numpy(), place).reshape(-1)
+    before, after = (with_bytes_copied(as_array, Numpy(), each) for each in (leaf, place))
     wide = _wide_enough(before.dtype, after.dtype)
     worst = 0.0
     with np.errstate(all="ignore"):
-        for start in range(0, before.size, _BLOCK):
-            a = before[start : start + _BLOCK].astype(wide, copy=False)
-            gaps = np.abs(a - after[start : start + _BLOCK].astype(wide, copy=False))
+        for one, other in _blocks(before, after):
+            a, b = one.astype(wide, copy=False), other.astype(wide, copy=False)
+            gaps = np.abs(a - b)
             largest = float(gaps.max())
             if math.isnan(largest):  # two NaNs, two equal infinities, or a real difference
-                largest = _largest_unequal(a, after[start : start + _BLOCK].astype(wide), gaps)
+                largest = _largest_unequal(a, b, gaps)
             worst = max(worst, largest)
     return worst
+
+
+def _blocks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the same blocks of two arrays, flat and in C order."""
+    first = arrays[0]
+    if not all(array.flags.c_contiguous for array in arrays):
+        rows = max(_BLOCK * len(first) // max(first.size, 1), 1)
+        for start in range(0, len(first), rows):
+            yield from _blocks(*(contiguous(array[start : start + rows]) for array in arrays))
+        return
+    for start in range(0, first.size, _BLOCK):
+        yield tuple(array.reshape(-1)[start : start + _BLOCK] for array in arrays)
 
 
 def _wide_enough(*dtypes: Any) -> Any:

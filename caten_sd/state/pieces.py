@@ -89,7 +89,9 @@ def content_hash(leaf: Any) -> bytes:
 
 
 def content_hashes(leaves: Sequence[Any]) -> list[bytes]:
-    """Return the hash of each leaf; two threads share them, as one alone waits for the memory."""
+    """Return the hash of each leaf; two threads read files, as one alone waits for the memory."""
+    if not all(map(_is_read_anywhere, leaves)):
+        return [content_hash(leaf) for leaf in leaves]
     found = [b""] * len(leaves)
     numbers, errors = iter(range(len(leaves))), list[BaseException]()
 
@@ -111,6 +113,11 @@ def content_hashes(leaves: Sequence[Any]) -> list[bytes]:
     if errors:
         raise errors[0]
     return found
+
+
+def _is_read_anywhere(leaf: Any) -> bool:
+    raw = leaf.raw if isinstance(leaf, BlockTensor) else leaf
+    return isinstance(raw, LazyTensor) and raw.source.is_random_access
 
 
 def pieces(leaf: Any) -> Iterator[memoryview]:

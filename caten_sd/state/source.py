@@ -89,10 +89,30 @@ class Source:
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from error
 
+    def read_rows(self, offset: int, step: int, buffer: memoryview, size: int) -> None:
+        """Fill a buffer with rows of ``size`` bytes that begin ``step`` bytes apart."""
+        count = len(buffer) // size
+        self._check(offset, (count - 1) * step + size)
+        fill = getattr(self._backing, "read_rows", None)
+        try:
+            if fill is not None:
+                fill(self._start + offset, step, buffer, size)
+                return
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+        for number in range(count):
+            at = number * size
+            self.read_into(offset + number * step, buffer[at : at + size])
+
     @property
     def mapped(self) -> bool:
         """Whether the bytes are mapped or in memory, so that reading them cannot fail."""
         return self._backing.mapped
+
+    @property
+    def is_random_access(self) -> bool:
+        """Whether any part is read without those before it, and by several threads at a time."""
+        return hasattr(self._backing, "read_into")
 
     def _unreadable(self, error: Exception) -> FormatError:
         return FormatError(self.name, f"it cannot be read ({error})", "open it again")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import caten_sd as sd
+from caten_sd import FormatError
 from caten_sd.adapters import numpy as numpy_adapter
 from caten_sd.blocks.big_endian import SwappedBlocks
 from caten_sd.blocks.block_types import block_type
@@ -28,7 +31,7 @@ from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, as_array, spec
 from caten_sd.state.parts import bytes_read, cut_together
 from caten_sd.state.pieces import bytes_at_once, pieces
-from caten_sd.state.source import Source
+from caten_sd.state.source import Source, open_file
 from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Step
 from caten_sd.state.value_steps import Shift
 
@@ -206,6 +209,25 @@ def test_elements_with_gaps_are_gathered(data: st.DataObject) -> None:
         found = with_bytes_copied(as_array, Numpy(), leaf)
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("preadv", [True, False])
+def test_rows_of_a_file_are_read_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preadv: bool
+) -> None:
+    if not preadv:
+        monkeypatch.delattr(os, "preadv", raising=False)
+        monkeypatch.delattr(os, "pread", raising=False)
+    (tmp_path / "w").write_bytes(bytes(range(200)))
+    with closing(open_file(tmp_path / "w")) as source:
+        buffer = bytearray(12)
+        source.read_rows(5, 60, memoryview(buffer), 3)
+        assert list(buffer) == [5, 6, 7, 65, 66, 67, 125, 126, 127, 185, 186, 187]
+        with pytest.raises(FormatError, match="1 byte short"):
+            source.read_rows(18, 60, memoryview(buffer), 3)
+        (tmp_path / "w").write_bytes(bytes(100))
+        with pytest.raises(FormatError, match="from 200 to 100 bytes"):
+            source.read_rows(5, 60, memoryview(buffer), 3)
 
 
 def test_leaves_are_cut_at_the_same_places(small: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -16,16 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from caten_sd import StateDictError
+from caten_sd import FormatError, StateDictError
 from caten_sd.blocks.block_types import block_type
-from caten_sd.state.backing import BytesBacking
+from caten_sd.state.backing import BytesBacking, FileBacking
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.compare import same_bytes
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.pieces import PIECE, content_hashes, reported_pieces, reporting
 from caten_sd.state.source import Source
-from caten_sd.testing.samples import UnreadableLeaf
 
 
 def whole(leaf: Any) -> bytes:
@@ -155,23 +155,35 @@ def test_bytes_are_compared_piece_by_piece(one: Any, other: Any, same: bool) -> 
     assert same_bytes(one, other) is same
 
 
+def in_file(path: Path, *, random_access: bool = True) -> LazyTensor:
+    size = path.stat().st_size
+    backing = FileBacking(path) if random_access else BytesBacking(path.read_bytes())
+    return LazyTensor(Source(str(path), backing, 0, size), 0, DTYPES["uint8"], (size,))
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
-@pytest.mark.parametrize("threads", [True, False])
+@pytest.mark.parametrize("kind", ["threads", "no threads", "no random access"])
 def test_hashes_have_the_order_of_their_leaves(
-    monkeypatch: pytest.MonkeyPatch, count: int, threads: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, kind: str
 ) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    if not threads:
+    if kind != "threads":
         monkeypatch.setattr(threading.Thread, "start", refuse)
-    leaves = [np.full(1000 * (n % 7), n) for n in range(count)]
-    assert content_hashes(leaves) == [xxhash.xxh3_128(leaf.tobytes()).digest() for leaf in leaves]
+    data = [bytes([n]) * (1 + 1000 * (n % 7)) for n in range(count)]
+    for number, each in enumerate(data):
+        (tmp_path / str(number)).write_bytes(each)
+    paths = [tmp_path / str(number) for number in range(count)]
+    leaves = [in_file(path, random_access=kind != "no random access") for path in paths]
+    assert content_hashes(leaves) == [xxhash.xxh3_128(each).digest() for each in data]
 
 
 @pytest.mark.parametrize("place", [0, 1, 30])
-def test_an_error_of_either_thread_is_raised(place: int) -> None:
-    leaves: list[Any] = [np.zeros(PIECE, "u1") for _ in range(40)]
-    leaves[place] = UnreadableLeaf((2,), KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
+def test_an_error_of_either_thread_is_raised(tmp_path: Path, place: int) -> None:
+    for number in range(40):
+        (tmp_path / str(number)).write_bytes(bytes(PIECE))
+    leaves = [in_file(tmp_path / str(number)) for number in range(40)]
+    (tmp_path / str(place)).write_bytes(b"cut off")
+    with pytest.raises(FormatError, match=rf"{place}: it cannot be read \(the file changed"):
         content_hashes(leaves)
