@@ -30,11 +30,13 @@ from caten_sd.files.foreign_members import foreign_members
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shard_index import INDEX
 from caten_sd.files.sidecar import RECORD_FILE
+from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.source import Source
 from caten_sd.wording import counted
 
 _STEP = 1 << 20  # bytes
 _OF_FOLDERS = (INDEX, ".metadata", ".distcp", ".npy", RECORD_FILE)
+_PACKED_MEMBER = 1600  # bytes, and with them time, that a member of a packed tar takes
 _MAX_TAIL = 1 << 20  # bytes that may follow the end mark of a tar: padding
 
 
@@ -146,7 +148,10 @@ def _packed_members(source: Source) -> dict[str, Member]:
     stream = Unpacking(source)
     wanted = (*file_suffixes(), *_OF_FOLDERS)
     members: dict[str, Member] = {}
+    memory, end = HeaderMemory(source.name, source.size), 0
     for known in tar_members(stream):
+        memory.take(_PACKED_MEMBER + 4 * (known.offset - end))  # a thousand fit in a kilobyte
+        end = known.offset + known.size
         opening = partial(_not_unpacked, source, known.name)
         if known.kind == "file" and (known.name.endswith(wanted) or known.name == source.inner):
             opening = partial(_same, _unpacked(source, known.name, known.size, stream))

@@ -18,6 +18,7 @@ NUMBER = 40  # bytes that a number takes, with its place in a list
 SMALL = 8  # entries of a dict that CONTAINER covers
 
 _JSON = 80  # bytes that a small container of JSON takes; nothing walks over it
+_NOT_WALKED = 1.5  # times as much may be taken, as it is counted here, where no tree is made
 _SPARE = 64 << 20
 _FACTOR = 8
 
@@ -25,22 +26,25 @@ _FACTOR = 8
 class HeaderMemory:
     """Counts what the containers of one header take; FormatError if it is too much.
 
+    ``walked`` says that a tree is made of them, which keeps something of each.
+
     >>> memory = HeaderMemory("a.pkl", 1000)
     >>> memory.take(CONTAINER)
     >>> memory.left
     67116624
     """
 
-    __slots__ = ("_size", "_source_name", "left")
+    __slots__ = ("_share", "_size", "_source_name", "left")
 
-    def __init__(self, source_name: str, size: int) -> None:
+    def __init__(self, source_name: str, size: int, *, walked: bool = True) -> None:
         self._source_name, self._size = source_name, size
-        self.left = _SPARE + _FACTOR * size
+        self._share = 1.0 if walked else _NOT_WALKED
+        self.left = int(self._share * (_SPARE + _FACTOR * size))
 
     def add(self, size: int) -> None:
         """Count more bytes of the header, which has not been read as a whole."""
         self._size += size
-        self.left += _FACTOR * size
+        self.left += int(self._share * _FACTOR * size)
 
     def take_entries(self, count: int, size: int) -> None:
         """Take bytes for entries of a dict that now has ``size`` of them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,9 @@ _MEMBER = 66  # bytes of a place in a dict that has just grown
 _TEXT, _NUMBER = 60, 32  # bytes of a short text, of a number
 _NAME = _TEXT + _MEMBER  # bytes of a name, which the parser keeps to use it again
 
-_STRING = re.compile(rb'"[^"]*"?')
 _NAMED = re.compile(rb'"([^"]*)"\s*:')
+_PUNCTUATION, _OTHERS = b' \t\r\n[]{}:,"', b""
+_PIECE = 1 << 16  # bytes that are split at a time
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -52,26 +54,40 @@ def _width(text: bytes) -> int:
 def _most(text: bytes) -> int:
     """Return the most that the values can take, as if no punctuation were in a string."""
     names = text.count(b":")
-    items = text.count(b",") + 1
-    texts, digits = text.count(b'"') // 2, len(text) // 2
-    return _taken(text, names, texts, items, min(items, digits)) + _NAME * names
+    return _taken(_Counts().add(text), text.count(b'"') // 2) + _NAME * names
 
 
 def _exactly(text: bytes, most_names: int) -> int:
     """Return what the values take; names are counted up to a number that is too many."""
     # Control characters, which no string has, take the place of quotes that end no string.
     text = text.replace(b"\\\\", b"\1\1").replace(b'\\"', b"\2\2")
-    bare = _STRING.sub(b'"', text)
-    names, items = bare.count(b":"), bare.count(b",") + 1
-    texts = bare.count(b'"') - names
-    digits = len(bare.translate(None, b' \t\r\n[]{}:,"')) // 2  # the shortest that are made are -6
-    numbers = min(max(items - texts, 0), digits)
-    return _taken(bare, names, texts, items, numbers) + _NAME * _distinct(text, most_names)
+    counts, inside = _Counts(), 0
+    for start in range(0, len(text), _PIECE):
+        parts = text[start : start + _PIECE].split(b'"')
+        counts.add(b" ".join(parts[inside::2]))
+        inside = (inside + len(parts) - 1) % 2
+    texts = text.count(b'"') // 2 - counts[b":"]
+    return _taken(counts, texts) + _NAME * _distinct(text, most_names)
 
 
-def _taken(text: bytes, members: int, texts: int, items: int, numbers: int) -> int:
-    containers = _LIST * text.count(b"[") + _DICT * text.count(b"{")
-    return containers + _MEMBER * members + _TEXT * texts + _ITEM * items + _NUMBER * numbers
+class _Counts(Counter[bytes]):
+    """How often each character of punctuation is in a text, and how many others there are."""
+
+    def add(self, text: bytes) -> _Counts:
+        """Count those of a piece of text."""
+        for each in (b"[", b"{", b":", b","):
+            self[each] += text.count(each)
+        self[_OTHERS] += len(text.translate(None, _PUNCTUATION))
+        return self
+
+
+def _taken(counts: _Counts, texts: int) -> int:
+    items = counts[b","] + 1
+    # The shortest number that is made, and not shared, is -6.
+    numbers = min(max(items - texts, 0), counts[_OTHERS] // 2)
+    containers = _LIST * counts[b"["] + _DICT * counts[b"{"]
+    values = _MEMBER * counts[b":"] + _TEXT * texts + _ITEM * items + _NUMBER * numbers
+    return containers + values
 
 
 def _distinct(text: bytes, most: int) -> int:

@@ -212,7 +212,7 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def in_child(work: Callable[[], str]) -> str:
+def in_child(work: Callable[[], str], memory: int = MEMORY, seconds: int = SECONDS) -> str:
     """Return what a forked child says, or how it ended; it may take little time and memory."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -220,8 +220,8 @@ def in_child(work: Callable[[], str]) -> str:
         with open("/proc/self/statm") as file:
             used = int(file.read().split()[0]) * resource.getpagesize()
         spent = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + 1
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (spent + SECONDS, spent + SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, spent + seconds))
         try:
             said = work()
         except sd.CatenError as error:

@@ -27,3 +27,11 @@ def test_the_containers_of_json_are_counted_before_they_are_made(text: str | byt
     HeaderMemory.of_json("a.json", text)
     with pytest.raises(FormatError, match=r"a\.json: .* 7,000,000 bytes"):
         HeaderMemory.of_json("a.json", text * 1_000_000)
+
+
+def test_what_nothing_walks_over_may_be_counted_half_as_much_again() -> None:
+    memory = HeaderMemory("a.pkl", 1000, walked=False)
+    memory.add(1000)
+    memory.take(3 * ((64 << 20) + 16_000) // 2)
+    with pytest.raises(FormatError, match=r"a\.pkl: .* the 2,000 bytes"):
+        memory.take(CONTAINER)

@@ -16,6 +16,7 @@ from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 
 _KNOWN = {**PLAIN, **NUMPY}
+_LEAVES = {LazyTensor, Instance}
 _ABSENT = object()
 _EMPTY = 120  # bytes that an OrderedDict takes which no container gets
 
@@ -69,23 +70,36 @@ class Machine(PickleInput):
             self.memory.take(CONTAINER)
             self.sparse_memo[index] = value
 
-    def memo_size(self) -> int:
+    def remember_next(self) -> None:
+        """Put the top of the stack into the memo, after all that is there."""
+        memo = self.memo
+        if self.sparse_memo or not memo or memo[0] is _ABSENT:
+            self.remember(self._memo_size())
+        else:
+            memo.append(self.stack[-1])
+
+    def _memo_size(self) -> int:
         """Return how many entries the memo has."""
         absent = bool(self.memo) and self.memo[0] is _ABSENT
         return len(self.memo) - absent + len(self.sparse_memo)
 
     def recall(self, index: int) -> None:
-        """Push what the memo has at an index; KeyError if it has nothing."""
+        """Push what the memo has at an index; KeyError if it has nothing.
+
+        What is a leaf of the tree gets a place there each time that it is met.
+        """
         value = self.memo[index] if index < len(self.memo) else self.sparse_memo[index]
         if value is _ABSENT:
             raise KeyError(index)
-        self.repeat(value)
-
-    def repeat(self, value: Any) -> None:
-        """Push a value once more; a tensor gets a further place for each time it is met."""
-        if type(value) is LazyTensor:
+        if type(value) in _LEAVES:
             self.memory.take(LEAF)
         self.stack.append(value)
+
+    def duplicate(self) -> None:
+        """Push the top of the stack once more, as from the memo."""
+        if type(self.stack[-1]) in _LEAVES:
+            self.memory.take(LEAF)
+        self.stack.append(self.stack[-1])
 
     def reference(self, module: str, name: str) -> Any:
         """Return one Reference per name, or the value that is allowed for it."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_MARKS = 100_000  # each one makes a list; Python's own pickler nests a hundredth as deep
 
-_OBJECTS = {Instance, Ordered, Reference}
+_OBJECTS = {Ordered, Reference}
 _UINT32, _UINT64 = struct.Struct("<I"), struct.Struct("<Q")
 
 
@@ -68,7 +68,7 @@ def _pop_mark(m: Machine, at: int) -> int:
 
 
 def _duplicate(m: Machine, at: int) -> int:
-    m.repeat(m.stack[-1])
+    m.duplicate()
     return at
 
 
@@ -83,7 +83,7 @@ def _put4(m: Machine, at: int) -> int:
 
 
 def _put_next(m: Machine, at: int) -> int:
-    m.remember(m.memo_size())
+    m.remember_next()
     return at
 
 
@@ -167,7 +167,7 @@ def _appends(m: Machine, at: int) -> int:
 
 
 def _take_objects(m: Machine, values: list[Any]) -> None:
-    """Count the objects among what a container gets: each is an entry of its own in the tree."""
+    """Count the names among what a container gets: each is an entry of its own in the tree."""
     kinds = set(map(type, values))
     if not kinds.isdisjoint(_OBJECTS):
         m.memory.take(CONTAINER * sum(type(value) in _OBJECTS for value in values))

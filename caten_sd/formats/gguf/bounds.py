@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.state.copied_bytes import with_bytes_copied
+from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.source import Source
 from caten_sd.wording import counted
 
@@ -18,6 +19,7 @@ class HeaderBytes:
 
     def __init__(self, source: Source, order: str, at: int) -> None:
         self.source, self.at = source, at
+        self._memory, self._counted = HeaderMemory(source.name, at), at
         self._u32, self._u64 = struct.Struct(f"{order}I"), struct.Struct(f"{order}Q")
         self._view = self._first(WINDOW)
 
@@ -53,6 +55,12 @@ class HeaderBytes:
     def _first(self, count: int) -> memoryview:
         """Return the first bytes of the file, copied: a map of a truncated file ends a process."""
         return with_bytes_copied(self.source.view, 0, min(count, self.source.size))
+
+    def remember(self, count: int) -> None:
+        """Count bytes of memory that what has been read takes; FormatError if it is too much."""
+        self._memory.add(self.at - self._counted)
+        self._counted = self.at
+        self._memory.take(count)
 
     def u32(self, what: str) -> int:
         """Return the next 32-bit number."""

@@ -20,6 +20,7 @@ from caten_sd.files.diagnosis import diagnose
 from caten_sd.formats.gguf.bounds import HeaderBytes
 from caten_sd.formats.gguf.values import TYPES, read_value
 from caten_sd.state.dtype import DTYPES, DType
+from caten_sd.state.header_memory import ENTRY, LEAF, TEXT
 from caten_sd.state.source import Source
 from caten_sd.wording import counted
 
@@ -129,6 +130,7 @@ def _read_metadata(header: HeaderBytes, order: str, count: int) -> dict[str, Any
         if key in metadata:
             header.refuse(f"the metadata key {key!r} is given twice")
         metadata[key], types[key] = read_value(header, order, repr(key))
+        header.remember(2 * ENTRY + TEXT)
     if typed := {key: type for key, type in types.items() if type != "string"}:
         metadata[TYPES] = typed
     return metadata
@@ -157,6 +159,7 @@ def _read_tensor(header: HeaderBytes, order: str) -> TensorInfo:
     type: DType | BlockType | int = DENSE.get(number) or blocks_by_number().get(number) or number
     if isinstance(type, BlockType):
         _check_blocks(header, name, shape, type, order)
+    header.remember(LEAF + ENTRY)
     return TensorInfo(name, shape, type, offset)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from caten_sd.formats.gguf.bounds import HeaderBytes
+from caten_sd.state.header_memory import CONTAINER
 
 TYPES = "GGUF.types"
 MAX_DEPTH = 4  # of arrays in arrays; no known file goes beyond 2
@@ -120,6 +121,7 @@ def _check_bools(header: HeaderBytes, name: str, stored: memoryview, what: str) 
 
 def _read_array(header: HeaderBytes, order: str, what: str, depth: int) -> tuple[Any, Any]:
     name = _type_name(header, f"the elements of {what}")
+    header.remember(2 * CONTAINER)  # its type and its bytes are objects too
     if name == "array":
         return _read_nested(header, order, what, depth + 1)
     if name == "string":

@@ -16,6 +16,7 @@ from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.types import TYPES, ElementType
 from caten_sd.state.dtype import DType
+from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
@@ -59,19 +60,22 @@ class DcpMetadata(NamedTuple):
     """The tensors by key, each key's path in the saved tree, and the text under EXTRA.
 
     ``imports`` are the names that torch would import, each with whether it is plain data.
+    ``records`` are all that it lists, each once, of tensors and of other values.
     """
 
     entries: dict[str, DcpTensor]
     paths: dict[str, tuple[Any, ...]]
     extra: str
     imports: Mapping[str, bool] = MappingProxyType({})
+    records: tuple[Record, ...] = ()
 
 
 def read_dcp_metadata(source: Source) -> DcpMetadata:
     """Return what a .metadata file lists; FormatError unless it is one that torch writes."""
     if not source.size:
         raise FormatError(source.name, "it is empty", "get it again")
-    pickled = unpickle(source, allowed=_NAMES)
+    memory = HeaderMemory(source.name, 0, walked=False)
+    pickled = unpickle(source, allowed=_NAMES, memory=memory)
     try:
         return _metadata(pickled.value)._replace(imports=_imports(pickled.imports))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -97,7 +101,8 @@ def _metadata(value: Any) -> DcpMetadata:
     }
     planned = state.get("planner_data")
     paths = planned if isinstance(planned, dict) else {}
-    return DcpMetadata(entries, _paths(paths), key_text(state.get(EXTRA) or ""))
+    known = DcpMetadata(entries, _paths(paths), key_text(state.get(EXTRA) or ""))
+    return known._replace(records=tuple(dict.fromkeys(records.values())))
 
 
 def _fields(value: Any, name: str) -> dict[str, Any]:

@@ -1,0 +1,219 @@
+"""The law of headers: 64 MB and 8 times their size of memory, 1 s and 10 s for 100 MB of CPU.
+
+Each file holds millions of one thing, as short as its format allows. It is read or refused, within
+the law: of every field of every format that a file may repeat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import pytest
+
+import caten_sd as sd
+from tests.files.test_bounds import (
+    ARRAY,
+    PROTOCOL,
+    ROW,
+    SCALAR,
+    beside_an_array,
+    cpu_seconds,
+    dcp_with,
+    flax,
+    header,
+    in_child,
+    peak_memory,
+    text,
+)
+
+M = 1_000_000
+
+
+def packed(value: object) -> bytes:
+    return msgpack.packb({"w": flax(ROW), "a": value})
+
+
+def record(field: str, value: object) -> str:
+    return json.dumps({field: value}, separators=(",", ":"))
+
+
+def string(data: bytes) -> bytes:
+    return struct.pack("<Q", len(data)) + data
+
+
+def gguf(entries: bytes, count: int, tensors: bytes = b"", tensor_count: int = 0) -> bytes:
+    named = string(b"general.architecture") + struct.pack("<I", 8) + string(b"llama")
+    head = b"GGUF" + struct.pack("<IQQ", 3, tensor_count, count + 1) + named + entries + tensors
+    return head + bytes(-len(head) % 32)
+
+
+def gguf_array(kind: int, count: int, items: bytes) -> bytes:
+    return gguf(string(b"t") + struct.pack("<IIQ", 9, kind, count) + items, 1)
+
+
+def each(count: int, make: Callable[[bytes], bytes]) -> bytes:
+    """Return what is made of so many short names, one after the other."""
+    return b"".join(make(b"%x" % n) for n in range(count))
+
+
+def index(weight_map: object, metadata: object) -> bytes:
+    members = {"metadata": metadata, "weight_map": weight_map}
+    return json.dumps(members, separators=(",", ":")).encode()
+
+
+def zipped(count: int) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for n in range(count):
+            archive.writestr(zipfile.ZipInfo(f"{n:x}"), b"")
+    return file.getvalue()
+
+
+def tarred(extension: bytes, count: int) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for n in range(count):
+            if extension:
+                head = tarfile.TarInfo("x")
+                head.type, head.size = b"x", len(extension)
+                archive.addfile(head, io.BytesIO(extension))
+            archive.addfile(tarfile.TarInfo(f"{n:x}"))
+    return file.getvalue()
+
+
+def saved(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+FILES: dict[str, Callable[[], bytes]] = {
+    "texts.msgpack": lambda: packed(["ab"] * 2 * M),
+    "long texts.msgpack": lambda: packed([f"some words {n}" for n in range(M)]),
+    "numbers of two bytes.msgpack": lambda: packed([1000] * 6 * M),
+    "numbers of eight bytes.msgpack": lambda: packed([1.5] * 2 * M),
+    "numbers of two types.msgpack": lambda: packed([1, 1000] * 2 * M),
+    "numbers of two wide types.msgpack": lambda: packed([1 << 20, 1.5] * M),
+    "names.msgpack": lambda: packed({f"{n:x}": 1 for n in range(M)}),
+    "byte strings.msgpack": lambda: packed([b""] * M),
+    "tensors.msgpack": lambda: msgpack.packb({f"{n:x}": flax(ROW) for n in range(M)}),
+    "record.msgpack": lambda: msgpack.packb(
+        {"w": flax(ROW), "__caten_sd__": record("metadata", {"x": ["ab"] * 3 * M})}
+    ),
+    "texts.pkl": lambda: beside_an_array(b"\x8c\2ab" * 3 * M),
+    "lines.pkl": lambda: beside_an_array(b"V\xc4\x80\n" * 3 * M),
+    "byte strings.pkl": lambda: beside_an_array(b"C\2ab" * 3 * M),
+    "numbers of two bytes.pkl": lambda: beside_an_array(b"M\0\3" * 6 * M),
+    "decimals.pkl": lambda: beside_an_array(b"F1\n" * 3 * M),
+    "integers.pkl": lambda: beside_an_array(b"\x8a\2\0\3" * 3 * M),
+    "names.pkl": lambda: (
+        PROTOCOL + b"}(" + text("w") + ARRAY
+        + each(M, lambda name: b"\x8c" + bytes([len(name)]) + name + b"N") + b"u."
+    ),
+    "numbers as names.pkl": lambda: (
+        PROTOCOL + b"}(" + text("w") + ARRAY
+        + b"".join(b"J" + struct.pack("<i", n) + b"N" for n in range(M)) + b"u."
+    ),
+    "classes.pkl": lambda: beside_an_array(each(M, lambda name: b"ca\n" + name + b"\n")),
+    "one class.pkl": lambda: beside_an_array(b"ca\nb\nq\1" + b"h\1" * 3 * M),
+    "one class in rows.pkl": lambda: beside_an_array(
+        b"ca\nb\nq\1" + (b"(" + b"h\1" * 500 + b"l") * 5000
+    ),
+    "one tensor.pkl": lambda: beside_an_array(ARRAY + b"q\1" + b"h\1" * 2 * M),
+    "copies.pkl": lambda: beside_an_array(ARRAY + b"q\1" + b"2" * 2 * M),
+    "objects.pkl": lambda: beside_an_array(b"ca\nb\nq\1" + b"h\1)R" * M),
+    "ordered dicts.pkl": lambda: beside_an_array(
+        b"ccollections\nOrderedDict\nq\1" + b"h\1)R" * M
+    ),
+    "paths/.metadata": lambda: dcp_with(
+        b"}(" + each(M, lambda name: text(name.decode()) + text("a") + b"\x85") + b"u"
+    ),
+    "strings.gguf": lambda: gguf_array(8, 5 * M, string(b"") * 5 * M),
+    "short strings.gguf": lambda: gguf_array(8, 2 * M, string(b"ab") * 2 * M),
+    "arrays.gguf": lambda: gguf_array(9, M, (struct.pack("<IQ", 0, 1) + b"a") * M),
+    "empty arrays.gguf": lambda: gguf_array(9, 2 * M, struct.pack("<IQ", 0, 0) * 2 * M),
+    "bytes.gguf": lambda: gguf_array(0, 40 * M, bytes(40 * M)),
+    "entries.gguf": lambda: gguf(each(M, lambda k: string(k) + struct.pack("<IB", 0, 1)), M),
+    "entries of text.gguf": lambda: gguf(
+        each(M, lambda k: string(k) + struct.pack("<I", 8) + string(b"ab")), M
+    ),
+    "entries of arrays.gguf": lambda: gguf(
+        each(M, lambda k: string(k) + struct.pack("<IIQB", 9, 0, 1, 1)), M
+    ),
+    "ties.gguf": lambda: gguf(
+        each(M, lambda k: string(b"caten_sd.tied." + k) + struct.pack("<I", 8) + string(b"w")), M
+    ),
+    "tensors.gguf": lambda: gguf(
+        b"", 0, each(M, lambda k: string(k) + struct.pack("<IQIQ", 1, 0, 0, 0)), M
+    ),
+    "texts.safetensors": lambda: header(
+        {"__metadata__": {"__caten_sd__": record("metadata", {"x": ["ab"] * 3 * M})}, "w": SCALAR},
+        bytes(4),
+    ),
+    "ties.safetensors": lambda: header(
+        {
+            "__metadata__": {"__caten_sd__": record("ties", {f"{n:x}": "w" for n in range(M)})},
+            "w": SCALAR,
+        },
+        bytes(4),
+    ),
+    "wide text.safetensors": lambda: header(
+        json.dumps(
+            {"__metadata__": {"x": "\U0001f600" + "a" * 40 * M}, "w": SCALAR}, ensure_ascii=False
+        ).encode(),
+        bytes(4),
+    ),
+    "texts/model.safetensors.index.json": lambda: index({}, {"x": ["ab"] * 3 * M}),
+    "numbers/model.safetensors.index.json": lambda: index({}, {"x": [300] * 6 * M}),
+    "pairs/model.safetensors.index.json": lambda: index({}, {"x": [{"a": 1}] * 2 * M}),
+    "quotes/model.safetensors.index.json": lambda: index({}, {"x": '"' * 9 * M}),
+    "keys/model.safetensors.index.json": lambda: index(
+        {f"{n:x}": "a.safetensors" for n in range(M)}, {}
+    ),
+    "shards/model.safetensors.index.json": lambda: index(
+        {f"{n:x}": f"{n:x}.safetensors" for n in range(M)}, {}
+    ),
+    "members.zip": lambda: zipped(M // 4),
+    "members.tar": lambda: tarred(b"", M // 10),
+    "members.tar.gz": lambda: gzip.compress(tarred(b"", M // 10)),
+    "pax records.tar.gz": lambda: gzip.compress(tarred(b"9 path=a\n" * 110_000, 30)),
+    "pax records.tar": lambda: tarred(b"9 path=a\n" * 110_000, 20),
+    "record/caten_sd.json": lambda: record("metadata", {"x": ["ab"] * 3 * M}).encode(),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES)
+def test_a_header_takes_no_more_than_the_law_allows(file: str, tmp_path: Path) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    data = FILES[file]()
+    path.write_bytes(data)
+    size = len(data)
+    if path.name == ".metadata":
+        (path.parent / "__0_0.distcp").touch()
+    if path.name == "caten_sd.json":
+        (path.parent / "w.npy").write_bytes(saved(ROW))
+    if path.name in (".metadata", "caten_sd.json"):
+        path = path.parent
+
+    def measured() -> str:
+        before, spent = peak_memory(), cpu_seconds()
+        with contextlib.suppress(sd.FormatError):
+            sd.read_state_dict(path)
+        return f"{peak_memory() - before} {cpu_seconds() - spent}"
+
+    most, longest = (64 << 20) + 8 * size, 1 + 10 * size / 100e6
+    memory, seconds = map(float, in_child(measured, 2 * most, 4 * int(longest)).split())
+    assert memory <= most
+    assert seconds <= 2 * longest  # twice, for a machine with other work to do
