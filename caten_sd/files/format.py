@@ -6,11 +6,14 @@ over all formats are in ``checkpoint.py``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
+from caten_sd.state.source import Folder, Source
+
+ZIP = b"PK\3\4"  # how a zip file begins
 
 
 class Format:
@@ -33,6 +36,11 @@ class Format:
     # A regular expression to find in the names of an archive's members (the first name only, for a
     # tar), each followed by a NUL. An archive in which it is found is a file of this format.
     member_names: str = ""
+
+    def zip_files(self, source: Source | Folder) -> Iterator[Source]:
+        """Yield the zip files in a source, whose checksums ``digest --check`` compares."""
+        sources = [source] if isinstance(source, Source) else map(source.member, source.names())
+        yield from (each for each in sources if each.head(len(ZIP)) == ZIP)
 
 
 class Contents(NamedTuple):

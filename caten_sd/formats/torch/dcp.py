@@ -6,7 +6,7 @@ processes that wrote it. That the boxes of every tensor tile it is checked befor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from caten_sd.formats.torch.dcp_output import (
 from caten_sd.formats.torch.dcp_records import RecordFolder, refuse
 from caten_sd.state.leaf import Opaque, Spec
 from caten_sd.state.pieces import reported_pieces
-from caten_sd.state.source import Folder
+from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.tiles import CoverageFault, TiledTensor, coverage_fault
 from caten_sd.state.tree import key_text
@@ -52,6 +52,15 @@ class Dcp(Format):
     suffixes = (".dcp", ".dcp/", ".metadata")
     sources = ("folder",)
     many = True
+
+    def zip_files(self, source: Source | Folder) -> Iterator[Source]:
+        """Yield the records, each of which is a torch.save."""
+        assert isinstance(source, Folder)
+        for record in read_dcp_metadata(source.member(METADATA)).records:
+            if source.has(record.path):
+                name = f"{source.name}/{record.path} at {record.offset}"
+                window = source.member(record.path).window(record.offset, record.length, name)
+                yield from super().zip_files(window)
 
 
 @recognize.register(Dcp, Folder)
