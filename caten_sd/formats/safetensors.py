@@ -18,8 +18,8 @@ from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.json_hooks import plain, unique
 from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
 from caten_sd.state.dtype import DTYPES, DType
-from caten_sd.state.header_memory import HeaderMemory
 from caten_sd.state.indexing import is_shape, is_size
+from caten_sd.state.json_text import check_entries
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Spec, spec_or_none
 from caten_sd.state.source import Source
@@ -27,6 +27,7 @@ from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ENTRY = b'"data_offsets"', b'"":{"dtype":"","shape":[0,0],"data_offsets":[0,0]},'
 MAX_HEADER = 100_000_000  # bytes; the limit of the reference library
 
 _NAMES = {
@@ -116,10 +117,9 @@ def _header(source: Source) -> tuple[dict[str, Any], int]:
             source, f"its header of {length} bytes is over the limit of the format, {MAX_HEADER}"
         )
     try:
-        text = source.read(8, length).decode()
+        text = _checked(source, length).decode()
         if not text.startswith("{"):
             _refuse(source, "its header does not begin with {")
-        HeaderMemory.of_json(source.name, text)
         header = json.loads(
             text, object_pairs_hook=unique, parse_constant=_no_number, parse_float=_no_number
         )
@@ -128,6 +128,13 @@ def _header(source: Source) -> tuple[dict[str, Any], int]:
     except ValueError as error:  # as raised by decode, by json and by the hooks
         _refuse(source, f"its header is not JSON as the format defines it ({error})")
     return header, 8 + length
+
+
+def _checked(source: Source, length: int) -> bytes:
+    """Return the bytes of the header; FormatError if it takes too much memory."""
+    stored = source.read(8, length)
+    check_entries(source.name, stored, *_ENTRY)
+    return stored
 
 
 def _no_number(text: str) -> NoReturn:

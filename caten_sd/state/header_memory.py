@@ -17,7 +17,6 @@ TEXT = 80  # bytes that a short text takes, with its place in a list
 NUMBER = 40  # bytes that a number takes, with its place in a list
 SMALL = 8  # entries of a dict that CONTAINER covers
 
-_JSON = 80  # bytes that a small container of JSON takes; nothing walks over it
 _NOT_WALKED = 1.5  # times as much may be taken, as it is counted here, where no tree is made
 _SPARE = 64 << 20
 _FACTOR = 8
@@ -50,15 +49,6 @@ class HeaderMemory:
         """Take bytes for entries of a dict that now has ``size`` of them."""
         if size > SMALL:
             self.take(ENTRY * count)
-
-    @classmethod
-    def of_json(cls, source_name: str, text: str | bytes) -> None:
-        """Count the containers of a JSON text, before it is parsed."""
-        if isinstance(text, str):
-            containers = text.count("[") + text.count("{")
-        else:
-            containers = text.count(b"[") + text.count(b"{")
-        cls(source_name, len(text)).take(_JSON * containers)
 
     def take(self, count: int) -> None:
         """Take bytes for a container."""

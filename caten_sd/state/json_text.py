@@ -15,6 +15,7 @@ from typing import Any
 from caten_sd.state.header_memory import HeaderMemory
 
 _LIST, _DICT = 88, 232  # bytes of a container that has a few items
+_SMALL = 80  # bytes of an empty container
 _ITEM = 9  # bytes of a place in a list, with those that it keeps free
 _MEMBER = 66  # bytes of a place in a dict that has just grown
 _TEXT, _NUMBER = 60, 32  # bytes of a short text, of a number
@@ -44,6 +45,22 @@ def parse_json(
     return json.loads(decoded, object_pairs_hook=hook)
 
 
+def check_entries(source_name: str, text: bytes, name: bytes, like: bytes) -> None:
+    """Raise FormatError if parsing takes too much memory besides the entries that have a name.
+
+    Each of these is counted as three small containers, and their other punctuation as in ``like``.
+    """
+    count = text.count(name)
+    memory = HeaderMemory(source_name, len(text))
+    memory.take(3 * _SMALL * count)
+    text = _without_quotes_in_strings(text)
+    counts = _outside_strings(text)
+    for each, times in _outside_strings(like).items():
+        counts[each] = max(0, counts[each] - times * count)
+    texts = max(0, text.count(b'"') // 2 - like.count(b'"') // 2 * count - counts[b":"])
+    memory.take(_taken(counts, texts) + _NAME * counts[b":"])
+
+
 def _width(text: bytes) -> int:
     """Return how many bytes Python takes for each character, which the widest of them decides."""
     if text.isascii():
@@ -59,15 +76,24 @@ def _most(text: bytes) -> int:
 
 def _exactly(text: bytes, most_names: int) -> int:
     """Return what the values take; names are counted up to a number that is too many."""
-    # Control characters, which no string has, take the place of quotes that end no string.
-    text = text.replace(b"\\\\", b"\1\1").replace(b'\\"', b"\2\2")
+    text = _without_quotes_in_strings(text)
+    counts = _outside_strings(text)
+    texts = text.count(b'"') // 2 - counts[b":"]
+    return _taken(counts, texts) + _NAME * _distinct(text, most_names)
+
+
+def _without_quotes_in_strings(text: bytes) -> bytes:
+    """Return the text with control characters, which no string has, where a quote ends none."""
+    return text.replace(b"\\\\", b"\1\1").replace(b'\\"', b"\2\2")
+
+
+def _outside_strings(text: bytes) -> _Counts:
     counts, inside = _Counts(), 0
     for start in range(0, len(text), _PIECE):
         parts = text[start : start + _PIECE].split(b'"')
         counts.add(b" ".join(parts[inside::2]))
         inside = (inside + len(parts) - 1) % 2
-    texts = text.count(b'"') // 2 - counts[b":"]
-    return _taken(counts, texts) + _NAME * _distinct(text, most_names)
+    return counts
 
 
 class _Counts(Counter[bytes]):

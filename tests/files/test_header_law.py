@@ -156,6 +156,14 @@ FILES: dict[str, Callable[[], bytes]] = {
     "tensors.gguf": lambda: gguf(
         b"", 0, each(M, lambda k: string(k) + struct.pack("<IQIQ", 1, 0, 0, 0)), M
     ),
+    "metadata.safetensors": lambda: header(
+        {"__metadata__": {f"{n:x}": "a" for n in range(M)}, "w": SCALAR}, bytes(4)
+    ),
+    "long metadata.safetensors": lambda: header(
+        {"__metadata__": {f"key {n}": f"some words {n}" for n in range(M)}, "w": SCALAR}, bytes(4)
+    ),
+    "numbers.safetensors": lambda: header({"w": {**SCALAR, "shape": [300] * 6 * M}}, bytes(4)),
+    "empty entries.safetensors": lambda: header({f"{n:x}": {"b": 0} for n in range(M)}),
     "texts.safetensors": lambda: header(
         {"__metadata__": {"__caten_sd__": record("metadata", {"x": ["ab"] * 3 * M})}, "w": SCALAR},
         bytes(4),

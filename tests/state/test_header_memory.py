@@ -22,13 +22,6 @@ def test_entries_count_in_large_dicts() -> None:
     assert memory.left == before - 2 * ENTRY
 
 
-@pytest.mark.parametrize("text", ["[[],{}]", b"[[],{}]"])
-def test_the_containers_of_json_are_counted_before_they_are_made(text: str | bytes) -> None:
-    HeaderMemory.of_json("a.json", text)
-    with pytest.raises(FormatError, match=r"a\.json: .* 7,000,000 bytes"):
-        HeaderMemory.of_json("a.json", text * 1_000_000)
-
-
 def test_what_nothing_walks_over_may_be_counted_half_as_much_again() -> None:
     memory = HeaderMemory("a.pkl", 1000, walked=False)
     memory.add(1000)
