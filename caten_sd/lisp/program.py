@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -12,23 +12,34 @@ from caten_sd.lisp.definitions import Definitions
 from caten_sd.lisp.evaluation import Evaluator
 from caten_sd.lisp.scopes import Function, Scope, text_of
 
+if TYPE_CHECKING:
+    from caten_sd.lisp.forward import ForwardPass
+
 
 @attrs.define(eq=False)
 class LispProgram:
     """The evaluator of a file and the classes of its models, each made when it is first used."""
 
     definitions: Definitions
-    _evaluators: list[Evaluator] = attrs.field(factory=list)
+    _passes: list[ForwardPass] = attrs.field(factory=list)
     _classes: dict[str, Any] = attrs.field(factory=dict)
 
     @property
     def evaluator(self) -> Evaluator:
         """The evaluator of the file's forms."""
-        if not self._evaluators:
+        return self._forward.evaluator
+
+    @property
+    def _forward(self) -> ForwardPass:
+        """What the methods of the file define, and the evaluator that has them."""
+        if not self._passes:
+            from caten_sd.lisp.forward import ForwardPass
             from caten_sd.lisp.vocabulary import evaluator_of
 
-            self._evaluators.append(evaluator_of(self.definitions, self._constructor))
-        return self._evaluators[0]
+            evaluator = evaluator_of(self.definitions, self._constructor)
+            self._passes.append(ForwardPass(evaluator, self._specializer))
+            evaluator.resolvers.insert(0, self._passes[0].function)
+        return self._passes[0]
 
     def class_named(self, name: str) -> Any:
         """Return the class of a model by its folded name, or None if the file defines no such."""
@@ -38,8 +49,20 @@ class LispProgram:
         if name not in self._classes:
             from caten_sd.lisp.model_classes import class_of
 
-            self._classes[name] = class_of(self.evaluator, definition, self.class_named)
+            made = class_of(self.evaluator, definition, self.class_named)
+            self._classes[name] = made
+            self._forward.install(made, name)
         return self._classes[name]
+
+    def _specializer(self, name: str) -> Any:
+        """Return the class that a method names, one of the file or of Caten's; None if neither."""
+        from caten_sd.lisp.constructors import CONSTRUCTORS
+
+        own = self.class_named(name)
+        if own is not None or name not in CONSTRUCTORS:
+            return own
+        model = CONSTRUCTORS[name].model
+        return model if isinstance(model, type) else None
 
     def _constructor(self, name: str) -> Function | None:
         if name == "MAKE-INSTANCE":

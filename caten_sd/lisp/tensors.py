@@ -95,6 +95,16 @@ def _constant(default: torch.dtype) -> Function:
     return make
 
 
+def _unwritable(value: float) -> Function:
+    """Return the function that gives a number for which Lisp has no text."""
+
+    def give(*options: Any) -> float:
+        keys_of(options, "DTYPE")
+        return value
+
+    return give
+
+
 FUNCTIONS: Mapping[str, Function] = {
     "RAND": _maker(_uniform),
     "RANDN": _maker(_normal),
@@ -107,7 +117,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "FCONST": _constant(torch.float32),
     "ICONST": _constant(torch.int64),
     "UCONST": _constant(torch.uint64),
-    "-INF": lambda: -math.inf,
-    "INF": lambda: math.inf,
-    "NAN": lambda: math.nan,
+    "-INF": _unwritable(-math.inf),
+    "INF": _unwritable(math.inf),
+    "NAN": _unwritable(math.nan),
 }

@@ -19,12 +19,13 @@ from caten_sd.lisp import (
     predicates,
     quotation,
     sequences,
+    shape_checks,
     tensors,
 )
 from caten_sd.lisp.closures import defined_functions
 from caten_sd.lisp.constructors import CONSTRUCTORS, Constructor
 from caten_sd.lisp.datum import KEYWORD, Symbol
-from caten_sd.lisp.definitions import Definitions
+from caten_sd.lisp.definitions import Definitions, MethodDefinition
 from caten_sd.lisp.evaluation import Evaluator, SpecialForm
 from caten_sd.lisp.model_building import MODEL_STEPS
 from caten_sd.lisp.nodes import asnode
@@ -39,6 +40,7 @@ SPECIAL_FORMS: Mapping[str, SpecialForm] = {
     **assignment.SPECIAL_FORMS,
     **loops.SPECIAL_FORMS,
     **instances.SPECIAL_FORMS,
+    **shape_checks.SPECIAL_FORMS,
 }
 FUNCTIONS: Mapping[str, Function] = {
     **arithmetic.FUNCTIONS,
@@ -104,5 +106,7 @@ def evaluator_of(definitions: Definitions, models: Callable[[str], Function | No
     written = {name: each.name for name, each in CONSTRUCTORS.items()}
     own = {**definitions.functions, **definitions.models}
     written |= {name: each.name.spelling for name, each in own.items()}
-    evaluator.known = {name: written.get(name, name.lower()) for name in {*own}.union(*tables)}
+    methods = [each for each in definitions.methods if isinstance(each, MethodDefinition)]
+    names = {"CALL", "FORWARD", *(each.name.name for each in methods), *own}.union(*tables)
+    evaluator.known = {name: written.get(name, name.lower()) for name in names}
     return evaluator

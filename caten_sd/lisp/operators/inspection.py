@@ -1,8 +1,7 @@
-"""Functions that ask about a tensor, and numbers that Lisp cannot write."""
+"""Functions that ask about a tensor."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch import Tensor
@@ -58,7 +57,4 @@ OPERATORS = (
     Operator("TENSOR-P", is_tensor, "x"),
     Operator("NORMALIZE-AXIS", normalized, "x axis"),
     Operator("NORMALIZE-AXES", normalized_axes, "x axes"),
-    Operator("INF", lambda **dtype: math.inf, "&key dtype"),
-    Operator("-INF", lambda **dtype: -math.inf, "&key dtype"),
-    Operator("NAN", lambda **dtype: math.nan, "&key dtype"),
 )

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
@@ -24,9 +22,3 @@ def test_what_a_tensor_is(run) -> None:
 def test_axes_are_counted_from_the_first(run) -> None:
     assert run("normalize-axis", X, -1) == 1
     assert run("normalize-axes", X, [-1, 0]) == [1, 0]
-
-
-def test_numbers_that_lisp_cannot_write(run, keyword) -> None:
-    assert run("inf") == math.inf
-    assert run("-inf", dtype=keyword("float32")) == -math.inf
-    assert math.isnan(run("nan"))
