@@ -13,7 +13,7 @@ from caten_sd.lisp.lambda_lists import LambdaList
 from caten_sd.lisp.scopes import BlockExit, Scope
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Closure:
     """A function of Lisp: arguments, a body, and the scope that it was made in."""
 
@@ -35,6 +35,9 @@ class Closure:
                 if end.block is not block:
                     raise
                 return end.value
+
+    def __repr__(self) -> str:
+        return f"#'{self.name.lower()}"
 
     def __deepcopy__(self, memo: object) -> Closure:
         return self

@@ -30,8 +30,8 @@ def warn_of_dropped_state(model: Any) -> None:
         if isinstance(container.owner, BatchNorm):
             _warn_of_statistics(container)
         for name, value, kind in container.slots:
-            if kind in SAVED and (why := _why(value)):
-                path = [*container.path, name]
+            path = [*container.path, name]
+            if kind in SAVED and (why := _why(value, path)):
                 _warn(pytorch_style_dict_key(path), why, _keys(value, path))
 
 
@@ -63,7 +63,7 @@ def _keys(value: Any, path: list[Any]) -> list[str]:
     return [pytorch_style_dict_key(each) for each, _ in to_state_dict(value, path)]
 
 
-def _why(value: Any) -> str:
+def _why(value: Any, path: list[Any]) -> str:
     """Return what a slot holds whose state Caten drops, or "" if it keeps it."""
     if getattr(type(value), "is_plain_class", False):
         return "an object of a plain class"
@@ -74,7 +74,7 @@ def _why(value: Any) -> str:
         return "a vector"
     if all(isinstance(each, torch.Tensor) for each in items) or all(map(_is_module, items)):
         return ""
-    _check_size(value)
+    _check_size(value, path)
     return next(_kinds(items), "a list of models and other values")
 
 
@@ -89,15 +89,20 @@ def _kinds(items: list[Any]) -> Iterator[str]:
         yield "a list of lists"
     if any(each is None for each in items):
         yield "a list with nil in it"
+    if any(getattr(type(each), "is_plain_class", False) for each in items):
+        yield "a list with objects of a plain class"
 
 
-def _check_size(value: Any) -> None:
+def _check_size(value: Any, path: list[Any]) -> None:
     """Refuse lists that hold one another so often that no walk over them ends."""
     waiting, seen = [value], 0
     while waiting:
         each = waiting.pop()
         seen += 1
         if seen > MOST_ITEMS:
-            raise StateDictError(f"a slot holds more than {MOST_ITEMS:,} items; make it smaller")
+            raise StateDictError(
+                f"the slot {pytorch_style_dict_key(path)} holds more than {MOST_ITEMS:,} items; "
+                f"hold fewer, and no list in itself"
+            )
         if isinstance(each, (list, Pair)):
             waiting += each

@@ -39,7 +39,7 @@ class _Run(threading.local):
     rebound: dict[str, Any] | None = None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Evaluator:
     """Evaluates the forms of one file; ``resolvers`` find its functions by name, first to last."""
 

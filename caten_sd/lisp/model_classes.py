@@ -134,7 +134,7 @@ def _made(
     arguments: LambdaList,
 ) -> type[LispModel]:
     attributes = dict(base.lisp_attributes)
-    taken = {*dir(base), *attributes.values()}
+    taken = {*dir(base), *attributes.values(), "self"}
     for each in definition.slots:
         if each.name.name not in attributes:
             attributes[each.name.name] = python_name(each.name, taken)
@@ -160,8 +160,8 @@ def _made(
 def _field(each: ModelSlot, attribute: str, evaluator: Evaluator) -> Any:
     key = key_of(each.name)
     if is_cache(each, evaluator.definitions):
-        return transient(key=None if key == attribute else key)
-    return attrs.field() if key == attribute else slot(key=key)
+        return transient(key=None if key == attribute else key, alias=attribute)
+    return attrs.field(alias=attribute) if key == attribute else slot(key=key, alias=attribute)
 
 
 def _init(arguments: LambdaList) -> Any:

@@ -60,8 +60,9 @@ def _model_slot(model: Symbol, datum: Datum) -> ModelSlot:
         )
     name = symbol_of(datum.items[0], "the name of a slot")
     form = datum.items[1] if len(datum.items) > 1 else None
-    options = options_of(datum.items[2:], datum.place)
-    if "INITFORM" in options or (isinstance(form, Symbol) and form.name == "INITFORM"):
+    initform = isinstance(form, Symbol) and form.is_keyword and form.name == "INITFORM"
+    options = {} if initform else options_of(datum.items[2:], datum.place)
+    if initform or "INITFORM" in options:
         raise LispError(
             name.place,
             f"the slot {name} of {model} has an :initform, which the form after the name replaces",

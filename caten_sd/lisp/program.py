@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from caten_sd.lisp.forward import ForwardPass
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class LispProgram:
     """The evaluator of a file and the classes of its models, each made when it is first used."""
 

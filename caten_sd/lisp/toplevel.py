@@ -93,9 +93,7 @@ def _header(form: Form) -> tuple[Datum, ...]:
 
 def _refuse_other_grammar(form: Form, header: tuple[Datum, ...], options: set[str]) -> None:
     """Refuse the ``defmodel`` of cl-waffe2, the library that Caten comes after."""
-    first = next(iter(items_of(header[1], "a list of arguments")), None)
-    owner = isinstance(first, Symbol) and first.name == "SELF"
-    if options & {"SLOTS", "INITARGS", "ON-CALL->"} or (owner and len(form.items) < 4):
+    if options & {"SLOTS", "INITARGS", "ON-CALL->"}:
         raise LispError(
             form.place,
             f"{brief(header[0])} is written in the grammar of cl-waffe2, an older library",

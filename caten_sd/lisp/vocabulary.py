@@ -64,11 +64,14 @@ CONSTANTS: Mapping[str, Any] = {
 }
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class OperatorFunction:
     """An operator as a function of Lisp; several results are several values."""
 
     operator: Operator
+
+    def __repr__(self) -> str:
+        return f"#'{self.operator.name.lower()}"
 
     def __call__(self, *arguments: Any) -> Any:
         """Apply the operator."""
@@ -76,7 +79,7 @@ class OperatorFunction:
         return MultipleValues(found) if isinstance(found, tuple) else found
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class ModelFunction:
     """One of Caten's own models as a function of Lisp."""
 
@@ -89,6 +92,9 @@ class ModelFunction:
         self.evaluator.spend(MODEL_STEPS, place)
         scope = self.evaluator.bound(self.constructor.arguments, arguments, Scope(), name)
         return self.constructor.build(scope.variables)
+
+    def __repr__(self) -> str:
+        return f"#'{self.constructor.name}"
 
     def __deepcopy__(self, memo: object) -> ModelFunction:
         return self
