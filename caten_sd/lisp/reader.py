@@ -12,8 +12,8 @@ from caten_sd.lisp.datum import KEYWORD, Character, Datum, Form, Literal, Source
 from caten_sd.lisp.numerals import number
 from caten_sd.lisp.tokens import Token, tokens
 
-MOST_CHARACTERS = 4_000_000
-MOST_DATA = 400_000
+MOST_CHARACTERS = 2_000_000
+MOST_DATA = 150_000
 DEEPEST = 150  # lists in lists; the deepest one in Caten has 30
 
 _PREFIXES = {
