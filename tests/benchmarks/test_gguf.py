@@ -18,6 +18,8 @@ from .conftest import Race
 
 VOCABULARY = 262_144
 KINDS = [kind for kind in _type_traits if kind.name != "BF16"]
+LOOKED_UP = ("IQ", "MXFP4", "NVFP4")  # types whose values are in tables, where the peer is slow
+BOUND = "the memory: 64 MiB of fresh pages are filled with floats"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,9 @@ def test_unpack(race: Race, kind: GGMLQuantizationType) -> None:
             gguf.dequantize(raw, kind)
 
     ours = block_type(kind.name)
-    race(f"unpack {kind.name} / gguf-py", lambda: dequantize(ours, raw), peer, 1 / 3, pairs=5)
+    at_most = 1 / 3 if kind.name.startswith(LOOKED_UP) else 1 / 2
+    what = f"unpack {kind.name} / gguf-py"
+    race(what, lambda: dequantize(ours, raw), peer, at_most, pairs=5, bound=BOUND)
 
 
 @pytest.mark.slow
