@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from caten_sd.mapping.assembly import Split as Split
     from caten_sd.mapping.assembly import Stack as Stack
     from caten_sd.mapping.assembly import Unstack as Unstack
+    from caten_sd.mapping.axis_lengths import Pad as Pad
+    from caten_sd.mapping.axis_lengths import Trim as Trim
     from caten_sd.mapping.heads import Regroup as Regroup
     from caten_sd.mapping.heads import Rotary as Rotary
     from caten_sd.mapping.heads import packing as packing
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from caten_sd.mapping.operations import Transpose as Transpose
     from caten_sd.mapping.rearrange import Each as Each
     from caten_sd.mapping.rearrange import Rearrange as Rearrange
+    from caten_sd.mapping.rows import Constant as Constant
     from caten_sd.mapping.rows import Drop as Drop
+    from caten_sd.mapping.rows import Lacks as Lacks
     from caten_sd.mapping.rows import Row as Row
 
 _HOMES = homes(
@@ -35,8 +39,9 @@ _HOMES = homes(
         "mapping.known": "find_layout",
         "mapping.layout": "Layout",
         "mapping.operations": "Chain Identity NegExp Offset Operation Scale Transpose",
+        "mapping.axis_lengths": "Pad Trim",
         "mapping.rearrange": "Each Rearrange",
-        "mapping.rows": "Drop Row",
+        "mapping.rows": "Constant Drop Lacks Row",
     }
 )
 

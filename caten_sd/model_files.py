@@ -89,7 +89,14 @@ def load(
     ) as found:
         return load_state_dict(
             obj,
-            _in_layout(found, layout, from_layout, strict=strict, silent=silent),
+            _in_layout(
+                found,
+                layout,
+                from_layout,
+                strict=strict,
+                silent=silent,
+                prefix=_prefix(obj, layout, key_mapper),
+            ),
             silent=silent,
             key_mapper=key_mapper,
             strict=strict,
@@ -104,11 +111,23 @@ def load(
         )
 
 
+def _prefix(obj: Any, layout: str | Layout | None, key_mapper: KeyMapper) -> str | None:
+    """Return the prefix of the layout that an object's keys have; None if there is only one."""
+    if layout is None:
+        return None
+    from caten_sd.mapping.known import find_layout
+
+    found = find_layout(layout)
+    if len(found.prefixes) == 1:
+        return None
+    return found.prefix_in(get_state_dict(obj, key_mapper=key_mapper).keys())
+
+
 def _in_layout(
     state_dict: StateDict,
     layout: str | Layout | None,
     from_layout: str | Layout | None,
-    **options: bool,
+    **options: Any,
 ) -> StateDict:
     if layout is None and from_layout is None:
         return state_dict

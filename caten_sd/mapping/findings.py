@@ -48,6 +48,8 @@ class Findings:
     """What a layout found in a state dict besides the tensors that its rows map.
 
     ``dropped``: the reason for each dropped key.
+    ``made``: for each tensor that a layout does not store and that was made, what it is.
+    ``padded``: the keys that got elements which are in no file.
     ``tied``: for each name that was added or left out as tied, the tensor that it is tied to.
     ``untaken``: the keys that no row takes, which stay as they are.
     ``idle``: the rows that found no key.
@@ -58,6 +60,8 @@ class Findings:
     """
 
     dropped: dict[str, str] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
+    padded: list[str] = field(default_factory=list)
     tied: dict[str, str] = field(default_factory=dict)
     untaken: list[str] = field(default_factory=list)
     idle: list[Row] = field(default_factory=list)
@@ -105,6 +109,10 @@ class Findings:
     def _treated(self) -> Iterator[SheetRow]:
         for key, reason in self.dropped.items():
             yield SheetRow(key, f"dropped, {reason}")
+        for key, what in self.made.items():
+            yield SheetRow(key, f"made, {what}")
+        for key in self.padded:
+            yield SheetRow(key, "padded with elements that are in no file")
         for key, first in self.tied.items():
             yield SheetRow(key, f"tied to {first}")
         for key in self.square:

@@ -6,21 +6,23 @@ convert through those names. Building a layout proves that it can be undone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.rows import Drop, Row
+from caten_sd.mapping.rows import Drop, Lacks, Row
 from caten_sd.mapping.rules import (
     Side,
     check_coverage,
+    check_lacking,
     check_row,
     check_side,
     compile_reading,
     compile_writing,
 )
+from caten_sd.mapping.templates import Finder, Matcher
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +43,7 @@ class Layout:
     """
 
     name: str
-    rows: Sequence[Row | Drop]
+    rows: Sequence[Row | Drop | Lacks]
     _: KW_ONLY
     base: Layout | None = None
     architecture: str = ""
@@ -83,10 +85,12 @@ class Layout:
         for row in self.rows:
             if isinstance(row, Row):
                 check_row(row, self.separator)
+            elif isinstance(row, Lacks):
+                check_lacking(row)
         check_side(self.reading)
         check_side(self.writing)
         if self.base is not None:
-            check_coverage(self.rows, self.base.canonical.reading)
+            check_coverage(list(self.rows), self.base.canonical.reading)
 
     @cached_property
     def reading(self) -> Side:
@@ -97,6 +101,32 @@ class Layout:
     def writing(self) -> Side:
         """The rules from the canonical names to this layout's."""
         return compile_writing(self.rows, self.prefixes[0], self.separator)
+
+    def writing_with(self, prefix: str | None) -> Side:
+        """Return the rules of ``writing`` with another of its prefixes."""
+        if prefix is None or prefix == self.prefixes[0]:
+            return self.writing
+        if prefix not in self.prefixes:
+            known = ", ".join(map(repr, self.prefixes))
+            raise LayoutError(f"{prefix!r} is not a prefix of layout {self.name}; it has {known}")
+        return compile_writing(self.rows, prefix, self.separator)
+
+    def prefix_in(self, keys: Collection[str]) -> str:
+        """Return the prefix with which most of its names are among these keys, the first if equal.
+
+        >>> Layout("hf", [Row("w"), Row("b")], prefixes=("model.", "")).prefix_in({"w": 1, "b": 2})
+        ''
+        """
+        if len(self.prefixes) == 1 or not keys:
+            return self.prefixes[0]
+        return max(self.prefixes, key=lambda prefix: self._met(prefix, keys))
+
+    def _met(self, prefix: str, keys: Iterable[str]) -> int:
+        """Return how many keys are names of the layout with this prefix."""
+        rules = self.writing_with(prefix).rules
+        names = [(name, None) for rule in rules for name in rule.outputs]
+        finder = Finder(Matcher(names, self.separator))
+        return sum(bool(finder.matches(key)[0]) for key in keys)
 
     @property
     def is_canonical(self) -> bool:
@@ -114,7 +144,8 @@ class Layout:
             return self.base.canonical
         if self.is_canonical:
             return self
-        rows = [
+        rows = [Row(row.canonical, optional=True) for row in self.rows if isinstance(row, Lacks)]
+        rows += [
             Row(name, shape=row.shape, optional=row.optional, where=row.where)
             for row in self.rows
             if isinstance(row, Row)

@@ -23,6 +23,7 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.rule_run import Item
+from caten_sd.mapping.trim_record import RECORD, record_of, with_record
 from caten_sd.mapping.writing import write_canonical
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import Path
@@ -92,6 +93,7 @@ def to_layout(
     *,
     from_layout: str | Layout | None = None,
     config: Any = None,
+    prefix: str | None = None,
     strict: bool = False,
     silent: bool = False,
     **numbers: int,
@@ -100,12 +102,15 @@ def to_layout(
 
     ``from_layout`` is the layout it is in now; left out, the one in its metadata, or else the
     detected one. ``config``, or else the config.json next to its file, and the keywords give the
-    numbers that operations name, such as head counts.
+    numbers that operations name, such as head counts. ``prefix`` is one of the layout's prefixes,
+    to be written instead of the first.
 
     Keys that no row takes stay as they are. They, rows that find no key, and shapes that are not
     as declared give a LayoutWarning; none if ``silent``, and a LayoutError if ``strict``.
     """
-    plan = plan_layout(state_dict, layout, from_layout=from_layout, config=config, **numbers)
+    plan = plan_layout(
+        state_dict, layout, from_layout=from_layout, config=config, prefix=prefix, **numbers
+    )
     complaint = plan.findings.complaint
     if complaint:
         message = f"{plan.source.name} to {plan.target.name}: {complaint}"
@@ -133,13 +138,14 @@ def plan_layout(
     *,
     from_layout: str | Layout | None = None,
     config: Any = None,
+    prefix: str | None = None,
     **numbers: int,
 ) -> LayoutPlan:
     """Return what ``to_layout`` would give, and the findings; LayoutError as in ``to_layout``."""
     state = as_state_dict(state_dict)
     target = find_layout(layout)
     if is_training(state.keys()):
-        return _plan_training(state, target, from_layout, config=config, **numbers)
+        return _plan_training(state, target, from_layout, config=config, prefix=prefix, **numbers)
     origin, detection = source_layout(state, from_layout, target)
     if origin.canonical.name != target.canonical.name:
         raise LayoutError(
@@ -148,19 +154,23 @@ def plan_layout(
         )
     config = state.config if config is None else config
     lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases})
-    read = read_canonical(origin, items_of(state), lookup)
+    read = read_canonical(origin, items_of(state, with_record(state)), lookup)
     _refuse_swapped(origin, read.findings)
-    if origin is target and detection is None:
+    if origin is target and detection is None and prefix is None:
         return LayoutPlan(
             origin, target, _stamped(state, target, read.findings), read.findings, None
         )
-    items, hints = write_canonical(target, read.items, lookup, read.findings)
+    items, hints = write_canonical(origin, target, read.items, lookup, read.findings, prefix=prefix)
     _refuse_parted(state, items)
     stale = {OURS + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
-    kept = {key: value for key, value in state.metadata.items() if key not in stale}
+    kept = {key: value for key, value in state.metadata.items() if key not in (*stale, RECORD)}
+    record, lost = record_of(items)
+    read.findings.hints += [
+        f"what is cut off {key} is too much to be recorded, or changed afterwards" for key in lost
+    ]
     entry, paths = _collected(state, target, items)
     said = _description(target, lookup, read.numbers)
-    result = state.with_entry(entry, paths=paths, metadata={**said, **kept, **hints})
+    result = state.with_entry(entry, paths=paths, metadata={**said, **kept, **hints, **record})
     result = _stamped(result, target, read.findings)
     return LayoutPlan(origin, target, result, read.findings, detection)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, names_in, solve
 from caten_sd.mapping.conditions import or_one
+from caten_sd.mapping.constants import made
 from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.patterns import pattern
+from caten_sd.mapping.rows import Lacks
 from caten_sd.mapping.rule_run import Item, run_rules
-from caten_sd.mapping.rules import Rule, Side, Taker
-from caten_sd.mapping.templates import Finder
+from caten_sd.mapping.rules import Rule, Side, Taker, lacking
+from caten_sd.mapping.templates import Finder, Matcher
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.same_place import same_place
 from caten_sd.state.state_dict import StateDict
@@ -25,9 +28,9 @@ class Reading(NamedTuple):
     numbers: dict[str, int]
 
 
-def items_of(state: StateDict) -> list[Item]:
-    """Return the leaves as items; names that are recorded as tied get one leaf."""
-    ties, entry = state.ties, state.entry
+def items_of(state: StateDict, leaves: Mapping[str, Any] | None = None) -> list[Item]:
+    """Return the leaves, or others in their place, as items; tied names get one leaf."""
+    ties, entry = state.ties, state.entry if leaves is None else leaves
     return [Item(key, entry.get(ties.get(key, key), leaf), key) for key, leaf in entry.items()]
 
 
@@ -42,12 +45,13 @@ def read_canonical(
     for rule in [rule for rule in layout.reading.rules if rule.row.tied]:
         if id(rule) in run.fired:
             result = _with_one_leaf(rule, result)
-        elif not _says_untied(rule, lookup):
+        elif not _says_untied(rule, lookup) and _may_be_tied(rule, result):
             tied = _tied_items(rule, result)
             result += tied
             findings.tied.update({item.key: rule.row.tied for item in tied})
             idle = [other for other in idle if other is not rule]
     findings.idle = [rule.row for rule in idle]
+    result += _made_items(layout, result, findings)
     numbers, findings.misfits = check_shapes(layout.canonical.reading, result, lookup)
     counted = {counts[label]: count for label, count in run.counts.items()}
     return Reading(result, findings, {**counted, **numbers})
@@ -69,6 +73,28 @@ def _with_one_leaf(rule: Rule, items: list[Item]) -> list[Item]:
         else item
         for item in items
     ]
+
+
+def _may_be_tied(rule: Rule, items: Sequence[Item]) -> bool:
+    """Return whether a tensor that is not there is tied, and not one that the model lacks."""
+    if not rule.row.optional:
+        return True
+    return any(item.key == rule.row.given and not item.foreign for item in items)
+
+
+def _made_items(layout: Layout, items: Sequence[Item], findings: Findings) -> list[Item]:
+    """Return the constant tensors that the layout does not store."""
+    made_items = []
+    for row in layout.rows:
+        if not isinstance(row, Lacks) or row.constant is None:
+            continue
+        finder = Finder(Matcher([(pattern(row.constant.like, ".", row.where), None)]))
+        for item in items:
+            for _, captured in [] if item.foreign else finder.find(item.key):
+                key = lacking(row).key(captured)
+                made_items.append(Item(key, made(row.constant, item.leaf), item.origin))
+                findings.made[key] = f"{row.constant.value:g} throughout: {row.reason}"
+    return made_items
 
 
 def _says_untied(rule: Rule, lookup: Lookup) -> bool:

@@ -26,6 +26,10 @@ class Row:
     of a row that is not ``prefixed`` do not begin with the layout's prefix. ``where`` compares
     captured indices with numbers, as in "i % 2 == 0 and i < n_dense": only such keys are the row's.
 
+    ``also`` has other names in this layout, which are read and never written: one, or for a row of
+    several names a tuple of as many, or a tuple of such alternatives. A tied row that is optional
+    stands for a tensor that is not stored only where the canonical name ``given`` is there.
+
     >>> print(Row(("q.{i}", "k.{i}"), "qk.{i}"))
     q.{i} and k.{i} <-> qk.{i}
     """
@@ -40,6 +44,8 @@ class Row:
     tied: str = ""
     untied: tuple[str, bool] | None = None
     where: str = ""
+    also: Names | tuple[Names, ...] = ()
+    given: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.operation, Operation):
@@ -60,6 +66,14 @@ class Row:
         here = self.here or self.canonical
         return (here,) if isinstance(here, str) else tuple(here)
 
+    @property
+    def also_names(self) -> tuple[tuple[str, ...], ...]:
+        """The other names that are read, as many in each alternative as the row has names."""
+        also = (self.also,) if isinstance(self.also, str) else tuple(self.also)
+        if len(self.names) > 1 and all(isinstance(each, str) for each in also) and also:
+            return (tuple(map(str, also)),)
+        return tuple((each,) if isinstance(each, str) else tuple(each) for each in also)
+
     def with_choices(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return names with the choices of each capture that another name of the row gives."""
         found = dict(_CHOICES.findall(" ".join((*self.canonical_names, *self.names))))
@@ -74,6 +88,38 @@ class Row:
 
     def __str__(self) -> str:
         return f"{' and '.join(self.canonical_names)} <-> {' and '.join(self.names)}"
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Elements of one value, in a tensor that a layout does not store.
+
+    ``like`` is the canonical name of a tensor with its captures, its dtype and its shape, or of
+    that shape the ``axes``: (0,) for the bias of a weight.
+    """
+
+    value: float
+    _: KW_ONLY
+    like: str
+    axes: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Lacks:
+    """A canonical name that this layout does not have, and why.
+
+    Without a ``constant`` the tensor is left out. With one, it is checked to be that constant when
+    it is left out, and made where another layout needs it.
+    """
+
+    canonical: str
+    reason: str
+    _: KW_ONLY
+    constant: Constant | None = None
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.canonical} (lacking: {self.reason})"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, solve
 from caten_sd.mapping.conditions import or_one
+from caten_sd.mapping.constants import check_left_out
 from caten_sd.mapping.gathered import Gathered, check_alike, check_complete, coordinates
 from caten_sd.mapping.operations import POSITION, Coordinates, Operand, Operation
 from caten_sd.mapping.patterns import Pattern
-from caten_sd.mapping.rows import Drop, Row
+from caten_sd.mapping.rows import Drop, Lacks, Row
 from caten_sd.mapping.rules import Rule, Side, Taker
 from caten_sd.mapping.templates import Finder, KeyMatch
 from caten_sd.state.leaf import spec_or_none
@@ -126,6 +127,10 @@ class _RuleRunner:
         rule, position = match.payload
         if isinstance(rule, Drop):
             self.dropped[item.key] = rule.reason
+            return None
+        if isinstance(rule, Lacks):
+            check_left_out(rule, item.leaf, f"layout {self.name}, {item.origin}")
+            self.dropped[item.key] = f"not in {self.name}: {rule.reason}"
             return None
         self.fired.add(id(rule))
         self._count((label, captured[label]) for label in self.counted.keys() & captured.keys())
@@ -286,9 +291,9 @@ class _RuleRunner:
         return self._made[place]
 
 
-def _takes_any_shape(rule: Rule | Drop) -> bool:
-    return isinstance(rule, Rule) or rule.shape is None
+def _takes_any_shape(rule: Rule | Drop | Lacks) -> bool:
+    return not isinstance(rule, Drop) or rule.shape is None
 
 
-def _row(rule: Rule | Drop) -> Row | Drop:
-    return rule if isinstance(rule, Drop) else rule.row
+def _row(rule: Rule | Drop | Lacks) -> Row | Drop | Lacks:
+    return rule.row if isinstance(rule, Rule) else rule

@@ -13,7 +13,7 @@ from caten_sd.errors import LayoutError
 from caten_sd.mapping.operations import POSITION, Operation
 from caten_sd.mapping.overlap import candidates, overlap
 from caten_sd.mapping.patterns import Pattern, is_index, pattern
-from caten_sd.mapping.rows import Drop, Row
+from caten_sd.mapping.rows import Drop, Lacks, Row
 from caten_sd.mapping.templates import Matcher
 
 
@@ -38,9 +38,9 @@ class Rule(NamedTuple):
 
 
 class Taker(NamedTuple):
-    """What takes a key: a drop, or a rule as the name at a position of its inputs."""
+    """What takes a key: a drop, a name that is lacking, or a rule as the name at a position."""
 
-    rule: Rule | Drop
+    rule: Rule | Drop | Lacks
     position: int
 
 
@@ -52,37 +52,61 @@ class Side(NamedTuple):
     patterns: tuple[tuple[Pattern, Taker], ...]
 
 
+Declared = Row | Drop | Lacks
+
+
 def compile_reading(
-    rows: Iterable[Row | Drop], prefixes: Sequence[str], separator: str = "."
+    rows: Iterable[Declared], prefixes: Sequence[str], separator: str = "."
 ) -> Side:
     """Return the rules from the layout's names to the canonical ones."""
     rules: list[Rule] = []
     takers: list[tuple[Pattern, Taker]] = []
     for row in rows:
+        if isinstance(row, Lacks):
+            continue
         if isinstance(row, Row):
             here = prefixed(row, prefixes[0], separator)
             rules.append(_rule(row, here, canonical(row), row.operation.inverse()))
         taken = rules[-1] if isinstance(row, Row) else row
         for prefix in prefixes if row.prefixed else ("",):
-            names = enumerate(prefixed(row, prefix, separator))
-            takers += [(name, Taker(taken, position)) for position, name in names]
+            for names in (prefixed(row, prefix, separator), *also(row, prefix, separator)):
+                takers += [(name, Taker(taken, position)) for position, name in enumerate(names)]
     return _side(rules, takers, separator)
 
 
-def compile_writing(rows: Iterable[Row | Drop], prefix: str, separator: str = ".") -> Side:
+def compile_writing(rows: Iterable[Declared], prefix: str, separator: str = ".") -> Side:
     """Return the rules from the canonical names to the layout's."""
+    rows = list(rows)
     rules = [
         _rule(row, canonical(row), prefixed(row, prefix, separator), row.operation)
         for row in rows
         if isinstance(row, Row)
     ]
     takers = [(name, Taker(rule, n)) for rule in rules for n, name in enumerate(rule.inputs)]
+    takers += [(lacking(row), Taker(row, 0)) for row in rows if isinstance(row, Lacks)]
     return _side(rules, takers, ".")
 
 
 def canonical(row: Row) -> tuple[Pattern, ...]:
     """Return the canonical names of a row as patterns."""
     return tuple(pattern(name, ".", row.where) for name in row.with_choices(row.canonical_names))
+
+
+def lacking(row: Lacks) -> Pattern:
+    """Return the canonical name that a layout lacks as a pattern."""
+    return pattern(row.canonical, ".", row.where)
+
+
+def also(row: Row | Drop, prefix: str, separator: str = ".") -> list[tuple[Pattern, ...]]:
+    """Return the alternatives to a row's names in its layout as patterns."""
+    start = prefix if row.prefixed else ""
+    found = row.also_names if isinstance(row, Row) else ()
+    where = row.where if isinstance(row, Row) else ""
+    return [
+        tuple(pattern(start + name, separator, where) for name in row.with_choices(names))
+        for names in found
+        if isinstance(row, Row)
+    ]
 
 
 def prefixed(row: Row | Drop, prefix: str, separator: str = ".") -> tuple[Pattern, ...]:
@@ -106,8 +130,13 @@ def _side(rules: list[Rule], takers: list[tuple[Pattern, Taker]], separator: str
 def check_row(row: Row, separator: str = ".") -> None:
     """Refuse a row that cannot be undone."""
     sides = canonical(row), prefixed(row, "", separator)
-    _check_kinds(row, [name for names in sides for name in names])
-    for names in sides:
+    others = also(row, "", separator)
+    _check_kinds(row, [name for names in (*sides, *others) for name in names])
+    if any(len(names) != len(sides[1]) for names in others):
+        raise LayoutError(f"row {row}: an alternative in also= needs {len(sides[1])} names too")
+    if any(names[0].captures != sides[1][0].captures for names in others):
+        raise LayoutError(f"row {row}: also= must have the captures of the names that it replaces")
+    for names in (*sides, *others):
         if len({name.captures for name in names}) > 1:
             raise LayoutError(f"row {row}: all names of one side must have the same captures")
     if row.operation.inverse().inverse() != row.operation:
@@ -175,13 +204,31 @@ def _decided(first: Taker, second: Taker) -> bool:
     return any(isinstance(t.rule, Drop) and t.rule.shape is not None for t in (first, second))
 
 
-def _row(taker: Taker) -> Row | Drop:
-    return taker.rule if isinstance(taker.rule, Drop) else taker.rule.row
+def _row(taker: Taker) -> Declared:
+    return taker.rule.row if isinstance(taker.rule, Rule) else taker.rule
 
 
-def check_coverage(rows: Iterable[Row | Drop], names: Side) -> None:
+def check_lacking(row: Lacks) -> None:
+    """Refuse a constant that no tensor gives the shape and the captures of."""
+    name = lacking(row)
+    if row.constant is None:
+        return
+    like = pattern(row.constant.like)
+    if like.captures != name.captures or overlap(like, name):
+        raise LayoutError(
+            f"row {row}: like={row.constant.like!r} must be another canonical name with the same "
+            f"captures"
+        )
+
+
+def check_coverage(rows: Sequence[Declared], names: Side) -> None:
     """Refuse rows with a canonical name that does not exist, or without one that is required."""
-    mine = [(row, name) for row in rows if isinstance(row, Row) for name in canonical(row)]
+    mine: list[tuple[Declared, Pattern]] = []
+    for row in rows:
+        if isinstance(row, Row):
+            mine += [(row, name) for name in canonical(row)]
+        elif isinstance(row, Lacks):
+            mine.append((row, lacking(row)))
     patterns = [name for _, name in mine] + [known for known, _ in names.patterns]
     met: set[int] = set()
     for a, b in candidates(patterns):

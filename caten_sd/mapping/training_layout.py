@@ -111,6 +111,10 @@ class _Replay:
         new_names: dict[str, list[str]] = {}
         for new, recipe in self.recipes.items():
             sources = [placeholder.name for placeholder in _sources(recipe)]
+            if not sources:
+                raise LayoutError(
+                    f"{new} is made by the layout and has no state in the optimizer; {_REMEDY}"
+                )
             in_group = [name in names for name in sources]
             if any(in_group) and not all(in_group):
                 raise LayoutError(

@@ -16,6 +16,7 @@ from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import picks
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, Numpy, Torch, as_array, spec
+from caten_sd.state.padding_steps import Padded, Trimmed
 from caten_sd.state.steps import Box, Cut, Join, Permute, Pick, Pile, Reorder, Shape, Step
 from caten_sd.state.value_steps import ValueStep
 
@@ -142,6 +143,9 @@ def _combined(step: Step, leaf: Derived) -> Any:
         return derive(Reorder(step.axis, order), leaf.leaves)
     if isinstance(step, Pick) and isinstance(last, Pile) and step.axis == last.axis:
         return leaf.leaves[step.index]
+    if isinstance(step, Trimmed):
+        extent = spec(leaf.leaves[0]).shape[step.axis]
+        return leaf.leaves[0] if step.undoes(last, extent) else None
     if isinstance(step, Cut) and isinstance(last, Join) and step.axis == last.axis:
         ends = itertools.accumulate(spec(each).shape[step.axis] for each in leaf.leaves)
         for each, stop in zip(leaf.leaves, ends, strict=True):
@@ -191,12 +195,40 @@ def derivation(leaf: Any) -> Iterator[Derived]:
             yield from derivation(each)
 
 
+def whole_before(leaf: Any) -> tuple[Any, Trimmed | None]:
+    """Return the leaf that this one was trimmed from, and the step; else the leaf and None.
+
+    >>> import numpy
+    >>> whole_before(derive(Trimmed(0, 0, 1), [numpy.zeros(3)]))[1]
+    Trimmed(axis=0, start=0, stop=1, value=0.0)
+    """
+    if isinstance(leaf, BlockTensor):
+        raw, step = whole_before(leaf.raw)
+        if step is None:
+            return leaf, None
+        shape = (*spec(raw).shape[:-1], leaf.shape[-1])
+        return BlockTensor(leaf.block_type, raw, shape), step
+    if isinstance(leaf, Derived) and isinstance(leaf.step, Trimmed):
+        return leaf.leaves[0], leaf.step
+    return leaf, None
+
+
 def turns_square(leaf: Any) -> bool:
     """Return whether some step transposes a square matrix, whose shape cannot confirm it."""
     return any(
         isinstance(each.step, Permute) and spec(each.leaves[0]).shape == each.shape
         for each in derivation(leaf)
     )
+
+
+def is_padded(leaf: Any) -> bool:
+    """Return whether some step adds elements that are in no file."""
+    return any(isinstance(each.step, Padded) for each in derivation(leaf))
+
+
+def is_trimmed(leaf: Any) -> bool:
+    """Return whether some step cuts elements off that a layout could restore."""
+    return any(isinstance(each.step, Trimmed) for each in derivation(leaf))
 
 
 def rounds(leaf: Any) -> bool:
