@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -10,7 +11,7 @@ import attrs
 from caten_sd.lisp.datum import Datum
 from caten_sd.lisp.evaluation import Evaluator
 from caten_sd.lisp.lambda_lists import LambdaList
-from caten_sd.lisp.scopes import BlockExit, Scope
+from caten_sd.lisp.scopes import Scope, in_block
 
 
 @attrs.define(eq=False, repr=False)
@@ -27,14 +28,7 @@ class Closure:
         """Bind the arguments and evaluate the body."""
         with self.evaluator.entered(self.arguments.place):
             scope = self.evaluator.bound(self.arguments, values, self.scope, self.name)
-            block = object()
-            scope.blocks[self.name.upper()] = block
-            try:
-                return self.evaluator.body(self.body, scope)
-            except BlockExit as end:
-                if end.block is not block:
-                    raise
-                return end.value
+            return in_block(self.name, scope, partial(self.evaluator.body, self.body))
 
     def __repr__(self) -> str:
         return f"#'{self.name.lower()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from caten_sd.errors import LispError
@@ -11,7 +12,7 @@ from caten_sd.lisp.evaluation import Evaluator, SpecialForm
 from caten_sd.lisp.grammar import required
 from caten_sd.lisp.predicates import eql, is_true
 from caten_sd.lisp.quotation import quoted
-from caten_sd.lisp.scopes import BlockExit, Scope, text_of
+from caten_sd.lisp.scopes import BlockExit, Scope, in_block, text_of
 
 
 def _if(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
@@ -93,21 +94,9 @@ def _prog1(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
     return value
 
 
-def in_block(evaluator: Evaluator, name: str, forms: Sequence[Datum], scope: Scope) -> Any:
-    """Evaluate forms in a block that ``return-from`` can leave."""
-    inner, block = scope.inner(), object()
-    inner.blocks[name] = block
-    try:
-        return evaluator.body(forms, inner)
-    except BlockExit as end:
-        if end.block is not block:
-            raise
-        return end.value
-
-
 def _block(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
     name = required(form, 1, "(block name form ...)")[0]
-    return in_block(evaluator, getattr(name, "name", ""), form.rest[1:], scope)
+    return in_block(getattr(name, "name", ""), scope, partial(evaluator.body, form.rest[1:]))
 
 
 def _return_from(evaluator: Evaluator, form: Form, scope: Scope) -> Any:

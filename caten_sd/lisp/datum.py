@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -123,24 +123,6 @@ SIGNS = {
     "FUNCTION": "#'",
     "VECTOR-LITERAL": "#",
 }
-
-
-def fold(name: str, case: Callable[[str], str] = str.upper) -> str:
-    """Return a name with each letter in upper case, or in another one, as Lisp's reader folds.
-
-    A letter stays as it is if it has no counterpart of one letter.
-
-    >>> fold("ln-1"), fold("straße"), fold("ÄÖ", str.lower)
-    ('LN-1', 'STRAßE', 'äö')
-    """
-    return "".join(map(case, name)) if name.isascii() else "".join(_folded(name, case))
-
-
-def _folded(name: str, case: Callable[[str], str]) -> Iterator[str]:
-    for letter in name:
-        other = case(letter)
-        back = str.lower(other) if case is str.upper else str.upper(other)
-        yield other if len(other) == len(back) == 1 else letter
 
 
 def is_nil(datum: Datum | None) -> bool:

@@ -14,19 +14,7 @@ from caten_sd.lisp.grammar import required, undeclared
 from caten_sd.lisp.lists import items_in
 from caten_sd.lisp.loop_clauses import loop_clauses
 from caten_sd.lisp.loop_run import LoopRun
-from caten_sd.lisp.scopes import BlockExit, Scope
-
-
-def _blocked(name: str, scope: Scope, run: Callable[[Scope], Any]) -> Any:
-    """Run something in a scope with a block; what leaves the block is its value."""
-    inner, block = scope.inner(), object()
-    inner.blocks[name] = block
-    try:
-        return run(inner)
-    except BlockExit as end:
-        if end.block is not block:
-            raise
-        return end.value
+from caten_sd.lisp.scopes import Scope, in_block
 
 
 def _over_items(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
@@ -37,7 +25,7 @@ def _over_items(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
     name, given = symbol_of(parts[0], "the name of a variable"), evaluator.value(parts[1], scope)
     items: Sequence[Any] = evaluator.apply(_ITEMS[form.head], [given], form)
     run = partial(_repeated, evaluator, form, name.name, items, undeclared(body), parts[2:])
-    return _blocked("NIL", scope, run)
+    return in_block("NIL", scope, run)
 
 
 def _repeated(
@@ -64,9 +52,9 @@ _ITEMS: Mapping[str, Callable[[Any], Sequence[Any]]] = {
 
 def _loop(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
     if form.rest and not isinstance(form.rest[0], Symbol):
-        return _blocked("NIL", scope, partial(_endless, evaluator, form))
+        return in_block("NIL", scope, partial(_endless, evaluator, form))
     clauses = loop_clauses(form)
-    return _blocked(clauses.name, scope, LoopRun(evaluator, form, clauses).run)
+    return in_block(clauses.name, scope, LoopRun(evaluator, form, clauses).run)
 
 
 def _endless(evaluator: Evaluator, form: Form, scope: Scope) -> Any:

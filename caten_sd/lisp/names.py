@@ -6,7 +6,8 @@ import keyword
 import unicodedata
 from collections.abc import Collection
 
-from caten_sd.lisp.datum import Symbol, fold
+from caten_sd.lisp.datum import Symbol
+from caten_sd.state.keys import fold
 
 
 def key_of(symbol: Symbol) -> str:

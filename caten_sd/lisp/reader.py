@@ -8,9 +8,10 @@ from fractions import Fraction
 import attrs
 
 from caten_sd.errors import LispError
-from caten_sd.lisp.datum import KEYWORD, Character, Datum, Form, Literal, SourcePlace, Symbol, fold
+from caten_sd.lisp.datum import KEYWORD, Character, Datum, Form, Literal, SourcePlace, Symbol
 from caten_sd.lisp.numerals import number
 from caten_sd.lisp.tokens import Token, tokens
+from caten_sd.state.keys import fold
 
 MOST_CHARACTERS = 2_000_000
 MOST_DATA = 150_000

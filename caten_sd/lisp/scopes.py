@@ -67,6 +67,18 @@ class Scope:
         return Scope(dict(variables or {}), self)
 
 
+def in_block(name: str, scope: Scope, run: Callable[[Scope], Any]) -> Any:
+    """Run something in a scope with a block, and return its value or the one it was left with."""
+    inner, block = scope.inner(), object()
+    inner.blocks[name] = block
+    try:
+        return run(inner)
+    except BlockExit as end:
+        if end.block is not block:
+            raise
+        return end.value
+
+
 def text_of(value: Any, most: int = 60) -> str:
     """Return a value as text for a message."""
     if value is None or value is True:

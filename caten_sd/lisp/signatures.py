@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caten_sd.errors import LispError
-from caten_sd.lisp.datum import Literal, SourcePlace, Symbol, fold, is_nil
+from caten_sd.lisp.datum import Literal, SourcePlace, Symbol, is_nil
 from caten_sd.lisp.lambda_lists import Argument, ArgumentKind, LambdaList
 from caten_sd.lisp.names import python_name
+from caten_sd.state.keys import fold
 
 _KINDS: Mapping[ArgumentKind, Any] = {
     "required": inspect.Parameter.POSITIONAL_OR_KEYWORD,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Path = list[Any]  # of str (a slot's name) and int (an index)
@@ -85,7 +85,25 @@ def lisp_style_dict_key(path: Iterable[Any]) -> str:
     >>> lisp_style_dict_key(["H", 0, "LN-1", "AFFINE"])
     'h.0.ln_1.affine'
     """
-    return ".".join(map(str, path)).lower().replace("-", "_")
+    return fold(".".join(map(str, path)), str.lower).replace("-", "_")
+
+
+def fold(name: str, case: Callable[[str], str] = str.upper) -> str:
+    """Return a name with each letter in upper case, or in another one, as Lisp folds it.
+
+    A letter stays as it is if it has no counterpart of one letter.
+
+    >>> fold("ln-1"), fold("straße"), fold("ÄÖ", str.lower)
+    ('LN-1', 'STRAßE', 'äö')
+    """
+    return "".join(map(case, name)) if name.isascii() else "".join(_folded(name, case))
+
+
+def _folded(name: str, case: Callable[[str], str]) -> Iterator[str]:
+    for letter in name:
+        other = case(letter)
+        back = str.lower(other) if case is str.upper else str.upper(other)
+        yield other if len(other) == len(back) == 1 else letter
 
 
 def joined_key(parent: str | None, name: object) -> str:

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from caten_sd.errors import LispError, LispWarning
-from caten_sd.lisp.datum import Form, Literal, Symbol, fold
+from caten_sd.lisp.datum import Form, Literal, Symbol
 from caten_sd.lisp.lisp_file import LispFile, read_lisp
 from caten_sd.lisp.names import key_of
 from caten_sd.lisp.reader import read_data
 from caten_sd.objects.extract import get_state_dict
+from caten_sd.state.keys import fold, lisp_style_dict_key
 
 ORACLE = json.loads((Path(__file__).parents[1] / "data" / "caten_keys.json").read_text("utf-8"))
 CASES = {case["name"]: case for case in ORACLE["cases"]}
@@ -115,6 +116,8 @@ def test_symbols_give_the_keys_that_caten_prints(path: str, key: str) -> None:
     (datum,) = read_data(path)
     assert isinstance(datum, (Form, Literal, Symbol))
     assert ".".join(map(as_path_element, datum.items)) == key
+    if all(isinstance(each, Symbol) for each in datum.items):
+        assert lisp_style_dict_key(each.name for each in datum.items) == key
 
 
 def test_no_other_case_warns() -> None:

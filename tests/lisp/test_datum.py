@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from caten_sd.errors import LispError
-from caten_sd.lisp.datum import Symbol, brief, fold, is_nil, items_of, symbol_of, walk_data
+from caten_sd.lisp.datum import Symbol, brief, is_nil, items_of, symbol_of, walk_data
 from caten_sd.lisp.reader import read_data
+from caten_sd.state.keys import fold
 
 
 def one(text: str):
