@@ -45,13 +45,14 @@ def _setf(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
 def _push(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
     item, place = required(form, 2, "(push item place)")[:2]
     first = evaluator.value(item, scope)
-    return assign(evaluator, place, cons(first, evaluator.value(place, scope)), scope)
+    longer = evaluator.apply(cons, [first, evaluator.value(place, scope)], form)
+    return assign(evaluator, place, longer, scope)
 
 
 def _pop(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
     place = required(form, 1, "(pop place)")[0]
     value = evaluator.value(place, scope)
-    assign(evaluator, place, cdr(value), scope)
+    assign(evaluator, place, evaluator.apply(cdr, [value], form), scope)
     return car(value)
 
 

@@ -49,6 +49,7 @@ class Evaluator:
     resolvers: list[Resolver] = attrs.field(factory=list)
     setters: list[Resolver] = attrs.field(factory=list)
     known: Mapping[str, str] = attrs.field(factory=dict)  # functions, and how they are written
+    places_set: frozenset[str] = frozenset()  # what methods set: slots, accessors in parentheses
     _globals: dict[str, Any] = attrs.field(factory=dict)
     _run: _Run = attrs.field(factory=_Run)
 
@@ -143,7 +144,7 @@ class Evaluator:
         self._run.place = form.place
         self.spend(_work(*arguments), form.place)
         try:
-            return function(*arguments)
+            value = function(*arguments)
         except (LispError, BlockExit, RecursionError):
             raise
         except CatenError as error:
@@ -157,6 +158,8 @@ class Evaluator:
             raise LispError(
                 form.place, f"{brief(form)} {problem}", "correct its arguments"
             ) from error
+        self.spend(_work(value), form.place)
+        return value
 
     def function(self, symbol: Symbol, scope: Scope) -> Function:
         """Return the function of a name; LispError, with the nearest names, if there is none."""
@@ -241,7 +244,7 @@ class Evaluator:
                 f"read ({skipped.why})",
                 "define it with defun, defparameter or defmodel",
             )
-        near = difflib.get_close_matches(symbol.name, sorted(known), 3)
+        near = difflib.get_close_matches(symbol.name[:60], sorted(known), 3)
         names = " or ".join(self.known.get(each, each.lower()) for each in near)
         remedy = f"did you mean {names}?" if near else f"define it in the file, or replace {symbol}"
         return LispError(symbol.place, f"the {what} {symbol} is not known", remedy)

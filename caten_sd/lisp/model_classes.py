@@ -159,7 +159,7 @@ def _made(
 
 def _field(each: ModelSlot, attribute: str, evaluator: Evaluator) -> Any:
     key = key_of(each.name)
-    if is_cache(each, evaluator.definitions):
+    if is_cache(each, evaluator.places_set):
         return transient(key=None if key == attribute else key, alias=attribute)
     return attrs.field(alias=attribute) if key == attribute else slot(key=key, alias=attribute)
 

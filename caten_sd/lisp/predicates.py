@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from caten_sd.errors import ModelError
 from caten_sd.lisp.datum import Symbol
-from caten_sd.lisp.lists import Pair
+from caten_sd.lisp.lists import LONGEST_LIST, Pair
 from caten_sd.lisp.scopes import Function, first_value
 
 
@@ -28,11 +29,17 @@ def eql(first: Any, second: Any) -> bool:
 
 def equal(first: Any, second: Any) -> bool:
     """Return whether two values are equal: lists and strings by what is in them."""
-    if isinstance(first, (list, Pair)) and type(first) is type(second):
-        return len(first) == len(second) and all(map(equal, first, second))
-    if isinstance(first, str) and isinstance(second, str):
-        return first == second
-    return eql(first, second)
+    waiting, seen = [(first, second)], 0
+    while waiting:
+        a, b = waiting.pop()
+        seen += 1
+        if seen > LONGEST_LIST:
+            raise ModelError(f"equal compares more than {LONGEST_LIST:,} items; compare fewer")
+        if isinstance(a, (list, Pair)) and type(a) is type(b) and len(a) == len(b):
+            waiting += () if a is b else zip(a, b, strict=True)
+        elif not (eql(a, b) or (isinstance(a, str) and isinstance(b, str) and a == b)):
+            return False
+    return True
 
 
 def truth(holds: Callable[..., bool]) -> Function:

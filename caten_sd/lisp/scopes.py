@@ -83,6 +83,8 @@ def text_of(value: Any, most: int = 60) -> str:
     """Return a value as text for a message."""
     if value is None or value is True:
         return "nil" if value is None else "t"
+    if most < 4:
+        return "…"
     if isinstance(value, list):
         text = f"({' '.join(text_of(each, most // 2) for each in value[:4])}"
         text += " ...)" if len(value) > 4 else ")"

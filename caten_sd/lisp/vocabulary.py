@@ -22,6 +22,7 @@ from caten_sd.lisp import (
     shape_checks,
     tensors,
 )
+from caten_sd.lisp.caches import places_set
 from caten_sd.lisp.closures import defined_functions
 from caten_sd.lisp.constructors import CONSTRUCTORS, Constructor
 from caten_sd.lisp.datum import KEYWORD, Symbol
@@ -112,6 +113,7 @@ def evaluator_of(definitions: Definitions, models: Callable[[str], Function | No
     written = {name: each.name for name, each in CONSTRUCTORS.items()}
     own = {**definitions.functions, **definitions.models}
     written |= {name: each.name.spelling for name, each in own.items()}
+    evaluator.places_set = places_set(definitions)
     methods = [each for each in definitions.methods if isinstance(each, MethodDefinition)]
     names = {"CALL", "FORWARD", *(each.name.name for each in methods), *own}.union(*tables)
     evaluator.known = {name: written.get(name, name.lower()) for name in names}

@@ -92,6 +92,9 @@ def test_refusals(form: str, said: str) -> None:
         pytest.param("(loop for i from 0)", marks=pytest.mark.slow),
         pytest.param("(loop for i below 1000000000 append (list i))", marks=pytest.mark.slow),
         "(loop for l = '(1) then (append l l))",
+        "(let ((l nil)) (loop (push 1 l)))",
+        "(let ((l nil)) (loop (setf l (make-list 100000))))",
+        "(flet ((d () (let ((l 1)) (dotimes (i 60 l) (setf l (list l l)))))) (equal (d) (d)))",
     ],
 )
 def test_what_does_not_end_is_refused_soon(form: str) -> None:
