@@ -67,16 +67,18 @@ class _OptimizerPlanner:
             )
         optimizer = self._renamed(optimizer)
         own_order = [name for group in self.live.members for name in group]
-        if self.live.order_matters and optimizer.flat != own_order:
+        saved_order = optimizer.flat
+        if self.live.order_matters and saved_order != own_order:
             raise LoadError(
                 f"the state of {self.live.kind} depends on the order of its parameters, and the "
                 f"file has them in another order; nothing was changed: give the parameters in the "
                 f"file's order"
             )
-        for name in optimizer.flat:
+        for name in saved_order:
             self._add_state(name, optimizer.state.get(name, {}))
+        known = set(saved_order)
         for name in self.live.params:
-            if name not in optimizer.flat:
+            if name not in known:
                 key = joined_key(self.prefix, f"state.{name}")
                 note = "the file's optimizer has no such parameter; its state starts anew"
                 self.plan.rows.append(LoadRow(key, Outcome.MISSING, note=note))
