@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -47,32 +47,42 @@ def test_a_plan_of_40_000_tensors(race: Race, make: Callable[[], nn.Module]) -> 
 
 
 CHILD = """
-import sys, time
+import os, sys, time
 import torch
 from torch import nn
 torch.set_num_threads(1)
-path, who = sys.argv[1:]
-if who != "safetensors":
-    from caten_sd import load_state_dict, read_state_dict
-    def load(model, path):
-        load_state_dict(model, read_state_dict(path, streaming=who == "streamed"), strict=True)
-else:
+path, who, cache = sys.argv[1:]
+if who == "peer":
     from safetensors.torch import load_model as load
+else:
+    from caten_sd import load_state_dict, read_state_dict, to_layout
+    from caten_sd.layout import Layout, Row, Transpose
+    rows = [Row("{{i}}.weight", "{{i}}.weight", Transpose()), Row("{{i}}.bias", "{{i}}.bias")]
+    turned = Layout("turned", rows)
+    def load(model, path):
+        state = read_state_dict(path, streaming=who == "streamed")
+        if who == "transposed":
+            state = to_layout(state, turned.canonical, from_layout=turned, silent=True)
+        load_state_dict(model, state, strict=True)
 from safetensors.torch import save_model
-save_model(nn.Linear(2, 2), path + ".small")
-load(nn.Linear(2, 2), path + ".small")  # what is imported when it is first needed
+small = nn.ModuleList([nn.Linear(2, 2)])
+save_model(small, path + ".small")
+load(small, path + ".small")  # what is imported when it is first needed
 model = nn.ModuleList(nn.Linear({width}, {width}) for _ in range({layers}))
+if cache == "cold":
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("1")
 start = time.perf_counter()
 load(model, path)
 print(time.perf_counter() - start)
-assert float(model[-1].weight[0, 0].detach()) == {layers} - 1
+assert float(model[-1].weight[0, 1].detach()) == {layers} - 1
 """
 
 
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("load") / "model.safetensors"
-    weight, bias = torch.zeros(WIDTH, WIDTH), torch.zeros(WIDTH)
+def written(folder: Path, dtype: torch.dtype) -> Iterator[Path]:
+    path = folder / "model.safetensors"
+    weight, bias = torch.zeros(WIDTH, WIDTH, dtype=dtype), torch.zeros(WIDTH, dtype=dtype)
     state = {}
     for layer in range(LAYERS):
         state |= {f"{layer}.weight": weight + layer, f"{layer}.bias": bias.clone()}
@@ -81,23 +91,61 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path.unlink()
 
 
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield from written(tmp_path_factory.mktemp("load"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield from written(tmp_path_factory.mktemp("half"), torch.bfloat16)
+
+
+def child(path: Path, who: str, unit: str, cache: str = "warm") -> Callable[[], float]:
+    """Return what loads the file in a process of its own, and returns its time or its peak."""
+    code = CHILD.format(width=WIDTH, layers=LAYERS)
+
+    def run() -> float:
+        done = run_alone([sys.executable, "-c", code, path, who, cache])
+        return float(done.output) if unit == "s" else done.peak
+
+    return run
+
+
+def race_of_children(
+    race: Race, what: str, path: Path, who: str, unit: str, cache: str = "warm", at_most: float = 1
+) -> None:
+    race(
+        f"load {what}, {'time' if unit == 's' else 'peak memory'} / load_model",
+        child(path, who, unit, cache),
+        child(path, "peer", unit, cache),
+        at_most,
+        pairs=5,
+        measure=lambda run: float(run()),
+        unit=unit,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ours", ["mapped", "streamed"])
 @pytest.mark.parametrize("unit", ["s", "MB"])
 def test_a_file_of_500_mb_into_a_live_model(race: Race, file: Path, unit: str, ours: str) -> None:
-    code = CHILD.format(width=WIDTH, layers=LAYERS)
+    race_of_children(race, f"503 MB, {ours}", file, ours, unit)
 
-    def child(who: str) -> Callable[[], float]:
-        words = [sys.executable, "-c", code, str(file), who]
 
-        def run() -> float:
-            done = run_alone(words)
-            return float(done.output) if unit == "s" else done.peak
+@pytest.mark.slow
+def test_the_memory_of_a_transpose(race: Race, file: Path) -> None:
+    race_of_children(race, "503 MB, transposed by a layout", file, "transposed", "MB")
 
-        return run
 
-    def told(run: Callable[[], Any]) -> float:
-        return float(run())
+@pytest.mark.slow
+def test_the_memory_of_a_cast(race: Race, half: Path) -> None:
+    race_of_children(race, "252 MB of bfloat16 into float32", half, "mapped", "MB")
 
-    what = f"load 503 MB, {ours}, {'time' if unit == 's' else 'peak memory'} / load_model"
-    race(what, child(ours), child("safetensors"), 1.0, pairs=5, measure=told, unit=unit)
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.access("/proc/sys/vm/drop_caches", os.W_OK), reason="nobody may drop the page cache"
+)
+def test_a_file_that_is_not_in_the_page_cache(race: Race, file: Path) -> None:
+    race_of_children(race, "503 MB, not cached", file, "mapped", "s", cache="cold", at_most=0.58)

@@ -15,6 +15,7 @@ from caten_sd.objects.place import assign, refusal, replacement
 from caten_sd.state.dtype import DType
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Torch, as_array
+from caten_sd.state.pieces import PIECE
 
 LAZY = (UninitializedParameter, UninitializedBuffer)
 _KNOWN = {torch.Tensor, nn.Parameter}
@@ -81,22 +82,45 @@ def _copy(place: torch.Tensor, tensor: torch.Tensor) -> None:
 
 def _read_into(place: torch.Tensor, leaf: LazyTensor) -> bool:
     """Read a leaf from its file into the tensor's own memory; return whether that is possible."""
-    alike = (
+    if not (_is_open(place) and leaf.strides is None and leaf.order == "<" and leaf.dtype.itemsize):
+        return False
+    if place.numel() * leaf.dtype.itemsize != leaf.extent:
+        return False
+    if place.numel():
+        flat = place.detach().reshape(-1)
+        if place.dtype == torch_dtype(leaf.dtype):
+            leaf.read_into(_bytes_of(flat))
+        else:
+            _read_cast(flat, leaf)
+        torch.autograd.graph.increment_version(place)
+    return True
+
+
+def _is_open(place: torch.Tensor) -> bool:
+    """Return whether the values of a tensor are its bytes on the host, one after another."""
+    return (
         type(place) in _KNOWN
         and place.device.type == "cpu"
         and place.layout is torch.strided
         and place.is_contiguous()
         and not (place.is_conj() or place.is_neg() or place.is_quantized)
-        and place.dtype == torch_dtype(leaf.dtype)
-        and place.nbytes == leaf.extent
     )
-    if not alike or leaf.strides is not None or leaf.order != "<":
-        return False
-    flat = place.detach().reshape(-1).view(torch.uint8) if place.numel() else None
-    if flat is not None:
-        leaf.read_into(flat.numpy().data)
-        torch.autograd.graph.increment_version(place)
-    return True
+
+
+def _bytes_of(flat: torch.Tensor) -> memoryview:
+    data: memoryview = flat.view(torch.uint8).numpy().data
+    return data
+
+
+def _read_cast(flat: torch.Tensor, leaf: LazyTensor) -> None:
+    """Read a leaf of another dtype by one buffer, which stays in the processor's cache."""
+    size = leaf.dtype.itemsize
+    buffer = torch.empty(PIECE // size, dtype=torch_dtype(leaf.dtype))
+    for start in range(0, flat.numel(), buffer.numel()):
+        target = flat[start : start + buffer.numel()]
+        piece = buffer[: target.numel()]
+        leaf.source.read_into(leaf.offset + start * size, _bytes_of(piece))
+        target.copy_(piece)
 
 
 @refusal.register(LAZY)

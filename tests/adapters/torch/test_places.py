@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from caten_sd.errors import LoadError
@@ -16,6 +17,7 @@ from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import Outcome
 from caten_sd.loading.with_state import with_state
+from caten_sd.state.pieces import PIECE
 
 from .loading import Extra, alike, filled
 
@@ -171,3 +173,34 @@ def test_a_cast_whose_error_cannot_be_measured_is_a_load(make: Any, dtype: torch
     assert torch.equal(model["w"].to_dense(), torch.eye(2))
     (row,) = report.of(Outcome.CAST)
     assert row.error is None
+
+
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16, torch.float64, torch.int32])
+@pytest.mark.parametrize("shape", [(), (0, 3), (700, 1001)], ids=str)
+def test_a_cast_from_a_file_gives_what_torch_casts_in_memory(
+    tmp_path: Path, stored: torch.dtype, shape: tuple[int, ...]
+) -> None:
+    saved = (torch.randn(shape) * 100).to(stored)
+    save_file({"w": saved}, tmp_path / "w.safetensors")
+    whole = torch.zeros(2, *shape)
+    for place in (nn.Parameter(torch.zeros(shape)), whole[1]):
+        version = place._version
+        plan_load({"w": place}, read_state_dict(tmp_path / "w.safetensors")).apply()
+        assert torch.equal(place, saved.to(torch.float32))
+        assert place._version > version or not place.numel()
+    assert not whole[0].any()
+
+
+def test_a_cast_of_a_large_tensor_needs_the_memory_of_a_piece(tmp_path: Path) -> None:
+    save_file({"w": torch.ones(1 << 22, dtype=torch.bfloat16)}, tmp_path / "w.safetensors")
+    model, largest = {"w": torch.zeros(1 << 22)}, []
+    with read_state_dict(tmp_path / "w.safetensors") as file:
+        read_into = file["w"].source._backing.read_into
+        file["w"].source._backing.read_into = lambda at, buffer: (
+            largest.append(len(buffer)),
+            read_into(at, buffer),
+        )
+        load_state_dict(model, file, strict=True)
+    assert max(largest) <= PIECE
+    assert sum(largest) == 2 << 22
+    assert bool((model["w"] == 1).all())
