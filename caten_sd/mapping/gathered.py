@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup
@@ -12,6 +12,16 @@ from caten_sd.mapping.operations import POSITION, Coordinates, Operand
 from caten_sd.mapping.rules import Rule
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.wording import first_few
+
+
+class Item(NamedTuple):
+    """A leaf between two layouts: its key by now, and the first key that it came from."""
+
+    key: str
+    leaf: Any
+    origin: str
+    foreign: bool = False  # no row takes it: it stays as it is
+    plain: bool = True  # it was only renamed
 
 
 class Gathered:

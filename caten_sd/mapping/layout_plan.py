@@ -16,18 +16,18 @@ import attrs
 from caten_sd.errors import LayoutError, LayoutWarning
 from caten_sd.errors.caller import caller_level
 from caten_sd.mapping.axis_sizes import Numbers
+from caten_sd.mapping.companions import refuse_parted
 from caten_sd.mapping.detection import Detection, detect_layout
 from caten_sd.mapping.findings import Findings
+from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.known import find_layout, known_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
 from caten_sd.mapping.rows import Row
-from caten_sd.mapping.rule_run import Item
 from caten_sd.mapping.trim_record import RECORD, record_of, with_record
 from caten_sd.mapping.writing import write_canonical
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import Path
-from caten_sd.state.packed_weights import packed_keys
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.state_dict import OURS, STAMP, StateDict, as_state_dict
 from caten_sd.state.training_keys import is_training, model_state
@@ -161,7 +161,7 @@ def plan_layout(
             origin, target, _stamped(state, target, read.findings), read.findings, None
         )
     items, hints = write_canonical(origin, target, read.items, lookup, read.findings, prefix=prefix)
-    _refuse_parted(state, items)
+    refuse_parted(state.entry, items)
     stale = {OURS + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
     kept = {key: value for key, value in state.metadata.items() if key not in (*stale, RECORD)}
     record, lost = record_of(items)
@@ -204,17 +204,6 @@ def _description(layout: Layout, lookup: Numbers, shapes: Mapping[str, int]) -> 
     numbers = {key: lookup.find(name, shapes) for key, name in layout.sizes.items()}
     known = {key: number for key, number in numbers.items() if number is not None}
     return {**layout.metadata, **known}
-
-
-def _refuse_parted(state: StateDict, items: Iterable[Item]) -> None:
-    """Refuse to rename or change a packed weight, since nothing does the same to its scales."""
-    packed = packed_keys(state)
-    for item in items if packed else ():
-        if item.origin in packed and (item.key != item.origin or not item.plain):
-            raise LayoutError(
-                f"{item.origin} would become {item.key}, and it is packed, with its scales in "
-                f"{packed[item.origin]}: dequantize it first, or leave it in its layout"
-            )
 
 
 def source_layout(

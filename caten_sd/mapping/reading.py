@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, names_in, solve
+from caten_sd.mapping.companions import accompanied
 from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.constants import made
 from caten_sd.mapping.findings import Findings, Misfit
+from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.patterns import pattern
 from caten_sd.mapping.rows import Lacks
-from caten_sd.mapping.rule_run import Item, run_rules
+from caten_sd.mapping.rule_run import run_rules
 from caten_sd.mapping.rules import Rule, Side, Taker, lacking
 from caten_sd.mapping.templates import Finder, Matcher
-from caten_sd.state.leaf import spec_or_none
+from caten_sd.state.accompanied import Accompanied
+from caten_sd.state.leaf import Spec, spec_or_none
 from caten_sd.state.same_place import same_place
 from caten_sd.state.state_dict import StateDict
 
@@ -39,9 +42,12 @@ def read_canonical(
 ) -> Reading:
     """Return the items under their canonical names; none of their data is read."""
     counts = layout.counts
+    finder = Finder(layout.reading.matcher)
+    items, members = accompanied(list(items), lambda key: bool(finder.matches(key)[0]))
     run = run_rules(layout.name, layout.reading, items, lookup, counted=counts, lenient=lenient)
     result, idle = run.items, run.idle(layout.reading)
-    findings = Findings(dropped=run.dropped, untaken=run.untaken)
+    untaken = [key for name in run.untaken for key in members.get(name, [name])]
+    findings = Findings(dropped=run.dropped, untaken=untaken)
     for rule in [rule for rule in layout.reading.rules if rule.row.tied]:
         if id(rule) in run.fired:
             result = _with_one_leaf(rule, result)
@@ -116,7 +122,7 @@ def check_shapes(
     finder, agreed = Finder(names.matcher, or_one(lookup)), set()
     for item in sorted(items, key=lambda item: not item.plain):
         sizes = None if item.foreign else _sizes(finder, item.key)
-        spec = spec_or_none(item.leaf) if sizes is not None else None
+        spec = _shaped(item.leaf) if sizes is not None else None
         if sizes is None or spec is None or (sizes, spec.shape) in agreed:
             continue
         if solve(sizes, spec.shape, known):
@@ -126,6 +132,12 @@ def check_shapes(
         swapped = len(sizes) > 1 and solve(sizes, spec.shape[::-1], dict(known))
         misfits.append(Misfit(item.origin, item.key, spec.shape, sizes, swapped))
     return known, misfits
+
+
+def _shaped(leaf: Any) -> Spec | None:
+    """Return the spec of a leaf whose shape is that of its elements, which integers may hide."""
+    packed = isinstance(leaf, Accompanied) and leaf.dtype.kind != "float"
+    return None if packed else spec_or_none(leaf)
 
 
 def declared(names: Side, item: Item) -> tuple[Size, ...] | None:

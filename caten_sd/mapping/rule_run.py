@@ -10,23 +10,13 @@ from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, solve
 from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.constants import check_left_out
-from caten_sd.mapping.gathered import Gathered, check_alike, check_complete, coordinates
+from caten_sd.mapping.gathered import Gathered, Item, check_alike, check_complete, coordinates
 from caten_sd.mapping.operations import POSITION, Coordinates, Operand, Operation
 from caten_sd.mapping.patterns import Pattern
 from caten_sd.mapping.rows import Drop, Lacks, Row
 from caten_sd.mapping.rules import Rule, Side, Taker
 from caten_sd.mapping.templates import Finder, KeyMatch
 from caten_sd.state.leaf import spec_or_none
-
-
-class Item(NamedTuple):
-    """A leaf between two layouts: its key by now, and the first key that it came from."""
-
-    key: str
-    leaf: Any
-    origin: str
-    foreign: bool = False  # no row takes it: it stays as it is
-    plain: bool = True  # it was only renamed
 
 
 class RuleRun(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from caten_sd.errors import LayoutError, NoApplicableMethodError
-from caten_sd.mapping.rule_run import Item
+from caten_sd.mapping.gathered import Item
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import Derived, derive, full_box, is_trimmed, sliced, whole_before
 from caten_sd.state.dtype import numpy_dtype

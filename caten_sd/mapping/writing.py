@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from caten_sd.mapping.axis_sizes import Numbers
+from caten_sd.mapping.companions import expanded
 from caten_sd.mapping.findings import Findings
+from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.overlap import overlap
 from caten_sd.mapping.rows import Lacks, Row
-from caten_sd.mapping.rule_run import Item, run_rules
+from caten_sd.mapping.rule_run import run_rules
 from caten_sd.mapping.rules import Rule, Side, canonical, lacking
 from caten_sd.state.derived import is_padded, rounds, turns_square
 from caten_sd.state.same_place import same_place
@@ -32,16 +34,22 @@ def write_canonical(
     kept = [item for item in items if item.foreign or item.key not in left_out]
     unread = {name for row in findings.idle for name in row.canonical_names}
     run = run_rules(target.name, side, kept, lookup)
-    findings.untaken += run.untaken
+    made = expanded(run.items, target.separator)
+    names = {item.key: _names(item, target) for item in run.items if item.foreign}
+    findings.untaken += [key for name in run.untaken for key in names[name]]
     findings.dropped.update(run.dropped)
     findings.idle = [row for row in findings.idle if not _is_lacking(target, row)]
     rows = [rule.row for rule in run.idle(side) if not _is_lacking(origin, rule.row)]
     accounted = unread | left_out
     findings.idle += [row for row in rows if accounted.isdisjoint(row.canonical_names)]
-    findings.padded += [item.key for item in run.items if is_padded(item.leaf)]
-    findings.square += [item.key for item in run.items if turns_square(item.leaf)]
-    findings.rounded += [item.key for item in run.items if rounds(item.leaf)]
-    return run.items, metadata
+    findings.padded += [item.key for item in made if is_padded(item.leaf)]
+    findings.square += [item.key for item in made if turns_square(item.leaf)]
+    findings.rounded += [item.key for item in made if rounds(item.leaf)]
+    return made, metadata
+
+
+def _names(item: Item, target: Layout) -> list[str]:
+    return [each.key for each in expanded([item], target.separator)]
 
 
 def _is_lacking(layout: Layout, row: Row) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from caten_sd.errors import LayoutError
+from caten_sd.state.accompanied import Accompanied
 from caten_sd.state.arrange import Arrange
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPES, DType
@@ -86,6 +87,9 @@ def derive(step: Step, leaves: Sequence[Any]) -> Any:
     A step that undoes the previous one returns the original leaf. Packed blocks stay packed if the
     step moves complete rows.
     """
+    for leaf in leaves:
+        if isinstance(leaf, Accompanied):
+            return leaf.after(step, leaves, derive)
     simplified = _simplified(step, leaves)
     if simplified is not None:
         return simplified

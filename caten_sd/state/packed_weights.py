@@ -50,6 +50,22 @@ def packed_keys(leaves: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def packed_groups(leaves: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the keys that belong to each packed weight, by the key of the weight.
+
+    >>> import numpy
+    >>> weight, scales = numpy.zeros((2, 2), "int8"), numpy.zeros(2, "float32")
+    >>> packed_groups({"fc.weight": weight, "fc.SCB": scales, "fc.bias": scales})
+    {'fc.weight': ['fc.SCB']}
+    """
+    weights = dict(_pairs(leaves))
+    found: dict[str, list[str]] = {weight: [] for weight in weights.values()}
+    for key, scales in packed_keys(leaves).items() if weights else ():
+        if key != weights[scales]:
+            found[weights[scales]].append(key)
+    return found
+
+
 def refuse_parted(
     before: Mapping[str, Any], after: Mapping[str, Any], names: Mapping[str, str]
 ) -> None:

@@ -94,7 +94,10 @@ def test_a_packed_weight_goes_into_a_slot_of_its_own_dtype() -> None:
     assert slots["w"].tolist() == (I8 + 3).tolist()
 
 
-def test_a_layout_that_would_part_a_unit_is_refused() -> None:
+def test_a_layout_moves_a_unit_together_or_refuses() -> None:
     layout = sd.layout.Layout("mine", [sd.layout.Row("x.weight", "fc.weight")])
-    with pytest.raises(sd.LayoutError, match=r"fc\.weight .* fc\.weight_scale_inv"):
-        sd.to_layout(UNITS["deepseek"], layout.canonical, from_layout=layout, silent=True)
+    there = sd.to_layout(UNITS["deepseek"], layout.canonical, from_layout=layout, strict=True)
+    assert list(there) == ["x.weight", "x.weight_scale_inv"]
+    other = sd.layout.Layout("mine", [sd.layout.Row("x.kernel", "fc.weight")])
+    with pytest.raises(sd.LayoutError, match=r"fc\.weight .* fc\.SCB"):
+        sd.to_layout(UNITS["bitsandbytes 8"], other.canonical, from_layout=other, silent=True)

@@ -1,0 +1,120 @@
+"""Scales, zero points and codes go through a layout with the packed weight that they belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from caten_sd.errors import LayoutError
+from caten_sd.layout import Concat, Layout, NegExp, Rearrange, Rotary, Row, Stack, Transpose
+from caten_sd.mapping.layout_plan import plan_layout, to_layout
+from caten_sd.mapping.operations import Operation
+from caten_sd.state.leaf import spec
+from tests.state.test_packed_weights import UNITS
+
+RENAMED = Layout(
+    "renamed",
+    [
+        Row("blocks.{i}.out.weight", "layers.{i}.fc.weight"),
+        Row("blocks.{i}.up", "layers.{i}.experts.up"),
+        Row("blocks.{i}.w", "layers.{i}.w"),
+        Row("blocks.{i}.norm", "layers.{i}.norm"),
+    ],
+)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_every_unit_is_renamed_together_and_back(name: str) -> None:
+    unit = {f"layers.3.{key}": leaf for key, leaf in UNITS[name].items()}
+    given = {"layers.3.norm": np.ones(3), **unit}
+    there = plan_layout(given, RENAMED.canonical, from_layout=RENAMED)
+    assert there.findings.untaken == []
+    endings = {key.removeprefix("layers.3.").replace("experts.", "") for key in unit}
+    expected = {f"blocks.3.{ending.replace('fc.', 'out.')}" for ending in endings}
+    assert {key for key in there.state_dict if "norm" not in key} == expected
+    back = to_layout(there.state_dict, RENAMED, from_layout=RENAMED.canonical, silent=True)
+    assert list(back) == list(given)
+    assert [id(leaf) for leaf in back.values()] == [id(leaf) for leaf in given.values()]
+
+
+def test_a_unit_that_no_row_takes_stays_as_it_is_and_is_named() -> None:
+    given = {"layers.0.norm": np.ones(3), **{f"x.{k}": v for k, v in UNITS["gptq"].items()}}
+    plan = plan_layout(given, RENAMED.canonical, from_layout=RENAMED)
+    assert list(plan.state_dict) == ["blocks.0.norm", *list(given)[1:]]
+    assert sorted(plan.findings.untaken) == sorted(list(given)[1:])
+    half = Layout("half", [Row("blocks.{i}.norm")], base=None)
+    there = to_layout({"blocks.0.norm": np.ones(1), **given}, half, from_layout=half, silent=True)
+    assert list(there) == ["blocks.0.norm", *given]
+
+
+def test_a_layout_with_rows_for_the_companions_says_itself_what_becomes_of_them() -> None:
+    layout = Layout(
+        "own", [Row("a.weight", "b.weight"), Row("a.weight_scale_inv", "b.weight_scale_inv")]
+    )
+    unit = {key.replace("fc.", "b."): leaf for key, leaf in UNITS["deepseek"].items()}
+    there = to_layout(unit, layout.canonical, from_layout=layout, strict=True)
+    assert list(there) == ["a.weight", "a.weight_scale_inv"]
+
+
+ROWS = {"q": 256, "k": 128, "v": 128}
+
+
+def fp8(rows: int, scales: tuple[int, ...], seed: int = 0) -> tuple[Any, Any]:
+    bits = np.random.default_rng(seed)
+    weight = bits.integers(-8, 8, (rows, 256)).astype(ml_dtypes.float8_e4m3fn)
+    return weight, bits.random(scales, "f4")
+
+
+def test_experts_are_stacked_and_heads_joined_with_their_scales() -> None:
+    layout = Layout(
+        "fused",
+        [
+            Row(tuple(f"{part}.weight" for part in ROWS), "qkv.weight", Concat(("h", "kv", "kv"))),
+            Row("experts.{e}.weight", "experts.weight", Stack("e")),
+        ],
+    )
+    given: dict[str, Any] = {}
+    for seed, (part, rows) in enumerate(ROWS.items()):
+        given[f"{part}.weight"], given[f"{part}.weight_scale"] = fp8(rows, (rows, 1), seed)
+    for e in range(2):
+        given[f"experts.{e}.weight"], scales = fp8(256, (2, 2), e)
+        given[f"experts.{e}.weight_scale_inv"] = scales
+    there = to_layout(given, layout, from_layout=layout.canonical, h=2, kv=1, strict=True)
+    shapes = {key: spec(leaf).shape for key, leaf in there.items()}
+    assert shapes == {
+        "qkv.weight": (512, 256),
+        "qkv.weight_scale": (512, 1),
+        "experts.weight": (2, 256, 256),
+        "experts.weight_scale_inv": (2, 2, 2),
+    }
+    scales = [given[f"{part}.weight_scale"] for part in ROWS]
+    assert np.array_equal(there["qkv.weight_scale"].numpy(), np.vstack(scales))
+    back = to_layout(there, layout.canonical, from_layout=layout, h=2, kv=1, strict=True)
+    assert {key: id(leaf) for key, leaf in back.items()} == {k: id(v) for k, v in given.items()}
+
+
+@pytest.mark.parametrize(
+    ("operation", "scales"),
+    [
+        (Rotary(2), (2, 2)),
+        (NegExp(), (256, 1)),
+        (Rearrange("(a b) c -> a b c", a=2), (256, 1)),
+        (Transpose(), (256,)),
+    ],
+)
+def test_a_step_across_the_blocks_is_refused(operation: Operation, scales: tuple[int, ...]) -> None:
+    layout = Layout("mine", [Row("a.weight", "b.weight", operation)])
+    weight, scale = fp8(256, scales)
+    given = {"a.weight": weight, "a.weight_scale_inv": scale}
+    with pytest.raises(LayoutError, match=r"layout mine, a\.weight: .*_scale_inv.* dequantize"):
+        to_layout(given, layout, from_layout=layout.canonical)
+
+
+@pytest.mark.parametrize("name", ["gptq", "awq", "bitsandbytes 4", "compressed-tensors", "mlx"])
+def test_codes_in_an_order_of_their_own_are_never_reordered(name: str) -> None:
+    layout = Layout("mine", [Row("a.weight", "fc.weight", Transpose())])
+    with pytest.raises(LayoutError, match="dequantize"):
+        to_layout(UNITS[name], layout.canonical, from_layout=layout, silent=True)
