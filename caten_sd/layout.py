@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from caten_sd.mapping.assembly import Unstack as Unstack
     from caten_sd.mapping.axis_lengths import Pad as Pad
     from caten_sd.mapping.axis_lengths import Trim as Trim
+    from caten_sd.mapping.bundles import bundle as bundle
+    from caten_sd.mapping.extension import extend as extend
     from caten_sd.mapping.heads import Regroup as Regroup
     from caten_sd.mapping.heads import Rotary as Rotary
     from caten_sd.mapping.heads import packing as packing
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 _HOMES = homes(
     {
         "mapping.assembly": "Concat Split Stack Unstack",
+        "mapping.bundles": "bundle",
+        "mapping.extension": "extend",
         "mapping.heads": "Regroup Rotary packing",
         "mapping.known": "find_layout",
         "mapping.layout": "Layout",

@@ -1,0 +1,165 @@
+"""Bundles: a layout of several models in one file, each with a layout of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from caten_sd.errors import LayoutError
+from caten_sd.mapping.axis_sizes import Lookup, Size
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.operations import Labels, Operand, Operation
+from caten_sd.mapping.rows import Drop, Lacks, Row
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def bundle(
+    name: str,
+    parts: Mapping[str, tuple[str, Layout]],
+    rows: Iterable[Row | Drop | Lacks] = (),
+    *,
+    base: Layout | None = None,
+    **options: Any,
+) -> Layout:
+    """Return the layout of a file that holds several models.
+
+    ``parts`` has a word for each model, what its keys begin with in the file, and its layout. The
+    canonical names of a part begin with its word, as do the numbers of a part: ``unet_n_head`` is
+    the number ``n_head`` of the part ``unet``, and ``n_head`` that of every part. ``base`` is the
+    bundle of the parts' canonical layouts, which is made if it is left out. ``rows`` has what no
+    part has.
+
+    >>> unet = Layout("unet", [Row("conv.weight", "c.w")])
+    >>> [str(row) for row in bundle("file", {"unet": ("model.", unet)}).rows]
+    ['unet.conv.weight <-> model.c.w']
+    """
+    _check(name, parts, options.get("separator", "."))
+    moved = [
+        each
+        for word, (start, layout) in parts.items()
+        for row in layout.rows
+        for each in _moved(row, word, start, layout)
+    ]
+    rows = list(rows)
+    if base is None and any(layout.base is not None for _, layout in parts.values()):
+        canonical = {word: (f"{word}.", layout.canonical) for word, (_, layout) in parts.items()}
+        called = " and ".join(f"{each.name} as {word}" for word, (_, each) in canonical.items())
+        others = [Row(each) for row in rows if isinstance(row, Row) for each in row.canonical_names]
+        base = bundle(called, canonical, others)
+    aliases = {
+        f"{word}_{number}": (*others, number)
+        for word, (_, layout) in parts.items()
+        for number, others in layout.aliases.items()
+    }
+    options = {"aliases": aliases, **options}
+    return Layout(name, [*moved, *rows], base=base, **options)
+
+
+def _check(name: str, parts: Mapping[str, tuple[str, Layout]], separator: str) -> None:
+    for word, (start, layout) in parts.items():
+        if not _NAME.fullmatch(word) or (start and not start.endswith(separator)):
+            raise LayoutError(
+                f"bundle {name}: {word!r} with {start!r} is not a part; call it by a word, and let "
+                f"its keys begin with names that end in {separator!r}"
+            )
+        if layout.separator != separator:
+            raise LayoutError(
+                f"bundle {name}: {layout.name} has {layout.separator!r} between its names, and the "
+                f"bundle {separator!r}; give separator= that of all parts"
+            )
+
+
+def _moved(
+    row: Row | Drop | Lacks, word: str, start: str, layout: Layout
+) -> Iterator[Row | Drop | Lacks]:
+    """Yield a row of a part as one of the bundle; a drop becomes one for each prefix."""
+    if isinstance(row, Drop):
+        for prefix in layout.prefixes if row.prefixed else ("",):
+            shape = _shape(row.shape, word)
+            yield replace(row, here=start + prefix + row.here, shape=shape, prefixed=False)
+    elif isinstance(row, Lacks):
+        like = row.constant and replace(row.constant, like=f"{word}.{row.constant.like}")
+        where = _scoped(row.where, word)
+        yield replace(row, canonical=f"{word}.{row.canonical}", constant=like, where=where)
+    else:
+        yield _moved_row(row, word, start, layout.prefixes if row.prefixed else ("",))
+
+
+def _moved_row(row: Row, word: str, start: str, prefixes: Iterable[str]) -> Row:
+    first, *others = [
+        tuple(start + prefix + each for each in names)
+        for names in (row.names, *row.also_names)
+        for prefix in prefixes
+    ]
+    return replace(
+        row,
+        canonical=tuple(f"{word}.{each}" for each in row.canonical_names),
+        here=first,
+        operation=row.operation if row.renames_only else _OfPart(row.operation, word),
+        shape=_shape(row.shape, word),
+        prefixed=False,
+        tied=row.tied and f"{word}.{row.tied}",
+        given=row.given and f"{word}.{row.given}",
+        where=_scoped(row.where, word),
+        also=tuple(others),
+    )
+
+
+@dataclass(frozen=True)
+class _OfPart(Operation):
+    """An operation whose named sizes are those of a part, or where it has none, of every part."""
+
+    operation: Operation
+    word: str
+
+    def inverse(self) -> Operation:
+        """Return the inverse with the numbers of the same part."""
+        return _OfPart(self.operation.inverse(), self.word)
+
+    def bind(self, lookup: Lookup) -> Operation:
+        """Return the operation itself, with numbers."""
+
+        def find(name: str) -> int:
+            try:
+                return lookup(f"{self.word}_{name}")
+            except LayoutError:
+                return lookup(name)
+
+        return self.operation.bind(find)
+
+    @property
+    def tolerance(self) -> float:
+        """That of the operation."""
+        return self.operation.tolerance
+
+    def labels(self, labels: Labels) -> Labels:
+        """Return the labels that the operation gives."""
+        return self.operation.labels(labels)
+
+    def apply(self, operand: Operand) -> Operand:
+        """Return what the operation gives."""
+        return self.operation.apply(operand)
+
+
+def _shape(sizes: tuple[Size, ...] | None, word: str) -> tuple[Size, ...] | None:
+    """Return a shape with the numbers of a part."""
+    if sizes is None:
+        return None
+    return tuple(
+        size if isinstance(size, int) else _NAME.sub(lambda name: f"{word}_{name[0]}", size)
+        for size in sizes
+    )
+
+
+def _scoped(text: str, word: str) -> str:
+    """Return a condition with the numbers of a part.
+
+    >>> _scoped("i % 2 == 0 and i < n_dense", "unet")
+    'i % 2 == 0 and i < unet_n_dense'
+    """
+    return _NAME.sub(
+        lambda name: name[0] if name[0] == "and" or len(name[0]) == 1 else f"{word}_{name[0]}", text
+    )
