@@ -123,8 +123,8 @@ def put_back(owner: Any, name: Any, old: Any) -> bool:
         put(owner, name, old)
         is_back = True
     with suppress(Exception):
-        return _put_past_setter(owner, name, old) or is_back
-    return is_back
+        is_back = _put_past_setter(owner, name, old) or is_back
+    return is_back or any(held is old for slot, held, _ in slots_of(owner) or () if slot == name)
 
 
 def _put_past_setter(owner: Any, name: Any, old: Any) -> bool:
