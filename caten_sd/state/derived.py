@@ -49,7 +49,7 @@ class Derived(LazyLeaf):
 def _by_numpy(kind: Numpy, leaf: Derived, /) -> Any:
     import numpy
 
-    narrowed = _narrowed_in_file(leaf)
+    narrowed = narrowed_in_file(leaf)
     if narrowed is not None:
         return as_array(kind, narrowed)
     return leaf.step.run(numpy, [as_array(kind, each) for each in leaf.leaves])
@@ -62,14 +62,14 @@ def _by_torch(kind: Torch, leaf: Derived, /) -> Any:
     # A byte of torch's 4-bit floats holds two neighbors of the last axis.
     if leaf.dtype.bits < 8 and not leaf.step.keeps_rows(len(spec(leaf.leaves[0]).shape)):
         raise LayoutError(f"torch keeps {leaf.dtype} packed along the last axis; use numpy() here")
-    narrowed = _narrowed_in_file(leaf)
+    narrowed = narrowed_in_file(leaf)
     if narrowed is not None:
         return as_array(kind, narrowed)
     # Detached, because only the values are wanted and not a step of autograd's graph.
     return leaf.step.run(torch, [as_array(kind, each).detach() for each in leaf.leaves])
 
 
-def _narrowed_in_file(leaf: Derived) -> LazyTensor | None:
+def narrowed_in_file(leaf: Derived) -> LazyTensor | None:
     """Return a slice of a file's tensor that equals the leaf, so that nothing else is read."""
     step, source = leaf.step, leaf.leaves[0]
     if not isinstance(source, LazyTensor) or not source.dtype.itemsize:

@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from caten_sd.state.derived import sliced
+from caten_sd.state.derived import Derived, narrowed_in_file, sliced
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, spec
 from caten_sd.state.scratch import keep_scratch
 from caten_sd.state.steps import Box
 
 PART = 1 << 21  # bytes; small enough that the memory of one part is used again for the next one
+_FLOAT = 4  # bytes of a value that was in a block
 SCATTERED = 1 << 25  # bytes of a part whose rows lie apart in the file, so that each costs a read
 
 
@@ -31,13 +32,15 @@ def parts(leaf: Any) -> list[Any]:
 def cut_together(*leaves: Any) -> list[tuple[Any, ...]]:
     """Return the same boxes of leaves of one shape, in C order; each has a part of every leaf."""
     size = max(max(spec(each).nbytes, bytes_read(each)) for each in leaves)
-    if size > PART and all(map(_can_be_cut, leaves)):
+    count = math.prod(spec(leaves[0]).shape)
+    if size > PART and count > 1 and all(map(_can_be_cut, leaves)):
         keep_scratch()
-        cut = _boxes_of(leaves, size, PART)
+        width = max(map(_bytes_of_an_element, leaves))
+        cut = _boxes_of(leaves, min(PART // width, count - 1))
         if _stay_near(leaves, cut):
             return cut
         if size > SCATTERED:
-            cut = _boxes_of(leaves, size, SCATTERED)
+            cut = _boxes_of(leaves, min(SCATTERED // width, count - 1))
             if _are_read_once(leaves, cut):
                 return cut
     return [leaves]
@@ -45,6 +48,8 @@ def cut_together(*leaves: Any) -> list[tuple[Any, ...]]:
 
 def bytes_read(leaf: Any, *, gaps: bool = False) -> int:
     """Return how many bytes of files it takes to have a leaf, and those in the gaps if asked."""
+    if isinstance(leaf, Derived) and (narrowed := narrowed_in_file(leaf)) is not None:
+        leaf = narrowed
     origins = leaf.origins() if isinstance(leaf, LazyLeaf) else ()
     if origins:
         return sum(bytes_read(each, gaps=gaps) for each in origins)
@@ -58,10 +63,23 @@ def _can_be_cut(leaf: Any) -> bool:
     return all(map(_can_be_cut, leaf.origins()))
 
 
-def _boxes_of(leaves: Sequence[Any], size: int, most: int) -> list[tuple[Any, ...]]:
-    shape = spec(leaves[0]).shape
-    count = math.prod(shape)
-    boxes = _boxes(shape, max(count * most // size, 1))
+def _bytes_of_an_element(leaf: Any) -> int:
+    """Return how many bytes an element takes at most while it is computed."""
+    known = spec(leaf).dtype
+    own = _FLOAT if known.kind == "block" else known.itemsize
+    before = [_bytes_of_an_element(each) * _ratio(each, leaf) for each in leaf.origins()]
+    return max(own, 1, *before)
+
+
+def _ratio(origin: Any, leaf: Any) -> int:
+    """Return how many elements of an origin make one of the leaf; a step moves each by itself."""
+    if isinstance(leaf, Derived):
+        return 1
+    return -(-math.prod(spec(origin).shape) // math.prod(spec(leaf).shape))
+
+
+def _boxes_of(leaves: Sequence[Any], most: int) -> list[tuple[Any, ...]]:
+    boxes = _boxes(spec(leaves[0]).shape, max(most, 1))
     return [tuple(sliced(each, box) for each in leaves) for box in boxes]
 
 

@@ -211,6 +211,18 @@ def test_elements_with_gaps_are_gathered(data: st.DataObject) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+def test_what_is_picked_from_many_is_cut_by_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "PART", 1 << 10)
+    stack = in_file(np.zeros((64, 16, 32), "f4"))
+    for leaf in (derive(Pick(0, 3), [stack]), cast(derive(Pick(0, 3), [stack]), DTYPES["float64"])):
+        assert 2 <= len(parts.parts(leaf)) <= 4
+    turned = derive(Permute((0, 2, 1)), [stack])
+    few = derive(Cut(0, 3, 4), [turned])
+    list(pieces(few))
+    assert stack.source._backing.count < 2 * 4 * 16 * 32  # and not all that is turned
+    assert bytes_at_once(derive(Pick(0, 1), [in_file(np.zeros(1000, "f4"))])) == 4
+
+
 @pytest.mark.parametrize("preadv", [True, False])
 def test_rows_of_a_file_are_read_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preadv: bool
