@@ -13,6 +13,7 @@ from caten_sd.state.indexing import is_shape
 from caten_sd.state.json_text import parse_json
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Spec
+from caten_sd.state.leaf_table import LeafTable
 from caten_sd.state.state_dict import StateDict
 
 RECORD = "__caten_sd__"  # the key that holds the record among arrays
@@ -55,7 +56,7 @@ class Sidecar(NamedTuple):
             _refuse(leaf.source.name, f"{key!r} is {leaf.dtype} {list(leaf.shape)}, not {dtype}")
         return typed
 
-    def add_ties(self, leaves: dict[str, Any], source_name: str) -> None:
+    def add_ties(self, leaves: dict[str, Any] | LeafTable, source_name: str) -> None:
         """Add the further names of arrays to the leaves."""
         for name, kept in self.ties.items():
             if kept not in leaves or name in leaves:

@@ -17,6 +17,7 @@ from caten_sd.files.tree_at import tree_at
 from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import joined_key
 from caten_sd.state.leaf import Opaque, spec_or_none
+from caten_sd.state.leaf_table import LeafTable
 from caten_sd.state.training_keys import COMPONENTS, MODEL, STEP, VALUES, is_training
 from caten_sd.state.tree import MAX_DEPTH, Tree, flatten, is_container, items
 from caten_sd.wording import first_few
@@ -83,7 +84,9 @@ def is_one_tree(contents: Any) -> bool:
 
 def _trees(contents: Any) -> list[Tree]:
     """Return the trees that could be the model; all of the contents if none could."""
-    is_flat = not any(is_container(child) for _, child in items(contents))
+    is_flat = isinstance(contents, LeafTable) or not any(
+        is_container(child) for _, child in items(contents)
+    )
     if not is_flat and (training := _training_state(contents)) is not None:
         return [training]
     found = [] if is_flat else list(_candidates(contents, "", 0, TensorSearch()))

@@ -98,7 +98,7 @@ def _complete_set(folder: Folder, entry: FolderEntry) -> list[str]:
 
 
 def _merged(folder: Folder, index: Index | None, shards: list[str], entry: FolderEntry) -> Contents:
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     ties: dict[str, str] = {}
     metadata: dict[str, Any] = {}
     imports: dict[str, bool] = {}

@@ -19,6 +19,7 @@ from caten_sd.errors.printable import one_line, printable
 from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import Path, renamed_path, split_key
 from caten_sd.state.leaf import Opaque, spec_or_none
+from caten_sd.state.leaf_table import LeafTable
 from caten_sd.wording import a_or_an, counted
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ STAMP = "caten_sd.layout"  # the metadata entry with the name of the layout, if 
 class StateDict(Mapping[str, Any]):
     """An ordered mapping of key to leaf.
 
-    - ``entry``: the plain dict, as in Caten's struct
+    - ``entry``: the plain dict, as in Caten's struct; with it, all leaves of a file are made
     - ``paths``: the path of each key
     - ``ties``: each further name of a leaf -> its first name
     - ``metadata``: what a file says about itself
@@ -66,10 +67,10 @@ class StateDict(Mapping[str, Any]):
         imports: Mapping[str, bool] | None = None,
         close: Callable[[], None] | None = None,
     ) -> None:
-        self.entry = dict(entry)
+        self._entry = entry if isinstance(entry, LeafTable) else dict(entry)
         # Paths in the entry's order become a dict only when asked for, which is rare.
         self._paths: Mapping[str, Path] | tuple[list[str], Sequence[Path]] | None = (
-            (list(self.entry), paths) if isinstance(paths, Sequence) else paths
+            (list(self._entry), paths) if isinstance(paths, Sequence) else paths
         )
         self._ties = ties
         self.metadata: dict[str, Any] = dict(metadata or {})
@@ -162,10 +163,17 @@ class StateDict(Mapping[str, Any]):
         return self.with_entry(entry, paths=paths, ties=renamed_ties(self.ties, names))
 
     @property
+    def entry(self) -> dict[str, Any]:
+        """The plain dict of key to leaf."""
+        if isinstance(self._entry, LeafTable):
+            self._entry = self._entry.made()
+        return self._entry
+
+    @property
     def paths(self) -> Mapping[str, Path]:
         """The path of each key; if none was recorded, the key split at its dots."""
         if self._paths is None:
-            self._paths = {key: split_key(key) for key in self.entry}
+            self._paths = {key: split_key(key) for key in self._entry}
         elif isinstance(self._paths, tuple):
             self._paths = dict(zip(*self._paths, strict=True))
         return self._paths
@@ -178,21 +186,21 @@ class StateDict(Mapping[str, Any]):
         return self._ties
 
     def __getitem__(self, key: str) -> Any:
-        return self.entry[key]
+        return self._entry[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.entry)
+        return iter(self._entry)
 
     def __len__(self) -> int:
-        return len(self.entry)
+        return len(self._entry)
 
     def __contains__(self, key: object) -> bool:
-        return key in self.entry
+        return key in self._entry
 
     # The plain dict's views are several times faster than those of Mapping.
     def keys(self) -> KeysView[str]:
         """Return the keys, in order."""
-        return self.entry.keys()
+        return self._entry.keys()
 
     def values(self) -> ValuesView[Any]:
         """Return the leaves, in order."""

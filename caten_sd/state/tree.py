@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors import StateDictError
 from caten_sd.state.leaf import Opaque, are_plain, spec_or_none
+from caten_sd.state.leaf_table import LeafTable
 from caten_sd.wording import counted
 
 MAX_DEPTH = 100
@@ -24,7 +25,7 @@ class Tree(NamedTuple):
     """A flattened tree: its root in the file, its leaves, and other values that are not tensors."""
 
     root: str
-    leaves: dict[str, Any]
+    leaves: Mapping[str, Any]
     others: dict[str, Any]
 
     def __str__(self) -> str:
@@ -120,7 +121,11 @@ def flatten(node: Any, root: str) -> Tree:
     Empty containers are left out. A list of over 1,000 plain values, or rows of them, is one
     value.
     """
-    tree, bounds = Tree(root, {}, {}), _Bounds()
+    leaves: dict[str, Any] = {}
+    tree, bounds = Tree(root, leaves, {}), _Bounds()
+    if isinstance(node, LeafTable):
+        bounds.enter("", 0, node)
+        return tree._replace(leaves=node)
     stack = [("", node, 0)] if is_container(node) else []
     while stack:
         key, value, depth = stack.pop()
@@ -135,8 +140,8 @@ def flatten(node: Any, root: str) -> Tree:
             ]
             stack.extend(reversed(below))
             continue
-        place = tree.others if whole or spec_or_none(value) is None else tree.leaves
-        if key in tree.leaves or key in tree.others:
+        place = tree.others if whole or spec_or_none(value) is None else leaves
+        if key in leaves or key in tree.others:
             raise StateDictError(f"two entries give the key {key!r}")
         place[key] = value
     return tree

@@ -27,6 +27,7 @@ class SavedTraining:
         self, state_dict: Mapping[str, Any], rename: Mapping[str, str] | None = None
     ) -> None:
         self.nested = None if isinstance(state_dict, StateDict) else state_dict
+        self.leaves: Mapping[str, Any]
         if isinstance(state_dict, StateDict):
             self.leaves, self.others = state_dict.entry, state_dict.others
         else:

@@ -6,6 +6,7 @@ import compileall
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 import caten_sd as sd
 
@@ -83,20 +85,64 @@ def test_convert_with_a_layout_change_against_dd(race: Race, gpt2: Path, tmp_pat
         race(what, whole, synced, 2.0, bound=bound)
 
 
+COUNTS = (10_000, 100_000, 1_000_000)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Files of so many small tensors, whose data is not in the order of their header."""
+    folder = tmp_path_factory.mktemp("many")
+    paths = {count: folder / f"{count}.safetensors" for count in COUNTS}
+    for count, path in paths.items():
+        sd.write_state_dict({f"h.{i}.w": np.zeros(1, "f4") for i in range(count)}, path)
+    return paths
+
+
+def processor(run: Callable[[], Any]) -> float:
+    """Return the seconds of the processor, in which other processes have no part."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def opened(path: Path, times: int) -> Callable[[], Any]:
+    return lambda: [sd.read_state_dict(path).close() for _ in range(times)]
+
+
 @pytest.mark.slow
-def test_opening_grows_with_the_count_of_tensors(race: Race, tmp_path: Path):
-    paths = {}
-    for count in (10_000, 100_000, 1_000_000):
-        paths[count] = tmp_path / f"{count}.safetensors"
-        one = np.zeros(1, "f4")
-        sd.write_state_dict({f"h.{i}.w": one.copy() for i in range(count)}, paths[count])
+@pytest.mark.parametrize("count", COUNTS)
+def test_opening_against_safetensors(race: Race, many: dict[int, Path], count: int) -> None:
+    times = COUNTS[-1] // count
 
-    def per_tensor(count: int) -> Callable[[], Any]:
-        return lambda: [sd.read_state_dict(paths[count]).close() for _ in range(1_000_000 // count)]
+    def peer() -> None:
+        for _ in range(times):
+            with safe_open(many[count], "np") as file:
+                assert all(file.get_slice(key).get_shape() for key in file.keys())  # noqa: SIM118
 
-    for count in (100_000, 1_000_000):
-        what = f"open {count:,} tensors, per tensor / 10,000"
-        race(what, per_tensor(count), per_tensor(10_000), 1.3, pairs=3)
+    what = f"open {count:,} tensors / safe_open, keys and shapes"
+    race(what, opened(many[count], times), peer, 1.5, pairs=3, measure=processor)
+    if count > COUNTS[0]:
+        few = opened(many[COUNTS[0]], COUNTS[-1] // COUNTS[0])
+        what = f"open {count:,} tensors, per tensor / {COUNTS[0]:,}"
+        race(what, opened(many[count], times), few, 1.2, pairs=3, measure=processor)
+
+
+@pytest.mark.slow
+def test_memory_of_opening_a_million_tensors(race: Race, many: dict[int, Path]) -> None:
+    code = "import sys, caten_sd as sd; sd.read_state_dict(sys.argv[1]).close()"
+    few, most = (
+        run_alone([sys.executable, "-c", code, many[n]]).peak for n in (COUNTS[0], COUNTS[-1])
+    )
+    header = many[COUNTS[-1]].stat().st_size / 1e6
+    race(
+        "memory over start-up: open 1,000,000 tensors / 3 times the file",
+        lambda: most - few,
+        lambda: 3 * header,
+        1.0,
+        pairs=1,
+        measure=lambda run: float(run()),
+        unit="MB",
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)

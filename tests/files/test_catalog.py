@@ -58,9 +58,9 @@ TARS: dict[str, Any] = {".nemo": "w", ".tar": "w", ".tgz": "w:gz", ".tar.gz": "w
 }
 # The format that writes what an archive, a folder or a record holds, besides their own.
 INNER = {
-    "archive": {"folder", "safetensors"},
-    "folder": {"safetensors"},
-    "sharded": {"safetensors"},
+    "archive": {"folder", "safetensors.one_file"},
+    "folder": {"safetensors.one_file"},
+    "sharded": {"safetensors.one_file"},
     "dcp": {"torch.zip"},
 }
 FOLDERS = {"folder", "gguf.container", "npy", "sharded"}  # asked in turn if no suffix names one

@@ -21,7 +21,7 @@ from caten_sd import (
     read_state_dict,
     write_state_dict,
 )
-from caten_sd.formats.safetensors import Safetensors
+from caten_sd.formats.safetensors.one_file import Safetensors
 
 W = np.arange(6, dtype="f4").reshape(2, 3)
 B = np.arange(2, dtype="f8")

@@ -10,7 +10,7 @@ import pytest
 
 import caten_sd as sd
 from caten_sd.files.catalog import formats
-from caten_sd.formats import safetensors
+from caten_sd.formats.safetensors import one_file
 
 W = {"w": np.ones(4, "f4"), "v": np.zeros(2, "f4")}
 
@@ -18,7 +18,7 @@ W = {"w": np.ones(4, "f4"), "v": np.zeros(2, "f4")}
 def test_a_header_over_the_limit_of_safetensors_is_refused_and_shards_are_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safetensors, "MAX_HEADER", 200)
+    monkeypatch.setattr(one_file, "MAX_HEADER", 200)
     many = {f"layer.{n}": np.ones(2, "f4") for n in range(20)}
     with pytest.raises(sd.StateDictError, match=r"20 tensors .* allows 200; .* max_shard_size"):
         sd.write_state_dict(many, tmp_path / "w.safetensors")

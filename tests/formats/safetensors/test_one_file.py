@@ -159,7 +159,8 @@ def test_metadata_of_null_is_none_as_mlx_writes_it(tmp_path: Path) -> None:
 
 
 def file_of(header: Any, data: bytes = bytes(8)) -> bytes:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    is_text = isinstance(header, bytes)
+    text = header if is_text else json.dumps(header, separators=(",", ":")).encode()
     return len(text).to_bytes(8, "little") + text + data
 
 
@@ -198,8 +199,15 @@ PAIR = {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
         (file_of(PAIR | {"b": {**PAIR["a"], "data_offsets": [5, 9]}}), "leave a hole at byte 5"),
     ],
 )
-def test_damage_is_one_sentence_that_names_it(data: bytes, problem: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("space", [b"", b" "])
+def test_damage_is_one_sentence_that_names_it(
+    data: bytes, problem: str, space: bytes, tmp_path: Path
+) -> None:
     path = tmp_path / "bad.safetensors"
+    begin, end = 8, 8 + int.from_bytes(data[:8], "little")
+    if space and b":" in data[begin:end]:
+        header = data[begin:end].replace(b":", b": ")
+        data = len(header).to_bytes(8, "little") + header + data[end:]
     path.write_bytes(data)
     with pytest.raises(FormatError) as caught:
         read_state_dict(path)

@@ -1,0 +1,1 @@
+"""safetensors: its header and the format itself."""
