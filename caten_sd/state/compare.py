@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
+from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.c_order import contiguous
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.dtype import DType
+from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, as_array, spec
 from caten_sd.state.parts import cut_together
 from caten_sd.state.pieces import pieces
@@ -23,6 +26,8 @@ _FLOATS = {
     "float8_e4m3fn": (4, 3),
 }
 _BLOCK = 1 << 16  # elements compared at a time
+_PART = 1 << 18  # bytes; two such buffers stay in the processor's cache
+_SHARED = 1 << 23  # bytes that are worth a second thread
 
 
 def is_exact(source: DType, target: DType) -> bool:
@@ -120,7 +125,55 @@ def same_values(a: Any, b: Any) -> bool:
 
 
 def same_bytes(a: Any, b: Any) -> bool:
-    """Return whether two leaves have equal bytes, compared a piece at a time."""
+    """Return whether two leaves have equal bytes, compared a piece at a time.
+
+    Bytes of files are read and never mapped, so a file that is cut off meanwhile is an error.
+    """
+    a, b = (leaf.raw if isinstance(leaf, BlockTensor) else leaf for leaf in (a, b))
+    if all(isinstance(leaf, LazyTensor) and leaf.is_canonical for leaf in (a, b)):
+        return _same_stored(a, b)
+    return _same_pieces(a, b)
+
+
+def _same_stored(a: LazyTensor, b: LazyTensor) -> bool:
+    """Compare the bytes of two leaves in files, by two threads where both are large."""
+    size = a.extent
+    if size != b.extent:
+        return False
+    if size < _SHARED or not (a.source.is_random_access and b.source.is_random_access):
+        return _same_range(a, b, 0, size, Event())
+    from concurrent.futures import ThreadPoolExecutor  # which small leaves do without
+
+    found = Event()
+    with ThreadPoolExecutor(1) as other:
+        second = other.submit(_same_range, a, b, size // 2, size, found)
+        try:
+            first = _same_range(a, b, 0, size // 2, found)
+        except BaseException:
+            found.set()
+            raise
+        return second.result() and first
+
+
+def _same_range(a: LazyTensor, b: LazyTensor, start: int, end: int, found: Event) -> bool:
+    """Compare a range of bytes in two reused buffers; stop once a difference is found."""
+    size = min(end - start, _PART)
+    buffers = bytearray(size), bytearray(size)  # which compare as fast as the memory allows
+    for at in range(start, end, size or 1):
+        if found.is_set():
+            break
+        if at + size > end:
+            buffers = bytearray(end - at), bytearray(end - at)
+        for leaf, buffer in zip((a, b), buffers, strict=True):
+            leaf.source.read_into(leaf.offset + at, memoryview(buffer))
+        if buffers[0] != buffers[1]:
+            found.set()
+            return False
+    return True
+
+
+def _same_pieces(a: Any, b: Any) -> bool:
+    """Compare leaves of which one at least is not in a file, or not as files hold it."""
     import numpy as np
 
     left, right = pieces(a), pieces(b)

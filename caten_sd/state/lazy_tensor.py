@@ -51,6 +51,11 @@ class LazyTensor(LazyLeaf):
         """Whether a large extent holds more bytes of other elements than of this leaf's."""
         return self.extent > _LARGE and self.extent > 2 * self.dtype.nbytes(math.prod(self.shape))
 
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the stored bytes are as files hold them: C order, little endian."""
+        return self.strides is None and self.order == "<"
+
     def raw(self) -> memoryview:
         """Return the stored bytes, mapped if the system allows it."""
         return self.source.view(self.offset, self.extent)

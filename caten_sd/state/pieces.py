@@ -148,7 +148,7 @@ def bytes_at_once(leaf: Any) -> int:
 
 def _is_stored_so(leaf: Any) -> bool:
     """Return whether a file has the bytes of a leaf as they are to be."""
-    return isinstance(leaf, LazyTensor) and leaf.strides is None and leaf.order == "<"
+    return isinstance(leaf, LazyTensor) and leaf.is_canonical
 
 
 def _array_pieces(array: Any) -> Iterator[memoryview]:

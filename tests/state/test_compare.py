@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 import torch
 
-from caten_sd.state.compare import is_exact, largest_error, same_values
+from caten_sd import FormatError, StateDict, read_state_dict, write_state_dict
+from caten_sd.state import compare
+from caten_sd.state.compare import is_exact, largest_error, same_bytes, same_values
 from caten_sd.state.dtype import DTYPES, numpy_dtype
+from caten_sd.state.source import Source
 
 ORDINARY = [d for d in DTYPES.values() if d.kind != "complex" and d.bits >= 8]
 FLOATS = ["float64", "float32", "float16", "bfloat16", "float8_e5m2", "float8_e4m3fn"]
@@ -87,3 +94,67 @@ class TestSameValues:
         square = np.arange(9.0).reshape(3, 3)
         assert same_values(square.T, np.ascontiguousarray(square.T))
         assert not same_values(square.T, square)
+
+
+class TestSameBytes:
+    """Leaves of files, in memory, or one of each."""
+
+    SIZES = (0, 1, 63, 64, 65, 1000)
+
+    @pytest.fixture(autouse=True)
+    def _small_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(compare, "_PART", 64)
+        monkeypatch.setattr(compare, "_SHARED", 500)
+
+    def pair(self, tmp_path: Path, change: Callable[[Any], Any]) -> tuple[StateDict, StateDict]:
+        """Return a file of bytes and one with changed ones, in another order."""
+        given = {f"w{n}": np.arange(n, dtype=np.uint8) for n in self.SIZES}
+        write_state_dict(given, tmp_path / "a.safetensors")
+        changed = {key: change(leaf.copy()) for key, leaf in given.items()}
+        write_state_dict(dict(reversed(changed.items())), tmp_path / "b.npz")
+        return read_state_dict(tmp_path / "a.safetensors"), read_state_dict(tmp_path / "b.npz")
+
+    def test_equal_bytes_are_equal_wherever_they_are(self, tmp_path: Path) -> None:
+        ours, theirs = self.pair(tmp_path, lambda leaf: leaf)
+        for key in ours:
+            assert same_bytes(ours[key], theirs[key])
+            assert same_bytes(ours[key], ours[key].numpy())
+            assert same_bytes(theirs[key].numpy(), ours[key])
+
+    @pytest.mark.parametrize("place", [0, 63, 64, 499, 500, 999, -1])
+    def test_one_other_byte_is_found(self, place: int, tmp_path: Path) -> None:
+        def change(leaf: Any) -> Any:
+            if leaf.size > abs(place):
+                leaf[place] ^= 1
+            return leaf
+
+        ours, theirs = self.pair(tmp_path, change)
+        for key in ours:
+            same = np.array_equal(ours[key].numpy(), theirs[key].numpy())
+            assert same_bytes(ours[key], theirs[key]) == same
+            assert same_bytes(ours[key], theirs[key].numpy()) == same
+        assert not same_bytes(ours["w1000"], theirs["w1000"])
+
+    def test_another_length_differs(self, tmp_path: Path) -> None:
+        ours, theirs = self.pair(tmp_path, lambda leaf: leaf[:-1])
+        assert [same_bytes(ours[key], theirs[key]) for key in ours] == [True] + 5 * [False]
+
+    @pytest.mark.parametrize("calls", [0, 1, 5, 20])
+    def test_a_file_that_is_cut_off_meanwhile_is_an_error(
+        self, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_state_dict({"w": np.zeros(1000, "u1")}, tmp_path / "a.safetensors")
+        write_state_dict({"w": np.zeros(1000, "u1")}, tmp_path / "b.safetensors")
+        ours, theirs = (read_state_dict(tmp_path / f"{name}.safetensors") for name in "ab")
+        assert ours["w"].numpy().size == theirs["w"].numpy().size  # both are mapped
+        read_into, done = Source.read_into, []
+
+        def cut(source: Source, *where: Any) -> None:
+            done.append(source)
+            if len(done) > calls:
+                os.truncate(tmp_path / "b.safetensors", 200)
+            read_into(source, *where)
+
+        monkeypatch.setattr(Source, "read_into", cut)
+        with pytest.raises(FormatError, match="changed from"):
+            same_bytes(ours["w"], theirs["w"])
