@@ -20,6 +20,7 @@ from caten_sd.state.source import Source
 from caten_sd.wording import counted
 
 MAGIC = b"\x93NUMPY"
+START = 10  # bytes before the text of a header of version 1, whose last two are its length
 MAX_HEADER = 1 << 16  # bytes; numpy's own default is 10,000
 MAX_TEXT = 1 << 12  # bytes of a text that is read with the headers
 
@@ -62,12 +63,12 @@ class NpyHeader(NamedTuple):
 def npy_header(source: Source) -> NpyHeader:
     """Return the header of an .npy file; FormatError unless it is exactly what numpy writes."""
     head = source.head(12)
-    if not head.startswith(MAGIC) or len(head) < 10:
+    if not head.startswith(MAGIC) or len(head) < START:
         _refuse(source, "it does not begin as an .npy file")
     version = head[6]
     if version not in (1, 2, 3):
         _refuse(source, f"its .npy version {version}.{head[7]} is unknown")
-    start = 10 if version == 1 else 12
+    start = START if version == 1 else START + 2
     length = int.from_bytes(head[8:start], "little")
     if length > min(MAX_HEADER, source.size - start):
         _refuse(source, f"its .npy header claims {length} bytes")
@@ -112,7 +113,7 @@ def npy_header_bytes(dtype: DType, shape: Sequence[int]) -> bytes:
     descr = _CODES.get(dtype.name) or f"|V{dtype.itemsize or 1}"
     sizes = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
     text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}"
-    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
+    text += " " * (-(START + len(text) + 1) % 64) + "\n"
     return MAGIC + b"\1\0" + len(text).to_bytes(2, "little") + text.encode()
 
 

@@ -22,6 +22,7 @@ from caten_sd.encodings.zip_directory import (
     read_entries,
 )
 from caten_sd.errors import FormatError
+from caten_sd.state.read_ahead import ReadAhead
 from caten_sd.state.source import Source
 
 _STEP = 1 << 20
@@ -43,6 +44,7 @@ class ZipArchive:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.heads = ReadAhead(source)  # the members' headers, in the order of the file
         self._entries, self._limits = read_entries(source)
 
     @classmethod
@@ -78,8 +80,11 @@ class ZipArchive:
 
     def _packed(self, name: str) -> Source:
         entry = self.entry(name)
-        label = f"{self.source.name}:{name}"
-        return self.source.window(self._data_start(entry), entry.packed, label)
+        return self.window(entry, self.data_start(entry))
+
+    def window(self, entry: ZipEntry, start: int) -> Source:
+        """Return the stored bytes of a member, which begin at ``start``."""
+        return self.source.window(start, entry.packed, f"{self.source.name}:{entry.name}")
 
     def read(self, name: str, *, limit: int) -> bytes:
         """Return all bytes of a member, at most ``limit``, its checksum verified."""
@@ -111,7 +116,7 @@ class ZipArchive:
             problem = f"its member {entry.name!r} does not match its checksum"
             raise FormatError(self.source.name, problem, DAMAGED)
 
-    def _data_start(self, entry: ZipEntry) -> int:
+    def data_start(self, entry: ZipEntry) -> int:
         """Return where a member's bytes begin; FormatError if its header contradicts its entry."""
         name = self.source.name
         if entry.flags & ENCRYPTED:
@@ -124,8 +129,8 @@ class ZipArchive:
                 f"its member {entry.name!r} is compressed by method {entry.method}",
                 "write it stored or deflated",
             )
-        header = self.source.read(entry.offset, LOCAL.size + len(entry.raw_name))
-        extra_size = _check_local(name, entry, header, self.source)
+        header = self.heads.read(entry.offset, LOCAL.size + len(entry.raw_name))
+        extra_size = _check_local(name, entry, header, self.heads)
         start = entry.offset + len(header) + extra_size
         if start + entry.packed > self._limits[entry.offset]:
             raise FormatError(
@@ -143,7 +148,7 @@ def zip_names(source: Source) -> list[str]:
     return archive.names()
 
 
-def _check_local(name: str, entry: ZipEntry, header: bytes, source: Source) -> int:
+def _check_local(name: str, entry: ZipEntry, header: bytes, heads: ReadAhead) -> int:
     """Return the size of the extra fields; FormatError where the two headers disagree."""
     # fmt: off
     (magic, _, flags, method, _, _, crc, packed, size, name_size, extra_size
@@ -157,7 +162,7 @@ def _check_local(name: str, entry: ZipEntry, header: bytes, source: Source) -> i
         and method == entry.method
     )
     if FULL32 in (packed, size):
-        extra = source.read(entry.offset + len(header), extra_size)
+        extra = heads.read(entry.offset + len(header), extra_size)
         size, packed = _long_pair(long_field(extra), size, packed)
     local, central = (crc, packed, size), (entry.crc, entry.packed, entry.size)
     # A header before the data may be zero where a descriptor follows the data.

@@ -9,17 +9,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from caten_sd.encodings.npy import (
     MAGIC,
+    START,
     npy_can_hold,
     npy_header,
     npy_header_bytes,
     numpy_lacks,
 )
 from caten_sd.encodings.zip_archive import ZipArchive, zip_names
-from caten_sd.encodings.zip_directory import STORED, is_unsafe
+from caten_sd.encodings.zip_directory import STORED, ZipEntry, is_unsafe
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.array_objects import array_contents
@@ -27,11 +28,16 @@ from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD, Sidecar, parse_sidecar, sidecar_of
 from caten_sd.files.stored_specs import refuse_surrogates, stored_specs
 from caten_sd.state.dtype import DTYPES
-from caten_sd.state.leaf import Opaque
+from caten_sd.state.lazy_tensor import LazyTensor
+from caten_sd.state.leaf import LazyLeaf, Opaque
+from caten_sd.state.leaf_table import LeafTable
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
+
+_MOST_HEADER = 1 << 10  # bytes of a header of which equal ones are looked for
+_MOST_KNOWN = 1 << 14  # headers that are remembered
 
 
 class Npz(Format):
@@ -55,20 +61,85 @@ def _recognize(format: Npz, source: Source, /) -> str | None:
 def _read(format: Npz, source: Source, /) -> Contents:
     archive = ZipArchive.of(source)
     record = _record(archive)
-    leaves: dict[str, Any] = {}
+    stored = _StoredArrays(archive)
+    rows: dict[str, Any] = {}
     imports: dict[str, bool] = {}
     for name in archive.names():
         key = name.removesuffix(".npy")
-        if key in leaves:
+        if key in rows:
             raise FormatError(
                 source.name, f"it has two members for the key {key!r}", "get it again"
             )
         if key != RECORD:
-            found = _member(archive, name)
-            leaves[key] = record.typed(key, found.tree)
-            imports.update(found.imports)
+            row = None if key in record.dtypes else stored.row(name)
+            if row is None:
+                found = _member(archive, name)
+                row = record.typed(key, found.tree)
+                imports.update(found.imports)
+            rows[key] = row
+    leaves = stored.leaves(rows)
     record.add_ties(leaves, source.name)
     return Contents(leaves, record.metadata, record.ties or None, imports=imports)
+
+
+class _StoredArray(NamedTuple):
+    """An array in a member that is not compressed; ``alike`` is a leaf with the same header."""
+
+    entry: ZipEntry
+    start: int
+    alike: LazyTensor
+
+
+class _StoredArrays:
+    """The arrays in members that are not compressed; equal headers are read once."""
+
+    def __init__(self, archive: ZipArchive) -> None:
+        self._archive = archive
+        self._known: dict[bytes, tuple[LazyTensor, int]] = {}
+
+    def row(self, name: str) -> _StoredArray | None:
+        """Return what is known of an array; None unless a leaf with the same header is known."""
+        entry, heads = self._archive.entry(name), self._archive.heads
+        if entry.method != STORED or entry.size < START or not name.endswith(".npy"):
+            return None
+        start = self._archive.data_start(entry)
+        size = START + int.from_bytes(heads.read(start + START - 2, 2), "little")
+        if size > min(entry.size, _MOST_HEADER):
+            return None
+        header = heads.read(start, size)
+        known = self._known.get(header)
+        if known is None:
+            leaf = _member(self._archive, name).tree
+            if not isinstance(leaf, LazyTensor) or leaf.offset != size:
+                return None
+            known = self._remember(header, leaf)
+        return _StoredArray(entry, start, known[0]) if known[1] == entry.size else None
+
+    def _remember(self, header: bytes, leaf: LazyTensor) -> tuple[LazyTensor, int]:
+        """Keep a leaf by its header, and the size of a member that has it."""
+        if len(self._known) == _MOST_KNOWN:
+            self._known.clear()
+        return self._known.setdefault(header, (leaf, leaf.offset + leaf.extent))
+
+    def leaves(self, rows: dict[str, Any]) -> LeafTable | dict[str, Any]:
+        """Return the leaves, each made when it is asked for if all of the file are tensors."""
+        places = list(rows.values())
+
+        def leaf(position: int) -> Any:
+            row = places[position]
+            return self._leaf(row) if isinstance(row, _StoredArray) else row
+
+        if all(isinstance(row, (_StoredArray, LazyLeaf)) for row in places):
+            return LeafTable(list(rows), leaf)
+        return {key: leaf(position) for position, key in enumerate(rows)}
+
+    def _leaf(self, row: _StoredArray) -> LazyTensor:
+        entry, start, alike = row
+        backing = _VerifiedBacking(self._archive.window(entry, start), alike.offset, entry.crc)
+        source = Source(f"{self._archive.source.name}:{entry.name}", backing, 0, entry.size)
+        return LazyTensor(
+            source, alike.offset, alike.dtype, alike.shape, alike.strides, alike.order
+        )
 
 
 def _record(archive: ZipArchive) -> Sidecar:
@@ -97,7 +168,7 @@ class _VerifiedBacking:
 
     def __init__(self, source: Source, start: int, crc: int) -> None:
         self._source, self._crc, self._start, self._at = source, crc, start, start
-        self._before = self._so_far = zlib.crc32(source.read(0, start))
+        self._so_far = 0
 
     @property
     def mapped(self) -> bool:
@@ -117,7 +188,7 @@ class _VerifiedBacking:
         if self._at == self._source.size:  # it has been compared once
             return
         if start == self._start:
-            self._at, self._so_far = start, self._before
+            self._at, self._so_far = start, zlib.crc32(self._source.read(0, start))
         if start != self._at:
             return
         self._so_far = zlib.crc32(data, self._so_far)

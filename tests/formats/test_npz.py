@@ -246,3 +246,25 @@ def test_a_hostile_or_damaged_pickle_of_a_member_is_refused(tmp_path: Path) -> N
 def test_an_array_of_objects_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(StateDictError, match="cannot hold"):
         write_state_dict({"w": np.array([{}], object)}, tmp_path / "v.npz")
+
+
+@pytest.mark.parametrize("change", [b"\0", b""])
+def test_a_second_member_of_the_same_header_is_checked_as_the_first(
+    change: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "w.npz"
+    np.savez(path, a=np.ones(4, "f4"), b=np.zeros(4, "f4"), c=np.ones(4, "f4"))
+    member = npy_of(np.zeros(4, "f4"))
+    path.write_bytes(rewritten(path.read_bytes(), b=member + change if change else member[:-1]))
+    with pytest.raises(FormatError, match=r"b\.npy: it (has 1 byte after|is 1 byte short)"):
+        read_state_dict(path)
+
+
+def test_arrays_of_few_headers_are_those_of_numpy(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    given = {f"h.{n}": np.full((n % 3, n % 2 + 1), n, ("f4", ">i2")[n % 5 == 0]) for n in range(60)}
+    np.savez(path, **given)
+    with read_state_dict(path) as found, np.load(path) as theirs:
+        assert list(found) == theirs.files
+        for key in given:
+            np.testing.assert_array_equal(found[key].numpy(), theirs[key])
