@@ -21,7 +21,7 @@ class HeaderBytes:
         self.source, self.at = source, at
         self._memory, self._counted = HeaderMemory(source.name, at), at
         self._u32, self._u64 = struct.Struct(f"{order}I"), struct.Struct(f"{order}Q")
-        self._view = self._first(WINDOW)
+        self.view = self._first(WINDOW)
 
     def refuse(self, problem: str) -> NoReturn:
         """Raise the error that names the file and what is wrong with it."""
@@ -37,20 +37,20 @@ class HeaderBytes:
     def take(self, count: int, what: str) -> memoryview:
         """Return the next ``count`` bytes; an error calls them ``what``."""
         start, end = self.at, self.at + count
-        if end > len(self._view):
+        if end > len(self.view):
             self._widen(end, what)
         self.at = end
-        return self._view[start:end]
+        return self.view[start:end]
 
     def _widen(self, end: int, what: str) -> None:
         if end > self.source.size:
             self.refuse(
                 f"{what} takes {counted(end - self.at, 'byte')}, but {self.left:,} are left"
             )
-        size = len(self._view)
+        size = len(self.view)
         while size < end:
             size *= 2
-        self._view = self._first(size)
+        self.view = self._first(size)
 
     def _first(self, count: int) -> memoryview:
         """Return the first bytes of the file, copied: a map of a truncated file ends a process."""
@@ -97,7 +97,7 @@ class HeaderBytes:
         """Return the bytes of the next ``count`` strings, each length checked."""
         start, unpack = self.at, self._u64.unpack_from
         while count:
-            at, view, last, done = self.at, self._view, len(self._view) - 8, 0
+            at, view, last, done = self.at, self.view, len(self.view) - 8, 0
             for done in range(count):  # noqa: B007 - the number of strings passed is the result
                 if at > last:
                     break
@@ -111,4 +111,4 @@ class HeaderBytes:
                 )
             self.take(8 if count else 0, what)
             self.at = at
-        return self._view[start : self.at]
+        return self.view[start : self.at]

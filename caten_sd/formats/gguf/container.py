@@ -16,14 +16,16 @@ from caten_sd.errors import FormatError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.shard_names import ShardName
 from caten_sd.files.stored_specs import stored_specs
-from caten_sd.formats.gguf.header import MAGIC, Header, TensorInfo, read_header
+from caten_sd.formats.gguf.header import MAGIC, Header, read_header
 from caten_sd.formats.gguf.header_output import can_store, header_bytes, padding
 from caten_sd.formats.gguf.split import joined_metadata, read_split, split_count, split_name
+from caten_sd.formats.gguf.tensor_table import TensorKind
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque
+from caten_sd.state.leaf_table import LeafTable
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.source import Folder, Source
 from caten_sd.state.state_dict import StateDict
@@ -88,12 +90,22 @@ def _read_folder(format: Gguf, folder: Folder, /) -> Contents:
     return _contents(folder, joined_metadata(files), leaves)
 
 
-def _leaves(source: Source, header: Header) -> dict[str, Any]:
-    return {tensor.name: _leaf(source, header, tensor) for tensor in header.tensors}
+def _leaves(source: Source, header: Header) -> LeafTable | dict[str, Any]:
+    """Return the leaves, each made when it is asked for if the types of all tensors are known."""
+    names, kinds, offsets = header.tensors
+
+    def leaf(position: int) -> LazyTensor | BlockTensor | Opaque:
+        return _leaf(source, header, kinds[position], header.start + offsets[position])
+
+    if any(isinstance(kind.type, int) for kind in header.tensors.distinct_kinds()):
+        return {name: leaf(position) for position, name in enumerate(names)}
+    return LeafTable(names, leaf)
 
 
-def _leaf(source: Source, header: Header, tensor: TensorInfo) -> LazyTensor | BlockTensor | Opaque:
-    at, type, shape = header.start + tensor.offset, tensor.type, tensor.shape
+def _leaf(
+    source: Source, header: Header, kind: TensorKind, at: int
+) -> LazyTensor | BlockTensor | Opaque:
+    type, shape = kind.type, kind.shape
     if isinstance(type, int):
         return Opaque(f"GGUF tensor of the unknown type {type}", (shape,))
     if isinstance(type, DType):
@@ -106,7 +118,7 @@ def _leaf(source: Source, header: Header, tensor: TensorInfo) -> LazyTensor | Bl
 
 
 def _contents(
-    source: Source | Folder, metadata: Mapping[str, Any], leaves: dict[str, Any]
+    source: Source | Folder, metadata: Mapping[str, Any], leaves: LeafTable | dict[str, Any]
 ) -> Contents:
     """Return the contents, with the tied keys that our writer recorded in the metadata."""
     ties: dict[str, str] = {}
@@ -121,7 +133,8 @@ def _contents(
                     "write it again",
                 )
             ties[alias] = kept
-    leaves.update((alias, leaves[kept]) for alias, kept in ties.items())
+    for alias, kept in ties.items():
+        leaves[alias] = leaves[kept]
     rest = {key: value for key, value in metadata.items() if not key.startswith(TIED)}
     return Contents(leaves, rest, ties or None)
 

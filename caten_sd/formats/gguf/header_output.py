@@ -11,14 +11,8 @@ from typing import Any
 from caten_sd.blocks.block_types import block_types
 from caten_sd.errors import StateDictError
 from caten_sd.files.json_hooks import plain
-from caten_sd.formats.gguf.header import (
-    ALIGNMENT,
-    DEFAULT_ALIGNMENT,
-    DENSE,
-    MAGIC,
-    MAX_RANK,
-    VERSION,
-)
+from caten_sd.formats.gguf.header import ALIGNMENT, DEFAULT_ALIGNMENT, MAGIC, VERSION
+from caten_sd.formats.gguf.tensor_table import DENSE, MAX_RANK
 from caten_sd.formats.gguf.values import CODES, NUMBERS, TYPES, Array, default_type
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Spec

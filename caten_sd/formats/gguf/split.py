@@ -71,14 +71,12 @@ def _check_tensors(files: list[tuple[Source, Header]]) -> None:
     """Refuse a tensor in two files, and a total that differs from the recorded one."""
     holders: dict[str, str] = {}
     for source, header in files:
-        for tensor in header.tensors:
-            if tensor.name in holders:
+        for name in header.tensors.names:
+            if name in holders:
                 raise FormatError(
-                    source.name,
-                    f"{tensor.name!r} is in it and in {holders[tensor.name]}",
-                    ONE_MODEL,
+                    source.name, f"{name!r} is in it and in {holders[name]}", ONE_MODEL
                 )
-            holders[tensor.name] = source.name
+            holders[name] = source.name
     for source, header in files:
         recorded = header.metadata.get(TENSORS, len(holders))
         if recorded != len(holders):
