@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from caten_sd.state.source import Source
 
-WINDOW = 1 << 14  # bytes; copying more takes longer than another read
+FIRST, WINDOW = 1 << 8, 1 << 14  # bytes; copying more takes longer than another read
 
 
 class ReadAhead:
-    """Reads a source in windows; each read within the last one costs no access to the file.
+    """Reads a source in windows, which grow while each read is near the one before.
+
+    A read within the last window costs no access to the file, and one that is far from it reads
+    what is asked for: the headers of large members are not near.
 
     >>> from caten_sd.state.backing import BytesBacking
     >>> from caten_sd.state.source import Source
@@ -22,13 +25,16 @@ class ReadAhead:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._window = (0, b"")  # one value, so that threads may share it
+        self._window = (0, b"", 0)  # one value, so that threads may share it
 
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes; FormatError past the end of the source."""
-        first, window = self._window
+        first, window, step = self._window
         at = start - first
         if at < 0 or at + count > len(window):
-            size = max(count, min(WINDOW, self._source.size - start))
-            self._window, at = (start, window := self._source.read(start, size)), 0
+            is_near = step and 0 <= at <= len(window) + WINDOW
+            step = min(2 * step, WINDOW) if is_near else FIRST
+            most = min(step, self._source.size - start) if is_near else 0
+            window = self._source.read(start, max(count, most))
+            self._window, at = (start, window, step), 0
         return window[at : at + count]

@@ -18,16 +18,18 @@ DATA = bytes(range(200))
 class Counted(BytesBacking):
     """Bytes that count how often they are read."""
 
-    reads = 0
+    reads = bytes_read = 0
 
     def read(self, start: int, count: int) -> bytes:
         """Return a copy of the bytes."""
         self.reads += 1
+        self.bytes_read += count
         return super().read(start, count)
 
 
 @pytest.fixture(autouse=True)
 def _small_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_ahead, "FIRST", 5)
     monkeypatch.setattr(read_ahead, "WINDOW", 20)
 
 
@@ -47,4 +49,12 @@ def test_neighbors_are_read_together() -> None:
     backing = Counted(DATA)
     ahead = ReadAhead(Source("w", backing, 0, len(DATA)))
     assert b"".join(ahead.read(at, 2) for at in range(0, 200, 2)) == DATA
-    assert backing.reads == 10
+    assert backing.reads == 12  # 2, 10 and then 20 bytes at a time
+
+
+def test_far_apart_only_what_is_asked_for_is_read() -> None:
+    backing = Counted(DATA)
+    ahead = ReadAhead(Source("w", backing, 0, len(DATA)))
+    for at in (0, 100, 30, 180):
+        assert ahead.read(at, 2) == DATA[at : at + 2]
+    assert (backing.reads, backing.bytes_read) == (4, 8)
