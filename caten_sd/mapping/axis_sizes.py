@@ -109,7 +109,8 @@ class Numbers:
     """Looks up the numbers that operations name: among the given ones, then in a configuration.
 
     ``config`` is a mapping (a ``config.json``) or an object with attributes. ``aliases`` are other
-    names that it may have for a number. A number that is in neither is a LayoutError.
+    names that it may have for a number. A number that is in neither is a LayoutError. ``paths`` are
+    those of a model, by their text with "_" between the segments.
     """
 
     def __init__(
@@ -117,8 +118,10 @@ class Numbers:
         given: Mapping[str, Any],
         config: Any = None,
         aliases: Mapping[str, Sequence[str]] | None = None,
+        paths: Mapping[str, str] | None = None,
     ) -> None:
         self.given, self.config, self.aliases = given, config, aliases or {}
+        self.paths = paths
 
     def __call__(self, name: str) -> int:
         """Return the number of this name."""

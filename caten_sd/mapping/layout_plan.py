@@ -22,6 +22,7 @@ from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.known import find_layout, known_layout
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.patterns import joined_paths
 from caten_sd.mapping.reading import items_of, read_canonical
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.trim_record import RECORD, record_of, with_record
@@ -94,6 +95,7 @@ def to_layout(
     from_layout: str | Layout | None = None,
     config: Any = None,
     prefix: str | None = None,
+    against: Iterable[str] | None = None,
     strict: bool = False,
     silent: bool = False,
     **numbers: int,
@@ -103,13 +105,20 @@ def to_layout(
     ``from_layout`` is the layout it is in now; left out, the one in its metadata, or else the
     detected one. ``config``, or else the config.json next to its file, and the keywords give the
     numbers that operations name, such as head counts. ``prefix`` is one of the layout's prefixes,
-    to be written instead of the first.
+    to be written instead of the first. ``against`` has the keys of the model whose names a layout
+    joins by "_", as those of LoRA files do.
 
     Keys that no row takes stay as they are. They, rows that find no key, and shapes that are not
     as declared give a LayoutWarning; none if ``silent``, and a LayoutError if ``strict``.
     """
     plan = plan_layout(
-        state_dict, layout, from_layout=from_layout, config=config, prefix=prefix, **numbers
+        state_dict,
+        layout,
+        from_layout=from_layout,
+        config=config,
+        prefix=prefix,
+        against=against,
+        **numbers,
     )
     complaint = plan.findings.complaint
     if complaint:
@@ -139,13 +148,15 @@ def plan_layout(
     from_layout: str | Layout | None = None,
     config: Any = None,
     prefix: str | None = None,
+    against: Iterable[str] | None = None,
     **numbers: int,
 ) -> LayoutPlan:
     """Return what ``to_layout`` would give, and the findings; LayoutError as in ``to_layout``."""
     state = as_state_dict(state_dict)
     target = find_layout(layout)
     if is_training(state.keys()):
-        return _plan_training(state, target, from_layout, config=config, prefix=prefix, **numbers)
+        options = {"config": config, "prefix": prefix, "against": against, **numbers}
+        return _plan_training(state, target, from_layout, **options)
     origin, detection = source_layout(state, from_layout, target)
     if origin.canonical.name != target.canonical.name:
         raise LayoutError(
@@ -153,7 +164,8 @@ def plan_layout(
             f"{target.architecture}; only layouts of one architecture convert into each other"
         )
     config = state.config if config is None else config
-    lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases})
+    joined = None if against is None else joined_paths(against)
+    lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases}, joined)
     read = read_canonical(origin, items_of(state, with_record(state)), lookup)
     _refuse_swapped(origin, read.findings)
     if origin is target and detection is None and prefix is None:

@@ -72,7 +72,7 @@ def _variants(known: Pattern) -> list[str] | None:
     texts = [""]
     for segment in known.segments:
         for number, piece in enumerate(segment):
-            if piece.kind in ("name", "rest"):
+            if piece.kind in ("name", "rest", "joined"):
                 return None
             ends = piece.choices or [HOLE if piece.kind == "index" else piece.text]
             start = "" if number else known.separator
@@ -122,6 +122,8 @@ def _tokens(segment: Segment) -> list[Tokens]:
 def _of_piece(piece: Piece) -> list[Tokens]:
     if piece.kind == "index":
         return [((_DIGIT, False), (_DIGIT, True))]
+    if piece.kind == "joined":
+        return [((_WORD, False), (_WORD, True))]
     if piece.kind == "name":
         return [((_START, False), (_WORD, True))]
     return [tuple((sign, False) for sign in text) for text in piece.choices or (piece.text,)]

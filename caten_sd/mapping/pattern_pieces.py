@@ -31,7 +31,8 @@ def taken_apart(key: str) -> tuple[str, list[str]]:
 class Piece(NamedTuple):
     """Literal ``text``, or a capture whose name is ``text``.
 
-    ``kind`` is "literal", "index", "name", "choice" or "rest".
+    ``kind`` is "literal", "index", "name", "choice", "rest", or "joined", which is a path whose
+    segments have "_" between them.
     """
 
     kind: str
@@ -56,6 +57,8 @@ class Piece(NamedTuple):
         if self.kind == "choice":
             texts = dict.fromkeys(taken_apart(choice)[0] for choice in self.choices)
             return f"({'|'.join(map(re.escape, texts))})"
+        if self.kind == "joined":
+            return rf"([\w{HOLE}-]+)"
         return rf"([^\W\d][\w{HOLE}-]*)"
 
 
@@ -85,6 +88,8 @@ def _capture(body: str, text: str) -> Piece:
     name, colon, choices = body.partition(":")
     if name.endswith("...") and not colon and _NAME.fullmatch(name[:-3]):
         return Piece("rest", name[:-3])
+    if name.endswith("..._") and not colon and _NAME.fullmatch(name[:-4]):
+        return Piece("joined", name[:-4])
     if colon and choices and _NAME.fullmatch(name) and all(choices.split("|")):
         for choice in choices.split("|"):
             _check_literal(choice, text)
@@ -105,7 +110,7 @@ def _check_segment(segment: Sequence[Piece], text: str) -> None:
     """Refuse a segment that some key would match in two ways, or that is empty."""
     if not segment:
         raise _not_a_pattern(text, "")
-    words = [piece for piece in segment if piece.kind in ("name", "choice", "rest")]
+    words = [piece for piece in segment if piece.kind in ("name", "choice", "rest", "joined")]
     if len(words) > 1 or (len(segment) > 1 and any(piece.kind == "rest" for piece in segment)):
         raise LayoutError(
             f"{text!r} has a segment that a key could match in two ways; write one name or "
@@ -125,5 +130,6 @@ def _not_a_pattern(text: str, word: str) -> LayoutError:
     return LayoutError(
         f"{text!r} is not a pattern at {word!r}; write names between the separators and captures "
         f"in braces: {{i}} for an index, {{part}} for a name, {{part:weight|bias}} for one of "
-        f"several, {{path...}} for several segments"
+        f"several, {{path...}} for several segments, "
+        f"{{path..._}} for such with '_' between them"
     )

@@ -1,14 +1,15 @@
 """Patterns of keys: names between separators, anchored at both ends, with captures.
 
 ``{i}``, one letter, captures an index, and ``{3*a+j+1}`` two. ``{part}``, a longer word, captures a
-name, ``{part:weight|bias}`` one of the choices, ``{path...}`` one or more segments. Only the last
-crosses a separator; the others may be a part of a segment, as in ``layer_{i}``.
+name, ``{part:weight|bias}`` one of the choices, ``{path...}`` one or more segments, which alone
+cross a separator; the others may be a part of a segment, as in ``layer_{i}``. ``{path..._}`` is the
+same path with "_" between its segments, which only the keys of a model tell from those within.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from caten_sd.errors import LayoutError
@@ -35,7 +36,9 @@ class Pattern:
         self.captures = frozenset(captures)
         self._check(captures)
         self.kinds: dict[str, Kind] = {
-            name: (piece.kind, piece.choices) for piece in self.pieces for name in piece.captures
+            name: ("rest" if piece.kind == "joined" else piece.kind, piece.choices)
+            for piece in self.pieces
+            for name in piece.captures
         }
         self.template = separator.join("".join(map(_slot, segment)) for segment in self.segments)
 
@@ -75,6 +78,8 @@ class Pattern:
         for piece in self.pieces:
             if piece.terms is not None and not piece.terms.is_plain:
                 values[piece.text] = piece.terms.value(captured, lookup)
+            elif piece.kind == "joined":
+                values[piece.text] = str(captured[piece.text]).replace(".", "_")
             elif self.separator != "." and piece.kind in ("name", "rest"):
                 values[piece.text] = self._separated(str(captured[piece.text]))
         return self.template.format_map(values)
@@ -92,6 +97,27 @@ class Pattern:
 
 
 pattern = functools.cache(Pattern)
+
+
+def joined_paths(keys: Iterable[str]) -> dict[str, str]:
+    """Return the paths that begin keys by their text with "_" between the segments.
+
+    LayoutError where two paths have one text.
+
+    >>> joined_paths(["down.0.to_q.weight"])["down_0_to_q"]
+    'down.0.to_q'
+    """
+    found: dict[str, str] = {}
+    for key in keys:
+        words = key.split(".")
+        for count in range(1, len(words) + 1):
+            path = ".".join(words[:count])
+            if found.setdefault(path.replace(".", "_"), path) != path:
+                raise LayoutError(
+                    f"{found[path.replace('.', '_')]} and {path} of against= are one text with '_' "
+                    f"between their names, so none of them can be told; rename one"
+                )
+    return found
 
 
 def is_index(capture: str) -> bool:

@@ -150,7 +150,7 @@ def _sizes(finder: Finder[Taker], key: str) -> tuple[Size, ...] | None:
     matches, numbers = finder.matches(key)
     for match in matches:
         rule = match.payload.rule
-        taken = match.is_plain or match.captured(numbers, finder.lookup) is not None
+        taken = match.is_plain or finder.captured(match, numbers) is not None
         if taken and isinstance(rule, Rule):
             return rule.row.shape
     return None

@@ -79,7 +79,8 @@ class _RuleRunner:
         self.dropped: dict[str, str] = {}
         self.untaken: list[str] = []
         self.fired: set[int] = set()
-        self._finder = Finder(side.matcher, or_one(lookup) if lenient else lookup)
+        paths = lookup.paths if isinstance(lookup, Numbers) else None
+        self._finder = Finder(side.matcher, or_one(lookup) if lenient else lookup, paths)
         self._known: dict[int, _Prepared] = {}
         self._groups: dict[Any, Gathered] = {}
         self._bound: dict[int, Operation] = {}
@@ -146,7 +147,7 @@ class _RuleRunner:
         at = coordinates(rule, match.payload.position, stacked)
         if self._joins(item, rule, place, at):
             return None
-        captured = match.captured(numbers, self._finder.lookup) or {}
+        captured = self._finder.captured(match, numbers) or {}
         return self._gathered(item, rule, captured, place, at)
 
     def _prepared(self, item: Item, match: KeyMatch[Taker], rule: Rule) -> _Prepared:
@@ -198,7 +199,12 @@ class _RuleRunner:
         """Return the match whose conditions, arithmetic and shape hold, and what it captures."""
         found = []
         for match in matches:
-            captured = match.captured(numbers, self._finder.lookup)
+            if match.joined and self._finder.paths is None and not self.lenient:
+                raise LayoutError(
+                    f"layout {self.name}, {item.key}: only the keys of the model tell which '_' is "
+                    f"between two names; pass them as against="
+                )
+            captured = self._finder.captured(match, numbers)
             if captured is not None:
                 found.append((match, captured))
         for match, captured in found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from caten_sd.mapping.axis_sizes import Lookup
@@ -16,6 +16,7 @@ from caten_sd.mapping.patterns import Pattern
 
 T = TypeVar("T")
 
+Paths = Mapping[str, str]  # paths with "_" between their segments -> the paths
 Fixed = dict[int, str]  # the numbers that a pattern has as literals: place among a key's -> number
 
 
@@ -31,10 +32,17 @@ class KeyMatch(NamedTuple, Generic[T]):
     texts: tuple[tuple[str, str, int], ...]
     terms: tuple[tuple[IndexTerms, int], ...]
     is_plain: bool  # each number is an index as it is, and all of them match
+    joined: str = ""  # the name of a path whose segments have "_" between them
 
-    def captured(self, numbers: Sequence[str], lookup: Lookup | None) -> dict[str, str] | None:
+    def captured(
+        self, numbers: Sequence[str], lookup: Lookup | None, paths: Paths | None = None
+    ) -> dict[str, str] | None:
         """Return what a key with these numbers captures, or None if it does not match."""
         found = {name: _filled(text, numbers, at) for name, text, at in self.texts}
+        if self.joined and paths is not None:
+            if (path := paths.get(found[self.joined])) is None:
+                return None
+            found[self.joined] = path
         for terms, at in self.terms:
             if terms.is_plain:
                 found[terms.text] = numbers[at]
@@ -97,7 +105,8 @@ class Matcher(Generic[T]):
             for fixed, texts, terms in _readings(known, words, self._separator):
                 plain = not known.where and all(each.is_plain for each, _ in terms)
                 plain = plain and not any(HOLE in text for _, text, _ in texts)
-                yield fixed, KeyMatch(known, payload, texts, terms, plain)
+                joined = next((each.text for each in known.pieces if each.kind == "joined"), "")
+                yield fixed, KeyMatch(known, payload, texts, terms, plain and not joined, joined)
 
     def find(self, key: str) -> list[tuple[T, dict[str, str]]]:
         """Return the payload and the captures of every pattern that the key matches.
@@ -119,15 +128,21 @@ class _Alike(NamedTuple, Generic[T]):
 class Finder(Generic[T]):
     """Finds the patterns that keys match, and remembers each template that it has met."""
 
-    def __init__(self, matcher: Matcher[T], lookup: Lookup | None = None) -> None:
-        self._matcher, self.lookup = matcher, lookup
+    def __init__(
+        self, matcher: Matcher[T], lookup: Lookup | None = None, paths: Paths | None = None
+    ) -> None:
+        self._matcher, self.lookup, self.paths = matcher, lookup, paths
         self._known: dict[str, _Alike[T]] = {}
 
     def find(self, key: str) -> list[tuple[T, dict[str, str]]]:
         """Return the payload and the captures of every pattern that the key matches."""
         matches, numbers = self.matches(key)
-        found = ((each.payload, each.captured(numbers, self.lookup)) for each in matches)
+        found = ((each.payload, self.captured(each, numbers)) for each in matches)
         return [(payload, captured) for payload, captured in found if captured is not None]
+
+    def captured(self, match: KeyMatch[T], numbers: Sequence[str]) -> dict[str, str] | None:
+        """Return what a key with these numbers captures, or None if it does not match."""
+        return match.captured(numbers, self.lookup, self.paths)
 
     def matches(self, key: str) -> tuple[list[KeyMatch[T]], list[str]]:
         """Return what the key may match, and its numbers, which decide unless a match is plain."""
@@ -179,7 +194,7 @@ def _readings(known: Pattern, words: Sequence[str], separator: str) -> Iterator[
         yield {at: number for each in chosen for at, number in each.items()}, texts, terms
 
 
-_TEXTS, _GIVEN = ("name", "choice", "rest"), ("literal", "choice")
+_TEXTS, _GIVEN = ("name", "choice", "rest", "joined"), ("literal", "choice")
 
 
 def _read(segment: Segment, words: Sequence[str], separator: str) -> Sequence[str] | None:

@@ -111,3 +111,52 @@ def test_a_layout_with_prefixes_is_the_base_of_another() -> None:
     there = to_layout(given, other, from_layout=hf, strict=True)
     assert list(there) == ["X", "Y"]
     assert list(to_layout(there, hf, from_layout=other, strict=True)) == list(given)
+
+
+KOHYA = Layout(
+    "kohya",
+    [
+        Row("{path...}.lora_A.weight", "lora_unet_{path..._}.lora_down.weight"),
+        Row("{path...}.lora_B.weight", "lora_unet_{path..._}.lora_up.weight"),
+        Row("{path...}.alpha", "lora_unet_{path..._}.alpha", optional=True),
+    ],
+)
+MODEL = [
+    "down_blocks.0.attn.to_q.weight",
+    "down_blocks.0.attn.to_out.0.bias",
+    "mid_block.conv.weight",
+]
+
+
+def kohya(*names: str) -> dict[str, Any]:
+    parts = ("lora_down.weight", "lora_up.weight", "alpha")
+    return {f"lora_unet_{name}.{part}": np.ones(2) for name in names for part in parts}
+
+
+def test_names_joined_by_underscores_are_told_by_the_keys_of_the_model() -> None:
+    given = kohya("down_blocks_0_attn_to_q", "down_blocks_0_attn_to_out_0")
+    options: dict[str, Any] = {"against": MODEL, "strict": True}
+    there = to_layout(given, KOHYA.canonical, from_layout=KOHYA, **options)
+    assert list(there)[::3] == [
+        "down_blocks.0.attn.to_q.lora_A.weight",
+        "down_blocks.0.attn.to_out.0.lora_A.weight",
+    ]
+    back = to_layout(there, KOHYA, from_layout=KOHYA.canonical, strict=True)
+    assert list(back.items()) == list(given.items())
+
+
+def test_joined_names_are_not_guessed() -> None:
+    given = kohya("mid_block_conv")
+    with pytest.raises(LayoutError, match=r"lora_unet_mid_block_conv.* pass them as against="):
+        to_layout(given, KOHYA.canonical, from_layout=KOHYA)
+    with pytest.raises(LayoutError, match="3 keys have no row"):
+        to_layout(given, KOHYA.canonical, from_layout=KOHYA, against=MODEL[:1], strict=True)
+    with pytest.raises(LayoutError, match=r"a\.b_c and a_b\.c .* one text"):
+        to_layout(given, KOHYA.canonical, from_layout=KOHYA, against=["a.b_c", "a_b.c"])
+    with pytest.raises(LayoutError, match="x_y"):
+        to_layout(
+            {"x.y.alpha": np.ones(1), "x_y.alpha": np.ones(1)},
+            KOHYA,
+            from_layout=KOHYA.canonical,
+            silent=True,
+        )

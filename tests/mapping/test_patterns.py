@@ -64,6 +64,7 @@ def test_a_matcher_finds_every_pattern_that_matches() -> None:
         ("w{part:1|3}x", "w3x", {"part": "3"}),
         ("unet/{path...}/up", "unet/down/0/attn/up", {"path": "down.0.attn"}),
         ("blk.{i+1}", "blk.1", {"i": "0"}),
+        ("u_{path..._}.up", "u_down_0_q.up", {"path": "down_0_q"}),
         ("in.{3*a+j+1}.0", "in.8.0", {"a": "2", "j": "1"}),
     ],
 )
@@ -105,7 +106,16 @@ def test_a_path_whose_names_hold_the_separator_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{i}{j}", "{name}{i}", "{i}2", "x1{i}", "{one}_{two}", "a{path...}", "{a_...}.{b_...}"],
+    [
+        "{path..._}_{name}",
+        "{i}{j}",
+        "{name}{i}",
+        "{i}2",
+        "x1{i}",
+        "{one}_{two}",
+        "a{path...}",
+        "{a_...}.{b_...}",
+    ],
 )
 def test_a_segment_that_matches_in_two_ways_is_refused(text: str) -> None:
     with pytest.raises(LayoutError):
@@ -137,7 +147,7 @@ def test_a_condition_is_one_on_a_captured_index() -> None:
 
 SEGMENTS = [
     *["a", "b", "0", "1", "{i}", "{part}", "{kind:a|0}", "{path...}"],
-    *["a_{j}", "a_1", "{name}_0", "{e}_{other}", "a1", "{f+1}", "{2*g}"],
+    *["a_{j}", "a_1", "{name}_0", "{e}_{other}", "a1", "{f+1}", "{2*g}", "a_{road..._}"],
 ]
 TEXTS = st.lists(st.sampled_from(SEGMENTS), min_size=1, max_size=3, unique=True).map(".".join)
 WORDS = ["a", "b", "c", "0", "1", "2", "a_1", "a_2", "a_0", "1_0", "a1", "a1_0", "c_b"]
