@@ -52,13 +52,9 @@ def _with_slots(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
         evaluator.apply(attribute_of, [instance, slot], form)
         inner.variables[variable.name] = PlaceVariable(
             partial(slot_value, instance, slot),
-            partial(_set_later, instance=instance, symbol=slot),
+            partial(set_slot_value, instance=instance, symbol=slot),
         )
     return evaluator.body(undeclared(body), inner)
-
-
-def _set_later(value: Any, *, instance: Any, symbol: Symbol) -> None:
-    set_slot_value(value, instance, symbol)
 
 
 def renamed(datum: Datum) -> tuple[Symbol, Symbol]:
@@ -71,25 +67,36 @@ def renamed(datum: Datum) -> tuple[Symbol, Symbol]:
     raise LispError(datum.place, f"{brief(datum)} does not name a slot", "write (variable slot)")
 
 
+_Slots = dict[str, Symbol]  # the slot that an accessor reads, by the model
+
+
 def accessors(evaluator: Evaluator) -> tuple[dict[str, Function], dict[str, Function]]:
     """Return the functions that read slots of the file's models, and those that set them."""
-    readers: dict[str, Function] = {}
-    setters: dict[str, Function] = {}
+    read: dict[str, _Slots] = {}
+    written: dict[str, _Slots] = {}
     for model in evaluator.definitions.models.values():
         for slot in getattr(model, "slots", ()):
             for name in (*slot.readers, *slot.accessors):
-                readers[name.name] = partial(_read, slot.name)
+                read.setdefault(name.name, {})[model.name.name] = slot.name
             for name in slot.accessors:
-                setters[name.name] = partial(_write, slot.name)
-    return readers, setters
+                written.setdefault(name.name, {})[model.name.name] = slot.name
+    readers: dict[str, Function] = {name: partial(_read, slots) for name, slots in read.items()}
+    return readers, {name: partial(_write, slots) for name, slots in written.items()}
 
 
-def _read(symbol: Symbol, instance: Any) -> Any:
-    return slot_value(instance, symbol)
+def _read(slots: _Slots, instance: Any) -> Any:
+    return slot_value(instance, _slot_of(instance, slots))
 
 
-def _write(symbol: Symbol, value: Any, instance: Any) -> None:
-    set_slot_value(value, instance, symbol)
+def _write(slots: _Slots, value: Any, instance: Any) -> None:
+    set_slot_value(value, instance, _slot_of(instance, slots))
+
+
+def _slot_of(instance: Any, slots: _Slots) -> Symbol:
+    """Return the slot of the model that an instance is, or of its nearest base."""
+    definitions = (vars(cls).get("definition") for cls in type(instance).__mro__)
+    names = (each.name.name for each in definitions if each is not None)
+    return next((slots[name] for name in names if name in slots), next(iter(slots.values())))
 
 
 FUNCTIONS: Mapping[str, Function] = {"SLOT-VALUE": slot_value}

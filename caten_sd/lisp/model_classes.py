@@ -94,9 +94,7 @@ def class_of(evaluator: Evaluator, definition: ClassLike, find: FindClass) -> An
     """Return the class that a definition of a file describes; ``find`` gives its other models."""
     if isinstance(definition, SequenceDefinition):
         return _sequence_class(evaluator, definition)
-    if isinstance(definition, ModelDefinition):
-        return _made(evaluator, definition, LispModel, definition.arguments)
-    if isinstance(definition, ModuleDefinition):
+    if isinstance(definition, (ModelDefinition, ModuleDefinition)):
         return _made(evaluator, definition, LispModel, definition.arguments)
     base = _base_of(definition, find)
     made = _made(evaluator, definition, base or LispModel, (base or LispModel).arguments)

@@ -23,6 +23,7 @@ class LispProgram:
     definitions: Definitions
     _passes: list[ForwardPass] = attrs.field(factory=list)
     _classes: dict[str, Any] = attrs.field(factory=dict)
+    _begun: set[str] = attrs.field(factory=set)  # the classes that are being made
 
     @property
     def evaluator(self) -> Evaluator:
@@ -49,7 +50,17 @@ class LispProgram:
         if name not in self._classes:
             from caten_sd.lisp.model_classes import class_of
 
-            made = class_of(self.evaluator, definition, self.class_named)
+            if name in self._begun:
+                raise LispError(
+                    definition.place,
+                    f"the class {definition.name} is a subclass of itself",
+                    "name another base",
+                )
+            self._begun.add(name)
+            try:
+                made = class_of(self.evaluator, definition, self.class_named)
+            finally:
+                self._begun.discard(name)
             self._classes[name] = made
             self._forward.install(made, name)
         return self._classes[name]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from caten_sd.errors import LispError
-from caten_sd.lisp.datum import Symbol, brief, is_nil, items_of, symbol_of, walk_data
+from caten_sd.lisp.datum import Symbol, brief, is_nil, items_of, symbol_of
 from caten_sd.lisp.reader import read_data
 from caten_sd.state.keys import fold
 
@@ -47,16 +47,6 @@ def test_another_datum_than_expected_is_refused_with_its_place(take, text: str) 
         take(one(f" {text}"), "a thing")
     assert text in caught.value.problem
     assert "a thing" in caught.value.remedy
-
-
-def test_walk_data_gives_all_in_order() -> None:
-    assert [brief(each) for each in walk_data(one("(a (b) . c)"))] == [
-        "(a (b) . c)",
-        "a",
-        "(b)",
-        "b",
-        "c",
-    ]
 
 
 def test_a_letter_without_a_counterpart_of_one_letter_is_kept() -> None:

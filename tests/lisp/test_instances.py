@@ -28,6 +28,14 @@ def test_values(form: str, value: object) -> None:
     assert evaluated(form, NET) == value
 
 
+def test_an_accessor_reads_the_slot_of_the_model_that_it_is_given() -> None:
+    text = """(defmodel (A ()) ((x 1 :accessor val) (y 2)))
+    (defmodel (B ()) ((x 3) (y 4 :accessor val))) (defclass C (A) ())"""
+    form = "(list (val (A)) (val (B)) (val (make-instance 'C)))"
+    assert evaluated(form, text) == [1, 4, 1]
+    assert evaluated("(let ((b (B))) (setf (val b) 9) (slot-value b 'y))", text) == 9
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [

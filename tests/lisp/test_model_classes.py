@@ -200,6 +200,8 @@ def test_a_sequence_counts_every_node() -> None:
     ("text", "said"),
     [
         ("(defclass M (Foo) ())", "Foo.*not defined"),
+        ("(defclass M (M) ())", "subclass of itself"),
+        ("(defclass M (N) ()) (defclass N (M) ())", "subclass of itself"),
         (BASE + "(defmodel (C ()) ()) (defclass M (Base C) ())", "among others"),
         ("(defsequence M () 3)", "3.*not a node"),
         ("(defsequence M () (list 1))", r"\(1\).*cannot be called"),
