@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from caten_sd.errors import LispError, ModelError
 from caten_sd.lisp.datum import Datum, Symbol, brief
-from caten_sd.lisp.definitions import Definitions
+from caten_sd.lisp.definitions import ClassLike, Definitions
 from caten_sd.lisp.evaluation import Evaluator
 from caten_sd.lisp.scopes import Function, Scope, text_of
 
@@ -24,6 +25,10 @@ class LispProgram:
     _passes: list[ForwardPass] = attrs.field(factory=list)
     _classes: dict[str, Any] = attrs.field(factory=dict)
     _begun: set[str] = attrs.field(factory=set)  # the classes that are being made
+    _lock: Any = attrs.field(factory=threading.RLock)  # so that all threads get one class
+
+    def __deepcopy__(self, memo: object) -> LispProgram:
+        return self
 
     @property
     def evaluator(self) -> Evaluator:
@@ -33,37 +38,42 @@ class LispProgram:
     @property
     def _forward(self) -> ForwardPass:
         """What the methods of the file define, and the evaluator that has them."""
-        if not self._passes:
-            from caten_sd.lisp.forward import ForwardPass
-            from caten_sd.lisp.vocabulary import evaluator_of
+        with self._lock:
+            if not self._passes:
+                from caten_sd.lisp.forward import ForwardPass
+                from caten_sd.lisp.vocabulary import evaluator_of
 
-            evaluator = evaluator_of(self.definitions, self._constructor)
-            self._passes.append(ForwardPass(evaluator, self._specializer))
-            evaluator.resolvers.insert(0, self._passes[0].function)
-        return self._passes[0]
+                evaluator = evaluator_of(self.definitions, self._constructor)
+                self._passes.append(ForwardPass(evaluator, self._specializer))
+                evaluator.resolvers.insert(0, self._passes[0].function)
+            return self._passes[0]
 
     def class_named(self, name: str) -> Any:
         """Return the class of a model by its folded name, or None if the file defines no such."""
         definition = self.definitions.models.get(name)
-        if definition is None:
-            return None
-        if name not in self._classes:
-            from caten_sd.lisp.model_classes import class_of
+        if definition is None or name in self._classes:
+            return self._classes.get(name)
+        with self._lock:
+            if name not in self._classes:
+                self._classes[name] = made = self._made(definition)
+                self._forward.install(made, name)
+            return self._classes[name]
 
-            if name in self._begun:
-                raise LispError(
-                    definition.place,
-                    f"the class {definition.name} is a subclass of itself",
-                    "name another base",
-                )
-            self._begun.add(name)
-            try:
-                made = class_of(self.evaluator, definition, self.class_named)
-            finally:
-                self._begun.discard(name)
-            self._classes[name] = made
-            self._forward.install(made, name)
-        return self._classes[name]
+    def _made(self, definition: ClassLike) -> Any:
+        from caten_sd.lisp.model_classes import class_of
+
+        name = definition.name.name
+        if name in self._begun:
+            raise LispError(
+                definition.place,
+                f"the class {definition.name} is a subclass of itself",
+                "name another base",
+            )
+        self._begun.add(name)
+        try:
+            return class_of(self.evaluator, definition, self.class_named)
+        finally:
+            self._begun.discard(name)
 
     def _specializer(self, name: str) -> Any:
         """Return the class that a method names, one of the file or of Caten's; None if neither."""

@@ -52,10 +52,13 @@ def test_a_call_costs_no_more_when_others_came_before_it() -> None:
 
 def test_threads_build_at_the_same_time() -> None:
     text = "(defvar *n* 1) (defun n () *n*) (defmodel (M (k)) ((w (let ((*n* k)) (list (n) (n))))))"
-    model, found = read_lisp(text).model("M"), []
-    threads = [
-        threading.Thread(target=lambda k=k: found.append(model(k).w == [k, k])) for k in range(8)
-    ]
+    file, found = read_lisp(text), []
+
+    def build(k: int) -> None:
+        model = file.model("M")
+        found.append(model(k).w == [k, k] and model is file.model("M"))
+
+    threads = [threading.Thread(target=build, args=(k,)) for k in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
