@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from caten_sd.lisp import evaluation
 from tests.lisp.forms import evaluated, refused
 
 
@@ -80,22 +81,30 @@ def test_refusals(form: str, said: str) -> None:
     assert said in refused(form)
 
 
+ENDLESS = [
+    "(dotimes (i 1000000000) i)",
+    "(dotimes (i 1000000000))",
+    "(loop repeat 1000000000 collect (Linear 1 1))",
+    "(loop repeat 1000000000)",
+    "(loop)",
+    "(loop (car nil))",
+    "(loop for i from 0)",
+    "(loop for i below 1000000000 append (list i))",
+    "(loop for l = '(1) then (append l l))",
+    "(let ((l nil)) (loop (push 1 l)))",
+    "(let ((l nil)) (loop (setf l (make-list 100000))))",
+    "(flet ((d () (let ((l 1)) (dotimes (i 60 l) (setf l (list l l)))))) (equal (d) (d)))",
+]
+
+
+@pytest.mark.parametrize("form", ENDLESS)
+def test_what_does_not_end_is_refused(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "MOST_STEPS", 20_000)
+    assert "more than" in refused(form)
+
+
 @pytest.mark.parametrize(
-    "form",
-    [
-        "(dotimes (i 1000000000) i)",
-        "(dotimes (i 1000000000))",
-        "(loop repeat 1000000000 collect (Linear 1 1))",
-        "(loop repeat 1000000000)",
-        "(loop)",
-        pytest.param("(loop (car nil))", marks=pytest.mark.slow),
-        pytest.param("(loop for i from 0)", marks=pytest.mark.slow),
-        pytest.param("(loop for i below 1000000000 append (list i))", marks=pytest.mark.slow),
-        "(loop for l = '(1) then (append l l))",
-        "(let ((l nil)) (loop (push 1 l)))",
-        "(let ((l nil)) (loop (setf l (make-list 100000))))",
-        "(flet ((d () (let ((l 1)) (dotimes (i 60 l) (setf l (list l l)))))) (equal (d) (d)))",
-    ],
+    "form", [ENDLESS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in ENDLESS[1:])]
 )
 def test_what_does_not_end_is_refused_soon(form: str) -> None:
     begin = time.process_time()
