@@ -1,4 +1,4 @@
-"""Special forms that set places: setf, push, incf and their kin."""
+"""Special forms that set places: setf, push, incf and the like."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def is_cache(slot: ModelSlot, places: frozenset[str]) -> bool:
 
 
 def _set_in(datum: Datum, variables: Mapping[str, str]) -> Iterator[str]:
-    """Yield what a form sets, given the slots that variables stand for."""
+    """Yield what a form sets, given the slots of variables."""
     if not isinstance(datum, Form):
         return
     if datum.head in ("WITH-SLOTS", "WITH-ATTRS") and len(datum.rest) > 1:

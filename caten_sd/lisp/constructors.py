@@ -28,11 +28,13 @@ class Constructor:
     arguments: LambdaList
     model: Any
     dropped: frozenset[str] = frozenset()  # arguments that the class does not have
-    added: Mapping[str, Any] = attrs.field(factory=dict)  # arguments that only the class has
+    # What the class also takes for the sizes of several axes, to do as Caten does.
+    several: Mapping[str, Any] = attrs.field(factory=dict)
 
     def build(self, values: Mapping[str, Any]) -> Any:
         """Return the model for the values of all arguments by name."""
-        positional, options = [], dict(self.added)
+        positional: list[Any] = []
+        options: dict[str, Any] = {}
         for each in self.arguments.arguments:
             name, value = each.symbol.name, python_value(values[each.symbol.name])
             if name in self.dropped:
@@ -41,6 +43,8 @@ class Constructor:
                 positional.append(value)
             else:
                 options[python_name(each.symbol)] = value
+        if positional and isinstance(positional[0], tuple) and len(positional[0]) > 1:
+            options |= self.several
         return self.model(*positional, **options)
 
 
@@ -149,9 +153,12 @@ def _constructor(name: str, arguments: str, model: Any, **options: Any) -> Const
 _ALL = (
     *(_constructor(*row) for row in _TABLE),
     _constructor(
-        "LayerNorm", "dims &key (eps 1e-5) (affine t) (bias t)", nn.LayerNorm, added=_LAST
+        "LayerNorm",
+        "dims &key (eps 1e-5) (affine t) (bias t)",
+        nn.LayerNorm,
+        several=_LAST,
     ),
-    _constructor("RMSNorm", "dims &key (eps 1e-5) (weight t)", nn.RMSNorm, added=_LAST),
+    _constructor("RMSNorm", "dims &key (eps 1e-5) (weight t)", nn.RMSNorm, several=_LAST),
     _constructor(
         "Attention",
         "dim n-heads max-seq-len &key (use-kv-cache t)",

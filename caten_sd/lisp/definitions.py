@@ -27,7 +27,7 @@ class ModelSlot:
 
     @property
     def place(self) -> SourcePlace:
-        """Where its name stands."""
+        """The place of its name."""
         return self.name.place
 
 

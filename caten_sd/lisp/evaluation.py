@@ -197,7 +197,7 @@ class Evaluator:
         return value
 
     def set_variable(self, symbol: Symbol, scope: Scope, value: Any) -> None:
-        """Set a variable, or the place that it stands for."""
+        """Set a variable, or the slot whose value it is."""
         name = symbol.name
         holder = scope.holder(name)
         if holder is not None:

@@ -11,7 +11,7 @@ from caten_sd.lisp.datum import Datum, Form, brief
 def required(form: Form, least: int, grammar: str) -> tuple[Datum, ...]:
     """Return what follows the head; LispError if it is less than the form needs."""
     if len(form.rest) < least:
-        raise LispError(form.place, f"{brief(form)} is not whole", f"write {grammar}")
+        raise LispError(form.place, f"{brief(form)} is incomplete", f"write {grammar}")
     return form.rest
 
 

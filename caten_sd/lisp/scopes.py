@@ -28,7 +28,7 @@ def first_value(value: Any) -> Any:
 
 @attrs.frozen(eq=False)
 class PlaceVariable:
-    """A variable that stands for a place, as those of ``with-slots`` do."""
+    """A variable whose value is that of a slot, as ``with-slots`` binds it."""
 
     read: Callable[[], Any]
     write: Callable[[Any], None]

@@ -108,7 +108,7 @@ def _without_supplied(arguments: LambdaList) -> LambdaList:
         if each.supplied is not None or not plain:
             raise LispError(
                 each.symbol.place,
-                f"the argument {each.symbol} of a model has another name beside its own",
+                f"the argument {each.symbol} of a model has two names",
                 f"write ({each.symbol} default)",
             )
     return arguments
@@ -134,7 +134,7 @@ def _module(form: Form) -> ModuleDefinition:
 def _class(form: Form) -> ClassDefinition:
     if len(form.items) < 4:
         raise LispError(
-            form.place, f"{brief(form)} is not whole", "write (defclass Name (Base) ())"
+            form.place, f"{brief(form)} is incomplete", "write (defclass Name (Base) ())"
         )
     name = symbol_of(form.items[1], "the name of a class")
     bases = [symbol_of(each, "the name of a class") for each in items_of(form.items[2], "bases")]
@@ -163,7 +163,7 @@ def _sequence(form: Form) -> SequenceDefinition:
 
 def _call(form: Form) -> CallDefinition:
     if len(form.items) < 3:
-        raise LispError(form.place, f"{brief(form)} is not whole", _CALL_GRAMMAR)
+        raise LispError(form.place, f"{brief(form)} is incomplete", _CALL_GRAMMAR)
     names = items_of(form.items[1], "(model Name)")
     if len(names) != 2:
         raise LispError(form.items[1].place, f"{brief(form.items[1])} is not read", _CALL_GRAMMAR)
@@ -204,7 +204,7 @@ def _variable(form: Form) -> VariableDefinition:
 
 def _require(form: Form, least: int, grammar: str) -> None:
     if len(form.items) < least:
-        raise LispError(form.place, f"{brief(form)} is not whole", grammar)
+        raise LispError(form.place, f"{brief(form)} is incomplete", grammar)
 
 
 def _body(forms: tuple[Datum, ...]) -> tuple[str, tuple[Datum, ...]]:

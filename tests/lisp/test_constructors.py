@@ -37,10 +37,11 @@ def test_the_class_here_has_catens_arguments_and_defaults(name: str) -> None:
     [
         ("(Linear 3 2 :bias nil)", nn.Linear(3, 2, bias=False)),
         ("(Embedding 5 3)", nn.Embedding(5, 3)),
+        ("(LayerNorm '(4) :eps 1d-3)", nn.LayerNorm(4, eps=1e-3)),
         ("(LayerNorm '(3 4) :eps 1d-3)", nn.LayerNorm((3, 4), eps=1e-3, last_axis_only=True)),
         (
             "(RMSNorm 4 :weight nil :eps 0.5)",
-            nn.RMSNorm(4, weight=False, eps=0.5, last_axis_only=True),
+            nn.RMSNorm(4, weight=False, eps=0.5),
         ),
         ("(BatchNorm '(4) :affine nil :eps 0.5)", nn.BatchNorm(4, affine=False, eps=0.5)),
         ("(ConvND 4 6 '(3 2) :groups 2 :stride 2)", nn.ConvND(4, 6, (3, 2), groups=2, stride=2)),

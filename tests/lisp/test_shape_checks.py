@@ -28,7 +28,7 @@ def test_the_first_input_is_given_back() -> None:
         ('(st "A[~] -> A[~]" (inputs))', "2 inputs"),
         ('(st "A[~]" (inputs))', "one ->"),
         ("(st 3 (inputs))", "one ->"),
-        ('(st "A[~]")', "not whole"),
+        ('(st "A[~]")', "incomplete"),
     ],
 )
 def test_shapes_that_do_not_match_are_refused(form: str, facts: str) -> None:
