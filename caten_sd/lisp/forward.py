@@ -26,7 +26,7 @@ _ONE_FUNCTION = {"FORWARD": _CALL}  # of a model these are the same
 
 
 @call.register(LispModel)
-def refuse(model: LispModel, *inputs: Any) -> Any:
+def refuse(model: LispModel, *inputs: Any, **options: Any) -> Any:
     """Refuse to call a model whose file says nothing of it."""
     name = type(model).__name__
     raise LispError(
@@ -60,8 +60,15 @@ class ForwardPass:
         if any(_is_for(each, name) for each in self._definitions(_CALL)):
             call.register(model)(self.run)
 
-    def run(self, model: Any, *inputs: Any) -> Any:
+    def run(self, model: Any, *inputs: Any, **options: Any) -> Any:
         """Call a model from Python; several values are a tuple."""
+        for name in options:
+            raise LispError(
+                model.definition.place,
+                f"{type(model).__name__} was called with {name}=, and the inputs of a Lisp model "
+                f"have no names in Python",
+                "pass them by position",
+            )
         with self._from_python(model, inputs):
             result = self.call(model, *inputs)
         return tuple(result) if isinstance(result, MultipleValues) else result

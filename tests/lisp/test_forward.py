@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn import functional
 
 from caten_sd import nn
@@ -47,7 +49,7 @@ def test_it_computes_and_differentiates_as_the_same_model_in_python(scorer) -> N
 def test_it_is_trained_like_any_model(scorer) -> None:
     optimizer = torch.optim.AdamW(scorer.parameters(), lr=0.01)
     losses = []
-    for _ in range(5):
+    for _ in range(3):
         logits = scorer(TOKENS[:, :-1], 0)
         loss = functional.cross_entropy(logits.flatten(0, 1), TOKENS[:, 1:].flatten())
         optimizer.zero_grad()
@@ -194,6 +196,11 @@ def test_what_fails_is_said_with_its_place(body: str, facts: str) -> None:
         run(body, torch.ones(2, 4))
 
 
+def test_inputs_have_no_names_in_python(scorer) -> None:
+    with pytest.raises(LispError, match=r"^text:\d+:1: Scorer.*start=.*by position"):
+        scorer(TOKENS, start=0)
+
+
 def test_a_model_without_a_forward_pass_says_so() -> None:
     model = read_lisp("(defmodel (Net ()) ((w (rand '(2)))))").build("(Net)")
     with pytest.raises(
@@ -208,3 +215,38 @@ def test_a_shape_that_cannot_be_read_leaves_the_keys() -> None:
     assert list(get_state_dict(model)) == ["w"]
     with pytest.raises(LispError, match=r"text:1:\d+: x\[n is not an input"):
         model(torch.ones(2))
+
+
+UNARY = {"!neg": torch.neg, "!sin": torch.sin, "!relu": torch.relu, "!square": torch.square}
+BINARY = {"!add": torch.add, "!mul": torch.mul, "!maximum": torch.maximum, "!-": torch.sub}
+Expression = tuple[str, Callable[..., torch.Tensor]]
+
+
+def _one(name: str, inner: Expression) -> Expression:
+    return f"({name} {inner[0]})", lambda x, y: UNARY[name](inner[1](x, y))
+
+
+def _two(name: str, a: Expression, b: Expression) -> Expression:
+    return f"({name} {a[0]} {b[0]})", lambda x, y: BINARY[name](a[1](x, y), b[1](x, y))
+
+
+def _bound(value: Expression, a: Expression) -> Expression:
+    return f"(let ((x {value[0]})) {a[0]})", lambda x, y: a[1](value[1](x, y), y)
+
+
+expressions = st.recursive(
+    st.sampled_from([("x", lambda x, y: x), ("y", lambda x, y: y)]),
+    lambda inner: st.one_of(
+        st.builds(_one, st.sampled_from(sorted(UNARY)), inner),
+        st.builds(_two, st.sampled_from(sorted(BINARY)), inner, inner),
+        st.builds(_bound, inner, inner),
+    ),
+    max_leaves=12,
+)
+
+
+@given(expressions)
+def test_any_expression_is_what_torch_gives_for_it(expression: Expression) -> None:
+    text, expected = expression
+    x, y = torch.linspace(-1, 1, 6).reshape(2, 3), torch.tensor([[0.5], [-2.0]])
+    torch.testing.assert_close(run(text, x, y, spec="X[a b] Y[a c]"), expected(x, y))

@@ -13,6 +13,7 @@ from caten_sd.errors import ModelError
 from caten_sd.lisp.datum import Symbol
 from caten_sd.lisp.operators.operand import as_integer, as_operand, as_shape
 from caten_sd.lisp.operators.operator import Operator
+from caten_sd.lisp.scopes import first_value
 
 # The parameters of each, after x, are the arguments of the class.
 ACTIVATIONS: dict[str, tuple[Callable[..., nn.Module], str]] = {
@@ -56,7 +57,7 @@ def pool(model: Callable[..., nn.Module]) -> Callable[..., Tensor]:
     """Return the function that a class of pools computes, by default over squares of 2."""
 
     def pooled(x: Any, *, kernel_size: Any = (2, 2), **options: Any) -> Tensor:
-        given = {name: value for name, value in options.items() if value is not None}
+        given = {name: _rounding(each) for name, each in options.items() if each is not None}
         result: Tensor = model(kernel_size, **given)(as_operand(x))
         return result
 
@@ -123,6 +124,11 @@ def _reduced(losses: Tensor, reduction: Any) -> Tensor:
 def _each(sizes: Any, number: int) -> int:
     size = sizes[number] if isinstance(sizes, (list, tuple)) else sizes
     return as_integer(size, "a size of a window")
+
+
+def _rounding(value: Any) -> Any:
+    """Return a function of Lisp as one of Python: the first of its values."""
+    return (lambda number: first_value(value(number))) if callable(value) else value
 
 
 def _plain(value: Any) -> Any:

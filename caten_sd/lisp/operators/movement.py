@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from caten_sd.errors import ModelError
-from caten_sd.lisp.operators.operand import as_axis, as_integer, as_operand, as_shape
+from caten_sd.lisp.operators.operand import as_axis, as_integer, as_items, as_operand, as_shape
 from caten_sd.lisp.operators.operator import Operator
 from caten_sd.nn.padding import pad, pad_2d
 
@@ -97,16 +97,18 @@ def copy(x: Any) -> Tensor:
 def padding(x: Any, pairs: Any, *, value: Any = 0.0) -> Tensor:
     """Pad each axis by a pair, or not at all where t is written."""
     sizes = [
-        each if each is True else [as_integer(size, "a size of a padding") for size in each]
-        for each in pairs
+        each if each is True else _sizes(each) for each in as_items(pairs, "a list of paddings")
     ]
     return pad(as_operand(x), sizes, value=float(value))
 
 
 def padding_2d(x: Any, sizes: Any, *, value: Any = 0.0) -> Tensor:
     """Pad the last two axes by four sizes."""
-    integers = [as_integer(size, "a size of a padding") for size in sizes]
-    return pad_2d(as_operand(x), integers, value=float(value))
+    return pad_2d(as_operand(x), _sizes(sizes), value=float(value))
+
+
+def _sizes(pair: Any) -> list[int]:
+    return [as_integer(size, "a size of a padding") for size in as_items(pair, "a list of sizes")]
 
 
 OPERATORS = (

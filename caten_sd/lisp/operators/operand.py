@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from caten_sd.errors import ModelError
 from caten_sd.lisp.datum import KEYWORD, Symbol
+from caten_sd.lisp.scopes import text_of
 
 DTYPES = {
     "FLOAT64": torch.float64,
@@ -41,7 +42,7 @@ def as_operand(value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
-        raise ModelError(f"{_brief(value)} is not a tensor or a number; pass one")
+        raise ModelError(f"{text_of(value)} is not a tensor or a number; pass one")
     return torch.as_tensor(value if isinstance(value, int) else float(value), device="cpu")
 
 
@@ -56,7 +57,7 @@ def as_integer(value: Any, what: str) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ModelError(f"{_brief(value)} is not {what}; pass an integer")
+        raise ModelError(f"{text_of(value)} is not {what}; pass an integer")
     return value
 
 
@@ -73,6 +74,13 @@ def as_shape(sizes: Iterable[Any]) -> list[int]:
     return shape
 
 
+def as_items(value: Any, what: str) -> Sequence[Any]:
+    """Return the items of a list; ModelError if it is not one."""
+    if isinstance(value, (list, tuple)):
+        return value
+    raise ModelError(f"{text_of(value)} is not {what}; pass a list")
+
+
 def as_axis(x: Tensor, axis: Any) -> int:
     """Return an axis of x, counted from the first one; ModelError if x does not have it.
 
@@ -80,6 +88,8 @@ def as_axis(x: Tensor, axis: Any) -> int:
     1
     """
     number = as_integer(axis, "an axis")
+    if not x.ndim:
+        raise ModelError("a tensor without axes has no axis to name; give it one by !reshape")
     if not -x.ndim <= number < x.ndim:
         raise ModelError(
             f"a tensor of shape {tuple(x.shape)} does not have the axis {number}; its axes are "
@@ -105,7 +115,7 @@ def as_dtype(name: Any) -> torch.dtype:
         return name
     if not isinstance(name, Symbol) or name.name not in DTYPES:
         known = ", ".join(f":{each.lower()}" for each in DTYPES)
-        raise ModelError(f"{_brief(name)} is not a dtype; the dtypes are {known}")
+        raise ModelError(f"{text_of(name)} is not a dtype; the dtypes are {known}")
     return DTYPES[name.name]
 
 
@@ -125,10 +135,5 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
         if isinstance(value, (list, tuple)):
             yield from _flat(value)
-        else:
+        elif value is not None:  # nil is the empty list
             yield value
-
-
-def _brief(value: Any) -> str:
-    text = str(value) if isinstance(value, Symbol) else repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -19,7 +19,9 @@ def reduction(reduce: Reduce) -> Callable[..., Tensor]:
 
     def reduced(x: Any, *, axis: Any = True, keepdims: Any = None) -> Tensor:
         operand = as_operand(x)
-        result = reduce(operand, as_axes(operand, axis))
+        axes = as_axes(operand, axis)
+        # Of no axis torch reduces all, and Caten none; a tensor without axes has none to name.
+        result = reduce(operand, axes) if axes else operand
         return result.expand(operand.shape) if keepdims is not None else result
 
     return reduced

@@ -75,7 +75,8 @@ def _repeated(x: Tensor, subscripts: tuple[Any, ...]) -> Tensor:
 def _cut(x: Tensor, axis: int, subscript: Any) -> Tensor:
     size = x.shape[axis]
     taken = _range(size, subscript)
-    if not taken or min(taken) < 0 or max(taken) >= size:
+    # Not min and max, which would go through a range of any length.
+    if not taken or not all(0 <= each < size for each in (taken[0], taken[-1])):
         raise ModelError(
             f"the subscript of axis {axis} takes the elements {taken.start} to {taken.stop} by "
             f"{taken.step}, and the axis has the elements 0 to {size - 1}; write another one"

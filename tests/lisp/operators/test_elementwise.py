@@ -96,7 +96,7 @@ def test_many_operands_are_taken_from_the_left(run, name: str, expected: float) 
 
 def test_numbers_are_operands_too(run) -> None:
     assert run("!add", 1, Fraction(1, 2)).item() == 1.5
-    with pytest.raises(ModelError, match="None is not a tensor or a number"):
+    with pytest.raises(ModelError, match="nil is not a tensor or a number"):
         run("!add", torch.ones(1), None)
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 from caten_sd import nn
 from caten_sd.errors import ModelError
 from caten_sd.lisp.operators.layers import ACTIVATIONS
+from caten_sd.lisp.scopes import MultipleValues
 
 from ...caten_numbers import assert_as_in_caten, inputs_of
 
@@ -44,6 +45,13 @@ def test_pools(run) -> None:
         run("!maxpool", X, kernel_size=[3, 3], stride=1, padding=1, ceiling=math.ceil),
         functional.max_pool2d(X, 3, stride=1, padding=1),
     )
+
+
+def test_the_rounding_of_a_pool_may_be_a_function_of_lisp(run) -> None:
+    def floor(number: float) -> MultipleValues:
+        return MultipleValues((math.floor(number), 0))
+
+    assert run("!avgpool", X, stride=[1, 1], ceiling=floor).shape == (2, 3, 3, 3)
 
 
 def test_norms_take_the_last_axis_alone(run) -> None:

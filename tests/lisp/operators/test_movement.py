@@ -21,6 +21,11 @@ def test_shapes_are_lists_or_written_one_by_one(run) -> None:
     assert same(run("!repeat", X, 1, 2, 1), torch.cat((X, X), 1))
 
 
+def test_nil_is_the_shape_of_one_element(run) -> None:
+    assert run("!reshape", X[:1, :1, :1], None).shape == ()
+    assert run("!full", None, 3).shape == ()
+
+
 def test_axes_are_exchanged(run) -> None:
     assert same(run("!transpose", X, -1, -2), X.mT)
     assert same(run("!transpose", X), X.transpose(0, 1))
@@ -59,9 +64,11 @@ def test_padding(run) -> None:
     ("name", "arguments", "facts"),
     [
         ("!reshape", (X, 6, -1), "-1 is not a size"),
-        ("!reshape", (X, 6, 4.5), "4.5 is not a size"),
+        ("!reshape", (X, 6, 4.5), "4.5d0 is not a size"),
         ("!transpose", (X, 3, 0), r"\(2, 3, 4\).*axis 3.*-3 to 2"),
         ("!concatenate", (0,), "at least one tensor"),
+        ("!padding", (X, 3), "3 is not a list of paddings"),
+        ("!padding2d", (X, None), "nil is not a list of sizes"),
         ("!t", (X, 1), r"write \(!t x\)"),
         ("!flatten", (X, 1), r"write \(!flatten x &key axis\)"),
     ],

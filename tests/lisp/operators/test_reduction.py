@@ -43,6 +43,13 @@ def test_matrices(run) -> None:
         assert torch.equal(run(name, X, diagonal=torch.tensor(1)), function(X, diagonal=1))
 
 
+def test_of_no_axis_nothing_is_reduced(run) -> None:
+    assert torch.equal(run("!sum", X, axis=None), X)
+    assert run("!max", torch.tensor(3.0)).item() == 3
+    with pytest.raises(ModelError, match="without axes"):
+        run("!argmax", torch.tensor(3.0))
+
+
 def test_an_axis_that_is_not_there_is_refused(run) -> None:
     with pytest.raises(ModelError, match=r"\(2, 3, 4\).*axis 3.*-3 to 2"):
         run("!sum", X, axis=3)

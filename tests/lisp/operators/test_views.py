@@ -66,6 +66,8 @@ def test_gradients_pass_what_is_assigned(run) -> None:
         (([0, 3, 0], 0, 0), "step"),
         (([0], 0, 0), r"1 items|\(from to\)"),
         (([1, 1], 0, 0), "axis 0"),
+        (([0, 10**12], 0, 0), "axis 0"),  # at once: no range is gone through
+        (([10**12, 0, -1], 0, 0), "axis 0"),
     ],
 )
 def test_impossible_subscripts_are_refused(run, subscripts, facts) -> None:
