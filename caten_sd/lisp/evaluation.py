@@ -7,7 +7,6 @@ symbol is itself, and a function is anything that can be called.
 from __future__ import annotations
 
 import difflib
-import inspect
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,12 +16,12 @@ from typing import Any, TypeAlias
 import attrs
 
 from caten_sd.errors import CatenError, LispError
+from caten_sd.lisp.arity import arity_problem
 from caten_sd.lisp.binding import Binding
 from caten_sd.lisp.datum import NOWHERE, Datum, Form, Literal, SourcePlace, Symbol, brief
 from caten_sd.lisp.definitions import Definitions
 from caten_sd.lisp.lambda_lists import LambdaList
 from caten_sd.lisp.scopes import BlockExit, Function, PlaceVariable, Scope, first_value
-from caten_sd.wording import counted
 
 MOST_STEPS = 300_000  # of one call from Python, with all that it calls
 DEEPEST_CALL = 150  # forms that wait for each other; Python's own limit is not much higher
@@ -46,6 +45,7 @@ class Evaluator:
     definitions: Definitions
     special_forms: Mapping[str, SpecialForm]
     constants: Mapping[str, Any]
+    designators: Mapping[str, int]  # which argument of a function may be the name of a function
     resolvers: list[Resolver] = attrs.field(factory=list)
     setters: list[Resolver] = attrs.field(factory=list)
     known: Mapping[str, str] = attrs.field(factory=dict)  # functions, and how they are written
@@ -133,7 +133,11 @@ class Evaluator:
             function = self.value(head, scope)
         else:
             raise LispError(form.place, f"{brief(head)} is not a function", "begin with its name")
-        return self.apply(function, [self.value(each, scope) for each in form.rest], form)
+        arguments = [self.value(each, scope) for each in form.rest]
+        at = self.designators.get(form.head, len(arguments))
+        if at < len(arguments) and _is_name(arguments[at]):
+            arguments[at] = self.function(arguments[at], Scope())
+        return self.apply(function, arguments, form)
 
     def apply(self, function: Any, arguments: Sequence[Any], form: Form) -> Any:
         """Call a function; LispError with the form's place if it fails."""
@@ -154,7 +158,7 @@ class Evaluator:
                 form.place, where, remedy if problem else "correct its arguments"
             ) from error
         except Exception as error:
-            problem = _arity(function, arguments) or f"fails ({_reason(error)})"
+            problem = arity_problem(function, arguments) or f"fails ({_reason(error)})"
             raise LispError(
                 form.place, f"{brief(form)} {problem}", "correct its arguments"
             ) from error
@@ -254,26 +258,8 @@ def _reason(error: Exception) -> str:
     return "division by zero" if isinstance(error, ZeroDivisionError) else str(error)
 
 
-def _arity(function: Function, arguments: Sequence[Any]) -> str:
-    """Return how many arguments a function takes, if it takes not as many as it has got."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return ""
-    try:
-        signature.bind(*arguments)
-    except TypeError:
-        kinds = [each.kind for each in signature.parameters.values()]
-        plain = [each for each in signature.parameters.values() if each.kind in _POSITIONAL]
-        least = sum(each.default is inspect.Parameter.empty for each in plain)
-        if inspect.Parameter.VAR_POSITIONAL in kinds:
-            return f"has {len(arguments)} of at least {counted(least, 'argument')}"
-        most = f"{least}" if least == len(plain) else f"{least} to {len(plain)}"
-        return f"has {counted(len(arguments), 'argument')} and takes {most}"
-    return ""
-
-
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+def _is_name(value: Any) -> bool:
+    return isinstance(value, Symbol) and not value.is_keyword
 
 
 def _work(*values: Any) -> int:

@@ -146,3 +146,10 @@ FUNCTIONS: Mapping[str, Function] = {
     "VALUES": lambda *values: MultipleValues(values),
     "VALUES-LIST": lambda value: MultipleValues(items_in(value)),
 }
+
+# Which argument is a function; a symbol there names one, as in (mapcar 'car pairs).
+DESIGNATORS: Mapping[str, int] = {
+    **dict.fromkeys(["MAPCAR", "MAPCAN", "MAPC", "REDUCE", "REMOVE-IF", "REMOVE-IF-NOT"], 0),
+    **dict.fromkeys(["EVERY", "SOME", "NOTANY", "FUNCALL", "APPLY", "COMPLEMENT"], 0),
+    **dict.fromkeys(["MAP", "SORT"], 1),
+}

@@ -103,7 +103,7 @@ class ModelFunction:
 
 def evaluator_of(definitions: Definitions, models: Callable[[str], Function | None]) -> Evaluator:
     """Return the evaluator of a file, whose own models ``models`` finds by name."""
-    evaluator = Evaluator(definitions, SPECIAL_FORMS, CONSTANTS)
+    evaluator = Evaluator(definitions, SPECIAL_FORMS, CONSTANTS, sequences.DESIGNATORS)
     readers, setters = instances.accessors(evaluator)
     built_in = {name: ModelFunction(each, evaluator) for name, each in CONSTRUCTORS.items()}
     operators = {name: OperatorFunction(each) for name, each in OPERATORS.items()}

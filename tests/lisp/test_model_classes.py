@@ -196,6 +196,12 @@ def test_a_sequence_counts_every_node() -> None:
     assert model_of(text)()(torch.tensor(-1.0)) == -0.5
 
 
+def test_a_number_of_a_tensor_is_state() -> None:
+    text = "(defmodel (M ()) ((a (fconst 1.5)) (b 3) (c (iconst 2)) (d (list (rand '(2)) (a)))))"
+    model = model_of("(defun a () (fconst 1)) " + text)()
+    assert shapes(model) == {"a": (), "c": (), "d.0": (2,), "d.1": ()}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
