@@ -7,7 +7,6 @@ symbol is itself, and a function is anything that can be called.
 from __future__ import annotations
 
 import difflib
-import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -273,6 +272,3 @@ def _too_deep(place: SourcePlace) -> LispError:
         f"more than {DEEPEST_CALL} forms wait for each other here",
         "end the recursion earlier",
     )
-
-
-CONSTANTS: Mapping[str, Any] = {"NIL": None, "T": True, "PI": math.pi}
