@@ -49,13 +49,14 @@ def _spec(tensor: torch.Tensor, /) -> Spec:
     if tensor.is_nested:  # its rows have different lengths, so only their number is known
         nbytes = tensor.numel() * tensor.dtype.itemsize
         return Spec((tensor.size(0),), dtype_of(tensor.dtype), nbytes, "nested")
+    try:
+        known = _dense(tensor.shape, tensor.dtype, tensor.is_meta)
+    except TypeError:  # the sizes of a FakeTensor may be symbols, which have no hash
+        known = _dense.__wrapped__(tensor.shape, tensor.dtype, tensor.is_meta)
     if tensor.layout is torch.strided and not tensor.is_quantized:
-        try:
-            return _dense(tensor.shape, tensor.dtype, tensor.is_meta)
-        except TypeError:  # the sizes of a FakeTensor may be symbols, which have no hash
-            return _dense.__wrapped__(tensor.shape, tensor.dtype, tensor.is_meta)
+        return known
     form = "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
-    return _dense(tensor.shape, tensor.dtype, tensor.is_meta)._replace(form=form)
+    return known._replace(form=form)
 
 
 @functools.lru_cache(1024)  # a model has many tensors of few shapes

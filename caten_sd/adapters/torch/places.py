@@ -115,7 +115,7 @@ def _bytes_of(flat: torch.Tensor) -> memoryview:
 def _read_cast(flat: torch.Tensor, leaf: LazyTensor) -> None:
     """Read a leaf of another dtype by one buffer, which stays in the processor's cache."""
     size = leaf.dtype.itemsize
-    buffer = torch.empty(PIECE // size, dtype=torch_dtype(leaf.dtype))
+    buffer = torch.empty(PIECE // size, dtype=torch_dtype(leaf.dtype), device="cpu")
     for start in range(0, flat.numel(), buffer.numel()):
         target = flat[start : start + buffer.numel()]
         piece = buffer[: target.numel()]

@@ -8,6 +8,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import (
+    DimDynamic,
+    ShapeEnv,
+    StatelessSymbolicContext,
+)
 
 from caten_sd import CatenError
 from caten_sd.extend import as_array, spec
@@ -161,3 +167,10 @@ def test_a_leaf_as_a_tensor_for_a_place_shares_its_memory() -> None:
     made = as_array(torch.nn.Parameter(torch.zeros(1)), array)
     assert type(made) is torch.Tensor
     assert np.shares_memory(made.numpy(), array)
+
+
+def test_a_tensor_whose_sizes_are_symbols_has_a_spec() -> None:
+    dynamic = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC] * 2)
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    known = spec(mode.from_tensor(torch.zeros(4, 5), symbolic_context=dynamic))
+    assert (len(known.shape), known.dtype) == (2, DTYPES["float32"])

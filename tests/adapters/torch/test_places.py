@@ -204,3 +204,11 @@ def test_a_cast_of_a_large_tensor_needs_the_memory_of_a_piece(tmp_path: Path) ->
     assert max(largest) <= PIECE
     assert sum(largest) == 2 << 22
     assert bool((model["w"] == 1).all())
+
+
+def test_a_cast_from_a_file_does_not_ask_for_the_default_device(tmp_path: Path) -> None:
+    save_file({"w": torch.ones(3, dtype=torch.float16)}, tmp_path / "w.safetensors")
+    model = {"w": torch.zeros(3)}
+    with torch.device("meta"):
+        load_state_dict(model, read_state_dict(tmp_path / "w.safetensors"), strict=True)
+    assert model["w"].tolist() == [1, 1, 1]
