@@ -149,9 +149,9 @@ def test_a_tensor_without_plain_bytes_is_an_error_that_says_so(
         as_array(Numpy(), tensor)
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize:UserWarning")  # of torch, once in a process
 def test_a_quantized_tensor_is_one_leaf_of_another_kind() -> None:
-    with pytest.warns(UserWarning, match="deprecated"):
-        tensor = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+    tensor = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
     assert spec(tensor).dtype == ("qint8", "other", 8, 1)
     with pytest.raises(CatenError, match=r"a Tensor .*qint8"):
         as_array(Numpy(), tensor)
