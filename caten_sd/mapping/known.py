@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import pkgutil
-import warnings
-from collections.abc import Iterable, Iterator
-from typing import Any
 
-from caten_sd.errors import CatenError, LayoutError, LayoutWarning
+from caten_sd.errors import CatenError, LayoutError
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.layout_modules import announced, built_in, built_in_called
 from caten_sd.mapping.named_code import module_of, names_code, split_name
 from caten_sd.wording import first_few
-
-PACKAGE = GROUP = "caten_sd.layouts"
 
 
 @functools.cache
 def built_in_layouts() -> dict[str, Layout]:
     """Return the layouts in ``layouts/`` by name."""
-    package = importlib.import_module(PACKAGE)
-    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    return _by_name(importlib.import_module(f"{PACKAGE}.{name}") for name in names)
+    return built_in(Layout)
 
 
 @functools.cache
 def announced_layouts() -> dict[str, Layout]:
     """Return the layouts of other packages, whose entry points name a module or a Layout.
 
-    One that cannot be imported is warned about and leaves the others alone.
+    One that cannot be had is warned about and leaves the others alone.
     """
-    from importlib.metadata import entry_points
-
-    holders = []
-    for point in entry_points(group=GROUP):
-        try:
-            holders.append(point.load())
-        except Exception as error:
-            warnings.warn(
-                LayoutWarning(
-                    f"the layouts of {point.value}, which a package announces as {point.name!r}, "
-                    f"cannot be imported ({type(error).__name__}: {error}); mend or remove it"
-                ),
-                stacklevel=2,
-            )
-    return _by_name(holders)
+    return announced(Layout)
 
 
 def find_layout(layout: str | Layout) -> Layout:
@@ -62,9 +40,9 @@ def find_layout(layout: str | Layout) -> Layout:
 
 def known_layout(layout: str) -> Layout:
     """Return the layout of this name; LayoutError names the known ones if it is not one."""
-    for known in (built_in_layouts, announced_layouts):
-        if layout in known():
-            return known()[layout]
+    found = built_in_called(Layout, layout) or announced_layouts().get(layout)
+    if found is not None:
+        return found
     from difflib import get_close_matches
 
     names = sorted({**built_in_layouts(), **announced_layouts()})
@@ -96,16 +74,3 @@ def _layout_in(text: str) -> Layout:
     problem = f"{place} has no Layout {name!r}" if name else f"{place} has {len(layouts)} layouts"
     held = first_few([f"{place}:{word}" for word in layouts], 6)
     raise LayoutError(f"{problem}; {f'name one of {held}' if held else 'make one in it'}")
-
-
-def _by_name(holders: Iterable[Any]) -> dict[str, Layout]:
-    found: dict[str, Layout] = {}
-    for layout in (layout for holder in holders for layout in _layouts_in(holder)):
-        if found.setdefault(layout.name, layout) is not layout:
-            raise LayoutError(f"two layouts are called {layout.name!r}; rename one of them")
-    return found
-
-
-def _layouts_in(holder: Any) -> Iterator[Layout]:
-    values = [holder] if isinstance(holder, Layout) else vars(holder).values()
-    yield from (value for value in values if isinstance(value, Layout))

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from caten_sd.errors import LayoutError, LayoutWarning
+from caten_sd.errors import LayoutError
 from caten_sd.mapping import known as known_layouts
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
@@ -56,21 +56,6 @@ def test_plug_ins_are_asked_only_on_a_miss(plug_in: list[str]) -> None:
     assert plug_in == []
     assert find_layout("theirs").name == "theirs"
     assert plug_in == ["caten_sd.layouts"]
-
-
-def test_a_broken_plug_in_leaves_the_rest_alone(
-    plug_in: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    points = [EntryPoint("bad", "no_such_module", "g"), EntryPoint("theirs", "their_layouts", "g")]
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
-    with pytest.warns(LayoutWarning, match=r"no_such_module.* 'bad'"):
-        assert list(known_layouts.announced_layouts()) == ["theirs"]
-
-
-def test_two_layouts_of_one_name_are_refused() -> None:
-    twins = [Layout("twin", [Row("a")]), Layout("twin", [Row("b")])]
-    with pytest.raises(LayoutError, match="two layouts are called 'twin'"):
-        known_layouts._by_name(twins)
 
 
 MINE = """

@@ -1,0 +1,111 @@
+"""The modules that hold layouts: the files of ``layouts/``, and what other packages announce.
+
+A module of ``layouts/`` is imported when one of its layouts is asked for: its text says which names
+it may have. Nothing here imports the class of layouts, which looks for its base by name.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import pkgutil
+import warnings
+from collections.abc import Iterable, Iterator
+from importlib.abc import InspectLoader
+from typing import Any, TypeVar
+
+from caten_sd.errors import LayoutError, LayoutWarning
+
+PACKAGE = GROUP = "caten_sd.layouts"
+
+T = TypeVar("T")
+
+
+def built_in(kind: type[T]) -> dict[str, T]:
+    """Return the layouts in ``layouts/`` by name; each of its modules is imported."""
+    return by_name(_values(importlib.import_module(name), kind) for name in _modules())
+
+
+def built_in_called(kind: type[T], name: str) -> T | None:
+    """Return the layout in ``layouts/`` of a name, or None; only its module is imported."""
+    for module in _modules():
+        if not _may_name(module, name):
+            continue
+        for value in _values(importlib.import_module(module), kind):
+            if _name(value) == name:
+                return value
+    return None
+
+
+def announced(kind: type[T]) -> dict[str, T]:
+    """Return the layouts of other packages, whose entry points name a module or a layout.
+
+    One that cannot be had is warned about and leaves the others alone.
+    """
+    from importlib.metadata import entry_points
+
+    found: dict[str, T] = {}
+    for point in entry_points(group=GROUP):
+        try:
+            values = list(_values(point.load(), kind))
+        except (Exception, SystemExit) as error:
+            _warn(
+                f"the layouts of {point.value}, which a package announces as {point.name!r}, "
+                f"cannot be imported ({type(error).__name__}: {error}); mend or remove it"
+            )
+            continue
+        for value in values:
+            name = _name(value)
+            is_taken = built_in_called(kind, name) is not None
+            if is_taken or found.setdefault(name, value) is not value:
+                other = "built in" if is_taken else "announced by another package"
+                _warn(
+                    f"the layout {name!r} of {point.value}, which a package announces as "
+                    f"{point.name!r}, is left out, since one of that name is {other}; rename it"
+                )
+    return found
+
+
+def by_name(values: Iterable[Iterable[T]]) -> dict[str, T]:
+    """Return the values by their names; LayoutError if two have one name."""
+    found: dict[str, T] = {}
+    for value in (value for each in values for value in each):
+        if found.setdefault(_name(value), value) is not value:
+            raise LayoutError(f"two layouts are called {_name(value)!r}; rename one of them")
+    return found
+
+
+def _modules() -> list[str]:
+    package = importlib.import_module(PACKAGE)
+    return sorted(f"{PACKAGE}.{each.name}" for each in pkgutil.iter_modules(package.__path__))
+
+
+def _may_name(module: str, name: str) -> bool:
+    """Return whether the text of a module has a name, or cannot be had."""
+    text = _text(module)
+    return text is None or f'"{name}"' in text
+
+
+@functools.cache
+def _text(module: str) -> str | None:
+    spec = importlib.util.find_spec(module)
+    loader = spec.loader if spec else None
+    return loader.get_source(module) if isinstance(loader, InspectLoader) else None
+
+
+def _values(holder: Any, kind: type[T]) -> Iterator[T]:
+    values = [holder] if isinstance(holder, kind) else list(vars(holder).values())
+    seen: set[int] = set()
+    for value in values:
+        if isinstance(value, kind) and id(value) not in seen:
+            seen.add(id(value))
+            yield value
+
+
+def _name(value: Any) -> str:
+    return str(value.name)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(LayoutWarning(text), stacklevel=4)
