@@ -10,12 +10,11 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LispError
-from caten_sd.lisp.datum import Symbol
 from caten_sd.lisp.definitions import CallDefinition, MethodDefinition
 from caten_sd.lisp.evaluation import Evaluator
 from caten_sd.lisp.lisp_generic import ClassOf, LispGeneric
 from caten_sd.lisp.lisp_method import LispMethod
-from caten_sd.lisp.model_classes import LispModel
+from caten_sd.lisp.model_classes import LispModel, LispSequence
 from caten_sd.lisp.operators.built_in_calls import call_built_in
 from caten_sd.lisp.operators.surroundings import surroundings
 from caten_sd.lisp.scopes import Function, MultipleValues
@@ -26,14 +25,19 @@ _ONE_FUNCTION = {"FORWARD": _CALL}  # of a model these are the same
 
 
 @call.register(LispModel)
-def refuse(model: LispModel, *inputs: Any, **options: Any) -> Any:
-    """Refuse to call a model whose file says nothing of it."""
-    name = type(model).__name__
-    raise LispError(
-        model.definition.place,
-        f"the file defines no forward pass of {name}",
-        f"add (defcall (model {name}) (X[~]) ...) to it",
-    )
+def call_model(model: LispModel, *inputs: Any, **options: Any) -> Any:
+    """Run the forward pass that the model's file defines."""
+    return model.forward_pass.run(model, *inputs, **options)
+
+
+@call.register(LispSequence)
+def call_sequence(
+    call_next_method: Function, model: LispSequence, *inputs: Any, **options: Any
+) -> Any:
+    """Run the nodes in order, unless the file defines another forward pass."""
+    if model.forward_pass.is_defined(model, inputs):
+        return model.forward_pass.run(model, *inputs, **options)
+    return call_next_method(model, *inputs, **options)
 
 
 class _Depth(threading.local):
@@ -49,16 +53,14 @@ class ForwardPass:
     _generics: dict[str, LispGeneric | None] = attrs.field(factory=dict)
     _depth: _Depth = attrs.field(factory=_Depth)
 
+    def __deepcopy__(self, memo: object) -> ForwardPass:
+        return self  # a model that is copied stays a model of the same file
+
     def function(self, name: str) -> Function | None:
         """Return the function that the file's methods define by a name, or None."""
         if name in (_CALL, *_ONE_FUNCTION):
             return self.call
         return self.generic(name)
-
-    def install(self, model: type, name: str) -> None:
-        """Give the class of a model its forward pass, if the file defines one for its name."""
-        if any(_is_for(each, name) for each in self._definitions(_CALL)):
-            call.register(model)(self.run)
 
     def run(self, model: Any, *inputs: Any, **options: Any) -> Any:
         """Call a model from Python; several values are a tuple."""
@@ -79,7 +81,19 @@ class ForwardPass:
         chain = None if generic is None else generic.chain((model, *inputs))
         if chain is not None:
             return chain(model, *inputs)
+        if isinstance(model, LispModel) and model.forward_pass is self:
+            name = type(model).__name__
+            raise LispError(
+                model.definition.place,
+                f"the file defines no forward pass of {name}",
+                f"add (defcall (model {name}) (X[~]) ...) to it",
+            )
         return call_built_in(model, *inputs)
+
+    def is_defined(self, model: Any, inputs: Sequence[Any]) -> bool:
+        """Return whether the file has a method of ``call`` for a model and these inputs."""
+        generic = self.generic(_CALL)
+        return generic is not None and generic.chain((model, *inputs)) is not None
 
     def generic(self, name: str) -> LispGeneric | None:
         """Return the generic function of a name, or None if the file has no method of it."""
@@ -109,11 +123,3 @@ class ForwardPass:
                 yield
         finally:
             self._depth.calls -= 1
-
-
-def _is_for(definition: MethodDefinition | CallDefinition, name: str) -> bool:
-    if isinstance(definition, CallDefinition):
-        return definition.model.name == name
-    specializers = [each.specializer for each in definition.arguments.of_kind("required")]
-    first = specializers[0] if specializers else None
-    return isinstance(first, Symbol) and first.name == name

@@ -45,6 +45,9 @@ class LispGeneric:
     methods: tuple[LispMethod, ...]
     class_of: ClassOf
 
+    def __deepcopy__(self, memo: object) -> LispGeneric:
+        return self  # a model that is copied stays a model of the same file
+
     def __call__(self, *arguments: Any) -> Any:
         """Run the methods for these arguments in the order of CLOS."""
         chain = self.chain(arguments)

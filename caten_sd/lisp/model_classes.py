@@ -39,6 +39,7 @@ class LispModel(Module):
     """A model that a Lisp file defines; a subclass has its slots."""
 
     evaluator: ClassVar[Evaluator]
+    forward_pass: ClassVar[Any]  # a ForwardPass, which imports this file
     definition: ClassVar[ClassLike]
     arguments: ClassVar[LambdaList] = LambdaList(())
     lisp_attributes: ClassVar[Mapping[str, str]] = {}  # of slots, by the names of their symbols
@@ -72,6 +73,7 @@ class LispSequence(Sequential):
     """A sequence that a Lisp file defines."""
 
     evaluator: ClassVar[Evaluator]
+    forward_pass: ClassVar[Any]  # a ForwardPass, which imports this file
     definition: ClassVar[SequenceDefinition]
     arguments: ClassVar[LambdaList]
 
@@ -132,7 +134,7 @@ def _made(
     arguments: LambdaList,
 ) -> type[LispModel]:
     attributes = dict(base.lisp_attributes)
-    taken = {*dir(base), *attributes.values(), "self"}
+    taken = {*dir(base), *LispModel.__annotations__, *attributes.values(), "self"}
     for each in definition.slots:
         if each.name.name not in attributes:
             attributes[each.name.name] = python_name(each.name, taken)

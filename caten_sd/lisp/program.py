@@ -56,7 +56,7 @@ class LispProgram:
         with self._lock:
             if name not in self._classes:
                 self._classes[name] = made = self._made(definition)
-                self._forward.install(made, name)
+                made.forward_pass = self._forward
             return self._classes[name]
 
     def _made(self, definition: ClassLike) -> Any:

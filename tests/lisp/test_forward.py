@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -47,14 +47,15 @@ def test_it_computes_and_differentiates_as_the_same_model_in_python(scorer) -> N
 
 
 def test_it_is_trained_like_any_model(scorer) -> None:
-    optimizer = torch.optim.AdamW(scorer.parameters(), lr=0.01)
     losses = []
     for _ in range(3):
         logits = scorer(TOKENS[:, :-1], 0)
         loss = functional.cross_entropy(logits.flatten(0, 1), TOKENS[:, 1:].flatten())
-        optimizer.zero_grad()
+        scorer.zero_grad()
         loss.backward()
-        optimizer.step()
+        with torch.no_grad():
+            for leaf in scorer.parameters():
+                leaf -= 0.05 * leaf.grad
         losses.append(loss.item())
     assert losses == sorted(losses, reverse=True)
 
@@ -79,6 +80,14 @@ def test_its_cache_changes_no_number_and_is_no_state(scorer, step: int) -> None:
     assert scorer.h[0].attn.k_cache.shape == (2, 8, 2, 8)
     with pytest.raises(LispError, match=r"\(1, 6, 2, 8\).*\(2, 6, 2, 8\).*None"):
         scorer(TOKENS[:1], 0)
+
+
+def test_a_copy_shares_the_functions_of_its_file() -> None:
+    text = "(defmethod half ((x tensor)) (!div x (fconst 2)))"
+    text += "(defsequence Net () (asnode #'half) (asnode #'forward #'!neg))"
+    text += "(defmethod call ((x tensor) &rest functions) (funcall (first functions) x))"
+    model = copy.deepcopy(read_lisp(text).build("(Net)"))
+    assert model(torch.ones(2)).tolist() == [-0.5, -0.5]
 
 
 def test_what_inference_left_in_a_cache_does_not_stop_training(scorer) -> None:
@@ -196,6 +205,33 @@ def test_what_fails_is_said_with_its_place(body: str, facts: str) -> None:
         run(body, torch.ones(2, 4))
 
 
+def test_a_slot_may_be_named_like_what_a_class_has() -> None:
+    names = "evaluator definition forward-pass call fill to arguments lisp-attributes"
+    text = f"(defmodel (Net ()) ({' '.join(f'({name} (iconst 2))' for name in names.split())}))"
+    text += "(defcall (self Net) (X[~]) (!mul x (slot-value self 'forward-pass)))"
+    model = read_lisp(text).build("")
+    assert list(get_state_dict(model)) == names.replace("-", "_").split()
+    assert model(torch.ones(2)).tolist() == [2, 2]
+
+
+def test_a_sequence_may_have_a_forward_pass_of_its_own() -> None:
+    sequence = "(defsequence Two () (Linear 2 2) (asnode #'!neg))"
+    x = torch.ones(1, 2)
+    model = read_lisp(sequence).build("")
+    torch.testing.assert_close(model(x), -model[0](x))
+    other = "(defmethod call ((self Two) &rest inputs) (!add (first inputs) 1))"
+    assert read_lisp(sequence + other).build("")(x).tolist() == [[2, 2]]
+
+
+def test_models_of_two_files_call_each_other() -> None:
+    inner = read_lisp("(defmodel (Inner ()) ()) (defcall (self Inner) (X[~]) (!neg x))").build("")
+    outer = read_lisp(
+        "(defmodel (Outer (inner)) ((inner inner)))"
+        "(defcall (self Outer) (X[~]) (forward (slot-value self 'inner) x))"
+    ).model("Outer")(inner)
+    assert outer(torch.ones(2)).tolist() == [-1, -1]
+
+
 def test_inputs_have_no_names_in_python(scorer) -> None:
     with pytest.raises(LispError, match=r"^text:\d+:1: Scorer.*start=.*by position"):
         scorer(TOKENS, start=0)
@@ -245,6 +281,7 @@ expressions = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(expressions)
 def test_any_expression_is_what_torch_gives_for_it(expression: Expression) -> None:
     text, expected = expression
