@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     members = dict(pairs)
     if len(members) < len(pairs):
-        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        # Each name is taken out when it is met; one that is not there any more is met again.
+        twice = next(name for name, _ in pairs if members.pop(name, pairs) is pairs)
         raise ValueError(f"{twice!r} is given twice")
     return members

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import functools
 import resource
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -144,6 +146,30 @@ def test_opening_against_safetensors(race: Race, many: dict[int, Path], count: i
         few = opened(many[COUNTS[0]], COUNTS[-1] // COUNTS[0])
         what = f"open {count:,} tensors, per tensor / {COUNTS[0]:,}"
         race(what, opened(many[count], times), few, 1.2, pairs=3, measure=processor)
+
+
+def names_of_npz(path: Path) -> None:
+    """List the members, which numpy does without reading a shape."""
+    with np.load(path) as file:
+        assert file.files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suffix", "peer", "at_most"), [("gguf", gguf.GGUFReader, 0.1), ("npz", names_of_npz, 3.0)]
+)
+def test_opening_other_formats(
+    race: Race, tmp_path: Path, suffix: str, peer: Callable[[Path], Any], at_most: float
+) -> None:
+    paths = {count: tmp_path / f"{count}.{suffix}" for count in COUNTS[:2]}
+    for count, path in paths.items():
+        sd.write_state_dict({f"h.{i}.w": np.zeros(1, "f4") for i in range(count)}, path)
+    few, many = (opened(paths[count], COUNTS[1] // count) for count in COUNTS[:2])
+    what = f"open {suffix} of {COUNTS[0]:,} tensors / {peer.__name__}"
+    theirs = functools.partial(peer, paths[COUNTS[0]])
+    race(what, opened(paths[COUNTS[0]], 1), theirs, at_most, pairs=5, measure=processor)
+    what = f"open {suffix} of {COUNTS[1]:,} tensors, per tensor / {COUNTS[0]:,}"
+    race(what, many, few, 1.2, pairs=5, measure=processor)
 
 
 @pytest.mark.slow

@@ -74,8 +74,7 @@ class TensorColumns:
 
 def read_header(source: Source) -> TensorColumns:
     """Return the header; FormatError unless its tensors fill the rest of the file exactly."""
-    stored = _stored(source)
-    header = _compact(stored) or _any_json(source, stored)
+    header = _compact(_stored(source)) or _any_json(source)
     if not fill_exactly(header.begins, header.ends, source.size - header.start):
         _check_ranges(source, header)
     return header
@@ -176,13 +175,16 @@ def _metadata_first(stored: bytes) -> tuple[Any, int]:
     return metadata, first.start() + 2
 
 
-def _any_json(source: Source, stored: bytes) -> TensorColumns:
+def _any_json(source: Source) -> TensorColumns:
     """Return the header of any JSON; FormatError if the format does not allow it."""
+    stored = _stored(source)  # read again, so that no bytes are kept while json works
     header = TensorColumns(8 + len(stored))
     check_entries(source.name, stored, *_LIKE)
     try:
+        text = stored.decode()
+        del stored
         entries = json.loads(
-            stored.decode(),
+            text,
             object_pairs_hook=unique,
             parse_constant=_no_number,
             parse_float=_no_number,
