@@ -100,7 +100,9 @@ def to_layout(
     silent: bool = False,
     **numbers: int,
 ) -> StateDict:
-    """Return the state dict in a layout: keys renamed, leaves derived lazily, nothing read.
+    """Return the state dict in a layout: keys renamed, and leaves derived lazily.
+
+    Nothing is read but what a layout cuts off, and what must be a constant to be left out.
 
     ``from_layout`` is the layout it is in now; left out, the one in its metadata, or else the
     detected one. ``config``, or else the config.json next to its file, and the keywords give the

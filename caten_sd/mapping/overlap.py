@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup
@@ -44,27 +45,57 @@ def overlap(one: Pattern, other: Pattern) -> bool:
 
 
 def candidates(patterns: Sequence[Pattern]) -> list[tuple[int, int]]:
-    """Return the positions of each two patterns that may overlap, without trying every pair."""
-    texts: dict[str, list[int]] = {}  # of those that have one key
-    literal: dict[str, list[int]] = {}
-    indexed: dict[str, list[int]] = {}
+    """Return the positions of each two patterns that may overlap, without trying every pair.
+
+    Patterns of one template can overlap only if they agree where both have a literal number.
+    """
+    alike: dict[str, dict[tuple[int, ...], list[_Entry]]] = {}
     named: list[int] = []
     for position, known in enumerate(patterns):
         variants = _variants(known)
         named += [position] * (variants is None)
         for text in variants or ():
-            template, _ = taken_apart(text)
-            if HOLE in text:
-                indexed.setdefault(template, []).append(position)
-            else:
-                texts.setdefault(text, []).append(position)
-                literal.setdefault(template, []).append(position)
-    alike = (*texts.values(), *indexed.values())
-    pairs = {pair for each in alike for pair in itertools.combinations(each, 2)}
-    for template, places in indexed.items():
-        pairs.update(itertools.product(places, literal.get(template, ())))
-    pairs.update(itertools.product(named, range(len(patterns))))
+            template, fixed = _fixed_numbers(text)
+            places = alike.setdefault(template, {}).setdefault(tuple(fixed), [])
+            places.append(_Entry(position, fixed))
+    pairs = set(itertools.product(named, range(len(patterns))))
+    for by_places in alike.values():
+        for one, other in itertools.combinations_with_replacement(by_places, 2):
+            common = [place for place in one if place in other]
+            pairs |= _agreeing(by_places[one], by_places[other], common)
     return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
+
+
+class _Entry(NamedTuple):
+    """The position of a pattern, and the numbers that it has as literals, by their place."""
+
+    position: int
+    fixed: dict[int, str]
+
+
+def _agreeing(
+    some: Sequence[_Entry], others: Sequence[_Entry], common: Sequence[int]
+) -> set[tuple[int, int]]:
+    """Return the positions of entries that have the same numbers at common places."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    for entry in others:
+        found.setdefault(tuple(entry.fixed[at] for at in common), []).append(entry.position)
+    return {
+        (entry.position, position)
+        for entry in some
+        for position in found.get(tuple(entry.fixed[at] for at in common), ())
+    }
+
+
+def _fixed_numbers(text: str) -> tuple[str, dict[int, str]]:
+    """Return the template of a text that has holes for indices, and its literal numbers."""
+    template, fixed, place = "", {}, 0
+    for part in text.split(HOLE):
+        inner, numbers = taken_apart(part)
+        fixed.update({place + n: number for n, number in enumerate(numbers)})
+        place += len(numbers) + 1
+        template += inner + HOLE
+    return template, fixed
 
 
 def _variants(known: Pattern) -> list[str] | None:

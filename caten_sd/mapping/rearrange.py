@@ -169,7 +169,7 @@ def _check(pattern: str, sizes: Mapping[str, Size]) -> None:
             )
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=16)  # an order has up to a million numbers
 def _steps(pattern: str, sizes: tuple[tuple[str, Size], ...], shape: Shape) -> tuple[Step, ...]:
     """Return the steps that rearrange a tensor of this shape: on whole axes or rows if possible."""
     before, after = _sides(pattern)

@@ -7,6 +7,7 @@ on every slot of the optimizer's state.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ import attrs
 from caten_sd.errors import LayoutError
 from caten_sd.state.derived import Derived, derive
 from caten_sd.state.leaf import Spec, spec, spec_or_none
+from caten_sd.state.padding_steps import Padded
 from caten_sd.state.plain_values import read_tree, tree_pairs
 from caten_sd.state.saved_leaf import SavedLeaf, bare, same_value
 from caten_sd.state.state_dict import StateDict
@@ -193,6 +195,8 @@ def _replayed(recipe: Any, leaves: Mapping[str, Any]) -> Any:
     made = [_replayed(leaf, leaves) for leaf in recipe.leaves]
     if isinstance(recipe.step, Shift):
         return made[0]
+    if isinstance(recipe.step, Padded):  # what was never there has never moved
+        return derive(replace(recipe.step, value=0.0), made)
     if isinstance(recipe.step, ValueStep):
         raise LayoutError(
             f"the layout computes new values of a parameter, {recipe.step}, which its optimizer's "

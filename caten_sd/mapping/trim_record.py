@@ -12,7 +12,7 @@ from caten_sd.errors import LayoutError, NoApplicableMethodError
 from caten_sd.mapping.gathered import Item
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import Derived, derive, full_box, is_trimmed, sliced, whole_before
-from caten_sd.state.dtype import numpy_dtype
+from caten_sd.state.dtype import DTYPES, numpy_dtype
 from caten_sd.state.leaf import Numpy, as_array, spec
 from caten_sd.state.padding_steps import Padded, Trimmed
 from caten_sd.state.pieces import pieces
@@ -56,7 +56,8 @@ def _entry(origin: Any, step: Trimmed) -> dict[str, Any] | None:
     if sum(spec(each).nbytes for each in rest) > MOST or not known.dtype.itemsize:
         return None
     data = b"".join(bytes(piece) for each in rest for piece in pieces(each))
-    return {**entry, "values": base64.b64encode(data).decode()}
+    values = base64.b64encode(data).decode()
+    return {**entry, "dtype": known.dtype.name, "values": values}
 
 
 def _rest(inner: Any, step: Trimmed) -> list[Any]:
@@ -83,7 +84,11 @@ def with_record(state: StateDict) -> Mapping[str, Any]:
         return state.entry
     try:
         entries = json.loads(text)
-        found = {key: _restored(state.entry[key], entry) for key, entry in entries.items()}
+        found = {
+            key: _restored(state.entry[key], entry)
+            for key, entry in entries.items()
+            if key in state.entry  # it may have been renamed or left out since
+        }
     except (LayoutError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise LayoutError(
             f"{RECORD} in the metadata does not say what was cut off these tensors "
@@ -109,7 +114,11 @@ def _restored(leaf: Any, entry: Mapping[str, Any]) -> Any:
         whole = derive(Padded(axis, lengths[0], lengths[1], value), [leaf])
         return Derived(Trimmed(axis, start, start + kept, value), [whole], known.shape, known.dtype)
     shapes = [(*known.shape[:axis], length, *known.shape[axis + 1 :]) for length in lengths]
-    before, after = _ends(entry["values"], shapes, numpy_dtype(known.dtype))
+    then = DTYPES[entry["dtype"]]
+    if then != known.dtype and not then.kind == known.dtype.kind == "float":
+        return leaf  # it was packed or unpacked since
+    ends = _ends(entry["values"], shapes, numpy_dtype(then))
+    before, after = (each.astype(numpy_dtype(known.dtype)) for each in ends)
     whole = derive(Join(axis), [before, leaf, after])
     return Derived(Trimmed(axis, start, start + kept), [whole], known.shape, known.dtype)
 

@@ -129,7 +129,19 @@ def test_too_much_is_not_recorded_and_said() -> None:
     assert "what is cut off wte is too much to be recorded" in str(plan)
 
 
-RIGHT = {"axis": 0, "start": 0, "extent": 8, "values": base64.b64encode(bytes(72)).decode()}
+def test_a_record_outlives_a_cast_and_a_change_of_names() -> None:
+    tok = np.random.default_rng(0).random((8, 3), "f4")
+    there = to_layout({"tok": tok}, PADDED.canonical, from_layout=PADDED, vocab=6)
+    narrow = StateDict({"wte": there["wte"].numpy().astype("f2")}, metadata=there.metadata)
+    assert bits(to_layout(narrow, PADDED, **CANON)) == {"tok": tok.astype("f2").tobytes()}
+    codes = StateDict({"wte": np.zeros((6, 3), "i4")}, metadata=there.metadata)
+    assert not np.asarray(to_layout(codes, PADDED, **CANON)["tok"]).any()
+    renamed = StateDict({"other": tok}, metadata=there.metadata)
+    assert RECORD not in to_layout(renamed, PADDED, silent=True, **CANON).metadata
+
+
+VALUES = base64.b64encode(bytes(72)).decode()
+RIGHT = {"axis": 0, "start": 0, "extent": 8, "dtype": "float64", "values": VALUES}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +149,6 @@ RIGHT = {"axis": 0, "start": 0, "extent": 8, "values": base64.b64encode(bytes(72
     [
         "x",
         "[]",
-        json.dumps({"nothing": RIGHT}),
         *(
             json.dumps({"wte": {**RIGHT, **change}})
             for change in (
@@ -150,6 +161,7 @@ RIGHT = {"axis": 0, "start": 0, "extent": 8, "values": base64.b64encode(bytes(72
                 {"values": ""},
                 {"axis": "first"},
                 {"values": None},
+                {"dtype": "x"},
             )
         ),
         json.dumps({"wte": 5}),
