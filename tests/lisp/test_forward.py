@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from caten_sd import nn
+from caten_sd import nn, to_layout
 from caten_sd.errors import LispError
 from caten_sd.lisp.lisp_file import read_lisp
 from caten_sd.loading.load import load_state_dict
@@ -287,3 +288,18 @@ def test_any_expression_is_what_torch_gives_for_it(expression: Expression) -> No
     text, expected = expression
     x, y = torch.linspace(-1, 1, 6).reshape(2, 3), torch.tensor([[0.5], [-2.0]])
     torch.testing.assert_close(run(text, x, y, spec="X[a b] Y[a c]"), expected(x, y))
+
+
+def test_weights_of_hugging_faces_gpt2_give_its_logits_and_its_text() -> None:
+    config = GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=11, n_positions=8)
+    theirs = GPT2LMHeadModel(config).eval()
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    file = read_lisp(GPT)
+    state = to_layout(theirs.state_dict(), "caten-gpt2")
+    scorer = load_state_dict(file.model("Scorer")(*SIZES, max_seq_len=8), state, strict=True)
+    with torch.no_grad():
+        expected = theirs(TOKENS).logits
+        torch.testing.assert_close(scorer(TOKENS, 0), expected, rtol=1e-4, atol=1e-4)
+    greedy = load_state_dict(file.model("Transformer")(*SIZES, max_seq_len=8), state, strict=True)
+    assert torch.equal(greedy(TOKENS, 0)[:, 0, 0], expected[:, -1].argmax(-1))
