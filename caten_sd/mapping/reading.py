@@ -57,7 +57,7 @@ def read_canonical(
             findings.tied.update({item.key: rule.row.tied for item in tied})
             idle = [other for other in idle if other is not rule]
     findings.idle = [rule.row for rule in idle]
-    result += _made_items(layout, result, findings)
+    result += [] if lenient else _made_items(layout, result, findings)
     numbers, findings.misfits = check_shapes(layout.canonical.reading, result, lookup)
     counted = {counts[label]: count for label, count in run.counts.items()}
     return Reading(result, findings, {**counted, **numbers})

@@ -20,7 +20,11 @@ from caten_sd.state.state_dict import StateDict
 from caten_sd.state.steps import Join
 
 RECORD = "caten_sd.trimmed"
+LONGEST = 4096  # elements of an axis that a record may claim beyond as many as are there
 MOST = 1 << 20  # bytes of a tensor that metadata may hold
+# What reading a record raises that a program has not written.
+_WRONG = (LayoutError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
+          ValueError)  # fmt: skip
 
 
 def record_of(items: Iterable[Item]) -> tuple[dict[str, str], list[str]]:
@@ -89,7 +93,7 @@ def with_record(state: StateDict) -> Mapping[str, Any]:
             for key, entry in entries.items()
             if key in state.entry  # it may have been renamed or left out since
         }
-    except (LayoutError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except _WRONG as error:
         raise LayoutError(
             f"{RECORD} in the metadata does not say what was cut off these tensors "
             f"({type(error).__name__}: {error}); remove that entry, and zeros take their place"
@@ -109,6 +113,8 @@ def _restored(leaf: Any, entry: Mapping[str, Any]) -> Any:
     lengths = [start, extent - start - kept]
     if axis < 0 or min(lengths) < 0:
         raise LayoutError(f"its range {start} to {start + kept} is not within {extent}")
+    if "values" not in entry and sum(lengths) > max(kept, LONGEST):
+        raise LayoutError(f"it claims that {kept} elements of an axis were {extent}")
     if "values" not in entry:
         value = float(entry["value"])
         whole = derive(Padded(axis, lengths[0], lengths[1], value), [leaf])

@@ -1,5 +1,6 @@
 """Every layout that can be built is a bijection: there and back is bit for bit the same."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ ORIENTATIONS = [
     Rearrange("(h b) (k a) -> (k b) (h a)", h="n_head", k=2),
     Chain(Transpose(), Regroup((1, 1), "n_head")),
 ]
+NAMES = ["bN.{i}", "deep.bN.{i}", "bN_{i}x", "bN.{i+3}", "bN.{2*i+1}.w", "x{i}y.bN", "bN.{i}_0.v"]
 SHARES = ("n_head", "n_kv_head", "n_kv_head")
 
 
@@ -37,7 +39,7 @@ def rows(draw: Any, number: int) -> Row:
     """Draw a row; its canonical tensors are of SHAPE unless it takes some apart."""
     turn: Operation = draw(st.sampled_from(ORIENTATIONS))
     kind = draw(st.sampled_from(["one", "concat", "split", "stack", "unstack", "experts"]))
-    a, b = f"a{number}.{{i}}", f"{draw(st.sampled_from(['', 'deep.']))}b{number}.{{i}}"
+    a, b = f"a{number}.{{i}}", draw(st.sampled_from(NAMES)).replace("N", str(number))
     parts = (f"{a}.q", f"{a}.k", f"{a}.v")
     axis = draw(st.integers(0, 1))
     if kind == "concat":
@@ -72,7 +74,10 @@ def worlds(draw: Any) -> tuple[Layout, dict[str, Any]]:
             for e in range(3 if "{e}" in name else 1):
                 raw = bits.bytes(np.dtype(dtype).itemsize * SHAPE[0] * SHAPE[1])
                 state[name.format(i=i, e=e)] = np.frombuffer(raw, dtype).reshape(SHAPE)
-    return Layout("drawn", drawn), whole(drawn, state)
+    if draw(st.booleans()):
+        return Layout("drawn", drawn), whole(drawn, state)
+    slashed = [replace(row, here=tuple(n.replace(".", "/") for n in row.names)) for row in drawn]
+    return Layout("drawn", slashed, separator="/", prefixes=("x/",)), whole(drawn, state)
 
 
 def whole(drawn: list[Row], state: dict[str, Any]) -> dict[str, Any]:
