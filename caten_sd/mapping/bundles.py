@@ -45,10 +45,7 @@ def bundle(
     ]
     rows = list(rows)
     if base is None and any(layout.base is not None for _, layout in parts.values()):
-        canonical = {word: (f"{word}.", layout.canonical) for word, (_, layout) in parts.items()}
-        called = " and ".join(f"{each.name} as {word}" for word, (_, each) in canonical.items())
-        others = [Row(each) for row in rows if isinstance(row, Row) for each in row.canonical_names]
-        base = bundle(called, canonical, others)
+        base = _canonical(parts, rows)
     aliases = {
         f"{word}_{number}": (*others, number)
         for word, (_, layout) in parts.items()
@@ -56,6 +53,16 @@ def bundle(
     }
     options = {"aliases": aliases, **options}
     return Layout(name, [*moved, *rows], base=base, **options)
+
+
+def _canonical(
+    parts: Mapping[str, tuple[str, Layout]], rows: Iterable[Row | Drop | Lacks]
+) -> Layout:
+    """Return the bundle of the canonical layouts, which has the same name for the same ones."""
+    canonical = {word: (f"{word}.", layout.canonical) for word, (_, layout) in parts.items()}
+    called = " and ".join(f"{each.name} as {word}" for word, (_, each) in canonical.items())
+    others = [Row(each) for row in rows if isinstance(row, Row) for each in row.canonical_names]
+    return bundle(called, canonical, others)
 
 
 def _check(name: str, parts: Mapping[str, tuple[str, Layout]], separator: str) -> None:

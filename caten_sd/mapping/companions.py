@@ -24,27 +24,19 @@ def accompanied(
     """
     leaves = {item.key: item.leaf for item in items}
     made: dict[str, Item] = {}
-    gone: set[str] = set()
     members: dict[str, list[str]] = {}
     for weight, others in packed_groups(leaves).items():
         name = _plain_name(weight)
         roles = {key: _role(key, name) for key in (weight, *others)}
-        if (
-            any(map(has_row, others))
-            or None in roles.values()
-            or (name in leaves) > (name == weight)
-        ):
+        taken = name != weight and name in leaves
+        if taken or None in roles.values() or any(map(has_row, others)):
             continue
-        leaf = Accompanied(
-            leaves[weight],
-            {str(roles[key]): leaves[key] for key in others},
-            str(roles[weight]),
-        )
+        companions = {str(roles[key]): leaves[key] for key in others}
+        leaf = Accompanied(leaves[weight], companions, str(roles[weight]))
         made[weight] = Item(name, leaf, weight)
         members[name] = [weight, *others]
-        gone.update(others)
-    kept = [made.get(item.key, item) for item in items if item.key not in gone]
-    return kept, members
+    gone = {key for _, *others in members.values() for key in others}
+    return [made.get(item.key, item) for item in items if item.key not in gone], members
 
 
 def expanded(items: Iterable[Item], separator: str) -> list[Item]:

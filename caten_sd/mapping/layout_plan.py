@@ -23,7 +23,7 @@ from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.known import find_layout, known_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.patterns import joined_paths
-from caten_sd.mapping.reading import items_of, read_canonical
+from caten_sd.mapping.reading import Reading, items_of, read_canonical
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.trim_record import RECORD, record_of, with_record
 from caten_sd.mapping.writing import write_canonical
@@ -95,7 +95,7 @@ def to_layout(
     from_layout: str | Layout | None = None,
     config: Any = None,
     prefix: str | None = None,
-    against: Iterable[str] | None = None,
+    against: Collection[str] | None = None,
     strict: bool = False,
     silent: bool = False,
     **numbers: int,
@@ -150,7 +150,7 @@ def plan_layout(
     from_layout: str | Layout | None = None,
     config: Any = None,
     prefix: str | None = None,
-    against: Iterable[str] | None = None,
+    against: Collection[str] | None = None,
     **numbers: int,
 ) -> LayoutPlan:
     """Return what ``to_layout`` would give, and the findings; LayoutError as in ``to_layout``."""
@@ -174,19 +174,32 @@ def plan_layout(
         return LayoutPlan(
             origin, target, _stamped(state, target, read.findings), read.findings, None
         )
-    items, hints = write_canonical(origin, target, read.items, lookup, read.findings, prefix=prefix)
+    result = _written(state, origin, target, read, lookup, prefix)
+    return LayoutPlan(origin, target, result, read.findings, detection)
+
+
+def _written(
+    state: StateDict,
+    origin: Layout,
+    target: Layout,
+    read: Reading,
+    lookup: Numbers,
+    prefix: str | None,
+) -> StateDict:
+    """Return the state dict in the target's layout; what is found is added to the findings."""
+    findings = read.findings
+    items, hints = write_canonical(origin, target, read.items, lookup, findings, prefix=prefix)
     refuse_parted(state.entry, items)
     stale = {OURS + row.untied[0] for row in origin.rows if isinstance(row, Row) and row.untied}
     kept = {key: value for key, value in state.metadata.items() if key not in (*stale, RECORD)}
     record, lost = record_of(items)
-    read.findings.hints += [
+    findings.hints += [
         f"what is cut off {key} is too much to be recorded, or changed afterwards" for key in lost
     ]
     entry, paths = _collected(state, target, items)
     said = _description(target, lookup, read.numbers)
-    result = state.with_entry(entry, paths=paths, metadata={**said, **kept, **hints, **record})
-    result = _stamped(result, target, read.findings)
-    return LayoutPlan(origin, target, result, read.findings, detection)
+    metadata = {**said, **kept, **hints, **record}
+    return _stamped(state.with_entry(entry, paths=paths, metadata=metadata), target, findings)
 
 
 def _plan_training(
