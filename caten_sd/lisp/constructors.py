@@ -17,7 +17,7 @@ from caten_sd.lisp.datum import Symbol
 from caten_sd.lisp.lambda_lists import LambdaList, lambda_list
 from caten_sd.lisp.names import python_name
 from caten_sd.lisp.reader import read_data
-from caten_sd.lisp.scopes import MultipleValues, text_of
+from caten_sd.lisp.scopes import first_value, text_of
 
 
 @attrs.frozen
@@ -65,18 +65,22 @@ def python_value(value: Any) -> Any:
             f"{value} is a ratio and not a size; round it by floor, ceiling or truncate"
         )
     if callable(value) and not isinstance(value, nn.Module):
-        return _rounding(value)
+        return FirstValue(value)
     return value
 
 
-def _rounding(function: Any) -> Any:
-    """Return a function of Lisp as one of Python: the first of its values."""
+@attrs.frozen(repr=False)
+class FirstValue:
+    """A function of Lisp as one of Python: it returns the first of several values."""
 
-    def first(*values: Any) -> Any:
-        found = function(*values)
-        return found[0] if isinstance(found, MultipleValues) else found
+    function: Any
 
-    return first
+    def __repr__(self) -> str:
+        return "a function"
+
+    def __call__(self, *values: Any) -> Any:
+        """Call the function."""
+        return first_value(self.function(*values))
 
 
 def _batch_norm(dims: Any, **options: Any) -> nn.BatchNorm:

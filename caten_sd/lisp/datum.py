@@ -11,6 +11,7 @@ import attrs
 
 from caten_sd.errors import LispError
 
+CONSTANT_NAMES = ("NIL", "T", "PI")  # which nothing can be called, and which cannot be set
 KEYWORD = "KEYWORD"  # the package of :name
 
 
@@ -140,8 +141,8 @@ def items_of(datum: Datum, what: str) -> tuple[Datum, ...]:
 
 
 def symbol_of(datum: Datum, what: str) -> Symbol:
-    """Return a symbol that is not a keyword; LispError, which says what was expected, if not."""
-    if isinstance(datum, Symbol) and not datum.is_keyword:
+    """Return a symbol that may name something; LispError, which says what was expected, if not."""
+    if isinstance(datum, Symbol) and not datum.is_keyword and datum.name not in CONSTANT_NAMES:
         return datum
     raise LispError(datum.place, f"{brief(datum)} is not {what}", f"write {what} there")
 

@@ -7,6 +7,7 @@ symbol is itself, and a function is anything that can be called.
 from __future__ import annotations
 
 import difflib
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,16 @@ import attrs
 from caten_sd.errors import CatenError, LispError
 from caten_sd.lisp.arity import arity_problem
 from caten_sd.lisp.binding import Binding
-from caten_sd.lisp.datum import NOWHERE, Datum, Form, Literal, SourcePlace, Symbol, brief
+from caten_sd.lisp.datum import (
+    CONSTANT_NAMES,
+    NOWHERE,
+    Datum,
+    Form,
+    Literal,
+    SourcePlace,
+    Symbol,
+    brief,
+)
 from caten_sd.lisp.definitions import Definitions
 from caten_sd.lisp.lambda_lists import LambdaList
 from caten_sd.lisp.scopes import BlockExit, Function, PlaceVariable, Scope, first_value
@@ -202,6 +212,8 @@ class Evaluator:
     def set_variable(self, symbol: Symbol, scope: Scope, value: Any) -> None:
         """Set a variable, or the slot whose value it is."""
         name = symbol.name
+        if name in CONSTANT_NAMES:
+            raise LispError(symbol.place, f"{symbol} is a constant", "set a variable")
         holder = scope.holder(name)
         if holder is not None:
             old = holder.variables[name]
@@ -254,7 +266,11 @@ class Evaluator:
 
 
 def _reason(error: Exception) -> str:
-    return "division by zero" if isinstance(error, ZeroDivisionError) else str(error)
+    if isinstance(error, ZeroDivisionError):
+        return "division by zero"
+    if re.match(r"\S*\(\) (takes|missing|got)", str(error)):  # Python names its function there
+        return "a function that it calls takes other arguments"
+    return str(error)
 
 
 def _is_name(value: Any) -> bool:

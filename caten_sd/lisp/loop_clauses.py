@@ -259,10 +259,8 @@ class _LoopReader:
             return LoopReturn(self.next())
         if word := self.word("WHEN", "IF", "UNLESS"):
             return self.choice(word)
-        place = self.left[0].place
-        raise LispError(
-            place, f"{brief(self.left[0])} is not a clause of loop", f"write {_CLAUSES}"
-        )
+        datum = self.next()
+        raise LispError(datum.place, f"{brief(datum)} is not a clause of loop", f"write {_CLAUSES}")
 
     def choice(self, word: str) -> LoopChoice:
         test = self.next()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -44,7 +45,12 @@ def equal(first: Any, second: Any) -> bool:
 
 def truth(holds: Callable[..., bool]) -> Function:
     """Return the function of Lisp that gives t or nil as a function of Python gives a bool."""
-    return lambda *values: holds(*values) or None
+
+    @functools.wraps(holds)
+    def answer(*values: Any) -> bool | None:
+        return holds(*values) or None
+
+    return answer
 
 
 FUNCTIONS: Mapping[str, Function] = {

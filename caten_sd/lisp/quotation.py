@@ -11,7 +11,7 @@ from caten_sd.lisp.datum import Datum, Form, Literal, Symbol, brief, items_of, s
 from caten_sd.lisp.evaluation import Evaluator, SpecialForm
 from caten_sd.lisp.grammar import required, undeclared
 from caten_sd.lisp.lambda_lists import lambda_list
-from caten_sd.lisp.lists import Pair, Vector, as_list, items_in
+from caten_sd.lisp.lists import Vector, as_list, cons, items_in
 from caten_sd.lisp.scopes import Scope
 
 
@@ -23,20 +23,18 @@ def quoted(datum: Datum) -> Any:
         constants = {"NIL": None, "T": True}
         return datum if datum.is_keyword else constants.get(datum.name, datum)
     if datum.head == "VECTOR-LITERAL":
-        return Vector(map(quoted, items_of(datum.items[1], "a list")))
+        return Vector(map(quoted, items_of(required(datum, 1, "#(1 2)")[0], "a list")))
     items = [quoted(each) for each in datum.items]
     if datum.tail is None:
         return items
     rest = quoted(datum.tail)
     for item in reversed(items):
-        rest = (
-            [item, *items_in(rest)] if rest is None or isinstance(rest, list) else Pair(item, rest)
-        )
+        rest = cons(item, rest)
     return rest
 
 
 def _quote(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
-    return quoted(*required(form, 1, "'value")[:1])
+    return quoted(required(form, 1, "'value")[0])
 
 
 def _vector(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
@@ -49,16 +47,17 @@ def _quasiquote(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
 
 def _filled(evaluator: Evaluator, datum: Datum, scope: Scope) -> Any:
     """Return the value of a datum after a backquote: what follows a comma is evaluated."""
-    if not isinstance(datum, Form):
+    if not isinstance(datum, Form) or datum.head == "VECTOR-LITERAL":
         return quoted(datum)
     if datum.head == "UNQUOTE":
-        return evaluator.value(datum.items[1], scope)
+        return evaluator.value(required(datum, 1, ",value")[0], scope)
     if datum.head == "QUASIQUOTE":
         raise LispError(datum.place, "a backquote is within another one", "use list instead")
     items: list[Any] = []
     for each in datum.items:
         if isinstance(each, Form) and each.head == "UNQUOTE-SPLICING":
-            items += evaluator.apply(items_in, [evaluator.value(each.items[1], scope)], each)
+            value = evaluator.value(required(each, 1, ",@values")[0], scope)
+            items += evaluator.apply(items_in, [value], each)
         else:
             items.append(_filled(evaluator, each, scope))
     if datum.tail is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, TypeAlias
 
 import attrs
@@ -88,6 +90,10 @@ def text_of(value: Any, most: int = 60) -> str:
     if isinstance(value, list):
         text = f"({' '.join(text_of(each, most // 2) for each in value[:4])}"
         text += " ...)" if len(value) > 4 else ")"
+    elif isinstance(value, tuple) and len(value) == 2:
+        text = f"({text_of(value[0], most // 2)} . {text_of(value[1], most // 2)})"
+    elif isinstance(value, (FunctionType, BuiltinFunctionType, MethodType, partial)):
+        text = "a function"
     elif isinstance(value, (int, float, Fraction)):
         text = literal_text(value)
     else:

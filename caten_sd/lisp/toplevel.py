@@ -137,7 +137,8 @@ def _class(form: Form) -> ClassDefinition:
             form.place, f"{brief(form)} is incomplete", "write (defclass Name (Base) ())"
         )
     name = symbol_of(form.items[1], "the name of a class")
-    bases = [symbol_of(each, "the name of a class") for each in items_of(form.items[2], "bases")]
+    listed = items_of(form.items[2], "a list of classes")
+    bases = [each for each in listed if isinstance(each, Symbol)]
     options = [each.items for each in form.items[4:] if isinstance(each, Form)]
     text = next((_text(each[-1]) for each in options if brief(each[0]).upper() in _DOC), "")
     slots = tuple(class_slots(name, form.items[3]))

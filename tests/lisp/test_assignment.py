@@ -31,6 +31,10 @@ def test_a_global_variable_is_set_for_all() -> None:
     [
         ("(setf 3 4)", "3 cannot be set"),
         ("(setf x)", "without a value"),
+        ("(setf nil 3)", "nil is a constant"),
+        ("(push 1 t)", "t is a constant"),
+        ("(incf pi)", "pi is a constant"),
+        ("(let ((nil 3)) nil)", "nil is not the name of a variable"),
         ("(setf no-variable 1)", "no-variable"),
         ("(setf (foo 1) 2)", "(foo 1) cannot be set"),
         ("(setf (nth 3 (list 1)) 2)", "no item 3"),

@@ -75,6 +75,7 @@ def test_a_pool_rounds_by_a_function_of_lisp() -> None:
         ("(Linear 3 2 :bias)", ":bias of Linear has no value"),
         ("(Linear 7/2 2)", "7/2 is a ratio"),
         ("(Linear 'a 2)", "in_features must be a positive integer"),
+        ("(Linear #'+ 2)", "not a function"),
         ("(Linear 0 2)", "in_features must be a positive integer"),
         ("(Linear 10000000000 10000000000)", "correct its arguments"),
         ("(BatchNorm '(4 5))", "pass one size"),

@@ -64,6 +64,7 @@ def test_values(form: str, value: object) -> None:
     ("form", "said"),
     [
         ("(loop for)", "ends in a clause"),
+        ("(loop repeat 3 if t)", "ends in a clause"),
         ("(loop for i bar 3)", "bar"),
         ("(loop for i in '(1) being)", "being is not a clause"),
         ("(loop for 3 in '(1) collect 1)", "3 is not a variable"),
