@@ -94,6 +94,9 @@ def text_of(value: Any, most: int = 60) -> str:
         text = f"({text_of(value[0], most // 2)} . {text_of(value[1], most // 2)})"
     elif isinstance(value, (FunctionType, BuiltinFunctionType, MethodType, partial)):
         text = "a function"
+    elif hasattr(value, "shape") and hasattr(value, "dtype"):
+        dtype = str(value.dtype).rpartition(".")[2]
+        text = f"a {dtype} tensor of shape {tuple(value.shape)}"
     elif isinstance(value, (int, float, Fraction)):
         text = literal_text(value)
     else:

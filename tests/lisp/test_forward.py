@@ -192,6 +192,7 @@ def test_models_call_models_sequences_and_functions() -> None:
         ("(!matmul x x)", r"\(!matmul x x\).*float32 \(2, 4\) and float32 \(2, 4\).*shapes"),
         ("(!reshape x 3 3)", r"\(!reshape x 3 3\).*\[3, 3\]"),
         ("(!sum x :dim 1)", r"write \(!sum x &key axis keepdims\)"),
+        ("(+ (!sum x) 1)", r"a float32 tensor of shape \(1, 1\) is not a number"),
         ("(!add x nil)", r"\(!add x nil\).*not a tensor"),
         ('(assert (= 1 2) () "one is not two")', "one is not two"),
         ("(ecase 3 (1 x))", "3 is none"),
