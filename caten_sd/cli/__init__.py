@@ -43,10 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def say(*texts: object) -> None:
     """Print each text on one line, with all escaped that a screen would obey; nothing is cut.
 
-    Every command prints through this function only.
+    Every command prints through this function and `say_to_stderr` only.
     """
     for text in texts:
         print(escaped(str(text)))
+
+
+def say_to_stderr(sentence: str) -> None:
+    """Print one error or warning where it does not mix with what is piped on."""
+    print(f"caten-sd: {lines(sentence)}", file=sys.stderr)
 
 
 def say_sheet(result: HasSheet, *, as_json: bool) -> None:
@@ -89,5 +94,5 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _failed(sentence: str) -> int:
-    print(f"caten-sd: {lines(sentence)}", file=sys.stderr)
+    say_to_stderr(sentence)
     return FAILED

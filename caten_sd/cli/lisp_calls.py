@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
+from caten_sd.cli import say_to_stderr
 from caten_sd.errors import CatenError, LispError, LispWarning
-from caten_sd.errors.printable import lines
 from caten_sd.state.quoting import python_literal
 
 _BETWEEN = re.compile(r"(?i)(?<=\.lisp):|(?<=\.lsp):|(?<=\.cl):|:(?=\()")
@@ -57,7 +56,7 @@ def build_call(text: str, file: str, call: str) -> Any:
         except CatenError as error:
             raise CatenError(f"{text} does not build a model: {error}") from error
     for each in caught:
-        print(f"caten-sd: {lines(each.message)}", file=sys.stderr)
+        say_to_stderr(str(each.message))
     return model
 
 

@@ -19,7 +19,9 @@ from caten_sd.files.catalog import formats
 from caten_sd.files.declarations import built_in_formats
 
 DECLARED = list(built_in_formats())
-ATTRIBUTES = [name for name in vars(Format) if name[0] != "_"]
+ATTRIBUTES = [
+    name for name, value in vars(Format).items() if name[0] != "_" and not callable(value)
+]
 
 ONE_FILE = '''
 import numpy as np
