@@ -1,6 +1,6 @@
 """Operations that make an axis longer or shorter: a padded vocabulary, rows that nothing uses.
 
-What a layout cuts off is recorded in the metadata of the result, so that the way back restores it.
+What a layout cuts off is recorded in the metadata of the result, and is restored from there.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from caten_sd.state.padding_steps import Padded, Trimmed
 class Pad(Operation):
     """Elements of one value added to an axis: a ``count`` of them, or up to a size.
 
-    ``size`` is the length without them, which the way back needs. The length with them is ``to``,
-    or the next multiple of ``multiple``. ``at`` is the "end" of the axis or its "start".
+    ``size`` is the length without them, which the inverse needs. The length with them is ``to``, or
+    the next multiple of ``multiple``. ``at`` is the "end" of the axis or its "start".
 
     >>> Pad(0, "vocab_size", multiple=64).inverse()
     Trim(axis=0, size='vocab_size', to=None, multiple=64, count=0, at='end', value=0.0)
@@ -124,11 +124,11 @@ def _fields(operation: Pad | Trim) -> tuple[Any, ...]:
 def _check(operation: Pad | Trim) -> None:
     """Refuse lengths that cannot be undone."""
     check_axis(operation.axis)
-    ways = [operation.to is not None, operation.multiple > 0, operation.count > 0]
+    lengths = [operation.to is not None, operation.multiple > 0, operation.count > 0]
     for size in (operation.size, operation.to):
         if size is not None:
             terms(size)
-    if sum(ways) != 1 or (operation.size is None) != (operation.count > 0):
+    if sum(lengths) != 1 or (operation.size is None) != (operation.count > 0):
         raise LayoutError(
             f"{type(operation).__name__} needs count=, or the size without the padding and one of "
             f"to= and multiple=, as in Pad(0, 'vocab_size', multiple=64)"

@@ -78,7 +78,7 @@ def _plain_name(weight: str) -> str:
 
 
 def _role(key: str, name: str) -> str | None:
-    """Return what a key is beside a name: an ending of it, or a name next to it; None if neither.
+    """Return how a key extends a name: by an ending, or as a name next to it; None if neither.
 
     >>> [_role(key, "a.weight") for key in ("a.weight_scale", "a.weight", "a.scales", "b.scales")]
     ['_scale', '', 'scales', None]

@@ -22,7 +22,7 @@ def extend(
     base: Layout | None = None,
     **changes: Any,
 ) -> Layout:
-    """Return a layout of a related architecture: the rows of a layout, with these besides.
+    """Return a layout of a related architecture: the rows of a layout, and these.
 
     A row takes the place of one with the same canonical names, and a drop that of one with the same
     name. ``without`` has canonical names, or names of drops, that the new layout has no row for.

@@ -70,7 +70,7 @@ class IndexTerms:
 
 @functools.cache
 def index_terms(text: str) -> IndexTerms:
-    """Return the terms that a text stands for; LayoutError if they cannot be undone."""
+    """Return the terms of a text; LayoutError if they cannot be undone."""
     bare = text.replace(" ", "")
     signed = bare if bare[:1] in "+-" else f"+{bare}"
     terms = [match.groups() for match in _TERM.finditer(signed)]

@@ -52,7 +52,7 @@ class Operation:
 
     @property
     def tolerance(self) -> float:
-        """How far a stored tensor may be off after the way there and back; 0 if it is exact.
+        """How far a stored tensor may be off after the operation and its inverse; 0 if it is exact.
 
         It counts in the dtype's epsilon times the larger of 1 and the element's size.
         """
@@ -122,7 +122,7 @@ class Offset(Operation):
 
     @property
     def tolerance(self) -> float:
-        """How far a stored tensor may be off after the way there and back."""
+        """How far a stored tensor may be off after the operation and its inverse."""
         return 1.0 + abs(self.by)
 
     def leaf(self, leaf: Any) -> Any:
@@ -154,7 +154,7 @@ class Scale(Operation):
 
     @property
     def tolerance(self) -> float:
-        """How far a stored tensor may be off after the way there and back."""
+        """How far a stored tensor may be off after the operation and its inverse."""
         return 0.0 if abs(math.frexp(self.by)[0]) == 0.5 else 2.0
 
     def leaf(self, leaf: Any) -> Any:
@@ -178,7 +178,7 @@ class NegExp(Operation):
 
     @property
     def tolerance(self) -> float:
-        """How far a stored tensor may be off after the way there and back."""
+        """How far a stored tensor may be off after the operation and its inverse."""
         return 4.0
 
     def leaf(self, leaf: Any) -> Any:

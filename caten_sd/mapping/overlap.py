@@ -219,7 +219,7 @@ def _is_numeric(segment: Segment) -> bool:
 
 
 def _numbers(segment: Segment) -> list[Number]:
-    """Return what stands for the numbers of a segment, in order."""
+    """Return the literal numbers and the terms of a segment, in order."""
     found: list[Number] = []
     for piece in segment:
         found += taken_apart(piece.text)[1] if piece.terms is None else [piece.terms]

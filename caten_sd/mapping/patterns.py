@@ -3,7 +3,7 @@
 ``{i}``, one letter, captures an index, and ``{3*a+j+1}`` two. ``{part}``, a longer word, captures a
 name, ``{part:weight|bias}`` one of the choices, ``{path...}`` one or more segments, which alone
 cross a separator; the others may be a part of a segment, as in ``layer_{i}``. ``{path..._}`` is the
-same path with "_" between its segments, which only the keys of a model tell from those within.
+same path with "_" between its segments, which only the keys of a model distinguish from the others.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def joined_paths(keys: Iterable[str]) -> dict[str, str]:
             if found.setdefault(path.replace(".", "_"), path) != path:
                 raise LayoutError(
                     f"{found[path.replace('.', '_')]} and {path} of against= are one text with '_' "
-                    f"between their names, so none of them can be told; rename one"
+                    f"between their names, and nothing distinguishes them; rename one"
                 )
     return found
 

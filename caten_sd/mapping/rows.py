@@ -28,7 +28,7 @@ class Row:
 
     ``also`` has other names in this layout, which are read and never written: one, or for a row of
     several names a tuple of as many, or a tuple of such alternatives. A tied row that is optional
-    stands for a tensor that is not stored only where the canonical name ``given`` is there.
+    means a tensor that is not stored only where the canonical name ``given`` is there.
 
     >>> print(Row(("q.{i}", "k.{i}"), "qk.{i}"))
     q.{i} and k.{i} <-> qk.{i}

@@ -58,7 +58,7 @@ def run_rules(
 class _Prepared(NamedTuple):
     """What is done with each key of one template that matches a rule or a drop.
 
-    ``place`` has what tells one group from another: the place of a number in the key, or a text.
+    ``place`` has what differs between groups: the place of a number in the key, or a text.
     ``stacked`` and ``counted`` have a label and the place of its number.
     """
 
@@ -201,7 +201,7 @@ class _RuleRunner:
         for match in matches:
             if match.joined and self._finder.paths is None and not self.lenient:
                 raise LayoutError(
-                    f"layout {self.name}, {item.key}: only the keys of the model tell which '_' is "
+                    f"layout {self.name}, {item.key}: only the keys of the model say which '_' is "
                     f"between two names; pass them as against="
                 )
             captured = self._finder.captured(match, numbers)

@@ -17,7 +17,7 @@ _FOLLOWS = ("scale", "scales", "scale_inv", "SCB", "biases", "zero_point")
 
 
 class Accompanied(LazyLeaf):
-    """A packed weight and its companions, by their names beside it; ``role`` is the weight's own.
+    """A packed weight and its companions; their names and ``role`` extend the plain weight's name.
 
     A companion has an element for each block of the weight, such as a row or a square of 128; an
     axis that it does not have, or whose length is 1, is one block.

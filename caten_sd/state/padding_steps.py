@@ -1,4 +1,4 @@
-"""Steps that make an axis longer by a value, or shorter in a way that can be undone."""
+"""Steps that make an axis longer by a value, or shorter and can be undone."""
 
 from __future__ import annotations
 

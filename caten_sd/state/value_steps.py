@@ -91,7 +91,7 @@ class NegatedExponential(ValueStep):
         return library.log(-array) if self.back else -library.exp(array)
 
     def undoes(self, last: Step) -> bool:
-        """Return whether one is the way back of the other."""
+        """Return whether one is the inverse of the other."""
         return last == NegatedExponential(not self.back)
 
 

@@ -133,7 +133,7 @@ def kohya(*names: str) -> dict[str, Any]:
     return {f"lora_unet_{name}.{part}": np.ones(2) for name in names for part in parts}
 
 
-def test_names_joined_by_underscores_are_told_by_the_keys_of_the_model() -> None:
+def test_the_keys_of_the_model_say_where_joined_names_end() -> None:
     given = kohya("down_blocks_0_attn_to_q", "down_blocks_0_attn_to_out_0")
     options: dict[str, Any] = {"against": MODEL, "strict": True}
     there = to_layout(given, KOHYA.canonical, from_layout=KOHYA, **options)
