@@ -39,7 +39,10 @@ def packed_keys(leaves: Mapping[str, Any]) -> dict[str, str]:
     >>> packed_keys({"fc.weight": weight, "fc.SCB": scales, "fc.bias": scales})
     {'fc.weight': 'fc.SCB', 'fc.SCB': 'fc.SCB'}
     """
-    scales_of = {weight: scales for scales, weight in _pairs(leaves)}
+    return _with_scales(leaves, {weight: scales for scales, weight in _pairs(leaves)})
+
+
+def _with_scales(leaves: Mapping[str, Any], scales_of: Mapping[str, str]) -> dict[str, str]:
     if not scales_of:
         return {}
     found: dict[str, str] = {}
@@ -60,7 +63,8 @@ def packed_groups(leaves: Mapping[str, Any]) -> dict[str, list[str]]:
     """
     weights = dict(_pairs(leaves))
     found: dict[str, list[str]] = {weight: [] for weight in weights.values()}
-    for key, scales in packed_keys(leaves).items() if weights else ():
+    scales_of = {weight: scales for scales, weight in weights.items()}
+    for key, scales in _with_scales(leaves, scales_of).items():
         if key != weights[scales]:
             found[weights[scales]].append(key)
     return found
@@ -103,7 +107,9 @@ def _pairs(leaves: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for pattern, weights in _SCALES:
             if match := pattern.fullmatch(key):
                 names = (weight.format(match[1]) for weight in weights)
-                yield from ((key, name) for name in names if is_packed(leaves.get(name)))
+                # A leaf that is not there is not asked for its spec, which costs an exception.
+                there = (name for name in names if name in leaves)
+                yield from ((key, name) for name in there if is_packed(leaves[name]))
                 break
 
 
