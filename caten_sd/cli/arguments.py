@@ -12,7 +12,10 @@ MODEL = (
     "a callable that builds a model, as package.module:build or 'package.module:Model(32, "
     "depth=2)', or a call in Lisp, as 'layers.lisp:(Transformer 32 2 2 1e-5 32)'"
 )
-LAYOUT = "a layout by its name, as hf-gpt2, or by its code, as mine.py:LAYOUT or a.module:LAYOUT"
+LAYOUT = (
+    "a layout by its name, as hf-gpt2, by its TOML file, as mine.toml, or by its code, as "
+    "mine.py:LAYOUT or a.module:LAYOUT"
+)
 FROM = "the layout that the file is in, where it cannot be told or is not matched in full"
 ROOT = "take only what is under this name: one of the trees in a file, or a prefix of keys"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.axis_sizes import Lookup, Size
+from caten_sd.mapping.axis_sizes import Size
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.operations import Labels, Operand, Operation
+from caten_sd.mapping.part_operation import OfPart
 from caten_sd.mapping.rows import Drop, Lacks, Row
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -105,7 +105,7 @@ def _moved_row(row: Row, word: str, start: str, prefixes: Iterable[str]) -> Row:
         row,
         canonical=tuple(f"{word}.{each}" for each in row.canonical_names),
         here=first,
-        operation=row.operation if row.renames_only else _OfPart(row.operation, word),
+        operation=row.operation if row.renames_only else OfPart(row.operation, word),
         shape=_shape(row.shape, word),
         prefixed=False,
         tied=row.tied and f"{word}.{row.tied}",
@@ -113,42 +113,6 @@ def _moved_row(row: Row, word: str, start: str, prefixes: Iterable[str]) -> Row:
         where=_scoped(row.where, word),
         also=tuple(others),
     )
-
-
-@dataclass(frozen=True)
-class _OfPart(Operation):
-    """An operation whose named sizes are those of a part, or where it has none, of every part."""
-
-    operation: Operation
-    word: str
-
-    def inverse(self) -> Operation:
-        """Return the inverse with the numbers of the same part."""
-        return _OfPart(self.operation.inverse(), self.word)
-
-    def bind(self, lookup: Lookup) -> Operation:
-        """Return the operation itself, with numbers."""
-
-        def find(name: str) -> int:
-            try:
-                return lookup(f"{self.word}_{name}")
-            except LayoutError:
-                return lookup(name)
-
-        return self.operation.bind(find)
-
-    @property
-    def tolerance(self) -> float:
-        """That of the operation."""
-        return self.operation.tolerance
-
-    def labels(self, labels: Labels) -> Labels:
-        """Return the labels that the operation gives."""
-        return self.operation.labels(labels)
-
-    def apply(self, operand: Operand) -> Operand:
-        """Return what the operation gives."""
-        return self.operation.apply(operand)
 
 
 def _shape(sizes: tuple[Size, ...] | None, word: str) -> tuple[Size, ...] | None:

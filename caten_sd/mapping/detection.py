@@ -104,7 +104,7 @@ class Detection(HasSheet):
             known = ", ".join(sorted({**built_in_layouts(), **announced_layouts()}))
             fix = (
                 f"if it is in one of {known}, name that, as from_layout='NAME' or --from NAME; a "
-                "Layout of your own is from_layout=LAYOUT or --from mine.py:LAYOUT"
+                "Layout of your own is from_layout=LAYOUT, or --from mine.toml or mine.py:LAYOUT"
             )
         raise LayoutError(f"{'; '.join(self.evidence)}; {fix}")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 from caten_sd.errors import CatenError, LayoutError
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.layout_modules import announced, built_in, built_in_called
+from caten_sd.mapping.layout_modules import announced, built_in, called
 from caten_sd.mapping.named_code import module_of, names_code, split_name
 from caten_sd.wording import first_few
 
@@ -17,7 +18,6 @@ def built_in_layouts() -> dict[str, Layout]:
     return built_in(Layout)
 
 
-@functools.cache
 def announced_layouts() -> dict[str, Layout]:
     """Return the layouts of other packages, whose entry points name a module or a Layout.
 
@@ -27,20 +27,22 @@ def announced_layouts() -> dict[str, Layout]:
 
 
 def find_layout(layout: str | Layout) -> Layout:
-    """Return the layout itself, of this name, or in the code that is named, as ``mine.py:LAYOUT``.
+    """Return the layout itself, of this name, of a TOML file, or in code, as ``mine.py:LAYOUT``.
 
     LayoutError says what is known if there is none. A word of a file must go to ``known_layout``,
     since this function runs code.
     """
     if isinstance(layout, Layout):
         return layout
+    if str(layout).endswith(".toml"):
+        return _from_toml(Path(layout).expanduser())
     is_code = isinstance(layout, str) and names_code(layout)
     return _layout_in(layout) if is_code else known_layout(layout)
 
 
 def known_layout(layout: str) -> Layout:
     """Return the layout of this name; LayoutError names the known ones if it is not one."""
-    found = built_in_called(Layout, layout) or announced_layouts().get(layout)
+    found = called(Layout, layout)
     if found is not None:
         return found
     from difflib import get_close_matches
@@ -50,8 +52,23 @@ def known_layout(layout: str) -> Layout:
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise LayoutError(
         f"no layout is called {layout!r}; {hint}known are {', '.join(names)}; "
-        f"for one of your own, pass the Layout itself or name its file, as in mine.py:LAYOUT"
+        f"for one of your own, pass the Layout itself or name its file, as in mine.toml or "
+        f"mine.py:LAYOUT"
     )
+
+
+def _from_toml(path: Path) -> Layout:
+    """Return the layout of a file, the same one until the file changes."""
+    try:
+        found = path.stat()
+    except OSError:
+        return Layout.from_toml(path)  # which says what is wrong
+    return _read_at(path.absolute(), found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_at(path: Path, changed: int, size: int) -> Layout:
+    return Layout.from_toml(path)
 
 
 def _layout_in(text: str) -> Layout:

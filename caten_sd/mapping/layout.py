@@ -6,12 +6,16 @@ convert through those names. Building a layout proves that it can be undone.
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 from caten_sd.errors import LayoutError
+from caten_sd.mapping.layout_modules import called
 from caten_sd.mapping.rows import Drop, Lacks, Row
 from caten_sd.mapping.rules import (
     Side,
@@ -23,6 +27,9 @@ from caten_sd.mapping.rules import (
     compile_writing,
 )
 from caten_sd.mapping.templates import Finder, Matcher
+from caten_sd.mapping.toml_fields import fields_of
+from caten_sd.mapping.toml_input import parsed
+from caten_sd.mapping.toml_text import text_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,5 +162,73 @@ class Layout:
         architecture = self.architecture
         return Layout(name, rows, architecture=architecture, counts=counts, aliases=aliases)
 
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Layout:
+        """Return the layout of a TOML file, of which nothing runs; LayoutError if it is not one.
+
+        ``base`` in the file is the name of a layout that is known here, or a table that is one.
+        """
+        return cls._from_values(parsed(path), str(path))
+
+    @classmethod
+    def _from_values(cls, values: Mapping[str, Any], where: str) -> Layout:
+        kinds = {each.name: str(each.type) for each in dataclasses.fields(cls)}
+        fields = fields_of(values, kinds, where)
+        base = fields.get("base")
+        if isinstance(base, Mapping):
+            fields["base"] = cls._from_values(base, f"{where}, base")
+        elif base is not None:
+            fields["base"] = called(cls, base) if isinstance(base, str) else None
+            if fields["base"] is None:
+                raise LayoutError(
+                    f"{where}: no layout is called {base!r:.60}, which is its base; correct it, or "
+                    f"write the base in the same file, as a table [base]"
+                )
+        try:
+            return cls(**fields)
+        except LayoutError as error:
+            raise LayoutError(f"{where}: {error}") from None
+
+    def to_toml(self) -> str:
+        """Return the layout as the text of a TOML file; LayoutError if it has your own operation.
+
+        >>> print(Layout("mine", [Row("a.w", "x.w")]).to_toml().splitlines()[-2:])
+        ['canonical = "a.w"', 'here = "x.w"']
+        """
+        return text_of(self._values())
+
+    def _values(self) -> dict[str, Any]:
+        """Return the fields that are not as they are by default, or as in the base."""
+        base = self.base
+        found: dict[str, Any] = {"name": self.name}
+        if base is not None:
+            known = called(type(self), base.name)
+            found["base"] = base.name if known is base else base._values()
+        implied = {self.architecture, self.name.partition("-")[2]}
+        implied |= set(base.model_types) if base else set()
+        default = base.architecture if base else self.name
+        own = {
+            "architecture": "" if self.architecture == default else self.architecture,
+            "prefixes": [] if self.prefixes == ("",) else self.prefixes,
+            "separator": "" if self.separator == "." else self.separator,
+            "model_types": sorted(set(self.model_types) - implied),
+            "counts": _besides(self.counts, base.counts if base else {}),
+            "aliases": _besides(self.aliases, base.aliases if base else {}),
+            "metadata": self.metadata,
+            "sizes": self.sizes,
+        }
+        return {**found, **{name: value for name, value in own.items() if value}, "rows": self.rows}
+
     def __repr__(self) -> str:
         return f"Layout({self.name!r})"
+
+
+def _besides(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a mapping that are not those of another.
+
+    >>> _besides({"i": "n_layer", "e": "n_expert"}, {"i": "n_layer"})
+    {'e': 'n_expert'}
+    """
+    return {
+        name: value for name, value in values.items() if name not in others or others[name] != value
+    }

@@ -38,14 +38,26 @@ def built_in_called(kind: type[T], name: str) -> T | None:
     return None
 
 
+def called(kind: type[T], name: str) -> T | None:
+    """Return the layout of a name, built in or of another package, or None."""
+    found = built_in_called(kind, name)
+    return announced(kind).get(name) if found is None else found
+
+
 def announced(kind: type[T]) -> dict[str, T]:
     """Return the layouts of other packages, whose entry points name a module or a layout.
 
-    One that cannot be had is warned about and leaves the others alone.
+    One that cannot be had is warned about, once, and leaves the others alone.
     """
+    hashable: Any = kind
+    return _announced(hashable)
+
+
+@functools.cache
+def _announced(kind: Any) -> dict[str, Any]:
     from importlib.metadata import entry_points
 
-    found: dict[str, T] = {}
+    found: dict[str, Any] = {}
     for point in entry_points(group=GROUP):
         try:
             values = list(_values(point.load(), kind))
@@ -108,4 +120,4 @@ def _name(value: Any) -> str:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(LayoutWarning(text), stacklevel=4)
+    warnings.warn(LayoutWarning(text), stacklevel=5)

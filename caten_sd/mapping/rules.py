@@ -199,8 +199,8 @@ def check_side(side: Side) -> None:
 
 
 def _decided(first: Taker, second: Taker) -> bool:
-    if first == second:
-        return True
+    if first.rule is second.rule and first.position == second.position:
+        return True  # the names of one row with two prefixes
     return any(isinstance(t.rule, Drop) and t.rule.shape is not None for t in (first, second))
 
 

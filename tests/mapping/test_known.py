@@ -9,6 +9,7 @@ import pytest
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping import known as known_layouts
+from caten_sd.mapping import layout_modules
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import to_layout
@@ -46,9 +47,9 @@ def plug_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return [EntryPoint("theirs", module.__name__, group)]
 
     monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
-    known_layouts.announced_layouts.cache_clear()
+    layout_modules._announced.cache_clear()
     yield asked
-    known_layouts.announced_layouts.cache_clear()
+    layout_modules._announced.cache_clear()
 
 
 def test_plug_ins_are_asked_only_on_a_miss(plug_in: list[str]) -> None:

@@ -29,6 +29,12 @@ print(*(name for name in sys.modules if name.startswith("caten_sd.layouts.")))
 """
 
 
+@pytest.fixture(autouse=True)
+def forget_what_is_announced() -> Iterator[None]:
+    yield
+    layout_modules._announced.cache_clear()
+
+
 @pytest.fixture
 def more_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Two modules of layouts beside those of the package; one of them fails when imported."""
@@ -96,6 +102,7 @@ def _announce(monkeypatch: pytest.MonkeyPatch, **holders: Layout | str) -> None:
             monkeypatch.setitem(sys.modules, name, module)
     points = [EntryPoint(name, name, layout_modules.GROUP) for name in holders]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+    layout_modules._announced.cache_clear()
 
 
 @pytest.mark.parametrize(
