@@ -37,9 +37,7 @@ class Gathered:
         return max(dict(at)[label] for at in self.keys) + 1
 
     def names(self) -> str:
-        """Return the keys for a message, with their shapes where there are several."""
-        if len(self.keys) == 1:
-            return self.origin
+        """Return the keys for a message, with their shapes."""
         specs = {self.keys[at]: spec_or_none(leaf) for at, leaf in self.operand.items()}
         texts = [f"{key} {list(known.shape)}" if known else key for key, known in specs.items()]
         return first_few(texts, 4)

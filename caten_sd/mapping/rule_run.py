@@ -213,7 +213,7 @@ class _RuleRunner:
                 known = spec_or_none(item.leaf)
                 if known is not None and solve(rule.shape, known.shape, {}):
                     return match, captured
-        ours = [each for each in found if _takes_any_shape(each[0].payload.rule)]
+        ours = [each for each in found if getattr(each[0].payload.rule, "shape", None) is None]
         rules = {id(match.payload.rule): match.payload.rule for match, _ in ours}
         if len(rules) > 1 and not self.lenient:
             one, other, *_ = rules.values()
@@ -254,14 +254,16 @@ class _RuleRunner:
             raise LayoutError(f"layout {self.name}: {error}") from None
 
     def _make(self, group: Gathered) -> list[Item]:
-        rule = group.rule
+        rule, operation = group.rule, None
         try:
             check_complete(group, self._finder.lookup)
-            result = self._applied(group)
+            operation = self._operation(rule)
+            result = self._applied(group, operation)
         except LayoutError as error:
             if self.lenient:
                 return []
-            raise LayoutError(f"layout {self.name}, {group.names()}: {error}") from None
+            where = f"row ({rule.row}), {group.names()}" if operation else group.origin
+            raise LayoutError(f"layout {self.name}, {where}: {error}") from None
         made = []
         for at, leaf in result.items():
             indices = dict(at)
@@ -270,25 +272,24 @@ class _RuleRunner:
             made.append(Item(key, leaf, group.origin, plain=rule.row.renames_only))
         return made
 
-    def _applied(self, group: Gathered) -> Operand:
+    def _operation(self, rule: Rule) -> Operation:
+        """Return the rule's operation with its numbers, which are looked up once."""
+        if id(rule) not in self._bound:
+            self._bound[id(rule)] = rule.operation.bind(self.lookup)
+        return self._bound[id(rule)]
+
+    def _applied(self, group: Gathered, operation: Operation) -> Operand:
         """Apply the rule's operation; tied leaves stay one leaf if the same operation takes them.
 
         Leaves are tied if they are one object.
         """
-        rule, operand = group.rule, group.operand
-        if id(rule) not in self._bound:
-            self._bound[id(rule)] = rule.operation.bind(self.lookup)
-        operation = self._bound[id(rule)]
+        operand = group.operand
         if not any(id(leaf) in self._shared for leaf in operand.values()):
             return operation.apply(operand)
         place = operation, tuple((at, id(leaf)) for at, leaf in sorted(operand.items()))
         if place not in self._made:
             self._made[place] = operation.apply(operand)
         return self._made[place]
-
-
-def _takes_any_shape(rule: Rule | Drop | Lacks) -> bool:
-    return not isinstance(rule, Drop) or rule.shape is None
 
 
 def _row(rule: Rule | Drop | Lacks) -> Row | Drop | Lacks:

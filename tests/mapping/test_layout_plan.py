@@ -199,7 +199,9 @@ def test_numbers_are_asked_for_and_never_guessed() -> None:
     ):
         result = to_layout({"q": rows}, layout, from_layout=layout.canonical, **given)
         assert result["q"].numpy().ravel().tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
-    with pytest.raises(LayoutError, match=r"layout rotary, q: .* 8 .* 3 heads"):
+    with pytest.raises(
+        LayoutError, match=r"layout rotary, row \(q <-> q\), q \[8, 1\]: .* 3 heads"
+    ):
         to_layout({"q": rows}, layout, from_layout=layout.canonical, n_head=3)
 
 
