@@ -41,7 +41,7 @@ AT_HOME = ("nn", "adapters", "testing", "lisp.operators", "lisp.tensors", "lisp.
 
 # Files that share a name because they share an idea: a command is named after its verb, a format
 # after its encoding, a model after its layout, a door after what it is for.
-SAME_IDEA = {"__init__", "digest", "gpt2", "keys", "layout", "msgpack", "npy", "torch"}
+SAME_IDEA = {"__init__", "digest", "gpt2", "keys", "layout", "msgpack", "npy", "port", "torch"}
 
 Sources = dict[str, str]  # a module's name, "caten_sd.nn.linear", and its text
 

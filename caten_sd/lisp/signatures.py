@@ -31,12 +31,13 @@ def signature_of(arguments: LambdaList) -> inspect.Signature:
     return inspect.Signature(
         [
             inspect.Parameter(name, _KINDS[each.kind], default=_default(each))
-            for name, each in _named(arguments).items()
+            for name, each in named_arguments(arguments).items()
         ]
     )
 
 
-def _named(arguments: LambdaList) -> dict[str, Argument]:
+def named_arguments(arguments: LambdaList) -> dict[str, Argument]:
+    """Return the arguments that Python can pass, by their names there, in order."""
     found: dict[str, Argument] = {}
     for each in arguments.of_kind("required", "optional", "rest", "key"):
         found[python_name(each.symbol, {*found, "self"})] = each
@@ -62,7 +63,7 @@ def lisp_arguments(
     place: SourcePlace,
 ) -> list[Any]:
     """Return the arguments of a call from Python as Lisp passes them, keywords before values."""
-    named = _named(arguments)
+    named = named_arguments(arguments)
     try:
         bound = signature_of(arguments).bind(*args, **options).arguments
     except TypeError as error:

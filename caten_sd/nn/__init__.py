@@ -21,6 +21,7 @@ from caten_sd.nn.activations.squashing import (
     Tanh,
 )
 from caten_sd.nn.attention import Attention
+from caten_sd.nn.cache_cut import cut_caches
 from caten_sd.nn.conv import Conv1d, Conv2d, Conv3d, ConvND
 from caten_sd.nn.embedding import Embedding
 from caten_sd.nn.generation import generate
@@ -33,6 +34,7 @@ from caten_sd.nn.pool import AvgPool, MaxPool
 from caten_sd.nn.rotary import RoPE
 from caten_sd.nn.sequential import Sequential, defsequence
 from caten_sd.nn.transformer import FeedForward, Transformer, TransformerBlock
+from caten_sd.nn.windows import unfold
 from caten_sd.objects.call import call
 from caten_sd.objects.slots import buffer, slot, slot_kind, slot_metadata, transient
 
@@ -78,6 +80,7 @@ __all__ = [
     "TransformerBlock",
     "buffer",
     "call",
+    "cut_caches",
     "defsequence",
     "generate",
     "gpt2_from_config",
@@ -87,4 +90,5 @@ __all__ = [
     "slot_kind",
     "slot_metadata",
     "transient",
+    "unfold",
 ]

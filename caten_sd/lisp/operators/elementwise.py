@@ -43,7 +43,6 @@ TWO: dict[str, Function] = {
     "!SUB": torch.sub,
     "!MUL": torch.mul,
     "!DIV": torch.div,
-    "!EXPT": torch.pow,
     "!MOD": torch.fmod,
     "!GCD": torch.gcd,
     "!LCM": torch.lcm,
@@ -95,6 +94,12 @@ def integer_division(a: Any, b: Any) -> Tensor:
     return torch.div(above, below, rounding_mode="trunc")
 
 
+def power(base: Any, exponent: Any) -> Tensor:
+    """Raise to a power, which torch does in another way for a number than for a tensor."""
+    plain = isinstance(exponent, (int, float)) and not isinstance(exponent, bool)
+    return torch.pow(as_operand(base), exponent if plain else as_operand(exponent))
+
+
 def clip(x: Any, low: Any, high: Any) -> Tensor:
     """Limit elements to an interval, whose ends may be tensors."""
     return torch.minimum(torch.maximum(as_operand(x), as_operand(low)), as_operand(high))
@@ -124,6 +129,7 @@ OPERATORS = (
     *(Operator(name, on_elements(function), "x") for name, function in ONE.items()),
     *(Operator(name, on_elements(function), "a b") for name, function in TWO.items()),
     *(Operator(name, folded(function), "a &rest others") for name, function in MANY.items()),
+    Operator("!EXPT", power, "base exponent"),
     Operator("!IDIV", integer_division, "a b"),
     Operator("!CLIP", clip, "x min max"),
     Operator("!WHERE", choose, "condition x y"),

@@ -85,12 +85,8 @@ def rms_norm(x: Any, normalized_shape: Any, *, weight: Any = None, eps: float = 
 
 def unfold(x: Any, kernel_size: Any, *, dilation: Any = 1, stride: Any = 1) -> Tensor:
     """Return the windows of the last axes: (..., *windows, *kernel)."""
-    windows, kernel = as_operand(x), as_shape([kernel_size])
-    first = windows.ndim - len(kernel)
-    for number, size in enumerate(kernel):
-        step, gap = _each(stride, number), _each(dilation, number)
-        windows = windows.unfold(first + number, gap * (size - 1) + 1, step)[..., ::gap]
-    return windows
+    steps = (_window(stride), _window(dilation))
+    return nn.unfold(as_operand(x), as_shape([kernel_size]), stride=steps[0], dilation=steps[1])
 
 
 def batch_norm(*arguments: Any) -> Tensor:
@@ -121,9 +117,11 @@ def _reduced(losses: Tensor, reduction: Any) -> Tensor:
     return losses.mean(axes, keepdim=True) if name == "MEAN" else losses.sum(axes, keepdim=True)
 
 
-def _each(sizes: Any, number: int) -> int:
-    size = sizes[number] if isinstance(sizes, (list, tuple)) else sizes
-    return as_integer(size, "a size of a window")
+def _window(sizes: Any) -> int | list[int]:
+    what = "a size of a window"
+    if isinstance(sizes, (list, tuple)):
+        return [as_integer(each, what) for each in sizes]
+    return as_integer(sizes, what)
 
 
 def _rounding(value: Any) -> Any:

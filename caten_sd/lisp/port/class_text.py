@@ -1,0 +1,161 @@
+"""Classes: one for each model, with a typed field for each slot and a line that sets it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from caten_sd.lisp.caches import is_cache
+from caten_sd.lisp.datum import Form, Symbol, walk_data
+from caten_sd.lisp.definitions import (
+    ClassDefinition,
+    Definitions,
+    ModelDefinition,
+    ModelSlot,
+    SequenceDefinition,
+)
+from caten_sd.lisp.names import key_of
+from caten_sd.lisp.port.expressions import NIL, Expression, text_literal
+from caten_sd.lisp.port.function_text import parameters
+from caten_sd.lisp.port.ported_classes import PortedClass
+from caten_sd.lisp.port.python_types import NONE, optional
+from caten_sd.lisp.port.suites import Suite
+from caten_sd.lisp.port.translator import Translator
+
+
+def class_block(
+    translator: Translator, model: PortedClass, definitions: Definitions, documentation: str
+) -> None:
+    """Write the class of a model."""
+    translator.imports.use("attrs", "")
+    body, fields = Suite(), Suite()
+    body.add(documentation)
+    init = _init(translator, model)
+    for each in _own_slots(model):
+        fields.add(_field(translator, model, each, definitions))
+    if isinstance(model.definition, SequenceDefinition):
+        fields.add(_nodes(translator, model))
+    if fields.lines:
+        body.lines += [*_blank(), *fields.lines]
+    if init is not None:
+        body.lines += _blank()
+        body.block(*init)
+    base = "Sequential" if isinstance(model.definition, SequenceDefinition) else "Module"
+    base = translator.imports.use("caten_sd.nn", base) if model.base is None else model.base.name
+    translator.suite.add("@attrs.define(init=False)")
+    translator.suite.block(f"class {model.name}({base}):", body)
+
+
+def _blank() -> list[Suite]:
+    blank = Suite()
+    blank.add("")
+    return list(blank.lines)  # type: ignore[arg-type]
+
+
+def _own_slots(model: PortedClass) -> Iterable[ModelSlot]:
+    return model.slots
+
+
+def _field(
+    translator: Translator, model: PortedClass, slot: ModelSlot, definitions: Definitions
+) -> str:
+    attribute, key = model.attributes[slot.name.name], key_of(slot.name)
+    type_ = translator.facts.type_of(model.slot_fact(attribute))
+    shown = translator.annotation(optional(type_) if type_ == NONE else type_)
+    options = [f"key={text_literal(key)}"] if key != attribute else []
+    if is_cache(slot, definitions):
+        use = translator.imports.use("caten_sd.nn", "transient")
+        return f"{attribute}: {shown} = {use}({', '.join(options)})"
+    if not options:
+        return f"{attribute}: {shown}"
+    return f"{attribute}: {shown} = {translator.imports.use('caten_sd', 'slot')}({options[0]})"
+
+
+def _nodes(translator: Translator, model: PortedClass) -> str:
+    use = translator.imports.use("caten_sd.nn", "slot")
+    type_ = translator.annotation("list[Callable[..., Any]]")
+    return f"nodes: {type_} = {use}(key={text_literal(key_of(model.definition.name))})"
+
+
+def _init(translator: Translator, model: PortedClass) -> tuple[str, Suite] | None:
+    """Return the constructor, or None for a class that has nothing to set."""
+    definition = model.definition
+    own = attrs.evolve(
+        translator,
+        suite=Suite(),
+        result_fact=f"{model.name}()",
+        taken={"self"},
+        scope={},
+        functions={},
+        known=set(),
+        pinned=set(),
+        lists={},
+        builds=True,
+        owner=model,
+    )
+    if isinstance(definition, ClassDefinition):
+        return _init_of_subclass(own, model)
+    texts = ["self", *parameters(own, model.arguments, model.argument_fact)]
+    if isinstance(definition, SequenceDefinition):
+        nodes = [own.value(each).text for each in definition.nodes]
+        own.suite.add(f"super().__init__({', '.join(nodes)})")
+    else:
+        if not isinstance(definition, ModelDefinition):  # the slots of a module see no argument
+            own.scope = {}
+        _set_slots(own, model)
+        if isinstance(definition, ModelDefinition):
+            _run_body(own, model, definition)
+    own.suite.prune()
+    if len(texts) == 1 and not own.suite.lines:
+        return None
+    return f"def __init__({', '.join(texts)}) -> None:", own.suite
+
+
+def _init_of_subclass(own: Translator, model: PortedClass) -> tuple[str, Suite] | None:
+    if not model.slots:
+        return None
+    if model.base is None:
+        _set_slots(own, model)
+        return "def __init__(self) -> None:", own.suite
+    _set_slots(own, model)
+    own.suite.add("super().__init__(*arguments, **options)")
+    any_ = own.annotation("Any")
+    return f"def __init__(self, *arguments: {any_}, **options: {any_}) -> None:", own.suite
+
+
+def _set_slots(own: Translator, model: PortedClass) -> None:
+    """Set the slots in order; the form of each sees the slots before it."""
+    for slot in model.slots:
+        attribute = model.attributes[slot.name.name]
+        fact, text = model.slot_fact(attribute), f"self.{attribute}"
+        needed = own.facts.needed.get(fact, "")
+        found = NIL if slot.form is None else own.value(slot.form, needed)
+        own.facts.flow(fact, found)
+        own.suite.add(f"{text} = {found.text}")
+        own.learn(text, found)
+        hidden = own.scope.get(slot.name.name)
+        if hidden is None or hidden.text != found.text:
+            own.scope[slot.name.name] = Expression(text, found.type, fact=fact)
+
+
+def _run_body(own: Translator, model: PortedClass, definition: ModelDefinition) -> None:
+    """Run what follows the slots; a variable that it sets is not the slot of that name."""
+    own.scope[definition.name.name] = Expression("self", model.name)
+    for name in _set_variables(definition):
+        if name in own.scope and own.scope[name].text.startswith("self."):
+            symbol = next(each.name for each in definition.slots if each.name.name == name)
+            own.bind(symbol, own.scope[name], last=False)
+    for form in definition.body:
+        own.discard(form)
+
+
+def _set_variables(definition: ModelDefinition) -> set[str]:
+    return {
+        place.name
+        for form in definition.body
+        for each in walk_data(form)
+        if isinstance(each, Form) and each.head in ("SETF", "SETQ")
+        for place in each.rest[::2]
+        if isinstance(place, Symbol)
+    }

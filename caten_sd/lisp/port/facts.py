@@ -1,0 +1,92 @@
+"""What is found out about types while a file is translated, pass after pass."""
+
+from __future__ import annotations
+
+import attrs
+
+from caten_sd.lisp.port.expressions import Expression
+from caten_sd.lisp.port.python_types import NONE, is_optional, joined, optional, present
+
+_WEAK = ("", "bool", "float")  # needs that a stronger one replaces
+
+
+@attrs.define
+class Facts:
+    """The types of arguments, slots and results: those given to them, and those that they need.
+
+    A fact has the types of its sources too, whose needs are its own.
+    """
+
+    given: dict[str, str] = attrs.field(factory=dict)
+    needed: dict[str, str] = attrs.field(factory=dict)
+    sources: dict[str, dict[str, bool]] = attrs.field(factory=dict)  # and whether None is excluded
+    input_names: dict[str, str] = attrs.field(factory=dict)  # what callers call an input
+    calls: dict[str, set[str]] = attrs.field(factory=dict)  # functions that a definition calls
+    changed: bool = False
+
+    def call(self, unit: str, name: str) -> None:
+        """Remember that a definition calls a function, so that none of its variables hides it."""
+        known = self.calls.setdefault(unit, set())
+        if name not in known:
+            known.add(name)
+            self.changed = True
+
+    def give(self, fact: str, type_: str) -> None:
+        """Remember that a value of this type is passed."""
+        if fact and type_:
+            self._set(self.given, fact, joined(self.given.get(fact, ""), type_))
+
+    def flow(self, fact: str, value: Expression) -> None:
+        """Remember that a value is passed, whose own type may not be known yet."""
+        if not value.fact or value.fact == fact:
+            self.give(fact, value.type)
+            return
+        sources = self.sources.setdefault(fact, {})
+        narrowed = is_optional(self.type_of(value.fact)) and not is_optional(value.type)
+        if sources.get(value.fact, True) and sources.get(value.fact) != narrowed:
+            sources[value.fact] = narrowed
+            self.changed = True
+
+    def need(self, fact: str, type_: str) -> None:
+        """Remember that a value of this type is needed."""
+        if not fact or not type_ or type_ == NONE:
+            return
+        known = self.needed.get(fact, "")
+        if known in _WEAK or (known, type_) == ("Tensor", "int"):
+            self._set(self.needed, fact, known if type_ in _WEAK and known else type_)
+
+    def spread(self) -> None:
+        """Let what needs a type ask its sources for it."""
+        for fact, sources in self.sources.items():
+            needed = self.needed.get(fact, "")
+            for source, narrowed in sources.items():
+                if narrowed or not is_optional(self.type_of(fact)):
+                    self.need(source, needed)
+
+    def is_known(self, fact: str) -> bool:
+        """Return whether anything is passed."""
+        return fact in self.given or fact in self.sources
+
+    def type_of(self, fact: str) -> str:
+        """Return the type of an argument, a slot or a result."""
+        given, needed = self._known(fact, frozenset()), self.needed.get(fact, "")
+        if given in ("", NONE):
+            return optional(needed) if given == NONE and needed != "bool" else needed or given
+        return given
+
+    def _known(self, fact: str, seen: frozenset[str]) -> str:
+        type_ = self.given.get(fact, "")
+        if fact in seen:
+            return type_
+        for source, narrowed in self.sources.get(fact, {}).items():
+            own = self._known(source, seen | {fact})
+            if own in ("", NONE) and self.needed.get(source):
+                needed = self.needed[source]
+                own = optional(needed) if own == NONE and needed != "bool" else needed
+            type_ = joined(type_, present(own) if narrowed else own)
+        return type_
+
+    def _set(self, types: dict[str, str], fact: str, type_: str) -> None:
+        if types.get(fact, "") != type_:
+            types[fact] = type_
+            self.changed = True

@@ -1,0 +1,270 @@
+"""The Python module that a Lisp file becomes."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+
+from caten_sd.errors import LispError
+from caten_sd.errors.printable import one_line
+from caten_sd.lisp.definitions import (
+    CallDefinition,
+    Definition,
+    FunctionDefinition,
+    MethodDefinition,
+    VariableDefinition,
+)
+from caten_sd.lisp.port import (
+    call_forms,
+    choice_forms,
+    function_values,
+    let_forms,
+    list_forms,
+    loop_forms,
+    maker_forms,
+    number_forms,
+    slot_access,
+)
+from caten_sd.lisp.port.class_text import class_block
+from caten_sd.lisp.port.expressions import FALSE
+from caten_sd.lisp.port.facts import Facts
+from caten_sd.lisp.port.forward_text import forward_block
+from caten_sd.lisp.port.function_text import function_block
+from caten_sd.lisp.port.line_breaks import WIDTH
+from caten_sd.lisp.port.ported_classes import (
+    PortedClass,
+    PortedNames,
+    called_model,
+    ported_names,
+)
+from caten_sd.lisp.port.ported_imports import PortedImports
+from caten_sd.lisp.port.suites import Suite
+from caten_sd.lisp.port.translator import ControlForm, Translator, ValueForm
+from caten_sd.lisp.source_text import LispSource, lisp_source
+
+_VALUE_FORMS: Mapping[str, ValueForm] = {
+    **number_forms.VALUE_FORMS,
+    **list_forms.VALUE_FORMS,
+    **choice_forms.VALUE_FORMS,
+    **let_forms.VALUE_FORMS,
+    **slot_access.VALUE_FORMS,
+    **maker_forms.VALUE_FORMS,
+    **call_forms.VALUE_FORMS,
+    **function_values.VALUE_FORMS,
+}
+_CONTROL_FORMS: Mapping[str, ControlForm] = {
+    **choice_forms.CONTROL_FORMS,
+    **let_forms.CONTROL_FORMS,
+    **loop_forms.CONTROL_FORMS,
+}
+_MOST_PASSES = 12  # types are found out pass after pass, until none changes
+
+
+@attrs.frozen
+class PortedModule:
+    """The text of the module, and a sentence for each definition that is not translated."""
+
+    text: str
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def port(path_or_text: str | os.PathLike[str]) -> PortedModule:
+    """Write the models of a Lisp file, or of a text of Lisp, as Python that needs no Lisp.
+
+    >>> print(port("(defmodel (Net (dim)) ((fc (Linear dim (* 2 dim)))))").text.splitlines()[-1])
+            self.fc = Linear(dim, 2 * dim)
+    """
+    source = lisp_source(path_or_text)
+    if not source.by_kind.models:
+        raise LispError(source.name, "the file defines no model", "name another file")
+    facts = Facts()
+    for _ in range(_MOST_PASSES):
+        facts.changed = False
+        writer = _Writer(source, facts)
+        text = writer.module()
+        facts.spread()
+        if not facts.changed:
+            break
+    return PortedModule(text, tuple(writer.problems))
+
+
+@attrs.define(eq=False)
+class _Writer:
+    """Writes all definitions once, with what is known of their types."""
+
+    source: LispSource
+    facts: Facts
+    problems: list[str] = attrs.field(factory=list)
+    imports: PortedImports = attrs.field(factory=PortedImports)
+
+    def module(self) -> str:
+        """Return the text of the module."""
+        names = ported_names(self.source.by_kind)
+        self.imports.use("attrs", "")
+        translator = Translator(names, self.facts, self.imports, _VALUE_FORMS, _CONTROL_FORMS)
+        blocks = [block for each in self._definitions() for block in self.block(translator, each)]
+        head = [f'"""Models of {self.file}, as caten-sd port writes them."""', ""]
+        body = "\n".join(line for block in blocks for line in block)
+        lines = [*head, *self.imports.lines(body)]
+        before = ""
+        for block in blocks:
+            gap = 1 if _is_short(block) and _is_short([before] if before else block) else 2
+            lines += ["", ""][:gap] if before or not _is_short(block) else [""]
+            lines += block
+            before = block[-1]
+        return "\n".join(lines) + "\n"
+
+    def _definitions(self) -> Iterator[Definition]:
+        """Yield the definitions in order, of two with one name the later one."""
+        kinds = self.source.by_kind
+        last = {*map(id, kinds.models.values()), *map(id, kinds.functions.values())}
+        last |= {*map(id, kinds.variables.values()), *map(id, kinds.methods)}
+        found = [each for each in self.source.definitions if id(each) in last]
+        # A default reads a constant when Python defines the function, and so before Lisp would.
+        yield from (each for each in found if isinstance(each, VariableDefinition))
+        yield from (each for each in found if not isinstance(each, VariableDefinition))
+
+    @property
+    def file(self) -> str:
+        """The name of the file, without its folder."""
+        return Path(self.source.name).name
+
+    def block(self, translator: Translator, definition: Definition) -> Iterator[list[str]]:
+        """Yield the lines of a definition, or a comment that says why it is not there."""
+        own = attrs.evolve(translator, suite=Suite(), unit=str(definition.place))
+        try:
+            self.write(own, definition)
+        except (LispError, RecursionError) as error:
+            own.suite = Suite()
+            self.leave_out(own, definition, _as_sentence(definition, error))
+        lines = own.suite.texts()
+        if lines:
+            yield lines
+
+    def write(self, own: Translator, definition: Definition) -> None:
+        """Write a definition: as a constant, a class, a forward pass or a function."""
+        kinds = self.source.by_kind
+        if isinstance(definition, VariableDefinition):
+            self.variable(own, definition)
+        elif isinstance(definition, (CallDefinition, MethodDefinition)) and (
+            owner := called_model(definition, own.names.classes)
+        ):
+            _require_only(owner, definition)
+            text = self.described(definition, f"Compute the output of {owner.name}.")
+            forward_block(own, owner, definition, kinds, text)
+        elif isinstance(definition, (FunctionDefinition, MethodDefinition)):
+            self.function(own, definition)
+        elif (model := _model(own.names, definition)) is not None:
+            own.suite.add(f"# from {self.file}:{definition.place.line}")
+            class_block(own, model, kinds, self.model_text(definition))
+
+    def model_text(self, definition: Definition) -> str:
+        """Return the docstring of a class."""
+        return self.described(definition, f"The model {_name(definition)} of {self.file}.")
+
+    def function(self, own: Translator, definition: FunctionDefinition | MethodDefinition) -> None:
+        """Write a function; a method is one if it is the only one of its name."""
+        name = definition.name
+        function = own.names.functions.get(name.name)
+        if function is None or _is_qualified(definition):
+            raise own.untranslatable(name, "it has several methods")
+        text = self.described(definition, f"The function {name.spelling.lower()} of {self.file}.")
+        function_block(own, function, name.name, definition.body, inner=False, documentation=text)
+
+    def variable(self, own: Translator, definition: VariableDefinition) -> None:
+        name = own.names.variables[definition.name.name]
+        if definition.form is None:
+            raise own.untranslatable(definition.name, "it has no value")
+        found = own.value(definition.form)
+        self.facts.give(name, found.type)
+        if found.text == "None" and self.facts.type_of(name) == "bool":
+            found = FALSE
+        own.suite.add(f"{name} = {found.text}")
+
+    def described(self, definition: Definition, otherwise: str) -> str:
+        """Return a docstring: the documentation of the Lisp, or a sentence of ours."""
+        text = str(getattr(definition, "documentation", "")) or otherwise
+        return docstring(text)
+
+    def leave_out(self, own: Translator, definition: Definition, error: LispError) -> None:
+        """Say at its place why a definition is not translated."""
+        self.problems.append(str(error))
+        sentence = one_line(str(error), 400).replace(self.source.name, self.file)
+        for line in textwrap.wrap(f"Not translated: {sentence}", WIDTH - 2):
+            own.suite.add(f"# {line}")
+        model = _model(own.names, definition)
+        if model is None:
+            return
+        own.imports.use("attrs", "")
+        base = own.imports.use("caten_sd.nn", "Module")
+        any_ = own.annotation("Any")
+        init, body = Suite(), Suite()
+        init.add(
+            f'raise NotImplementedError("{self.file}:{definition.place.line} is not translated")'
+        )
+        body.add(self.model_text(definition))
+        body.add("")
+        body.block(f"def __init__(self, *arguments: {any_}, **options: {any_}) -> None:", init)
+        own.suite.add("@attrs.define(init=False)")
+        own.suite.block(f"class {model.name}({base}):", body)
+
+
+def _model(names: PortedNames, definition: Definition) -> PortedClass | None:
+    found = (each for each in names.classes.values() if each.definition is definition)
+    return next(found, None)
+
+
+def _as_sentence(definition: Definition, error: LispError | RecursionError) -> LispError:
+    if isinstance(error, LispError):
+        return error
+    return LispError(
+        definition.place,
+        "its forms lie too deep in each other to be translated to Python",
+        "divide it by functions",
+    )
+
+
+def _is_qualified(definition: Definition) -> bool:
+    return isinstance(definition, MethodDefinition) and bool(definition.qualifiers)
+
+
+def _name(definition: Definition) -> str:
+    return "" if isinstance(definition, CallDefinition) else str(definition.name)
+
+
+def _require_only(owner: PortedClass, definition: CallDefinition | MethodDefinition) -> None:
+    """Refuse all methods of a forward pass but the last one, and those around others."""
+    if definition is not owner.methods[-1] or _is_qualified(definition):
+        raise LispError(
+            definition.place,
+            f"a further method of call for {owner.name} is not translated to Python",
+            "complete the Python by hand",
+        )
+
+
+def docstring(text: str) -> str:
+    """Return a text as a docstring whose lines are short enough."""
+    escaped = text.replace("\\", "\\\\").replace('"""', "'''")
+    first, *rest = [" ".join(each.split()) for each in escaped.split("\n\n")]
+    lines = textwrap.wrap(first, WIDTH - 14)
+    if not rest and len(lines) == 1:
+        return f'"""{lines[0]}{_end(lines[0])}"""'
+    paragraphs = [lines, *(textwrap.wrap(each, WIDTH - 10) for each in rest)]
+    joined = "\n\n".join("\n".join(each) for each in paragraphs)
+    return f'"""{joined}\n"""'
+
+
+def _end(text: str) -> str:
+    return " " if text.endswith('"') else ""
+
+
+def _is_short(block: list[str]) -> bool:
+    """Return whether a block is a line that sets a constant."""
+    return len(block) == 1 and bool(block[0]) and not block[0].startswith((" ", "#", "@", "def "))
