@@ -147,6 +147,16 @@ def symbol_of(datum: Datum, what: str) -> Symbol:
     raise LispError(datum.place, f"{brief(datum)} is not {what}", f"write {what} there")
 
 
+def walk_data(datum: Datum) -> Iterator[Datum]:
+    """Yield a datum and all that is in it, outer ones first."""
+    waiting = [datum]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        if isinstance(each, Form):
+            waiting += (*(() if each.tail is None else (each.tail,)), *reversed(each.items))
+
+
 def brief(datum: Datum, most: int = 60) -> str:
     """Return a datum as text for a message; of a long one only the beginning."""
     text = ""

@@ -10,7 +10,6 @@ from caten_sd.lisp.caches import is_cache
 from caten_sd.lisp.datum import Form, Symbol, walk_data
 from caten_sd.lisp.definitions import (
     ClassDefinition,
-    Definitions,
     ModelDefinition,
     ModelSlot,
     SequenceDefinition,
@@ -25,7 +24,7 @@ from caten_sd.lisp.port.translator import Translator
 
 
 def class_block(
-    translator: Translator, model: PortedClass, definitions: Definitions, documentation: str
+    translator: Translator, model: PortedClass, places: frozenset[str], documentation: str
 ) -> None:
     """Write the class of a model."""
     translator.imports.use("attrs", "")
@@ -33,7 +32,7 @@ def class_block(
     body.add(documentation)
     init = _init(translator, model)
     for each in _own_slots(model):
-        fields.add(_field(translator, model, each, definitions))
+        fields.add(_field(translator, model, each, places))
     if isinstance(model.definition, SequenceDefinition):
         fields.add(_nodes(translator, model))
     if fields.lines:
@@ -58,13 +57,13 @@ def _own_slots(model: PortedClass) -> Iterable[ModelSlot]:
 
 
 def _field(
-    translator: Translator, model: PortedClass, slot: ModelSlot, definitions: Definitions
+    translator: Translator, model: PortedClass, slot: ModelSlot, places: frozenset[str]
 ) -> str:
     attribute, key = model.attributes[slot.name.name], key_of(slot.name)
     type_ = translator.facts.type_of(model.slot_fact(attribute))
     shown = translator.annotation(optional(type_) if type_ == NONE else type_)
     options = [f"key={text_literal(key)}"] if key != attribute else []
-    if is_cache(slot, definitions):
+    if is_cache(slot, places):
         use = translator.imports.use("caten_sd.nn", "transient")
         return f"{attribute}: {shown} = {use}({', '.join(options)})"
     if not options:

@@ -8,7 +8,7 @@ import attrs
 
 from caten_sd.lisp.caches import is_cache
 from caten_sd.lisp.datum import Datum, Form, Symbol, walk_data
-from caten_sd.lisp.definitions import CallDefinition, Definitions, MethodDefinition
+from caten_sd.lisp.definitions import CallDefinition, MethodDefinition
 from caten_sd.lisp.input_shapes import InputShape, input_shapes
 from caten_sd.lisp.names import python_name
 from caten_sd.lisp.port.expressions import NIL, Expression, listed
@@ -24,7 +24,7 @@ def forward_block(
     translator: Translator,
     model: PortedClass,
     method: CallDefinition | MethodDefinition,
-    definitions: Definitions,
+    places: frozenset[str],
     documentation: str,
 ) -> None:
     """Write the forward pass of a model."""
@@ -54,15 +54,15 @@ def forward_block(
     translator.suite.add(f"@{call}.register({model.name})")
     inputs = ", ".join([f"model: {model.name}", *texts])
     translator.suite.block(f"def {name}({inputs}) -> {result}:", own.suite)
-    _cut_caches(translator, model, definitions)
+    _cut_caches(translator, model, places)
 
 
-def _cut_caches(translator: Translator, model: PortedClass, definitions: Definitions) -> None:
+def _cut_caches(translator: Translator, model: PortedClass, places: frozenset[str]) -> None:
     """Let the tensors that a call leaves in caches keep no gradient."""
     types = [
         translator.facts.type_of(model.slot_fact(model.attributes[each.name.name]))
         for each in model.slots
-        if is_cache(each, definitions)
+        if is_cache(each, places)
     ]
     if not any(each.startswith("Tensor") for each in types):
         return

@@ -11,6 +11,7 @@ import attrs
 
 from caten_sd.errors import LispError
 from caten_sd.errors.printable import one_line
+from caten_sd.lisp.caches import places_set
 from caten_sd.lisp.definitions import (
     CallDefinition,
     Definition,
@@ -150,7 +151,7 @@ class _Writer:
 
     def write(self, own: Translator, definition: Definition) -> None:
         """Write a definition: as a constant, a class, a forward pass or a function."""
-        kinds = self.source.by_kind
+        places = places_set(self.source.by_kind)
         if isinstance(definition, VariableDefinition):
             self.variable(own, definition)
         elif isinstance(definition, (CallDefinition, MethodDefinition)) and (
@@ -158,12 +159,12 @@ class _Writer:
         ):
             _require_only(owner, definition)
             text = self.described(definition, f"Compute the output of {owner.name}.")
-            forward_block(own, owner, definition, kinds, text)
+            forward_block(own, owner, definition, places, text)
         elif isinstance(definition, (FunctionDefinition, MethodDefinition)):
             self.function(own, definition)
         elif (model := _model(own.names, definition)) is not None:
             own.suite.add(f"# from {self.file}:{definition.place.line}")
-            class_block(own, model, kinds, self.model_text(definition))
+            class_block(own, model, places, self.model_text(definition))
 
     def model_text(self, definition: Definition) -> str:
         """Return the docstring of a class."""
