@@ -87,7 +87,8 @@ def _read_into(place: torch.Tensor, leaf: LazyTensor) -> bool:
     if place.numel() * leaf.dtype.itemsize != leaf.extent:
         return False
     if place.numel():
-        flat = place.detach().reshape(-1)
+        # reshape() may keep the step of an axis of one element, which no view of bytes takes.
+        flat = place.detach().as_strided((place.numel(),), (1,))
         if place.dtype == torch_dtype(leaf.dtype):
             leaf.read_into(_bytes_of(flat))
         else:

@@ -191,6 +191,16 @@ def test_a_cast_from_a_file_gives_what_torch_casts_in_memory(
     assert not whole[0].any()
 
 
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+def test_an_axis_of_one_element_has_any_step(tmp_path: Path, stored: torch.dtype) -> None:
+    save_file({"w": torch.full((1, 1), 7, dtype=stored)}, tmp_path / "w.safetensors")
+    whole = torch.zeros(3, 4)
+    for place in (whole[1:2, ::2][:, 1:], whole.T[:1, :1]):
+        plan_load({"w": place}, read_state_dict(tmp_path / "w.safetensors")).apply()
+        assert place.item() == 7
+    assert whole.count_nonzero() == 2
+
+
 def test_a_cast_of_a_large_tensor_needs_the_memory_of_a_piece(tmp_path: Path) -> None:
     save_file({"w": torch.ones(1 << 22, dtype=torch.bfloat16)}, tmp_path / "w.safetensors")
     model, largest = {"w": torch.zeros(1 << 22)}, []
