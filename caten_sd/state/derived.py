@@ -148,8 +148,8 @@ def _combined(step: Step, leaf: Derived) -> Any:
     if isinstance(step, Pick) and isinstance(last, Pile) and step.axis == last.axis:
         return leaf.leaves[step.index]
     if isinstance(step, Trimmed):
-        extent = spec(leaf.leaves[0]).shape[step.axis]
-        return leaf.leaves[0] if step.undoes(last, extent) else None
+        origin = leaf.leaves[0]
+        return origin if step.undoes(last, spec(origin).shape) else None
     if isinstance(step, Cut) and isinstance(last, Join) and step.axis == last.axis:
         ends = itertools.accumulate(spec(each).shape[step.axis] for each in leaf.leaves)
         for each, stop in zip(leaf.leaves, ends, strict=True):

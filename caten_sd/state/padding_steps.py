@@ -40,8 +40,8 @@ class Trimmed(Cut):
 
     value: float = 0.0
 
-    def undoes(self, last: Step, extent: int) -> bool:
-        """Return whether it cuts off what the other step has added to an axis of this length."""
+    def undoes(self, last: Step, shape: Shape) -> bool:
+        """Return whether it cuts off what the other step has added to a tensor of this shape."""
         if not isinstance(last, Padded) or self.axis != last.axis:
             return False
-        return (self.start, self.stop) == (last.before, last.before + extent)
+        return (self.start, self.stop) == (last.before, last.before + shape[self.axis])

@@ -75,7 +75,7 @@ def _ratio(origin: Any, leaf: Any) -> int:
     """Return how many elements of an origin make one of the leaf; a step moves each by itself."""
     if isinstance(leaf, Derived):
         return 1
-    return -(-math.prod(spec(origin).shape) // math.prod(spec(leaf).shape))
+    return -(-math.prod(spec(origin).shape) // max(math.prod(spec(leaf).shape), 1))
 
 
 def _boxes_of(leaves: Sequence[Any], most: int) -> list[tuple[Any, ...]]:

@@ -10,6 +10,7 @@ from caten_sd.state.derived import Derived, derive, is_padded, is_trimmed, whole
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Torch, as_array, spec
 from caten_sd.state.padding_steps import Padded, Trimmed
+from caten_sd.state.steps import Pile
 
 ARRAY = np.arange(24, dtype="f4").reshape(2, 3, 4)
 
@@ -38,6 +39,11 @@ def test_a_trim_undoes_a_padding_of_the_same_elements_only() -> None:
     assert derive(Trimmed(1, 2, 5), [longer]) is ARRAY
     for other in (Trimmed(1, 1, 4), Trimmed(2, 2, 3), Trimmed(1, 2, 4)):
         assert isinstance(derive(other, [longer]), Derived)
+
+
+def test_a_trim_of_an_axis_that_the_step_before_it_made() -> None:
+    piled = derive(Pile(0), [ARRAY, ARRAY])
+    assert np.array_equal(derive(Trimmed(3, 1, 3), [piled]).numpy(), piled.numpy()[..., 1:3])
 
 
 class Blocks:

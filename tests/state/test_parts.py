@@ -100,6 +100,9 @@ LEAVES = {
     "cut": lambda: stepped(Cut(1, 1, 3)),
     "picked": lambda: stepped(Pick(0, 2)),
     "joined": lambda: stepped(Join(1), 3),
+    "joined with no cast values": lambda: derive(
+        Join(0), [in_file(VALUES), Cast(in_file(VALUES[:0].astype("f8")), DTYPES["float32"])]
+    ),
     "piled": lambda: stepped(Pile(2), 2),
     "shifted": lambda: stepped(Shift(0.5)),
     "no values": lambda: cast(in_file(VALUES[:0]), DTYPES["bfloat16"]),
