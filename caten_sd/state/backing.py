@@ -156,7 +156,12 @@ class FileBacking:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._path is None:  # a temporary file without a name cannot be opened again
             return BytesBacking, (self.read(0, self.size),)
-        self.check()
+        try:
+            self.check()
+        except (OSError, ValueError) as error:
+            raise FormatError(
+                self._path, f"it cannot be copied ({error})", "open it again"
+            ) from error
         return _unpickled, (self._path, self.identity, self._streaming)
 
     def _live(self) -> int:

@@ -29,7 +29,8 @@ class LeafTable(Mapping[str, Any]):
     def _by_key(self) -> dict[str, Any]:
         if self._rows is None:
             with self._lock:
-                self._rows = self._rows or dict(zip(self._keys, range(len(self)), strict=True))
+                positions = range(len(self._keys))
+                self._rows = self._rows or dict(zip(self._keys, positions, strict=True))
         return self._rows
 
     def made(self) -> dict[str, Any]:
@@ -44,7 +45,6 @@ class LeafTable(Mapping[str, Any]):
     def __setitem__(self, key: str, leaf: Any) -> None:
         """Add a leaf, which is made, under a further key."""
         self._by_key()[key] = leaf
-        self._keys.append(key)
 
     def __getitem__(self, key: str) -> Any:
         rows = self._by_key()
@@ -59,7 +59,7 @@ class LeafTable(Mapping[str, Any]):
         return key in self._by_key()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
+        return iter(self._keys if self._rows is None else self._rows)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._keys if self._rows is None else self._rows)

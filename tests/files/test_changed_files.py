@@ -116,6 +116,19 @@ def test_a_pickled_state_dict_of_a_replaced_file_is_an_error(tmp_path: Path) -> 
         pickle.loads(text)
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("change", ["closed", "replaced"])
+def test_a_file_that_is_gone_is_not_copied(tmp_path: Path, copied: Any, change: str) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    state_dict = read_state_dict(path)
+    if change == "closed":
+        state_dict.close()
+    else:
+        path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(FormatError, match=r"a\.safetensors.*copied.*the file (was closed|changed)"):
+        copied(state_dict)
+
+
 def in_every_format(tmp_path: Path) -> list[StateDict]:
     """Return the same tensors from a file or folder of every format, also packed and archived."""
     paths = [saved(tmp_path / name) for name in NAMES]

@@ -59,6 +59,13 @@ def test_a_further_name_is_of_the_same_leaf(maker: Maker) -> None:
     assert list(table.made()) == ["a", "b", "c"]
 
 
+def test_views_show_what_was_put_into_the_entry_and_taken_out(state: StateDict) -> None:
+    keys = state.keys()
+    state.entry["d"] = state.entry.pop("b")
+    assert list(keys) == list(state.keys()) == ["a", "c", "d"]
+    assert (len(keys), "b" in keys, "d" in keys) == (3, False, True)
+
+
 @pytest.mark.parametrize(
     "copied", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))]
 )
