@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from caten_sd.errors import ModelError
 from caten_sd.lisp.datum import SingleFloat, Symbol, single
-from caten_sd.lisp.scopes import Function, MultipleValues, text_of
+from caten_sd.lisp.scopes import Function, text_of
 
 MOST_BITS = 4_096  # of an integer
 
@@ -29,6 +29,13 @@ def checked_integer(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise ModelError(f"{text_of(value)} is not an integer; round it, or pass another number")
+
+
+def checked_ratio(value: Any) -> int | Fraction:
+    """Return an integer or a ratio; ModelError for any other value."""
+    if isinstance(value, (int, Fraction)) and not isinstance(value, bool):
+        return value
+    raise ModelError(f"{text_of(value)} is not an integer or a ratio; pass one")
 
 
 def plain(value: Number) -> Number:
@@ -104,27 +111,6 @@ def divide(first: Any, *rest: Any) -> Number:
     return reduce(_divide, values)
 
 
-def _rounding(whole: Callable[[Any], int]) -> Function:
-    def divided(value: Any, divisor: Any = 1) -> MultipleValues:
-        number, by = checked_number(value), checked_number(divisor)
-        quotient = whole(Fraction(number) / Fraction(by))
-        return MultipleValues((quotient, _add(number, _multiply(-quotient, by))))
-
-    return divided
-
-
-def modulo(value: Any, divisor: Any) -> Number:
-    """Return the remainder that has the sign of the divisor."""
-    remainder: Number = _rounding(math.floor)(value, divisor)[1]
-    return remainder
-
-
-def remainder(value: Any, divisor: Any) -> Number:
-    """Return the remainder that has the sign of the value."""
-    left: Number = _rounding(math.trunc)(value, divisor)[1]
-    return left
-
-
 def power(base: Any, exponent: Any) -> Number:
     """Return the power; that of a ratio and an integer is exact."""
     base, exponent = checked_number(base), checked_number(exponent)
@@ -133,8 +119,9 @@ def power(base: Any, exponent: Any) -> Number:
         if bits > 1 and bits * abs(exponent) > MOST_BITS:
             raise ModelError(f"a power has more than {MOST_BITS:,} bits; take a smaller exponent")
         return plain(Fraction(base) ** exponent)
-    rounded = _floats(base, exponent) or single
-    return rounded(math.pow(base, exponent))
+    if not exponent and not (base or isinstance(exponent, int)):
+        raise ModelError("zero to the power of a float zero has no value; take another exponent")
+    return rounded_float(math.pow, base, exponent)
 
 
 def shift(value: Any, count: Any) -> int:
@@ -145,21 +132,50 @@ def shift(value: Any, count: Any) -> int:
     return bits << by if by >= 0 else bits >> -by
 
 
+def rounded_float(function: Callable[..., float], *values: Number) -> float:
+    """Return what a function of floats gives, which is calculated in 64 bits and then rounded."""
+    return (_floats(*values) or single)(function(*map(float, values)))
+
+
 def _real(function: Callable[[float], float]) -> Function:
-    def applied(value: Any) -> float:
-        number = checked_number(value)
-        rounded = _floats(number) or single
-        return rounded(function(rounded(float(number))))
-
-    return applied
+    return lambda value: rounded_float(function, checked_number(value))
 
 
-def logarithm(value: Any, base: Any = None) -> float:
+_NATURAL: Any = object()
+_LOG2_OF_E = math.log(math.exp(1)) / math.log(2)
+
+
+def logarithm(value: Any, base: Any = _NATURAL) -> Number:
     """Return the logarithm, the natural one unless a base is given."""
-    values = [checked_number(each) for each in ([value] if base is None else [value, base])]
-    rounded = _floats(*values) or single
-    logs = [rounded(math.log(each)) for each in values]
-    return logs[0] if base is None else rounded(logs[0] / logs[1])
+    number = checked_number(value)
+    if base is _NATURAL:
+        return rounded_float(lambda _: _natural_logarithm(number), number)
+    by = checked_number(base)
+    if {type(number), type(by)} == {int, float}:
+        return (_floats(number, by) or single)(_logarithm_of_2(number) / _logarithm_of_2(by))
+    return _divide(logarithm(number), logarithm(by))
+
+
+def _natural_logarithm(value: Number) -> float:
+    """Return the logarithm by the steps of SBCL, whose last bits are its own."""
+    if isinstance(value, float):
+        return math.log(value)
+    above, below = value.numerator, value.denominator
+    if below > 1 and above.bit_length() == below.bit_length():
+        return math.log1p(value - 1)
+    return (_logarithm_of_2(above) - _logarithm_of_2(below)) / _LOG2_OF_E
+
+
+def _logarithm_of_2(value: Number) -> float:
+    return math.log(value) / math.log(2)
+
+
+def magnitude(value: Any) -> Number:
+    """Return a number without its sign."""
+    number = checked_number(value)
+    if isinstance(number, SingleFloat):
+        return SingleFloat(abs(number))
+    return checked_number(abs(number))
 
 
 def _compared(holds: Callable[[Any, Any], bool]) -> Function:
@@ -202,7 +218,9 @@ def as_float(value: Any, prototype: Any = None) -> float:
 def coerce(value: Any, kind: Any) -> Any:
     """Return a number as the kind of float that a symbol names."""
     name = kind.name if isinstance(kind, Symbol) else text_of(kind)
-    if name in ("FLOAT", "SINGLE-FLOAT"):
+    if name == "FLOAT":
+        return as_float(value)
+    if name == "SINGLE-FLOAT":
         return single(float(checked_number(value)))
     if name == "DOUBLE-FLOAT":
         return float(checked_number(value))
@@ -220,15 +238,9 @@ FUNCTIONS: Mapping[str, Function] = {
     "/": divide,
     "1+": lambda value: _add(checked_number(value), 1),
     "1-": lambda value: _add(checked_number(value), -1),
-    "FLOOR": _rounding(math.floor),
-    "CEILING": _rounding(math.ceil),
-    "ROUND": _rounding(round),
-    "TRUNCATE": _rounding(math.trunc),
-    "MOD": modulo,
-    "REM": remainder,
     "MIN": _extreme(min),
     "MAX": _extreme(max),
-    "ABS": lambda value: _extreme(max)(value, subtract(value)),
+    "ABS": magnitude,
     "EXPT": power,
     "SQRT": _real(math.sqrt),
     "EXP": _real(math.exp),
@@ -241,9 +253,9 @@ FUNCTIONS: Mapping[str, Function] = {
     "ISQRT": _integers(math.isqrt),
     "GCD": _integers(math.gcd),
     "LCM": _integers(math.lcm),
-    "SIGNUM": lambda value: _divide(value, _extreme(max)(value, subtract(value))) if value else 0,
-    "NUMERATOR": lambda value: Fraction(checked_number(value)).numerator,
-    "DENOMINATOR": lambda value: Fraction(checked_number(value)).denominator,
+    "SIGNUM": lambda value: _divide(value, magnitude(value)) if checked_number(value) else value,
+    "NUMERATOR": lambda value: checked_ratio(value).numerator,
+    "DENOMINATOR": lambda value: checked_ratio(value).denominator,
     "FLOAT": as_float,
     "COERCE": coerce,
     "=": _compared(lambda a, b: a == b),

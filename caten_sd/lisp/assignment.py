@@ -10,7 +10,7 @@ from caten_sd.lisp.arithmetic import add, subtract
 from caten_sd.lisp.datum import Datum, Form, Symbol, brief
 from caten_sd.lisp.evaluation import Evaluator, SpecialForm
 from caten_sd.lisp.grammar import required
-from caten_sd.lisp.lists import Pair, car, cdr, checked_index, cons, elements, items_in
+from caten_sd.lisp.lists import Pair, car, cdr, checked_index, cons, items_in, own_items, share
 from caten_sd.lisp.scopes import Function, Scope, text_of
 
 
@@ -70,13 +70,22 @@ def _set_item(value: Any, items: Any, index: Any) -> None:
     found, at = items_in(items) if not isinstance(items, list) else items, checked_index(index)
     if at >= len(found):
         raise ModelError(f"{text_of(items)} has no item {at}; set one below {len(found)}")
+    if at >= own_items(found):
+        raise ModelError(
+            f"item {at} of {text_of(items)} is in another list too; set it in one of copy-list"
+        )
     found[at] = value
 
 
 def _set_rest(value: Any, items: Any) -> None:
     if isinstance(items, Pair):
         raise ModelError("a pair cannot be changed; make a new one with cons")
-    items_in(items)[1:] = elements(value)
+    found = items_in(items)
+    if not found or not own_items(found):
+        raise ModelError(f"{text_of(items)} is also the end of another list; use copy-list first")
+    found[1:] = items_in(value)
+    share(value, 0)
+    share(found, 1)
 
 
 SETTERS: Mapping[str, Function] = {

@@ -10,6 +10,7 @@ import attrs
 from caten_sd.errors import LispError
 from caten_sd.lisp.datum import NOWHERE, Datum, SourcePlace, Symbol
 from caten_sd.lisp.lambda_lists import Argument, LambdaList
+from caten_sd.lisp.lists import as_list
 from caten_sd.lisp.scopes import Scope, text_of
 from caten_sd.wording import counted
 
@@ -40,7 +41,7 @@ class Binding:
             self._bind(argument, values[:1])
             del values[:1]
         for argument in self.arguments.of_kind("rest"):
-            self.scope.variables[argument.symbol.name] = list(values) or None
+            self.scope.variables[argument.symbol.name] = as_list(values)
         self._keys(values)
         for argument in self.arguments.of_kind("aux"):
             self._bind(argument, [])

@@ -63,24 +63,29 @@ def _case(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
 
 
 def _has_key(keys: Datum, value: Any, *, last: bool) -> bool:
-    if isinstance(keys, Symbol) and keys.name in ("T", "OTHERWISE") and last:
-        return True
+    if isinstance(keys, Symbol) and keys.name in ("T", "OTHERWISE") and not keys.is_keyword:
+        if last:
+            return True
+        raise LispError(
+            keys.place, f"a clause follows the one of {keys}", f"write (({keys}) ...), or move it"
+        )
     listed = keys.items if isinstance(keys, Form) else () if is_nil(keys) else (keys,)
     return any(eql(quoted(each), value) for each in listed)
 
 
 def _and(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
-    value: Any = True
-    for each in form.rest:
-        value = evaluator.value(each, scope)
-        if not is_true(value):
+    for each in form.rest[:-1]:
+        if not is_true(evaluator.value(each, scope)):
             return None
-    return value
+    return evaluator.values(form.rest[-1], scope) if form.rest else True
 
 
 def _or(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
-    values = (evaluator.value(each, scope) for each in form.rest)
-    return next((value for value in values if is_true(value)), None)
+    for each in form.rest[:-1]:
+        value = evaluator.value(each, scope)
+        if is_true(value):
+            return value
+    return evaluator.body(form.rest[-1:], scope)
 
 
 def _progn(evaluator: Evaluator, form: Form, scope: Scope) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Mapping
 from functools import partial, reduce
 from typing import Any, NamedTuple
 
 from caten_sd.errors import ModelError
 from caten_sd.lisp.arithmetic import checked_integer
-from caten_sd.lisp.datum import Symbol
+from caten_sd.lisp.datum import Character, Symbol
 from caten_sd.lisp.scopes import Function, text_of
 
 LONGEST_LIST = 100_000
@@ -22,13 +23,31 @@ class Pair(NamedTuple):
     cdr: Any
 
 
+class LispList(list[Any]):
+    """A list; the first ``own`` items are in cells that no other list has."""
+
+    own: int = LONGEST_LIST
+
+
+def own_items(value: Any) -> int:
+    """Return how many of the first items of a list are in cells that no other list has."""
+    return value.own if isinstance(value, LispList) else LONGEST_LIST
+
+
+def share(value: Any, own: int) -> Any:
+    """Record that only the first items of a list are in cells of its own, and return it."""
+    if isinstance(value, LispList):
+        value.own = min(value.own, own)
+    return value
+
+
 class Vector(list[Any]):
     """A vector; as a list it is state here, and it is none in Caten."""
 
 
 def as_list(items: Iterable[Any]) -> list[Any] | None:
     """Return items as a list of Lisp; that of none is nil."""
-    found = list(itertools.islice(items, LONGEST_LIST + 1))
+    found = LispList(itertools.islice(items, LONGEST_LIST + 1))
     if len(found) > LONGEST_LIST:
         raise ModelError(f"a list has more than {LONGEST_LIST:,} items; make a shorter one")
     return found or None
@@ -38,21 +57,41 @@ def items_in(value: Any) -> list[Any]:
     """Return the items of a list, none for nil; ModelError for any other value."""
     if value is None:
         return []
-    if isinstance(value, list) and not isinstance(value, Vector):
-        return value
+    if is_list(value):
+        return value  # type: ignore[no-any-return]
     raise ModelError(f"{text_of(value)} is not a list; pass a list")
 
 
 def elements(value: Any) -> list[Any]:
     """Return the items of a list, a vector or a string."""
-    return list(value) if isinstance(value, (Vector, str)) else items_in(value)
+    if isinstance(value, str):
+        return list(map(Character, value))
+    return list(value) if isinstance(value, Vector) else items_in(value)
 
 
 def cons(first: Any, rest: Any) -> Any:
     """Return a list with one item more at its front, or a pair."""
-    if rest is None or (isinstance(rest, list) and not isinstance(rest, Vector)):
-        return as_list([first, *(rest or [])])
-    return Pair(first, rest)
+    return list_before(rest, first)
+
+
+def list_before(rest: Any, *items: Any) -> Any:
+    """Return a list of items and of those of another; pairs if that is not a list."""
+    if not items:
+        return rest
+    if rest is None or is_list(rest):
+        found = as_list([*items, *(rest or [])])
+        return found if share(rest, 0) is None else share(found, len(items))
+    return reduce(lambda reached, item: Pair(item, reached), reversed(items), rest)
+
+
+def is_list(value: Any) -> bool:
+    """Return whether a value is a list with items."""
+    return isinstance(value, list) and not isinstance(value, Vector)
+
+
+def is_pair(value: Any) -> bool:
+    """Return whether a value has a first item and a rest."""
+    return isinstance(value, Pair) or is_list(value)
 
 
 def car(value: Any) -> Any:
@@ -64,7 +103,23 @@ def car(value: Any) -> Any:
 
 def cdr(value: Any) -> Any:
     """Return a list without its first item, or the second item of a pair."""
-    return value.cdr if isinstance(value, Pair) else items_in(value)[1:] or None
+    return value.cdr if isinstance(value, Pair) else tail(value, 1)
+
+
+def tail(value: Any, start: int) -> Any:
+    """Return the end of a list from an index on; its items are in the cells of that list."""
+    items = items_in(value)
+    if not start or start >= len(items):
+        return None if start else value
+    share(value, start)
+    return share(LispList(items[start:]), 0)
+
+
+def may_be_one(first: Any, second: Any) -> bool:
+    """Return whether two values may be the same cells of a list, which is not recorded."""
+    if first is second or not (is_list(first) and is_list(second) and len(first) == len(second)):
+        return False
+    return not own_items(first) and not own_items(second) and all(map(operator.is_, first, second))
 
 
 def _path(letters: str) -> Function:
@@ -97,8 +152,7 @@ def checked_index(value: Any) -> int:
 
 def last(value: Any, count: Any = 1) -> Any:
     """Return the end of a list."""
-    items, kept = items_in(value), checked_index(count)
-    return items[len(items) - min(kept, len(items)) :] or None
+    return tail(value, max(len(items_in(value)) - checked_index(count), 0))
 
 
 def butlast(value: Any, count: Any = 1) -> Any:
@@ -119,13 +173,24 @@ def subsequence(value: Any, start: Any, end: Any = None) -> Any:
 def like(value: Any, items: Iterable[Any]) -> Any:
     """Return items as the kind of sequence that a value is."""
     if isinstance(value, str):
-        return "".join(items)
+        return "".join(each.text for each in items)
     return Vector(items) if isinstance(value, Vector) else as_list(items)
 
 
 def append(*lists: Any) -> Any:
-    """Return a list of the items of several."""
-    return as_list(itertools.chain.from_iterable(map(items_in, lists)))
+    """Return a list of the items of several; the last one may be another value."""
+    *before, rest = lists or (None,)
+    return list_before(rest, *itertools.chain.from_iterable(map(items_in, before)))
+
+
+def joined(*lists: Any) -> Any:
+    """Return the first list with the items of the others at its end, which changes it."""
+    first, *others = [each for each in lists if each is not None] or [None]
+    for each in others:
+        start = len(items_in(first))
+        first[:] = append(first, each)
+        share(first, start)
+    return first
 
 
 def make_list(size: Any, *options: Any) -> Any:
@@ -177,7 +242,7 @@ def property_of(value: Any, name: Any, default: Any = None) -> Any:
 
 FUNCTIONS: Mapping[str, Function] = {
     "LIST": lambda *items: as_list(items),
-    "LIST*": lambda *items: reduce(lambda rest, item: cons(item, rest), items[::-1]),
+    "LIST*": lambda first, *items: list_before(*(first, *items)[::-1][:1], *(first, *items)[:-1]),
     "VECTOR": lambda *items: Vector(items),
     "CONS": cons,
     **{
@@ -191,7 +256,7 @@ FUNCTIONS: Mapping[str, Function] = {
     },
     "REST": cdr,
     "NTH": nth,
-    "NTHCDR": lambda index, value: items_in(value)[checked_index(index) :] or None,
+    "NTHCDR": lambda index, value: tail(value, checked_index(index)),
     "ELT": element,
     "AREF": element,
     "SVREF": element,
@@ -204,7 +269,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "NREVERSE": lambda value: like(value, elements(value)[::-1]),
     "COPY-LIST": lambda value: as_list(items_in(value)),
     "APPEND": append,
-    "NCONC": append,
+    "NCONC": joined,
     "MAKE-LIST": make_list,
     "GETF": property_of,
     "RANGE": number_range,

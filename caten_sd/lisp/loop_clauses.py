@@ -270,7 +270,19 @@ class _LoopReader:
         return LoopChoice(test, word == "UNLESS", then, otherwise)
 
     def joined(self) -> tuple[LoopBody, ...]:
-        found = [self.clause()]
+        found = [self.chosen()]
         while self.word("AND"):
-            found.append(self.clause())
+            found.append(self.chosen())
         return tuple(found)
+
+    def chosen(self) -> LoopBody:
+        """Return a clause that may depend on a test."""
+        before = self.left[0] if self.left else self.form
+        found = self.clause()
+        if isinstance(found, LoopTest):
+            raise LispError(
+                before.place,
+                f"{brief(before)} cannot depend on when, if or unless",
+                "write do (return ...) there",
+            )
+        return found

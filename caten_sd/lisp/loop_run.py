@@ -12,7 +12,7 @@ from caten_sd.errors import LispError
 from caten_sd.lisp.arithmetic import add, checked_integer, checked_number, subtract
 from caten_sd.lisp.datum import Datum, Form, Symbol, brief
 from caten_sd.lisp.evaluation import Evaluator
-from caten_sd.lisp.lists import Vector, as_list, car, cdr, items_in
+from caten_sd.lisp.lists import Vector, as_list, car, cdr, elements, is_pair, items_in
 from caten_sd.lisp.loop_clauses import (
     LoopBody,
     LoopChoice,
@@ -71,6 +71,12 @@ class LoopRun:
     def _result(self) -> Any:
         if "" in self._gathered:
             value = self._gathered[""]
+            if value is None:
+                raise LispError(
+                    self.form.place,
+                    f"{brief(self.form)} finds no number to maximize or minimize",
+                    "loop over at least one",
+                )
             return as_list(value) if isinstance(value, list) else value
         always = any(
             isinstance(each, LoopTest) and each.verb in ("ALWAYS", "NEVER")
@@ -92,7 +98,7 @@ class LoopRun:
                         f"{each.verb.lower()} gathers another kind of value than the clause before",
                         "gather it into a variable",
                     )
-                if each.into is not None:
+                if each.into is not None and each.verb not in ("MAXIMIZE", "MINIMIZE"):
                     self._scope.variables[each.into.name] = _NOTHING.get(each.verb)
 
     def _value(self, datum: Datum) -> Any:
@@ -127,20 +133,22 @@ class LoopRun:
     def _over(self, head: LoopOver) -> Iterator[bool]:
         source = self._value(head.source)
         by = cdr if head.by is None else self._value(head.by)
-        if isinstance(source, Vector) != (head.how == "ACROSS"):
+        if isinstance(source, (Vector, str)) != (head.how == "ACROSS"):
             kind = "vector" if head.how == "ACROSS" else "list"
             raise LispError(
                 head.source.place, f"{text_of(source)} is not a {kind}", f"loop over a {kind}"
             )
         if head.how == "ACROSS" or (by is cdr and head.how == "IN"):
-            for item in source if isinstance(source, Vector) else self._items(source):
+            for item in self.evaluator.apply(elements, [source], self.form):
                 self._bind(head.variable, item)
                 yield True
             return
-        while source is not None:
+        while is_pair(source) if head.how == "ON" else source is not None:
             self._bind(head.variable, car(source) if head.how == "IN" else source)
             yield True
             source = self.evaluator.apply(by, [source], self.form)
+        if head.how == "ON" and isinstance(head.variable, Symbol):
+            self._bind(head.variable, source)
 
     def _items(self, value: Any) -> list[Any]:
         items: list[Any] = self.evaluator.apply(items_in, [value], self.form)
@@ -151,10 +159,11 @@ class LoopRun:
         end: Any = None if head.end is None else self._number(head.end)
         by: Any = 1 if head.by is None else self._number(head.by)
         step = subtract if head.down else add
+        self._bind(head.variable, value)
         while end is None or _within(value, end, head):
-            self._bind(head.variable, value)
             yield True
             value = step(value, by)
+            self._bind(head.variable, value)
 
     def _number(self, datum: Datum) -> Any:
         return self.evaluator.apply(checked_number, [self._value(datum)], self.form)
@@ -218,8 +227,8 @@ def _within(value: Any, end: Any, head: LoopNumbers) -> bool:
     return bool(value > end) if head.down else bool(value < end)
 
 
-def _counted(count: int, value: Any) -> int:
-    return count + is_true(value)
+def _counted(count: Any, value: Any) -> Any:
+    return add(count, int(is_true(value)))
 
 
 def _most(old: Any, value: Any) -> Any:

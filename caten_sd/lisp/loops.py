@@ -12,6 +12,7 @@ from caten_sd.lisp.datum import Datum, Form, Symbol, brief, items_of, symbol_of
 from caten_sd.lisp.evaluation import Evaluator, SpecialForm
 from caten_sd.lisp.grammar import required, undeclared
 from caten_sd.lisp.lists import items_in
+from caten_sd.lisp.loop_checks import check_answers
 from caten_sd.lisp.loop_clauses import loop_clauses
 from caten_sd.lisp.loop_run import LoopRun
 from caten_sd.lisp.scopes import Scope, in_block
@@ -54,6 +55,7 @@ def _loop(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
     if form.rest and not isinstance(form.rest[0], Symbol):
         return in_block("NIL", scope, partial(_endless, evaluator, form))
     clauses = loop_clauses(form)
+    check_answers(clauses)
     return in_block(clauses.name, scope, LoopRun(evaluator, form, clauses).run)
 
 

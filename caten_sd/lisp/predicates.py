@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
 from caten_sd.errors import ModelError
-from caten_sd.lisp.datum import Symbol
-from caten_sd.lisp.lists import LONGEST_LIST, Pair
-from caten_sd.lisp.scopes import Function, first_value
+from caten_sd.lisp.datum import Character, Symbol
+from caten_sd.lisp.lists import LONGEST_LIST, is_pair, may_be_one
+from caten_sd.lisp.scopes import Function, first_value, text_of
 
 
 def is_true(value: Any) -> bool:
@@ -18,14 +19,27 @@ def is_true(value: Any) -> bool:
     return first_value(value) is not None
 
 
+def _sign(value: Any) -> float:
+    return math.copysign(1, value) if isinstance(value, float) else 1.0
+
+
 def eql(first: Any, second: Any) -> bool:
     """Return whether two values are the same: numbers of one kind, one symbol, one object."""
     numbers = (int, Fraction, float)
     if isinstance(first, numbers) and isinstance(second, numbers):
-        return type(first) is type(second) and first == second
-    if isinstance(first, Symbol):
+        return type(first) is type(second) and first == second and _sign(first) == _sign(second)
+    if isinstance(first, (Symbol, Character)):
         return bool(first == second)
+    if may_be_one(first, second):
+        raise ModelError("two lists with the same items may be one list or two; compare by equal")
     return first is second
+
+
+def eq(first: Any, second: Any) -> bool:
+    """Return whether two values are one object."""
+    if eql(first, second) and type(first) in (Fraction, float):
+        raise ModelError(f"eq of {text_of(first)} and itself may be t or nil; compare by eql")
+    return eql(first, second)
 
 
 def equal(first: Any, second: Any) -> bool:
@@ -36,7 +50,7 @@ def equal(first: Any, second: Any) -> bool:
         seen += 1
         if seen > LONGEST_LIST:
             raise ModelError(f"equal compares more than {LONGEST_LIST:,} items; compare fewer")
-        if isinstance(a, (list, Pair)) and type(a) is type(b) and len(a) == len(b):
+        if is_pair(a) and type(a) is type(b) and len(a) == len(b):
             waiting += () if a is b else zip(a, b, strict=True)
         elif not (eql(a, b) or (isinstance(a, str) and isinstance(b, str) and a == b)):
             return False
@@ -56,12 +70,12 @@ def truth(holds: Callable[..., bool]) -> Function:
 FUNCTIONS: Mapping[str, Function] = {
     "NOT": truth(lambda value: value is None),
     "NULL": truth(lambda value: value is None),
-    "EQ": truth(eql),
+    "EQ": truth(eq),
     "EQL": truth(eql),
     "EQUAL": truth(equal),
-    "LISTP": truth(lambda value: value is None or isinstance(value, (list, Pair))),
-    "CONSP": truth(lambda value: isinstance(value, (list, Pair))),
-    "ATOM": truth(lambda value: not isinstance(value, (list, Pair))),
+    "LISTP": truth(lambda value: value is None or is_pair(value)),
+    "CONSP": truth(is_pair),
+    "ATOM": truth(lambda value: not is_pair(value)),
     "SYMBOLP": truth(lambda value: value is None or value is True or isinstance(value, Symbol)),
     "KEYWORDP": truth(lambda value: isinstance(value, Symbol) and value.is_keyword),
     "STRINGP": truth(lambda value: isinstance(value, str)),

@@ -11,7 +11,7 @@ from caten_sd.lisp.datum import Datum, Form, Literal, Symbol, brief, items_of, s
 from caten_sd.lisp.evaluation import Evaluator, SpecialForm
 from caten_sd.lisp.grammar import required, undeclared
 from caten_sd.lisp.lambda_lists import lambda_list
-from caten_sd.lisp.lists import Vector, as_list, cons, items_in
+from caten_sd.lisp.lists import Vector, items_in, list_before
 from caten_sd.lisp.scopes import Scope
 
 
@@ -24,13 +24,8 @@ def quoted(datum: Datum) -> Any:
         return datum if datum.is_keyword else constants.get(datum.name, datum)
     if datum.head == "VECTOR-LITERAL":
         return Vector(map(quoted, items_of(required(datum, 1, "#(1 2)")[0], "a list")))
-    items = [quoted(each) for each in datum.items]
-    if datum.tail is None:
-        return items
-    rest = quoted(datum.tail)
-    for item in reversed(items):
-        rest = cons(item, rest)
-    return rest
+    rest = None if datum.tail is None else quoted(datum.tail)
+    return list_before(rest, *map(quoted, datum.items))
 
 
 def _quote(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
@@ -60,9 +55,8 @@ def _filled(evaluator: Evaluator, datum: Datum, scope: Scope) -> Any:
             items += evaluator.apply(items_in, [value], each)
         else:
             items.append(_filled(evaluator, each, scope))
-    if datum.tail is not None:
-        raise LispError(datum.place, "a dot is after a backquote", "use cons instead")
-    return as_list(items)
+    rest = None if datum.tail is None else _filled(evaluator, datum.tail, scope)
+    return evaluator.apply(list_before, [rest, *items], datum)
 
 
 def _comma(evaluator: Evaluator, form: Form, scope: Scope) -> Any:

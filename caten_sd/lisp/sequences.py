@@ -8,7 +8,17 @@ from typing import Any
 
 from caten_sd.errors import ModelError
 from caten_sd.lisp.datum import Symbol
-from caten_sd.lisp.lists import Vector, append, as_list, car, elements, items_in, keys_of, like
+from caten_sd.lisp.lists import (
+    Vector,
+    as_list,
+    car,
+    elements,
+    items_in,
+    joined,
+    keys_of,
+    like,
+    tail,
+)
 from caten_sd.lisp.predicates import eql, is_true, truth
 from caten_sd.lisp.scopes import Function, MultipleValues, first_value, text_of
 
@@ -20,11 +30,16 @@ def checked_function(value: Any) -> Function:
     raise ModelError(f"{text_of(value)} is not a function; pass one, as #'name")
 
 
-def mapped(function: Any, *lists: Any) -> Iterator[Any]:
+def mapped(
+    function: Any, *lists: Any, items: Callable[[Any], list[Any]] = elements
+) -> Iterator[Any]:
     """Yield what a function gives for the first items of lists, the second ones, and so on."""
     if not lists:
         raise ModelError("there is no list to map over; pass one")
-    return map(first_value, map(checked_function(function), *map(elements, lists)))
+    return map(first_value, map(checked_function(function), *map(items, lists)))
+
+
+_mapped_lists = partial(mapped, items=items_in)
 
 
 def map_into_kind(kind: Any, function: Function, *lists: Any) -> Any:
@@ -68,7 +83,7 @@ def member(item: Any, value: Any, *options: Any) -> Any:
     """Return the list from an item on, or nil if it is not there."""
     same = _same(options)
     items = items_in(value)
-    return next((items[at:] for at, each in enumerate(items) if same(item, each)), None)
+    return next((tail(value, at) for at, each in enumerate(items) if same(item, each)), None)
 
 
 def position(item: Any, value: Any, *options: Any) -> Any:
@@ -119,9 +134,9 @@ def _joined(kind: Any, *lists: Any) -> Any:
 
 FUNCTIONS: Mapping[str, Function] = {
     "CONCATENATE": _joined,
-    "MAPCAR": lambda function, *lists: as_list(mapped(function, *lists)),
-    "MAPCAN": lambda function, *lists: append(*mapped(function, *lists)),
-    "MAPC": lambda function, *lists: [list(mapped(function, *lists)), lists[0]][1],
+    "MAPCAR": lambda function, *lists: as_list(_mapped_lists(function, *lists)),
+    "MAPCAN": lambda function, *lists: joined(*_mapped_lists(function, *lists)),
+    "MAPC": lambda function, *lists: [list(_mapped_lists(function, *lists)), lists[0]][1],
     "MAP": map_into_kind,
     "REDUCE": reduced,
     "REMOVE-IF": partial(_filtered, kept=False),

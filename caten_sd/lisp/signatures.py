@@ -9,6 +9,7 @@ from typing import Any
 from caten_sd.errors import LispError
 from caten_sd.lisp.datum import Literal, SourcePlace, Symbol, is_nil
 from caten_sd.lisp.lambda_lists import Argument, ArgumentKind, LambdaList
+from caten_sd.lisp.lists import as_list
 from caten_sd.lisp.names import python_name
 from caten_sd.state.keys import fold
 
@@ -114,5 +115,5 @@ def lisp_value(value: Any) -> Any:
     if value is False:
         return None
     if isinstance(value, (list, tuple)):
-        return [lisp_value(each) for each in value] or None
+        return as_list(map(lisp_value, value))
     return value

@@ -18,6 +18,7 @@ from caten_sd.lisp import (
     loops,
     predicates,
     quotation,
+    rounding,
     sequences,
     shape_checks,
     tensors,
@@ -45,6 +46,7 @@ SPECIAL_FORMS: Mapping[str, SpecialForm] = {
 }
 FUNCTIONS: Mapping[str, Function] = {
     **arithmetic.FUNCTIONS,
+    **rounding.FUNCTIONS,
     **lists.FUNCTIONS,
     **predicates.FUNCTIONS,
     **sequences.FUNCTIONS,

@@ -51,3 +51,7 @@ def test_values(form: str, value: object) -> None:
 )
 def test_refusals(form: str, said: str) -> None:
     assert said in refused(form)
+
+
+def test_otherwise_is_the_last_clause() -> None:
+    assert "follows the one of t" in refused("(case 1 (t 1) (1 2))")

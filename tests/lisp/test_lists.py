@@ -50,7 +50,7 @@ from tests.lisp.forms import evaluated, refused
 def test_values(form: str, value: object) -> None:
     found = evaluated(form)
     assert found == value
-    assert type(found) is type(value)
+    assert isinstance(found, type(value))
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,22 @@ def test_values(form: str, value: object) -> None:
 )
 def test_refusals(form: str, said: str) -> None:
     assert said in refused(form)
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("(let* ((x (list 1 2)) (y (cons 0 x))) (setf (car x) 9) y)", "copy-list"),
+        ("(let* ((x (list 1 2)) (y (cdr x))) (setf (nth 1 x) 9) y)", "copy-list"),
+        ("(let* ((x (list 1 2)) (y (append '(0) x))) (setf (cdr x) nil) y)", "copy-list"),
+        ("(let* ((x (list 1 2))) (eq (cdr x) (cdr x)))", "equal"),
+    ],
+)
+def test_a_change_that_another_list_would_share_is_refused(form: str, said: str) -> None:
+    assert said in refused(form)
+
+
+def test_items_of_cells_that_no_other_list_has_can_be_set() -> None:
+    assert evaluated("(let* ((x (list 1 2)) (y (cons 0 x))) (setf (car y) 9) y)") == [9, 1, 2]
+    assert evaluated("(let* ((x (list 1 2)) (y (copy-list x))) (setf (nth 1 x) 9) y)") == [1, 2]
+    assert evaluated("(let* ((x (list 1 2)) (y x)) (setf (cdr x) '(7)) y)") == [1, 7]

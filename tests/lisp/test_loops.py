@@ -111,3 +111,15 @@ def test_what_does_not_end_is_refused_soon(form: str) -> None:
     begin = time.process_time()
     assert "more than" in refused(form)
     assert time.process_time() - begin < 10
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("(loop for i below 3 always t collect i)", "gather into a variable"),
+        ("(loop for i below 3 when t while (< i 2))", "when, if or unless"),
+        ("(loop for i in nil maximize i)", "no number to maximize"),
+    ],
+)
+def test_what_sbcl_refuses_or_leaves_open_is_refused(form: str, said: str) -> None:
+    assert said in refused(form)

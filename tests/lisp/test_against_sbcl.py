@@ -1,0 +1,49 @@
+"""The same forms here and in SBCL, which Caten runs on: the same values, or a refusal here."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from caten_sd.errors import LispError
+from caten_sd.lisp.program import LispProgram
+from caten_sd.lisp.reader import read_data
+from caten_sd.lisp.scopes import Scope
+from caten_sd.lisp.source_text import lisp_source
+from tests.lisp.random_forms import random_forms
+from tests.lisp.sbcl import REFUSED, SBCL, answer_text, sbcl_answers
+
+# Random forms with what SBCL 2.2.9 gave for them.
+ANSWERS: dict[str, str] = json.loads(
+    (Path(__file__).parent / "sbcl_answers.json").read_text(encoding="utf-8")
+)
+needs_sbcl = pytest.mark.skipif(SBCL is None, reason="SBCL is not installed")
+
+
+def _answer(form: str) -> str:
+    try:
+        (datum,) = read_data(form)
+        evaluator = LispProgram(lisp_source(";").by_kind).evaluator
+        return answer_text(evaluator.values(datum, Scope()))
+    except LispError:
+        return REFUSED
+
+
+def test_the_values_that_sbcl_gave() -> None:
+    assert len(ANSWERS) > 300
+    assert {form: _answer(form) for form in ANSWERS} == ANSWERS
+
+
+@pytest.mark.slow
+@needs_sbcl
+def test_random_forms_have_the_values_of_sbcl(tmp_path: Path) -> None:
+    seed = random.randrange(10**6)
+    forms = random_forms(seed, 4_000)
+    theirs = dict(zip(forms, sbcl_answers(forms, tmp_path), strict=True))
+    ours = {form: _answer(form) for form in forms}
+    others = {form for form in forms if ours[form] not in (REFUSED, theirs[form])}
+    assert not others, (seed, {form: (theirs[form], ours[form]) for form in others})
+    assert sum(answer != REFUSED for answer in ours.values()) > 2_000
