@@ -28,11 +28,16 @@ class Parser(argparse.ArgumentParser):
         super().error(one_line(message))
 
 
+def bare_parser(command: str, summary: str) -> Parser:
+    """Return the parser of a command, without arguments."""
+    return Parser(f"caten-sd {command}", description=f"{summary[:1].upper()}{summary[1:]}.")
+
+
 def parser_of(
     command: str, summary: str, name: str = "file", metavar: str = "FILE", text: str = CHECKPOINT
 ) -> Parser:
     """Return the parser of a command, with its first argument, a checkpoint, and ``--root``."""
-    parser = Parser(f"caten-sd {command}", description=f"{summary.capitalize()}.")
+    parser = bare_parser(command, summary)
     parser.add_argument(name, metavar=metavar, help=text)
     parser.add_argument("--root", metavar="NAME", help=ROOT)
     return parser
