@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from caten_sd.loading.report import LoadRow as LoadRow
     from caten_sd.loading.report import Outcome as Outcome
     from caten_sd.loading.with_state import with_state as with_state
-    from caten_sd.mapping.detection import Candidate as Candidate
     from caten_sd.mapping.detection import Detection as Detection
     from caten_sd.mapping.detection import detect_layout as detect_layout
     from caten_sd.mapping.findings import Findings as Findings
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     from caten_sd.mapping.layout_plan import LayoutPlan as LayoutPlan
     from caten_sd.mapping.layout_plan import plan_layout as plan_layout
     from caten_sd.mapping.layout_plan import to_layout as to_layout
+    from caten_sd.mapping.weighing import Candidate as Candidate
     from caten_sd.model_files import load as load
     from caten_sd.model_files import save as save
     from caten_sd.objects.extract import get_state_dict as get_state_dict
@@ -104,8 +104,9 @@ _HOMES = homes(
         "loading.repairs": "Fill PadRows Skip TrimRows fill pad_rows skip trim_rows",
         "loading.report": "LoadPlan LoadReport LoadRow Outcome",
         "loading.with_state": "with_state",
-        "mapping.detection": "Candidate Detection detect_layout",
+        "mapping.detection": "Detection detect_layout",
         "mapping.findings": "Findings Misfit",
+        "mapping.weighing": "Candidate",
         "mapping.layout": "Layout",
         "mapping.layout_check": "LayoutCheck check_layout",
         "mapping.layout_plan": "LayoutPlan plan_layout to_layout",

@@ -109,8 +109,9 @@ class Numbers:
     """Looks up the numbers that operations name: among the given ones, then in a configuration.
 
     ``config`` is a mapping (a ``config.json``) or an object with attributes. ``aliases`` are other
-    names that it may have for a number. A number that is in neither is a LayoutError. ``paths`` are
-    those of a model, by their text with "_" between the segments.
+    names that it may have for a number. ``stated`` are numbers of the file's metadata, which count
+    last. A number that is in none of them is a LayoutError. ``paths`` are those of a model, by
+    their text with "_" between the segments.
     """
 
     def __init__(
@@ -119,9 +120,10 @@ class Numbers:
         config: Any = None,
         aliases: Mapping[str, Sequence[str]] | None = None,
         paths: Mapping[str, str] | None = None,
+        stated: Mapping[str, Any] | None = None,
     ) -> None:
         self.given, self.config, self.aliases = given, config, aliases or {}
-        self.paths = paths
+        self.paths, self.stated = paths, stated or {}
 
     def __call__(self, name: str) -> int:
         """Return the number of this name."""
@@ -134,9 +136,12 @@ class Numbers:
 
     def find(self, name: str, shapes: Mapping[str, int] | None = None) -> Any:
         """Return what is given for a name, what shapes or the configuration say, or None."""
+        words = (name, *self.aliases.get(name, ()))
         found = self.given.get(name, (shapes or {}).get(name))
-        for word in (name, *self.aliases.get(name, ())):
+        for word in words:
             found = self.entry(word) if found is None else found
+        for word in words:
+            found = self.stated.get(word) if found is None else found
         return found
 
     def entry(self, name: str) -> Any:

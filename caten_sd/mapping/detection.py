@@ -6,65 +6,27 @@ is detected only if each key is one of its names and each row that is required f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.axis_sizes import Numbers, size_text, solve
-from caten_sd.mapping.findings import Findings
-from caten_sd.mapping.known import announced_layouts, built_in_layouts
+from caten_sd.mapping.key_kinds import Arranged, arranged
+from caten_sd.mapping.known import announced_layouts, built_in_layouts, find_layout
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.reading import Reading, declared, items_of, read_canonical
-from caten_sd.state.keys import INDEX_SEGMENT
+from caten_sd.mapping.reading import items_of
+from caten_sd.mapping.self_description import said, veto
+from caten_sd.mapping.weighing import Candidate, by_items, by_names, by_samples
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.quoting import root_choice
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
-from caten_sd.state.state_dict import StateDict, as_state_dict
+from caten_sd.state.state_dict import STAMP, StateDict, as_state_dict
 from caten_sd.state.training_keys import model_state
 from caten_sd.wording import counted
 
 MAX_PREFIX = 8  # segments of a key
-
-
-class Candidate(NamedTuple):
-    """How well a layout matches: how many keys it takes, and its findings.
-
-    ``numbers`` are those that the shapes give. ``orientation`` names one tensor whose shape is
-    possible in this layout and would not be if it were transposed. ``veto`` is what the file says
-    of itself where that excludes the layout.
-    """
-
-    layout: Layout
-    taken: int
-    total: int
-    findings: Findings
-    numbers: Mapping[str, int]
-    orientation: str = ""
-    veto: str = ""
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether it takes every key, each row finds a key, and nothing contradicts it."""
-        return self.is_similar and self.taken == self.total and not self.findings.idle
-
-    @property
-    def is_similar(self) -> bool:
-        """Whether it takes half of the keys, half of its rows find one, nothing contradicts it."""
-        rows, idle = len(self.layout.reading.rules), len(self.findings.idle)
-        contradicted = self.veto or self.findings.misfits
-        return not contradicted and self.taken * 2 >= self.total > 0 and idle * 2 <= rows
-
-    def __str__(self) -> str:
-        text = f"{self.layout.name} takes {self.taken} of {counted(self.total, 'key')}"
-        if self.veto:
-            return f"{text}, but {self.veto}"
-        if self.findings.misfits:
-            return f"{text}, but {self.findings.misfits[0]}"
-        idle = len(self.findings.idle)
-        return f"{text}, and {idle} of its rows find no key" if idle else text
 
 
 @attrs.frozen(repr=False)
@@ -140,35 +102,47 @@ def _name(layout: Layout | None) -> str | None:
     return layout.name if layout else None
 
 
-def detect_layout(state_dict: Mapping[str, Any]) -> Detection:
+def detect_layout(
+    state_dict: Mapping[str, Any], *, layouts: Iterable[str | Layout] = ()
+) -> Detection:
     """Return which layout the keys and shapes are in, with the evidence; no data is read.
 
-    If two layouts match equally well, none of them is chosen.
+    ``layouts`` are further ones, besides those of this package and of plug-ins: a Layout, or what
+    names one, as mine.toml. If two layouts match equally well, none of them is chosen.
     """
     state = model_state(as_state_dict(state_dict))
     tensors = {key: leaf for key, leaf in state.items() if spec_or_none(leaf) is not None}
-    return _detect(state if len(tensors) == len(state) else state.with_entry(tensors), 0)
+    given = {id(layout): layout for layout in map(find_layout, layouts)}
+    known = {**announced_layouts(), **built_in_layouts()}
+    given |= {id(layout): layout for layout in known.values()}
+    state = state if len(tensors) == len(state) else state.with_entry(tensors)
+    return _detect(state, list(given.values()), 0)
 
 
-def _detect(state: StateDict, removed: int) -> Detection:
+def _detect(state: StateDict, known: Sequence[Layout], removed: int) -> Detection:
     """Detect the layout of keys from which ``removed`` segments of a prefix were taken."""
-    samples = _samples(state)
-    known = [*built_in_layouts().values(), *announced_layouts().values()]
-    weighed = sorted((_weigh(each, state, samples) for each in known), key=_rank, reverse=True)
-    found = _decide(state, tuple(each for each in weighed if each.taken))
-    if any(each.is_complete for each in weighed) or removed == MAX_PREFIX:
+    keys = arranged(items_of(state))
+    named = (by_names(each, keys, veto(each, state)) for each in known)
+    weighed = [each for each in named if each.taken]
+    stamp = state.metadata.get(STAMP)
+    stamped = [each for each in weighed if each.layout.name == stamp]
+    found = _stamped(state, keys, stamped[0], weighed) if stamped else None
+    found = found or _decide(state, keys, weighed)
+    if any(each.is_complete for each in found.candidates) or removed == MAX_PREFIX:
         return found
-    return _without_prefix(state, found, removed)
+    return _without_prefix(state, known, found, removed)
 
 
-def _without_prefix(state: StateDict, found: Detection, removed: int) -> Detection:
+def _without_prefix(
+    state: StateDict, known: Sequence[Layout], found: Detection, removed: int
+) -> Detection:
     """Return what was found, with the layout that the keys have without their common prefix."""
     first = next(iter(state), "").partition(".")[0] + "."
     if first[:-1].isdecimal() or not all(key.startswith(first) for key in state):
         return found
     rest = {key[len(first) :]: leaf for key, leaf in state.items()}
     ties = {key[len(first) :]: name[len(first) :] for key, name in state.ties.items()}
-    inner = _detect(state.with_entry(rest, ties=ties), removed + 1)
+    inner = _detect(state.with_entry(rest, ties=ties), known, removed + 1)
     layout = inner.layout or inner.unprefixed
     if layout is None:
         return found
@@ -182,84 +156,78 @@ def _without_prefix(state: StateDict, found: Detection, removed: int) -> Detecti
     )
 
 
+def _stamped(
+    state: StateDict, keys: Arranged, stamped: Candidate, weighed: Sequence[Candidate]
+) -> Detection | None:
+    """Return the layout that the file is stamped with, or None if the keys contradict that."""
+    best = by_items(stamped, keys.alone.items)
+    if best.veto or best.findings.misfits or best.taken < best.total:
+        return None
+    evidence = [f"{STAMP} in its metadata is {best.layout.name!r}", *_evidence(best, state)]
+    candidates = [best, *(each for each in weighed if each is not stamped)]
+    return Detection(best.layout, tuple(evidence), tuple(candidates), best.numbers)
+
+
+def _decide(state: StateDict, keys: Arranged, named: Sequence[Candidate]) -> Detection:
+    """Return what the candidates prove; the winner is weighed by every key."""
+    weighed = sorted(named, key=_rank, reverse=True)
+    while True:
+        weighed = _weighed(weighed, keys)
+        similar = [each for each in weighed if each.is_similar]
+        equal = [each for each in similar if each.rank == similar[0].rank]
+        if len(equal) != 1:
+            return _undecided(state, equal, weighed)
+        best = by_items(equal[0], keys.alone.items)
+        weighed[weighed.index(equal[0])] = best
+        if best.is_complete:
+            others = [str(each) for each in weighed if each is not best]
+            evidence = (*_evidence(best, state), *others)
+            return Detection(best.layout, evidence, tuple(weighed), best.numbers)
+        if not equal[0].is_complete or best.rank == equal[0].rank:
+            lines = [str(each) for each in weighed if each is not best]
+            evidence = (str(best), *filter(None, [best.findings.complaint]), *lines[:2])
+            is_like = best.layout if best.is_similar else None
+            return Detection(None, evidence, tuple(weighed), {}, similar=is_like)
+        weighed.sort(key=_rank, reverse=True)
+
+
 def _rank(candidate: Candidate) -> tuple[bool, bool, int, int]:
-    idle = len(candidate.findings.idle)
-    return candidate.is_complete, candidate.is_similar, candidate.taken, -idle
+    return candidate.rank
 
 
-def _decide(state: StateDict, candidates: tuple[Candidate, ...]) -> Detection:
-    similar = [each for each in candidates if each.is_similar]
-    equal = [each for each in similar if _rank(each) == _rank(similar[0])]
-    if len(equal) == 1 and not equal[0].is_complete:
-        best = _weigh(equal[0].layout, state, dict.fromkeys(state, 1))
-        lines = [str(each) for each in candidates if each.layout is not best.layout]
-        evidence = [str(best), *filter(None, [best.findings.complaint]), *lines[:2]]
-        return Detection(None, tuple(evidence), candidates, {}, similar=best.layout)
-    if len(equal) == 1:
-        best = _weigh(equal[0].layout, state, dict.fromkeys(state, 1))
-        others = [str(each) for each in candidates if each.layout is not best.layout]
-        return Detection(best.layout, (*_evidence(best), *others), candidates, best.numbers)
+def _weighed(candidates: Sequence[Candidate], keys: Arranged) -> list[Candidate]:
+    """Return the candidates, the best of them weighed by shapes until none is contradicted."""
+    found: list[Candidate] = []
+    waiting = list(candidates)
+    while waiting and waiting[0].is_similar:
+        rank = waiting[0].rank
+        alike = [by_samples(each, keys) for each in waiting if each.rank == rank]
+        waiting = [each for each in waiting if each.rank != rank]
+        found += alike
+        if any(each.is_similar for each in alike):
+            break
+    return sorted([*found, *waiting], key=_rank, reverse=True)
+
+
+def _undecided(
+    state: StateDict, equal: Sequence[Candidate], weighed: Sequence[Candidate]
+) -> Detection:
     if equal:
         names = " and ".join(each.layout.name for each in equal)
         evidence = [f"{names} match {counted(len(state), 'key')} and their shapes equally well"]
     else:
-        evidence = ["no layout was recognized", *map(str, candidates[:3])]
-    return Detection(None, tuple(evidence), candidates, {})
+        evidence = ["no layout was recognized", *map(str, weighed[:3])]
+    return Detection(None, tuple(evidence), tuple(weighed), {})
 
 
-def _evidence(best: Candidate) -> list[str]:
+def _evidence(best: Candidate, state: StateDict) -> list[str]:
     names = "key is its name" if best.total == 1 else "keys are its names"
-    names = f"{best.taken} of {best.total} {names}"
-    return [names, *filter(None, [best.orientation]), *best.findings.notes()]
-
-
-def _samples(state: StateDict) -> dict[str, int]:
-    """Return one of the keys that share their shape and all but indices, with their count."""
-    first: dict[Any, str] = {}
-    counts: dict[str, int] = {}
-    for key, leaf in state.items():
-        known = spec_or_none(leaf)
-        kind = INDEX_SEGMENT.sub("#", key), known and known.shape
-        sample = first.setdefault(kind, key)
-        counts[sample] = counts.get(sample, 0) + 1
-    return counts
-
-
-def veto(layout: Layout, state: StateDict) -> str:
-    """Return what the file says of itself, where that is another architecture, or ""."""
-    config = state.config if isinstance(state.config, Mapping) else {}
-    said = {
-        "its general.architecture": state.metadata.get("general.architecture"),
-        "the model_type of its config.json": config.get("model_type"),
-    }
-    for where, name in said.items():
-        if isinstance(name, str) and name and name not in layout.model_types:
-            return f"{where} is {name!r}"
-    return ""
-
-
-def _weigh(layout: Layout, state: StateDict, samples: Mapping[str, int]) -> Candidate:
-    """Weigh a layout by samples, or by every key if one of its rows needs all indices."""
-    if any(rule.stacked for rule in layout.reading.rules):
-        samples = dict.fromkeys(state, 1)
-    items = [item for item in items_of(state) if item.key in samples]
-    reading = read_canonical(layout, items, Numbers({}), lenient=True)
-    findings = reading.findings
-    taken = sum(samples.values()) - sum(samples[key] for key in findings.untaken)
-    orientation = _orientation(layout, state, reading)
-    why = veto(layout, state)
-    return Candidate(layout, taken, len(state), findings, reading.numbers, orientation, why)
-
-
-def _orientation(layout: Layout, state: StateDict, reading: Reading) -> str:
-    """Return a text about one tensor whose shape proves its orientation, or ""."""
-    for item in sorted(reading.items, key=lambda item: item.plain):
-        sizes = declared(layout.canonical.reading, item)
-        known, given = spec_or_none(item.leaf), spec_or_none(state.entry.get(item.origin))
-        if not sizes or not known or not given or len(sizes) != 2:
-            continue
-        # Only sizes that share a name, as (3*n, n) does, exclude the transposed shape.
-        if solve(sizes, known.shape, {}) and not solve(sizes, known.shape[::-1], {}):
-            turned = "" if item.plain else " transposed"
-            return f"{item.origin} is {given.shape}, {size_text(sizes)}{turned}"
-    return ""
+    names = f"{best.taken:,} of {best.total:,} {names}"
+    places = [f"{where} is {name!r}" for where, name in said(state).items()]
+    nothing = "the file does not say what it is, so this is known from names and shapes only"
+    return [
+        names,
+        *filter(None, [best.orientation]),
+        *(places or [nothing]),
+        *best.findings.notes(),
+    ]

@@ -112,4 +112,5 @@ def check_layout(
     wanted = find_layout(layout)
     reading = read_canonical(wanted, items_of(state), Numbers({}), lenient=True)
     called = layout if isinstance(layout, str) else layout.name
-    return LayoutCheck(wanted, len(state), reading.findings, detect_layout(state), file, called)
+    detection = detect_layout(state, layouts=[wanted])
+    return LayoutCheck(wanted, len(state), reading.findings, detection, file, called)

@@ -25,6 +25,7 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.patterns import joined_paths
 from caten_sd.mapping.reading import Reading, items_of, read_canonical
 from caten_sd.mapping.rows import Row
+from caten_sd.mapping.self_description import config_for, stated_numbers
 from caten_sd.mapping.trim_record import RECORD, record_of, with_record
 from caten_sd.mapping.writing import write_canonical
 from caten_sd.state.gc_pause import collector_paused
@@ -165,9 +166,10 @@ def plan_layout(
             f"{origin.name} is a layout of {origin.architecture} and {target.name} one of "
             f"{target.architecture}; only layouts of one architecture convert into each other"
         )
-    config = state.config if config is None else config
+    config = config_for(origin, state) if config is None else config
     joined = None if against is None else joined_paths(against)
-    lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases}, joined)
+    stated = stated_numbers(state.metadata, origin, target)
+    lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases}, joined, stated)
     read = read_canonical(origin, items_of(state, with_record(state)), lookup)
     _refuse_swapped(origin, read.findings)
     if origin is target and detection is None and prefix is None:
@@ -241,7 +243,7 @@ def source_layout(
     by_name = {layout.name: layout for layout in (target.canonical, target)}
     stamp = state.metadata.get(STAMP)
     if from_layout is None and stamp is None:
-        detection = detect_layout(state)
+        detection = detect_layout(state, layouts=by_name.values())
         return detection.decided(), detection
     if from_layout is None:  # the stamp is a word of a file, and never names code to run
         return by_name.get(str(stamp)) or _layout_of_file(str(stamp)), None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, names_in, solve
@@ -140,10 +140,13 @@ def _shaped(leaf: Any) -> Spec | None:
     return None if packed else spec_or_none(leaf)
 
 
-def declared(names: Side, item: Item) -> tuple[Size, ...] | None:
-    """Return the sizes that the canonical layout declares for an item, or None."""
+def declared(names: Side, items: Iterable[Item]) -> Iterator[tuple[Item, tuple[Size, ...]]]:
+    """Yield the items for which the canonical layout declares sizes, with these."""
     finder = Finder(names.matcher, or_one(Numbers({})))
-    return None if item.foreign else _sizes(finder, item.key)
+    for item in items:
+        sizes = None if item.foreign else _sizes(finder, item.key)
+        if sizes is not None:
+            yield item, sizes
 
 
 def _sizes(finder: Finder[Taker], key: str) -> tuple[Size, ...] | None:

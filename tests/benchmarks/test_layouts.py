@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caten_sd import plan_layout
-from caten_sd.layout import Layout, Rotary, Row, Stack
+from caten_sd import detect_layout, plan_layout
+from caten_sd.layout import Layout, Rotary, Row, Stack, extend
 
 from .conftest import Race
 
@@ -110,3 +110,29 @@ def test_a_plan_of_100_000_tensors(race: Race) -> None:
     few, many = each(experts(10_000), GGUF, HF), each(experts(100_000), GGUF, HF)
     what = "plan a layout, a tensor of 100,000 / one of 10,000"
     race(what, many, few, 1.2, pairs=3, measure=measure, unit="us")
+
+
+def others(count: int) -> list[Layout]:
+    """Return layouts of which half name each key of the model of experts, and more."""
+    alike = [
+        extend(HF, f"hf-alike-{n}", [Row(f"{LAYER}.more{n}.weight")]) for n in range(count // 2)
+    ]
+    foreign = [
+        Layout(f"foreign-{n}", [Row(f"blk.{{i}}.{name}{n}.w") for name in "abcdefgh"])
+        for n in range(count - count // 2)
+    ]
+    return [*alike, *foreign]
+
+
+@pytest.mark.slow
+def test_detecting_among_100_layouts(race: Race) -> None:
+    state, layouts = experts(100_000), [HF, GGUF, *others(98)]
+
+    def seconds() -> float:
+        gc.collect()
+        start = time.process_time()
+        assert detect_layout(state, layouts=layouts).layout is HF
+        return time.process_time() - start
+
+    what = "detect the layout of 100,000 tensors among 100 / 3 s"
+    race(what, seconds, lambda: 3.0, 1.0, pairs=3, measure=measure, unit="s")

@@ -17,6 +17,28 @@ def test_the_config_is_that_in_the_folder_or_next_to_the_file(tmp_path: Path) ->
     assert config_of(tmp_path / "model.safetensors") == {"n_head": 4}
 
 
+def test_an_adapter_has_a_config_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    assert config_of(tmp_path) == {"peft_type": "LORA"}
+    assert config_of(tmp_path / "model.safetensors") is None
+    (tmp_path / "config.json").write_text('{"n_head": 4}')
+    assert config_of(tmp_path) == {"n_head": 4}
+    assert config_of(tmp_path / "adapter_model.safetensors") == {"peft_type": "LORA"}
+
+
+def test_a_layout_of_a_model_is_not_one_of_its_adapter(tmp_path: Path) -> None:
+    model = sd.get_state_dict(sd.nn.Transformer(4, 2, 2, 1e-5, 7, max_seq_len=5))
+    sd.write_state_dict(model, tmp_path / "adapter_model.safetensors")
+    with sd.read_state_dict(tmp_path / "adapter_model.safetensors") as state:
+        found = sd.detect_layout(state)
+        assert found.candidates[0].taken == len(state)
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    with sd.read_state_dict(tmp_path / "adapter_model.safetensors") as state:
+        found = sd.detect_layout(state)
+        assert found.layout is None
+        assert "the peft_type of its adapter_config.json is 'LORA'" in str(found)
+
+
 def test_the_config_next_to_an_archive_is_not_that_of_its_members(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"n_head": 4}')
     assert config_of(tmp_path / "a.tar::model.safetensors") is None

@@ -6,13 +6,13 @@ import pytest
 from caten_sd.errors import LayoutError
 from caten_sd.layouts.gpt2 import CATEN, GGUF, HF
 from caten_sd.mapping import detection as detect
-from caten_sd.mapping.assembly import Stack
+from caten_sd.mapping.assembly import Stack, Unstack
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.mapping.operations import Transpose
 from caten_sd.mapping.rows import Drop, Row
-from caten_sd.state.state_dict import StateDict
+from caten_sd.state.state_dict import STAMP, StateDict
 
 NUMBERS = {"vocab_size": 11, "n_positions": 7, "n_embd": 4, "3*n_embd": 12, "n_inner": 16}
 
@@ -185,3 +185,101 @@ def test_a_better_layout_of_a_plug_in_wins(monkeypatch: pytest.MonkeyPatch) -> N
 def test_values_that_are_not_tensors_do_not_hinder() -> None:
     found = detect_layout({**caten(), "_extra_state": "text"})
     assert found.layout is CATEN
+
+
+def zeros(*keys: str, **shapes: tuple[int, ...]) -> dict[str, Any]:
+    return {key: np.zeros(shapes.get(key, (2,))) for key in keys}
+
+
+def test_rows_with_literal_indices_find_their_keys() -> None:
+    literal = Layout("lit", [Row(f"blocks.{n}.w", f"b.{n}.weight") for n in range(8)])
+    found = detect_layout(zeros(*(f"b.{n}.weight" for n in range(8))), layouts=[literal])
+    assert found.layout is literal
+    found = detect_layout(zeros(*(f"b.{n}.weight" for n in range(7))), layouts=[literal])
+    assert (found.layout, found.similar) == (None, literal)
+    assert "blocks.7.w" in str(found)
+
+
+def test_rows_of_some_indices_only_find_their_keys() -> None:
+    rows = [
+        Row("a.{i}.w", "l.{i}.weight", where="i % 2 == 0"),
+        Row("b.{i}.w", "l.{i}.weight", operation=Transpose(), where="i % 2 == 1"),
+        Row("c.{i}.w", "m.{2*i+1}"),
+    ]
+    layout = Layout("some", rows)
+    state = {f"l.{n}.weight": np.zeros((2, 3)) for n in range(4)} | zeros("m.1", "m.3")
+    assert detect_layout(state, layouts=[layout]).layout is layout
+    even = {key: leaf for key, leaf in state.items() if key not in ("l.1.weight", "l.3.weight")}
+    assert detect_layout(even, layouts=[layout]).similar is layout
+    found = detect_layout({**state, "m.4": np.zeros(1)}, layouts=[layout])
+    assert (found.layout, found.similar) == (None, layout)
+
+
+def test_a_shape_that_one_layer_has_contradicts() -> None:
+    layout = Layout("square", [Row("a.{i}", shape=("n", "n")), Row("b.{i}")])
+    state = {f"{name}.{i}": np.zeros((3, 3)) for i in range(4) for name in "ab"}
+    assert detect_layout(state, layouts=[layout]).layout is layout
+    found = detect_layout({**state, "a.2": np.zeros((3, 4))}, layouts=[layout])
+    assert found.layout is None
+    assert "a.2 would be (3, 4)" in str(found)
+
+
+def test_a_gap_in_a_stack_is_found() -> None:
+    base = Layout("whole", [Row("w", shape=("e", "n")), Row("g", shape=("e",))])
+    layout = Layout("apart", [Row("w", "w.{e}", Unstack("e")), Row("g")], base=base)
+    state = {f"w.{e}": np.zeros(2) for e in range(5)} | {"g": np.zeros(5)}
+    assert detect_layout(state, layouts=[layout]).numbers == {"e": 5, "n": 2}
+    del state["w.4"]
+    assert detect_layout(state, layouts=[layout]).layout is None
+
+
+def test_packed_weights_and_their_scales_are_one_tensor() -> None:
+    layout = Layout("packed", [Row("x.{i}.weight", "y.{i}.weight"), Row("n", "norm")])
+    state: dict[str, Any] = {"norm": np.zeros(4)}
+    for i in range(3):
+        state |= {f"y.{i}.qweight": np.zeros((4, 4), "i4"), f"y.{i}.scales": np.zeros(4, "f2")}
+    found = detect_layout(state, layouts=[layout])
+    assert found.layout is layout
+    assert found.evidence[0] == "7 of 7 keys are its names"
+    rows = [Row("q.{i}", "y.{i}.qweight"), Row("s.{i}", "y.{i}.scales"), Row("n", "norm")]
+    alone = Layout("alone", rows)
+    assert detect_layout(state, layouts=[alone]).layout is alone
+
+
+class Failing(Transpose):
+    def leaf(self, leaf: Any) -> Any:
+        raise ZeroDivisionError("no")
+
+
+def test_a_layout_that_fails_leaves_the_rest_alone() -> None:
+    failing = Layout("failing", [*(Row(r.names[0]) for r in CATEN.rows if isinstance(r, Row))][1:])
+    failing = Layout("failing", [*failing.rows, Row("wte.weight", operation=Failing())])
+    found = detect_layout(caten(), layouts=[failing])
+    assert found.layout is CATEN
+    assert "failing takes 29 of 29 keys, but it fails (ZeroDivisionError: no)" in found.evidence
+
+
+def test_a_stamp_comes_first_unless_the_keys_contradict_it() -> None:
+    plain = Layout("plain", [Row("x.w"), Row("x.b")])
+    turned = Layout("turned", [Row("x.w", operation=Transpose()), Row("x.b")], base=plain)
+    state = {"x.w": np.zeros((2, 2)), "x.b": np.zeros(2)}
+    stamped = StateDict(state, metadata={STAMP: "turned"})
+    found = detect_layout(stamped, layouts=[plain, turned])
+    assert found.layout is turned
+    assert STAMP in found.evidence[0]
+    less = StateDict({"x.b": np.zeros(2)}, metadata={STAMP: "turned"})
+    assert detect_layout(less, layouts=[plain, turned]).layout is turned
+    more = StateDict({**state, "z": np.zeros(1)}, metadata={STAMP: "turned"})
+    assert detect_layout(more, layouts=[plain, turned]).layout is None
+
+
+def test_what_cannot_be_told_from_another_says_so() -> None:
+    rows = [Row("x.{i}.w", shape=("n", "m")), Row("norm")]
+    llama, gemma = Layout("hf-llama", rows), Layout("hf-gemma", rows)
+    state = {"x.0.w": np.zeros((2, 3)), "norm": np.zeros(2)}
+    found = detect_layout(state, layouts=[llama, gemma])
+    assert found.layout is None
+    assert found.evidence[0].startswith("hf-llama and hf-gemma match 2 keys")
+    for layout in (llama, gemma):
+        says = StateDict(state, config={"model_type": layout.name[3:]})
+        assert detect_layout(says, layouts=[llama, gemma]).layout is layout

@@ -1,0 +1,138 @@
+"""What a file says of itself: its stamp, its architecture, and the numbers of its model.
+
+The architecture is in a GGUF's ``general.architecture``, in a config.json's ``model_type`` or
+``architectures``, or in an adapter_config.json. It excludes every layout of another architecture.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from caten_sd.errors.printable import one_line
+from caten_sd.mapping.extension import ARCHITECTURE
+from caten_sd.mapping.layout import Layout
+from caten_sd.state.state_dict import StateDict
+
+# What a class of transformers adds to the name of its architecture.
+_OF_TASK = re.compile(r"(.+?)(?:LMHead|DoubleHeads|PreTrained|For[A-Z]|Model$)")
+_LONGEST = 100  # characters of a name that a message shows
+
+# The numbers of a GGUF behind the name of its architecture, and what configurations call them.
+_NUMBERS = {
+    "block_count": ("n_layer", "num_hidden_layers"),
+    "context_length": ("n_positions", "max_position_embeddings"),
+    "embedding_length": ("n_embd", "hidden_size"),
+    "feed_forward_length": ("n_inner", "intermediate_size"),
+    "expert_feed_forward_length": ("moe_intermediate_size",),
+    "attention.head_count": ("n_head", "num_attention_heads"),
+    "attention.head_count_kv": ("n_kv_head", "num_key_value_heads"),
+    "attention.key_length": ("head_dim",),
+    "attention.kv_lora_rank": ("kv_lora_rank",),
+    "attention.q_lora_rank": ("q_lora_rank",),
+    "expert_count": ("n_expert", "num_experts", "num_local_experts"),
+    "expert_used_count": ("num_experts_per_tok",),
+    "leading_dense_block_count": ("first_k_dense_replace", "n_dense"),
+    "ssm.conv_kernel": ("conv_kernel",),
+    "ssm.group_count": ("n_groups",),
+    "ssm.inner_size": ("d_inner",),
+    "ssm.state_size": ("state_size",),
+    "vocab_size": ("vocab_size",),
+}
+
+
+def said(state: StateDict) -> dict[str, str]:
+    """Return the architecture that a file names, by the place where it does."""
+    return dict(_said(state))
+
+
+def _said(state: StateDict) -> Iterator[tuple[str, str]]:
+    config = state.config if isinstance(state.config, Mapping) else {}
+    metadata = state.metadata
+    is_adapter = metadata.get("general.type") == "adapter"
+    key = "adapter.type" if is_adapter else ARCHITECTURE
+    entries = [(f"its {key}", metadata.get(key)), ("", None)]
+    if "peft_type" in config:
+        entries[1] = ("the peft_type of its adapter_config.json", config.get("peft_type"))
+    elif config.get("model_type"):
+        entries[1] = ("the model_type of its config.json", config.get("model_type"))
+    elif isinstance(config.get("architectures"), list) and config["architectures"]:
+        entries[1] = ("the class in its config.json", config["architectures"][0])
+    yield from ((where, name) for where, name in entries if isinstance(name, str) and name)
+
+
+def veto(layout: Layout, state: StateDict) -> str:
+    """Return what the file says of itself, where that is another architecture, or ""."""
+    for where, name in _said(state):
+        if not (names(layout, name) or (where.endswith("config.json") and _part(layout, state))):
+            return f"{where} is {one_line(name, _LONGEST)!r}"
+    return ""
+
+
+def names(layout: Layout, name: str) -> bool:
+    """Return whether a name in a file is one of the layout's architecture, or of a class of it.
+
+    >>> from caten_sd.mapping.rows import Row
+    >>> layout = Layout("hf-gpt_neox", [Row("w")])
+    >>> [names(layout, name) for name in ("gpt_neox", "gptneox", "GPTNeoXForCausalLM", "gpt2")]
+    [True, True, True, False]
+    """
+    known = {_plain(each) for each in layout.model_types}
+    of_task = _OF_TASK.match(name[:_LONGEST])
+    return _plain(name[:_LONGEST]) in known or bool(of_task and _plain(of_task[1]) in known)
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is compared: signs and case differ between a class and a model type."""
+    return name.replace("-", "").replace("_", "").casefold()
+
+
+def _part(layout: Layout, state: StateDict) -> Mapping[str, Any] | None:
+    """Return the configuration of the part of a model that the layout is of, if there is one."""
+    config = state.config if isinstance(state.config, Mapping) else {}
+    for key, value in config.items():
+        if str(key).endswith("_config") and isinstance(value, Mapping):
+            inner = value.get("model_type")
+            if isinstance(inner, str) and names(layout, inner):
+                return value
+    return None
+
+
+def config_for(layout: Layout, state: StateDict) -> Any:
+    """Return the configuration for a layout: that of a part where the layout is of the part."""
+    config = state.config
+    if not isinstance(config, Mapping):
+        return config
+    whole = config.get("model_type")
+    if isinstance(whole, str) and names(layout, whole):
+        return config
+    return _part(layout, state) or config
+
+
+def stated_numbers(metadata: Mapping[str, Any], *layouts: Layout) -> dict[str, Any]:
+    """Return the numbers that a GGUF's metadata has, under the names of configurations.
+
+    >>> said = {"general.architecture": "llama", "llama.attention.head_count": 9}
+    >>> [stated_numbers(said)[name] for name in ("n_head", "num_key_value_heads")]
+    [9, 9]
+    """
+    found: dict[str, Any] = {}
+    for layout in layouts:
+        found.update((name, metadata.get(key)) for key, name in layout.sizes.items())
+    start = f"{metadata.get(ARCHITECTURE)}."
+    for key, words in _NUMBERS.items():
+        value = metadata.get(start + key)
+        if value is None and key == "attention.head_count_kv":
+            value = metadata.get(f"{start}attention.head_count")  # as the GGUF format has it
+        found.update((word, value) for word in words if found.get(word) is None)
+    return {name: number for name, value in found.items() if (number := _number(value)) is not None}
+
+
+def _number(value: Any) -> Any:
+    """Return a number of metadata, which may be a text, or one for each layer."""
+    if isinstance(value, (list, tuple)) and value and all(each == value[0] for each in value):
+        value = value[0]
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 20:
+        return int(value)
+    return value
