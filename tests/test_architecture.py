@@ -39,9 +39,20 @@ FOREIGN = {"torch", "numpy", "ml_dtypes", "rich"}
 # With those; what only works on files must not wait for their import.
 AT_HOME = ("nn", "adapters", "testing", "lisp.operators", "lisp.tensors", "lisp.dropped_state")
 
-# Files that share a name because they share an idea: a command is named after its verb, a format
-# after its encoding, a model after its layout, a door after what it is for.
-SAME_IDEA = {"__init__", "digest", "gpt2", "keys", "layout", "msgpack", "npy", "port", "torch"}
+# Files that share a name because they share an idea: a command is named after its verb or what it
+# lists, a format after its encoding, a model after its layout, a door after what it is for.
+SAME_IDEA = {
+    "__init__",
+    "digest",
+    "gpt2",
+    "keys",
+    "layout",
+    "layouts",
+    "msgpack",
+    "npy",
+    "port",
+    "torch",
+}
 
 Sources = dict[str, str]  # a module's name, "caten_sd.nn.linear", and its text
 

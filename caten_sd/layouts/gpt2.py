@@ -15,6 +15,7 @@ UNTIED = ("tie_word_embeddings", False)
 CATEN = Layout(
     "caten-gpt2",
     architecture="gpt2",
+    proof="Caten's own listing of the keys and shapes of its Transformer",
     counts={"i": "n_layer"},
     aliases={"n_inner": ("intermediate_size",), "n_positions": ("n_ctx",)},
     rows=[
@@ -41,6 +42,7 @@ CATEN = Layout(
 HF = Layout(
     "hf-gpt2",
     base=CATEN,
+    proof="GPT2LMHeadModel of transformers gives the same logits",
     prefixes=("transformer.", ""),
     rows=[
         Row("wte.weight"),
@@ -94,6 +96,7 @@ NANOGPT = Layout(
 GGUF = Layout(
     "gguf-gpt2",
     base=CATEN,
+    proof="llama.cpp's converter gives the same names and orientations",
     metadata={"general.architecture": "gpt2"},
     sizes={
         "gpt2.vocab_size": "vocab_size",

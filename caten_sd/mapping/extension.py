@@ -26,8 +26,9 @@ def extend(
 
     A row takes the place of one with the same canonical names, and a drop that of one with the same
     name. ``without`` has canonical names, or names of drops, that the new layout has no row for.
-    Everything else is as in the layout unless it is among ``changes``, but for the architecture and
-    its other names. A GGUF's metadata keys that begin with the old architecture begin with the new.
+    Everything else is as in the layout unless it is among ``changes``, but for the architecture,
+    its other names and the proof. A GGUF's metadata keys that begin with the old architecture begin
+    with the new.
 
     >>> llama = Layout("llama", [Row("q.weight"), Row("o.weight")])
     >>> [str(row) for row in extend(llama, "qwen2", [Row("q.bias")]).rows]
@@ -40,7 +41,8 @@ def extend(
         )
     merged = _merged(layout, list(rows), without)
     inherited = {
-        each: getattr(layout, each) for each in fields - {"architecture", "model_types", "_"}
+        each: getattr(layout, each)
+        for each in fields - {"architecture", "model_types", "proof", "_"}
     }
     inherited["sizes"] = _sizes(layout, {**layout.metadata, **changes.get("metadata", {})})
     if (base is None) != (layout.base is None):

@@ -16,7 +16,7 @@ from caten_sd.state.leaf import spec_or_none
 Places = tuple[int, ...]  # of numbers in a key
 
 
-class Alike(NamedTuple):
+class AlikeKeys(NamedTuple):
     """Keys that have the same numbers at some places: the items' positions, and one's numbers."""
 
     positions: list[int]
@@ -37,7 +37,7 @@ class KeyKinds:
             template, numbers = taken_apart(item.key)
             self.templates.setdefault(template, []).append(position)
             self._numbers.append(numbers)
-        self._alike: dict[tuple[str, Places], dict[tuple[str, ...], Alike]] = {}
+        self._alike: dict[tuple[str, Places], dict[tuple[str, ...], AlikeKeys]] = {}
         self._shapes: dict[str, dict[Any, int]] = {}
 
     def count(self, positions: Iterable[int]) -> int:
@@ -47,7 +47,7 @@ class KeyKinds:
             return len(positions)
         return sum(len(self.members.get(self.items[at].key, " ")) for at in positions)
 
-    def alike(self, template: str, places: Places) -> dict[tuple[str, ...], Alike]:
+    def alike(self, template: str, places: Places) -> dict[tuple[str, ...], AlikeKeys]:
         """Return the keys of a template by their numbers at these places."""
         found = self._alike.get((template, places))
         if found is None:
@@ -55,7 +55,7 @@ class KeyKinds:
             for position in self.templates[template]:
                 numbers = self._numbers[position]
                 at = tuple([numbers[place] for place in places])
-                found.setdefault(at, Alike([], numbers)).positions.append(position)
+                found.setdefault(at, AlikeKeys([], numbers)).positions.append(position)
         return found
 
     def shapes(self, template: str) -> dict[Any, int]:

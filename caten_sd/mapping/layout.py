@@ -42,7 +42,9 @@ class Layout:
     ``aliases`` are other names of a number in a configuration. ``metadata`` is what a file in this
     layout says of itself, ``sizes`` the keys of its metadata that hold a number, each with the name
     of the number. ``model_types`` are what a config.json or a GGUF calls the architecture; the
-    architecture's own name, and that of the layout behind its first hyphen, always count.
+    architecture's own name, and that of the layout behind its first hyphen, always count. ``proof``
+    says what shows that the rows are right, such as equal outputs of the original code; without it
+    nothing but the names is known.
 
     >>> layout = Layout("mine", [Row("encoder.{i}.weight", "enc.{i}.w")])
     >>> layout, layout.canonical
@@ -61,6 +63,7 @@ class Layout:
     model_types: Collection[str] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, str] = field(default_factory=dict)
+    proof: str = ""
 
     def __post_init__(self) -> None:
         if not self.name or not self.rows:
@@ -216,6 +219,7 @@ class Layout:
             "aliases": _besides(self.aliases, base.aliases if base else {}),
             "metadata": self.metadata,
             "sizes": self.sizes,
+            "proof": self.proof,
         }
         return {**found, **{name: value for name, value in own.items() if value}, "rows": self.rows}
 

@@ -14,7 +14,7 @@ from caten_sd.mapping.axis_sizes import Numbers, size_text, solve
 from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.gathered import Item
-from caten_sd.mapping.key_kinds import Alike, Arranged, KeyKinds, Places
+from caten_sd.mapping.key_kinds import AlikeKeys, Arranged, KeyKinds, Places
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import Reading, declared, read_canonical
 from caten_sd.mapping.rules import Rule, Taker
@@ -115,7 +115,7 @@ def by_items(candidate: Candidate, items: Sequence[Item], every: Sequence[Item] 
 
 def _taken(
     layout: Layout, kinds: KeyKinds, template: str
-) -> Iterator[tuple[Alike, Sequence[Match]]]:
+) -> Iterator[tuple[AlikeKeys, Sequence[Match]]]:
     """Yield the keys of a template that rows of a layout take, with what takes them."""
     matches = list(layout.reading.matcher.matches(template))
     if not matches:

@@ -112,6 +112,7 @@ def layouts(draw: Any) -> Layout:
         model_types=draw(st.lists(WORDS, max_size=2)),
         metadata=metadata,
         sizes=draw(st.dictionaries(WORDS, st.just("n_head"), max_size=2)),
+        proof=draw(st.just("") | WORDS),
     )
 
 

@@ -1,0 +1,151 @@
+"""``caten-sd layouts [NAME]``: the layouts that are known and what proves each, or one's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from caten_sd.cli import FINE, say
+from caten_sd.cli.arguments import LAYOUT, Parser
+from caten_sd.errors import CatenError
+from caten_sd.errors.printable import printable
+from caten_sd.mapping.known import announced_layouts, built_in_layouts, find_layout
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Drop, Lacks, Row
+from caten_sd.state.sheet import HasSheet, Sheet
+from caten_sd.state.sheet_groups import SheetGroup, SheetRow
+from caten_sd.wording import counted
+
+SUMMARY = "list the layouts that are known, or the rows of one"
+
+
+class LayoutList(HasSheet):
+    """The layouts of each architecture, and what shows that each is right."""
+
+    def __init__(self, layouts: Iterable[Layout], announced: Iterable[Layout] = ()) -> None:
+        self.announced = {each.name for each in announced}
+        self.families: dict[str, list[Layout]] = {}
+        for layout in sorted((*layouts, *announced), key=lambda each: each.name):
+            self.families.setdefault(layout.architecture, []).append(layout)
+
+    @property
+    def verdict(self) -> str:
+        """How many layouts and architectures there are."""
+        count = counted(sum(map(len, self.families.values())), "layout")
+        return f"{count} of {counted(len(self.families), 'architecture')}"
+
+    def sheet(self) -> Sheet:
+        """Return the sheet: a group for each architecture."""
+        groups = [
+            SheetGroup(printable(family), [self._row(each) for each in layouts])
+            for family, layouts in sorted(self.families.items())
+        ]
+        return Sheet("layouts", self.verdict, groups=groups)
+
+    def _row(self, layout: Layout) -> SheetRow:
+        source = "announced by a package" if layout.name in self.announced else "built in"
+        detail = proof(layout) if source == "built in" else f"{proof(layout)}; {source}"
+        return SheetRow(layout.name, detail, data=lambda: {"source": source, **description(layout)})
+
+
+class LayoutRows(HasSheet):
+    """What a layout is, and its rows: a canonical name, that of the layout, the operation."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    @property
+    def verdict(self) -> str:
+        """The name, how many rows it has, and the architecture."""
+        layout = self.layout
+        rows = counted(len(layout.rows), "row")
+        return f"{layout.name}: a layout of {layout.architecture} in {rows}"
+
+    def sheet(self) -> Sheet:
+        """Return the sheet: the rows in groups, by what they do."""
+        layout = self.layout
+        rows = [_in_sheet(row) for row in layout.rows if isinstance(row, Row)]
+        drops = [SheetRow(r.here, r.reason) for r in layout.rows if isinstance(r, Drop)]
+        lacks = [SheetRow(r.canonical, r.reason) for r in layout.rows if isinstance(r, Lacks)]
+        return Sheet(
+            "layout",
+            self.verdict,
+            [*_notes(layout)],
+            [
+                SheetGroup("canonical name <-> name here", rows),
+                SheetGroup("in its files, and not read", drops),
+                SheetGroup("not in its files", lacks),
+            ],
+            data=description(layout),
+        )
+
+
+def run(words: list[str]) -> int:
+    """Print the list, or the rows of one layout, or its TOML text."""
+    parser = Parser("caten-sd layouts", description=f"{SUMMARY.capitalize()}.")
+    parser.add_argument("name", nargs="?", metavar="LAYOUT", help=LAYOUT)
+    parser.add_argument("--toml", action="store_true", help="the layout as the text of a TOML file")
+    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    options = parser.parse_args(words)
+    if options.toml and (options.name is None or options.json):
+        raise CatenError("--toml prints one layout as TOML; name the layout, and leave out --json")
+    if options.toml:
+        say(*find_layout(options.name).to_toml().rstrip("\n").split("\n"))
+        return FINE
+    built_in, announced = built_in_layouts(), announced_layouts()
+    shown: HasSheet = LayoutList(built_in.values(), announced.values())
+    if options.name is not None:
+        shown = LayoutRows(find_layout(options.name))
+    if options.json:
+        import json
+
+        say(*json.dumps(shown.to_dict(), indent=1, allow_nan=False).split("\n"))
+    else:
+        say(*shown.sheet().every_line().split("\n"))
+    return FINE
+
+
+def proof(layout: Layout) -> str:
+    """Return what shows that a layout is right."""
+    return layout.proof or "names only"
+
+
+def description(layout: Layout) -> Mapping[str, Any]:
+    """Return what JSON has of a layout besides its rows."""
+    return {
+        "layout": layout.name,
+        "architecture": layout.architecture,
+        "canonical": layout.canonical.name,
+        "proof": proof(layout),
+        "model_types": sorted(layout.model_types),
+        "metadata": dict(layout.metadata),
+        "prefixes": list(layout.prefixes),
+    }
+
+
+def _notes(layout: Layout) -> Iterator[str]:
+    yield f"proof: {proof(layout)}"
+    base = "its own" if layout.base is None else f"those of {layout.canonical.name}"
+    yield f"canonical names: {base}"
+    if layout.prefixes != ("",):
+        yield f"what its keys begin with: {' or '.join(map(repr, layout.prefixes))}"
+    yield f"what a file in it may say of itself: {', '.join(sorted(layout.model_types))}"
+
+
+def _in_sheet(row: Row) -> SheetRow:
+    names = f"{' and '.join(row.canonical_names)} <-> {' and '.join(row.names)}"
+    parts = [] if row.renames_only else [repr(row.operation)]
+    parts += [f"where {row.where}"] * bool(row.where)
+    parts += [f"if absent, {row.tied}"] * bool(row.tied)
+    parts += ["optional"] * row.optional
+    return SheetRow(names, "; ".join(parts), data=lambda: _data(row))
+
+
+def _data(row: Row) -> dict[str, Any]:
+    return {
+        "canonical": list(row.canonical_names),
+        "here": list(row.names),
+        "operation": "" if row.renames_only else repr(row.operation),
+        "where": row.where,
+        "optional": row.optional,
+    }
