@@ -17,6 +17,7 @@ from caten_sd.encodings.zip_directory import (
     FULL32,
     LOCAL,
     STORED,
+    ZipEntries,
     ZipEntry,
     long_field,
     read_entries,
@@ -45,7 +46,8 @@ class ZipArchive:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.heads = ReadAhead(source)  # the members' headers, in the order of the file
-        self._entries, self._limits = read_entries(source)
+        self.entries: ZipEntries = read_entries(source)
+        self._files = [name for name in self.entries.names if name[-1] != "/"]
 
     @classmethod
     def of(cls, source: Source) -> ZipArchive:
@@ -55,31 +57,35 @@ class ZipArchive:
 
     def names(self) -> list[str]:
         """Return the members' names in the order of the directory, without folders."""
-        return [name for name in self._entries if not name.endswith("/")]
+        return self._files
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return isinstance(name, str) and self.entries.position(name) is not None
 
     def entry(self, name: str) -> ZipEntry:
         """Return a member's entry in the directory; FormatError if it has none of that name."""
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise FormatError(self.source.name, f"it has no member {name!r}", DAMAGED) from None
+        position = self.entries.position(name)
+        if position is None:
+            raise FormatError(self.source.name, f"it has no member {name!r}", DAMAGED)
+        return self.entries.at(position)
 
     def member(self, name: str) -> Source:
         """Return a member's bytes: a window of the file, or inflated on the first read."""
-        entry, packed = self.entry(name), self._packed(name)
+        return self.member_of(self.entry(name))
+
+    def member_of(self, entry: ZipEntry) -> Source:
+        """Return the bytes of the member of an entry."""
+        packed = self._packed(entry)
         if entry.method == STORED:
             return packed
         return Source(packed.name, InflatedBacking(packed, entry), 0, entry.size)
 
     def inflated(self, name: str) -> Iterator[bytes]:
         """Yield the bytes of a deflated member; its size and checksum are verified at the end."""
-        return _inflated(self._packed(name), self.entry(name))
-
-    def _packed(self, name: str) -> Source:
         entry = self.entry(name)
+        return _inflated(self._packed(entry), entry)
+
+    def _packed(self, entry: ZipEntry) -> Source:
         return self.window(entry, self.data_start(entry))
 
     def window(self, entry: ZipEntry, start: int) -> Source:
@@ -94,7 +100,7 @@ class ZipArchive:
                 self.source.name,
                 f"its member {name!r} has {entry.size} bytes, over the limit of {limit}",
             )
-        data = self.member(name).read(0, entry.size)
+        data = self.member_of(entry).read(0, entry.size)
         if entry.method == STORED:
             self._compare(entry, zlib.crc32(data))
         return data
@@ -106,7 +112,7 @@ class ZipArchive:
             for _ in self.inflated(name):  # which compares it at the end
                 pass
             return
-        member = self.member(name)
+        member = self.member_of(entry)
         for start in range(0, member.size, _STEP):
             crc = zlib.crc32(member.read(start, min(_STEP, member.size - start)), crc)
         self._compare(entry, crc)
@@ -132,7 +138,7 @@ class ZipArchive:
         header = self.heads.read(entry.offset, LOCAL.size + len(entry.raw_name))
         extra_size = _check_local(name, entry, header, self.heads)
         start = entry.offset + len(header) + extra_size
-        if start + entry.packed > self._limits[entry.offset]:
+        if start + entry.packed > entry.limit:
             raise FormatError(
                 name, f"its member {entry.name!r} runs into what comes after it", DAMAGED
             )
@@ -161,13 +167,14 @@ def _check_local(name: str, entry: ZipEntry, header: bytes, heads: ReadAhead) ->
         and (flags ^ entry.flags) & (ENCRYPTED | DESCRIPTOR) == 0
         and method == entry.method
     )
-    if FULL32 in (packed, size):
+    if packed == FULL32 or size == FULL32:
         extra = heads.read(entry.offset + len(header), extra_size)
         size, packed = _long_pair(long_field(extra), size, packed)
-    local, central = (crc, packed, size), (entry.crc, entry.packed, entry.size)
-    # A header before the data may be zero where a descriptor follows the data.
-    postponed = ((0, 0, 0), (0, *central[1:])) if flags & DESCRIPTOR else ()
-    if not same or (local != central and local not in postponed):
+    agree = crc == entry.crc and packed == entry.packed and size == entry.size
+    if not agree and flags & DESCRIPTOR:
+        # A header before the data may be zero where a descriptor follows the data.
+        agree = crc == 0 and (packed, size) in ((0, 0), (entry.packed, entry.size))
+    if not same or not agree:
         raise FormatError(
             name,
             f"the header of its member {entry.name!r} contradicts its directory",

@@ -7,11 +7,14 @@ the members' own headers contradict.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from operator import attrgetter
-from typing import NamedTuple
+from array import array
+from collections import Counter
+from itertools import compress
+from operator import gt
+from typing import NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
+from caten_sd.state.columns import are_distinct, successors
 from caten_sd.state.source import Source
 
 STORED, DEFLATED = 0, 8
@@ -23,12 +26,16 @@ END64 = struct.Struct("<4sQ2H2I4Q")
 LOCATOR = struct.Struct("<4sIQI")
 CENTRAL = struct.Struct("<4s6H3I5H2I")
 LOCAL = struct.Struct("<4s5H3I2H")
+_PLACE = struct.Struct("<4s4x2H8x2I3H8xI")  # of CENTRAL, what is compared between members
 
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 
 
 class ZipEntry(NamedTuple):
-    """A member's entry in the directory: sizes in bytes, and the ``offset`` of its own header."""
+    """A member's entry in the directory: sizes in bytes, and the ``offset`` of its own header.
+
+    ``limit`` is the offset of what comes after the member.
+    """
 
     name: str
     raw_name: bytes
@@ -38,7 +45,66 @@ class ZipEntry(NamedTuple):
     packed: int
     size: int
     offset: int
+    limit: int
     link: bool
+
+
+class ZipEntries:
+    """The entries of a directory, each made when it is asked for: a file may have a million.
+
+    ``names`` are those of the members in the order of the directory.
+    """
+
+    def __init__(self, source_name: str, table: bytes, places: _Places) -> None:
+        self._source_name, self._table, self._places = source_name, table, places
+        self.names = _names(source_name, places.raw_names, table, places.records)
+        self._limits = array("q")
+        self._positions: dict[str, int] | None = None
+
+    def check(self, end: int) -> None:
+        """Raise FormatError for a duplicate or an overlap; the directory begins at ``end``."""
+        if not are_distinct(self.names):
+            ((name, _),) = Counter(self.names).most_common(1)
+            raise FormatError(self._source_name, f"it has two members named {name!r}", DAMAGED)
+        self._limits = successors(self._places.offsets, end)
+        overlaps = map(gt, self._places.ends, self._limits)
+        if over := list(compress(self.names, overlaps)):
+            raise FormatError(
+                self._source_name, f"its member {over[0]!r} overlaps another member", DAMAGED
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def position(self, name: str) -> int | None:
+        """Return the position of a name in the directory; None if no member has it."""
+        if self._positions is None:
+            self._positions = dict(zip(self.names, range(len(self)), strict=True))
+        return self._positions.get(name)
+
+    def at(self, position: int) -> ZipEntry:
+        """Return the entry at a position of the directory."""
+        table, at, name = self._table, self._places.records[position], self.names[position]
+        # fmt: off
+        (_, made_by, _, flags, method, _, _, crc, packed, size, name_size, extra_size, _,
+         _, _, mode, offset) = CENTRAL.unpack_from(table, at)
+        # fmt: on
+        at += CENTRAL.size
+        raw = table[at : at + name_size]
+        if packed == FULL32 or size == FULL32 or offset == FULL32:
+            extra = table[at + name_size : at + name_size + extra_size]
+            size, packed, offset = _long_sizes(self._source_name, name, extra, size, packed, offset)
+        link = made_by >> 8 == 3 and mode >> 28 == 0xA
+        limit = self._limits[position]
+        return ZipEntry(name, raw, flags, method, crc, packed, size, offset, limit, link)
+
+
+class _Places:
+    """Where each entry is in the table of the directory, and its member in the file."""
+
+    def __init__(self) -> None:
+        self.records, self.offsets, self.ends = array("q"), array("q"), array("q")
+        self.raw_names: list[bytes] = []
 
 
 class Directory(NamedTuple):
@@ -69,25 +135,22 @@ def find_directory(source: Source) -> Directory:
     return found
 
 
-def read_entries(source: Source) -> tuple[dict[str, ZipEntry], dict[int, int]]:
-    """Return the entries by name, and for each header's offset the offset of what comes next.
+def read_entries(source: Source) -> ZipEntries:
+    """Return the entries of the directory.
 
     FormatError for a duplicate, an overlap or a name that leads out of a folder.
     """
     directory = find_directory(source)
     table = source.read(directory.offset, directory.size)
-    entries: dict[str, ZipEntry] = {}
-    for entry in _entries(source.name, table):
-        if entry.name in entries:
-            raise FormatError(source.name, f"it has two members named {entry.name!r}", DAMAGED)
-        entries[entry.name] = entry
+    entries = ZipEntries(source.name, table, _places(source.name, table, directory.offset))
+    entries.check(directory.offset)
     if len(entries) != directory.members:
         raise FormatError(
             source.name,
             f"its end record counts {directory.members} members, its directory has {len(entries)}",
             DAMAGED,
         )
-    return entries, _limits(source.name, entries, directory.offset)
+    return entries
 
 
 def _find_end(source: Source) -> tuple[int, tuple[int, ...]]:
@@ -129,27 +192,59 @@ def _end64(source: Source, locator_at: int, short: Directory) -> tuple[int, Dire
     return at, long
 
 
-def _entries(source_name: str, table: bytes) -> Iterator[ZipEntry]:
-    at, end = 0, len(table)
+def _places(source_name: str, table: bytes, limit: int) -> _Places:
+    """Return the places of all members; FormatError for one that ends behind ``limit``."""
+    places, at, end = _Places(), 0, len(table)
+    add_record, add_name = places.records.append, places.raw_names.append
+    add_offset, add_end = places.offsets.append, places.ends.append
     while at < end:
         if at + CENTRAL.size > end or table[at : at + 4] != b"PK\1\2":
             raise FormatError(source_name, f"its zip directory is malformed at byte {at}", DAMAGED)
         # fmt: off
-        (_, made_by, _, flags, method, _, _, crc, packed, size, name_size, extra_size, comment_size,
-         _, _, mode, offset) = CENTRAL.unpack_from(table, at)
+        (_, flags, method, packed, size, name_size, extra_size, comment_size, offset
+         ) = _PLACE.unpack_from(table, at)
         # fmt: on
+        add_record(at)
         name_end = at + CENTRAL.size + name_size
-        extra_end = name_end + extra_size
         raw = table[at + CENTRAL.size : name_end]
-        at = extra_end + comment_size
+        at = name_end + extra_size + comment_size
         if at > end:
             raise FormatError(source_name, "its zip directory ends inside a name", DAMAGED)
-        name = _name(source_name, raw, flags)
-        if FULL32 in (packed, size, offset):
-            extra = table[name_end:extra_end]
+        if packed == FULL32 or size == FULL32 or offset == FULL32:
+            extra, name = table[name_end : name_end + extra_size], _name(source_name, raw, flags)
             size, packed, offset = _long_sizes(source_name, name, extra, size, packed, offset)
-        link = made_by >> 8 == 3 and (mode >> 28) == 0xA
-        yield ZipEntry(name, raw, flags, method, crc, packed, size, offset, link)
+        member_end = offset + LOCAL.size + name_size + packed
+        if member_end > limit or (packed != size and method == STORED):
+            _refuse_place(
+                source_name, _name(source_name, raw, flags), packed, size, member_end > limit
+            )
+        add_name(raw)
+        add_offset(offset)
+        add_end(member_end)
+    return places
+
+
+def _refuse_place(source_name: str, name: str, packed: int, size: int, overlaps: bool) -> NoReturn:
+    if overlaps:
+        raise FormatError(source_name, f"its member {name!r} overlaps the directory", DAMAGED)
+    raise FormatError(
+        source_name,
+        f"its member {name!r} is stored uncompressed in {packed} bytes, yet its size is {size}",
+        DAMAGED,
+    )
+
+
+def _names(
+    source_name: str, raw_names: list[bytes], table: bytes, records: array[int]
+) -> list[str]:
+    """Return the names as text; those of most files are of ASCII, and safe, all at once."""
+    joined = b"\0".join(raw_names)
+    if joined.isascii() and not any(part in b"\0%b\0" % joined for part in _SUSPECT):
+        names = joined.decode().split("\0")
+        if len(names) == len(raw_names):
+            return names
+    flags = (struct.unpack_from("<H", table, at + 8)[0] for at in records)
+    return [_name(source_name, *each) for each in zip(raw_names, flags, strict=True)]
 
 
 def _name(source_name: str, raw: bytes, flags: int) -> str:
@@ -162,6 +257,9 @@ def _name(source_name: str, raw: bytes, flags: int) -> str:
             source_name, f"its member {name!r} leads out of its folder", "do not use it"
         )
     return name
+
+
+_SUSPECT = (b"\0\0", b"\0/", b"\\", b":/", b"..")  # of a name between two NULs; see is_unsafe
 
 
 def is_unsafe(name: str) -> bool:
@@ -192,22 +290,3 @@ def long_field(extra: bytes) -> bytes:
             return extra[at + 4 : at + 4 + size]
         at += 4 + size
     return b""
-
-
-def _limits(source_name: str, entries: dict[str, ZipEntry], end: int) -> dict[int, int]:
-    limit, limits = end, {}
-    for entry in sorted(entries.values(), key=attrgetter("offset"), reverse=True):
-        offset, packed = entry.offset, entry.packed
-        if offset + LOCAL.size + len(entry.raw_name) + packed > limit:
-            what = "the directory" if limit == end else "another member"
-            raise FormatError(source_name, f"its member {entry.name!r} overlaps {what}", DAMAGED)
-        if packed != entry.size and entry.method == STORED:
-            raise FormatError(
-                source_name,
-                f"its member {entry.name!r} is stored uncompressed in {packed} bytes, yet its size "
-                f"is {entry.size}",
-                DAMAGED,
-            )
-        limits[offset] = limit
-        limit = offset
-    return limits

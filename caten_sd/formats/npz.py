@@ -7,9 +7,11 @@ raw bytes; a small array of JSON, ``__caten_sd__``, records its dtype, and ties 
 from __future__ import annotations
 
 import zlib
+from array import array
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from caten_sd.encodings.npy import (
     MAGIC,
@@ -27,6 +29,7 @@ from caten_sd.files.array_objects import array_contents
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD, Sidecar, parse_sidecar, sidecar_of
 from caten_sd.files.stored_specs import refuse_surrogates, stored_specs
+from caten_sd.state.columns import are_distinct
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, Opaque
@@ -36,6 +39,7 @@ from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
 
+_USUAL_HEADER = 1 << 7  # bytes of what numpy writes
 _MOST_HEADER = 1 << 10  # bytes of a header of which equal ones are looked for
 _MOST_KNOWN = 1 << 14  # headers that are remembered
 
@@ -61,59 +65,73 @@ def _recognize(format: Npz, source: Source, /) -> str | None:
 def _read(format: Npz, source: Source, /) -> Contents:
     archive = ZipArchive.of(source)
     record = _record(archive)
-    stored = _StoredArrays(archive)
-    rows: dict[str, Any] = {}
+    arrays = _Arrays(archive)
     imports: dict[str, bool] = {}
-    for name in archive.names():
+    for position, name in enumerate(archive.entries.names):
         key = name.removesuffix(".npy")
-        if key in rows:
-            raise FormatError(
-                source.name, f"it has two members for the key {key!r}", "get it again"
-            )
-        if key != RECORD:
-            row = None if key in record.dtypes else stored.row(name)
-            if row is None:
-                found = _member(archive, name)
-                row = record.typed(key, found.tree)
-                imports.update(found.imports)
-            rows[key] = row
-    leaves = stored.leaves(rows)
+        if key == RECORD or name[-1] == "/":
+            continue
+        entry = archive.entries.at(position)
+        if key in record.dtypes or not arrays.add_stored(key, position, entry):
+            found = _member(archive, entry)
+            arrays.add(key, record.typed(key, found.tree))
+            imports.update(found.imports)
+    leaves = arrays.leaves()
     record.add_ties(leaves, source.name)
     return Contents(leaves, record.metadata, record.ties or None, imports=imports)
 
 
-class _StoredArray(NamedTuple):
-    """An array in a member that is not compressed; ``alike`` is a leaf with the same header."""
+class _Arrays:
+    """The arrays of a file in columns; of equal headers in members not compressed, one is read.
 
-    entry: ZipEntry
-    start: int
-    alike: LazyTensor
-
-
-class _StoredArrays:
-    """The arrays in members that are not compressed; equal headers are read once."""
+    ``_alike`` has a leaf with the same header where ``_starts`` says where a member's bytes begin,
+    and the leaf itself elsewhere.
+    """
 
     def __init__(self, archive: ZipArchive) -> None:
         self._archive = archive
         self._known: dict[bytes, tuple[LazyTensor, int]] = {}
+        self._usual = _USUAL_HEADER  # bytes that a header is likely to have
+        self._keys: list[str] = []
+        self._alike: list[Any] = []
+        self._positions, self._starts = array("q"), array("q")
 
-    def row(self, name: str) -> _StoredArray | None:
-        """Return what is known of an array; None unless a leaf with the same header is known."""
-        entry, heads = self._archive.entry(name), self._archive.heads
-        if entry.method != STORED or entry.size < START or not name.endswith(".npy"):
-            return None
+    def add(self, key: str, leaf: Any, position: int = -1, start: int = -1) -> None:
+        """Add an array: its leaf, or one alike and where it is."""
+        self._keys.append(key)
+        self._alike.append(leaf)
+        self._positions.append(position)
+        self._starts.append(start)
+
+    def add_stored(self, key: str, position: int, entry: ZipEntry) -> bool:
+        """Add what is known of an array, and return True if a leaf with the same header is."""
+        if entry.method != STORED or entry.size < START or not entry.raw_name.endswith(b".npy"):
+            return False
         start = self._archive.data_start(entry)
-        size = START + int.from_bytes(heads.read(start + START - 2, 2), "little")
-        if size > min(entry.size, _MOST_HEADER):
-            return None
-        header = heads.read(start, size)
+        header = self._header(entry, start)
+        if header is None:
+            return False
         known = self._known.get(header)
         if known is None:
-            leaf = _member(self._archive, name).tree
-            if not isinstance(leaf, LazyTensor) or leaf.offset != size:
-                return None
+            leaf = _member(self._archive, entry).tree
+            if not isinstance(leaf, LazyTensor) or leaf.offset != len(header):
+                return False
             known = self._remember(header, leaf)
-        return _StoredArray(entry, start, known[0]) if known[1] == entry.size else None
+        if known[1] != entry.size:
+            return False
+        self.add(key, known[0], position, start)
+        return True
+
+    def _header(self, entry: ZipEntry, start: int) -> bytes | None:
+        """Return the header of an array, with what is before its text; None if it is long."""
+        heads = self._archive.heads
+        header = heads.read(start, min(self._usual, entry.size))
+        size = START + int.from_bytes(header[START - 2 : START], "little")
+        if size > min(entry.size, _MOST_HEADER):
+            return None
+        if size != len(header):
+            header, self._usual = heads.read(start, size), size
+        return header
 
     def _remember(self, header: bytes, leaf: LazyTensor) -> tuple[LazyTensor, int]:
         """Keep a leaf by its header, and the size of a member that has it."""
@@ -121,20 +139,22 @@ class _StoredArrays:
             self._known.clear()
         return self._known.setdefault(header, (leaf, leaf.offset + leaf.extent))
 
-    def leaves(self, rows: dict[str, Any]) -> LeafTable | dict[str, Any]:
+    def leaves(self) -> LeafTable | dict[str, Any]:
         """Return the leaves, each made when it is asked for if all of the file are tensors."""
-        places = list(rows.values())
+        keys = self._keys
+        if not are_distinct(keys):  # "w" and "w.npy"
+            ((key, _),) = Counter(keys).most_common(1)
+            problem = f"it has two members for the key {key!r}"
+            raise FormatError(self._archive.source.name, problem, "get it again")
+        if all(isinstance(leaf, LazyLeaf) for leaf in self._alike):
+            return LeafTable(keys, self._leaf)
+        return {key: self._leaf(number) for number, key in enumerate(keys)}
 
-        def leaf(position: int) -> Any:
-            row = places[position]
-            return self._leaf(row) if isinstance(row, _StoredArray) else row
-
-        if all(isinstance(row, (_StoredArray, LazyLeaf)) for row in places):
-            return LeafTable(list(rows), leaf)
-        return {key: leaf(position) for position, key in enumerate(rows)}
-
-    def _leaf(self, row: _StoredArray) -> LazyTensor:
-        entry, start, alike = row
+    def _leaf(self, number: int) -> Any:
+        alike, start = self._alike[number], self._starts[number]
+        if start < 0:
+            return alike
+        entry = self._archive.entries.at(self._positions[number])
         backing = _VerifiedBacking(self._archive.window(entry, start), alike.offset, entry.crc)
         source = Source(f"{self._archive.source.name}:{entry.name}", backing, 0, entry.size)
         return LazyTensor(
@@ -144,21 +164,21 @@ class _StoredArrays:
 
 def _record(archive: ZipArchive) -> Sidecar:
     name = f"{RECORD}.npy"
-    if name not in archive:
+    if name not in archive.names():  # a search of a list, for which no dict is made
         return EMPTY
     text = archive.read(name, limit=MAX_RECORD)
     start = npy_header(archive.member(name)).start
     return parse_sidecar(text[start:], f"{archive.source.name}:{name}")
 
 
-def _member(archive: ZipArchive, name: str) -> Contents:
+def _member(archive: ZipArchive, entry: ZipEntry) -> Contents:
     """Return a member's array; its checksum is compared once all of it has been read."""
-    source = archive.member(name)
-    if not name.endswith(".npy") and source.head(len(MAGIC)) != MAGIC:
+    source = archive.member_of(entry)
+    if not entry.name.endswith(".npy") and source.head(len(MAGIC)) != MAGIC:
         return Contents(Opaque("a member that is not an array"), {})
     header = npy_header(source)
-    if archive.entry(name).method == STORED:  # the archive itself checks what it inflates
-        backing = _VerifiedBacking(source, header.start, archive.entry(name).crc)
+    if entry.method == STORED:  # the archive itself checks what it inflates
+        backing = _VerifiedBacking(source, header.start, entry.crc)
         source = Source(source.name, backing, 0, source.size)
     return array_contents(source, header)
 

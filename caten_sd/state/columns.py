@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import lt
 
 MANY = 200_000  # from here on, importing numpy takes less than it saves
@@ -42,6 +43,23 @@ def fill_exactly(begins: array[int], ends: array[int], size: int) -> bool:
     if len(begins) and begins[1:] == ends[:-1]:  # most files hold their data in order
         return begins[0] == 0 and ends[-1] == size
     return (_fill_sorted if len(begins) >= MANY else _fill_sets)(begins, ends, size)
+
+
+def successors(begins: array[int], end: int) -> array[int]:
+    """Return for each range of bytes where the next one begins, ``end`` for the last.
+
+    >>> list(successors(array("q", [4, 0, 9]), 12))
+    [9, 4, 12]
+    """
+    following = begins[1:]
+    following.append(end)
+    if all(map(lt, begins, following)):  # as in most files
+        return following if len(begins) else array("q")
+    order = sorted(range(len(begins)), key=begins.__getitem__)
+    for position, after in pairwise(order):
+        following[position] = begins[after]
+    following[order[-1]] = end
+    return following
 
 
 def _fill_sets(begins: array[int], ends: array[int], size: int) -> bool:

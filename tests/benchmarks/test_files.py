@@ -156,7 +156,7 @@ def names_of_npz(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("suffix", "peer", "at_most"), [("gguf", gguf.GGUFReader, 0.1), ("npz", names_of_npz, 3.0)]
+    ("suffix", "peer", "at_most"), [("gguf", gguf.GGUFReader, 0.1), ("npz", names_of_npz, 2.5)]
 )
 def test_opening_other_formats(
     race: Race, tmp_path: Path, suffix: str, peer: Callable[[Path], Any], at_most: float

@@ -13,10 +13,13 @@ DIRECTORY_AT = GOOD.index(b"PK\1\2")
 
 
 def test_entries_give_sizes_offsets_and_where_the_next_header_begins() -> None:
-    entries, limits = read_entries(source_of(TWO))
-    one, two = entries["one"], entries["two"]
+    entries = read_entries(source_of(TWO))
+    assert entries.names == ["one", "two"]
+    one, two = map(entries.at, range(len(entries)))
+    assert (one.name, two.name) == ("one", "two")
     assert (one.size, one.packed, one.offset) == (len(BODY), len(BODY), 0)
-    assert limits == {0: two.offset, two.offset: TWO.index(b"PK\1\2")}
+    assert (one.limit, two.limit) == (two.offset, TWO.index(b"PK\1\2"))
+    assert [entries.position(name) for name in ("one", "two", "three")] == [0, 1, None]
 
 
 def as_64_bit(data: bytes, offset: int, count: int) -> bytes:
@@ -28,8 +31,29 @@ def as_64_bit(data: bytes, offset: int, count: int) -> bytes:
 
 
 def test_a_64_bit_end_record() -> None:
-    entries, _ = read_entries(source_of(as_64_bit(GOOD, DIRECTORY_AT, 1)))
-    assert entries["w"].size == len(BODY)
+    entries = read_entries(source_of(as_64_bit(GOOD, DIRECTORY_AT, 1)))
+    assert entries.at(0).size == len(BODY)
+
+
+def backwards(data: bytes) -> bytes:
+    """Return a file of two members whose directory lists the second one first."""
+    start, middle, end = data.index(b"PK\1\2"), data.rindex(b"PK\1\2"), data.index(b"PK\5\6")
+    return data[:start] + data[middle:end] + data[start:middle] + data[end:]
+
+
+def test_a_directory_need_not_be_in_the_order_of_the_members() -> None:
+    entries = read_entries(source_of(backwards(TWO)))
+    found = [entries.at(position) for position in range(len(entries))]
+    assert [(each.name, each.limit) for each in found] == [
+        ("two", TWO.index(b"PK\1\2")),
+        ("one", found[0].offset),
+    ]
+
+
+@pytest.mark.parametrize("other", ["é", "a..b", "c:/d", "x/y"])
+def test_names_are_the_same_whatever_their_neighbors_are(other: str) -> None:
+    names = ["w", other.replace("c:/", "cc:/"), "v"]
+    assert read_entries(source_of(zip_of(*((name, BODY) for name in names)))).names == names
 
 
 # Each breaks one rule; the words are what the refusal must say.
@@ -58,6 +82,10 @@ HOSTILE = {
     "broken entry": (central(GOOD, 0, b"PK\1\3"), "directory .*at byte 0"),
     "name too long": (central(GOOD, 28, b"\xff\xff"), "ends inside a name"),
     "overlap": (TWO[: TWO.rindex(b"PK\5\6") - 7] + b"\0\0\0\0two" + TWO[-22:], "overlaps another"),
+    "overlap, listed backwards": (
+        backwards(TWO[: TWO.rindex(b"PK\5\6") - 7] + b"\0\0\0\0two" + TWO[-22:]),
+        "overlaps another",
+    ),
     "runs into the directory": (
         central(central(GOOD, 20, b"\xff\0\0\0"), 24, b"\xff\0\0\0"),
         "overlaps the directory",

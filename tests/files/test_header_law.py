@@ -79,6 +79,14 @@ def zipped(count: int) -> bytes:
     return file.getvalue()
 
 
+def npz(count: int, array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for n in range(count):
+            archive.writestr(zipfile.ZipInfo(f"{n:x}.npy"), saved(array))
+    return file.getvalue()
+
+
 def tarred(extension: bytes, count: int) -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
@@ -192,6 +200,7 @@ FILES: dict[str, Callable[[], bytes]] = {
         {f"{n:x}": f"{n:x}.safetensors" for n in range(M)}, {}
     ),
     "members.zip": lambda: zipped(M // 4),
+    "arrays.npz": lambda: npz(M // 4, np.zeros(1)),
     "members.tar": lambda: tarred(b"", M // 10),
     "members.tar.gz": lambda: gzip.compress(tarred(b"", M // 10)),
     "pax records.tar.gz": lambda: gzip.compress(tarred(b"9 path=a\n" * 110_000, 30)),

@@ -268,3 +268,11 @@ def test_arrays_of_few_headers_are_those_of_numpy(tmp_path: Path) -> None:
         assert list(found) == theirs.files
         for key in given:
             np.testing.assert_array_equal(found[key].numpy(), theirs[key])
+
+
+def test_two_members_for_one_key_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", w=np.ones(2))
+    with zipfile.ZipFile(tmp_path / "w.npz", "a") as archive:
+        archive.writestr("w", archive.read("w.npy"))
+    with pytest.raises(FormatError, match="two members for the key 'w'"):
+        read_state_dict(tmp_path / "w.npz")

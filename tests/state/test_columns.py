@@ -45,6 +45,12 @@ class TestColumns:
         begins, ends = (array("q", [pair[n] for pair in ranges]) for n in (0, 1))
         assert columns.fill_exactly(begins, ends, edges[-1])
 
+    @given(st.lists(st.integers(0, 60), unique=True))
+    def test_each_beginning_is_followed_by_the_next_larger_one(self, begins: list[int]) -> None:
+        found = columns.successors(array("q", begins), 61)
+        larger = ([each for each in begins if each > begin] for begin in begins)
+        assert list(found) == [min(each, default=61) for each in larger]
+
     @given(st.lists(st.text(max_size=2)))
     def test_keys_are_distinct(self, keys: list[str]) -> None:
         assert columns.are_distinct(keys) == (len(set(keys)) == len(keys))
