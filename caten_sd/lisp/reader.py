@@ -28,7 +28,18 @@ _PREFIXES = {
 }
 _FEATURES = frozenset({"SBCL", "COMMON-LISP", "ANSI-CL"})  # what Caten runs on
 _BASES = {"x": 16, "o": 8, "b": 2}
-_CHARACTERS = {"space": " ", "newline": "\n", "tab": "\t", "nul": "\0", "return": "\r"}
+_CHARACTERS = {
+    "space": " ",
+    "newline": "\n",
+    "linefeed": "\n",
+    "tab": "\t",
+    "return": "\r",
+    "page": "\f",
+    "backspace": "\b",
+    "rubout": "\x7f",
+    "nul": "\0",
+    "null": "\0",
+}
 
 
 def read_data(text: str, file: str = "text") -> tuple[Datum, ...]:
@@ -184,8 +195,7 @@ def _atom(token: Token) -> Datum:
     if kind == "string":
         return Literal(_unescaped(text[1:-1]), place)
     if kind == "character":
-        name = text[2:]
-        return Literal(Character(_CHARACTERS.get(name.lower(), name)), place)
+        return Literal(_character(text[2:], place), place)
     if text == "#.":
         raise LispError(place, "#. runs code while the file is read", "write its value instead")
     found = _number(text, place)
@@ -193,7 +203,16 @@ def _atom(token: Token) -> Datum:
         return Literal(found, place)
     if not text.strip("."):
         raise LispError(place, f"{text} is not a name", "remove it, or write it between bars")
+    if text[0] == "#" and text[1:2] != ":":
+        raise LispError(place, f"{text[:2]} is not read in {text[:60]}", "write it without the #")
     return _symbol(text, place)
+
+
+def _character(name: str, place: SourcePlace) -> Character:
+    found = name if len(name) == 1 else _CHARACTERS.get(name.lower())
+    if found is None:
+        raise LispError(place, f"no character is called {name}", "write #\\ and the character")
+    return Character(found)
 
 
 def _number(text: str, place: SourcePlace) -> int | Fraction | float | None:

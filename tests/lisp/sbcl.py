@@ -77,7 +77,7 @@ def sbcl_answers(forms: Sequence[str], folder: Path, *, read_only: bool = False)
     given.write_text("\n".join(f'"{each}"' for each in escaped), newline="")
     script = [SBCL, "--script", str(program), str(given), str(found)]
     subprocess.run(script, check=True, capture_output=True, timeout=600)
-    return found.read_text().split("\n")[:-1]
+    return found.read_bytes().decode().split("\n")[:-1]
 
 
 def answer_text(value: Any) -> str:

@@ -10,10 +10,12 @@ import pytest
 
 from caten_sd.errors import LispError
 from caten_sd.lisp.program import LispProgram
+from caten_sd.lisp.quotation import quoted
 from caten_sd.lisp.reader import read_data
 from caten_sd.lisp.scopes import Scope
 from caten_sd.lisp.source_text import lisp_source
 from tests.lisp.random_forms import random_forms
+from tests.lisp.random_text import random_text
 from tests.lisp.sbcl import REFUSED, SBCL, answer_text, sbcl_answers
 
 # Random forms with what SBCL 2.2.9 gave for them.
@@ -47,3 +49,29 @@ def test_random_forms_have_the_values_of_sbcl(tmp_path: Path) -> None:
     others = {form for form in forms if ours[form] not in (REFUSED, theirs[form])}
     assert not others, (seed, {form: (theirs[form], ours[form]) for form in others})
     assert sum(answer != REFUSED for answer in ours.values()) > 2_000
+
+
+def _read(text: str) -> str:
+    try:
+        return " & ".join(answer_text(quoted(datum)) for datum in read_data(text))
+    except LispError:
+        return REFUSED
+
+
+@pytest.mark.slow
+@needs_sbcl
+def test_random_text_is_read_as_sbcl_reads_it(tmp_path: Path) -> None:
+    seed = random.randrange(10**6)
+    source = random.Random(seed)
+    texts = [random_text(source) for _ in range(6_000)]
+    theirs = dict(zip(texts, sbcl_answers(texts, tmp_path, read_only=True), strict=True))
+    ours = {text: _read(text).replace("\n", " ") for text in texts}
+    # A comma without a backquote is refused when it is evaluated, and any package is taken.
+    others = {
+        text
+        for text in texts
+        if ours[text] not in (REFUSED, theirs[text])
+        and not ("," in text or (theirs[text] == REFUSED and ":" in text))
+    }
+    assert not others, (seed, {text: (theirs[text], ours[text]) for text in others})
+    assert sum(answer != REFUSED for answer in ours.values()) > 1_000

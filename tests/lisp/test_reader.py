@@ -160,3 +160,11 @@ def test_white_space_comments_and_case_change_nothing(data) -> None:
 @given(st.text(alphabet="aBc-1 (;\"'", min_size=1))
 def test_bars_keep_every_letter(name: str) -> None:
     assert read_one(f"|{name}|").name == name
+
+
+@pytest.mark.parametrize(
+    "text", ['#p"a"', "#*101", "#2r101", "#1=(a)", "#c(1 2)", "#s(a)", "#\\Foo", "#\\(a"]
+)
+def test_signs_and_characters_that_are_not_known_are_refused(text: str) -> None:
+    with pytest.raises(LispError, match=r"^text:1:1: .*(is not read|no character is called)"):
+        read_data(text)
