@@ -37,28 +37,17 @@ def parse_json(
     >>> parse_json("a.json", b'{"a": [1, 2]}')
     {'a': [1, 2]}
     """
-    memory = HeaderMemory(source_name, len(text))
-    memory.take(2 * _width(text) * len(text))  # the decoded text, and the texts in it
-    if _most(text) > memory.left:
-        memory.take(_exactly(text, memory.left // _NAME + 1))
+    take_json(HeaderMemory(source_name, len(text)), text)
     decoded = text.removeprefix(_BOM).decode("utf-8", "surrogatepass")
     return json.loads(decoded, object_pairs_hook=hook)
 
 
-def check_entries(source_name: str, text: bytes, name: bytes, like: bytes) -> None:
-    """Raise FormatError if parsing takes too much memory besides the entries that have a name.
-
-    Each of these is counted as three small containers, and their other punctuation as in ``like``.
-    """
-    count = text.count(name)
-    memory = HeaderMemory(source_name, len(text))
-    memory.take(3 * _SMALL * count)
-    text = _without_quotes_in_strings(text)
-    counts = _outside_strings(text)
-    for each, times in _outside_strings(like).items():
-        counts[each] = max(0, counts[each] - times * count)
-    texts = max(0, text.count(b'"') // 2 - like.count(b'"') // 2 * count - counts[b":"])
-    memory.take(_taken(counts, texts) + _NAME * counts[b":"])
+def take_json(memory: HeaderMemory, text: bytes) -> None:
+    """Take what the values of a JSON text need; FormatError if it is too much."""
+    # The bytes and a copy of them, the decoded text, and the texts in it.
+    memory.take((2 + 2 * _width(text)) * len(text))
+    if _most(text) > memory.left:
+        memory.take(_exactly(text, memory.left // _NAME + 1))
 
 
 def _width(text: bytes) -> int:

@@ -8,7 +8,7 @@ import pytest
 from caten_sd.errors import FormatError
 from caten_sd.files.json_hooks import unique
 from caten_sd.state import json_text
-from caten_sd.state.json_text import check_entries, parse_json
+from caten_sd.state.json_text import parse_json
 
 N = 20_000
 VALUES = {
@@ -72,21 +72,3 @@ def test_what_is_not_json_is_a_value_error(text: bytes) -> None:
 
 def test_a_byte_order_mark_is_passed_over() -> None:
     assert parse_json("a.json", b"\xef\xbb\xbf[1]") == [1]
-
-
-ENTRY = b'"data_offsets"', b'"":{"dtype":"","shape":[0,0],"data_offsets":[0,0]},'
-
-
-def test_entries_of_tensors_leave_memory_for_metadata() -> None:
-    entry = {"dtype": "F32", "shape": [3, 4], "data_offsets": [1000, 2000]}
-    tree = {f"layers.{n}.weight": entry for n in range(N)}
-    tags = json.dumps({f"tag {n}": n for n in range(N)})
-    text = json.dumps({"__metadata__": {"tags": tags}, **tree}, separators=(",", ":"))
-    check_entries("a", text.encode(), *ENTRY)
-
-
-@pytest.mark.parametrize("values", [{f"{n:x}": "a" for n in range(30 * N)}, {"x": [{}] * 60 * N}])
-def test_metadata_of_a_million_texts_is_refused(values: object) -> None:
-    text = json.dumps({"__metadata__": values}, separators=(",", ":")).encode()
-    with pytest.raises(FormatError, match=rf"a\.safetensors: .* {len(text):,} bytes"):
-        check_entries("a.safetensors", text, *ENTRY)

@@ -2,7 +2,8 @@
 
 A file may hold a million tensors, of few shapes. So the header is read into columns, and whatever
 tensors of one shape share is there once. JSON as the reference library writes it is read by one
-regular expression, a piece at a time: json takes three times as long, and ten times the memory.
+regular expression, a piece at a time, and any other JSON by json, an entry at a time: json takes
+three times as long, and ten times the memory for the header as a whole.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import math
 import re
 from array import array
+from collections import Counter
 from operator import add, attrgetter
 from typing import Any, NoReturn
 
@@ -19,7 +21,8 @@ from caten_sd.files.json_hooks import unique
 from caten_sd.state.columns import are_distinct, fill_exactly
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.indexing import is_shape, is_size
-from caten_sd.state.json_text import check_entries, parse_json
+from caten_sd.state.json_members import members_of
+from caten_sd.state.json_text import parse_json
 from caten_sd.state.leaf import Spec
 from caten_sd.state.source import Source
 from caten_sd.wording import counted
@@ -49,7 +52,6 @@ _DTYPES = {name: DTYPES[ours] for name, ours in NAMES.items()}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _METADATA = b'{"__metadata__":'
 _FIRST = re.compile(rb'\},"[^"\\\x00-\x1f]*":\{"dtype":"')  # where the metadata ends
-_LIKE = b'"data_offsets"', b'"":{"dtype":"","shape":[0,0],"data_offsets":[0,0]},'
 _PIECE = 1 << 16  # bytes; the texts made of a piece stay in the processor's cache
 _MOST_SPECS = 1 << 14  # that are remembered
 _SIZE = "(?:0|[1-9][0-9]{0,17})"
@@ -168,8 +170,8 @@ def _metadata_first(stored: bytes) -> tuple[Any, int]:
         return None, 1
     if not (first := _FIRST.search(stored)):
         raise ValueError("no tensor follows the metadata")
-    text = stored[len(_METADATA) : first.start() + 1].decode()
-    metadata = parse_json("the metadata", text.encode(), unique)
+    text = stored[len(_METADATA) : first.start() + 1]
+    metadata = parse_json("the metadata", text, unique)
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ValueError("it is not a map from string to string")
     return metadata, first.start() + 2
@@ -177,36 +179,45 @@ def _metadata_first(stored: bytes) -> tuple[Any, int]:
 
 def _any_json(source: Source) -> TensorColumns:
     """Return the header of any JSON; FormatError if the format does not allow it."""
-    stored = _stored(source)  # read again, so that no bytes are kept while json works
+    stored = _stored(source)
     header = TensorColumns(8 + len(stored))
-    check_entries(source.name, stored, *_LIKE)
     try:
-        text = stored.decode()
-        del stored
-        entries = json.loads(
-            text,
-            object_pairs_hook=unique,
-            parse_constant=_no_number,
-            parse_float=_no_number,
-        )
+        _add_members(header, source, stored)
     except RecursionError:
         refuse(source, "its header is nested too deep")
-    except ValueError as error:  # as raised by decode, by json and by the hooks
+    except ValueError as error:  # as raised by json and by its hooks
         refuse(source, f"its header is not JSON as the format defines it ({error})")
-    header.metadata = entries.pop("__metadata__", None)
+    return header
+
+
+def _add_members(header: TensorColumns, source: Source, stored: bytes) -> None:
+    """Add the members of any JSON to a header; ValueError if a name comes twice."""
     shared: dict[Spec, Spec] = {}
-    for key in list(entries):
-        # What has been read is dropped, so that entries and columns do not take memory together.
-        known, begin, end = _entry(source, key, entries.pop(key))
+    metadata = []
+    for key, value in members_of(source.name, stored, _DECODER):
+        if key == "__metadata__":
+            metadata.append(value)
+            continue
+        known, begin, end = _entry(source, key, value)
         header.keys.append(key)
         header.specs.append(shared.setdefault(known, known))
         header.begins.append(begin)
         header.ends.append(end)
-    return header
+        if len(shared) == _MOST_SPECS:
+            shared.clear()
+    header.metadata = metadata[0] if metadata else None
+    if len(metadata) > 1 or not are_distinct(header.keys):
+        keys = Counter(["__metadata__"] * len(metadata) + header.keys)
+        raise ValueError(f"{keys.most_common(1)[0][0]!r} is given twice")
 
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is in it, and numbers must be integers")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=unique, parse_constant=_no_number, parse_float=_no_number
+)
 
 
 def _entry(source: Source, key: str, entry: Any) -> tuple[Spec, int, int]:

@@ -168,7 +168,8 @@ def entry(**changes: Any) -> dict[str, Any]:
     return {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}}
 
 
-TWICE = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{}}'
+_ONCE = b'"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'
+TWICE = b"{" + _ONCE + b"," + _ONCE + b"}"
 PAIR = {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
 
 
