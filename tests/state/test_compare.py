@@ -158,3 +158,42 @@ class TestSameBytes:
         monkeypatch.setattr(Source, "read_into", cut)
         with pytest.raises(FormatError, match="changed from"):
             same_bytes(ours["w"], theirs["w"])
+
+    @pytest.mark.parametrize("dtype", ["f4", "f2"])
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_values_of_a_file_that_was_cut_off_are_an_error(
+        self, dtype: str, turned: bool, tmp_path: Path
+    ) -> None:
+        square = np.zeros((800, 800), "f4")  # of more than a part
+        write_state_dict({"w": square}, tmp_path / "a.safetensors")
+        torch.save({"w": torch.from_numpy(square.astype(dtype)).t()}, tmp_path / "b.pt")
+        ours = read_state_dict(tmp_path / "a.safetensors")["w"]
+        theirs = read_state_dict(tmp_path / "b.pt")["w"]
+        theirs = theirs if turned else np.ascontiguousarray(theirs.numpy())
+        assert same_values(ours, theirs)
+        assert ours.numpy().size == square.size  # which maps the file
+        os.truncate(tmp_path / "a.safetensors", 4096)
+        with pytest.raises(FormatError, match="changed from"):
+            same_values(ours, theirs)
+
+
+def test_values_of_large_leaves_in_files_are_compared_by_parts(tmp_path: Path) -> None:
+    given = np.arange(3_000_000, dtype="f4").reshape(1500, 2000)
+    for name, last in (("a", 0.0), ("b", -0.0), ("c", 1.0)):
+        given[-1, -1] = last
+        write_state_dict({"w": given}, tmp_path / f"{name}.safetensors")
+    a, b, c = (read_state_dict(tmp_path / f"{name}.safetensors")["w"] for name in "abc")
+    assert same_values(a, b)
+    assert not same_values(a, c)
+    assert not same_values(a, np.float64(given))
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_equal_bytes_under_other_scales_are_not_equal_values(tmp_path: Path) -> None:
+    for name, value in (("a", 0.5), ("b", 1.0)):
+        given = torch.quantize_per_tensor(torch.full((4,), value), value, 0, torch.qint8)
+        assert given.int_repr().tolist() == [1] * 4
+        torch.save({"w": given}, tmp_path / f"{name}.pt")
+    a, b = (read_state_dict(tmp_path / f"{name}.pt")["w"] for name in "ab")
+    assert same_values(a, a)
+    assert not same_values(a, b)
