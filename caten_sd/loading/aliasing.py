@@ -20,13 +20,24 @@ class Overlaps:
         self._memories = Methods(memory)
         self._written: set[Hashable] = set()
         self._read: set[Hashable] = set()
+        self._shared: set[Hashable] = set()
 
     def add(self, place: Any, leaf: Any) -> None:
         """Take note that the leaf is to be copied into the place."""
         if (found := self._memories[type(place)](place)) is not None:
+            self._shared.update(self._written.intersection(found.blocks))
             self._written.update(found.blocks)
         if (found := self._memories[type(leaf)](leaf)) is not None:
             self._read.update(found.blocks)
+
+    def between_places(self) -> bool:
+        """Return whether two places may overlap."""
+        return bool(self._shared)
+
+    def shared(self, place: Any) -> bool:
+        """Return whether another place that is written may overlap this one."""
+        found = self._memories[type(place)](place)
+        return found is not None and not self._shared.isdisjoint(found.blocks)
 
     def any(self) -> bool:
         """Return whether some leaf may change before it is read."""

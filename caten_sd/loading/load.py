@@ -115,9 +115,10 @@ def plan_load(
     ``check_values`` reads all data, and names NaN, Inf, all zeros and slots that get no value.
 
     ``apply()`` raises LoadError, and changes nothing, if nothing would be loaded, if names that
-    are tied differ in the file, or if a slot cannot be changed. A validator or a setter that looks
-    at values is not called by the plan, which reads none: where one refuses what ``assign`` or
-    ``dtype`` puts into its slot, ``apply()`` puts all slots back and raises LoadError.
+    are tied or slots that share memory differ in the file, or if a slot cannot be changed. A
+    validator or a setter that looks at values is not called by the plan, which reads none: where
+    one refuses what ``assign`` or ``dtype`` puts into its slot, ``apply()`` puts all slots back and
+    raises LoadError.
     """
     options = {
         "key_mapper": key_mapper,

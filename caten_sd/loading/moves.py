@@ -16,6 +16,7 @@ from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.methods import Methods
 from caten_sd.loading.nested_state import copied
 from caten_sd.loading.readable import readable
+from caten_sd.loading.shared_memory import refuse_differences
 from caten_sd.objects.owner import put, put_back
 from caten_sd.objects.place import assign, conversion, of_its_kind, replacement
 from caten_sd.objects.shards import is_divided, local_shard
@@ -101,6 +102,9 @@ class Moves:
             # Looked at now, as reading a tensor's memory twice costs more than all else does.
             if ready.how is COPY:
                 overlaps.add(ready.place, ready.leaf)
+        if overlaps.between_places():
+            copies = [each for each in made if each.how is COPY and overlaps.shared(each.place)]
+            refuse_differences((each.key, each.place, each.leaf) for each in copies)
         return [_unaliased(move, overlaps) for move in made] if overlaps.any() else made
 
     def _prepared(self, move: Move, convert: Conversion | None) -> Move:
