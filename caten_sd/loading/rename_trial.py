@@ -43,7 +43,25 @@ def _names_if_settled(case: Case, rules: Mapping[str, str]) -> dict[str | None, 
     except LoadError:  # two keys get one name
         return None
     names = {named.key(name): name for name in named.leaves}
-    return names if names_settle(case, named) and keeps_order(names.items()) else None
+    sound = names_settle(case, named) and keeps_order(names.items())
+    return names if sound and not _crosses(case, names.items()) else None
+
+
+def _crosses(case: Case, names: Iterable[tuple[str | None, str]]) -> bool:
+    """Return whether a key leaves a slot of its own name and shape to a key of another name.
+
+    Names are compared without their numbers, as a list may count from elsewhere. Each of the two
+    may then be meant for the slot of the other.
+    """
+    slots = case.slot_shapes
+    changed = [
+        (_NUMBER.sub("#", key), _NUMBER.sub("#", name), slots[name])
+        for key, name in names
+        if key is not None and name in slots
+    ]
+    changed = [each for each in changed if each[0] != each[1]]
+    taken = {(new, shape) for _, new, shape in changed}
+    return any((old, shape) in taken for old, _, shape in changed)
 
 
 def names_settle(case: Case, named: NamedLeaves) -> bool:

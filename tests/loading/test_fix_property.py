@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import caten_sd
@@ -147,6 +147,9 @@ CHANGED = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(models(), CHANGED)
+@example(  # both keys have the shape and, but for its number, the name of the other one's slot
+    {"fc2.weight": torch.ones(3), "attn.fc1.weight": torch.zeros(3)}, [(counted_up, "net")]
+)
 def test_a_fix_loads_no_wrong_value(
     true: State, changes: list[tuple[Callable[[State, str], State], str]]
 ) -> None:
