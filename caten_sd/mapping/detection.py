@@ -103,7 +103,7 @@ def _name(layout: Layout | None) -> str | None:
 
 
 def detect_layout(
-    state_dict: Mapping[str, Any], *, layouts: Iterable[str | Layout] = ()
+    state_dict: Mapping[str, Any], *, layouts: str | Layout | Iterable[str | Layout] = ()
 ) -> Detection:
     """Return which layout the keys and shapes are in, with the evidence; no data is read.
 
@@ -112,7 +112,8 @@ def detect_layout(
     """
     state = model_state(as_state_dict(state_dict))
     tensors = {key: leaf for key, leaf in state.items() if spec_or_none(leaf) is not None}
-    given = {id(layout): layout for layout in map(find_layout, layouts)}
+    more = [layouts] if isinstance(layouts, (str, Layout)) else layouts
+    given = {id(layout): layout for layout in map(find_layout, more)}
     known = {**announced_layouts(), **built_in_layouts()}
     given |= {id(layout): layout for layout in known.values()}
     state = state if len(tensors) == len(state) else state.with_entry(tensors)

@@ -33,11 +33,27 @@ def find_layout(layout: str | Layout) -> Layout:
     since this function runs code.
     """
     if isinstance(layout, Layout):
-        return layout
+        return _with_own_name(layout)
     if str(layout).endswith(".toml"):
-        return _from_toml(Path(layout).expanduser())
+        return _with_own_name(_from_toml(Path(layout).expanduser()))
     is_code = isinstance(layout, str) and names_code(layout)
-    return _layout_in(layout) if is_code else known_layout(layout)
+    return _with_own_name(_layout_in(layout)) if is_code else known_layout(layout)
+
+
+def _with_own_name(layout: Layout) -> Layout:
+    """Return the layout; LayoutError if another one has its name, which files are stamped with."""
+    known = called(Layout, layout.name)
+    if known is None or known is layout or _is_same(known, layout):
+        return layout
+    raise LayoutError(
+        f"your layout {layout.name!r} has the name of one that is known here, and other rows, so "
+        f"files in it would be taken for files in that; give it a name of its own"
+    )
+
+
+def _is_same(one: Layout, other: Layout) -> bool:
+    names = ("rows", "prefixes", "separator", "counts", "aliases")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def known_layout(layout: str) -> Layout:

@@ -63,11 +63,16 @@ def _said(state: StateDict) -> Iterator[tuple[str, str]]:
 
 
 def veto(layout: Layout, state: StateDict) -> str:
-    """Return what the file says of itself, where that is another architecture, or ""."""
-    for where, name in _said(state):
-        if not (names(layout, name) or (where.endswith("config.json") and _part(layout, state))):
-            return f"{where} is {one_line(name, _LONGEST)!r}"
-    return ""
+    """Return what the file says of itself, where that is another architecture, or "".
+
+    Its own metadata decide before a config.json next to it, which may be of another file: a GGUF
+    calls several model types by one name.
+    """
+    where, name = next(_said(state), ("", ""))
+    if not name or names(layout, name):
+        return ""
+    is_part = where.endswith(" config.json") and _part(layout, state)
+    return "" if is_part else f"{where} is {one_line(name, _LONGEST)!r}"
 
 
 def names(layout: Layout, name: str) -> bool:

@@ -129,3 +129,20 @@ def test_a_file_in_a_layout_that_is_not_known_here_is_answered_with_how_to_pass_
     facts = r"file says .* 'theirs', .* mine\.py:LAYOUT, in from_layout= or --from"
     with pytest.raises(LayoutError, match=facts):
         to_layout(state, Layout("mine", [Row("x.w")]))
+
+
+@pytest.mark.parametrize("change", ["rows", "prefixes", "nothing"])
+def test_a_layout_with_the_name_of_a_known_one_is_that_one_or_refused(
+    change: str, tmp_path: Path
+) -> None:
+    text = find_layout("hf-gpt2").to_toml()
+    changed = {"rows": ('"ln_f.weight"', '"ln_g.weight"'), "prefixes": ('"transformer."', '"net."')}
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(*changed.get(change, ("", ""))))
+    if change == "nothing":
+        assert find_layout(str(path)).name == "hf-gpt2"
+        return
+    with pytest.raises(LayoutError, match=r"'hf-gpt2'.*known here.*a name of its own"):
+        find_layout(str(path))
+    with pytest.raises(LayoutError, match="a name of its own"):
+        to_layout({"ln_f.weight": np.zeros(1)}, Layout.from_toml(path))

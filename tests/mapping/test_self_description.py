@@ -166,3 +166,14 @@ def test_the_evidence_is_where_the_file_says_it() -> None:
     silent = detect_layout(dict(gguf()), layouts=[GGUF, HF])
     assert silent.layout is GGUF
     assert any("names and shapes only" in line for line in silent.evidence)
+
+
+def test_the_metadata_of_a_file_decide_before_a_config_next_to_it() -> None:
+    state = gguf()
+    beside = StateDict(state.entry, metadata=state.metadata, config={"model_type": "mistral"})
+    assert veto(GGUF, beside) == ""
+    assert "mistral" in veto(HF, StateDict({}, config=beside.config))
+
+
+def test_one_more_layout_need_not_be_in_a_list() -> None:
+    assert detect_layout(gguf(), layouts=GGUF).layout is GGUF
