@@ -6,7 +6,7 @@ is detected only if each key is one of its names and each row that is required f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -17,7 +17,7 @@ from caten_sd.mapping.known import announced_layouts, built_in_layouts, find_lay
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of
 from caten_sd.mapping.self_description import said, veto
-from caten_sd.mapping.weighing import Candidate, by_items, by_names, by_samples
+from caten_sd.mapping.weighing import AllNames, Candidate, by_items, by_names, by_samples
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.quoting import root_choice
 from caten_sd.state.sheet import HasSheet, Sheet
@@ -117,25 +117,42 @@ def detect_layout(
     known = {**announced_layouts(), **built_in_layouts()}
     given |= {id(layout): layout for layout in known.values()}
     state = state if len(tensors) == len(state) else state.with_entry(tensors)
-    return _detect(state, list(given.values()), 0)
+    every = list(given.values())
+    return _detect(state, every, AllNames(every), 0)
 
 
-def _detect(state: StateDict, known: Sequence[Layout], removed: int) -> Detection:
+def _detect(state: StateDict, known: Sequence[Layout], names: AllNames, removed: int) -> Detection:
     """Detect the layout of keys from which ``removed`` segments of a prefix were taken."""
     keys = arranged(items_of(state))
-    named = (by_names(each, keys, veto(each, state)) for each in known)
-    weighed = [each for each in named if each.taken]
+    weighed = [each for each in _named(state, known, names, keys) if each.taken]
     stamp = state.metadata.get(STAMP)
     stamped = [each for each in weighed if each.layout.name == stamp]
     found = _stamped(state, keys, stamped[0], weighed) if stamped else None
     found = found or _decide(state, keys, weighed)
     if any(each.is_complete for each in found.candidates) or removed == MAX_PREFIX:
         return found
-    return _without_prefix(state, known, found, removed)
+    return _without_prefix(state, known, names, found, removed)
+
+
+def _named(
+    state: StateDict, known: Sequence[Layout], names: AllNames, keys: Arranged
+) -> Iterator[Candidate]:
+    """Yield a candidate for each layout that names some of the keys."""
+    joined = names.found(keys.joined)
+    alone = joined if keys.alone is keys.joined else names.found(keys.alone)
+    for number in sorted({*joined, *alone}):
+        layout = known[number]
+        kinds = keys.seen_by(layout.reading.matcher)
+        named = (joined if kinds is keys.joined else alone).get(number, {})
+        yield by_names(layout, keys, kinds, named, veto(layout, state))
 
 
 def _without_prefix(
-    state: StateDict, known: Sequence[Layout], found: Detection, removed: int
+    state: StateDict,
+    known: Sequence[Layout],
+    names: AllNames,
+    found: Detection,
+    removed: int,
 ) -> Detection:
     """Return what was found, with the layout that the keys have without their common prefix."""
     first = next(iter(state), "").partition(".")[0] + "."
@@ -143,7 +160,7 @@ def _without_prefix(
         return found
     rest = {key[len(first) :]: leaf for key, leaf in state.items()}
     ties = {key[len(first) :]: name[len(first) :] for key, name in state.ties.items()}
-    inner = _detect(state.with_entry(rest, ties=ties), known, removed + 1)
+    inner = _detect(state.with_entry(rest, ties=ties), known, names, removed + 1)
     layout = inner.layout or inner.unprefixed
     if layout is None:
         return found

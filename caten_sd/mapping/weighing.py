@@ -1,7 +1,8 @@
 """Weigh how well a layout matches: first by names alone, then by shapes.
 
-Names are counted for each kind of key, so that a hundred layouts take little. Shapes are looked at
-on samples: a key of each kind and shape, and for a row that stacks all that it stacks once.
+Names are looked for once for each kind of key, in all layouts together, so that a hundred of them
+take little. Shapes are looked at on samples: a key of each kind and shape, and for a row that
+stacks all that it stacks once.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.key_kinds import AlikeKeys, Arranged, KeyKinds, Places
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.patterns import Pattern
 from caten_sd.mapping.reading import Reading, declared, read_canonical
 from caten_sd.mapping.rules import Rule, Taker
-from caten_sd.mapping.templates import Fixed, KeyMatch
+from caten_sd.mapping.templates import Fixed, KeyMatch, Matcher
 from caten_sd.state.leaf import spec, spec_or_none
 from caten_sd.wording import counted
 
@@ -68,12 +70,36 @@ class Candidate(NamedTuple):
         return f"{text}, and {idle} of its rows find no key" if idle else text
 
 
-def by_names(layout: Layout, keys: Arranged, veto: str) -> Candidate:
+class AllNames:
+    """The names of many layouts, arranged so that a kind of key is looked for once in all."""
+
+    def __init__(self, layouts: Sequence[Layout]) -> None:
+        entries: dict[str, list[tuple[Pattern, tuple[int, Taker]]]] = {}
+        for number, layout in enumerate(layouts):
+            named = entries.setdefault(layout.separator, [])
+            named += [(name, (number, taker)) for name, taker in layout.reading.patterns]
+        self._matchers = [Matcher(named, separator) for separator, named in entries.items()]
+
+    def found(self, kinds: KeyKinds) -> dict[int, dict[str, list[Match]]]:
+        """Return what matches each kind of key, for the positions of the layouts that match any."""
+        found: dict[int, dict[str, list[Match]]] = {}
+        for template in kinds.templates:
+            for matcher in self._matchers:
+                for fixed, match in matcher.matches(template):
+                    number, taker = match.payload
+                    kept: KeyMatch[Taker] = KeyMatch(match.pattern, taker, *match[2:])
+                    found.setdefault(number, {}).setdefault(template, []).append((fixed, kept))
+        return found
+
+
+def by_names(
+    layout: Layout, keys: Arranged, kinds: KeyKinds, named: Mapping[str, list[Match]], veto: str
+) -> Candidate:
     """Return the candidate as its names match; what names a key at all counts as taking it."""
-    kinds, taken = keys.seen_by(layout.reading.matcher), 0
+    taken = 0
     fired: set[int] = set()
-    for template in kinds.templates:
-        for alike, takers in _taken(layout, kinds, template):
+    for template, matches in named.items():
+        for alike, takers in _taken(matches, kinds, template):
             taken += kinds.count(alike.positions)
             fired.update(id(match.payload.rule) for _, match in takers)
     idle = [
@@ -114,12 +140,9 @@ def by_items(candidate: Candidate, items: Sequence[Item], every: Sequence[Item] 
 
 
 def _taken(
-    layout: Layout, kinds: KeyKinds, template: str
+    matches: Sequence[Match], kinds: KeyKinds, template: str
 ) -> Iterator[tuple[AlikeKeys, Sequence[Match]]]:
-    """Yield the keys of a template that rows of a layout take, with what takes them."""
-    matches = list(layout.reading.matcher.matches(template))
-    if not matches:
-        return
+    """Yield the keys of a template that some of these take, with what takes them."""
     places = _places(matches)
     lookup = or_one(Numbers({}))
     for at, alike in kinds.alike(template, places).items():
@@ -149,7 +172,8 @@ def _samples(layout: Layout, kinds: KeyKinds) -> Iterator[int]:
     for template in kinds.templates:
         firsts = list(kinds.shapes(template).values())
         yield from firsts
-        for alike, takers in _taken(layout, kinds, template):
+        matches = list(layout.reading.matcher.matches(template))
+        for alike, takers in _taken(matches, kinds, template) if matches else ():
             yield alike.positions[0]
             for _, match in takers:
                 rule = match.payload.rule

@@ -244,6 +244,8 @@ def test_packed_weights_and_their_scales_are_one_tensor() -> None:
     rows = [Row("q.{i}", "y.{i}.qweight"), Row("s.{i}", "y.{i}.scales"), Row("n", "norm")]
     alone = Layout("alone", rows)
     assert detect_layout(state, layouts=[alone]).layout is alone
+    only = {key: leaf for key, leaf in state.items() if key != "norm"}
+    assert detect_layout(only, layouts=[Layout("only", rows[:2])]).layout is not None
 
 
 class Failing(Transpose):
