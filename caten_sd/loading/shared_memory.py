@@ -28,7 +28,12 @@ class Write:
 
     def values(self) -> Any:
         """Return what the place will hold, if no other write changes it."""
-        found = with_bytes_copied(as_array, Numpy(), self.leaf)
+        try:
+            found = with_bytes_copied(as_array, Numpy(), self.leaf)
+        except CatenError as error:
+            raise LoadError(
+                f"{self.key} cannot be loaded ({error}); nothing was changed"
+            ) from error
         return found.astype(self.array.dtype).reshape(self.array.shape)
 
     def double(self, memory: Any, start: int) -> Any:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from caten_sd import LoadError, load_state_dict, read_state_dict, write_state_dict
+from caten_sd import LoadError, load_state_dict, plan_load, read_state_dict, write_state_dict
 
 State = dict[str, Any]
 
@@ -52,6 +53,16 @@ def test_different_values_of_one_element_are_refused(
     assert torch.equal(model.w, state["w"].to(torch.float32))
 
 
+def test_a_file_that_was_cut_off_is_a_load_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_state_dict(state_of(torch.ones(6, 2)), path)
+    plan = plan_load(model := Viewed(), read_state_dict(path))
+    os.truncate(path, path.stat().st_size - 4)
+    with pytest.raises(LoadError, match=r"a\.safetensors.*nothing was changed"):
+        plan.apply()
+    assert not model.w.count_nonzero()
+
+
 def test_elements_side_by_side_are_not_shared() -> None:
     whole = np.zeros((3, 4))
     model = {"even": whole[:, ::2], "odd": whole[:, 1::2], "none": whole[:0]}
@@ -60,6 +71,7 @@ def test_elements_side_by_side_are_not_shared() -> None:
     assert whole.tolist() == [[1, 2, 1, 2]] * 3
 
 
+@settings(max_examples=30)
 @given(st.data())
 def test_what_is_loaded_is_what_the_file_has(data: st.DataObject) -> None:
     whole = np.zeros((4, 4), "f4")
