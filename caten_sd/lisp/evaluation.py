@@ -270,7 +270,9 @@ def _reason(error: Exception) -> str:
         return "division by zero"
     if re.match(r"\S*\(\) (takes|missing|got)", str(error)):  # Python names its function there
         return "a function that it calls takes other arguments"
-    return str(error)
+    if found := re.search(r"tried to allocate (\d+) bytes", str(error)):
+        return f"there is no memory for the {int(found[1]):,} bytes of a tensor"
+    return str(error).partition("\n")[0]
 
 
 def _is_name(value: Any) -> bool:

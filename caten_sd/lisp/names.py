@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import keyword
+import re
 import unicodedata
 from collections.abc import Collection
 
 from caten_sd.lisp.datum import Symbol
 from caten_sd.state.keys import fold
+
+_PYTHON_OWN = re.compile(r"__.*[^_]__")  # as in __dict__
 
 
 def key_of(symbol: Symbol) -> str:
@@ -26,12 +29,14 @@ def python_name(symbol: Symbol, taken: Collection[str] = ()) -> str:
     ('a_b', 'star')
     >>> python_name(Symbol("LAMBDA", "lambda")), python_name(Symbol("TO", "to"), ["to"])
     ('lambda_', 'to_')
+    >>> python_name(Symbol("__DICT__", "__dict__"))
+    '__dict___'
     """
     name = unicodedata.normalize("NFKC", key_of(symbol).strip("*"))
     name = "".join(letter if f"a{letter}".isidentifier() else "_" for letter in name)
     if not name.isidentifier():
         name = f"_{name}"
-    while keyword.iskeyword(name) or name in taken:
+    while keyword.iskeyword(name) or name in taken or _PYTHON_OWN.fullmatch(name):
         name += "_"
     return name
 

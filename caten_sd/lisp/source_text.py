@@ -31,6 +31,9 @@ def lisp_source(path_or_text: str | os.PathLike[str]) -> LispSource:
 
     A text begins with a parenthesis or a comment, or has several lines.
     """
+    if not isinstance(path_or_text, (str, os.PathLike)):
+        kind = type(path_or_text).__name__
+        raise LispError("read_lisp", f"{kind} is not a path or a text", "pass a path or a text")
     if isinstance(path_or_text, str) and _is_text(path_or_text):
         text, name = path_or_text, "text"
     else:
@@ -49,9 +52,12 @@ def _is_text(text: str) -> bool:
 
 def _text_of(path: Path) -> str:
     try:
-        with path.expanduser().open("rb") as file:
+        path = path.expanduser()
+        if path.is_fifo():  # whose end may never come
+            raise LispError(path, "it is a pipe and not a file", "write it to a file first")
+        with path.open("rb") as file:
             data = file.read(4 * MOST_CHARACTERS)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", "") or str(error)
         raise LispError(path, f"it cannot be read ({reason})", "correct its path") from error
     try:

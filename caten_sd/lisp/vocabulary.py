@@ -67,6 +67,9 @@ CONSTANTS: Mapping[str, Any] = {
 }
 
 
+_BLOCK_STEPS = 10 * MODEL_STEPS  # of a layer of a Transformer, which is ten models or so
+
+
 @attrs.frozen(eq=False, repr=False)
 class OperatorFunction:
     """An operator as a function of Lisp; several results are several values."""
@@ -92,8 +95,10 @@ class ModelFunction:
     def __call__(self, *arguments: Any) -> Any:
         """Build the model."""
         name, place = self.constructor.name, self.evaluator.place
-        self.evaluator.spend(MODEL_STEPS, place)
         scope = self.evaluator.bound(self.constructor.arguments, arguments, Scope(), name)
+        layers = scope.variables.get("N-LAYERS", 0)
+        blocks = layers if isinstance(layers, int) else 0
+        self.evaluator.spend(MODEL_STEPS + _BLOCK_STEPS * max(blocks, 0), place)
         return self.constructor.build(scope.variables)
 
     def __repr__(self) -> str:

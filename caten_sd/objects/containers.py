@@ -22,19 +22,22 @@ def containers(obj: Any) -> Iterator[Container]:
     """Yield the object and each container in it; a shared one once for each of its paths.
 
     Attributes that are not slots are not searched. A wrapper comes before the object inside it,
-    under the same path, if it has slots of its own.
+    under the same path, if it has slots of its own. One that holds itself is not entered again.
     """
-    stack: list[tuple[Path, Any]] = [([], obj)]
+    stack: list[tuple[Path, Any, frozenset[int]]] = [([], obj, frozenset())]
     owners = _Owners()
     while stack:
-        path, wrapper = stack.pop()
+        path, wrapper, around = stack.pop()
         owner = unwrap(wrapper)
+        if id(owner) in around:
+            continue
         if owner is not wrapper and (own := _own_slots(wrapper)):
             yield Container(path, wrapper, own)
         container = Container(path, owner, list(slots_of(owner) or ()))
         yield container
+        inner = around | {id(owner)}
         below = [
-            ([*path, path_element(name)], value)
+            ([*path, path_element(name)], value, inner)
             for name, value, kind in container.slots
             if owners[type(value)] and kind in SAVED
         ]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from caten_sd import nn
-from caten_sd.errors import LispError
+from caten_sd.errors import LispError, StateDictError
 from caten_sd.lisp.lisp_file import read_lisp
 from caten_sd.loading.load import load_state_dict
 from caten_sd.nn.module import Module
@@ -221,3 +221,31 @@ def test_a_number_of_a_tensor_is_state() -> None:
 def test_refusals(text: str, said: str) -> None:
     with pytest.raises(LispError, match=rf"^text:1:\d+: .*{said}"):
         model_of(text)()
+
+
+def test_a_model_that_holds_itself_is_built_and_has_no_state() -> None:
+    model = read_lisp("(defmodel (A ()) ((a nil)) (setf (slot-value A 'a) A))").model("A")()
+    with pytest.raises(StateDictError, match="holds itself"):
+        get_state_dict(model)
+
+
+@pytest.mark.parametrize("name", ["__dict__", "__getattr__", "__class__", "self", "|a B|", "build"])
+def test_a_slot_may_have_any_name(name: str) -> None:
+    model = read_lisp(f"(defmodel (M ()) (({name} (Linear 3 2))))").model("M")()
+    other = copy.deepcopy(model)
+    key = f"{name.strip('|').lower()}.weight"
+    assert list(get_state_dict(model)) == [key, key.replace("weight", "bias")]
+    load_state_dict(other, get_state_dict(model))
+    assert torch.equal(get_state_dict(other)[key], get_state_dict(model)[key])
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("(Transformer 32 2 1000000000 1e-5 32)", "steps"),
+        ("(Embedding 10000000000 1000000)", "memory"),
+    ],
+)
+def test_a_model_that_is_too_large_is_refused(call: str, said: str) -> None:
+    with pytest.raises(LispError, match=said):
+        read_lisp(";\n").build(call)

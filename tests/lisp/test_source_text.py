@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,3 +34,15 @@ def test_any_bytes_are_read_or_refused(
         message = str(error)
     assert "\n" not in message
     assert not message or message.startswith(f"{path}:")
+
+
+def test_a_pipe_is_refused_since_it_may_never_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net.lisp")
+    with pytest.raises(LispError, match="a pipe"):
+        lisp_source(tmp_path / "net.lisp")
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"(a)"])
+def test_what_is_not_a_path_or_a_text_is_refused(wrong: Any) -> None:
+    with pytest.raises(LispError, match="pass a path or a text"):
+        lisp_source(wrong)
