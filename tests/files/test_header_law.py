@@ -126,6 +126,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "lines.pkl": lambda: beside_an_array(b"V\xc4\x80\n" * 3 * M),
     "byte strings.pkl": lambda: beside_an_array(b"C\2ab" * 3 * M),
     "numbers of two bytes.pkl": lambda: beside_an_array(b"M\0\3" * 6 * M),
+    "numbers of one byte.pkl": lambda: beside_an_array(b"K\1" * 9 * M),
     "decimals.pkl": lambda: beside_an_array(b"F1\n" * 3 * M),
     "integers.pkl": lambda: beside_an_array(b"\x8a\2\0\3" * 3 * M),
     "names.pkl": lambda: (

@@ -26,7 +26,7 @@ from caten_sd.encodings.pickle.tensor_holders import (
 )
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque, are_plain
-from caten_sd.state.tree import key_text
+from caten_sd.state.tree import MANY_VALUES, key_text
 from caten_sd.wording import a_or_an
 
 MAX_DEPTH = 100
@@ -90,7 +90,7 @@ class ObjectTree:
     def _count(self, nodes: int) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            raise ValueError(f"its repeated containers unfold to more than {MAX_NODES:,} entries")
+            raise ValueError(f"its containers unfold to more than {MAX_NODES:,} entries")
 
     def _resolve_new(self, method: Callable[..., Any], value: Any, depth: int) -> Any:
         if id(value) in self._open:
@@ -133,7 +133,8 @@ class ObjectTree:
     def sequence(self, value: list[Any] | tuple[Any, ...], depth: int) -> Any:
         """Return a list or tuple of resolved items; the same one if there is nothing to resolve."""
         if are_plain(value):
-            self._nodes += len(value)
+            if len(value) <= MANY_VALUES:  # a longer one is one value in the tree
+                self._nodes += len(value)
             return value
         return type(value)([self.resolve(child, depth) for child in value])
 

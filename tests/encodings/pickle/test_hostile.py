@@ -11,12 +11,15 @@ import pickle
 import struct
 import sys
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caten_sd import read_state_dict
 from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.errors import FormatError
 
@@ -231,3 +234,23 @@ def test_damage_never_escapes_the_librarys_own_error(protocol: int, data: Any) -
 def test_garbage_never_escapes_the_librarys_own_error(parts: list[bytes]) -> None:
     with contextlib.suppress(FormatError):
         read(b"".join(parts) + b".", persistent_load=lambda identity: identity)
+
+
+def test_a_tensor_next_to_a_foreign_name_comes_out_and_nothing_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "foreign_module.py").write_text("raise SystemExit")
+    foreign = b"cforeign_module\nanything\n"
+    array = pickle.dumps(np.ones(2), 2)[2:-1]
+    path = tmp_path / "w.pkl"
+    path.write_bytes(b"\x80\x02}(U\1w" + array + b"U\1x" + foreign + b"u.")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        found = read_state_dict(path)
+    assert list(found) == ["w"]
+    assert found["w"].numpy().tolist() == [1, 1]
+    assert "foreign_module" not in sys.modules
+
+
+def test_a_list_of_over_four_million_values_is_one_value(tmp_path: Path) -> None:
+    path = tmp_path / "w.pkl"
+    path.write_bytes(pickle.dumps({"w": np.ones(2), "steps": [1] * 4_000_001}))
+    assert list(read_state_dict(path)) == ["w"]

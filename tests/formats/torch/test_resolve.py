@@ -194,7 +194,7 @@ def test_what_nests_too_deep_without_a_tensor_takes_no_tensor_with_it() -> None:
 def test_what_is_endless_is_the_files_fault() -> None:
     data = pickle.dumps(None)
     read = load(Source("a.pkl", BytesBacking(data), 0, len(data)))._replace(value=fanned(30))
-    with pytest.raises(FormatError, match=r"^a\.pkl: its repeated containers unfold"):
+    with pytest.raises(FormatError, match=r"^a\.pkl: its containers unfold"):
         tree_of(read, "a.pkl")
 
 
