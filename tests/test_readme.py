@@ -90,7 +90,7 @@ def test_a_screen_is_what_its_command_prints_and_its_fix_loads(
 def test_the_first_two_commands_are_those_that_ci_runs():
     installs = [command for command in COMMANDS if command.startswith("pip install")]
     assert [shlex.split(c)[4:] for c in installs] == [
-        [".", "&&", "python", "examples/gpt2.py"],
+        [".", "&&", "python", "examples/port_gpt2.py"],
         [".[test]", "&&", "pytest"],
     ]
 

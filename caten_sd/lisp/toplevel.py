@@ -20,6 +20,7 @@ from caten_sd.lisp.definitions import (
 )
 from caten_sd.lisp.lambda_lists import LambdaList, lambda_list
 from caten_sd.lisp.model_slots import class_slots, model_slots, options_of
+from caten_sd.lisp.standard_names import STANDARD_NAMES
 
 _DOC = (":DOCUMENTATION",)
 _MODEL_GRAMMAR = "write (defmodel (Name (arguments)) ((slot form) ...))"
@@ -36,11 +37,25 @@ def definitions(data: Iterable[Datum]) -> Iterator[Definition | SkippedForm]:
         elif head in ("PROGN", "EVAL-WHEN"):
             yield from definitions(datum.items[1 if head == "PROGN" else 2 :])
         elif head in _MODELS:
-            yield _MODELS[head](datum)
+            yield _with_own_name(_MODELS[head](datum))
         elif head in _OTHERS:
-            yield _other(datum)
+            yield _with_own_name(_other(datum))
         elif head not in _IGNORED:
             yield _skipped(datum, "it defines no model")
+
+
+def _with_own_name(definition: Definition | SkippedForm) -> Definition | SkippedForm:
+    """Refuse a definition whose name Common Lisp has itself: a call would mean Lisp's own."""
+    kinds = (ModelDefinition, ModuleDefinition, ClassDefinition, SequenceDefinition)
+    if isinstance(definition, (*kinds, FunctionDefinition)):
+        name = definition.name
+        if name.name in STANDARD_NAMES:
+            raise LispError(
+                name.place,
+                f"{name} is a name of Common Lisp itself, which no file may define again",
+                f"rename it, as My{name.spelling.capitalize()}",
+            )
+    return definition
 
 
 def _other(form: Form) -> Definition | SkippedForm:

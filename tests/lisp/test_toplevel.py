@@ -14,6 +14,7 @@ from caten_sd.lisp.definitions import (
     SkippedForm,
     VariableDefinition,
 )
+from caten_sd.lisp.lisp_file import read_lisp
 from caten_sd.lisp.reader import read_data
 from caten_sd.lisp.toplevel import definitions
 
@@ -110,3 +111,19 @@ def test_other_definitions_that_are_not_whole_are_skipped_with_the_reason(text: 
     (skipped,) = definitions(read_data(text, "net.lisp"))
     assert isinstance(skipped, SkippedForm)
     assert skipped.why.startswith("net.lisp:1:")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(defmodel (Block (dim)) ((fc (Linear dim dim))))",
+        "(defmodel (List (dim)) ((fc (Linear dim dim))))",
+        "(defsequence Loop (n) (Linear n n))",
+        "(defclass vector () ())",
+        "(defun max (a b) a)",
+        "(defmodule (Map ((n))) ((w :initform nil)))",
+    ],
+)
+def test_a_name_of_common_lisp_is_refused_where_it_is_defined(text: str) -> None:
+    with pytest.raises(LispError, match=r"^text:1:\d+: .*Common Lisp.*; rename"):
+        read_lisp(text)

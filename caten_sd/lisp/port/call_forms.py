@@ -190,7 +190,8 @@ def _passed(
 def _function(translator: Translator, form: Form, function: PortedFunction) -> Expression:
     texts = _passed(translator, form, function.arguments, function.argument_fact, form.rest)
     type_ = translator.facts.type_of(function.result_fact)
-    translator.facts.call(translator.unit, function.name)
+    if function in translator.names.functions.values():
+        translator.facts.call(translator.unit, function.name)
     return Expression(f"{function.name}({', '.join(texts)})", type_, acts=True)
 
 

@@ -9,7 +9,6 @@ import attrs
 
 from caten_sd.lisp.datum import Datum, Form
 from caten_sd.lisp.port.expressions import (
-    NIL,
     Expression,
     method,
 )
@@ -83,8 +82,16 @@ def _subscript(translator: Translator, form: Form, each: Expression) -> str:
 
 def _assign(translator: Translator, arguments: Arguments) -> Expression:
     target, source = (operand(translator, each) for each in arguments.positional)
-    translator.suite.add(f"{target.operand}.copy_({source.text})")
-    return target if target.base else NIL if is_scalar(target) else target
+    if is_scalar(source):
+        translator.suite.add(f"{target.operand}.copy_({source.text})")
+        return target
+    if not target.text.isidentifier():
+        place = translator.fresh("place")
+        translator.suite.assign(place, target.text)
+        target = attrs.evolve(target, text=place)
+    # A source of another batch would otherwise be repeated in silence.
+    translator.suite.add(f"{target.text}.copy_({source.operand}.reshape_as({target.text}))")
+    return target
 
 
 FORMS: Mapping[str, OperatorForm] = {
