@@ -27,7 +27,7 @@ from caten_sd.lisp.port.ported_classes import PortedClass, PortedFunction
 from caten_sd.lisp.port.python_types import is_list, is_optional
 from caten_sd.lisp.port.slot_access import class_of, read
 from caten_sd.lisp.port.suites import Suite
-from caten_sd.lisp.port.translator import Translator, ValueForm
+from caten_sd.lisp.port.translator import Translator, ValueForm, device_fact
 from caten_sd.lisp.signatures import named_arguments
 
 _OPERATOR_FORMS: Mapping[str, OperatorForm] = {
@@ -190,6 +190,8 @@ def _passed(
 def _function(translator: Translator, form: Form, function: PortedFunction) -> Expression:
     texts = _passed(translator, form, function.arguments, function.argument_fact, form.rest)
     type_ = translator.facts.type_of(function.result_fact)
+    if translator.facts.needed.get(device_fact(function.result_fact)):
+        texts += translator.where()
     if function in translator.names.functions.values():
         translator.facts.call(translator.unit, function.name)
     return Expression(f"{function.name}({', '.join(texts)})", type_, acts=True)

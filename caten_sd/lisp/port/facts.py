@@ -55,6 +55,10 @@ class Facts:
         if known in _WEAK or (known, type_) == ("Tensor", "int"):
             self._set(self.needed, fact, known if type_ in _WEAK and known else type_)
 
+    def forget_need(self, fact: str) -> None:
+        """Forget a need that an earlier pass saw, which knew less."""
+        self.changed |= self.needed.pop(fact, None) is not None
+
     def spread(self) -> None:
         """Let what needs a type ask its sources for it."""
         for fact, sources in self.sources.items():

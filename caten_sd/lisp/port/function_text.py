@@ -13,7 +13,7 @@ from caten_sd.lisp.port.expressions import FALSE, NIL, Expression
 from caten_sd.lisp.port.ported_classes import PortedFunction
 from caten_sd.lisp.port.python_types import NONE, is_optional, optional
 from caten_sd.lisp.port.suites import Line, Suite
-from caten_sd.lisp.port.translator import Translator
+from caten_sd.lisp.port.translator import Translator, device_fact
 from caten_sd.lisp.signatures import named_arguments
 
 Names = Callable[[str], str]
@@ -125,6 +125,11 @@ def function_block(
     )
     texts = parameters(own, function.arguments, function.argument_fact, "Tensor")
     own.device = own.device or device_of(own)
+    if own.device:
+        own.facts.forget_need(device_fact(function.result_fact))
+    elif own.facts.needed.get(device_fact(function.result_fact)):
+        own.device = "device"
+        texts.append(f"device: {own.imports.use('torch', '')}.device | None = None")
     own.body(body, own.answer)
     if inner:
         _pin(translator, own.suite)

@@ -34,9 +34,17 @@ def _let(translator: Translator, form: Form, finish: Finish) -> Expression:
         else:
             for symbol, datum in pairs:
                 _refuse_global(translator, symbol)
-                found = NIL if datum is None else translator.value(datum)
+                found = _value(translator, symbol, datum)
                 translator.bind(symbol, found, last=last)
         return translator.body(form.rest[1:], finish)
+
+
+def _value(translator: Translator, symbol: Symbol, datum: Datum | None) -> Expression:
+    """Return the value of a variable, as a whole number if it is used as a size."""
+    if datum is None:
+        return NIL
+    needed = translator.facts.needed.get(translator.fact_of(symbol), "")
+    return translator.value(datum, "int" if needed == "int" else "")
 
 
 def _bind_at_once(
@@ -45,7 +53,7 @@ def _bind_at_once(
     found = []
     for symbol, datum in pairs:
         _refuse_global(translator, symbol)
-        found.append(NIL if datum is None else translator.value(datum))
+        found.append(_value(translator, symbol, datum))
     hides = {symbol.name for symbol, _ in pairs} & set(translator.scope)
     for (symbol, _), each in zip(pairs, found, strict=True):
         # A name that is hidden may still be read by a form of a later variable.

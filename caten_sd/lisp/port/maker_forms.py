@@ -62,9 +62,8 @@ def _number(translator: Translator, datum: Datum) -> Expression:
 
 
 def _new(translator: Translator, function: str, *arguments: str) -> str:
-    device = [f"device={translator.device}"] if translator.device else []
     torch = translator.imports.use("torch", "")
-    return f"{torch}.{function}({', '.join([*arguments, *device])})"
+    return f"{torch}.{function}({', '.join([*arguments, *translator.where()])})"
 
 
 def _random(function: str, translator: Translator, form: Form, want: str) -> Expression:

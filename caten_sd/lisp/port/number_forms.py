@@ -112,25 +112,18 @@ def _shown(expression: Expression) -> str:
 
 
 def _rounded(name: str, translator: Translator, form: Form, want: str) -> Expression:
-    operands = [_dividend(translator, form), *translator.items(form.rest[1:])]
+    """Return a rounded number; of a quotient both sides are kept, so that it is exact."""
+    inner = form.rest[0]
+    halves = isinstance(inner, Form) and inner.head == "/" and len(inner.rest) == 2
+    data = inner.rest if isinstance(inner, Form) and halves and len(form.rest) == 1 else form.rest
+    operands = translator.items(data)
     for each in operands:
         translator.facts.need(each.fact, "int")
     if (known := folded(name, operands)) is not None:
         return known
-    first, *others = operands
-    inner = form.rest[0]
-    if not others and isinstance(inner, Form) and inner.head == "/" and len(inner.rest) == 2:
-        a, b = translator.items(inner.rest, "int")
-        if {a.type, b.type} <= {"int", "", "Fraction"}:
-            first, others = a, [b]
-    if not others and first.type in ("int", ""):
-        return first
-    return _ROUNDINGS[name](translator, first, *others)
-
-
-def _dividend(translator: Translator, form: Form) -> Expression:
-    with translator.writing(Suite()):
-        return translator.value(form.rest[0])
+    if len(operands) == 1 and operands[0].type in ("int", ""):
+        return operands[0]
+    return _ROUNDINGS[name](translator, *operands)
 
 
 def _floor(translator: Translator, a: Expression, *b: Expression) -> Expression:

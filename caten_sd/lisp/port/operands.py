@@ -133,7 +133,7 @@ def maker(
     torch = translator.imports.use("torch", "")
     given = [*arguments]
     given += [f"dtype={dtype}"] if dtype else []
-    given += [f"device={translator.device}"] if translator.device else []
+    given += translator.where()
     return Expression(f"{torch}.{name}({', '.join(given)})", "Tensor", **more)  # type: ignore[arg-type]
 
 

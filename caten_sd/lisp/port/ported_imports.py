@@ -46,6 +46,7 @@ class PortedImports:
     def lines(self, body: str) -> list[str]:
         """Return the statements for what a body reads, sorted as a formatter sorts them."""
         words = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", body))
+        self.use("fractions", "Fraction")  # which every number that is no whole one is written with
         self.names = {
             home: kept
             for home, names in self.names.items()

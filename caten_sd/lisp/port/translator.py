@@ -77,14 +77,14 @@ class Translator:
             raise self.untranslatable(datum)
         try:
             return form(self, datum, want)
-        except (IndexError, ValueError) as error:
+        except (ArithmeticError, LookupError, ValueError) as error:
             raise self.untranslatable(datum, "it is not whole") from error
 
     def control(self, datum: Form, finish: Finish) -> Expression:
         """Translate a form that chooses, binds or repeats."""
         try:
             return self.control_forms[datum.head](self, datum, finish)
-        except (IndexError, ValueError) as error:
+        except (ArithmeticError, LookupError, ValueError) as error:
             raise self.untranslatable(datum, "it is not whole") from error
 
     def literal(self, datum: Literal) -> Expression:
@@ -208,7 +208,7 @@ class Translator:
         if found.text == python_name(symbol) and found.text in self.taken and last:
             self.scope[symbol.name] = found
             return
-        name, fact = self.name_for(symbol, last=last), f"{self.result_fact} {symbol.place}"
+        name, fact = self.name_for(symbol, last=last), self.fact_of(symbol)
         loose = found.loose and not self.is_typed(symbol)
         self.facts.flow(fact, found)
         self.learn(name, found)
@@ -221,6 +221,16 @@ class Translator:
             name, found.type, loose=loose, items=items, fact=fact, base=found.base,
             floating=found.floating,
         )  # fmt: skip
+
+    def fact_of(self, symbol: Symbol) -> str:
+        """Return the name under which the type of a variable is found out."""
+        return f"{self.result_fact} {symbol.place}"
+
+    def where(self) -> list[str]:
+        """Return where a new tensor is made; a function without tensors asks its callers."""
+        if not self.device and not self.builds:
+            self.facts.need(device_fact(self.result_fact), "device")
+        return [f"device={self.device}"] if self.device else []
 
     def forget(self, name: str) -> None:
         """Let no list be written out that reads a variable which gets another value."""
@@ -279,6 +289,11 @@ class Translator:
             f"{shown} is not translated to Python{f' ({why})' * bool(why)}",
             "write it in another way in Lisp, or complete the Python by hand",
         )
+
+
+def device_fact(result_fact: str) -> str:
+    """Return the name under which it is found out that a function makes tensors."""
+    return f"device of {result_fact}"
 
 
 def indexed(name: str, found: Expression) -> tuple[Expression, ...] | None:

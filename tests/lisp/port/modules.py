@@ -28,7 +28,7 @@ def executed(text: str) -> ModuleType:
     module = ModuleType(f"ported_{next(_NUMBERS)}")
     sys.modules[module.__name__] = module  # where attrs looks a class up
     try:
-        exec(compile(text, module.__name__, "exec"), module.__dict__)
+        exec(compile(text, "ported", "exec"), module.__dict__)
     finally:
         del sys.modules[module.__name__]
     return module

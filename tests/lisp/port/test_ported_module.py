@@ -140,6 +140,21 @@ def test_gradients_are_those_of_the_class_read_directly() -> None:
     assert ported.h[0].attn.k_cache.grad_fn is None
 
 
+@pytest.mark.parametrize(
+    ("file", "name", "arguments", "x"),
+    [
+        ("llama", "Llama", (17, 16, 2, 4), torch.arange(6).reshape(2, 3)),
+        ("mlp", "Digits", (), torch.arange(16 * 49.0).reshape(1, 28, 28) / 99),
+    ],
+)
+def test_the_examples_bit_for_bit(
+    file: str, name: str, arguments: tuple[int, ...], x: torch.Tensor
+) -> None:
+    text = (ROOT / "examples" / "lisp" / f"{file}.lisp").read_text("utf-8")
+    direct, ported = both(text, name, *arguments)
+    assert torch.equal(direct(x), ported(x))
+
+
 def test_the_same_text_each_time_and_without_the_folder(tmp_path: Path) -> None:
     file = tmp_path / "gpt.lisp"
     file.write_text(GPT)
