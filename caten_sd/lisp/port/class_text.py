@@ -16,6 +16,7 @@ from caten_sd.lisp.definitions import (
 )
 from caten_sd.lisp.names import key_of
 from caten_sd.lisp.port.expressions import NIL, Expression, text_literal
+from caten_sd.lisp.port.facts import NUMBER
 from caten_sd.lisp.port.function_text import parameters
 from caten_sd.lisp.port.ported_classes import PortedClass
 from caten_sd.lisp.port.python_types import NONE, optional
@@ -129,7 +130,8 @@ def _set_slots(own: Translator, model: PortedClass) -> None:
         attribute = model.attributes[slot.name.name]
         fact, text = model.slot_fact(attribute), f"self.{attribute}"
         needed = own.facts.needed.get(fact, "")
-        found = NIL if slot.form is None else own.value(slot.form, needed)
+        want = "" if needed == NUMBER else needed
+        found = NIL if slot.form is None else own.value(slot.form, want)
         own.facts.flow(fact, found)
         own.suite.add(f"{text} = {found.text}")
         own.learn(text, found)

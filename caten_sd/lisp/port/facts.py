@@ -7,7 +7,8 @@ import attrs
 from caten_sd.lisp.port.expressions import Expression
 from caten_sd.lisp.port.python_types import NONE, is_optional, joined, optional, present
 
-_WEAK = ("", "bool", "float")  # needs that a stronger one replaces
+NUMBER = "number"  # an int, or a fraction that is one in the end
+_WEAK = ("", "bool", NUMBER, "float")  # needs that a stronger one replaces
 
 
 @attrs.define
@@ -73,7 +74,7 @@ class Facts:
 
     def type_of(self, fact: str) -> str:
         """Return the type of an argument, a slot or a result."""
-        given, needed = self._known(fact, frozenset()), self.needed.get(fact, "")
+        given, needed = self._known(fact, frozenset()), self._needed(fact)
         if given in ("", NONE):
             return optional(needed) if given == NONE and needed != "bool" else needed or given
         return given
@@ -84,11 +85,14 @@ class Facts:
             return type_
         for source, narrowed in self.sources.get(fact, {}).items():
             own = self._known(source, seen | {fact})
-            if own in ("", NONE) and self.needed.get(source):
-                needed = self.needed[source]
+            if own in ("", NONE) and (needed := self._needed(source)):
                 own = optional(needed) if own == NONE and needed != "bool" else needed
             type_ = joined(type_, present(own) if narrowed else own)
         return type_
+
+    def _needed(self, fact: str) -> str:
+        needed = self.needed.get(fact, "")
+        return "int" if needed == NUMBER else needed
 
     def _set(self, types: dict[str, str], fact: str, type_: str) -> None:
         if types.get(fact, "") != type_:

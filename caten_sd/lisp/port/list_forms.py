@@ -9,7 +9,6 @@ import attrs
 
 from caten_sd.lisp.datum import Datum, Form, Symbol, items_of, symbol_of
 from caten_sd.lisp.lambda_lists import lambda_list
-from caten_sd.lisp.names import python_name
 from caten_sd.lisp.port.expressions import (
     NIL,
     SUM,
@@ -202,7 +201,7 @@ def _mapped(lists_at: int, translator: Translator, form: Form, want: str) -> Exp
             arguments = [Symbol(f"EACH-{at}", "each", place=name.place) for at in range(len(found))]
             body = Form((name, *arguments), None, form.place)
         for symbol, each in zip(arguments, found, strict=False):
-            text = "each" if symbol.spelling == "each" else python_name(symbol)
+            text = "each" if symbol.spelling == "each" else translator.loop_name(symbol)
             translator.scope[symbol.name] = Expression(text, item_type(each.type))
         targets = ", ".join(translator.scope[each.name].text for each in arguments)
         return comprehension(translator, body, [f"{targets} in {zipped(found)}"])

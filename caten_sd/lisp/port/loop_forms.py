@@ -22,7 +22,6 @@ from caten_sd.lisp.loop_clauses import (
     LoopWith,
     loop_clauses,
 )
-from caten_sd.lisp.names import python_name
 from caten_sd.lisp.port.choice_forms import condition, negated
 from caten_sd.lisp.port.expressions import NIL, SUM, Expression, infix, number
 from caten_sd.lisp.port.list_forms import comprehension, zipped
@@ -103,9 +102,8 @@ def _variable(translator: Translator, datum: Datum | None, type_: str) -> str:
     if datum is None or (isinstance(datum, Symbol) and datum.name == "NIL"):
         return "_"
     symbol = symbol_of(datum, "the name of a variable")
-    name = python_name(symbol)
+    name = translator.loop_name(symbol)
     translator.scope[symbol.name] = Expression(name, type_)
-    translator.taken.add(name)
     return name
 
 

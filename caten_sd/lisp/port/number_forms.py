@@ -23,6 +23,7 @@ from caten_sd.lisp.port.expressions import (
     splat,
     truth,
 )
+from caten_sd.lisp.port.facts import NUMBER
 from caten_sd.lisp.port.python_types import is_list, joined
 from caten_sd.lisp.port.suites import Suite
 from caten_sd.lisp.port.translator import Translator, ValueForm
@@ -62,7 +63,7 @@ def _sum(name: str, translator: Translator, form: Form, want: str) -> Expression
 
 
 def _numbers(translator: Translator, form: Form, want: str = "") -> list[Expression]:
-    wanted = want if want in ("int", "float") else "int"
+    wanted = "float" if want == "float" else NUMBER
     if any(_is_fractional(translator, each) for each in form.rest):
         wanted = ""
     found = [translator.value(each) for each in form.rest]
@@ -118,7 +119,7 @@ def _rounded(name: str, translator: Translator, form: Form, want: str) -> Expres
     data = inner.rest if isinstance(inner, Form) and halves and len(form.rest) == 1 else form.rest
     operands = translator.items(data)
     for each in operands:
-        translator.facts.need(each.fact, "int")
+        translator.facts.need(each.fact, NUMBER)
     if (known := folded(name, operands)) is not None:
         return known
     if len(operands) == 1 and operands[0].type in ("int", ""):

@@ -250,6 +250,14 @@ class Translator:
         hidden = self.scope.get(symbol.name)
         return hidden is not None and not hidden.loose and hidden.text == python_name(symbol)
 
+    def loop_name(self, symbol: Symbol) -> str:
+        """Return the name of a variable of a loop, which hides none that is read after the loop."""
+        name = python_name(symbol)
+        if any(each.text == name for each in self.scope.values()):
+            return self.fresh(name)
+        self.taken.add(name)
+        return name
+
     def name_for(self, symbol: Symbol, *, last: bool) -> str:
         """Return the name of a variable: that of one that it hides for good, or a new one."""
         hidden = self.scope.get(symbol.name)
