@@ -162,6 +162,8 @@ class LoopRun:
         self._bind(head.variable, value)
         while end is None or _within(value, end, head):
             yield True
+            if isinstance(head.variable, Symbol):  # the body may have set it
+                value = self._scope.variables.get(head.variable.name, value)
             value = step(value, by)
             self._bind(head.variable, value)
 

@@ -38,11 +38,16 @@ def _repeated(
     result: Sequence[Datum],
     scope: Scope,
 ) -> Any:
+    inner = scope.inner()
     for item in items:
         evaluator.spend(1, form.place)
-        evaluator.body(body, scope.inner({name: item}))
+        inner = inner if form.head == "DOTIMES" else scope.inner()
+        inner.variables[name] = item
+        evaluator.body(body, inner)
     last = len(items) if isinstance(items, range) else None
-    return evaluator.body(result, scope.inner({name: last}))
+    inner = inner if form.head == "DOTIMES" else scope.inner()
+    inner.variables[name] = last
+    return evaluator.body(result, inner)
 
 
 _ITEMS: Mapping[str, Callable[[Any], Sequence[Any]]] = {

@@ -42,8 +42,10 @@ def _quasiquote(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
 
 def _filled(evaluator: Evaluator, datum: Datum, scope: Scope) -> Any:
     """Return the value of a datum after a backquote: what follows a comma is evaluated."""
-    if not isinstance(datum, Form) or datum.head == "VECTOR-LITERAL":
+    if not isinstance(datum, Form):
         return quoted(datum)
+    if datum.head == "VECTOR-LITERAL":
+        return Vector(_filled(evaluator, required(datum, 1, "#(1 2)")[0], scope) or [])
     if datum.head == "UNQUOTE":
         return evaluator.value(required(datum, 1, ",value")[0], scope)
     if datum.head == "QUASIQUOTE":
