@@ -34,7 +34,7 @@ class Write:
             raise LoadError(
                 f"{self.key} cannot be loaded ({error}); nothing was changed"
             ) from error
-        return found.astype(self.array.dtype).reshape(self.array.shape)
+        return _cast(found, self.array.dtype).reshape(self.array.shape)
 
     def double(self, memory: Any, start: int) -> Any:
         """Return the place in a copy of the memory that begins at an address."""
@@ -42,6 +42,16 @@ class Write:
 
         at = self.array.ctypes.data - start
         return np.ndarray(self.array.shape, self.array.dtype, memory, at, self.array.strides)
+
+
+def _cast(array: Any, dtype: Any) -> Any:
+    import numpy as np
+
+    with np.errstate(all="ignore"):  # the report says what a cast has lost
+        try:
+            return array.astype(dtype)
+        except TypeError:  # between some floats of 8 bits
+            return array.astype(np.float32).astype(dtype)
 
 
 def refuse_differences(writes: Iterable[tuple[str, Any, Any]]) -> None:

@@ -63,6 +63,15 @@ def test_a_file_that_was_cut_off_is_a_load_error(tmp_path: Path) -> None:
     assert not model.w.count_nonzero()
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e8m0fnu, torch.float16])
+def test_a_value_that_its_slot_cannot_hold_is_cast_as_torch_casts_it(dtype: torch.dtype) -> None:
+    whole = torch.zeros(4).to(dtype)
+    stored = torch.tensor([2.0, 1e30, 4.0])
+    stored = stored.to(torch.float8_e4m3fn) if dtype.itemsize == 1 else stored
+    load_state_dict({"a": whole[:3], "b": whole[:2]}, {"a": stored, "b": stored[:2].clone()})
+    assert torch.allclose(whole[:3].float(), stored.to(dtype).float(), 0, 0, equal_nan=True)
+
+
 def test_elements_side_by_side_are_not_shared() -> None:
     whole = np.zeros((3, 4))
     model = {"even": whole[:, ::2], "odd": whole[:, 1::2], "none": whole[:0]}
