@@ -44,7 +44,17 @@ def _names_if_settled(case: Case, rules: Mapping[str, str]) -> dict[str | None, 
         return None
     names = {named.key(name): name for name in named.leaves}
     sound = names_settle(case, named) and keeps_order(names.items())
-    return names if sound and not _crosses(case, names.items()) else None
+    if not sound or _abandons(case, named) or _crosses(case, names.items()):
+        return None
+    return names
+
+
+def _abandons(case: Case, named: NamedLeaves) -> bool:
+    """Return whether a slot loses the key that has its name and shape, and gets no other."""
+    return any(
+        case.file_shapes.get(slot) == shape and slot not in named.leaves
+        for slot, shape in case.slot_shapes.items()
+    )
 
 
 def _crosses(case: Case, names: Iterable[tuple[str | None, str]]) -> bool:

@@ -150,6 +150,10 @@ CHANGED = st.lists(
 @example(  # both keys have the shape and, but for its number, the name of the other one's slot
     {"fc2.weight": torch.ones(3), "attn.fc1.weight": torch.zeros(3)}, [(counted_up, "net")]
 )
+@example(  # the file has a key for model.weight, which is not to go elsewhere
+    {f"{name}.weight": torch.full((3,), n + 1.0) for n, name in enumerate(
+        ["mlp", "attn", "mlp.attn", "model"])}, [(renamed, "model")]
+)  # fmt: skip
 def test_a_fix_loads_no_wrong_value(
     true: State, changes: list[tuple[Callable[[State, str], State], str]]
 ) -> None:
