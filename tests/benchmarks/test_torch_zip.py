@@ -11,6 +11,7 @@ import torch
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 
 from .conftest import Race
+from .test_files import processor
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,21 @@ def test_open_40_000_tensors_against_torch(race: Race, many: Path, weights_only:
         lambda: torch.load(many, mmap=True, weights_only=weights_only),
         2.0,
         pairs=5,
+    )
+
+
+@pytest.mark.slow
+def test_open_growing_numbers_of_tensors(race: Race, tmp_path: Path) -> None:
+    paths = {count: tmp_path / f"{count}.pt" for count in (10_000, 100_000)}
+    for count, path in paths.items():
+        torch.save({f"h.{i}.w": torch.zeros(1) for i in range(count)}, path)
+    race(
+        "open torch zip of 100,000 tensors, per tensor / 10,000",
+        lambda: read_state_dict(paths[100_000]).close(),
+        lambda: [read_state_dict(paths[10_000]).close() for _ in range(10)],
+        1.2,
+        pairs=3,
+        measure=processor,
     )
 
 
