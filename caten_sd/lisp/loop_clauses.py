@@ -231,7 +231,14 @@ class _LoopReader:
                 "write in, on, across, =, from, to, below, downto or by",
             )
         if self.word("AND"):
-            yield from self.fors()
+            for each in self.fors():
+                if isinstance(each, LoopEquals):
+                    raise LispError(
+                        each.variable.place,
+                        f"{brief(each.variable)} would be set at once with the one before and",
+                        "write for instead of and, which sets it after that one",
+                    )
+                yield each
 
     def numbers(self, variable: Datum) -> LoopNumbers:
         found: dict[str, Datum] = {}

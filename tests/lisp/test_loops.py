@@ -118,6 +118,7 @@ def test_what_does_not_end_is_refused_soon(form: str) -> None:
     [
         ("(loop for i below 3 always t collect i)", "gather into a variable"),
         ("(loop for i below 3 when t while (< i 2))", "when, if or unless"),
+        ("(loop for i below 3 and j = 0 then i collect j)", "write for instead of and"),
         ("(loop for i in nil maximize i)", "no number to maximize"),
     ],
 )
