@@ -6,10 +6,9 @@ import math
 
 import attrs
 import torch
+from caten_sd.nn import Embedding, LayerNorm, Linear, Module, call, cut_caches, transient
 from torch import Tensor
 from torch.nn import functional
-
-from caten_sd.nn import Embedding, LayerNorm, Linear, Module, call, cut_caches, transient
 
 REMEMBER = True
 

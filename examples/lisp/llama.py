@@ -6,11 +6,10 @@ import math
 
 import attrs
 import torch
-from torch import Tensor
-from torch.nn import functional
-
 from caten_sd import ModelError
 from caten_sd.nn import Embedding, Linear, Module, RMSNorm, call
+from torch import Tensor
+from torch.nn import functional
 
 ROPE_BASE = 10000.0
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import attrs
 import torch
-from torch import Tensor
-
 from caten_sd.nn import Linear, Module, Sequential, call, slot
+from torch import Tensor
 
 
 # from mlp.lisp:3

@@ -17,7 +17,6 @@ _HOMES = {
     "Parameter": "torch.nn",
     "Size": "torch",
 }
-_OWN = "caten_sd"
 _STANDARD = ("collections.abc", "fractions", "itertools", "math", "typing")
 
 
@@ -44,7 +43,10 @@ class PortedImports:
         return "torch.dtype" if text == "dtype" else text
 
     def lines(self, body: str) -> list[str]:
-        """Return the statements for what a body reads, sorted as a formatter sorts them."""
+        """Return the statements for what a body reads, sorted as a formatter sorts them.
+
+        caten_sd is one of several installed packages for the module that is written.
+        """
         words = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", body))
         self.use("fractions", "Fraction")  # which every number that is no whole one is written with
         self.names = {
@@ -55,8 +57,7 @@ class PortedImports:
         groups: list[list[str]] = [["from __future__ import annotations"]]
         for homes in (
             [each for each in self.names if each in _STANDARD],
-            [each for each in self.names if each not in _STANDARD and not _is_own(each)],
-            [each for each in self.names if _is_own(each)],
+            [each for each in self.names if each not in _STANDARD],
         ):
             groups.append(self._group(homes))
         return "\n\n".join("\n".join(each) for each in groups if each).split("\n")
@@ -69,10 +70,6 @@ class PortedImports:
             if names:
                 named.append(f"from {home} import {', '.join(names)}")
         return plain + named
-
-
-def _is_own(home: str) -> bool:
-    return home.partition(".")[0] == _OWN
 
 
 def _order(name: str) -> tuple[int, str]:

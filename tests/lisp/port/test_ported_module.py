@@ -175,7 +175,7 @@ def written(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=lambda each: each[0])
 def test_ruff_finds_nothing_to_say(command: list[str], tmp_path: Path) -> None:
-    own = 'lint.isort.known-first-party=["caten_sd"]'
+    own = 'lint.isort.known-third-party=["caten_sd"]'
     options = ["--no-cache", "--config", str(ROOT / "pyproject.toml"), "--config", own]
     run = [sys.executable, "-m", "ruff", *command, *options, *written(tmp_path)]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
