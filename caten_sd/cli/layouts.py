@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from caten_sd.cli import FINE, say
-from caten_sd.cli.arguments import LAYOUT, Parser
+from caten_sd.cli.arguments import LAYOUT, bare_parser
 from caten_sd.errors import CatenError
-from caten_sd.errors.printable import printable
+from caten_sd.errors.printable import one_line
 from caten_sd.mapping.known import announced_layouts, built_in_layouts, find_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rows import Drop, Lacks, Row
@@ -37,7 +37,7 @@ class LayoutList(HasSheet):
     def sheet(self) -> Sheet:
         """Return the sheet: a group for each architecture."""
         groups = [
-            SheetGroup(printable(family), [self._row(each) for each in layouts])
+            SheetGroup(one_line(family, 80), [self._row(each) for each in layouts])
             for family, layouts in sorted(self.families.items())
         ]
         return Sheet("layouts", self.verdict, groups=groups)
@@ -82,7 +82,7 @@ class LayoutRows(HasSheet):
 
 def run(words: list[str]) -> int:
     """Print the list, or the rows of one layout, or its TOML text."""
-    parser = Parser("caten-sd layouts", description=f"{SUMMARY.capitalize()}.")
+    parser = bare_parser("layouts", SUMMARY)
     parser.add_argument("name", nargs="?", metavar="LAYOUT", help=LAYOUT)
     parser.add_argument("--toml", action="store_true", help="the layout as the text of a TOML file")
     parser.add_argument("--json", action="store_true", help="everything, for programs")

@@ -12,7 +12,8 @@ from caten_sd.errors import LayoutError
 from caten_sd.mapping.assembly import check_axis, unknown
 from caten_sd.mapping.axis_sizes import Lookup, Size, terms, value
 from caten_sd.mapping.operations import Operation, extent_of
-from caten_sd.state.derived import derive, whole_before
+from caten_sd.state.derivation import whole_before
+from caten_sd.state.derived import derive
 from caten_sd.state.padding_steps import Padded, Trimmed
 
 

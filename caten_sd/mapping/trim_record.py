@@ -11,7 +11,8 @@ from typing import Any
 from caten_sd.errors import LayoutError, NoApplicableMethodError
 from caten_sd.mapping.gathered import Item
 from caten_sd.state.block_tensor import BlockTensor
-from caten_sd.state.derived import Derived, derive, full_box, is_trimmed, sliced, whole_before
+from caten_sd.state.derivation import is_trimmed, whole_before
+from caten_sd.state.derived import Derived, derive, full_box, sliced
 from caten_sd.state.dtype import DTYPES, numpy_dtype
 from caten_sd.state.leaf import Numpy, as_array, spec
 from caten_sd.state.padding_steps import Padded, Trimmed

@@ -11,7 +11,7 @@ from caten_sd.mapping.overlap import overlap
 from caten_sd.mapping.rows import Lacks, Row
 from caten_sd.mapping.rule_run import run_rules
 from caten_sd.mapping.rules import Rule, Side, canonical, lacking
-from caten_sd.state.derived import is_padded, rounds, turns_square
+from caten_sd.state.derivation import is_padded, rounds, turns_square
 from caten_sd.state.same_place import same_place
 from caten_sd.state.state_dict import OURS
 

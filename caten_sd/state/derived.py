@@ -6,7 +6,7 @@ A slice of it slices those leaves, so that only the needed ranges are read.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from caten_sd.errors import LayoutError
@@ -17,7 +17,7 @@ from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import picks
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, Numpy, Torch, as_array, spec
-from caten_sd.state.padding_steps import Padded, Trimmed
+from caten_sd.state.padding_steps import Trimmed
 from caten_sd.state.steps import Box, Cut, Join, Permute, Pick, Pile, Reorder, Shape, Step
 from caten_sd.state.value_steps import ValueStep
 
@@ -187,57 +187,6 @@ def _reassembled(step: Join | Pile, leaves: Sequence[Any]) -> Any:
 def _range_of(step: Cut | Pick) -> tuple[int, int]:
     """Return the range of its axis that a step takes."""
     return (step.start, step.stop) if isinstance(step, Cut) else (step.index, step.index + 1)
-
-
-def derivation(leaf: Any) -> Iterator[Derived]:
-    """Yield the leaf and everything it is derived from, where steps are still to be done."""
-    if isinstance(leaf, BlockTensor):
-        leaf = leaf.raw
-    if isinstance(leaf, Derived):
-        yield leaf
-        for each in leaf.leaves:
-            yield from derivation(each)
-
-
-def whole_before(leaf: Any) -> tuple[Any, Trimmed | None]:
-    """Return the leaf that this one was trimmed from, and the step; else the leaf and None.
-
-    >>> import numpy
-    >>> whole_before(derive(Trimmed(0, 0, 1), [numpy.zeros(3)]))[1]
-    Trimmed(axis=0, start=0, stop=1, value=0.0)
-    """
-    if isinstance(leaf, BlockTensor):
-        raw, step = whole_before(leaf.raw)
-        if step is None:
-            return leaf, None
-        shape = (*spec(raw).shape[:-1], leaf.shape[-1])
-        return BlockTensor(leaf.block_type, raw, shape), step
-    if isinstance(leaf, Derived) and isinstance(leaf.step, Trimmed):
-        return leaf.leaves[0], leaf.step
-    return leaf, None
-
-
-def turns_square(leaf: Any) -> bool:
-    """Return whether some step transposes a square matrix, whose shape cannot confirm it."""
-    return any(
-        isinstance(each.step, Permute) and spec(each.leaves[0]).shape == each.shape
-        for each in derivation(leaf)
-    )
-
-
-def is_padded(leaf: Any) -> bool:
-    """Return whether some step adds elements that are in no file."""
-    return any(isinstance(each.step, Padded) for each in derivation(leaf))
-
-
-def is_trimmed(leaf: Any) -> bool:
-    """Return whether some step cuts elements off that a layout could restore."""
-    return any(isinstance(each.step, Trimmed) for each in derivation(leaf))
-
-
-def rounds(leaf: Any) -> bool:
-    """Return whether some step computes new values, so that the last digits may be rounded."""
-    return any(isinstance(each.step, ValueStep) for each in derivation(leaf))
 
 
 def sliced(leaf: Any, box: Box) -> Any:

@@ -12,7 +12,8 @@ import torch
 from caten_sd.errors import LayoutError
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.state.block_tensor import BlockTensor
-from caten_sd.state.derived import Derived, derive, turns_square
+from caten_sd.state.derivation import turns_square
+from caten_sd.state.derived import Derived, derive
 from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, Torch, as_array, spec

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from caten_sd.state.block_tensor import BlockTensor
-from caten_sd.state.derived import Derived, derive, is_padded, is_trimmed, whole_before
+from caten_sd.state.derivation import is_padded, is_trimmed, whole_before
+from caten_sd.state.derived import Derived, derive
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import Torch, as_array, spec
 from caten_sd.state.padding_steps import Padded, Trimmed

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import caten_sd
+from caten_sd.cli.layouts import LayoutList, LayoutRows
 from caten_sd.cli.show import FileSummary
 from caten_sd.errors.printable import LONGEST, one_line
 from caten_sd.files.conversion import Conversion
@@ -58,6 +59,11 @@ def conversion(keys: Keys, text: str) -> Conversion:
     return Conversion(text, text, len(keys), 12, text, casts, float("nan"), text, (text,), findings)
 
 
+def layout(keys: Keys, text: str) -> Layout:
+    rows = [Row(f"w{at}", f"x.{key}" if key.isidentifier() else "") for at, key in enumerate(keys)]
+    return Layout(text, rows or [Row("w")], proof=text)
+
+
 MAKERS: dict[type[HasSheet], Callable[[Keys, str], HasSheet]] = {
     LoadPlan: load_plan,
     LoadReport: lambda keys, text: load_plan(keys, text).apply(),
@@ -65,6 +71,8 @@ MAKERS: dict[type[HasSheet], Callable[[Keys, str], HasSheet]] = {
     LayoutPlan: layout_plan,
     Detection: lambda keys, text: detect_layout(state_of(keys, text)),
     Conversion: conversion,
+    LayoutList: lambda keys, text: LayoutList([layout(keys, text)], [layout(keys, text + "s")]),
+    LayoutRows: lambda keys, text: LayoutRows(layout(keys, text)),
     FileSummary: lambda keys, text: FileSummary(text, state_of(keys, text)),
 }
 METHODS = {"sheet", "to_dict", "_repr_html_"}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from caten_sd.errors import LayoutError
-from caten_sd.state.derived import derive, rounds
+from caten_sd.state.derivation import rounds
+from caten_sd.state.derived import derive
 from caten_sd.state.leaf import Numpy, Torch, as_array
 from caten_sd.state.value_steps import NegatedExponential, Shift, Times, ValueStep
 
