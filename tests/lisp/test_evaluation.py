@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from caten_sd.errors import LispError
 from caten_sd.lisp import evaluation
 from caten_sd.lisp.evaluation import DEEPEST_CALL
 from caten_sd.lisp.lisp_file import read_lisp
@@ -15,7 +16,9 @@ def test_functions_and_variables_of_the_file() -> None:
     assert evaluated("(twice *n*)", text) == 12
     assert evaluated("(mapcar #'twice '(1 2))", text) == [2, 4]
     assert evaluated("(early 5)", "(defun early (n) (when (> n 3) (return-from early 0)) 1)") == 0
-    assert evaluated("(car 3)", "(defun car (n) n)") == 3  # the file's own
+    assert evaluated("(range 3)", "(defun range (n) n)") == 3  # the file's own, not Caten's
+    with pytest.raises(LispError, match="Common Lisp itself"):  # as the lock of SBCL's package
+        evaluated("(car 3)", "(defun car (n) n)")
 
 
 def test_constants() -> None:
