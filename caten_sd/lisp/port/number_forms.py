@@ -7,7 +7,6 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from caten_sd.lisp.arithmetic import FUNCTIONS
 from caten_sd.lisp.datum import Form
 from caten_sd.lisp.port.expressions import (
     COMPARISON,
@@ -28,6 +27,7 @@ from caten_sd.lisp.port.python_types import is_list, joined
 from caten_sd.lisp.port.suites import Suite
 from caten_sd.lisp.port.translator import Translator, ValueForm
 from caten_sd.lisp.scopes import first_value
+from caten_sd.lisp.vocabulary import FUNCTIONS
 
 _SIGNS = {"+": SUM, "-": SUM, "*": PRODUCT}
 _EXACT = ("bool", "int", "Fraction")
@@ -170,8 +170,10 @@ def _modulo(translator: Translator, form: Form, want: str) -> Expression:
 
 def _remainder(translator: Translator, form: Form, want: str) -> Expression:
     operands = _numbers(translator, form, want)
-    use = translator.imports.use("math", "")
-    return folded("REM", operands) or called(f"{use}.fmod", *operands, type_="float")
+    if (known := folded("REM", operands)) is not None:
+        return known
+    left = called(f"{translator.imports.use('math', '')}.fmod", *operands, type_="float")
+    return called("int", left, type_="int") if number_type(*operands) == "int" else left
 
 
 def _stepped(by: int, translator: Translator, form: Form, want: str) -> Expression:
