@@ -20,6 +20,7 @@ from caten_sd.lisp.port import (
     view_forms,
 )
 from caten_sd.lisp.port.expressions import Expression, comma, splat
+from caten_sd.lisp.port.facts import device_fact
 from caten_sd.lisp.port.list_forms import bound_values
 from caten_sd.lisp.port.number_forms import product_of
 from caten_sd.lisp.port.operands import OperatorForm, arguments_of
@@ -27,7 +28,7 @@ from caten_sd.lisp.port.ported_classes import PortedClass, PortedFunction
 from caten_sd.lisp.port.python_types import is_list, is_optional
 from caten_sd.lisp.port.slot_access import class_of, read
 from caten_sd.lisp.port.suites import Suite
-from caten_sd.lisp.port.translator import Translator, ValueForm, device_fact
+from caten_sd.lisp.port.translator import Translator, ValueForm
 from caten_sd.lisp.signatures import named_arguments
 
 _OPERATOR_FORMS: Mapping[str, OperatorForm] = {

@@ -111,6 +111,16 @@ def listed(items: Iterable[Expression], type_: str = "") -> Expression:
     return Expression(f"[{comma(found)}]", f"list[{inner}]", items=found)
 
 
+def indexed(name: str, found: Expression) -> tuple[Expression, ...] | None:
+    """Return the items of a list that a variable holds, each by its index."""
+    if found.items is None or any(each.is_splat for each in found.items):
+        return None
+    return tuple(
+        Expression(f"{name}[{at}]", each.type, number=each.number)
+        for at, each in enumerate(found.items)
+    )
+
+
 def comma(items: Iterable[Expression]) -> str:
     """Return arguments or items as text."""
     return ", ".join(each.text for each in items)

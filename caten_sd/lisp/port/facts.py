@@ -98,3 +98,8 @@ class Facts:
         if types.get(fact, "") != type_:
             types[fact] = type_
             self.changed = True
+
+
+def device_fact(result_fact: str) -> str:
+    """Return the name under which it is found out that a function makes tensors."""
+    return f"device of {result_fact}"

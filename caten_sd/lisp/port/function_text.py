@@ -10,10 +10,11 @@ import attrs
 from caten_sd.lisp.datum import Datum, Form, Literal, Symbol, is_nil
 from caten_sd.lisp.lambda_lists import Argument, LambdaList
 from caten_sd.lisp.port.expressions import FALSE, NIL, Expression
+from caten_sd.lisp.port.facts import device_fact
 from caten_sd.lisp.port.ported_classes import PortedFunction
 from caten_sd.lisp.port.python_types import NONE, is_optional, optional
 from caten_sd.lisp.port.suites import Line, Suite
-from caten_sd.lisp.port.translator import Translator, device_fact
+from caten_sd.lisp.port.translator import Translator
 from caten_sd.lisp.signatures import named_arguments
 
 Names = Callable[[str], str]

@@ -10,6 +10,7 @@ import attrs
 from caten_sd.lisp.datum import Datum, Form, Symbol, items_of, symbol_of
 from caten_sd.lisp.lambda_lists import lambda_list
 from caten_sd.lisp.port.expressions import (
+    AND,
     NIL,
     SUM,
     Expression,
@@ -17,65 +18,30 @@ from caten_sd.lisp.port.expressions import (
     comma,
     listed,
     number,
-    splat,
 )
+from caten_sd.lisp.port.loop_headers import LoopHeader
 from caten_sd.lisp.port.python_types import NONE, is_list, item_type
+from caten_sd.lisp.port.quote_forms import item_value, spliced
 from caten_sd.lisp.port.suites import Suite
-from caten_sd.lisp.port.translator import Translator, ValueForm, quoted
+from caten_sd.lisp.port.translator import Translator, ValueForm
 
 
 def _list(translator: Translator, form: Form, want: str) -> Expression:
     exact, translator.exact = translator.exact, False
-    found = [_item(translator, each) for each in form.rest]
+    found = [item_value(translator, each) for each in form.rest]
     translator.exact = exact
     return listed(found) if found else NIL
 
 
-def _item(translator: Translator, datum: Datum) -> Expression:
-    """Return an item; a quotient among others is a size of a shape."""
-    quotient = isinstance(datum, Form) and datum.head == "/"
-    return translator.value(datum, "int" if quotient else "")
-
-
-def _quote(translator: Translator, form: Form, want: str) -> Expression:
-    return quoted(translator, form.rest[0])
-
-
-def _quasiquote(translator: Translator, form: Form, want: str) -> Expression:
-    return _filled(translator, form.rest[0])
-
-
-def _filled(translator: Translator, datum: Datum) -> Expression:
-    if not isinstance(datum, Form):
-        return quoted(translator, datum)
-    if datum.head == "UNQUOTE":
-        return _item(translator, datum.items[1])
-    found: list[Expression] = []
-    for each in datum.items:
-        spliced = isinstance(each, Form) and each.head == "UNQUOTE-SPLICING"
-        if spliced:
-            assert isinstance(each, Form)
-            found += _spliced(translator.value(each.items[1], "list[int]"))
-        else:
-            found.append(_filled(translator, each))
-    return listed(found)
-
-
-def _spliced(found: Expression) -> tuple[Expression, ...]:
-    if found.type == NONE:
-        return ()
-    return (splat(found),) if found.items is None else found.items
-
-
 def _list_star(translator: Translator, form: Form, want: str) -> Expression:
     *first, last = form.rest
-    items = [_item(translator, each) for each in first]
-    return listed([*items, *_spliced(translator.value(last, "list[int]"))])
+    items = [item_value(translator, each) for each in first]
+    return listed([*items, *spliced(translator.value(last, "list[int]"))])
 
 
 def _append(translator: Translator, form: Form, want: str) -> Expression:
     found = [translator.value(each, "list[int]") for each in form.rest]
-    return listed(item for each in found for item in _spliced(each))
+    return listed(item for each in found for item in spliced(each))
 
 
 def nth(found: Expression, at: int) -> Expression:
@@ -166,24 +132,25 @@ def _identity(translator: Translator, form: Form, want: str) -> Expression:
 
 
 def comprehension(
-    translator: Translator, element: Datum, loops: Sequence[str], conditions: Sequence[str] = ()
+    translator: Translator, element: Datum, loop: LoopHeader, tests: Sequence[Expression] = ()
 ) -> Expression:
     """Return the list of the values of a form, or one built line by line if it needs lines."""
     with translator.writing(Suite()) as lines:
         found = translator.value(element)
     type_ = f"list[{found.type}]"
-    tests = [f"if {each}" for each in conditions]
     if not lines.lines:
-        heads = [f"for {each}" for each in loops]
-        return Expression(f"[{' '.join([found.text, *heads, *tests])}]", type_, acts=found.acts)
+        ifs = [f"if {each.text}" for each in tests]
+        text = " ".join([found.text, loop.clause(found.text, *ifs), *ifs])
+        return Expression(f"[{text}]", type_, acts=found.acts)
     name = translator.fresh("items")
     lines.add(f"{name}.append({found.text})")
     if tests:
         body = Suite()
-        body.block(f"{' and '.join(conditions)}:", lines)
+        both = " and ".join(each.within(AND) for each in tests)
+        body.block(f"if {both if len(tests) > 1 else tests[0].text}:", lines)
         lines = body
     translator.suite.assign(name, "[]", translator.annotation(type_))
-    translator.suite.block(f"for {loops[0]}:", lines)
+    loop.write(translator.suite, lines)
     return Expression(name, type_)
 
 
@@ -203,8 +170,9 @@ def _mapped(lists_at: int, translator: Translator, form: Form, want: str) -> Exp
         for symbol, each in zip(arguments, found, strict=False):
             text = "each" if symbol.spelling == "each" else translator.loop_name(symbol)
             translator.scope[symbol.name] = Expression(text, item_type(each.type))
-        targets = ", ".join(translator.scope[each.name].text for each in arguments)
-        return comprehension(translator, body, [f"{targets} in {zipped(found)}"])
+        names = tuple(translator.scope[each.name].text for each in arguments)
+        loop = LoopHeader(f"{', '.join(names)} in {zipped(found)}", names)
+        return comprehension(translator, body, loop)
 
 
 def zipped(sources: Sequence[Expression]) -> str:
@@ -262,8 +230,6 @@ VALUE_FORMS: Mapping[str, ValueForm] = {
     "LIST": _list,
     "LIST*": _list_star,
     "VECTOR": _list,
-    "QUOTE": _quote,
-    "QUASIQUOTE": _quasiquote,
     "APPEND": _append,
     "NCONC": _append,
     **{name: partial(_nth, at) for at, name in enumerate(_ORDER)},

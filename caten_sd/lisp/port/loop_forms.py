@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import attrs
 
@@ -25,6 +26,7 @@ from caten_sd.lisp.loop_clauses import (
 from caten_sd.lisp.port.choice_forms import condition, negated
 from caten_sd.lisp.port.expressions import NIL, SUM, Expression, infix, number
 from caten_sd.lisp.port.list_forms import comprehension, zipped
+from caten_sd.lisp.port.loop_headers import LoopHeader
 from caten_sd.lisp.port.python_types import NONE, is_list, item_type
 from caten_sd.lisp.port.suites import Suite
 from caten_sd.lisp.port.translator import ControlForm, Finish, Translator
@@ -51,8 +53,8 @@ def _loop(translator: Translator, form: Form, finish: Finish) -> Expression:
                 found = NIL if head.form is None else translator.value(head.form)
                 symbol = symbol_of(head.variable, "the name of a variable")
                 translator.bind(symbol, found, last=False)
-        loops = _target(translator, form, clauses)
-        found = _body(translator, form, clauses, loops)
+        loop = _header(translator, form, clauses)
+        found = _body(translator, form, clauses, loop)
     return _finished(translator, found, finish)
 
 
@@ -63,24 +65,36 @@ def _finished(translator: Translator, found: Expression, finish: Finish) -> Expr
     return found
 
 
-def _target(translator: Translator, form: Form, clauses: LoopClauses) -> str:
+def _header(translator: Translator, form: Form, clauses: LoopClauses) -> LoopHeader:
     sources = [
         _source(translator, form, head)
         for head in clauses.heads
         if not isinstance(head, (LoopWith, LoopEquals))
     ]
-    text = _header(translator, form, sources)
+    header = _over(translator, form, sources)
     for head in clauses.heads:
         if isinstance(head, LoopEquals):
             if head.then is not head.first:
                 raise translator.untranslatable(form, "a variable has another value at first")
-            found = translator.value(head.first)
+            found = _each_time(translator, form, header, partial(translator.value, head.first))
             name = _variable(translator, head.variable, found.type)
-            text += f" for {name} in [{found.text}]"
-    return text
+            header = attrs.evolve(header, computed=(*header.computed, (name, found.text)))
+    return header
 
 
-def _header(translator: Translator, form: Form, sources: Sequence[_LoopSource]) -> str:
+def _each_time(
+    translator: Translator, form: Form, loop: LoopHeader, translate: Callable[[], Expression]
+) -> Expression:
+    """Return an expression for each time around; only a check may come before the loop."""
+    with translator.writing(Suite()) as lines:
+        found = translate()
+    if any(line.names or loop.is_read(line.text) for line in lines.flat()):
+        raise translator.untranslatable(form, "what it computes each time is not one expression")
+    translator.suite.lines += lines.lines
+    return found
+
+
+def _over(translator: Translator, form: Form, sources: Sequence[_LoopSource]) -> LoopHeader:
     """Return the variables and what they go over: ``i, x in enumerate(xs)``."""
     if not sources:
         raise translator.untranslatable(form, "it goes over nothing")
@@ -91,11 +105,11 @@ def _header(translator: Translator, form: Form, sources: Sequence[_LoopSource]) 
         raise translator.untranslatable(form, "it does not end by itself")
     text = zipped([each.items for each in lists])
     if not endless:
-        return f"{', '.join(names)} in {text}"
+        return LoopHeader(f"{', '.join(names)} in {text}", tuple(names))
     counter = _variable(translator, endless[0].variable, "int")
     start = "" if endless[0].counts_from == "0" else f", {endless[0].counts_from}"
     item = names[0] if len(names) == 1 else f"({', '.join(names)})"
-    return f"{counter}, {item} in enumerate({text}{start})"
+    return LoopHeader(f"{counter}, {item} in enumerate({text}{start})", (counter, *names))
 
 
 def _variable(translator: Translator, datum: Datum | None, type_: str) -> str:
@@ -150,54 +164,57 @@ def _moved(end: Expression, by: int) -> Expression:
     return infix("+" if by > 0 else "-", SUM, [end, number(1)], "int")
 
 
-def _body(translator: Translator, form: Form, clauses: LoopClauses, loops: str) -> Expression:
+def _body(translator: Translator, form: Form, clauses: LoopClauses, loop: LoopHeader) -> Expression:
     """Write one gathering as a comprehension, and anything else as a statement."""
-    tests: list[str] = []
+    tests: list[Expression] = []
     body = clauses.body
     while len(body) == 1 and isinstance(body[0], LoopChoice) and not body[0].otherwise:
         if not isinstance(body[0].then[0], (LoopGather, LoopChoice)):
             break
-        test = condition(translator, body[0].test)
-        tests.append((negated(test) if body[0].negated else test).text)
+        test = _each_time(translator, form, loop, partial(condition, translator, body[0].test))
+        tests.append(negated(test) if body[0].negated else test)
         body = body[0].then
     if len(body) == 1 and isinstance(body[0], LoopGather) and body[0].into is None:
-        return _gathered(translator, form, body[0], loops, tests)
+        return _gathered(translator, form, body[0], loop, tests)
     if len(body) == 1 and isinstance(body[0], LoopTest) and body[0].verb in _DECISIONS:
-        return _decided(translator, body[0], loops)
+        return _decided(translator, form, body[0], loop)
     with translator.writing(Suite()) as suite:
         for each in clauses.body:
             _write(translator, form, each)
-    translator.suite.block(f"for {loops}:", suite)
+    loop.write(translator.suite, suite)
     return NIL
 
 
 _DECISIONS = {"ALWAYS": "all", "NEVER": "not any"}
 
 
-def _decided(translator: Translator, clause: LoopTest, loops: str) -> Expression:
-    test = condition(translator, clause.form).text
-    return Expression(f"{_DECISIONS[clause.verb]}({test} for {loops})", "bool", 3)
+def _decided(translator: Translator, form: Form, clause: LoopTest, loop: LoopHeader) -> Expression:
+    test = _each_time(translator, form, loop, partial(condition, translator, clause.form))
+    text = f"{_DECISIONS[clause.verb]}({test.text} {loop.clause(test.text)})"
+    return Expression(text, "bool", 3)
 
 
 _TOTALS = {"SUM": "sum", "MAXIMIZE": "max", "MINIMIZE": "min"}
 
 
 def _gathered(
-    translator: Translator, form: Form, clause: LoopGather, loops: str, tests: Sequence[str]
+    translator: Translator,
+    form: Form,
+    clause: LoopGather,
+    loop: LoopHeader,
+    tests: Sequence[Expression],
 ) -> Expression:
     if clause.verb == "COLLECT":
-        return comprehension(translator, clause.form, [loops], tests)
-    if clause.verb == "APPEND":
-        found = translator.value(clause.form, "list[int]")
-        ends = " ".join([f"for {loops}", *(f"if {each}" for each in tests)])
-        return Expression(f"[each {ends} for each in {found.text}]", found.type)
-    if clause.verb not in _TOTALS:
+        return comprehension(translator, clause.form, loop, tests)
+    if clause.verb not in ("APPEND", *_TOTALS):
         raise translator.untranslatable(form, f"it has {clause.verb.lower()}")
-    with translator.writing(Suite()) as lines:
-        found = translator.value(clause.form)
-    if lines.lines:
-        raise translator.untranslatable(form)
-    ends = " ".join([f"for {loops}", *(f"if {each}" for each in tests)])
+    want = "list[int]" if clause.verb == "APPEND" else ""
+    value = partial(translator.value, clause.form, want)
+    found = _each_time(translator, form, loop, value)
+    ifs = [f"if {each.text}" for each in tests]
+    ends = " ".join([loop.clause(found.text, *ifs), *ifs])
+    if clause.verb == "APPEND":
+        return Expression(f"[each {ends} for each in {found.text}]", found.type)
     return Expression(f"{_TOTALS[clause.verb]}({found.text} {ends})", found.type or "int")
 
 
@@ -243,7 +260,7 @@ def _over_items(translator: Translator, form: Form, finish: Finish) -> Expressio
         name = _variable(translator, variable, item_type(found.type))
         with translator.writing(Suite()) as suite:
             translator.body(body, translator.discard)
-        translator.suite.block(f"for {name} in {zipped([found])}:", suite)
+        LoopHeader(f"{name} in {zipped([found])}", (name,)).write(translator.suite, suite)
     return _finished(translator, NIL, finish)
 
 

@@ -28,6 +28,7 @@ from caten_sd.lisp.port import (
     loop_forms,
     maker_forms,
     number_forms,
+    quote_forms,
     slot_access,
 )
 from caten_sd.lisp.port.class_text import class_block
@@ -50,6 +51,7 @@ from caten_sd.lisp.source_text import LispSource, lisp_source
 _VALUE_FORMS: Mapping[str, ValueForm] = {
     **number_forms.VALUE_FORMS,
     **list_forms.VALUE_FORMS,
+    **quote_forms.VALUE_FORMS,
     **choice_forms.VALUE_FORMS,
     **let_forms.VALUE_FORMS,
     **slot_access.VALUE_FORMS,

@@ -13,8 +13,8 @@ from caten_sd.lisp.datum import Character, Datum, Form, Literal, SingleFloat, Sy
 from caten_sd.lisp.datum import literal_text as lisp_text
 from caten_sd.lisp.grammar import undeclared
 from caten_sd.lisp.names import python_name
-from caten_sd.lisp.port.expressions import NIL, TRUE, Expression, listed, number, text_literal
-from caten_sd.lisp.port.facts import Facts
+from caten_sd.lisp.port.expressions import NIL, TRUE, Expression, indexed, number, text_literal
+from caten_sd.lisp.port.facts import Facts, device_fact
 from caten_sd.lisp.port.ported_classes import PortedClass, PortedFunction, PortedNames
 from caten_sd.lisp.port.ported_imports import PortedImports
 from caten_sd.lisp.port.python_types import NONE, is_optional, present, value_types
@@ -297,29 +297,3 @@ class Translator:
             f"{shown} is not translated to Python{f' ({why})' * bool(why)}",
             "write it in another way in Lisp, or complete the Python by hand",
         )
-
-
-def device_fact(result_fact: str) -> str:
-    """Return the name under which it is found out that a function makes tensors."""
-    return f"device of {result_fact}"
-
-
-def indexed(name: str, found: Expression) -> tuple[Expression, ...] | None:
-    """Return the items of a list that a variable holds, each by its index."""
-    if found.items is None or any(each.is_splat for each in found.items):
-        return None
-    return tuple(
-        Expression(f"{name}[{at}]", each.type, number=each.number)
-        for at, each in enumerate(found.items)
-    )
-
-
-def quoted(translator: Translator, datum: Datum) -> Expression:
-    """Return a datum that is quoted."""
-    if isinstance(datum, Form):
-        if datum.tail is not None or datum.head == "VECTOR-LITERAL":
-            raise translator.untranslatable(datum)
-        return listed(quoted(translator, each) for each in datum.items)
-    if isinstance(datum, Symbol) and datum.name not in ("NIL", "T") and not datum.is_keyword:
-        raise translator.untranslatable(datum, "it is a symbol as a value")
-    return translator.value(datum)
