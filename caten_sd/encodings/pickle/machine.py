@@ -128,8 +128,10 @@ class Machine(PickleInput):
             made = function.call(args, bare=bare)
         else:
             raise ValueError(f"{brief(function)} is called, which is not the name of a function")
-        # A parameter is the tensor that it is made of, in one place more.
-        self.memory.take(ENTRY if args and made is args[0] else _memory_of(made))
+        if not (args and made is args[0]):
+            self.memory.take(_memory_of(made))
+        elif type(made) is not tuple:  # a torch.Size is its tuple, which was counted before
+            self.memory.take(ENTRY)  # a parameter is its tensor, in one place more
         if type(made) is Instance:
             self.opaque[made.name] += 1
         return made
