@@ -125,6 +125,8 @@ def coverage_fault(shape: Sizes, boxes: Sequence[Bounds]) -> CoverageFault | Non
 
 def _fault(shape: Sizes, boxes: Sequence[Bounds], axis: int) -> CoverageFault | None:
     """Return the fault on this axis or a later one, among boxes that agree on the earlier ones."""
+    if len(boxes) == 1 and not any(boxes[0][0][axis:]) and boxes[0][1][axis:] == shape[axis:]:
+        return None
     if axis == len(shape):
         return _fault_of_element(shape, len(boxes))
     layers = _layers(shape[axis], boxes, axis)
@@ -137,10 +139,8 @@ def _fault(shape: Sizes, boxes: Sequence[Bounds], axis: int) -> CoverageFault | 
     return None
 
 
-def _fault_of_element(shape: Sizes, count: int) -> CoverageFault | None:
-    """Return the fault of an element that ``count`` boxes cover."""
-    if count == 1:
-        return None
+def _fault_of_element(shape: Sizes, count: int) -> CoverageFault:
+    """Return the fault of an element that no box covers, or that several do."""
     run = [(0, shape[-1] if shape else 1)]
     return CoverageFault(max(len(shape) - 1, 0), [], [] if count else run, run if count else [])
 

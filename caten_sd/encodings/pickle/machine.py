@@ -128,12 +128,13 @@ class Machine(PickleInput):
             made = function.call(args, bare=bare)
         else:
             raise ValueError(f"{brief(function)} is called, which is not the name of a function")
-        if not (args and made is args[0]):
+        if type(made) is Instance:
+            self.opaque[made.name] += 1
+            self.memory.take(CONTAINER)
+        elif not (args and made is args[0]):
             self.memory.take(_memory_of(made))
         elif type(made) is not tuple:  # a torch.Size is its tuple, which was counted before
             self.memory.take(ENTRY)  # a parameter is its tensor, in one place more
-        if type(made) is Instance:
-            self.opaque[made.name] += 1
         return made
 
     def persistent(self, identity: Any) -> Any:

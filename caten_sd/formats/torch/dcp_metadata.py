@@ -8,6 +8,7 @@ pickle.load, which runs whatever it says.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import add, gt
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
@@ -145,8 +146,8 @@ def _properties(value: Any) -> ElementType:
 def _chunk(key: str, value: Any, shape: Sizes, records: _Records) -> Chunk:
     state = _fields(value, "ChunkStorageMetadata")
     start, sizes = _sizes(state["offsets"]), _sizes(state["sizes"])
-    stop = tuple(at + size for at, size in zip(start, sizes, strict=True))
-    if len(start) != len(shape) or any(end > size for end, size in zip(stop, shape, strict=True)):
+    stop = tuple(map(add, start, sizes))
+    if not len(start) == len(sizes) == len(shape) or any(map(gt, stop, shape)):
         raise ValueError(f"{key} is {list(shape)} and one of its boxes ends at {list(stop)}")
     return Chunk(start, stop, records.get((key, start), records.get((key, None))))
 
