@@ -64,12 +64,11 @@ def _against_model(state_dict: StateDict, model: Any, options: argparse.Namespac
 
 
 def _shell_line(fix: str, model: Any, options: argparse.Namespace) -> str:
-    """Return a command that loads with the fix and shows the report."""
+    """Return a command that loads with the fix and shows the report, or "" if none can."""
     before, _, options_of_load = fix.partition(LOAD)
     building = python_of(options.against, model)
-    words = fix + options.file + building
-    if fix.count(LOAD) != 1 or not is_shell_word(words) or not building:
-        return f"in Python, {fix}"
+    if fix.count(LOAD) != 1 or not is_shell_word(fix + options.file + building):
+        return ""
     shown = f"{before}print(plan_load({options_of_load}.apply())"
     reading = f"read_state_dict({python_literal(options.file)}{_named('root', options.root)})"
     if options.to is not None:

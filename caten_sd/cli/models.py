@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
+import re
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
@@ -12,6 +14,7 @@ from caten_sd.cli.lisp_calls import build_call, python_call, split_call
 from caten_sd.errors import CatenError, StateDictError
 from caten_sd.mapping.named_code import module_of, split_name
 from caten_sd.objects.owner import slots_of
+from caten_sd.state.quoting import python_literal
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import first_few
 
@@ -38,19 +41,23 @@ def build(text: str) -> Any:
 
 
 def python_of(text: str, model: Any) -> str:
-    """Return the statements that set ``model``, or "" if it cannot be imported by name.
+    """Return the statements that set ``model``; they need the names of ``caten_sd``.
 
-    They need the names of ``caten_sd``. A model may be there without a call.
+    A model may be there without a call.
     """
     lisp = split_call(text)
     if lisp is not None:
         return f"model = {python_call(*lisp)}"
     module, call = split_name(text)
-    if module.endswith(".py"):
-        return ""
     if "(" not in call and _named(text, module_of(module), call) is not model:
         call = f"{call}()"
-    return f"import {module}; model = {module}.{call}"
+    if not module.endswith(".py"):
+        return f"import {module}; model = {module}.{call}"
+    # No import finds a file that is named by its path.
+    name, *rest = re.split(r"(?=[.(])", ast.unparse(ast.parse(call, mode="eval")), maxsplit=1)
+    file = python_literal(os.path.expanduser(module))
+    found = f"runpy.run_path({file})[{python_literal(name)}]{''.join(rest)}"
+    return f"import runpy; model = {found}"
 
 
 def _called(text: str, module: Any, call: str) -> Any:

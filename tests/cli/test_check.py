@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from caten_sd import get_state_dict, write_state_dict
 from tests.cli.running import TRANSFORMER, run
 
 
@@ -31,3 +35,26 @@ def test_check_against_a_layout(gpt2: Path, capsys: pytest.CaptureFixture[str]):
     code, out, _ = run(capsys, "check", gpt2, "--against", "caten-gpt2")
     assert code == 1
     assert "hf-gpt2" in out
+
+
+@pytest.mark.parametrize("call", ["NET", "NET.weight", "build"])
+def test_the_fix_for_a_model_in_a_python_file_can_be_pasted(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "from torch import nn\nNET = nn.Linear(2, 3)\ndef build(): return nn.Linear(2, 3)\n"
+    Path("our net.py").write_text(text)
+    leaves = {"weight": np.ones((3, 2), np.float32), "bias": np.ones(3, np.float32)}
+    if call == "NET.weight":
+        write_state_dict({"weight": leaves["weight"]}, "w.safetensors")
+    else:
+        write_state_dict({f"model.{key}": leaf for key, leaf in leaves.items()}, "w.safetensors")
+    code, out, _ = run(capsys, "check", "w.safetensors", "--against", f"our net.py:{call}")
+    assert code == 1
+    python, option, program = shlex.split(out.splitlines()[-1].removeprefix("fix: "))
+    assert (python, option) == ("python", "-c")
+    names: dict[str, Any] = {}
+    exec(program, names)
+    assert "and the file has nothing else" in capsys.readouterr().out
+    for tensor in get_state_dict(names["model"]).values():
+        assert (tensor == 1).all()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import string
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,16 @@ def test_a_name_that_gives_no_model_is_told_with_what_is_near(
 def test_a_model_that_is_there_is_not_called() -> None:
     net = build("our_models.py:NET")
     assert list(state_of("our_models.py:NET", net)) == ["weight", "bias"]
-    assert python_of("our_models.py:NET", net) == ""  # no import finds a file
+    assert "()" not in python_of("our_models.py:NET", net)
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("call", ["NET", "NET.weight", "build_small", "build_small()", "nn.GELU()"])
+def test_the_statement_for_a_file_gives_its_model(call: str) -> None:
+    built = build(f"our_models.py:{call}")
+    names: dict[str, Any] = {}
+    exec(python_of(f"our_models.py:{call}", built), names)
+    assert repr(names["model"])[:9] == repr(built)[:9]
 
 
 def test_the_statement_that_builds_a_model() -> None:
