@@ -10,7 +10,7 @@ from caten_sd.loading.file_kinds import KINDS
 from caten_sd.loading.file_trees import counted_from_elsewhere, several_trees, trees, without_names
 from caten_sd.loading.joined_projections import joined_projections
 from caten_sd.loading.kernels import flax_kernels
-from caten_sd.loading.misfit import Case, Cause
+from caten_sd.loading.misfit import Case, Cause, rename_line
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.normed_slots import normed_slots
 from caten_sd.loading.normed_weights import normed_weights, parts_of_norms
@@ -19,7 +19,7 @@ from caten_sd.loading.orientation import joined_axes, turned_matrices, unit_axes
 from caten_sd.loading.other_sizes import other_sizes
 from caten_sd.loading.policy import exactly
 from caten_sd.loading.raw_elements import raw_elements
-from caten_sd.loading.rename_trial import line_if_settled, names_settle
+from caten_sd.loading.rename_trial import doubt_about, line_if_settled, names_settle
 from caten_sd.loading.renaming_guess import Renaming, hides_a_transposition, renamings
 from caten_sd.loading.report import Outcome
 from caten_sd.loading.segments import inserted_segment
@@ -129,9 +129,11 @@ def _renamed(case: Case) -> Cause | None:
     if unsure := next((each for each in found if hides_a_transposition(each, file)), None):
         square = f"{unsure.old} is square, so its shape cannot tell whether it is transposed"
         return Cause("; ".join([*texts, square]), "")
-    fix = line_if_settled(case, {each.old: each.new for each in found})
-    more = [] if fix else ["other names or shapes differ, too"]
-    return Cause("; ".join([*texts, *more]), fix)
+    rules = {each.old: each.new for each in found}
+    doubt = doubt_about(case, rules)
+    return Cause(
+        "; ".join([*texts, doubt] if doubt else texts), "" if doubt else rename_line(rules)
+    )
 
 
 def _whole_tree(case: Case) -> list[Renaming]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.misfit import Case, Shape, rename_line
@@ -17,9 +18,21 @@ MOST_RULES = 64  # a line with more is not pasted
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
+class _TriedNames(NamedTuple):
+    """The name of each key by some rules, and why these are not to be pasted; "" if they are."""
+
+    names: dict[str | None, str]
+    doubt: str
+
+
 def line_if_settled(case: Case, rules: Mapping[str, str]) -> str:
     """Return the line that loads with these rules, or "" if they do not settle the load."""
-    return rename_line(rules) if _names_if_settled(case, rules) is not None else ""
+    return "" if _tried(case, rules).doubt else rename_line(rules)
+
+
+def doubt_about(case: Case, rules: Mapping[str, str]) -> str:
+    """Return why these rules do not settle the load, or "" if they do."""
+    return _tried(case, rules).doubt
 
 
 def line_for_pairs(case: Case, pairs: Mapping[str, str]) -> str:
@@ -30,48 +43,55 @@ def line_for_pairs(case: Case, pairs: Mapping[str, str]) -> str:
         rules = dict(sorted(several, key=lambda each: -each[0].count(".")))
         if several is ends and "{" in "".join(rules):  # it would begin a capture
             return ""
-        names = _names_if_settled(case, rules) if 0 < len(rules) <= MOST_RULES else None
-        if names is not None and all(names.get(key) == slot for key, slot in pairs.items()):
+        if not 0 < len(rules) <= MOST_RULES:
+            continue
+        names, doubt = _tried(case, rules)
+        if not doubt and all(names.get(key) == slot for key, slot in pairs.items()):
             return rename_line(rules)
     return ""
 
 
-def _names_if_settled(case: Case, rules: Mapping[str, str]) -> dict[str | None, str] | None:
-    """Return the name of each key by these rules, or None if they do not settle the load."""
+def _tried(case: Case, rules: Mapping[str, str]) -> _TriedNames:
     try:
         named = match_names(by_own_keys(case.file, rules), case.slots.__contains__)
-    except LoadError:  # two keys get one name
-        return None
+    except LoadError:
+        return _TriedNames({}, "two keys would then have one name")
     names = {named.key(name): name for name in named.leaves}
-    sound = names_settle(case, named) and keeps_order(names.items())
-    if not sound or _abandons(case, named) or _crosses(case, names.items()):
-        return None
-    return names
+    if not names_settle(case, named):
+        return _TriedNames(names, "other names or shapes differ, too")
+    if not keeps_order(names.items()):
+        return _TriedNames(names, "a layer would then pass others of its list")
+    return _TriedNames(names, _abandoned(case, named) or _crossed(case, names))
 
 
-def _abandons(case: Case, named: NamedLeaves) -> bool:
-    """Return whether a slot loses the key that has its name and shape, and gets no other."""
-    return any(
-        case.file_shapes.get(slot) == shape and slot not in named.leaves
-        for slot, shape in case.slot_shapes.items()
-    )
+def _abandoned(case: Case, named: NamedLeaves) -> str:
+    """Return which slot loses the key that has its name and shape, and gets no other."""
+    for slot, shape in case.slot_shapes.items():
+        if case.file_shapes.get(slot) == shape and slot not in named.leaves:
+            return f"{slot} would then lose the key of its own name and shape"
+    return ""
 
 
-def _crosses(case: Case, names: Iterable[tuple[str | None, str]]) -> bool:
-    """Return whether a key leaves a slot of its own name and shape to a key of another name.
+def _crossed(case: Case, names: Mapping[str | None, str]) -> str:
+    """Return which key leaves a slot of its own name and shape to a key of another name.
 
     Names are compared without their numbers, as a list may count from elsewhere. Each of the two
     may then be meant for the slot of the other.
     """
     slots = case.slot_shapes
     changed = [
-        (_NUMBER.sub("#", key), _NUMBER.sub("#", name), slots[name])
-        for key, name in names
-        if key is not None and name in slots
+        (key, name)
+        for key, name in names.items()
+        if key is not None and name in slots and _NUMBER.sub("#", key) != _NUMBER.sub("#", name)
     ]
-    changed = [each for each in changed if each[0] != each[1]]
-    taken = {(new, shape) for _, new, shape in changed}
-    return any((old, shape) in taken for old, _, shape in changed)
+    taken = {(_NUMBER.sub("#", name), slots[name]): (key, name) for key, name in changed}
+    for key, name in changed:
+        if other := taken.get((_NUMBER.sub("#", key), slots[name])):
+            return (
+                f"{key} would then go to {name}, and {other[0]} to {other[1]} of the same shape, "
+                f"which may be meant the other way round"
+            )
+    return ""
 
 
 def names_settle(case: Case, named: NamedLeaves) -> bool:
