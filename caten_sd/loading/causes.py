@@ -43,7 +43,7 @@ def likely_cause(case: Case) -> Cause | None:
 
 def _training(case: Case) -> Cause | None:
     """Return a cause if the file is a whole training state and only the model is loaded."""
-    if not is_training(case.file.keys()):
+    if not is_training(case.file.keys()) or is_training(case.slots.keys()):
         return None
     return Cause(
         "the file is a training state: its model is under model., next to optimizer and step, and "

@@ -14,6 +14,7 @@ from caten_sd.loading.apply import apply
 from caten_sd.loading.load import plan_with_moves, warn_of
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.moves import How, Move, Moves, write_all
+from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.loading.policy import Patterns, Repair
 from caten_sd.loading.report import require_fit
 from caten_sd.objects.extract import get_state_dict
@@ -54,6 +55,7 @@ def with_state(
     >>> with_state(old, {"0": numpy.ones(2), "1": numpy.ones(1)})
     (array([1., 1.]), array([1.]))
     """
+    _require_slots(obj)
     with refusing_together(lambda: get_state_dict(obj).values()):
         plan, moves = plan_with_moves(
             obj,
@@ -76,6 +78,15 @@ def with_state(
         warn_of(report)
     loaded: T = new
     return loaded
+
+
+def _require_slots(obj: object) -> None:
+    """LoadError if the object plans its own load: it is then not filled slot by slot."""
+    if type(hooks_of(obj)).plan is not OwnerHooks.plan:
+        raise LoadError(
+            f"{type(obj).__name__} loads by a plan of its own, which changes it in place; nothing "
+            f"was changed: load with load_state_dict(obj, state_dict)"
+        )
 
 
 @attrs.frozen
