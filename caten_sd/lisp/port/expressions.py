@@ -64,11 +64,13 @@ def truth(known: bool) -> Expression:
 
 
 def number(value: int | Fraction | float) -> Expression:
-    """Return a number that is written out.
+    """Return a number that is written out; a single float as the shortest that Lisp reads so.
 
     >>> number(-3).strength == SIGN, number(Fraction(1, 2)).text, number(1e-5).text
     (True, 'Fraction(1, 2)', '1e-5')
     """
+    if isinstance(value, SingleFloat):
+        return attrs.evolve(number(float(literal_text(value))), number=value)
     if isinstance(value, Fraction):
         if value.denominator == 1:
             return number(value.numerator)
@@ -83,13 +85,6 @@ def _digits(value: float) -> str:
     text = repr(value)
     mantissa, sign, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if sign else text
-
-
-def computed(value: int | Fraction | float) -> Expression:
-    """Return a number that was computed; a float is written as the shortest that Lisp reads so."""
-    if isinstance(value, SingleFloat):
-        return number(float(literal_text(value)))
-    return number(value)
 
 
 def text_literal(text: str) -> str:

@@ -66,6 +66,10 @@ def _finished(translator: Translator, found: Expression, finish: Finish) -> Expr
 
 
 def _header(translator: Translator, form: Form, clauses: LoopClauses) -> LoopHeader:
+    variables = [getattr(each, "variable", None) for each in clauses.heads]
+    names = [each.name for each in variables if isinstance(each, Symbol) and each.name != "NIL"]
+    if len(set(names)) < len(names):
+        raise translator.untranslatable(form, "it sets a variable twice")
     sources = [
         _source(translator, form, head)
         for head in clauses.heads

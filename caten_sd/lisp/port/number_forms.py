@@ -15,7 +15,6 @@ from caten_sd.lisp.port.expressions import (
     SUM,
     Expression,
     called,
-    computed,
     infix,
     number,
     power,
@@ -46,7 +45,7 @@ def folded(name: str, operands: list[Expression]) -> Expression | None:
     if not operands or any(each.number is None for each in operands):
         return None
     result: Any = first_value(FUNCTIONS[name](*(each.number for each in operands)))
-    return computed(result)
+    return number(result)
 
 
 def _sum(name: str, translator: Translator, form: Form, want: str) -> Expression:

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import attrs
 
 from caten_sd.errors import LispError
-from caten_sd.lisp.datum import Character, Datum, Form, Literal, SingleFloat, Symbol, brief
-from caten_sd.lisp.datum import literal_text as lisp_text
+from caten_sd.lisp.datum import Character, Datum, Form, Literal, Symbol, brief
 from caten_sd.lisp.grammar import undeclared
 from caten_sd.lisp.names import python_name
 from caten_sd.lisp.port.expressions import NIL, TRUE, Expression, indexed, number, text_literal
@@ -94,7 +93,7 @@ class Translator:
             raise self.untranslatable(datum)
         if isinstance(value, str):
             return Expression(text_literal(value), "str")
-        return number(float(lisp_text(value)) if isinstance(value, SingleFloat) else value)
+        return number(value)
 
     def variable(self, symbol: Symbol) -> Expression:
         """Return the value of a variable, a constant or a keyword."""
@@ -253,7 +252,8 @@ class Translator:
     def loop_name(self, symbol: Symbol) -> str:
         """Return the name of a variable of a loop, which hides none that is read after the loop."""
         name = python_name(symbol)
-        if any(each.text == name for each in self.scope.values()):
+        hides = any(each.text == name for each in self.scope.values())
+        if hides or name in self.names.reserved:
             return self.fresh(name)
         self.taken.add(name)
         return name

@@ -17,6 +17,7 @@ LAYER = "(Linear 2 (/ n 2))"  # a quotient is checked, which takes lines of its 
         ("(loop for i from 0 below n collect (Linear 2 3))", "for _ in range(n)]"),
         ("(loop for i from 0 below n collect (Linear (1+ i) 3))", "for i in range(n)]"),
         (f"(loop for i from 0 below n collect {LAYER})", "for _ in range(n):"),
+        ("(loop for range below n collect (Linear (1+ range) 3))", "for range_2 in range(n)]"),
         ("(loop repeat n collect (Linear 2 3))", "for _ in range(n)]"),
         ("(mapcar (lambda (x y) (Linear y 2)) '(1 2) '(3 4))", "for _, y in zip("),
         ("(loop for i from 1 for x in '(3 4) collect (Linear x 2))", "for _, x in enumerate("),
@@ -52,3 +53,9 @@ def test_what_is_computed_each_time_around_is_not_written_before_the_loop(form: 
     (problem,) = port(f"(defmodel (M (n)) ((a {form})))").problems
     assert problem.startswith("text:1:")
     assert "each time" in problem
+
+
+def test_a_variable_that_is_set_twice_is_refused() -> None:
+    form = "(loop for i below 3 for i = (* n 2) collect (Linear i 2))"
+    (problem,) = port(f"(defmodel (M (n)) ((a {form})))").problems
+    assert "twice" in problem

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from .modules import both
 
 # Each form, with what SBCL gives for it.
@@ -33,3 +35,10 @@ def test_numbers_that_are_written_out_and_numbers_that_are_passed() -> None:
     _, ported = both(f"(defmodel (M ({names})) ({slots}))", "M", *arguments)
     found = [getattr(ported, f"{kind}{at}").weight.shape[1] - 9 for at in places for kind in "cp"]
     assert found == [value for _, value in NUMBERS for _ in range(2)]
+
+
+# In SBCL, too, which divides single floats: in double ones each quotient is less than 7.
+@pytest.mark.parametrize("form", ["(floor (/ 0.7 0.1))", "(floor (+ 0.1 0.6) 0.1)"])
+def test_single_floats_that_are_written_out_are_calculated_as_such(form: str) -> None:
+    _, ported = both(f"(defmodel (M ()) ((a (Linear {form} 1))))", "M")
+    assert ported.a.weight.shape == (1, 7)
