@@ -39,7 +39,7 @@ def asking(call_next_method: Any, a: int) -> Any:
 
 
 for function in (one, two, three, going_on):
-    function.register()(method)
+    function.register(*[object] * function.arity)(method)
 
 
 def thousand(function: Callable[..., Any], arity: int) -> Callable[[], None]:
