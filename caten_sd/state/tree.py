@@ -89,14 +89,26 @@ class _Bounds:
         self._nodes = self._repeats = self._prefixes = 0
         self._seen: set[int] = set()
         self._tables: dict[int, bool] = {}
+        self._rows: set[int] = set()  # long rows of tables
 
     def is_table(self, value: Any) -> bool:
         """Return whether a value is a list of so many plain ones that it is one value itself."""
         if type(value) not in (list, tuple) or len(value) <= MANY_VALUES:
             return False
         if (known := self._tables.get(id(value))) is None:
-            known = self._tables[id(value)] = is_table(value)
+            known = self._tables[id(value)] = is_table(value) or self._has_new_rows(value)
         return known
+
+    def _has_new_rows(self, value: list[Any] | tuple[Any, ...]) -> bool:
+        """Return whether a list holds long rows of plain values that no other table has.
+
+        Rows that tables share unfold without bound, and looking at them again takes time.
+        """
+        rows = {id(row): row for row in value if type(row) in (list, tuple)}
+        if len(rows) < len(value) or not self._rows.isdisjoint(rows):
+            return False
+        self._rows.update(rows)
+        return all(map(are_plain, rows.values()))
 
     def enter(self, key: str, depth: int, value: Any) -> None:
         """Count a container that is this deep in the tree, and all that it holds."""

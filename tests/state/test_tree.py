@@ -68,3 +68,12 @@ def test_children_have_names_or_indices() -> None:
     assert list(items(("a",))) == [("0", "a")]
     assert list(items(W)) == []
     assert not is_container(W)
+
+
+def test_a_table_of_long_rows_is_one_value_unless_tables_share_rows() -> None:
+    rows = [[0.5] * 20 for _ in range(2000)]
+    assert flatten({"w": W, "rows": rows}, "").others == {"rows": rows}
+    assert len(flatten({"rows": [rows[0]] * 2000}, "").others) == 40_000
+    found = flatten({"first": rows, "again": rows[::-1], "same": rows}, "").others
+    assert len(found) == 2 + 40_000
+    assert len(flatten({"rows": [[W, *row] for row in rows]}, "").leaves) == 2000
