@@ -70,6 +70,13 @@ def _is_empty(value: Any) -> bool:
     return type(value) in (dict, list, tuple) and not value
 
 
+def _repeated(value: Any) -> int:
+    """Return how many containers a value holds that it holds already."""
+    children = value.values() if isinstance(value, Mapping) else value
+    held = [id(child) for child in children if is_container(child) and not _is_empty(child)]
+    return len(held) - len(set(held))
+
+
 def is_table(value: list[Any] | tuple[Any, ...]) -> bool:
     """Return whether a list holds plain values, or short lists and dicts of plain values."""
     if are_plain(value):
@@ -118,9 +125,11 @@ class _Bounds:
         self._repeats += id(value) in self._seen and len(value) > 0
         self._seen.add(id(value))
         self._prefixes += (len(key) + 1) * len(value)
+        # Those of a long list are counted before its keys are made, which take 150 bytes each.
+        repeats = self._repeats + (_repeated(value) if len(value) > MAX_REPEATS else 0)
         for count, most, what in (
             (self._nodes, MAX_NODES, "unfolds to over {:,} entries"),
-            (self._repeats, MAX_REPEATS, "holds over {:,} containers that it already holds"),
+            (repeats, MAX_REPEATS, "holds over {:,} containers that it already holds"),
             (self._prefixes, MAX_PREFIXES, "has keys that take over {:,} characters"),
         ):
             if count > most:
