@@ -78,6 +78,7 @@ def test_the_corpus_is_plain_text_and_the_split_covers_it(script) -> None:
     assert len(held_out) / len(raw) == pytest.approx(1 / 40, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_script_trains_and_writes_a_folder_that_loads(script, tmp_path: Path) -> None:
     torch.manual_seed(0)
     data, held_out = (each[:3000] for each in script.read_corpus(FOLDER / "corpus.txt.xz"))

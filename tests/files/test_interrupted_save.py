@@ -36,10 +36,9 @@ def cases() -> list[tuple[str, str, int, int]]:
 
 
 def marked() -> Iterator[Any]:
-    """Yield the cases; those of many steps are slow, but for one of shards."""
+    """Yield the cases; all but one are slow, as each has hundreds of steps."""
     for case in cases():
-        long = case[0] == "dcp" or (case[0] == "sharded" and case[1:] != SHARDS[0])
-        marks = [pytest.mark.slow] if long else []
+        marks = [] if case[0] == "safetensors" else [pytest.mark.slow]
         yield pytest.param(case, marks=marks, id=f"{case[0]}-{case[2]}-{case[3]}")
 
 

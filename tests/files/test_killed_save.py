@@ -117,13 +117,13 @@ print(sum(kept for kept, _ in outcomes), points, len({files for _, files in outc
     ("name", "before", "after"),
     [
         ("model.safetensors", "", ""),
-        ("model.npz", "", ""),
-        ("model.pt", "", ""),
-        ("ck.dcp", "", ""),
+        pytest.param("model.npz", "", "", marks=pytest.mark.slow),
+        pytest.param("model.pt", "", "", marks=pytest.mark.slow),
+        pytest.param("ck.dcp", "", "", marks=pytest.mark.slow),
         ("ck", "many", "many"),
-        ("ck", "one", "many"),
-        ("ck", "many", "one"),
-        ("model.safetensors.index.json", "many", "many"),
+        pytest.param("ck", "one", "many", marks=pytest.mark.slow),
+        pytest.param("ck", "many", "one", marks=pytest.mark.slow),
+        pytest.param("model.safetensors.index.json", "many", "many", marks=pytest.mark.slow),
     ],
 )
 def test_killed_at_many_points(tmp_path: Path, name: str, before: str, after: str) -> None:
