@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import attrs
 
 from caten_sd.lisp.caches import is_cache
@@ -32,7 +30,7 @@ def class_block(
     body, fields = Suite(), Suite()
     body.add(documentation)
     init = _init(translator, model)
-    for each in _own_slots(model):
+    for each in model.slots:
         fields.add(_field(translator, model, each, places))
     if isinstance(model.definition, SequenceDefinition):
         fields.add(_nodes(translator, model))
@@ -51,10 +49,6 @@ def _blank() -> list[Suite]:
     blank = Suite()
     blank.add("")
     return list(blank.lines)  # type: ignore[arg-type]
-
-
-def _own_slots(model: PortedClass) -> Iterable[ModelSlot]:
-    return model.slots
 
 
 def _field(
@@ -92,7 +86,6 @@ def _init(translator: Translator, model: PortedClass) -> tuple[str, Suite] | Non
         pinned=set(),
         lists={},
         builds=True,
-        owner=model,
     )
     if isinstance(definition, ClassDefinition):
         return _init_of_subclass(own, model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fractions import Fraction
 
 import attrs
@@ -164,6 +164,3 @@ def method(
 def option(name: str, value: str | None) -> tuple[str, ...]:
     """Return an argument by name, none if there is no value."""
     return () if value is None else (f"{name}={value}",)
-
-
-Translate = Callable[..., Expression]

@@ -33,14 +33,13 @@ def forward_block(
         translator,
         suite=Suite(),
         result_fact=model.output_fact,
-        blocks=frozenset({"CALL", "FORWARD", "NIL"} - {"NIL"}),
+        blocks=frozenset({"CALL", "FORWARD"}),
         taken={"model"},
         scope={},
         functions={},
         known=set(),
         pinned=set(),
         lists={},
-        owner=model,
     )
     if isinstance(method, CallDefinition):
         texts = _declared_inputs(own, model, method)

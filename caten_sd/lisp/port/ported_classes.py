@@ -80,7 +80,6 @@ class PortedFunction:
 
     name: str
     arguments: LambdaList
-    owner: PortedClass | None = None  # the class that its first argument has
 
     def argument_fact(self, name: str) -> str:
         """Return the name under which the type of an argument is found out."""
@@ -123,8 +122,7 @@ def ported_names(definitions: Definitions) -> PortedNames:
     own: list[FunctionDefinition | MethodDefinition] = list(definitions.functions.values())
     for function in (*own, *_own_generics(definitions)):
         name = python_name(function.name, taken)
-        owner = _owner(function, classes)
-        functions[function.name.name] = PortedFunction(name, function.arguments, owner)
+        functions[function.name.name] = PortedFunction(name, function.arguments)
         taken.add(name)
     readers, accessors = _accessors(classes)
     return PortedNames(classes, functions, variables, readers, accessors, reserved)
@@ -177,14 +175,6 @@ def _own_generics(definitions: Definitions) -> Iterator[MethodDefinition]:
         name = each.name.name
         if name not in ("CALL", "FORWARD") and names.count(name) == 1 and not each.qualifiers:
             yield each
-
-
-def _owner(
-    function: FunctionDefinition | MethodDefinition, classes: dict[str, PortedClass]
-) -> PortedClass | None:
-    required = function.arguments.of_kind("required")
-    first = required[0].specializer if required else None
-    return classes.get(first.name) if isinstance(first, Symbol) else None
 
 
 def _accessors(classes: dict[str, PortedClass]) -> tuple[dict[str, str], dict[str, str]]:

@@ -48,7 +48,7 @@ class PortedImports:
         caten_sd is one of several installed packages for the module that is written.
         """
         words = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", body))
-        self.use("fractions", "Fraction")  # which every number that is no whole one is written with
+        self.use("fractions", "Fraction")  # that writes each ratio
         self.names = {
             home: kept
             for home, names in self.names.items()

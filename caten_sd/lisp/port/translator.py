@@ -14,7 +14,7 @@ from caten_sd.lisp.grammar import undeclared
 from caten_sd.lisp.names import python_name
 from caten_sd.lisp.port.expressions import NIL, TRUE, Expression, indexed, number, text_literal
 from caten_sd.lisp.port.facts import Facts, device_fact
-from caten_sd.lisp.port.ported_classes import PortedClass, PortedFunction, PortedNames
+from caten_sd.lisp.port.ported_classes import PortedFunction, PortedNames
 from caten_sd.lisp.port.ported_imports import PortedImports
 from caten_sd.lisp.port.python_types import NONE, is_optional, present, value_types
 from caten_sd.lisp.port.suites import Suite
@@ -41,7 +41,6 @@ class Translator:
     functions: dict[str, PortedFunction] = attrs.field(factory=dict)
     suite: Suite = attrs.field(factory=Suite)
     known: set[str] = attrs.field(factory=set)  # what is known not to be None here
-    owner: PortedClass | None = None
     exact: bool = True  # a quotient that is a size is checked to be whole
     device: str = ""  # where a forward pass makes new tensors
     builds: bool = False  # constants are tensors, as in a slot
