@@ -72,6 +72,10 @@ class Facts:
         """Return whether anything is passed."""
         return fact in self.given or fact in self.sources
 
+    def is_size(self, fact: str) -> bool:
+        """Return whether an integer is needed, so that a quotient is made one where it is set."""
+        return self.needed.get(fact) == "int"
+
     def type_of(self, fact: str) -> str:
         """Return the type of an argument, a slot or a result."""
         given, needed = self._known(fact, frozenset()), self._needed(fact)
@@ -88,7 +92,7 @@ class Facts:
             if own in ("", NONE) and (needed := self._needed(source)):
                 own = optional(needed) if own == NONE and needed != "bool" else needed
             type_ = joined(type_, present(own) if narrowed else own)
-        return type_
+        return "int" if type_ == "Fraction" and self.is_size(fact) else type_
 
     def _needed(self, fact: str) -> str:
         needed = self.needed.get(fact, "")

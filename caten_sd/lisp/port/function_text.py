@@ -36,7 +36,8 @@ def parameters(
             texts.append("*")
         texts.append(_parameter(translator, name, each, fact_of(name), unknown))
     for each in arguments.of_kind("aux"):
-        found = NIL if each.default is None else translator.value(each.default)
+        fact = translator.fact_of(each.symbol)
+        found = NIL if each.default is None else translator.value_for(fact, each.default)
         translator.bind(each.symbol, found, last=False)
     return texts
 
@@ -92,7 +93,7 @@ def _is_constant(translator: Translator, datum: Datum) -> bool:
 def _set_later(translator: Translator, name: str, argument: Argument, fact: str) -> None:
     assert argument.default is not None
     with translator.writing(Suite()) as body:
-        found = translator.value(argument.default)
+        found = translator.value_for(fact, argument.default)
         body.assign(name, found.text)
     translator.facts.flow(fact, found)
     translator.suite.block(f"if {name} is None:", body)

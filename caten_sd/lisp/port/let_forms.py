@@ -41,10 +41,7 @@ def _let(translator: Translator, form: Form, finish: Finish) -> Expression:
 
 def _value(translator: Translator, symbol: Symbol, datum: Datum | None) -> Expression:
     """Return the value of a variable, as a whole number if it is used as a size."""
-    if datum is None:
-        return NIL
-    needed = translator.facts.needed.get(translator.fact_of(symbol), "")
-    return translator.value(datum, "int" if needed == "int" else "")
+    return NIL if datum is None else translator.value_for(translator.fact_of(symbol), datum)
 
 
 def _bind_at_once(
@@ -118,7 +115,7 @@ def _setf(translator: Translator, form: Form, finish: Finish) -> Expression:
     found = NIL
     for place, datum in zip(form.rest[::2], form.rest[1::2], strict=True):
         target = _target(translator, place)
-        value = translator.value(datum)
+        value = translator.value_for(target.fact, datum)
         _assign(translator, place, target, value)
         found = attrs.evolve(target, type=value.type, loose=value.loose)
     return NIL if finish == translator.discard else _finished(translator, found, finish)

@@ -9,7 +9,7 @@ import attrs
 from caten_sd.lisp.datum import Datum, Form, Symbol
 from caten_sd.lisp.operators.operand import DTYPES
 from caten_sd.lisp.operators.operator import Operator
-from caten_sd.lisp.port.expressions import DTYPE, Expression, called, comma, splat
+from caten_sd.lisp.port.expressions import DTYPE, Expression, called, comma, number, splat
 from caten_sd.lisp.port.python_types import is_list
 from caten_sd.lisp.port.translator import Translator
 
@@ -41,11 +41,15 @@ def arguments_of(translator: Translator, operator: Operator, form: Form) -> Argu
 
 
 def operand(translator: Translator, datum: Datum) -> Expression:
-    """Return a tensor or a number."""
+    """Return a tensor or a number, which torch takes: a fraction as a float."""
     found = translator.value(datum, "Tensor")
     if is_list(found.type) or found.type in ("str", "None"):
         raise translator.untranslatable(datum, "it is not a tensor or a number")
-    return found
+    if found.type != "Fraction":
+        return found
+    if found.number is not None:
+        return number(float(found.number))
+    return called("float", found, type_="float")
 
 
 def is_scalar(expression: Expression) -> bool:

@@ -185,7 +185,7 @@ class _Writer:
         name = own.names.variables[definition.name.name]
         if definition.form is None:
             raise own.untranslatable(definition.name, "it has no value")
-        found = own.value(definition.form)
+        found = own.value_for(name, definition.form)
         self.facts.give(name, found.type)
         if found.text == "None" and self.facts.type_of(name) == "bool":
             found = FALSE

@@ -59,6 +59,10 @@ class Translator:
             found = Expression(f"{found.operand}[0]", first, loose=found.loose)
         return self.fitted(found, want)
 
+    def value_for(self, fact: str, datum: Datum) -> Expression:
+        """Return the value of a form for what holds it: a whole number if that is a size."""
+        return self.value(datum, "int" if self.facts.is_size(fact) else "")
+
     def values(self, datum: Datum, want: str = "") -> Expression:
         """Return the value of a form, or its several values."""
         if isinstance(datum, Literal):
@@ -67,12 +71,11 @@ class Translator:
             return self.variable(datum)
         if datum.tail is None and datum.head in self.control_forms:
             return self.control(datum, lambda last: self.value(last, want))
-        form = self.value_forms.get(datum.head) if datum.tail is None else None
-        own = datum.head in {*self.functions, *self.names.classes, *self.names.functions}
-        if form is None or own:
-            form = self.value_forms["FUNCALL"] if datum.head else None
-        if form is None:
+        if not datum.head:
             raise self.untranslatable(datum)
+        own = {*self.functions, *self.names.classes, *self.names.functions}
+        known = datum.tail is None and datum.head in self.value_forms.keys() - own
+        form = self.value_forms[datum.head if known else "FUNCALL"]
         try:
             return form(self, datum, want)
         except (ArithmeticError, LookupError, ValueError) as error:
@@ -90,9 +93,7 @@ class Translator:
         value = datum.value
         if isinstance(value, Character):
             raise self.untranslatable(datum)
-        if isinstance(value, str):
-            return Expression(text_literal(value), "str")
-        return number(value)
+        return Expression(text_literal(value), "str") if isinstance(value, str) else number(value)
 
     def variable(self, symbol: Symbol) -> Expression:
         """Return the value of a variable, a constant or a keyword."""
@@ -207,6 +208,7 @@ class Translator:
             self.scope[symbol.name] = found
             return
         name, fact = self.name_for(symbol, last=last), self.fact_of(symbol)
+        found = self.fitted(found, "int") if self.facts.is_size(fact) else found
         loose = found.loose and not self.is_typed(symbol)
         self.facts.flow(fact, found)
         self.learn(name, found)
