@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import NamedTuple
 
 from caten_sd.errors import LayoutError
@@ -16,6 +16,8 @@ from caten_sd.mapping.patterns import Pattern
 
 _TRIED = 40  # values of an index
 _TRIED_NUMBERS = (1, 2, 5)  # values of a named number
+_MOST_TRIED = 1 << 12  # combinations of values of the indices of a pattern
+_MOST_PAIRS = 10_000  # of patterns that are alike but for their numbers
 _MOST_VARIANTS = 64  # of the choices of one pattern
 
 _DIGIT, _START, _WORD = "digit", "start", "word"  # classes of characters
@@ -58,12 +60,25 @@ def candidates(patterns: Sequence[Pattern]) -> list[tuple[int, int]]:
             template, fixed = _fixed_numbers(text)
             places = alike.setdefault(template, {}).setdefault(tuple(fixed), [])
             places.append(_Entry(position, fixed))
-    pairs = set(itertools.product(named, range(len(patterns))))
+    pairs: set[tuple[int, int]] = set()
     for by_places in alike.values():
         for one, other in itertools.combinations_with_replacement(by_places, 2):
             common = [place for place in one if place in other]
-            pairs |= _agreeing(by_places[one], by_places[other], common)
-    return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
+            for a, b in _agreeing(by_places[one], by_places[other], common):
+                pairs.update([(min(a, b), max(a, b))] * (a != b))
+                _check_few(pairs, patterns, a)
+    others = itertools.product(named, range(len(patterns)))
+    return sorted(pairs | {(min(pair), max(pair)) for pair in others if pair[0] != pair[1]})
+
+
+def _check_few(pairs: Sized, patterns: Sequence[Pattern], last: int) -> None:
+    """Refuse more pairs of patterns than can be compared."""
+    if len(pairs) > max(_MOST_PAIRS, 2 * len(patterns)):  # two layouts may share every literal name
+        raise LayoutError(
+            f"more than {_MOST_PAIRS:,} pairs of names are alike but for their numbers, "
+            f"{patterns[last].text} among them, and comparing them takes too long; capture the "
+            f"numbers, as in {{i}}"
+        )
 
 
 class _Entry(NamedTuple):
@@ -75,16 +90,14 @@ class _Entry(NamedTuple):
 
 def _agreeing(
     some: Sequence[_Entry], others: Sequence[_Entry], common: Sequence[int]
-) -> set[tuple[int, int]]:
-    """Return the positions of entries that have the same numbers at common places."""
+) -> Iterator[tuple[int, int]]:
+    """Yield the positions of entries that have the same numbers at common places."""
     found: dict[tuple[str, ...], list[int]] = {}
     for entry in others:
         found.setdefault(tuple(entry.fixed[at] for at in common), []).append(entry.position)
-    return {
-        (entry.position, position)
-        for entry in some
-        for position in found.get(tuple(entry.fixed[at] for at in common), ())
-    }
+    for entry in some:
+        for position in found.get(tuple(entry.fixed[at] for at in common), ()):
+            yield entry.position, position
 
 
 def _fixed_numbers(text: str) -> tuple[str, dict[int, str]]:
@@ -199,19 +212,18 @@ Number = str | IndexTerms  # what a pattern has where a key has a number
 def _numbers_overlap(one: Pattern, other: Pattern) -> bool:
     """Return whether indices can be found with which both patterns have the same numbers."""
     pairs = [
-        pair
+        (a, b)
         for first, second in zip(one.segments, other.segments, strict=True)
         if _is_numeric(first) and _is_numeric(second)
-        for pair in zip(_numbers(first), _numbers(second), strict=True)
+        for a, b in zip(_numbers(first), _numbers(second), strict=True)
+        if not _is_free(a, one) and not _is_free(b, other)
     ]
-    if not one.where and not other.where and all(_is_free(a) and _is_free(b) for a, b in pairs):
-        return True
+    mine, theirs = [a for a, _ in pairs], [b for _, b in pairs]
     values = _values(one, other)
-    for number in _TRIED_NUMBERS:
-        mine = _given(one, [a for a, _ in pairs], values, number)
-        if not mine.isdisjoint(_given(other, [b for _, b in pairs], values, number)):
-            return True
-    return False
+    return any(
+        not _given(one, mine, values, number).isdisjoint(_given(other, theirs, values, number))
+        for number in _TRIED_NUMBERS
+    )
 
 
 def _is_numeric(segment: Segment) -> bool:
@@ -226,8 +238,17 @@ def _numbers(segment: Segment) -> list[Number]:
     return found
 
 
-def _is_free(number: Number) -> bool:
-    return isinstance(number, IndexTerms) and number.is_plain
+def _is_free(number: Number, known: Pattern) -> bool:
+    """Return whether a pattern takes any number here, whatever its other numbers are."""
+    if isinstance(number, str) or not number.is_plain:
+        return False
+    return all(each.name != number.text for each in known.where)
+
+
+def _indices(known: Pattern, numbers: Sequence[Number]) -> list[str]:
+    """Return the captured indices that these numbers or the conditions of a pattern have."""
+    names = {name for each in numbers if isinstance(each, IndexTerms) for name, _ in each.factors}
+    return sorted(names | {each.name for each in known.where})
 
 
 def _given(
@@ -238,12 +259,12 @@ def _given(
     def lookup(_: str) -> int:
         return named
 
-    names = {name for each in numbers if isinstance(each, IndexTerms) for name, _ in each.factors}
-    names |= {each.name for each in known.where}
-    few = values if len(names) < 3 else values[:16]
+    names = _indices(known, numbers)
+    # The more indices there are, the fewer values each can have in a time that ends.
+    few = values[: int(_MOST_TRIED ** (1 / len(names)))] if len(names) > 1 else values
     found = set()
     for chosen in itertools.product(few, repeat=len(names)):
-        indices = dict(zip(sorted(names), chosen, strict=True))
+        indices = dict(zip(names, chosen, strict=True))
         if hold(known.where, indices, lookup):
             given = [_number(each, indices, lookup) for each in numbers]
             if None not in given:
