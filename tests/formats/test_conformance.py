@@ -56,13 +56,11 @@ def seeds(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-
 
 
 def promises() -> Iterator[Any]:
-    """Yield each format with each clause; a cut at every byte is tried daily for two of them."""
+    """Yield each format with each clause; damage at every byte is a slow test but for one."""
     for format in FORMATS:
         for clause in CONTRACT:
             long = clause.name in ("truncation", "claimed sizes")
-            marks = (
-                [pytest.mark.slow] if long and format.name not in ("safetensors", "gguf") else []
-            )
+            marks = [pytest.mark.slow] if long and format.name != "safetensors" else []
             yield pytest.param(format, clause, marks=marks, id=f"{format.name}-{clause.name}")
 
 

@@ -60,7 +60,8 @@ def conversion(keys: Keys, text: str) -> Conversion:
 
 
 def layout(keys: Keys, text: str) -> Layout:
-    rows = [Row(f"w{at}", f"x.{key}" if key.isidentifier() else "") for at, key in enumerate(keys)]
+    names = keys[:400]  # no architecture has more rows
+    rows = [Row(f"w{at}", f"x.{key}" if key.isidentifier() else "") for at, key in enumerate(names)]
     return Layout(text, rows or [Row("w")], proof=text)
 
 
