@@ -109,7 +109,7 @@ class Numbers:
     """Looks up the numbers that operations name: among the given ones, then in a configuration.
 
     ``config`` is a mapping (a ``config.json``) or an object with attributes. ``aliases`` are other
-    names that it may have for a number. ``stated`` are numbers of the file's metadata, which count
+    names that a number may have. ``stated`` are numbers of the file's metadata, which count
     last. A number that is in none of them is a LayoutError. ``paths`` are those of a model, by
     their text with "_" between the segments.
     """
@@ -137,7 +137,8 @@ class Numbers:
     def find(self, name: str, shapes: Mapping[str, int] | None = None) -> Any:
         """Return what is given for a name, what shapes or the configuration say, or None."""
         words = (name, *self.aliases.get(name, ()))
-        found = self.given.get(name, (shapes or {}).get(name))
+        found = next((self.given[word] for word in words if word in self.given), None)
+        found = (shapes or {}).get(name) if found is None else found
         for word in words:
             found = self.entry(word) if found is None else found
         for word in words:

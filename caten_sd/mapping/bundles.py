@@ -11,9 +11,10 @@ from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Size
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.part_operation import OfPart
-from caten_sd.mapping.rows import Drop, Lacks, Row
+from caten_sd.mapping.rows import Drop, Lacks, Row, canonical_rows
 
 _NAME = re.compile(r"[^\W\d]\w*")
+_ARITHMETIC = re.compile(r"\{[^{}:]*[+*-][^{}:]*\}")
 
 
 def bundle(
@@ -47,9 +48,9 @@ def bundle(
     if base is None and any(layout.base is not None for _, layout in parts.values()):
         base = _canonical(parts, rows)
     aliases = {
-        f"{word}_{number}": (*others, number)
+        f"{word}_{number}": (*layout.aliases.get(number, ()), number)
         for word, (_, layout) in parts.items()
-        for number, others in layout.aliases.items()
+        for number in sorted(_numbers(layout) | layout.aliases.keys())
     }
     options = {"aliases": aliases, **options}
     return Layout(name, [*moved, *rows], base=base, **options)
@@ -61,8 +62,17 @@ def _canonical(
     """Return the bundle of the canonical layouts, which has the same name for the same ones."""
     canonical = {word: (f"{word}.", layout.canonical) for word, (_, layout) in parts.items()}
     called = " and ".join(f"{each.name} as {word}" for word, (_, each) in canonical.items())
-    others = [Row(each) for row in rows if isinstance(row, Row) for each in row.canonical_names]
-    return bundle(called, canonical, others)
+    return bundle(called, canonical, canonical_rows(rows))
+
+
+def _numbers(layout: Layout) -> set[str]:
+    """Return the named numbers in the conditions and the arithmetic of a layout."""
+    found = set()
+    for known, _ in (*layout.reading.patterns, *layout.writing.patterns):
+        found |= {each.bound for each in known.where if not each.bound.isdecimal()}
+        for terms in [piece.terms for piece in known.pieces if piece.terms]:
+            found |= {name for name, _ in terms.numbers}
+    return found
 
 
 def _check(name: str, parts: Mapping[str, tuple[str, Layout]], separator: str) -> None:
@@ -86,24 +96,28 @@ def _moved(
     if isinstance(row, Drop):
         for prefix in layout.prefixes if row.prefixed else ("",):
             shape = _shape(row.shape, word)
-            yield replace(row, here=start + prefix + row.here, shape=shape, prefixed=False)
+            here = _name(start + prefix, row.here, word)
+            yield replace(row, here=here, shape=shape, prefixed=False)
     elif isinstance(row, Lacks):
-        like = row.constant and replace(row.constant, like=f"{word}.{row.constant.like}")
+        like = row.constant and replace(
+            row.constant, like=_name(f"{word}.", row.constant.like, word)
+        )
+        canonical = _name(f"{word}.", row.canonical, word)
         where = _scoped(row.where, word)
-        yield replace(row, canonical=f"{word}.{row.canonical}", constant=like, where=where)
+        yield replace(row, canonical=canonical, constant=like, where=where)
     else:
         yield _moved_row(row, word, start, layout.prefixes if row.prefixed else ("",))
 
 
 def _moved_row(row: Row, word: str, start: str, prefixes: Iterable[str]) -> Row:
     first, *others = [
-        tuple(start + prefix + each for each in names)
+        tuple(_name(start + prefix, each, word) for each in names)
         for names in (row.names, *row.also_names)
         for prefix in prefixes
     ]
     return replace(
         row,
-        canonical=tuple(f"{word}.{each}" for each in row.canonical_names),
+        canonical=tuple(_name(f"{word}.", each, word) for each in row.canonical_names),
         here=first,
         operation=row.operation if row.renames_only else OfPart(row.operation, word),
         shape=_shape(row.shape, word),
@@ -125,8 +139,17 @@ def _shape(sizes: tuple[Size, ...] | None, word: str) -> tuple[Size, ...] | None
     )
 
 
+def _name(start: str, name: str, word: str) -> str:
+    """Return a name of a part behind the start of its keys, with the numbers of the part.
+
+    >>> _name("model.", "blk.{i+n_dense}.{part:a-b|c}", "unet")
+    'model.blk.{i+unet_n_dense}.{part:a-b|c}'
+    """
+    return start + _ARITHMETIC.sub(lambda body: _scoped(body[0], word), name)
+
+
 def _scoped(text: str, word: str) -> str:
-    """Return a condition with the numbers of a part.
+    """Return a condition or arithmetic with the numbers of a part.
 
     >>> _scoped("i % 2 == 0 and i < n_dense", "unet")
     'i % 2 == 0 and i < unet_n_dense'

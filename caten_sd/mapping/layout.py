@@ -16,7 +16,7 @@ from typing import Any
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.layout_modules import called
-from caten_sd.mapping.rows import Drop, Lacks, Row
+from caten_sd.mapping.rows import Drop, Lacks, Row, canonical_rows
 from caten_sd.mapping.rules import (
     Side,
     check_coverage,
@@ -154,13 +154,7 @@ class Layout:
             return self.base.canonical
         if self.is_canonical:
             return self
-        rows = [Row(row.canonical, optional=True) for row in self.rows if isinstance(row, Lacks)]
-        rows += [
-            Row(name, shape=row.shape, optional=row.optional, where=row.where)
-            for row in self.rows
-            if isinstance(row, Row)
-            for name in row.with_choices(row.canonical_names)
-        ]
+        rows = canonical_rows(self.rows)
         name, counts, aliases = f"{self.name}-canonical", self.counts, self.aliases
         architecture = self.architecture
         return Layout(name, rows, architecture=architecture, counts=counts, aliases=aliases)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 
 from caten_sd.errors import LayoutError
@@ -142,6 +143,22 @@ class Drop:
 
     def __str__(self) -> str:
         return f"{self.here} (dropped: {self.reason})"
+
+
+def canonical_rows(rows: Iterable[Row | Drop | Lacks]) -> list[Row]:
+    """Return the rows of the layout of the canonical names that these rows have.
+
+    >>> [str(row) for row in canonical_rows([Row(("q", "k"), "qk"), Drop("mask", "computed")])]
+    ['q <-> q', 'k <-> k']
+    """
+    rows = list(rows)
+    lacking = [row for row in rows if isinstance(row, Lacks)]
+    return [Row(row.canonical, optional=True, where=row.where) for row in lacking] + [
+        Row(name, shape=row.shape, optional=row.optional, where=row.where)
+        for row in rows
+        if isinstance(row, Row)
+        for name in row.with_choices(row.canonical_names)
+    ]
 
 
 def _check_shape(row: Row | Drop, shape: tuple[Size, ...] | None) -> None:

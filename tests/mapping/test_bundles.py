@@ -125,6 +125,33 @@ def test_conditions_take_the_numbers_of_the_part() -> None:
 
 
 @pytest.mark.parametrize(
+    "numbers",
+    [{"x_n_a": 2, "x_n_low": 9}, {"n_a": 2, "n_low": 9}, {"n_a": 5, "x_n_a": 2, "n_low": 9}],
+)
+def test_arithmetic_and_conditions_take_the_number_of_the_part_or_of_all(numbers: Any) -> None:
+    part = Layout("p", [Row("a.{i}", "b.{i+n_a}.w", where="i < n_low"), Row("c.{i}", "d.{i}")])
+    both = bundle("both", {"x": ("x.", part)})
+    given = {"x.b.2.w": np.ones(1), "x.b.3.w": np.ones(1), "x.d.0": np.ones(1)}
+    there = to_layout(given, both.canonical, from_layout=both, **numbers)
+    assert list(there) == ["x.a.0", "x.a.1", "x.c.0"]
+    assert to_layout(there, both, from_layout=both.canonical, **numbers).keys() == given.keys()
+
+
+def test_what_no_part_has_may_be_optional_or_lacking() -> None:
+    rows = [
+        Row("extra", "ex", optional=True, shape=("k",)),
+        Row("late.{i}", where="i > 1", optional=True),
+        Lacks("late.{i}", "it begins later", where="i <= 1"),
+    ]
+    both = bundle("both", {"unet": ("model.", LDM_UNET)}, rows)
+    given = {"model.input.w": np.ones((4, 3)), "model.o.0.w": np.ones(4)}
+    there = to_layout(given, both.canonical, from_layout=both, strict=True)
+    assert to_layout(there, both, from_layout=both.canonical, strict=True).keys() == given.keys()
+    plan = plan_layout({**given, "ex": np.ones((2, 2))}, both.canonical, from_layout=both)
+    assert [misfit.key for misfit in plan.findings.misfits] == ["ex"]
+
+
+@pytest.mark.parametrize(
     ("parts", "options", "said"),
     [
         ({"a b": ("x.", UNET)}, {}, "is not a part"),
