@@ -61,6 +61,8 @@ def _invoked(translator: Translator, form: Form, want: str) -> Expression:
     if name in _OPERATOR_FORMS:
         arguments = arguments_of(translator, OPERATORS[name], form)
         return _OPERATOR_FORMS[name](translator, arguments)
+    assert isinstance(form.items[0], Symbol)
+    names.require_function(form.items[0], translator.functions)
     raise translator.untranslatable(form)
 
 
@@ -138,6 +140,7 @@ def _apply(translator: Translator, form: Form, want: str) -> Expression:
         axis = translator.value(data[0], "int")
         torch = translator.imports.use("torch", "")
         return Expression(f"{torch}.cat({last.text}, dim={axis.text})", "Tensor")
+    translator.names.require_function(name, translator.functions)
     raise translator.untranslatable(form)
 
 

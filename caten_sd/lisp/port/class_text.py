@@ -45,6 +45,22 @@ def class_block(
     translator.suite.block(f"class {model.name}({base}):", body)
 
 
+def refusing_class(
+    translator: Translator, model: PortedClass, documentation: str, refusal: str
+) -> None:
+    """Write a class that cannot be made, in the place of one that is not translated."""
+    translator.imports.use("attrs", "")
+    base = translator.imports.use("caten_sd.nn", "Module")
+    any_ = translator.annotation("Any")
+    init, body = Suite(), Suite()
+    init.add(refusal)
+    body.add(documentation)
+    body.add("")
+    body.block(f"def __init__(self, *arguments: {any_}, **options: {any_}) -> None:", init)
+    translator.suite.add("@attrs.define(init=False)")
+    translator.suite.block(f"class {model.name}({base}):", body)
+
+
 def _blank() -> list[Suite]:
     blank = Suite()
     blank.add("")

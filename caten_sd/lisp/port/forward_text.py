@@ -56,6 +56,16 @@ def forward_block(
     _cut_caches(translator, model, places)
 
 
+def refusing_forward(translator: Translator, model: PortedClass, refusal: str) -> None:
+    """Write a forward pass that cannot be called, in the place of one that is not translated."""
+    call, any_ = translator.imports.use("caten_sd.nn", "call"), translator.annotation("Any")
+    body = Suite()
+    body.add(refusal)
+    inputs = f"model: {model.name}, *inputs: {any_}, **options: {any_}"
+    translator.suite.add(f"@{call}.register({model.name})")
+    translator.suite.block(f"def {snake_case(model.name)}({inputs}) -> {any_}:", body)
+
+
 def _cut_caches(translator: Translator, model: PortedClass, places: frozenset[str]) -> None:
     """Let the tensors that a call leaves in caches keep no gradient."""
     types = [

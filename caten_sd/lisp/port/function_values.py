@@ -27,6 +27,8 @@ def _function_value(translator: Translator, form: Form, want: str) -> Expression
             return Expression(known[name].name, "Callable[..., Any]")
     text = function_text(translator, name)
     if not text:
+        if isinstance(target, Symbol):
+            translator.names.require_function(target, translator.functions)
         raise translator.untranslatable(form, f"#'{name.lower()} is a function as a value")
     return Expression(text, "Callable[..., Any]")
 

@@ -149,6 +149,8 @@ def _assign(translator: Translator, place: Datum, target: Expression, value: Exp
 def _target(translator: Translator, place: Datum) -> Expression:
     if isinstance(place, Symbol) and place.name in translator.scope:
         return translator.scope[place.name]
+    if isinstance(place, Symbol):
+        translator.names.require_variable(place, translator.scope)
     if isinstance(place, Form):
         names = translator.names
         if place.head == "SLOT-VALUE" or place.head in names.accessors:

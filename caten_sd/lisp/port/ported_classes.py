@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -18,6 +18,7 @@ from caten_sd.lisp.definitions import (
     ModelSlot,
     SequenceDefinition,
 )
+from caten_sd.lisp.evaluation import Evaluator
 from caten_sd.lisp.lambda_lists import LambdaList
 from caten_sd.lisp.names import class_name, python_name
 from caten_sd.nn.module import Module
@@ -101,9 +102,22 @@ class PortedNames:
     readers: dict[str, str]
     accessors: dict[str, str]
     reserved: set[str]  # what no variable may be called
+    evaluator: Evaluator  # which knows all names that the file may use
+
+    def require_function(self, symbol: Symbol, local: Iterable[str]) -> None:
+        """Raise LispError, with the nearest names, for a function that nothing defines."""
+        known = {*local, *self.evaluator.known, *self.evaluator.special_forms}
+        if symbol.name not in known:
+            raise self.evaluator.unknown(symbol, "function", known)
+
+    def require_variable(self, symbol: Symbol, local: Iterable[str]) -> None:
+        """Raise LispError, with the nearest names, for a variable that nothing defines."""
+        known = {*local, *self.variables}
+        if symbol.name not in self.evaluator.constants.keys() | known:
+            raise self.evaluator.unknown(symbol, "variable", known)
 
 
-def ported_names(definitions: Definitions) -> PortedNames:
+def ported_names(definitions: Definitions, evaluator: Evaluator) -> PortedNames:
     """Return the names of a module for these definitions."""
     classes: dict[str, PortedClass] = {}
     for each in definitions.models.values():
@@ -125,7 +139,7 @@ def ported_names(definitions: Definitions) -> PortedNames:
         functions[function.name.name] = PortedFunction(name, function.arguments)
         taken.add(name)
     readers, accessors = _accessors(classes)
-    return PortedNames(classes, functions, variables, readers, accessors, reserved)
+    return PortedNames(classes, functions, variables, readers, accessors, reserved, evaluator)
 
 
 def _add_class(

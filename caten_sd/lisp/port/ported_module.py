@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from caten_sd.errors import LispError
-from caten_sd.errors.printable import one_line
+from caten_sd.errors.printable import escaped, one_line
 from caten_sd.lisp.caches import places_set
 from caten_sd.lisp.definitions import (
     CallDefinition,
@@ -19,6 +19,7 @@ from caten_sd.lisp.definitions import (
     MethodDefinition,
     VariableDefinition,
 )
+from caten_sd.lisp.evaluation import Evaluator
 from caten_sd.lisp.port import (
     call_forms,
     choice_forms,
@@ -31,10 +32,10 @@ from caten_sd.lisp.port import (
     quote_forms,
     slot_access,
 )
-from caten_sd.lisp.port.class_text import class_block
-from caten_sd.lisp.port.expressions import FALSE
+from caten_sd.lisp.port.class_text import class_block, refusing_class
+from caten_sd.lisp.port.expressions import FALSE, text_literal
 from caten_sd.lisp.port.facts import Facts
-from caten_sd.lisp.port.forward_text import forward_block
+from caten_sd.lisp.port.forward_text import forward_block, refusing_forward
 from caten_sd.lisp.port.function_text import function_block
 from caten_sd.lisp.port.line_breaks import WIDTH
 from caten_sd.lisp.port.ported_classes import (
@@ -47,6 +48,7 @@ from caten_sd.lisp.port.ported_imports import PortedImports
 from caten_sd.lisp.port.suites import Suite
 from caten_sd.lisp.port.translator import ControlForm, Translator, ValueForm
 from caten_sd.lisp.source_text import LispSource, lisp_source
+from caten_sd.lisp.vocabulary import evaluator_of
 
 _VALUE_FORMS: Mapping[str, ValueForm] = {
     **number_forms.VALUE_FORMS,
@@ -87,10 +89,10 @@ def port(path_or_text: str | os.PathLike[str]) -> PortedModule:
     source = lisp_source(path_or_text)
     if not source.by_kind.models:
         raise LispError(source.name, "the file defines no model", "name another file")
-    facts = Facts()
+    facts, evaluator = Facts(), evaluator_of(source.by_kind, lambda name: None)
     for _ in range(_MOST_PASSES):
         facts.changed = False
-        writer = _Writer(source, facts)
+        writer = _Writer(source, facts, evaluator)
         text = writer.module()
         facts.spread()
         if not facts.changed:
@@ -104,16 +106,17 @@ class _Writer:
 
     source: LispSource
     facts: Facts
+    evaluator: Evaluator
     problems: list[str] = attrs.field(factory=list)
     imports: PortedImports = attrs.field(factory=PortedImports)
 
     def module(self) -> str:
         """Return the text of the module."""
-        names = ported_names(self.source.by_kind)
+        names = ported_names(self.source.by_kind, self.evaluator)
         self.imports.use("attrs", "")
         translator = Translator(names, self.facts, self.imports, _VALUE_FORMS, _CONTROL_FORMS)
         blocks = [block for each in self._definitions() for block in self.block(translator, each)]
-        head = [f'"""Models of {self.file}, as caten-sd port writes them."""', ""]
+        head = [*docstring(f"Models of {self.file}, as caten-sd port writes them.").split("\n"), ""]
         body = "\n".join(line for block in blocks for line in block)
         lines = [*head, *self.imports.lines(body)]
         before = ""
@@ -136,8 +139,8 @@ class _Writer:
 
     @property
     def file(self) -> str:
-        """The name of the file, without its folder."""
-        return Path(self.source.name).name
+        """The name of the file, without its folder, on one line whatever it has."""
+        return escaped(Path(self.source.name).name)
 
     def block(self, translator: Translator, definition: Definition) -> Iterator[list[str]]:
         """Yield the lines of a definition, or a comment that says why it is not there."""
@@ -156,9 +159,8 @@ class _Writer:
         places = places_set(self.source.by_kind)
         if isinstance(definition, VariableDefinition):
             self.variable(own, definition)
-        elif isinstance(definition, (CallDefinition, MethodDefinition)) and (
-            owner := called_model(definition, own.names.classes)
-        ):
+        elif (owner := _called(own.names, definition)) is not None:
+            assert isinstance(definition, (CallDefinition, MethodDefinition))
             _require_only(owner, definition)
             text = self.described(definition, f"Compute the output of {owner.name}.")
             forward_block(own, owner, definition, places, text)
@@ -199,29 +201,27 @@ class _Writer:
     def leave_out(self, own: Translator, definition: Definition, error: LispError) -> None:
         """Say at its place why a definition is not translated."""
         self.problems.append(str(error))
-        sentence = one_line(str(error), 400).replace(self.source.name, self.file)
+        sentence = one_line(str(error).replace(self.source.name, self.file), 400)
         for line in textwrap.wrap(f"Not translated: {sentence}", WIDTH - 2):
             own.suite.add(f"# {line}")
-        model = _model(own.names, definition)
-        if model is None:
-            return
-        own.imports.use("attrs", "")
-        base = own.imports.use("caten_sd.nn", "Module")
-        any_ = own.annotation("Any")
-        init, body = Suite(), Suite()
-        init.add(
-            f'raise NotImplementedError("{self.file}:{definition.place.line} is not translated")'
-        )
-        body.add(self.model_text(definition))
-        body.add("")
-        body.block(f"def __init__(self, *arguments: {any_}, **options: {any_}) -> None:", init)
-        own.suite.add("@attrs.define(init=False)")
-        own.suite.block(f"class {model.name}({base}):", body)
+        place = text_literal(f"{self.file}:{definition.place.line} is not translated")
+        refusal = f"raise NotImplementedError({place})"
+        if (model := _model(own.names, definition)) is not None:
+            refusing_class(own, model, self.model_text(definition), refusal)
+        elif (owner := _called(own.names, definition)) and definition is owner.methods[-1]:
+            refusing_forward(own, owner, refusal)
 
 
 def _model(names: PortedNames, definition: Definition) -> PortedClass | None:
     found = (each for each in names.classes.values() if each.definition is definition)
     return next(found, None)
+
+
+def _called(names: PortedNames, definition: Definition) -> PortedClass | None:
+    """Return the model whose forward pass a definition is, or None if it is something else."""
+    if not isinstance(definition, (CallDefinition, MethodDefinition)):
+        return None
+    return called_model(definition, names.classes)
 
 
 def _as_sentence(definition: Definition, error: LispError | RecursionError) -> LispError:

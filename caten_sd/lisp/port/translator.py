@@ -108,7 +108,8 @@ class Translator:
         if symbol.name in self.names.variables:
             name = self.names.variables[symbol.name]
             return Expression(name, self.facts.type_of(name), fact=name)
-        raise self.untranslatable(symbol, "its value is not known")
+        self.names.require_variable(symbol, self.scope)
+        raise self.untranslatable(symbol)
 
     def retyped(self, expression: Expression) -> Expression:
         """Return an expression with the type that is known by now."""
@@ -216,9 +217,8 @@ class Translator:
         self.forget(name)
         if found.items is not None and found.text.startswith("["):
             self.lists[name] = found
-        items = indexed(name, found)
         self.scope[symbol.name] = Expression(
-            name, found.type, loose=loose, items=items, fact=fact, base=found.base,
+            name, found.type, loose=loose, items=indexed(name, found), fact=fact, base=found.base,
             floating=found.floating,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -199,7 +200,65 @@ def test_a_forward_pass_that_is_not_translated_leaves_the_keys() -> None:
     assert "# Not translated: text:2:" in ported.text
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert shapes(executed(ported.text).Net(3)) == [("fc.weight", (2, 3)), ("fc.bias", (2,))]
+        net = executed(ported.text).Net(3)
+    assert shapes(net) == [("fc.weight", (2, 3)), ("fc.bias", (2,))]
+    with pytest.raises(NotImplementedError, match="text:2"):
+        net(torch.ones(1, 3))
+
+
+def test_of_two_forward_passes_none_is_called_if_the_later_one_is_not_translated() -> None:
+    ported = port("""(defmodel (Net (n)) ((fc (Linear n 2))))
+        (defcall (self Net) (X[~]) x)
+        (defcall (self Net) (X[~]) (!batch-norm x 3))""")
+    assert len(ported.problems) == 2
+    with pytest.raises(NotImplementedError, match="text:3"):
+        executed(ported.text).Net(3)(torch.ones(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("slot", "call", "near"),
+    [
+        ("(Linear n-hiden 2)", "x", "n-hidden"),
+        ("(RMSNrom n-hidden)", "x", "RMSNorm"),
+        ("(Linear (flor n-hidden 2) 2)", "x", "floor"),
+        ("(Linear *widht* 2)", "x", "*width*"),
+        ("(Linear n-hidden 2)", "(!sqroot x)", "!sqrt"),
+        ("(Linear n-hidden 2)", "(mapcar #'!sqroot (list x))", "!sqrt"),
+        ("(Linear n-hidden 2)", "(apply #'!sqroot (list x))", "!sqrt"),
+        ("(Linear n-hidden 2)", "(let ((cosine x)) cosin)", "cosine"),
+        ("(Linear n-hidden 2)", "(let ((cosine x)) (setf cosin x))", "cosine"),
+        ("(Linear n-hidden 2)", "(flet ((doubled (y) (!* y 2))) (double x))", "doubled"),
+    ],
+)
+def test_a_misspelled_name_is_said_with_the_nearest_ones(slot: str, call: str, near: str) -> None:
+    (problem,) = port(f"""(defparameter *width* 8) (defmodel (Net (n-hidden)) ((fc {slot})))
+        (defcall (self Net) (X[~]) {call})""").problems
+    assert problem.startswith("text:")
+    assert near in problem.partition("did you mean ")[2]
+
+
+def test_a_name_that_is_known_and_not_translated_is_not_called_unknown() -> None:
+    (problem,) = port("(defmodel (Net (n)) ((fc (Linear n 2)) (k *default-float*)))").problems
+    assert "did you mean" not in problem
+    assert "not known" not in problem
+
+
+@pytest.mark.parametrize(
+    "name", ['a"b.lisp', 'a"""b.lisp', "a\\nb.lisp", "a\nimport nothing #.lisp", "a'{n}.lisp"]
+)
+def test_no_name_of_a_file_is_run(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text("""(defmodel (Net (n)) ((fc (Linear n 2))))
+        (defcall (self Net) (X[~]) (!batch-norm x 3))
+        (defmodel (Lost (n)) ((fc (Linear m 2))))""")
+    module = ModuleType("ported")
+    sys.modules["ported"] = module
+    try:
+        exec(compile(port(file).text, "ported", "exec"), module.__dict__)
+    finally:
+        del sys.modules["ported"]
+    with pytest.raises(NotImplementedError, match=":3 is not translated"):
+        module.Lost(3)
 
 
 @pytest.mark.parametrize(
