@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from caten_sd.errors import LispError
 from caten_sd.errors.printable import one_line
-from caten_sd.lisp.datum import SourcePlace
-from caten_sd.lisp.definitions import ClassLike
+from caten_sd.lisp.datum import Datum, Form, SourcePlace
+from caten_sd.lisp.definitions import ClassDefinition, ClassLike
 from caten_sd.lisp.program import LispProgram
 from caten_sd.lisp.reader import read_data
 from caten_sd.lisp.source_text import LispSource, lisp_source
 from caten_sd.state.keys import fold
+from caten_sd.state.quoting import shell_word
 from caten_sd.wording import counted, first_few
 
 
@@ -76,18 +79,34 @@ class LispFile:
 
         A name alone is a call without arguments, and no text the one model of the file.
         """
-        if not call.strip():
-            return self._only_model()
+        return self._program.built(self._form(call))
+
+    def _form(self, call: str) -> Datum:
+        place = SourcePlace(f"{self.source}, call", 1, 1)
         if not call.lstrip().startswith("("):
-            call = f"({self._definition(call).name})"
-        data = read_data(call, f"{self.source}, call")
+            definition = self._definition(call) if call.strip() else self._only_model()
+            self._refuse_without_arguments(definition)
+            return Form((definition.name,), None, place)
+        data = read_data(call, place.file)
         if len(data) != 1:
             raise LispError(
-                SourcePlace(f"{self.source}, call", 1, 1),
+                place,
                 f"{one_line(call, 80)} is {counted(len(data), 'form')}",
                 "write one call in parentheses",
             )
-        return self._program.built(data[0])
+        return data[0]
+
+    def _refuse_without_arguments(self, definition: ClassLike) -> None:
+        """Refuse a name alone of a model that needs arguments, and say how they are passed."""
+        required = _required(definition)
+        if isinstance(definition, ClassDefinition) or not required:
+            return
+        call = f"{self.source}:{_call_of(definition, required)}"
+        raise LispError(
+            definition.place,
+            f"{definition.name} takes the arguments {definition.arguments}, and none is given",
+            f"write a call with their values, as {shell_word(call)}",
+        )
 
     def _definition(self, name: str) -> ClassLike:
         """Return the definition of a model; LispError, with the names of all, if there is none."""
@@ -100,25 +119,57 @@ class LispFile:
             raise LispError(
                 skipped.place, f"{name} is not a model ({skipped.why})", "name one of the models"
             )
-        near = difflib.get_close_matches(fold(name), list(self._source.by_kind.models), 1)
-        meant = f"did you mean {self._source.by_kind.models[near[0]].name}? " if near else ""
+        near = difflib.get_close_matches(fold(name), list(models), 1)
+        meant = f"did you mean {models[near[0]].name}? " if near else ""
         known = first_few(self.models, 10) or "no model"
         raise LispError(
-            self.source, f"no model is called {name!r}", f"{meant}the file defines {known}"
+            self.source,
+            f"no model is called {one_line(name, 80)!r}",
+            f"{self._call_in_lisp(name) or meant}the file defines {known}",
         )
 
-    def _only_model(self) -> Any:
+    def _call_in_lisp(self, call: str) -> str:
+        """Return how to write a call that has the parentheses of Python, or none; "" for a name."""
+        name, *rest = re.split(r"[\s(]", call.strip(), maxsplit=1)
+        definition = self._source.by_kind.models.get(fold(name))
+        if definition is None or not rest:
+            return ""
+        values = rest[0].strip("() ").replace(",", " ").split()
+        if not values or not all(map(_NUMBER.fullmatch, values)):
+            values = _required(definition)
+        return f"write {_call_of(definition, values)}, as Lisp does; "
+
+    def _only_model(self) -> ClassLike:
         models = list(self._source.by_kind.models.values())
         if not models:
             raise LispError(self.source, "the file defines no model", "name another file")
-        calls = [f"{self.source}:({each.name} ...)" for each in models]
         if len(models) > 1:
+            calls = [shell_word(f"{self.source}:{_call_of(each, ['...'])}") for each in models]
             raise LispError(
                 self.source,
                 f"the file defines {counted(len(models), 'model')}",
                 f"name a call of one, as {first_few(calls, 5)}",
             )
-        return self.build(str(models[0].name))
+        return models[0]
+
+
+_NUMBER = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?")
+
+
+def _required(definition: ClassLike) -> list[str]:
+    """Return the arguments that a call of a model cannot leave out."""
+    if isinstance(definition, ClassDefinition):
+        return []
+    return [str(each) for each in definition.arguments.of_kind("required")]
+
+
+def _call_of(definition: ClassLike, values: Sequence[str]) -> str:
+    """Return a call in Lisp; a name whose letters Lisp would not read as they are has bars."""
+    name = definition.name.name
+    if fold(definition.name.spelling) == name and re.fullmatch(r"[^\s()\"'`,;|\\:#]+", name):
+        return f"({' '.join([definition.name.spelling, *values])})"
+    barred = name.replace("\\", "\\\\").replace("|", "\\|")
+    return f"({' '.join([f'|{barred}|', *values])})"
 
 
 def read_lisp(path_or_text: str | os.PathLike[str]) -> LispFile:

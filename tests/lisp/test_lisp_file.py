@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,49 @@ def test_build_takes_a_call_a_name_or_nothing() -> None:
 def test_refusals(call: str, said: str) -> None:
     with pytest.raises(LispError, match=said):
         read_lisp(TEXT).build(call)
+
+
+@pytest.mark.parametrize(
+    ("call", "written"),
+    [
+        ("Net(16, -1e-5)", "(Net 16 -1e-5)"),
+        ("net 3 4", "(Net 3 4)"),
+        ("Net(", "(Net n)"),
+        ("Net(n=3)", "(Net n)"),
+        ("Net('a b')", "(Net n)"),
+        ("Net", "'text:(Net n)'"),
+    ],
+)
+def test_a_call_that_is_not_in_lisp_is_shown_in_lisp(call: str, written: str) -> None:
+    with pytest.raises(LispError) as caught:
+        read_lisp(TEXT).build(call)
+    assert written in str(caught.value)
+
+
+def test_one_model_that_needs_arguments_is_shown_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "it's.lisp"
+    path.write_text("(defmodel (Net (n &key bias)) ((w (rand (list n)))))")
+    with pytest.raises(LispError, match=r"(?s):1:1: .*\(n &key bias\)") as caught:
+        read_lisp(path).build("")
+    (word,) = re.findall(r"\$'.*'", str(caught.value))
+    said = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert said.stdout.decode() == f"{path}:(Net n)"
+
+
+@pytest.mark.parametrize(
+    ("name", "barred"),
+    [("|my net|", "|my net|"), ("my net", "|my net|"), ("Net", "|Net|"), ("a|b", r"|a\|b|")],
+)
+def test_a_name_between_bars_is_built_by_name_and_as_shown(name: str, barred: str) -> None:
+    assert len(read_lisp(f"(defsequence {barred} ())").build("")) == 0
+    file = read_lisp(f"(defsequence {barred} ())")
+    assert len(file.build(name)) == len(file.build(f"({barred})")) == 0
+    needs = read_lisp(f"(defsequence {barred} (n))")
+    with pytest.raises(LispError, match="none is given") as caught:
+        needs.build(name)
+    assert (
+        len(needs.build(str(caught.value).split("text:")[-1].strip("'").replace("n)", "1)"))) == 0
+    )
 
 
 def test_a_name_that_no_model_has_is_refused() -> None:
