@@ -34,7 +34,7 @@ from caten_sd.lisp.scopes import Scope, text_of
 _NOTHING: Mapping[str, Any] = {"SUM": 0, "COUNT": 0}
 
 
-class _Ended(Exception):  # noqa: N818  # it is no error: a test ended the loop
+class _Ended(Exception):  # noqa: N818  # it is not an error: a test ended the loop
     """A test of the loop ended it; ``found`` is the value of one that returns it at once."""
 
     def __init__(self, found: tuple[Any, ...] = ()) -> None:

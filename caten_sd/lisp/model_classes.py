@@ -43,7 +43,7 @@ class LispModel(Module):
     definition: ClassVar[ClassLike]
     arguments: ClassVar[LambdaList] = LambdaList(())
     lisp_attributes: ClassVar[Mapping[str, str]] = {}  # of slots, by the names of their symbols
-    is_plain_class: ClassVar[bool] = False  # a defclass that is no model in Caten
+    is_plain_class: ClassVar[bool] = False  # a defclass that is not a model in Caten
 
     @classmethod
     def build(cls, *values: Any) -> LispModel:

@@ -36,7 +36,7 @@ class PlaceVariable:
     write: Callable[[Any], None]
 
 
-class BlockExit(Exception):  # noqa: N818  # it is no error: it ends a block
+class BlockExit(Exception):  # noqa: N818  # it is not an error: it ends a block
     """The way out of a block with its value."""
 
     def __init__(self, block: object, value: Any) -> None:

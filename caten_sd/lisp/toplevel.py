@@ -9,6 +9,7 @@ from caten_sd.lisp.datum import Datum, Form, Literal, Symbol, brief, is_nil, ite
 from caten_sd.lisp.definitions import (
     CallDefinition,
     ClassDefinition,
+    ClassLike,
     Definition,
     FunctionDefinition,
     MethodDefinition,
@@ -18,6 +19,7 @@ from caten_sd.lisp.definitions import (
     SkippedForm,
     VariableDefinition,
 )
+from caten_sd.lisp.grammar import required, undeclared
 from caten_sd.lisp.lambda_lists import LambdaList, lambda_list
 from caten_sd.lisp.model_slots import class_slots, model_slots, options_of
 from caten_sd.lisp.standard_names import STANDARD_NAMES
@@ -25,7 +27,7 @@ from caten_sd.lisp.standard_names import STANDARD_NAMES
 _DOC = (":DOCUMENTATION",)
 _MODEL_GRAMMAR = "write (defmodel (Name (arguments)) ((slot form) ...))"
 _SEQUENCE_GRAMMAR = "write (defsequence Name (arguments) node ...)"
-_CALL_GRAMMAR = "write (defcall (model Name) (Input[shape] ...) form ...)"
+_CALL_GRAMMAR = "(defcall (model Name) (Input[shape] ...) form ...)"
 
 
 def definitions(data: Iterable[Datum]) -> Iterator[Definition | SkippedForm]:
@@ -46,8 +48,7 @@ def definitions(data: Iterable[Datum]) -> Iterator[Definition | SkippedForm]:
 
 def _with_own_name(definition: Definition | SkippedForm) -> Definition | SkippedForm:
     """Refuse a definition whose name Common Lisp has itself: a call would mean Lisp's own."""
-    kinds = (ModelDefinition, ModuleDefinition, ClassDefinition, SequenceDefinition)
-    if isinstance(definition, (*kinds, FunctionDefinition)):
+    if isinstance(definition, ClassLike | FunctionDefinition):
         name = definition.name
         if name.name in STANDARD_NAMES:
             raise LispError(
@@ -147,10 +148,7 @@ def _module(form: Form) -> ModuleDefinition:
 
 
 def _class(form: Form) -> ClassDefinition:
-    if len(form.items) < 4:
-        raise LispError(
-            form.place, f"{brief(form)} is incomplete", "write (defclass Name (Base) ())"
-        )
+    required(form, 3, "(defclass Name (Base) ())")
     name = symbol_of(form.items[1], "the name of a class")
     listed = items_of(form.items[2], "a list of classes")
     bases = [each for each in listed if isinstance(each, Symbol)]
@@ -178,11 +176,12 @@ def _sequence(form: Form) -> SequenceDefinition:
 
 
 def _call(form: Form) -> CallDefinition:
-    if len(form.items) < 3:
-        raise LispError(form.place, f"{brief(form)} is incomplete", _CALL_GRAMMAR)
+    required(form, 2, _CALL_GRAMMAR)
     names = items_of(form.items[1], "(model Name)")
     if len(names) != 2:
-        raise LispError(form.items[1].place, f"{brief(form.items[1])} is not read", _CALL_GRAMMAR)
+        raise LispError(
+            form.items[1].place, f"{brief(form.items[1])} is not read", f"write {_CALL_GRAMMAR}"
+        )
     instance, model = (symbol_of(each, "a name") for each in names)
     shapes = items_of(form.items[2], "a list of inputs")
     documentation, body = _body(form.items[3:])
@@ -190,14 +189,14 @@ def _call(form: Form) -> CallDefinition:
 
 
 def _function(form: Form) -> FunctionDefinition:
-    _require(form, 3, "write (defun name (arguments) form ...)")
+    required(form, 2, "(defun name (arguments) form ...)")
     name = symbol_of(form.items[1], "the name of a function")
     documentation, body = _body(form.items[3:])
     return FunctionDefinition(name, lambda_list(form.items[2]), body, documentation, form.place)
 
 
 def _method(form: Form) -> MethodDefinition:
-    _require(form, 3, "write (defmethod name ((argument Class)) form ...)")
+    required(form, 2, "(defmethod name ((argument Class)) form ...)")
     name = symbol_of(form.items[1], "the name of a function")
     rest = list(form.items[2:])
     qualifiers: list[Symbol] = []
@@ -212,15 +211,10 @@ def _method(form: Form) -> MethodDefinition:
 
 
 def _variable(form: Form) -> VariableDefinition:
-    _require(form, 2, "write (defparameter *name* form)")
+    required(form, 1, "(defparameter *name* form)")
     name = symbol_of(form.items[1], "the name of a variable")
     value = form.items[2] if len(form.items) > 2 else None
     return VariableDefinition(form.head, name, value, form.place)
-
-
-def _require(form: Form, least: int, grammar: str) -> None:
-    if len(form.items) < least:
-        raise LispError(form.place, f"{brief(form)} is incomplete", grammar)
 
 
 def _body(forms: tuple[Datum, ...]) -> tuple[str, tuple[Datum, ...]]:
@@ -228,8 +222,7 @@ def _body(forms: tuple[Datum, ...]) -> tuple[str, tuple[Datum, ...]]:
     text = ""
     if len(forms) > 1 and isinstance(forms[0], Literal) and isinstance(forms[0].value, str):
         text, forms = forms[0].value, forms[1:]
-    declared = [each for each in forms if isinstance(each, Form) and each.head == "DECLARE"]
-    return text.strip(), tuple(each for each in forms if each not in declared)
+    return text.strip(), tuple(undeclared(forms))
 
 
 def _text(datum: Datum | None) -> str:

@@ -1,14 +1,12 @@
-"""Evaluate a form as a slot does; walk over what the reader gives."""
+"""Evaluate a form as a slot does, or see how it is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from caten_sd.errors import LispError
-from caten_sd.lisp.datum import Datum, Form
 from caten_sd.lisp.program import LispProgram
 from caten_sd.lisp.reader import read_data
 from caten_sd.lisp.scopes import Scope
@@ -29,13 +27,3 @@ def refused(form: str, definitions: str = ";") -> str:
     assert "object at 0x" not in str(caught.value)
     assert "<lambda>" not in str(caught.value)
     return str(caught.value)
-
-
-def walk_data(datum: Datum) -> Iterator[Datum]:
-    """Yield a datum and all that is in it, outer ones first."""
-    waiting = [datum]
-    while waiting:
-        each = waiting.pop()
-        yield each
-        if isinstance(each, Form):
-            waiting += (*(() if each.tail is None else (each.tail,)), *reversed(each.items))

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from caten_sd.errors import LispError
 from caten_sd.lisp import reader
-from caten_sd.lisp.datum import Character, Form, Literal, Symbol, brief
+from caten_sd.lisp.datum import Character, Form, Literal, Symbol, brief, walk_data
 from caten_sd.lisp.reader import DEEPEST, MOST_CHARACTERS, read_data
-from tests.lisp.forms import walk_data
 
 NET = """(defmodel (Net (dim &key (eps 1e-5)) :documentation "A \\"net\\".")
     ((fc-1 (Linear dim `(,dim ,@rest)))   ; the first
