@@ -40,8 +40,11 @@ def signature_of(arguments: LambdaList) -> inspect.Signature:
 def named_arguments(arguments: LambdaList) -> dict[str, Argument]:
     """Return the arguments that Python can pass, by their names there, in order."""
     found: dict[str, Argument] = {}
+    taken = {"self"}
     for each in arguments.of_kind("required", "optional", "rest", "key"):
-        found[python_name(each.symbol, {*found, "self"})] = each
+        name = python_name(each.symbol, taken)
+        found[name] = each
+        taken.add(name)
     return found
 
 

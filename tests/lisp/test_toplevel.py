@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from caten_sd.errors import LispError
@@ -127,3 +129,13 @@ def test_other_definitions_that_are_not_whole_are_skipped_with_the_reason(text: 
 def test_a_name_of_common_lisp_is_refused_where_it_is_defined(text: str) -> None:
     with pytest.raises(LispError, match=r"^text:1:\d+: .*Common Lisp.*; rename"):
         read_lisp(text)
+
+
+def test_a_body_of_many_declarations_is_read_in_time() -> None:
+    text = f"(defun f () {'(declare) ' * 8_000}{'(x) ' * 8_000})"
+    data = read_data(text)
+    begin = time.process_time()
+    (found,) = definitions(data)
+    assert time.process_time() - begin < 1
+    assert isinstance(found, FunctionDefinition)
+    assert len(found.body) == 8_000
