@@ -26,21 +26,17 @@ def split_call(text: str) -> tuple[str, str] | None:
     >>> split_call("nets.lisp"), split_call("a.b:Net(3)"), split_call("m.py:f(':(')")
     (('nets.lisp', ''), None, None)
     """
-    places = [
-        (text[: found.start()], text[found.end() :])
-        for found in _BETWEEN.finditer(text)
-        if _may_be_file(text[: found.start()])
-    ]
+    ends = [found.start() for found in _BETWEEN.finditer(text) if _may_be_file(text, found.start())]
     if text.lower().endswith(_ENDINGS):
-        places.append((text, ""))
-    existing = (each for each in places if os.path.isfile(each[0]))
-    return next(existing, places[0] if places else None)
+        ends.append(len(text))
+    end = next((each for each in ends if os.path.isfile(text[:each])), ends[0] if ends else None)
+    return None if end is None else (text[:end], text[end + 1 :])
 
 
-def _may_be_file(place: str) -> bool:
-    """Return whether Lisp may follow a place: no Python file, and no call in Python, does so."""
-    lisp = place.lower().endswith(_ENDINGS)
-    return lisp or ("(" not in place and not place.endswith(".py") and bool(place))
+def _may_be_file(text: str, end: int) -> bool:
+    """Return whether Lisp may follow what is before: no Python file and no call in Python."""
+    lisp = text[max(end - 5, 0) : end].lower().endswith(_ENDINGS)
+    return lisp or (end > 0 and not text.endswith(".py", 0, end) and text.find("(", 0, end) < 0)
 
 
 def build_call(text: str, file: str, call: str) -> Any:
