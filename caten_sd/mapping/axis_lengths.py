@@ -18,15 +18,8 @@ from caten_sd.state.padding_steps import Padded, Trimmed
 
 
 @dataclass(frozen=True)
-class Pad(Operation):
-    """Elements of one value added to an axis: a ``count`` of them, or up to a size.
-
-    ``size`` is the length without them, which the inverse needs. The length with them is ``to``, or
-    the next multiple of ``multiple``. ``at`` is the "end" of the axis or its "start".
-
-    >>> Pad(0, "vocab_size", multiple=64).inverse()
-    Trim(axis=0, size='vocab_size', to=None, multiple=64, count=0, at='end', value=0.0)
-    """
+class _AxisLength(Operation):
+    """An operation that adds elements to one side of an axis, or cuts them off."""
 
     axis: int
     size: Size | None = None
@@ -37,11 +30,35 @@ class Pad(Operation):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self)
+        """Refuse lengths that cannot be undone."""
+        check_axis(self.axis)
+        lengths = [self.to is not None, self.multiple > 0, self.count > 0]
+        for size in (self.size, self.to):
+            if size is not None:
+                terms(size)
+        if sum(lengths) != 1 or (self.size is None) != (self.count > 0):
+            raise LayoutError(
+                f"{type(self).__name__} needs count=, or the size without the padding and one of "
+                f"to= and multiple=, as in Pad(0, 'vocab_size', multiple=64)"
+            )
+        if self.at not in ("start", "end"):
+            raise LayoutError(f"at={self.at!r} is not a place; give 'start' or 'end'")
+
+
+@dataclass(frozen=True)
+class Pad(_AxisLength):
+    """Elements of one value added to an axis: a ``count`` of them, or up to a size.
+
+    ``size`` is the length without them, which the inverse needs. The length with them is ``to``, or
+    the next multiple of ``multiple``. ``at`` is the "end" of the axis or its "start".
+
+    >>> Pad(0, "vocab_size", multiple=64).inverse()
+    Trim(axis=0, size='vocab_size', to=None, multiple=64, count=0, at='end', value=0.0)
+    """
 
     def inverse(self) -> Operation:
         """Return the cut that leaves the elements before."""
-        return Trim(*_fields(self))
+        return Trim(**vars(self))
 
     def bind(self, lookup: Lookup) -> Operation:
         """Return the operation with the numbers that are known."""
@@ -80,26 +97,15 @@ class Pad(Operation):
 
 
 @dataclass(frozen=True)
-class Trim(Operation):
+class Trim(_AxisLength):
     """Elements cut off an axis: what ``Pad`` of the same fields adds.
 
     ``Trim(0, count=2, at="start")`` leaves out the first two rows.
     """
 
-    axis: int
-    size: Size | None = None
-    to: Size | None = None
-    multiple: int = 0
-    count: int = 0
-    at: str = "end"
-    value: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check(self)
-
     def inverse(self) -> Operation:
         """Return the padding that adds them again."""
-        return Pad(*_fields(self))
+        return Pad(**vars(self))
 
     def bind(self, lookup: Lookup) -> Operation:
         """Return the operation with the length that is left as a number."""
@@ -116,26 +122,6 @@ class Trim(Operation):
             )
         start = extent - kept if self.at == "start" else 0
         return derive(Trimmed(self.axis, start, start + kept, self.value), [leaf])
-
-
-def _fields(operation: Pad | Trim) -> tuple[Any, ...]:
-    return tuple(vars(operation).values())
-
-
-def _check(operation: Pad | Trim) -> None:
-    """Refuse lengths that cannot be undone."""
-    check_axis(operation.axis)
-    lengths = [operation.to is not None, operation.multiple > 0, operation.count > 0]
-    for size in (operation.size, operation.to):
-        if size is not None:
-            terms(size)
-    if sum(lengths) != 1 or (operation.size is None) != (operation.count > 0):
-        raise LayoutError(
-            f"{type(operation).__name__} needs count=, or the size without the padding and one of "
-            f"to= and multiple=, as in Pad(0, 'vocab_size', multiple=64)"
-        )
-    if operation.at not in ("start", "end"):
-        raise LayoutError(f"at={operation.at!r} is not a place; give 'start' or 'end'")
 
 
 def _bound(size: Size | None, lookup: Lookup) -> Size | None:
