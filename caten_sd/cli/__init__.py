@@ -54,14 +54,14 @@ def say_to_stderr(sentence: str) -> None:
     print(f"caten-sd: {lines(sentence)}", file=sys.stderr)
 
 
-def say_sheet(result: HasSheet, *, as_json: bool) -> None:
-    """Print a result as its sheet, or as JSON."""
+def say_sheet(result: HasSheet, *, as_json: bool, every_line: bool = False) -> None:
+    """Print a result as its sheet, which fits on a screen or has every line, or as JSON."""
     if as_json:
         import json
 
         say(*json.dumps(result.to_dict(), indent=1, allow_nan=False).split("\n"))
     else:
-        say(*str(result).split("\n"))
+        say(*(result.sheet().every_line() if every_line else str(result)).split("\n"))
 
 
 def commands() -> dict[str, str]:

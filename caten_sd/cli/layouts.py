@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from caten_sd.cli import FINE, say
+from caten_sd.cli import FINE, say, say_sheet
 from caten_sd.cli.arguments import LAYOUT, bare_parser
 from caten_sd.errors import CatenError
 from caten_sd.errors.printable import one_line
@@ -92,16 +92,12 @@ def run(words: list[str]) -> int:
     if options.toml:
         say(*find_layout(options.name).to_toml().rstrip("\n").split("\n"))
         return FINE
-    built_in, announced = built_in_layouts(), announced_layouts()
-    shown: HasSheet = LayoutList(built_in.values(), announced.values())
-    if options.name is not None:
-        shown = LayoutRows(find_layout(options.name))
-    if options.json:
-        import json
-
-        say(*json.dumps(shown.to_dict(), indent=1, allow_nan=False).split("\n"))
+    shown: HasSheet
+    if options.name is None:
+        shown = LayoutList(built_in_layouts().values(), announced_layouts().values())
     else:
-        say(*shown.sheet().every_line().split("\n"))
+        shown = LayoutRows(find_layout(options.name))
+    say_sheet(shown, as_json=options.json, every_line=True)
     return FINE
 
 

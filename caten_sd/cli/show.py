@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import starmap
 
-from caten_sd.cli import FINE, say, say_sheet
+from caten_sd.cli import FINE, say_sheet
 from caten_sd.cli.arguments import CHECKPOINT, MODEL, parser_of
 from caten_sd.cli.file_or_model import file_or_model
 from caten_sd.cli.text import cut, few, value_text
@@ -72,10 +72,7 @@ def run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     with file_or_model(options.file, options.root) as state_dict:
         found = FileSummary(options.file, state_dict, every=options.all or options.json)
-        if options.all and not options.json:
-            say(*found.sheet().every_line().split("\n"))
-        else:
-            say_sheet(found, as_json=options.json)
+        say_sheet(found, as_json=options.json, every_line=options.all)
     return FINE
 
 
