@@ -12,8 +12,8 @@ from operator import add, gt
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
-from caten_sd.encodings.pickle.inert_values import Instance
-from caten_sd.encodings.pickle.interpreter import unpickle
+from caten_sd.encodings.pickle.inert_values import Instance, Reference
+from caten_sd.encodings.pickle.interpreter import Unpickled, unpickle
 from caten_sd.errors import FormatError
 from caten_sd.formats.torch.types import TYPES, ElementType
 from caten_sd.state.dtype import DType
@@ -78,15 +78,18 @@ def read_dcp_metadata(source: Source) -> DcpMetadata:
     memory = HeaderMemory(source.name, 0, walked=False)
     pickled = unpickle(source, allowed=_NAMES, memory=memory)
     try:
-        return _metadata(pickled.value)._replace(imports=_imports(pickled.imports))
+        return _metadata(pickled.value)._replace(imports=_imports(pickled))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         _refuse(source, f"it is not what torch writes into .metadata ({error})")
 
 
-def _imports(imports: Mapping[str, bool]) -> Mapping[str, bool]:
-    """Return the imports; the classes of torch's own metadata are plain data here."""
+def _imports(pickled: Unpickled) -> Mapping[str, bool]:
+    """Return the imports; what torch's own metadata is made of is plain data here."""
     own = (f"{MODULE}.", "torch.distributed.checkpoint.filesystem._StorageInfo")
-    return {name: plain or name.startswith(own) for name, plain in imports.items()}
+    imports = {name: plain or name.startswith(own) for name, plain in pickled.imports.items()}
+    if pickled.opaque[_GETATTR]:
+        imports[_GETATTR] = False
+    return imports
 
 
 def _metadata(value: Any) -> DcpMetadata:
@@ -185,9 +188,23 @@ def _layout(name: Any = "") -> str:
     return name
 
 
+def _member(*args: Any) -> Any:
+    """Return the name of a memory format, or an inert Instance for any other attribute.
+
+    Python before 3.11.4 pickles a member of an enum as ``getattr(the enum, its name)``.
+    """
+    match args:
+        case [Reference(name=known), str(name)] if known == _FORMATS and name.startswith("TORCH_"):
+            return name
+    return Instance(_GETATTR, args)
+
+
+_GETATTR = "builtins.getattr"
+_FORMATS = f"{MODULE}._MEM_FORMAT_ENCODING"
 _NAMES: dict[tuple[str, str], Any] = {
     **TYPES,
     ("torch", "Size"): _size,
     ("torch.serialization", "_get_layout"): _layout,
+    ("builtins", "getattr"): _member,
     (MODULE, "_MEM_FORMAT_ENCODING"): int,
 }

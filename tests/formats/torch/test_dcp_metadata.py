@@ -1,4 +1,4 @@
-"""The metadata of a checkpoint that many processes wrote is read within the law of headers."""
+"""The metadata of many processes is read within the law of headers, and its imports are judged."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch.distributed.checkpoint import metadata as md
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 
+from caten_sd import read_state_dict
 from tests.files.test_header_law import reading
 
 TENSORS = 10_000
@@ -30,9 +31,9 @@ def corner(shard: int, dimensions: int) -> list[int]:
     return [2 * shard] + [0] * (dimensions - 1)
 
 
-def sharded(folder: Path, shards: int, dimensions: int) -> int:
+def sharded(folder: Path, shards: int, dimensions: int, tensor_count: int = TENSORS) -> int:
     """Write what so many processes would write, and return the size of the metadata."""
-    keys = [f"model.layers.{n}.self_attn.q_proj.weight" for n in range(TENSORS)]
+    keys = [f"model.layers.{n}.self_attn.q_proj.weight" for n in range(tensor_count)]
     stored = {
         md.MetadataIndex(key, torch.Size(corner(shard, dimensions)), shard): _StorageInfo(
             f"__{shard}_0.distcp", n * SHARD, SHARD
@@ -59,3 +60,38 @@ def test_the_metadata_of_many_processes_is_read_within_the_law(
     assert outcome.strip() == f"read {TENSORS}"
     assert memory <= most
     assert seconds <= 2 * longest  # twice, for a machine with other work to do
+
+
+class Reached:
+    """Pickled as an attribute of a class."""
+
+    def __init__(self, owner: type, name: str) -> None:
+        self.reduced = getattr, (owner, name)
+
+    def __reduce__(self) -> tuple[object, tuple[type, str]]:
+        return self.reduced
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "plain"),
+    [
+        (md._MEM_FORMAT_ENCODING, "TORCH_PRESERVE_FORMAT", True),
+        (md._MEM_FORMAT_ENCODING, "__class__", False),
+        (md.Metadata, "TORCH_PRESERVE_FORMAT", False),
+        (dict, "fromkeys", False),
+    ],
+)
+def test_the_attribute_that_an_older_python_looks_up_is_plain_data_and_no_other_is(
+    owner: type, name: str, plain: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python before 3.11.4 pickles a member of an enum as an attribute."""
+    reduced = lambda member, _: (getattr, (type(member), member.name))  # noqa: E731
+    monkeypatch.setattr(md._MEM_FORMAT_ENCODING, "__reduce_ex__", reduced)
+    sharded(tmp_path, 1, 1, 1)
+    assert read_state_dict(tmp_path).imports["builtins.getattr"]
+    metadata = pickle.loads((tmp_path / ".metadata").read_bytes())
+    metadata.planner_data["more"] = Reached(owner, name)
+    (tmp_path / ".metadata").write_bytes(pickle.dumps(metadata))
+    found = read_state_dict(tmp_path)
+    assert len(found) == 1
+    assert found.imports["builtins.getattr"] is plain
