@@ -26,6 +26,7 @@ from caten_sd.state.tree import key_text
 from caten_sd.wording import a_or_an, counted
 
 MODULE = "torch.distributed.checkpoint.metadata"
+_STORAGE_INFO = "torch.distributed.checkpoint.filesystem._StorageInfo"
 EXTRA = "caten_sd"  # an attribute that torch ignores: the JSON text of a Sidecar
 
 
@@ -85,8 +86,11 @@ def read_dcp_metadata(source: Source) -> DcpMetadata:
 
 def _imports(pickled: Unpickled) -> Mapping[str, bool]:
     """Return the imports; what torch's own metadata is made of is plain data here."""
-    own = (f"{MODULE}.", "torch.distributed.checkpoint.filesystem._StorageInfo")
-    imports = {name: plain or name.startswith(own) for name, plain in pickled.imports.items()}
+    # A longer name could reach through what that module itself imports.
+    imports = {
+        name: plain or name.rpartition(".")[0] == MODULE or name == _STORAGE_INFO
+        for name, plain in pickled.imports.items()
+    }
     if pickled.opaque[_GETATTR]:
         imports[_GETATTR] = False
     return imports

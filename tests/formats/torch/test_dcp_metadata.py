@@ -11,9 +11,11 @@ from torch.distributed.checkpoint import metadata as md
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 
 from caten_sd import read_state_dict
+from tests.files.test_bounds import PROTOCOL, dcp_with, text
 from tests.files.test_header_law import reading
 
 TENSORS = 10_000
+REST = b"\x8c\7torch.X\x93)\x81s"  # of a class that is reached through what a module imports
 SHARD = 1024  # bytes of a record
 
 
@@ -95,3 +97,14 @@ def test_the_attribute_that_an_older_python_looks_up_is_plain_data_and_no_other_
     found = read_state_dict(tmp_path)
     assert len(found) == 1
     assert found.imports["builtins.getattr"] is plain
+
+
+@pytest.mark.parametrize("module", [md.__name__, "torch.distributed.checkpoint.filesystem"])
+def test_a_name_that_reaches_through_the_modules_of_the_metadata_is_not_plain_data(
+    module: str, tmp_path: Path
+) -> None:
+    found = dcp_with(b"}" + text("x") + b"\x8c" + bytes([len(module)]) + module.encode() + REST)
+    (tmp_path / ".metadata").write_bytes(found.replace(PROTOCOL, b"\x80\4", 1))
+    (tmp_path / "__0_0.distcp").touch()
+    imports = read_state_dict(tmp_path).imports
+    assert [name for name, plain in imports.items() if not plain] == [f"{module}.torch.X"]
