@@ -10,8 +10,6 @@ import gzip
 import io
 import json
 import struct
-import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -21,6 +19,7 @@ import msgpack
 import numpy as np
 import pytest
 
+from tests.files.fresh_process import reading
 from tests.files.test_bounds import (
     ARRAY,
     PROTOCOL,
@@ -241,34 +240,6 @@ FILES: dict[str, Callable[[], bytes]] = {
     "pax records.tar": lambda: tarred(b"9 path=a\n" * 110_000, 20),
     "record/caten_sd.json": lambda: record("metadata", {"x": ["ab"] * 3 * M}).encode(),
 }  # fmt: skip
-
-
-# A process of its own: one that is forked from this one has memory to use again, which hides much.
-READ = """
-import resource, sys
-import caten_sd as sd
-
-def used():
-    with open("/proc/self/status") as file:
-        peak = next(int(line.split()[1]) << 10 for line in file if line.startswith("VmHWM"))
-    return peak, sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-
-memory, seconds = used()
-resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
-try:
-    said = f"read {len(sd.read_state_dict(sys.argv[1]))}"
-except sd.FormatError as error:
-    said = str(error)
-print(used()[0] - memory, used()[1] - seconds, said)
-"""
-
-
-def reading(path: Path, most: int) -> tuple[int, float, str]:
-    """Return the memory and seconds that reading a file takes, and what became of it."""
-    command = [sys.executable, "-c", READ, str(path), str(3 * most + (1 << 30))]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    memory, seconds, outcome = said.split(" ", 2)
-    return int(memory), float(seconds), outcome
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from caten_sd.state.source import Source
 _KNOWN = {**PLAIN, **NUMPY}
 _LEAVES = {LazyTensor, Instance}
 _ABSENT = object()
+_COPIED = 2  # times what a copy takes: no walk adds to it, and the modules of a reader take 10 MB
 _EMPTY = 120  # bytes that an OrderedDict takes which no container gets
 
 
@@ -149,10 +150,10 @@ def _memory_of(made: Any) -> int:
     if isinstance(made, Ordered) and not made:
         return _EMPTY
     if isinstance(made, (list, tuple, dict, set, frozenset)):
-        each = 8 if isinstance(made, (list, tuple)) else ENTRY
+        each = _COPIED * 8 if isinstance(made, (list, tuple)) else ENTRY
         return (TUPLE if type(made) is tuple else CONTAINER) + each * len(made)
     if isinstance(made, (bytes, bytearray)):
-        return len(made)
+        return _COPIED * len(made)
     if type(made) is LazyTensor:
         return LEAF
     return CONTAINER if isinstance(made, Opaque) else 0

@@ -39,8 +39,8 @@ def test_a_call_that_returns_its_tuple_takes_no_memory_but_the_tuples() -> None:
     assert before + 8 * len(CALLED) - memory.left == 2 * TUPLE + 2 * CONTAINER  # and the name
 
 
-def test_a_call_that_copies_its_tuple_takes_the_memory_of_the_copy() -> None:
+def test_a_call_that_copies_its_tuple_takes_twice_the_memory_of_the_copy() -> None:
     memory = HeaderMemory("a.pkl", 0)
     before = memory.left
     assert read(CALLED, allowed={("m", "f"): list}, memory=memory) == [1, 2]
-    assert before + 8 * len(CALLED) - memory.left == 2 * TUPLE + 3 * CONTAINER + 16
+    assert before + 8 * len(CALLED) - memory.left == 2 * TUPLE + 3 * CONTAINER + 2 * 16

@@ -11,8 +11,8 @@ from torch.distributed.checkpoint import metadata as md
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 
 from caten_sd import read_state_dict
+from tests.files.fresh_process import reading
 from tests.files.test_bounds import PROTOCOL, dcp_with, text
-from tests.files.test_header_law import reading
 
 TENSORS = 10_000
 REST = b"\x8c\7torch.X\x93)\x81s"  # of a class that is reached through what a module imports
