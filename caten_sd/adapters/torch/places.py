@@ -73,8 +73,8 @@ def _copy_into(place: torch.Tensor, leaf: Any, /) -> None:
 def _copy(place: torch.Tensor, tensor: torch.Tensor) -> None:
     """Copy without a record for autograd; ``no_grad()`` would take longer than a small copy."""
     recorded = torch.is_grad_enabled()
-    torch._C._set_grad_enabled(False)
     try:
+        torch._C._set_grad_enabled(False)
         place.copy_(tensor)
     finally:
         torch._C._set_grad_enabled(recorded)
