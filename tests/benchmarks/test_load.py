@@ -130,6 +130,7 @@ def child(path: Path, who: str, unit: str, cache: str = "warm") -> Callable[[], 
 def race_of_children(
     race: Race, what: str, path: Path, who: str, unit: str, cache: str = "warm", at_most: float = 1
 ) -> None:
+    bound = "the disk" if cache == "cold" else "memory"
     race(
         f"load {what}, {'time' if unit == 's' else 'peak memory'} / load_model",
         child(path, who, unit, cache),
@@ -138,6 +139,7 @@ def race_of_children(
         pairs=5,
         measure=lambda run: float(run()),
         unit=unit,
+        bound=bound,
     )
 
 
