@@ -28,7 +28,7 @@ from caten_sd.mapping.rules import (
 )
 from caten_sd.mapping.templates import Finder, Matcher
 from caten_sd.mapping.toml_fields import fields_of
-from caten_sd.mapping.toml_input import parsed
+from caten_sd.mapping.toml_input import parsed, values_of
 from caten_sd.mapping.toml_text import text_of
 
 
@@ -187,12 +187,17 @@ class Layout:
             raise LayoutError(f"{where}: {error}") from None
 
     def to_toml(self) -> str:
-        """Return the layout as the text of a TOML file; LayoutError if it has your own operation.
+        """Return the layout as the text of a TOML file, which ``from_toml`` reads.
+
+        LayoutError if it has your own operation, or more than such a file may hold.
 
         >>> print(Layout("mine", [Row("a.w", "x.w")]).to_toml().splitlines()[-2:])
         ['canonical = "a.w"', 'here = "x.w"']
         """
-        return text_of(self._values())
+        text = text_of(self._values())
+        where = f"layout {self.name} as TOML"
+        self._from_values(values_of(where, text.encode()), where)
+        return text
 
     def _values(self) -> dict[str, Any]:
         """Return the fields that are not as they are by default, or as in the base."""

@@ -16,7 +16,7 @@ from caten_sd.errors import LayoutError
 from caten_sd.wording import bytes_text, counted
 
 MOST_BYTES = 1 << 19
-LONGEST_LINE = 2_000  # characters
+LONGEST_LINE = 2_000  # bytes
 LONGEST_TEXT = 400  # characters of a name, a pattern or a reason
 MOST_SEGMENTS = 64  # of a pattern
 MOST_VALUES = 50_000
@@ -36,9 +36,7 @@ def parsed(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{str(path)!r} is not a TOML file of at most {bytes_text(MOST_BYTES)}, as a layout "
             f"is; name that file"
         )
-    values = _values(str(path), data)
-    _check(str(path), values)
-    return values
+    return values_of(str(path), data)
 
 
 def _bytes(file: Path) -> bytes | None:
@@ -50,24 +48,24 @@ def _bytes(file: Path) -> bytes | None:
     return None if len(data) > MOST_BYTES else data
 
 
-def _values(name: str, data: bytes) -> dict[str, Any]:
+def values_of(name: str, data: bytes) -> dict[str, Any]:
+    """Return the values of TOML text; LayoutError, with this name, if it is not within bounds."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
-    if long := next((n for n, line in enumerate(data.split(b"\n"), 1) if _is_long(line)), 0):
-        raise LayoutError(
-            f"line {long} of {name!r} has more than {LONGEST_LINE:,} characters; write it "
-            f"as several lines"
-        )
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if len(line) > LONGEST_LINE:
+            raise LayoutError(
+                f"line {number} of {name!r} has more than {LONGEST_LINE:,} bytes; shorten it, or "
+                f"write it as several lines"
+            )
     try:
-        return tomllib.loads(data.decode())
+        values = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise LayoutError(f"{name!r} is not a TOML file ({error}); correct it there") from None
-
-
-def _is_long(line: bytes) -> bool:
-    return len(line) > LONGEST_LINE
+    _check(name, values)
+    return values
 
 
 def _check(name: str, values: dict[str, Any]) -> None:

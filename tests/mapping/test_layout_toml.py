@@ -176,6 +176,21 @@ def test_an_operation_of_ones_own_stays_in_python() -> None:
         Layout("mine", [Row("a", operation=Mine())]).to_toml()
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([Drop("mask", "r" * 500)], "500 characters"),
+        ([Row("a" + "é" * 350)], "2,000 bytes"),
+        ([Row(f"a{n}") for n in range(toml_fields.MOST_ROWS + 1)], "5,000"),
+        ([Row(f"{{ab}}.x{n}y") for n in range(150)], "150 of 151 rows capture names"),
+    ],
+    ids=["text", "line", "rows", "names"],
+)
+def test_what_a_file_may_not_hold_is_not_written(rows: list[Row | Drop], said: str) -> None:
+    with pytest.raises(LayoutError, match=f"mine.*{said}"):
+        Layout("mine", [Row("w"), *rows]).to_toml()
+
+
 def test_a_text_that_no_screen_shows_is_not_written() -> None:
     with pytest.raises(LayoutError, match=r"\\x1b.*rename"):
         Layout("a\x1b[31m", [Row("a")]).to_toml()
@@ -271,6 +286,15 @@ def test_what_is_wrong_in_a_file_is_named(text: str, facts: list[str], tmp_path:
     assert [fact for fact in facts if fact not in said] == []
 
 
+ALIKE = b"""[[rows]]
+canonical = 'a.%d.b{i}'
+where = 'i > 200'
+[[rows]]
+canonical = 'a.{i}.b%d'
+where = 'i > 200'
+"""
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -282,10 +306,23 @@ def test_what_is_wrong_in_a_file_is_named(text: str, facts: list[str], tmp_path:
         b"n = 1" + b"0" * 7_000,
         b"name = 'm'\n" + b"[[rows]]\ncanonical = 'a'\n" * 40_000,
         b"name = 'm'\n" + b"".join(b"[[rows]]\ncanonical='{ab}.x%d'\n" % n for n in range(4_000)),
+        b"name = 'm'\n" + b"".join(ALIKE % (n, n) for n in range(150)),
         b"name = 'm'\n[[rows]]\ncanonical = 'a'\n" + b"#" * (1 << 20),
         b"\xff\xfe",
     ],
-    ids=["keys", "many keys", "lists", "tables", "values", "digits", "rows", "names", "big", "utf"],
+    ids=[
+        "keys",
+        "many keys",
+        "lists",
+        "tables",
+        "values",
+        "digits",
+        "rows",
+        "names",
+        "alike",
+        "big",
+        "utf",
+    ],
 )
 def test_a_hostile_file_is_refused_soon(text: bytes, tmp_path: Path) -> None:
     path = tmp_path / "hostile.toml"
