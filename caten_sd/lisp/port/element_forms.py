@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import attrs
@@ -53,8 +53,8 @@ _LIMITS = {"maximum": "min", "minimum": "max"}  # of clamp, by a number
 def _one(function: str, translator: Translator, arguments: Arguments) -> Expression:
     x = tensor(translator, arguments.positional[0])
     if function == "neg":
-        return Expression(f"-{x.within(SIGN)}", "Tensor", SIGN, x.loose)
-    return method(x, function)
+        return _elementwise(lambda x: Expression(f"-{x.within(SIGN)}", "Tensor", SIGN, x.loose), x)
+    return _elementwise(lambda x: method(x, function), x)
 
 
 def _two(function: str, translator: Translator, arguments: Arguments) -> Expression:
@@ -75,8 +75,11 @@ def _two(function: str, translator: Translator, arguments: Arguments) -> Express
 
 def combined(function: str, *operands: Expression) -> Expression:
     """Return an operation with a sign between its operands."""
+    return _elementwise(partial(_signed, function), *operands)
+
+
+def _signed(function: str, *operands: Expression) -> Expression:
     sign, strength = _SIGNS[function]
-    operands = tuple(_without_repeats(each, operands) for each in operands)
     scalars = all(map(is_scalar, operands))
     type_ = number_type(*operands) if scalars else "Tensor"
     if function == "div" and scalars:
@@ -98,13 +101,21 @@ def _recast(sign: str, strength: int, operands: tuple[Expression, ...]) -> Expre
     return infix(sign, strength, [each.recast or each for each in operands], "Tensor")
 
 
-def _without_repeats(each: Expression, operands: tuple[Expression, ...]) -> Expression:
-    """Leave out that a reduction is repeated to the shape of another operand: torch does that."""
-    for other in operands:
-        end = f".expand_as({other.text})"
-        if other is not each and each.text.endswith(end):
-            return attrs.evolve(each, text=each.text.removesuffix(end))
-    return each
+def _elementwise(operation: Callable[..., Expression], *operands: Expression) -> Expression:
+    """Apply an operation; a reduction is repeated to the shape of its operand when it must be.
+
+    Torch itself repeats one that meets a tensor of that shape.
+    """
+    tensors = [each for each in operands if not is_scalar(each)]
+    full = {each.shape_key for each in tensors if each.narrow is None}
+    found = operation(
+        *(each.narrow if each.narrow and each.shape_key in full else each for each in operands)
+    )
+    keys = {each.shape_key for each in tensors}
+    if len(keys) != 1:
+        return found
+    narrow = None if full else operation(*(each.narrow or each for each in operands))
+    return attrs.evolve(found, like=keys.pop(), narrow=narrow)
 
 
 def _test(function: str, a: Expression, b: Expression) -> Expression:

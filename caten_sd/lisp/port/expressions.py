@@ -35,6 +35,8 @@ class Expression:
     floating: bool = False  # a tensor of floats, for certain
     mask: bool = False  # a tensor of truth values, for certain
     recast: Expression | None = None  # the same in another dtype, which is written as a DTYPE
+    like: str = ""  # the text of a tensor whose shape it has
+    narrow: Expression | None = None  # a reduction before it is repeated to that shape
     acts: bool = False  # it does something besides giving a value
 
     def within(self, strength: int) -> str:
@@ -46,6 +48,16 @@ class Expression:
         """The text before a dot or a bracket; a number needs parentheses there."""
         plain = self.strength == ATOM and not self.text[:1].isdigit()
         return self.text if plain else f"({self.text})"
+
+    @property
+    def shape_key(self) -> str:
+        """The text of a tensor that has its shape: its own if no other is known."""
+        return self.like or self.text
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it is a variable or an attribute, which costs nothing to write twice."""
+        return re.fullmatch(r"[^\W\d][\w.]*", self.text) is not None
 
     @property
     def is_splat(self) -> bool:

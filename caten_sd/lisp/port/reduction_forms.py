@@ -8,6 +8,7 @@ from functools import partial
 import attrs
 
 from caten_sd.lisp.port.expressions import (
+    ATOM,
     PRODUCT,
     SUM,
     Expression,
@@ -27,7 +28,7 @@ from caten_sd.lisp.port.translator import Translator
 
 
 def _reduced(name: str, whole: str, translator: Translator, arguments: Arguments) -> Expression:
-    x = tensor(translator, arguments.positional[0])
+    x = _operand(translator, arguments)
     axis = axes(translator, arguments.options.get("axis")) or whole
     return _repeated(translator, arguments, x, method(x, name, axis, "keepdim=True"))
 
@@ -38,19 +39,41 @@ def _repeated(
     """Repeat a reduction to the shape of x, which ``:keepdims`` asks for."""
     if not is_given(translator, arguments, "keepdims"):
         return found
-    return attrs.evolve(found, text=f"{found.text}.expand_as({x.text})")
+    like = x.text if x.is_name else x.shape_key
+    return attrs.evolve(
+        found,
+        text=f"{found.operand}.expand_as({like})",
+        like=x.shape_key,
+        narrow=found,
+        strength=ATOM,
+    )
+
+
+def _operand(translator: Translator, arguments: Arguments) -> Expression:
+    """Return the operand, under a name if its text would have to be written twice."""
+    x = tensor(translator, arguments.positional[0])
+    if attrs.evolve(x, text=x.shape_key).is_name or not is_given(translator, arguments, "keepdims"):
+        return x
+    return _named(translator, x)
+
+
+def _named(translator: Translator, x: Expression) -> Expression:
+    name = translator.fresh("whole")
+    translator.suite.assign(name, x.text)
+    return Expression(name, "Tensor", loose=x.loose, like=x.shape_key, floating=x.floating)
 
 
 def _index(translator: Translator, arguments: Arguments) -> Expression:
-    x = tensor(translator, arguments.positional[0])
+    x = _operand(translator, arguments)
     if arguments.form.head == "!ARGMIN":
-        x = Expression(f"(-{x.operand})", "Tensor", loose=x.loose)
+        x = Expression(f"(-{x.operand})", "Tensor", loose=x.loose, like=x.shape_key)
     axis = axes(translator, arguments.options.get("axis")) or "-1"
     return _repeated(translator, arguments, x, method(x, "argmax", axis, "keepdim=True"))
 
 
 def _variance(translator: Translator, arguments: Arguments) -> Expression:
     x = tensor(translator, arguments.positional[0])
+    x = x if x.is_name else _named(translator, x)
     axis = arguments.options.get("axis")
     at = -1 if axis is None else translator.value(axis).number
     if not isinstance(at, int):
