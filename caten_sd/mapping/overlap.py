@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup
-from caten_sd.mapping.conditions import hold
 from caten_sd.mapping.index_terms import IndexTerms
 from caten_sd.mapping.pattern_pieces import HOLE, Piece, Segment, taken_apart
 from caten_sd.mapping.patterns import Pattern
@@ -245,12 +244,6 @@ def _is_free(number: Number, known: Pattern) -> bool:
     return all(each.name != number.text for each in known.where)
 
 
-def _indices(known: Pattern, numbers: Sequence[Number]) -> list[str]:
-    """Return the captured indices that these numbers or the conditions of a pattern have."""
-    names = {name for each in numbers if isinstance(each, IndexTerms) for name, _ in each.factors}
-    return sorted(names | {each.name for each in known.where})
-
-
 def _given(
     known: Pattern, numbers: Sequence[Number], values: Sequence[int], named: int
 ) -> set[tuple[int, ...]]:
@@ -259,17 +252,27 @@ def _given(
     def lookup(_: str) -> int:
         return named
 
-    names = _indices(known, numbers)
+    names = {name for each in numbers if isinstance(each, IndexTerms) for name, _ in each.factors}
+    meeting = {
+        name: [value for value in values if _meets(known, name, value, lookup)]
+        for name in sorted(names | {each.name for each in known.where})
+    }
+    if not all(meeting.values()):
+        return set()
     # The more indices there are, the fewer values each can have in a time that ends.
-    few = values[: int(_MOST_TRIED ** (1 / len(names)))] if len(names) > 1 else values
+    most = int(_MOST_TRIED ** (1 / len(names))) if len(names) > 1 else None
     found = set()
-    for chosen in itertools.product(few, repeat=len(names)):
-        indices = dict(zip(names, chosen, strict=True))
-        if hold(known.where, indices, lookup):
-            given = [_number(each, indices, lookup) for each in numbers]
-            if None not in given:
-                found.add(tuple(each for each in given if each is not None))
+    for chosen in itertools.product(*(meeting[name][:most] for name in sorted(names))):
+        indices = dict(zip(sorted(names), chosen, strict=True))
+        given = [_number(each, indices, lookup) for each in numbers]
+        if None not in given:
+            found.add(tuple(each for each in given if each is not None))
     return found
+
+
+def _meets(known: Pattern, name: str, value: int, lookup: Lookup) -> bool:
+    """Return whether a pattern's conditions on one index hold for a value."""
+    return all(each.holds({name: value}, lookup) for each in known.where if each.name == name)
 
 
 def _number(number: Number, indices: Mapping[str, int], lookup: Lookup) -> int | None:
