@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from caten_sd.mapping.companions import accompanied
 from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.pattern_pieces import taken_apart
+from caten_sd.mapping.templates import Matcher
 from caten_sd.state.leaf import spec_or_none
 
 Places = tuple[int, ...]  # of numbers in a key
@@ -78,12 +79,11 @@ class Arranged(NamedTuple):
 
     joined: KeyKinds
     alone: KeyKinds
+    scales: frozenset[str]  # the templates of keys that are one item with a packed weight
 
-    def seen_by(self, names: Any) -> KeyKinds:
+    def seen_by(self, names: Matcher[Any]) -> KeyKinds:
         """Return the kinds as a layout sees them: scales are alone if it has rows for them."""
-        packed = (key for _, *others in self.joined.members.values() for key in others)
-        templates = {taken_apart(key)[0] for key in packed}
-        has_rows = any(True for each in templates for _ in names.matches(each))
+        has_rows = any(True for each in self.scales for _ in names.matches(each))
         return self.alone if has_rows else self.joined
 
 
@@ -91,4 +91,5 @@ def arranged(items: Sequence[Item]) -> Arranged:
     """Return the kinds of the items' keys."""
     joined, members = accompanied(items, lambda key: False)
     alone = KeyKinds(items, {})
-    return Arranged(KeyKinds(joined, members) if members else alone, alone)
+    scales = frozenset(taken_apart(key)[0] for _, *others in members.values() for key in others)
+    return Arranged(KeyKinds(joined, members) if members else alone, alone, scales)
