@@ -16,6 +16,7 @@ from importlib.abc import InspectLoader
 from typing import Any, TypeVar
 
 from caten_sd.errors import LayoutError, LayoutWarning
+from caten_sd.errors.caller import caller_level
 
 PACKAGE = GROUP = "caten_sd.layouts"
 
@@ -120,4 +121,4 @@ def _name(value: Any) -> str:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(LayoutWarning(text), stacklevel=5)
+    warnings.warn(LayoutWarning(text), stacklevel=caller_level())
