@@ -41,8 +41,7 @@ def extend(
         )
     merged = _merged(layout, list(rows), without)
     inherited = {
-        each: getattr(layout, each)
-        for each in fields - {"architecture", "model_types", "proof", "_"}
+        each: getattr(layout, each) for each in fields - {"architecture", "model_types", "proof"}
     }
     inherited["sizes"] = _sizes(layout, {**layout.metadata, **changes.get("metadata", {})})
     if (base is None) != (layout.base is None):

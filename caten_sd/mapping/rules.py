@@ -99,13 +99,12 @@ def lacking(row: Lacks) -> Pattern:
 
 def also(row: Row | Drop, prefix: str, separator: str = ".") -> list[tuple[Pattern, ...]]:
     """Return the alternatives to a row's names in its layout as patterns."""
+    if isinstance(row, Drop):
+        return []
     start = prefix if row.prefixed else ""
-    found = row.also_names if isinstance(row, Row) else ()
-    where = row.where if isinstance(row, Row) else ""
     return [
-        tuple(pattern(start + name, separator, where) for name in row.with_choices(names))
-        for names in found
-        if isinstance(row, Row)
+        tuple(pattern(start + name, separator, row.where) for name in row.with_choices(names))
+        for names in row.also_names
     ]
 
 

@@ -48,18 +48,21 @@ def said(state: StateDict) -> dict[str, str]:
 
 
 def _said(state: StateDict) -> Iterator[tuple[str, str]]:
-    config = state.config if isinstance(state.config, Mapping) else {}
     metadata = state.metadata
-    is_adapter = metadata.get("general.type") == "adapter"
-    key = "adapter.type" if is_adapter else ARCHITECTURE
-    entries = [(f"its {key}", metadata.get(key)), ("", None)]
-    if "peft_type" in config:
-        entries[1] = ("the peft_type of its adapter_config.json", config.get("peft_type"))
-    elif config.get("model_type"):
-        entries[1] = ("the model_type of its config.json", config.get("model_type"))
-    elif isinstance(config.get("architectures"), list) and config["architectures"]:
-        entries[1] = ("the class in its config.json", config["architectures"][0])
+    key = "adapter.type" if metadata.get("general.type") == "adapter" else ARCHITECTURE
+    entries = [(f"its {key}", metadata.get(key)), *_said_by_config(state.config)]
     yield from ((where, name) for where, name in entries if isinstance(name, str) and name)
+
+
+def _said_by_config(config: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(config, Mapping):
+        return
+    if "peft_type" in config:
+        yield "the peft_type of its adapter_config.json", config["peft_type"]
+    elif config.get("model_type"):
+        yield "the model_type of its config.json", config["model_type"]
+    elif isinstance(config.get("architectures"), list) and config["architectures"]:
+        yield "the class in its config.json", config["architectures"][0]
 
 
 def veto(layout: Layout, state: StateDict) -> str:
