@@ -16,7 +16,8 @@ from caten_sd.state.renames import renamed
 from caten_sd.wording import counted
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
-_NUMBER = re.compile(r"[_-]*([0-9]{1,18})[_-]*")
+# A run of separators is looked at once, and not again from each of them.
+_NUMBER = re.compile(r"(?:(?<![_-])[_-]+)?([0-9]{1,18})[_-]*")
 
 
 def numbers_elsewhere(case: Case) -> Cause | None:
@@ -36,7 +37,8 @@ def number_apart(key: str) -> str:
     ('layer.0.ln_f.weight', 'stage.1.block.2.w')
     """
     parts = (part for segment in key.split(".") for part in _NUMBER.split(segment))
-    return ".".join(str(int(part)) if part.isdecimal() else part for part in parts if part)
+    numbered = (str(int(part)) if _DIGITS.fullmatch(part) else part for part in parts if part)
+    return ".".join(numbered)
 
 
 def apart(keys: Mapping[str, Shape]) -> dict[str, str]:
