@@ -62,8 +62,8 @@ def padding(count: int, alignment: int) -> bytes:
 
 
 def _alignment(values: Mapping[str, Any]) -> int:
-    alignment = values.get(ALIGNMENT, DEFAULT_ALIGNMENT)
-    alignment = int(alignment) if str(alignment).isdecimal() else 0
+    text = str(values.get(ALIGNMENT, DEFAULT_ALIGNMENT))
+    alignment = int(text) if text.isdecimal() and len(text) < 20 else 0
     if not 0 < alignment < 1 << 32 or alignment & (alignment - 1):
         raise StateDictError(
             f"the metadata {ALIGNMENT!r} is {values[ALIGNMENT]!r}, and must be a power of two; "

@@ -83,7 +83,7 @@ def test_a_record_of_types_that_is_not_a_map_is_refused(tmp_path: Path, types: A
         written(tmp_path / "a.gguf", **{TYPES: types})
 
 
-@pytest.mark.parametrize("alignment", [0, 24, "many", -32, 1 << 32])
+@pytest.mark.parametrize("alignment", [0, 24, "many", -32, 1 << 32, "9" * 5000])
 def test_an_alignment_that_is_not_a_power_of_two_is_refused(tmp_path: Path, alignment: Any) -> None:
     with pytest.raises(StateDictError, match=r"general.alignment.*power of two; set it to 32"):
         written(tmp_path / "a.gguf", **{"general.alignment": alignment})
