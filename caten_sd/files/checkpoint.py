@@ -105,7 +105,7 @@ def write_state_dict(
     A location that ends in "/" is a folder. What was there stays unchanged until the new file, or
     the new set of files, is complete and on disk. ``metadata`` is added to that of the state dict;
     what begins with "caten_sd." is this library's own, and refused unless the state dict has it.
-    Its ``others`` and its ``rest``, which are no tensors of the model, are not written.
+    Its ``others`` and its ``rest``, which are not tensors of the model, are not written.
     ``options`` go to the format's writer, as ``max_shard_size="5GB"`` does to that of shards.
     """
     from caten_sd.objects.shards import process_group_of  # which reading does without

@@ -114,7 +114,7 @@ class ObjectTree:
         return id(value) in self._found_holders
 
     def mapping(self, value: dict[Any, Any], depth: int) -> Any:
-        """Return a dict; one with keys that are no names becomes two lists."""
+        """Return a dict; one with keys that are not names becomes two lists."""
         if not PLAIN_KEYS.issuperset(map(type, value)) and not all(map(_is_name, value)):
             lists = {"keys": list(value), "values": list(value.values())}
             self._kept += lists.values()
