@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from caten_sd.lisp.datum import Datum, Form, Symbol
@@ -11,7 +12,7 @@ from caten_sd.lisp.operators.elementwise import ONE
 from caten_sd.lisp.operators.layers import ACTIVATIONS
 from caten_sd.lisp.port.expressions import CHOICE, Expression
 from caten_sd.lisp.port.maker_forms import activation
-from caten_sd.lisp.port.suites import Suite
+from caten_sd.lisp.port.suites import Line, Suite
 from caten_sd.lisp.port.translator import Translator, ValueForm
 
 
@@ -60,9 +61,33 @@ def _lambda(translator: Translator, form: Form) -> Expression:
             translator.scope[each.name] = Expression(python_name(each), "Tensor", loose=True)
         found = translator.value(form.rest[-1])
         names = ", ".join(translator.scope[each.name].text for each in symbols)
-    if lines.lines or len(form.rest) != 2:
+    text = _with_names(lines, found.text)
+    if text is None or len(form.rest) != 2:
         raise translator.untranslatable(form, "its body is not one expression")
-    return Expression(f"lambda {names}: {found.text}", "Callable[..., Any]", CHOICE)
+    return Expression(f"lambda {names}: {text}", "Callable[..., Any]", CHOICE)
+
+
+def _with_names(lines: Suite, text: str) -> str | None:
+    """Return a value that names what lines before it set, or None if it cannot.
+
+    It cannot where a line does something else, or where its first place may not be run first.
+    """
+    named: set[str] = set()
+    for line in reversed(lines.lines):
+        name = line.names[0] if isinstance(line, Line) and len(line.names) == 1 else ""
+        place = re.search(rf"(?<![\w.]){name}\b", text) if name and name not in named else None
+        if place is None or not isinstance(line, Line) or _DECIDES.search(text):
+            return None
+        text = f"{text[: place.start()]}({name} := {line.source}){text[place.end() :]}"
+        named.add(name)
+    return text
+
+
+_DECIDES = re.compile(r"\b(if|for|and|or|lambda)\b")
+
+
+def _lambda_value(translator: Translator, form: Form, want: str) -> Expression:
+    return _lambda(translator, form)
 
 
 def _node(translator: Translator, form: Form, want: str) -> Expression:
@@ -90,4 +115,8 @@ def _is_long(translator: Translator, function: Datum) -> bool:
     return not function_text(translator, name.name)
 
 
-VALUE_FORMS: Mapping[str, ValueForm] = {"FUNCTION": _function_value, "ASNODE": _node}
+VALUE_FORMS: Mapping[str, ValueForm] = {
+    "FUNCTION": _function_value,
+    "LAMBDA": _lambda_value,
+    "ASNODE": _node,
+}

@@ -41,3 +41,22 @@ def test_a_reduction_is_repeated_where_torch_does_not_do_it(form: str, repeated:
     written = port(text).text
     assert written.count("expand_as") == repeated
     assert written.count("model.fc(x)") <= 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [f"(!mean (!matmul y y) {MEAN})", f"(!mean (!* y y) {MEAN})", "(!variance (!exp y))",
+     f"(!add (!sum (!matmul y y) {MEAN}) (!std (!matmul y (!t y)) {MEAN}))"],
+)  # fmt: skip
+@pytest.mark.parametrize("function", ["(lambda (y) {})", "#'(lambda (y) {})"])
+def test_a_lambda_names_its_operands_itself(body: str, function: str) -> None:
+    text = f"(defsequence M () (Linear 3 3) (asnode {function.format(body)}))"
+    direct, ported = both(text, "M")
+    x = torch.rand(3, 3)
+    assert torch.equal(ported(x), direct(x))
+
+
+def test_a_lambda_that_sets_a_variable_twice_is_not_one_expression() -> None:
+    text = "(lambda (y) (let ((z (!exp y))) (setf z (!* z z)) (!mean z :keepdims t)))"
+    (problem,) = port(f"(defsequence M () (Linear 3 3) (asnode {text}))").problems
+    assert "not one expression" in problem
