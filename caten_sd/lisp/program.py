@@ -10,7 +10,7 @@ import attrs
 from caten_sd.errors import LispError, ModelError
 from caten_sd.lisp.datum import Datum, Symbol, brief
 from caten_sd.lisp.definitions import ClassLike, Definitions
-from caten_sd.lisp.evaluation import Evaluator
+from caten_sd.lisp.evaluation import DEEPEST_CALL, Evaluator
 from caten_sd.lisp.scopes import Function, Scope, text_of
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ class LispProgram:
                 definition.place,
                 f"the class {definition.name} is a subclass of itself",
                 "name another base",
+            )
+        if len(self._begun) >= DEEPEST_CALL:
+            raise LispError(
+                definition.place,
+                f"{definition.name} is a base of more than {DEEPEST_CALL - 1} classes in a row",
+                "put their slots into fewer classes",
             )
         self._begun.add(name)
         try:

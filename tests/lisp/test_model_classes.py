@@ -249,3 +249,12 @@ def test_a_slot_may_have_any_name(name: str) -> None:
 def test_a_model_that_is_too_large_is_refused(call: str, said: str) -> None:
     with pytest.raises(LispError, match=said):
         read_lisp(";\n").build(call)
+
+
+def test_a_chain_of_many_classes_is_refused_at_one_of_them() -> None:
+    text = "(defclass c0 () ())" + "".join(
+        f"(defclass c{number} (c{number - 1}) ())" for number in range(1, 1_500)
+    )
+    assert read_lisp(text).model("c100").__mro__[100].__name__ == "c0"
+    with pytest.raises(LispError, match=r"^text:1:\d+: c\d+ .*149 classes"):
+        read_lisp(text).model("c1499")
