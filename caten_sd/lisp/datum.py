@@ -100,6 +100,11 @@ class Form:
     items: tuple[Datum, ...]
     tail: Datum | None = None
     place: SourcePlace = attrs.field(default=NOWHERE, eq=False, repr=False)
+    size: int = attrs.field(init=False, eq=False, repr=False)  # of all data in it
+
+    @size.default
+    def _size(self) -> int:
+        return sum(each.size if isinstance(each, Form) else 1 for each in self.items) + 1
 
     @property
     def head(self) -> str:

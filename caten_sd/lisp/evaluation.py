@@ -33,6 +33,7 @@ from caten_sd.lisp.lambda_lists import LambdaList
 from caten_sd.lisp.scopes import BlockExit, Function, PlaceVariable, Scope, first_value
 
 MOST_STEPS = 300_000  # of one call from Python, with all that it calls
+_DATA_OF_A_STEP = 64  # what a form may list, besides forms, for the step that it costs
 DEEPEST_CALL = 150  # forms that wait for each other; Python's own limit is not much higher
 
 SpecialForm: TypeAlias = Callable[["Evaluator", Form, Scope], Any]
@@ -130,7 +131,7 @@ class Evaluator:
 
     def _form(self, form: Form, scope: Scope) -> Any:
         head = form.items[0]
-        self.spend(0, form.place)
+        self.spend(form.size // _DATA_OF_A_STEP, form.place)
         if form.tail is not None:
             raise LispError(form.place, f"{brief(form)} has a dot", "remove it")
         if isinstance(head, Symbol) and not head.is_keyword:
@@ -247,6 +248,7 @@ class Evaluator:
         self, arguments: LambdaList, values: Sequence[Any], scope: Scope, called: str
     ) -> Scope:
         """Return a scope with arguments bound to values; LispError if they do not match."""
+        self.spend(len(arguments.arguments) // _DATA_OF_A_STEP, arguments.place)
         return Binding(arguments, called, scope.inner(), self.value, self.place).bind(list(values))
 
     def unknown(self, symbol: Symbol, what: str, known: Iterable[str]) -> LispError:

@@ -71,3 +71,22 @@ def test_threads_build_at_the_same_time() -> None:
     for thread in threads:
         thread.join()
     assert found == [True] * 8
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        f"(+ {'1 ' * 2_000})",
+        f"(let ({'(x 1) ' * 2_000}) 1)",
+        f"(case 1 (({'2 ' * 2_000}) 1))",
+        f"(length '({'2 ' * 2_000}))",
+        f"(multiple-value-bind ({'x ' * 2_000}) 1 1)",
+        "(f)",
+    ],
+)
+def test_what_a_form_lists_counts_as_work(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "MOST_STEPS", 2_000)
+    wide = " ".join(f"(x{number} 1)" for number in range(2_000))
+    definitions = f"(defun f (&aux {wide}) 1)"
+    evaluated(form, definitions)
+    assert "more than 2,000 steps" in refused(f"(dotimes (i 100) {form})", definitions)
