@@ -22,7 +22,23 @@ def is_constant(leaf: Any, value: float) -> bool:
         array = as_array(Numpy(), leaf)
     except NoApplicableMethodError:
         return True
-    return bool((array == array.dtype.type(value)).all())
+    return has_only(array, value)
+
+
+def has_only(array: Any, value: float) -> bool:
+    """Return whether all elements of an array are a value, as far as its floats can be the value.
+
+    >>> import numpy
+    >>> [has_only(numpy.array([0.1], dtype), 0.1) for dtype in ("float16", "int64")]
+    [True, False]
+    """
+    import numpy as np
+
+    if array.dtype.kind in "biu":
+        return bool((array == value).all())
+    with np.errstate(over="ignore"):
+        rounded = array.dtype.type(value)
+    return bool(np.isfinite(rounded) == np.isfinite(value) and (array == rounded).all())
 
 
 def check_left_out(lacks: Lacks, leaf: Any, where: str) -> None:
@@ -36,7 +52,9 @@ def check_left_out(lacks: Lacks, leaf: Any, where: str) -> None:
 
 
 def made(constant: Constant, like: Any) -> Any:
-    """Return the tensor, in the dtype and the shape of another; LayoutError if it has not the axes.
+    """Return the tensor, in the dtype and the shape of another.
+
+    LayoutError if that one does not have the axes, or its dtype cannot hold the value.
 
     >>> import numpy
     >>> made(Constant(0.0, like="w", axes=(0,)), numpy.ones((2, 3), "float16"))
@@ -49,4 +67,11 @@ def made(constant: Constant, like: Any) -> Any:
     if any(axis >= len(known.shape) for axis in axes):
         raise LayoutError(f"a tensor of shape {known.shape} does not have the axes {constant.axes}")
     dtype = DTYPES["float32"] if known.dtype.kind == "block" else known.dtype
-    return np.full([known.shape[axis] for axis in axes], constant.value, numpy_dtype(dtype))
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = np.full([known.shape[axis] for axis in axes], constant.value, numpy_dtype(dtype))
+    if not has_only(array, constant.value):
+        raise LayoutError(
+            f"a tensor like {constant.like} is {dtype.name}, which cannot hold "
+            f"{constant.value:g}; correct the constant of the layout, or convert that tensor first"
+        )
+    return array

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from caten_sd.errors import LayoutError, NoApplicableMethodError
+from caten_sd.mapping.constants import has_only
 from caten_sd.mapping.gathered import Item
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derivation import is_trimmed, whole_before
@@ -56,7 +57,7 @@ def _entry(origin: Any, step: Trimmed) -> dict[str, Any] | None:
     known = spec(inner)
     entry = {"axis": step.axis, "start": step.start, "extent": known.shape[step.axis]}
     rest = _rest(inner, step)
-    if not known.has_values or all(_is_constant(each, step.value) for each in rest):
+    if not known.has_values or all(has_only(as_array(Numpy(), each), step.value) for each in rest):
         return {**entry, "value": step.value}
     if sum(spec(each).nbytes for each in rest) > MOST or not known.dtype.itemsize:
         return None
@@ -75,11 +76,6 @@ def _rest(inner: Any, step: Trimmed) -> list[Any]:
         box[step.axis] = slice(start, stop)
         boxes.append(tuple(box))
     return [sliced(inner, box) for box in boxes if box[step.axis].start < box[step.axis].stop]
-
-
-def _is_constant(leaf: Any, value: float) -> bool:
-    array = as_array(Numpy(), leaf)
-    return bool((array == array.dtype.type(value)).all())
 
 
 def with_record(state: StateDict) -> Mapping[str, Any]:

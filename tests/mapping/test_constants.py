@@ -80,6 +80,36 @@ def test_a_constant_is_made_checked_and_left_out(dtype: str) -> None:
         to_layout(stored, WHISPER, from_layout=FUSED)
 
 
+@pytest.mark.parametrize(
+    ("leaf", "value", "fits"),
+    [
+        (np.full(3, 0.1, "float16"), 0.1, True),
+        (torch.full((3,), 0.1, dtype=torch.bfloat16), 0.1, True),
+        (np.full(3, 7, "int64"), 7.0, True),
+        (np.ones(3, "complex64"), 1.0, True),
+        (np.zeros(3, "int64"), 0.5, False),
+        (np.zeros(3, "bool"), 0.5, False),
+        (np.full(3, 255, "uint8"), -1.0, False),
+        (np.zeros(3, "int32"), float("inf"), False),
+        (np.full(3, np.inf, "float16"), 1e30, False),
+        (torch.full((3,), torch.inf, dtype=torch.bfloat16), 3.5e38, False),
+    ],
+)
+def test_a_tensor_is_left_out_only_if_its_dtype_can_hold_the_constant(
+    leaf: Any, value: float, fits: bool
+) -> None:
+    lacks = Lacks("b", "no bias", constant=Constant(value, like="w"))
+    layout = Layout("bare", [Row("w"), lacks], base=Layout("c", [Row("w"), Row("b")]))
+    given = {"w": np.ones(3), "b": leaf}
+    if fits:
+        assert list(to_layout(given, layout, from_layout=layout.canonical)) == ["w"]
+        return
+    with pytest.raises(LayoutError, match=r"b: it is not .* throughout"):
+        to_layout(given, layout, from_layout=layout.canonical)
+    with pytest.raises(LayoutError, match=r"like w is .*, which cannot hold"):
+        to_layout({"w": leaf}, layout.canonical, from_layout=layout)
+
+
 def test_what_a_layout_lacks_is_no_fault_of_a_conversion_from_it() -> None:
     plan = plan_layout(whisper(), BASE, from_layout=WHISPER)
     assert not plan.findings.complaint
