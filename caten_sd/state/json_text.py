@@ -15,7 +15,6 @@ from typing import Any
 from caten_sd.state.header_memory import HeaderMemory
 
 _LIST, _DICT = 88, 232  # bytes of a container that has a few items
-_SMALL = 80  # bytes of an empty container
 _ITEM = 9  # bytes of a place in a list, with those that it keeps free
 _MEMBER = 66  # bytes of a place in a dict that has just grown
 _TEXT, _NUMBER = 60, 32  # bytes of a short text, of a number
