@@ -75,16 +75,15 @@ def sizes(
     for each in data:
         value = translator.value(each, want)
         if value.items is not None and value.text.startswith("["):
-            found += value.items
-            for item in value.items:
-                translator.facts.need(item.fact, "" if item.is_splat else "int")
+            found += [
+                each if each.is_splat else translator.fitted(each, "int") for each in value.items
+            ]
         elif whole:
             found.append(attrs.evolve(value, type="list[int]"))
         elif is_list(value.type):
             found.append(value if len(data) == 1 else splat(value))
         else:
-            translator.facts.need(value.fact, "int")
-            found.append(value)
+            found.append(translator.fitted(value, "int"))
     translator.exact = exact
     return found
 

@@ -90,6 +90,15 @@ def test_a_quotient_that_is_a_size_is_typed_as_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("sizes", ["`(2 ,(* 2 half))", "2 (* 2 half)", "(list (* 2 half) 2)"])
+def test_a_size_that_fractions_give_is_a_whole_number(sizes: str) -> None:
+    text = f"""(defmodel (M (n)) ((half (/ n 2))))
+        (defcall (self M) (X[~]) (with-slots (half) self (!reshape x {sizes})))"""
+    direct, ported = both(text, "M", 3)
+    x = torch.arange(6.0)
+    assert torch.equal(ported(x), direct(x))
+
+
 @pytest.mark.parametrize(
     "form", ["(!mul x r)", "(!sub r x)", "(!mul x 1/3)", "(!maximum x r)", "(!add (!mul 1/2 r) x)",
              "(!expt x r)", "(!where (!< x r) x 1/3)", "(!assign x r)"],
