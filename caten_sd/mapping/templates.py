@@ -108,15 +108,6 @@ class Matcher(Generic[T]):
                 joined = next((each.text for each in known.pieces if each.kind == "joined"), "")
                 yield fixed, KeyMatch(known, payload, texts, terms, plain and not joined, joined)
 
-    def find(self, key: str) -> list[tuple[T, dict[str, str]]]:
-        """Return the payload and the captures of every pattern that the key matches.
-
-        >>> from caten_sd.mapping.patterns import pattern
-        >>> Matcher([(pattern("h.{i}.{part}"), "row")]).find("h.3.bias")
-        [('row', {'part': 'bias', 'i': '3'})]
-        """
-        return Finder(self).find(key)
-
 
 class _Alike(NamedTuple, Generic[T]):
     """The matches of all keys of a template, and those that depend on numbers at these places."""
@@ -135,7 +126,12 @@ class Finder(Generic[T]):
         self._known: dict[str, _Alike[T]] = {}
 
     def find(self, key: str) -> list[tuple[T, dict[str, str]]]:
-        """Return the payload and the captures of every pattern that the key matches."""
+        """Return the payload and the captures of every pattern that the key matches.
+
+        >>> from caten_sd.mapping.patterns import pattern
+        >>> Finder(Matcher([(pattern("h.{i}.{part}"), "row")])).find("h.3.bias")
+        [('row', {'part': 'bias', 'i': '3'})]
+        """
         matches, numbers = self.matches(key)
         found = ((each.payload, self.captured(each, numbers)) for each in matches)
         return [(payload, captured) for payload, captured in found if captured is not None]

@@ -9,7 +9,7 @@ from caten_sd.mapping.templates import Finder, Matcher
 
 
 def find(text: str, key: str) -> list[dict[str, str]]:
-    return [captured for _, captured in Matcher([(pattern(text), None)]).find(key)]
+    return [captured for _, captured in Finder(Matcher([(pattern(text), None)])).find(key)]
 
 
 def test_a_pattern_takes_whole_segments_and_is_anchored() -> None:
@@ -52,7 +52,11 @@ def test_what_is_not_a_pattern_is_refused(text: str) -> None:
 def test_a_matcher_finds_every_pattern_that_matches() -> None:
     texts = ["h.{i}.w", "h.0.w", "{part}.{i}.w", "h.{i}.b"]
     matcher = Matcher([(pattern(text), text) for text in texts])
-    assert {text for text, _ in matcher.find("h.0.w")} == {"h.{i}.w", "h.0.w", "{part}.{i}.w"}
+    assert {text for text, _ in Finder(matcher).find("h.0.w")} == {
+        "h.{i}.w",
+        "h.0.w",
+        "{part}.{i}.w",
+    }
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,9 @@ def test_a_capture_may_be_part_of_a_segment_or_several(
 ) -> None:
     separator = "/" if "/" in text else "."
     known = pattern(text, separator)
-    assert [found for _, found in Matcher([(known, None)], separator).find(key)] == [captured]
+    assert [found for _, found in Finder(Matcher([(known, None)], separator)).find(key)] == [
+        captured
+    ]
     assert known.key(captured) == key
 
 
@@ -101,7 +107,7 @@ def test_a_path_whose_names_hold_the_separator_is_refused() -> None:
     known = pattern("unet/{path...}", "/")
     with pytest.raises(LayoutError, match=r"'a/b\.c' holds '/'"):
         known.key({"path": "a/b.c"})
-    assert Matcher([(known, None)], "/").find("unet/a/b.c") == []
+    assert Finder(Matcher([(known, None)], "/")).find("unet/a/b.c") == []
 
 
 @pytest.mark.parametrize(
