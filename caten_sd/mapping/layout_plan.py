@@ -161,11 +161,7 @@ def plan_layout(
         options = {"config": config, "prefix": prefix, "against": against, **numbers}
         return _plan_training(state, target, from_layout, **options)
     origin, detection = source_layout(state, from_layout, target)
-    if origin.canonical.name != target.canonical.name:
-        raise LayoutError(
-            f"{origin.name} is a layout of {origin.architecture} and {target.name} one of "
-            f"{target.architecture}; only layouts of one architecture convert into each other"
-        )
+    _refuse_unrelated(origin, target)
     config = config_for(origin, state) if config is None else config
     joined = None if against is None else joined_paths(against)
     stated = stated_numbers(state.metadata, origin, target)
@@ -217,6 +213,14 @@ def _plan_training(
 
     mapped = training_in_layout(state, plan.state_dict, apply_layout)
     return attrs.evolve(plan, state_dict=mapped)
+
+
+def _refuse_unrelated(origin: Layout, target: Layout) -> None:
+    if origin.canonical.name != target.canonical.name:
+        raise LayoutError(
+            f"{origin.name} is a layout of {origin.architecture} and {target.name} one of "
+            f"{target.architecture}; only layouts of one architecture convert into each other"
+        )
 
 
 def _refuse_swapped(origin: Layout, findings: Findings) -> None:
