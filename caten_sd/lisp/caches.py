@@ -32,6 +32,8 @@ def _set_in(datum: Datum, variables: Mapping[str, str]) -> Iterator[str]:
         variables = {**variables, **_variables(datum.rest[0])}
     if datum.head in ("SETF", "SETQ"):
         yield from _places(datum.rest[::2], variables)
+    elif datum.head == "PUSH":
+        yield from _places(datum.rest[1:2], variables)
     for each in datum.items:
         yield from _set_in(each, variables)
 
