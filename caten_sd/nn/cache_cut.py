@@ -23,8 +23,17 @@ def cut_caches(model: Any, *inputs: Any, **options: Any) -> None:
 
 def _cut(owner: Any) -> None:
     for name, value, kind in list(slots_of(owner) or ()):
-        if kind == "cache" and isinstance(value, Tensor) and _belongs_to_another_call(value):
-            put(owner, name, value.detach().clone())
+        if kind == "cache" and (parted := _parted(value)) is not value:
+            put(owner, name, parted)
+
+
+def _parted(value: Any) -> Any:
+    """Return a tensor without its history; the items of a list are replaced in the list itself."""
+    if isinstance(value, list):
+        value[:] = [_parted(each) for each in value]
+    elif isinstance(value, Tensor) and _belongs_to_another_call(value):
+        return value.detach().clone()
+    return value
 
 
 def _belongs_to_another_call(value: Tensor) -> bool:
