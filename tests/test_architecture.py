@@ -37,7 +37,7 @@ OPEN = ("formats", "layouts", "adapters", "blocks.families")
 
 FOREIGN = {"torch", "numpy", "ml_dtypes", "rich"}
 # With those; what only works on files must not wait for their import.
-AT_HOME = ("nn", "adapters", "testing", "lisp.operators", "lisp.tensors", "lisp.dropped_state")
+AT_HOME = ("nn", "adapters", "testing", "lisp.operators", "lisp.classes")
 
 # Files that share a name because they share an idea: a command is named after its verb or what it
 # lists, a format after its encoding, a model after its layout, a door after what it is for.

@@ -13,11 +13,11 @@ import attrs
 
 from caten_sd.errors import LispError
 from caten_sd.errors.printable import one_line
-from caten_sd.lisp.datum import Datum, Form, SourcePlace
-from caten_sd.lisp.definitions import ClassDefinition, ClassLike
+from caten_sd.lisp.definitions.definition import ClassDefinition, ClassLike
+from caten_sd.lisp.definitions.source_text import LispSource, lisp_source
 from caten_sd.lisp.program import LispProgram
-from caten_sd.lisp.reader import read_data
-from caten_sd.lisp.source_text import LispSource, lisp_source
+from caten_sd.lisp.syntax.datum import Datum, Form, SourcePlace
+from caten_sd.lisp.syntax.reader import read_data
 from caten_sd.state.keys import fold
 from caten_sd.state.quoting import shell_word
 from caten_sd.wording import counted, first_few

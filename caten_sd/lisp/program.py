@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from caten_sd.errors import LispError, ModelError
-from caten_sd.lisp.datum import Datum, Symbol, brief
-from caten_sd.lisp.definitions import ClassLike, Definitions
-from caten_sd.lisp.evaluation import DEEPEST_CALL, Evaluator
-from caten_sd.lisp.scopes import Function, Scope, text_of
+from caten_sd.lisp.definitions.definition import ClassLike, Definitions
+from caten_sd.lisp.evaluation.evaluator import DEEPEST_CALL, Evaluator
+from caten_sd.lisp.evaluation.scopes import Scope
+from caten_sd.lisp.functions.lisp_values import Function, text_of
+from caten_sd.lisp.syntax.datum import Datum, Symbol, brief
 
 if TYPE_CHECKING:
-    from caten_sd.lisp.forward import ForwardPass
+    from caten_sd.lisp.forward_passes.forward import ForwardPass
 
 
 @attrs.define(eq=False, repr=False)
@@ -40,7 +41,7 @@ class LispProgram:
         """What the methods of the file define, and the evaluator that has them."""
         with self._lock:
             if not self._passes:
-                from caten_sd.lisp.forward import ForwardPass
+                from caten_sd.lisp.forward_passes.forward import ForwardPass
                 from caten_sd.lisp.vocabulary import evaluator_of
 
                 evaluator = evaluator_of(self.definitions, self._constructor)
@@ -60,7 +61,7 @@ class LispProgram:
             return self._classes[name]
 
     def _made(self, definition: ClassLike) -> Any:
-        from caten_sd.lisp.model_classes import class_of
+        from caten_sd.lisp.classes.model_classes import class_of
 
         name = definition.name.name
         if name in self._begun:
@@ -83,7 +84,7 @@ class LispProgram:
 
     def _specializer(self, name: str) -> Any:
         """Return the class that a method names, one of the file or of Caten's; None if neither."""
-        from caten_sd.lisp.constructors import CONSTRUCTORS
+        from caten_sd.lisp.classes.constructors import CONSTRUCTORS
 
         own = self.class_named(name)
         if own is not None or name not in CONSTRUCTORS:
@@ -108,7 +109,7 @@ class LispProgram:
 
     def built(self, datum: Datum) -> Any:
         """Return the model that a form gives; LispError if it gives something else."""
-        from caten_sd.lisp.dropped_state import warn_of_dropped_state
+        from caten_sd.lisp.classes.dropped_state import warn_of_dropped_state
         from caten_sd.nn.module import Module
 
         model = self.evaluator.value(datum, Scope())

@@ -8,32 +8,29 @@ from typing import Any
 
 import attrs
 
-from caten_sd.lisp import (
-    arithmetic,
+from caten_sd.lisp.classes import tensors
+from caten_sd.lisp.classes.caches import places_set
+from caten_sd.lisp.classes.constructors import CONSTRUCTORS, Constructor
+from caten_sd.lisp.classes.model_building import MODEL_STEPS
+from caten_sd.lisp.classes.nodes import asnode
+from caten_sd.lisp.definitions.definition import Definitions, MethodDefinition
+from caten_sd.lisp.evaluation.closures import defined_functions
+from caten_sd.lisp.evaluation.evaluator import Evaluator, SpecialForm
+from caten_sd.lisp.evaluation.scopes import Scope
+from caten_sd.lisp.forward_passes import shape_checks
+from caten_sd.lisp.functions import arithmetic, lists, predicates, rounding, sequences
+from caten_sd.lisp.functions.lisp_values import Function, MultipleValues
+from caten_sd.lisp.operators.all_operators import OPERATORS
+from caten_sd.lisp.operators.operator import Operator
+from caten_sd.lisp.special_forms import (
     assignment,
     binding_forms,
     control,
     instances,
-    lists,
     loops,
-    predicates,
     quotation,
-    rounding,
-    sequences,
-    shape_checks,
-    tensors,
 )
-from caten_sd.lisp.caches import places_set
-from caten_sd.lisp.closures import defined_functions
-from caten_sd.lisp.constructors import CONSTRUCTORS, Constructor
-from caten_sd.lisp.datum import KEYWORD, Symbol
-from caten_sd.lisp.definitions import Definitions, MethodDefinition
-from caten_sd.lisp.evaluation import Evaluator, SpecialForm
-from caten_sd.lisp.model_building import MODEL_STEPS
-from caten_sd.lisp.nodes import asnode
-from caten_sd.lisp.operators.all_operators import OPERATORS
-from caten_sd.lisp.operators.operator import Operator
-from caten_sd.lisp.scopes import Function, MultipleValues, Scope
+from caten_sd.lisp.syntax.datum import KEYWORD, Symbol
 
 SPECIAL_FORMS: Mapping[str, SpecialForm] = {
     **quotation.SPECIAL_FORMS,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from caten_sd.errors import LispError
+from caten_sd.lisp.definitions.source_text import lisp_source
+from caten_sd.lisp.evaluation.scopes import Scope
 from caten_sd.lisp.program import LispProgram
-from caten_sd.lisp.reader import read_data
-from caten_sd.lisp.scopes import Scope
-from caten_sd.lisp.source_text import lisp_source
+from caten_sd.lisp.syntax.reader import read_data
 
 
 def evaluated(form: str, definitions: str = ";") -> Any:

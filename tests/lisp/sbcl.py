@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from caten_sd.lisp.datum import Character, SingleFloat, Symbol
-from caten_sd.lisp.lists import Pair, Vector
-from caten_sd.lisp.scopes import MultipleValues
+from caten_sd.lisp.functions.lisp_values import MultipleValues
+from caten_sd.lisp.functions.lists import Pair, Vector
+from caten_sd.lisp.syntax.datum import Character, SingleFloat, Symbol
 
 SBCL = shutil.which("sbcl")
 REFUSED = "refused"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from caten_sd.errors import LispError
+from caten_sd.lisp.definitions.source_text import lisp_source
+from caten_sd.lisp.evaluation.scopes import Scope
 from caten_sd.lisp.program import LispProgram
-from caten_sd.lisp.quotation import quoted
-from caten_sd.lisp.reader import read_data
-from caten_sd.lisp.scopes import Scope
-from caten_sd.lisp.source_text import lisp_source
+from caten_sd.lisp.special_forms.quotation import quoted
+from caten_sd.lisp.syntax.reader import read_data
 from tests.lisp.random_forms import random_forms
 from tests.lisp.random_text import random_text
 from tests.lisp.sbcl import REFUSED, SBCL, answer_text, sbcl_answers

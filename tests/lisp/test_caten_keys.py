@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from caten_sd.errors import LispError, LispWarning
-from caten_sd.lisp.datum import Form, Literal, Symbol
+from caten_sd.lisp.definitions.names import key_of
 from caten_sd.lisp.lisp_file import LispFile, read_lisp
-from caten_sd.lisp.names import key_of
-from caten_sd.lisp.reader import read_data
+from caten_sd.lisp.syntax.datum import Form, Literal, Symbol
+from caten_sd.lisp.syntax.reader import read_data
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.state.keys import fold, lisp_style_dict_key
 

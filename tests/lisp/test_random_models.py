@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from caten_sd.errors import CatenError
 from caten_sd.lisp.lisp_file import read_lisp
-from caten_sd.lisp.reader import read_data
+from caten_sd.lisp.syntax.reader import read_data
 from caten_sd.objects.extract import get_state_dict
 from tests.lisp.random_models import RandomModel, random_models
 

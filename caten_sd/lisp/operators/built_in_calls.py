@@ -10,8 +10,8 @@ from torch import Tensor
 
 from caten_sd import nn
 from caten_sd.errors import ModelError
+from caten_sd.lisp.functions.lisp_values import text_of
 from caten_sd.lisp.operators.operand import as_integer, as_operand
-from caten_sd.lisp.scopes import text_of
 from caten_sd.objects.call import call
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from caten_sd.errors import ModelError
-from caten_sd.lisp.datum import Symbol
 from caten_sd.lisp.operators.operand import (
     as_axis,
     as_dtype,
@@ -17,6 +16,7 @@ from caten_sd.lisp.operators.operand import (
     as_shape,
 )
 from caten_sd.lisp.operators.operator import Operator
+from caten_sd.lisp.syntax.datum import Symbol
 
 
 def full(shape: Any, value: Any, *, dtype: Any = None, order: Any = None) -> Tensor:

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from caten_sd.lisp.datum import KEYWORD, Symbol
 from caten_sd.lisp.operators.operand import as_axes, as_axis, as_operand, dtype_name
 from caten_sd.lisp.operators.operator import Operator
+from caten_sd.lisp.syntax.datum import KEYWORD, Symbol
 
 
 def shape(x: Any) -> list[int] | None:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from caten_sd import nn
 from caten_sd.errors import ModelError
-from caten_sd.lisp.datum import Symbol
+from caten_sd.lisp.functions.lisp_values import first_value
 from caten_sd.lisp.operators.operand import as_integer, as_operand, as_shape
 from caten_sd.lisp.operators.operator import Operator
-from caten_sd.lisp.scopes import first_value
+from caten_sd.lisp.syntax.datum import Symbol
 
 # The parameters of each, after x, are the arguments of the class.
 ACTIVATIONS: dict[str, tuple[Callable[..., nn.Module], str]] = {

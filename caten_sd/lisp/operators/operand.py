@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from caten_sd.errors import ModelError
-from caten_sd.lisp.datum import KEYWORD, Symbol
-from caten_sd.lisp.scopes import text_of
+from caten_sd.lisp.functions.lisp_values import text_of
+from caten_sd.lisp.syntax.datum import KEYWORD, Symbol
 
 DTYPES = {
     "FLOAT64": torch.float64,

@@ -9,7 +9,7 @@ import attrs
 from torch import Tensor
 
 from caten_sd.errors import CatenError, ModelError
-from caten_sd.lisp.datum import Symbol
+from caten_sd.lisp.syntax.datum import Symbol
 
 
 @attrs.frozen

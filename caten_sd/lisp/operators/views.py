@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from caten_sd.errors import ModelError
-from caten_sd.lisp.datum import Symbol
 from caten_sd.lisp.operators.operand import as_integer, as_operand, as_shape
 from caten_sd.lisp.operators.operator import Operator
+from caten_sd.lisp.syntax.datum import Symbol
 
 _BASE = "caten_base"  # the attribute of a view that holds the tensor it was cut from
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import attrs
 
-from caten_sd.lisp.caches import is_cache
-from caten_sd.lisp.datum import Form, Symbol, walk_data
-from caten_sd.lisp.definitions import (
+from caten_sd.lisp.classes.caches import is_cache
+from caten_sd.lisp.definitions.definition import (
     ClassDefinition,
     ModelDefinition,
     ModelSlot,
     SequenceDefinition,
 )
-from caten_sd.lisp.names import key_of
-from caten_sd.lisp.port.expressions import NIL, Expression, text_literal
+from caten_sd.lisp.definitions.names import key_of
 from caten_sd.lisp.port.facts import NUMBER
 from caten_sd.lisp.port.function_text import parameters
 from caten_sd.lisp.port.ported_classes import PortedClass
-from caten_sd.lisp.port.python_types import NONE, optional
-from caten_sd.lisp.port.suites import Suite
+from caten_sd.lisp.port.python_text.expressions import NIL, Expression, text_literal
+from caten_sd.lisp.port.python_text.python_types import NONE, optional
+from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.translator import Translator
+from caten_sd.lisp.syntax.datum import Form, Symbol, walk_data
 
 
 def class_block(

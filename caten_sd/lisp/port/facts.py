@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from caten_sd.lisp.port.expressions import Expression
-from caten_sd.lisp.port.python_types import NONE, is_optional, joined, optional, present
+from caten_sd.lisp.port.python_text.expressions import Expression
+from caten_sd.lisp.port.python_text.python_types import NONE, is_optional, joined, optional, present
 
 NUMBER = "number"  # an int, or a fraction that is one in the end
 _WEAK = ("", "bool", NUMBER, "float")  # needs that a stronger one replaces

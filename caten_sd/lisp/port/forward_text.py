@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 import attrs
 
-from caten_sd.lisp.caches import is_cache
-from caten_sd.lisp.datum import Datum, Form, Symbol, walk_data
-from caten_sd.lisp.definitions import CallDefinition, MethodDefinition
-from caten_sd.lisp.input_shapes import InputShape, input_shapes
-from caten_sd.lisp.names import python_name
-from caten_sd.lisp.port.expressions import NIL, Expression, listed
+from caten_sd.lisp.classes.caches import is_cache
+from caten_sd.lisp.definitions.definition import CallDefinition, MethodDefinition
+from caten_sd.lisp.definitions.names import python_name
+from caten_sd.lisp.forward_passes.input_shapes import InputShape, input_shapes
+from caten_sd.lisp.port.forms.list_forms import variables_of
 from caten_sd.lisp.port.function_text import device_of, finish
-from caten_sd.lisp.port.list_forms import variables_of
 from caten_sd.lisp.port.ported_classes import PortedClass, snake_case
-from caten_sd.lisp.port.python_types import NONE, is_optional, optional
-from caten_sd.lisp.port.suites import Suite
+from caten_sd.lisp.port.python_text.expressions import NIL, Expression, listed
+from caten_sd.lisp.port.python_text.python_types import NONE, is_optional, optional
+from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.translator import Translator
+from caten_sd.lisp.syntax.datum import Datum, Form, Symbol, walk_data
 
 
 def forward_block(

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from caten_sd.lisp.datum import Datum, Form, Literal, Symbol, is_nil
-from caten_sd.lisp.lambda_lists import Argument, LambdaList
-from caten_sd.lisp.port.expressions import FALSE, NIL, Expression
+from caten_sd.lisp.classes.signatures import named_arguments
+from caten_sd.lisp.definitions.lambda_lists import Argument, LambdaList
 from caten_sd.lisp.port.facts import device_fact
 from caten_sd.lisp.port.ported_classes import PortedFunction
-from caten_sd.lisp.port.python_types import NONE, is_optional, optional
-from caten_sd.lisp.port.suites import Line, Suite
+from caten_sd.lisp.port.python_text.expressions import FALSE, NIL, Expression
+from caten_sd.lisp.port.python_text.python_types import NONE, is_optional, optional
+from caten_sd.lisp.port.python_text.suites import Line, Suite
 from caten_sd.lisp.port.translator import Translator
-from caten_sd.lisp.signatures import named_arguments
+from caten_sd.lisp.syntax.datum import Datum, Form, Literal, Symbol, is_nil
 
 Names = Callable[[str], str]
 

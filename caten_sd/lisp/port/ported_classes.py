@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from caten_sd.lisp.datum import Symbol
-from caten_sd.lisp.definitions import (
+from caten_sd.lisp.definitions.definition import (
     CallDefinition,
     ClassDefinition,
     ClassLike,
@@ -18,9 +17,10 @@ from caten_sd.lisp.definitions import (
     ModelSlot,
     SequenceDefinition,
 )
-from caten_sd.lisp.evaluation import Evaluator
-from caten_sd.lisp.lambda_lists import LambdaList
-from caten_sd.lisp.names import class_name, python_name
+from caten_sd.lisp.definitions.lambda_lists import LambdaList
+from caten_sd.lisp.definitions.names import class_name, python_name
+from caten_sd.lisp.evaluation.evaluator import Evaluator
+from caten_sd.lisp.syntax.datum import Symbol
 from caten_sd.nn.module import Module
 
 _FUNCTIONS = {"abs", "all", "any", "enumerate", "float", "int", "isinstance", "len", "list", "max"}

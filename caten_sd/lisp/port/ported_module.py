@@ -11,16 +11,19 @@ import attrs
 
 from caten_sd.errors import LispError
 from caten_sd.errors.printable import escaped, one_line
-from caten_sd.lisp.caches import places_set
-from caten_sd.lisp.definitions import (
+from caten_sd.lisp.classes.caches import places_set
+from caten_sd.lisp.definitions.definition import (
     CallDefinition,
     Definition,
     FunctionDefinition,
     MethodDefinition,
     VariableDefinition,
 )
-from caten_sd.lisp.evaluation import Evaluator
-from caten_sd.lisp.port import (
+from caten_sd.lisp.definitions.source_text import LispSource, lisp_source
+from caten_sd.lisp.evaluation.evaluator import Evaluator
+from caten_sd.lisp.port.class_text import class_block, refusing_class
+from caten_sd.lisp.port.facts import Facts
+from caten_sd.lisp.port.forms import (
     call_forms,
     choice_forms,
     function_values,
@@ -32,12 +35,8 @@ from caten_sd.lisp.port import (
     quote_forms,
     slot_access,
 )
-from caten_sd.lisp.port.class_text import class_block, refusing_class
-from caten_sd.lisp.port.expressions import FALSE, text_literal
-from caten_sd.lisp.port.facts import Facts
 from caten_sd.lisp.port.forward_text import forward_block, refusing_forward
 from caten_sd.lisp.port.function_text import function_block
-from caten_sd.lisp.port.line_breaks import WIDTH
 from caten_sd.lisp.port.ported_classes import (
     PortedClass,
     PortedNames,
@@ -45,9 +44,10 @@ from caten_sd.lisp.port.ported_classes import (
     ported_names,
 )
 from caten_sd.lisp.port.ported_imports import PortedImports
-from caten_sd.lisp.port.suites import Suite
+from caten_sd.lisp.port.python_text.expressions import FALSE, text_literal
+from caten_sd.lisp.port.python_text.line_breaks import WIDTH
+from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.translator import ControlForm, Translator, ValueForm
-from caten_sd.lisp.source_text import LispSource, lisp_source
 from caten_sd.lisp.vocabulary import evaluator_of
 
 _VALUE_FORMS: Mapping[str, ValueForm] = {

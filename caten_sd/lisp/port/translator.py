@@ -9,15 +9,22 @@ from contextlib import contextmanager
 import attrs
 
 from caten_sd.errors import LispError
-from caten_sd.lisp.datum import Character, Datum, Form, Literal, Symbol, brief
-from caten_sd.lisp.grammar import undeclared
-from caten_sd.lisp.names import python_name
-from caten_sd.lisp.port.expressions import NIL, TRUE, Expression, indexed, number, text_literal
+from caten_sd.lisp.definitions.grammar import undeclared
+from caten_sd.lisp.definitions.names import python_name
 from caten_sd.lisp.port.facts import Facts, device_fact
 from caten_sd.lisp.port.ported_classes import PortedFunction, PortedNames
 from caten_sd.lisp.port.ported_imports import PortedImports
-from caten_sd.lisp.port.python_types import NONE, is_optional, present, value_types
-from caten_sd.lisp.port.suites import Suite
+from caten_sd.lisp.port.python_text.expressions import (
+    NIL,
+    TRUE,
+    Expression,
+    indexed,
+    number,
+    text_literal,
+)
+from caten_sd.lisp.port.python_text.python_types import NONE, is_optional, present, value_types
+from caten_sd.lisp.port.python_text.suites import Suite
+from caten_sd.lisp.syntax.datum import Character, Datum, Form, Literal, Symbol, brief
 
 Finish = Callable[[Datum], Expression]  # what becomes of the value of the last form of a body
 ValueForm = Callable[["Translator", Form, str], Expression]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from caten_sd.lisp.datum import KEYWORD, Symbol
 from caten_sd.lisp.operators.all_operators import OPERATORS
+from caten_sd.lisp.syntax.datum import KEYWORD, Symbol
 
 
 def _key(name: str) -> Symbol:

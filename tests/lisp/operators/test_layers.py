@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from caten_sd import nn
 from caten_sd.errors import ModelError
+from caten_sd.lisp.functions.lisp_values import MultipleValues
 from caten_sd.lisp.operators.layers import ACTIVATIONS
-from caten_sd.lisp.scopes import MultipleValues
 
 from ...caten_numbers import assert_as_in_caten, inputs_of
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from caten_sd.errors import CatenError, LispError
-from caten_sd.lisp.datum import Form, Literal, Symbol
+from caten_sd.lisp.definitions.names import class_name
 from caten_sd.lisp.lisp_file import read_lisp
-from caten_sd.lisp.names import class_name
 from caten_sd.lisp.port.ported_module import port
-from caten_sd.lisp.reader import read_data
+from caten_sd.lisp.syntax.datum import Form, Literal, Symbol
+from caten_sd.lisp.syntax.reader import read_data
 
 from ...caten_numbers import CASES, assert_as_in_caten, inputs_of, with_weights
 from ..gpt_text import GPT

@@ -1,0 +1,1 @@
+"""The definitions of a Lisp file as values; nothing is evaluated."""

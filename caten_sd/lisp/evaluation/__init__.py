@@ -1,0 +1,1 @@
+"""Evaluate forms of a Lisp file within bounds."""

@@ -1,0 +1,1 @@
+"""Call the models of a Lisp file: methods, input shapes, forward passes."""

@@ -1,0 +1,1 @@
+"""Translate the forms of Lisp into Python: one file a kind."""

@@ -1,0 +1,1 @@
+"""The special forms and macros of Common Lisp: one file a kind."""

@@ -1,0 +1,1 @@
+"""Read Lisp text into data, within bounds; nothing is evaluated."""
