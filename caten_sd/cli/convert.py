@@ -29,6 +29,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--to", metavar="LAYOUT", help=f"rename and transform to {LAYOUT}")
     parser.add_argument("--from", dest="from_layout", metavar="LAYOUT", help=FROM)
+    parser.add_argument(
+        "--prefix",
+        metavar="TEXT",
+        help="what keys begin with: one of the prefixes of the layout of --to, as '' for none",
+    )
     _add_edits(parser)
     parser.add_argument(
         "--dtype",
@@ -73,6 +78,7 @@ def run(words: Sequence[str]) -> int:
             options.target,
             layout=options.to,
             from_layout=options.from_layout,
+            prefix=options.prefix,
             only=options.only,
             exclude=options.exclude,
             rename=_renames(options.rename) or None,

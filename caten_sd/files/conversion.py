@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from caten_sd.errors import FormatError, StateDictError
+from caten_sd.errors import FormatError, LayoutError, StateDictError
 from caten_sd.files.atomic import checked
 from caten_sd.files.cast import cast_floats
 from caten_sd.files.catalog import format_called
@@ -112,6 +112,7 @@ def convert(
     *,
     layout: str | Layout | None = None,
     from_layout: str | Layout | None = None,
+    prefix: str | None = None,
     only: Patterns = (),
     exclude: Patterns = (),
     rename: Rules | Renamer | None = None,
@@ -126,7 +127,8 @@ def convert(
 
     The steps have this order, and each sees the keys that the one before it gives. ``root`` chooses
     a tree of the source. ``layout`` names the layout to write, ``from_layout`` that of the source
-    if it cannot be detected. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does,
+    if it cannot be detected, and ``prefix`` is one of the layout's prefixes, to be written instead
+    of the first. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does,
     and ``rename`` gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` is the new
     dtype of floats: a name ("bf16", "bfloat16", "q8_0"), the dtype of any package, "keep", or a
     mapping of glob patterns to these, of which the first that matches applies.
@@ -139,7 +141,7 @@ def convert(
     compared before it takes the target's place; if one differs, what was there stays.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
-        converted, findings = _in_layout(given, layout, from_layout)
+        converted, findings = _in_layout(given, layout, from_layout, prefix)
         edited, edits = _edited(converted, only, exclude, rename)
         expected = cast_floats(edited, dtype)
         need = estimate(expected)
@@ -160,14 +162,23 @@ def estimate(state_dict: StateDict) -> Estimate:
 
 
 def _in_layout(
-    state_dict: StateDict, layout: str | Layout | None, from_layout: str | Layout | None
+    state_dict: StateDict,
+    layout: str | Layout | None,
+    from_layout: str | Layout | None,
+    prefix: str | None,
 ) -> tuple[StateDict, Findings | None]:
-    if layout is None and from_layout is None:
+    if layout is None and from_layout is None and prefix is None:
         return state_dict, None
     from caten_sd.mapping.layout_plan import plan_layout, refuse_source_alone
 
+    if layout is None and from_layout is None:
+        raise LayoutError(
+            f"prefix= or --prefix is {prefix!r}, one of a layout's prefixes, and no layout to "
+            f"write is named; name it with layout= or --to, or give keys new beginnings with "
+            f"rename= or --rename"
+        )
     refuse_source_alone(layout, from_layout)
-    plan = plan_layout(state_dict, layout or "", from_layout=from_layout)
+    plan = plan_layout(state_dict, layout or "", from_layout=from_layout, prefix=prefix)
     return plan.state_dict, plan.findings
 
 

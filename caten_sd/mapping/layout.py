@@ -118,7 +118,9 @@ class Layout:
             return self.writing
         if prefix not in self.prefixes:
             known = ", ".join(map(repr, self.prefixes))
-            raise LayoutError(f"{prefix!r} is not a prefix of layout {self.name}; it has {known}")
+            raise LayoutError(
+                f"{prefix!r} is not a prefix of layout {self.name}; give one of {known}"
+            )
         return compile_writing(self.rows, prefix, self.separator)
 
     def prefix_in(self, keys: Collection[str]) -> str:

@@ -161,3 +161,35 @@ def test_a_layout_of_ones_own_by_its_code(
     code, out, err = run(capsys, "check", "out.safetensors", "--against", text)
     assert (code, err) == (0, "")
     assert out.startswith("1 of 1 key is a name of mine")
+
+
+@pytest.mark.parametrize("source", ["caten-gpt2", "hf-gpt2"])
+def test_the_prefix_of_the_keys_is_chosen(
+    source: str, gpt2: Path, capsys: pytest.CaptureFixture[str]
+):
+    there, out_path = gpt2.with_name("there.safetensors"), gpt2.with_name("bare.safetensors")
+    assert run(capsys, "convert", gpt2, there, "--to", source)[0] == 0
+    code, out, _ = run(capsys, "convert", there, out_path, "--to", "hf-gpt2", "--prefix", "")
+    assert code == 0
+    assert "layout hf-gpt2" in out
+    given, written = load_file(gpt2), load_file(out_path)
+    assert written.keys() == {key.removeprefix("transformer.") for key in given}
+    assert all(torch.equal(written[key.removeprefix("transformer.")], given[key]) for key in given)
+
+
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [
+        (["--prefix", "model."], ["--prefix", "'model.'", "--to", "--rename"]),
+        (["--to", "hf-gpt2", "--prefix", "bert."], ["'bert.'", "hf-gpt2", "'transformer.', ''"]),
+        (["--to", "caten-gpt2", "--prefix", "x."], ["'x.'", "caten-gpt2", "''"]),
+    ],
+)
+def test_a_prefix_that_no_layout_has_is_refused(
+    words: list[str], facts: list[str], gpt2: Path, capsys: pytest.CaptureFixture[str]
+):
+    out_path = gpt2.with_name("out.safetensors")
+    code, _, err = run(capsys, "convert", gpt2, out_path, *words)
+    assert code == 2
+    assert all(fact in err for fact in facts)
+    assert not out_path.exists()
