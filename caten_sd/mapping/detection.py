@@ -6,17 +6,24 @@ is detected only if each key is one of its names and each row that is required f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.key_kinds import Arranged, arranged
-from caten_sd.mapping.known import announced_layouts, built_in_layouts, find_layout
+from caten_sd.mapping.key_kinds import Arranged, arranged, common_prefixes
+from caten_sd.mapping.known import (
+    announced_layouts,
+    built_in_layouts,
+    find_layout,
+    layout_called,
+    layouts_of,
+    names_text,
+)
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of
-from caten_sd.mapping.self_description import said, veto
+from caten_sd.mapping.self_description import names_said, said, veto
 from caten_sd.mapping.weighing import AllNames, Candidate, by_items, by_names, by_samples
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.quoting import root_choice
@@ -24,14 +31,12 @@ from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.state.state_dict import STAMP, StateDict, as_state_dict
 from caten_sd.state.training_keys import model_state
-from caten_sd.wording import counted
-
-MAX_PREFIX = 8  # segments of a key
+from caten_sd.wording import counted, first_few
 
 
 @attrs.frozen(repr=False)
 class Detection(HasSheet):
-    """The layout found, or None, with the evidence, and every candidate, the best first.
+    """The layout found, or None, with the evidence, and what was weighed, the best first.
 
     ``numbers`` are those that the shapes give: n_layer, n_embd, ... No shape gives a head count.
 
@@ -49,6 +54,11 @@ class Detection(HasSheet):
     similar: Layout | None = None
 
     @property
+    def is_complete(self) -> bool:
+        """Whether some layout takes every key; if several do equally well, none is chosen."""
+        return any(each.is_complete for each in self.candidates)
+
+    @property
     def architecture(self) -> str:
         """The architecture of the layout, or ""."""
         return self.layout.architecture if self.layout else ""
@@ -63,7 +73,8 @@ class Detection(HasSheet):
             name = self.similar.name
             fix = f"if it is in {name}, say so, as from_layout={name!r} or --from {name}"
         else:
-            known = ", ".join(sorted({**built_in_layouts(), **announced_layouts()}))
+            equal = [each.layout.name for each in self.candidates if each.is_complete]
+            known = names_text(equal or {**built_in_layouts(), **announced_layouts()})
             fix = (
                 f"if it is in one of {known}, name that, as from_layout='NAME' or --from NAME; a "
                 "Layout of your own is from_layout=LAYOUT, or --from mine.toml or mine.py:LAYOUT"
@@ -112,65 +123,85 @@ def detect_layout(
     """
     state = model_state(as_state_dict(state_dict))
     tensors = {key: leaf for key, leaf in state.items() if spec_or_none(leaf) is not None}
-    more = [layouts] if isinstance(layouts, (str, Layout)) else layouts
-    given = {id(layout): layout for layout in map(find_layout, more)}
-    known = {**announced_layouts(), **built_in_layouts()}
-    given |= {id(layout): layout for layout in known.values()}
     state = state if len(tensors) == len(state) else state.with_entry(tensors)
-    every = list(given.values())
-    return _detect(state, every, AllNames(every), 0)
-
-
-def _detect(state: StateDict, known: Sequence[Layout], names: AllNames, removed: int) -> Detection:
-    """Detect the layout of keys from which ``removed`` segments of a prefix were taken."""
+    more = [layouts] if isinstance(layouts, (str, Layout)) else layouts
+    given = {id(layout): layout for layout in map(find_layout, more)}.values()
     keys = arranged(items_of(state))
-    weighed = [each for each in _named(state, known, names, keys) if each.taken]
+    names, stamp = names_said(state), state.metadata.get(STAMP)
+    named = layouts_of(names) if names else layout_called(str(stamp))
+    if named:  # where a file says what it is, it excludes all others, so they are not imported
+        found = _detect(state, keys, _besides(given, announced_layouts() | named))
+        is_stamped = found.layout is not None and found.layout.name == stamp
+        if is_stamped or (names and (found.unprefixed or found.is_complete)):
+            return found
+    return _detect(state, keys, _besides(given, announced_layouts() | built_in_layouts()))
+
+
+def _besides(given: Collection[Layout], known: Mapping[str, Layout]) -> list[Layout]:
+    """Return the given layouts, and those known ones that have other names."""
+    names = {layout.name for layout in given}
+    return [*given, *(layout for name, layout in known.items() if name not in names)]
+
+
+def _detect(state: StateDict, keys: Arranged, known: Sequence[Layout]) -> Detection:
+    """Detect which of these layouts the keys are in, or are without a common prefix of theirs."""
+    names = AllNames(known)
+    found = _weigh(state, keys, list(_named(state, known, names, keys)))
+    if found.is_complete:
+        return found
+    for prefix in common_prefixes(state):
+        if _may_be_named(names, keys, prefix):
+            rest = keys.without(prefix)
+            weighed = list(_named(state, known, names, rest))
+            if any(each.is_complete for each in weighed):
+                inner = _weigh(state, rest, weighed)
+                if inner.is_complete:
+                    return _without_prefix(found, inner.layout, prefix)
+    return found
+
+
+def _weigh(state: StateDict, keys: Arranged, weighed: Sequence[Candidate]) -> Detection:
+    """Return which of the candidates it is: the stamped one, or what the keys and shapes prove."""
     stamp = state.metadata.get(STAMP)
     stamped = [each for each in weighed if each.layout.name == stamp]
     found = _stamped(state, keys, stamped[0], weighed) if stamped else None
-    found = found or _decide(state, keys, weighed)
-    if any(each.is_complete for each in found.candidates) or removed == MAX_PREFIX:
-        return found
-    return _without_prefix(state, known, names, found, removed)
+    return found or _decide(state, keys, weighed)
+
+
+def _may_be_named(names: AllNames, keys: Arranged, prefix: str) -> bool:
+    """Return whether some layout names all keys without the prefix; their numbers may differ."""
+    for kinds in {id(each): each for each in (keys.joined, keys.alone)}.values():
+        templates = dict(kinds.shortened(prefix))
+        if any(len(named) == len(templates) for named in names.found(templates).values()):
+            return True
+    return False
 
 
 def _named(
     state: StateDict, known: Sequence[Layout], names: AllNames, keys: Arranged
 ) -> Iterator[Candidate]:
-    """Yield a candidate for each layout that names some of the keys."""
-    joined = names.found(keys.joined)
-    alone = joined if keys.alone is keys.joined else names.found(keys.alone)
+    """Yield a candidate for each layout that takes some of the keys by their names."""
+    joined = names.found(keys.joined.templates)
+    alone = joined if keys.alone is keys.joined else names.found(keys.alone.templates)
     for number in sorted({*joined, *alone}):
         layout = known[number]
         kinds = keys.seen_by(layout.reading.matcher)
         named = (joined if kinds is keys.joined else alone).get(number, {})
-        yield by_names(layout, keys, kinds, named, veto(layout, state))
+        candidate = by_names(layout, keys, kinds, named, veto(layout, state))
+        if candidate.taken:
+            yield candidate
 
 
-def _without_prefix(
-    state: StateDict,
-    known: Sequence[Layout],
-    names: AllNames,
-    found: Detection,
-    removed: int,
-) -> Detection:
+def _without_prefix(found: Detection, layout: Layout | None, prefix: str) -> Detection:
     """Return what was found, with the layout that the keys have without their common prefix."""
-    first = next(iter(state), "").partition(".")[0] + "."
-    if first[:-1].isdecimal() or not all(key.startswith(first) for key in state):
-        return found
-    rest = {key[len(first) :]: leaf for key, leaf in state.items()}
-    ties = {key[len(first) :]: name[len(first) :] for key, name in state.ties.items()}
-    inner = _detect(state.with_entry(rest, ties=ties), known, names, removed + 1)
-    layout = inner.layout or inner.unprefixed
     if layout is None:
         return found
-    prefix = first + inner.prefix if inner.prefix else first[:-1]
     evidence = (
-        f"without {prefix + '.'!r}, with which every key begins, it is {layout.name}: open it with "
-        f"{root_choice(prefix)}"
+        f"without {prefix!r}, with which every key begins, it is {layout.name}: open it with "
+        f"{root_choice(prefix[:-1])}"
     )
     return attrs.evolve(
-        found, evidence=(*found.evidence, evidence), prefix=prefix, unprefixed=layout
+        found, evidence=(*found.evidence, evidence), prefix=prefix[:-1], unprefixed=layout
     )
 
 
@@ -231,8 +262,9 @@ def _undecided(
     state: StateDict, equal: Sequence[Candidate], weighed: Sequence[Candidate]
 ) -> Detection:
     if equal:
-        names = " and ".join(each.layout.name for each in equal)
-        evidence = [f"{names} match {counted(len(state), 'key')} and their shapes equally well"]
+        names = [each.layout.name for each in equal]
+        those = " and ".join(names) if len(names) < 4 else first_few(names, 6)
+        evidence = [f"{those} match {counted(len(state), 'key')} and their shapes equally well"]
     else:
         evidence = ["no layout was recognized", *map(str, weighed[:3])]
     return Detection(None, tuple(evidence), tuple(weighed), {})

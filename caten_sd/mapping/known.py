@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from pathlib import Path
 
 from caten_sd.errors import CatenError, LayoutError
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.layout_modules import announced, built_in, called
+from caten_sd.mapping.layout_modules import announced, built_in, built_in_of, called
 from caten_sd.mapping.named_code import module_of, names_code, split_name
 from caten_sd.wording import first_few
+
+_MOST_NAMES = 12  # in a sentence
 
 
 @functools.cache
 def built_in_layouts() -> dict[str, Layout]:
     """Return the layouts in ``layouts/`` by name."""
     return built_in(Layout)
+
+
+def layouts_of(names: Collection[str]) -> dict[str, Layout]:
+    """Return the layouts in ``layouts/`` that may be of an architecture with one of these names.
+
+    The names are plain, as ``plain_name`` gives them. Modules without one are not imported.
+    """
+    return built_in_of(Layout, names)
+
+
+def layout_called(name: str) -> dict[str, Layout]:
+    """Return the layout of a name by that name, or nothing."""
+    found = called(Layout, name)
+    return {} if found is None else {found.name: found}
 
 
 def announced_layouts() -> dict[str, Layout]:
@@ -63,14 +80,24 @@ def known_layout(layout: str) -> Layout:
         return found
     from difflib import get_close_matches
 
-    names = sorted({**built_in_layouts(), **announced_layouts()})
+    names = {**built_in_layouts(), **announced_layouts()}
     close = get_close_matches(str(layout), names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise LayoutError(
-        f"no layout is called {layout!r}; {hint}known are {', '.join(names)}; "
+        f"no layout is called {layout!r}; {hint}known are {names_text(names)}; "
         f"for one of your own, pass the Layout itself or name its file, as in mine.toml or "
         f"mine.py:LAYOUT"
     )
+
+
+def names_text(names: Collection[str]) -> str:
+    """Return the names of layouts, of which a sentence has only so many.
+
+    >>> names_text(["hf-b", "hf-a"])
+    'hf-a, hf-b'
+    """
+    some = first_few(sorted(names), _MOST_NAMES)
+    return some if len(names) <= _MOST_NAMES else f"{some}, which caten-sd layouts lists"
 
 
 def _from_toml(path: Path) -> Layout:

@@ -10,8 +10,9 @@ import functools
 import importlib
 import importlib.util
 import pkgutil
+import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib.abc import InspectLoader
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from caten_sd.errors import LayoutError, LayoutWarning
 from caten_sd.errors.caller import caller_level
 
 PACKAGE = GROUP = "caten_sd.layouts"
+
+_QUOTED = re.compile(r'"([^"\n]*)"')
 
 T = TypeVar("T")
 
@@ -37,6 +40,31 @@ def built_in_called(kind: type[T], name: str) -> T | None:
             if _name(value) == name:
                 return value
     return None
+
+
+def built_in_of(kind: type[T], names: Collection[str]) -> dict[str, T]:
+    """Return the layouts in ``layouts/`` whose modules have one of these plain names as a text.
+
+    Modules that name one of those layouts come too, since a layout has the names of its base.
+    """
+    found: dict[str, T] = {}
+    waiting = [each for each in _modules() if _has_one(each, names)]
+    left = [each for each in _modules() if each not in waiting]
+    while waiting:
+        new = by_name(_values(importlib.import_module(module), kind) for module in waiting)
+        found |= new
+        waiting = [module for module in left if any(_may_name(module, name) for name in new)]
+        left = [module for module in left if module not in waiting]
+    return found
+
+
+def plain_name(name: str) -> str:
+    """Return a name as it is compared: signs and case differ between a class and a model type.
+
+    >>> plain_name("GPT-NeoX"), plain_name("gpt_neox")
+    ('gptneox', 'gptneox')
+    """
+    return name.replace("-", "").replace("_", "").casefold()
 
 
 def called(kind: type[T], name: str) -> T | None:
@@ -105,6 +133,24 @@ def _text(module: str) -> str | None:
     spec = importlib.util.find_spec(module)
     loader = spec.loader if spec else None
     return loader.get_source(module) if isinstance(loader, InspectLoader) else None
+
+
+def _has_one(module: str, names: Collection[str]) -> bool:
+    """Return whether a module has one of these plain names as a text, or its text is not there."""
+    found = _plain_names(module)
+    return found is None or not found.isdisjoint(names)
+
+
+@functools.cache
+def _plain_names(module: str) -> frozenset[str] | None:
+    """Return the texts between quotes, their words, and what these have behind a hyphen."""
+    text = _text(module)
+    if text is None:
+        return None
+    texts = _QUOTED.findall(text)
+    words = {word for each in texts for word in (each, *each.split())}
+    ends = {word.partition("-")[2] for word in words}
+    return frozenset(map(plain_name, words | ends))
 
 
 def _values(holder: Any, kind: type[T]) -> Iterator[T]:

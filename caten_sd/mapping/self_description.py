@@ -13,6 +13,7 @@ from typing import Any
 from caten_sd.errors.printable import one_line
 from caten_sd.mapping.extension import ARCHITECTURE
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.layout_modules import plain_name
 from caten_sd.state.state_dict import StateDict
 
 # What a class of transformers adds to the name of its architecture.
@@ -78,6 +79,18 @@ def veto(layout: Layout, state: StateDict) -> str:
     return "" if is_part else f"{where} is {one_line(name, _LONGEST)!r}"
 
 
+def names_said(state: StateDict) -> frozenset[str]:
+    """Return the names, as they are compared, one of which each layout has that is not excluded.
+
+    None if the file says nothing.
+    """
+    where, name = next(_said(state), ("", ""))
+    parts = _parts(state) if where.endswith(" config.json") else ()
+    inner = [part.get("model_type") for part in parts]
+    every = [name, *(each for each in inner if isinstance(each, str))]
+    return frozenset(plain_name(each) for name in every for each in _with_task(name) if each)
+
+
 def names(layout: Layout, name: str) -> bool:
     """Return whether a name in a file is one of the layout's architecture, or of a class of it.
 
@@ -86,25 +99,34 @@ def names(layout: Layout, name: str) -> bool:
     >>> [names(layout, name) for name in ("gpt_neox", "gptneox", "GPTNeoXForCausalLM", "gpt2")]
     [True, True, True, False]
     """
-    known = {_plain(each) for each in layout.model_types}
+    known = {plain_name(each) for each in layout.model_types}
+    return any(plain_name(each) in known for each in _with_task(name))
+
+
+def _with_task(name: str) -> list[str]:
+    """Return a name, and that of the architecture if it is one of a class of transformers.
+
+    >>> _with_task("GPT2LMHeadModel")
+    ['GPT2LMHeadModel', 'GPT2']
+    """
     of_task = _OF_TASK.match(name[:_LONGEST])
-    return _plain(name[:_LONGEST]) in known or bool(of_task and _plain(of_task[1]) in known)
-
-
-def _plain(name: str) -> str:
-    """Return a name as it is compared: signs and case differ between a class and a model type."""
-    return name.replace("-", "").replace("_", "").casefold()
+    return [name[:_LONGEST], *([of_task[1]] if of_task else [])]
 
 
 def _part(layout: Layout, state: StateDict) -> Mapping[str, Any] | None:
     """Return the configuration of the part of a model that the layout is of, if there is one."""
+    for part in _parts(state):
+        inner = part.get("model_type")
+        if isinstance(inner, str) and names(layout, inner):
+            return part
+    return None
+
+
+def _parts(state: StateDict) -> Iterator[Mapping[str, Any]]:
     config = state.config if isinstance(state.config, Mapping) else {}
     for key, value in config.items():
         if str(key).endswith("_config") and isinstance(value, Mapping):
-            inner = value.get("model_type")
-            if isinstance(inner, str) and names(layout, inner):
-                return value
-    return None
+            yield value
 
 
 def config_for(layout: Layout, state: StateDict) -> Any:

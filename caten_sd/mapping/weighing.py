@@ -80,10 +80,10 @@ class AllNames:
             named += [(name, (number, taker)) for name, taker in layout.reading.patterns]
         self._matchers = [Matcher(named, separator) for separator, named in entries.items()]
 
-    def found(self, kinds: KeyKinds) -> dict[int, dict[str, list[Match]]]:
-        """Return what matches each kind of key, for the positions of the layouts that match any."""
+    def found(self, templates: Iterable[str]) -> dict[int, dict[str, list[Match]]]:
+        """Return what matches each template, for the positions of the layouts that match any."""
         found: dict[int, dict[str, list[Match]]] = {}
-        for template in kinds.templates:
+        for template in templates:
             for matcher in self._matchers:
                 for fixed, match in matcher.matches(template):
                     number, taker = match.payload

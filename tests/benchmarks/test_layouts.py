@@ -125,14 +125,17 @@ def others(count: int) -> list[Layout]:
 
 
 @pytest.mark.slow
-def test_detecting_among_100_layouts(race: Race) -> None:
-    state, layouts = experts(100_000), [HF, GGUF, *others(98)]
+@pytest.mark.parametrize("prefixes", [0, 8])
+def test_detecting_among_100_layouts(race: Race, prefixes: int) -> None:
+    layouts = [HF, GGUF, *others(98)]
+    state = {"net." * prefixes + key: leaf for key, leaf in experts(100_000).items()}
 
     def seconds() -> float:
         gc.collect()
         start = time.process_time()
-        assert detect_layout(state, layouts=layouts).layout is HF
+        found = detect_layout(state, layouts=layouts)
+        assert HF in (found.layout, found.unprefixed)
         return time.process_time() - start
 
-    what = "detect the layout of 100,000 tensors among 100 / 3 s"
+    what = f"detect the layout of 100,000 tensors under {prefixes} prefixes among 100 / 3 s"
     race(what, seconds, lambda: 3.0, 1.0, pairs=3, measure=measure, unit="s")

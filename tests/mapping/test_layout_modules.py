@@ -13,7 +13,13 @@ import caten_sd.layouts
 from caten_sd.errors import LayoutError, LayoutWarning
 from caten_sd.mapping import layout_modules
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.layout_modules import announced, built_in, built_in_called
+from caten_sd.mapping.layout_modules import (
+    announced,
+    built_in,
+    built_in_called,
+    built_in_of,
+    plain_name,
+)
 from caten_sd.mapping.rows import Row
 
 MODULE = """
@@ -26,6 +32,16 @@ import caten_sd.layouts
 caten_sd.layouts.__path__.append(sys.argv[1])
 {work}
 print(*(name for name in sys.modules if name.startswith("caten_sd.layouts.")))
+"""
+
+EXTENDING = """
+from caten_sd.layout import Layout, Row, find_layout
+LAYOUT = Layout("hf-whole", [Row("a", "b")], base=find_layout("hf-other"))
+"""
+DETECTING = """
+from caten_sd import StateDict, detect_layout
+import numpy
+assert detect_layout(StateDict({{'a': numpy.zeros(1)}}, {says})).layout is not None
 """
 
 
@@ -63,6 +79,13 @@ def test_only_the_module_of_a_layout_is_imported(more_layouts: Path) -> None:
             "caten_sd.layouts.gpt2",
         ),
         ("from caten_sd.layout import find_layout; find_layout('hf-b')", "caten_sd.layouts.b"),
+        (DETECTING.format(says="config={'model_type': 'D'}"), "caten_sd.layouts.d"),
+        (DETECTING.format(says="config={'architectures': ['CForCausalLM']}"), "caten_sd.layouts.c"),
+        (
+            DETECTING.format(says="config={'model_type': 'v', 'text_config': {'model_type': 'e'}}"),
+            "caten_sd.layouts.e",
+        ),
+        (DETECTING.format(says="metadata={'caten_sd.layout': 'hf-a'}"), "caten_sd.layouts.a"),
     ],
 )
 def test_importing_layouts_costs_nothing_until_one_is_asked_for(
@@ -75,6 +98,23 @@ def test_importing_layouts_costs_nothing_until_one_is_asked_for(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == imported
+
+
+@pytest.mark.parametrize("name", sorted(built_in(Layout)))
+def test_each_layout_is_found_by_what_a_file_says(name: str) -> None:
+    """The text of its module has its name and its model types between quotes, or has its base."""
+    layout = built_in_called(Layout, name)
+    assert layout is not None
+    for model_type in layout.model_types:
+        assert built_in_of(Layout, [plain_name(model_type)])[name] is layout
+
+
+def test_a_layout_has_the_names_of_its_base(more_layouts: Path) -> None:
+    (more_layouts / "whole.py").write_text(EXTENDING)
+    assert built_in_of(Layout, ["other"]).keys() == {"hf-other", "hf-whole"}
+    assert built_in_of(Layout, ["whole"]).keys() == {"hf-whole"}
+    assert built_in_of(Layout, ["oth", "optional", "row"]) == {}
+    sys.modules.pop("caten_sd.layouts.whole", None)
 
 
 def test_a_module_without_a_text_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
