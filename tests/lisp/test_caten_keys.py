@@ -90,8 +90,8 @@ def test_batch_norm_has_statistics_that_caten_lacks_and_says_so() -> None:
 
 
 def test_state_that_caten_drops_is_state_here_and_named() -> None:
-    with pytest.warns(LispWarning, match=r"slot al .*pairs.*al\.0\.cdr\.weight"):
-        assert [key for key, _ in listing("(Alist 2)")] == ["al.0.cdr.weight", "al.0.cdr.bias"]
+    with pytest.warns(LispWarning, match=r"slot al .*pairs.*al\.0\.1\.weight"):
+        assert [key for key, _ in listing("(Alist 2)")] == ["al.0.1.weight", "al.0.1.bias"]
 
 
 def test_two_slots_of_one_key_are_refused() -> None:

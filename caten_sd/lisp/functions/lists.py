@@ -6,7 +6,7 @@ import itertools
 import operator
 from collections.abc import Iterable, Mapping
 from functools import partial, reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 from caten_sd.errors import ModelError
 from caten_sd.lisp.functions.arithmetic import checked_integer
@@ -16,11 +16,28 @@ from caten_sd.lisp.syntax.datum import Character, Symbol
 LONGEST_LIST = 100_000
 
 
-class Pair(NamedTuple):
+class Pair(tuple[Any, Any]):
     """A pair whose second item is not a list; its items are state under 0 and 1."""
 
-    car: Any
-    cdr: Any
+    __slots__ = ()
+
+    def __new__(cls, car: Any, cdr: Any) -> Pair:
+        """Return the pair of two values."""
+        return super().__new__(cls, (car, cdr))
+
+    def __getnewargs__(self) -> tuple[Any, Any]:
+        """Return the two values, from which a copy is made."""
+        return self.car, self.cdr
+
+    @property
+    def car(self) -> Any:
+        """The first value."""
+        return self[0]
+
+    @property
+    def cdr(self) -> Any:
+        """The second value."""
+        return self[1]
 
 
 class LispList(list[Any]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from caten_sd.errors import LispError
 from caten_sd.lisp.classes.caches import is_cache
 from caten_sd.lisp.definitions.definition import (
     ClassDefinition,
@@ -16,10 +17,11 @@ from caten_sd.lisp.port.facts import NUMBER
 from caten_sd.lisp.port.function_text import parameters
 from caten_sd.lisp.port.ported_classes import PortedClass
 from caten_sd.lisp.port.python_text.expressions import NIL, Expression, text_literal
-from caten_sd.lisp.port.python_text.python_types import NONE, optional
+from caten_sd.lisp.port.python_text.python_types import ANY, NONE, optional
 from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.translator import Translator
-from caten_sd.lisp.syntax.datum import Form, Symbol, walk_data
+from caten_sd.lisp.port.untranslated import as_sentence
+from caten_sd.lisp.syntax.datum import Datum, Form, SourcePlace, Symbol, walk_data
 
 
 def class_block(
@@ -71,7 +73,8 @@ def _field(
     translator: Translator, model: PortedClass, slot: ModelSlot, places: frozenset[str]
 ) -> str:
     attribute, key = model.attributes[slot.name.name], key_of(slot.name)
-    type_ = translator.facts.type_of(model.slot_fact(attribute))
+    fact = model.slot_fact(attribute)
+    type_ = ANY if translator.facts.is_missing(fact) else translator.facts.type_of(fact)
     shown = translator.annotation(optional(type_) if type_ == NONE else type_)
     options = [f"key={text_literal(key)}"] if key != attribute else []
     if is_cache(slot, places):
@@ -107,7 +110,7 @@ def _init(translator: Translator, model: PortedClass) -> tuple[str, Suite] | Non
         return _init_of_subclass(own, model)
     texts = ["self", *parameters(own, model.arguments, model.argument_fact)]
     if isinstance(definition, SequenceDefinition):
-        nodes = [own.value(each).text for each in definition.nodes]
+        nodes = [_node(own, each, at) for at, each in enumerate(definition.nodes)]
         own.suite.add(f"super().__init__({', '.join(nodes)})")
     else:
         if not isinstance(definition, ModelDefinition):  # the slots of a module see no argument
@@ -138,15 +141,59 @@ def _set_slots(own: Translator, model: PortedClass) -> None:
     for slot in model.slots:
         attribute = model.attributes[slot.name.name]
         fact, text = model.slot_fact(attribute), f"self.{attribute}"
-        needed = own.facts.needed.get(fact, "")
-        want = "" if needed == NUMBER else needed
-        found = NIL if slot.form is None else own.value(slot.form, want)
-        own.facts.flow(fact, found)
+        found = _slot_value(own, slot, fact)
         own.suite.add(f"{text} = {found.text}")
+        if own.facts.is_missing(fact):
+            _warn(own, slot.place, f"{model.name} has no state for its slot {slot.name}: ")
         own.learn(text, found)
         hidden = own.scope.get(slot.name.name)
         if hidden is None or hidden.text != found.text:
             own.scope[slot.name.name] = Expression(text, found.type, fact=fact)
+
+
+def _slot_value(own: Translator, slot: ModelSlot, fact: str) -> Expression:
+    """Return the value of a slot; None, with a comment, for one that is not translated."""
+    needed = own.facts.needed.get(fact, "")
+    try:
+        with own.attempt():
+            want = "" if needed == NUMBER else needed
+            found = NIL if slot.form is None else own.value(slot.form, want)
+            _refuse_pair(own, slot, found)
+    except (LispError, RecursionError) as error:
+        own.untranslated.say(own.suite, as_sentence(slot.place, error))
+        own.facts.miss(fact)
+        return NIL
+    own.facts.flow(fact, found)
+    return found
+
+
+def _refuse_pair(own: Translator, slot: ModelSlot, found: Expression) -> None:
+    if slot.form is not None and found.pair and not found.is_plain:
+        why = "Caten cannot list the state of a pair; write (list a b)"
+        raise own.untranslatable(slot.form, why)
+
+
+def _warn(own: Translator, place: SourcePlace, lacking: str) -> None:
+    """Write the warning of a model that is made without a part of it."""
+    sentence = own.untranslated.sentence(place, before=lacking)
+    own.suite.add(f"{own.imports.use('warnings', '')}.warn({sentence}, stacklevel=2)")
+
+
+def _node(own: Translator, datum: Datum, at: int) -> str:
+    """Return a node of a sequence; one that is not translated keeps its place, and refuses."""
+    try:
+        with own.attempt():
+            return own.value(datum).text
+    except (LispError, RecursionError) as error:
+        own.untranslated.say(own.suite, as_sentence(datum.place, error))
+    name, body = own.fresh(f"node_{at}"), Suite()
+    body.add(own.untranslated.refusal(datum.place))
+    any_ = own.annotation("Any")
+    own.suite.block(f"def {name}(*inputs: {any_}) -> {any_}:", body)
+    own.suite.add("")
+    if not (isinstance(datum, Form) and datum.head == "ASNODE"):
+        _warn(own, datum.place, f"node {at} has no state: ")
+    return name
 
 
 def _run_body(own: Translator, model: PortedClass, definition: ModelDefinition) -> None:
@@ -157,7 +204,12 @@ def _run_body(own: Translator, model: PortedClass, definition: ModelDefinition) 
             symbol = next(each.name for each in definition.slots if each.name.name == name)
             own.bind(symbol, own.scope[name], last=False)
     for form in definition.body:
-        own.discard(form)
+        try:
+            with own.attempt():
+                own.discard(form)
+        except (LispError, RecursionError) as error:
+            own.untranslated.say(own.suite, as_sentence(form.place, error))
+            _warn(own, form.place, f"{model.name} lacks what follows its slots: ")
 
 
 def _set_variables(definition: ModelDefinition) -> set[str]:

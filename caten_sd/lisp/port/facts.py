@@ -23,7 +23,9 @@ class Facts:
     sources: dict[str, dict[str, bool]] = attrs.field(factory=dict)  # and whether None is excluded
     input_names: dict[str, str] = attrs.field(factory=dict)  # what callers call an input
     calls: dict[str, set[str]] = attrs.field(factory=dict)  # functions that a definition calls
+    missing: set[str] = attrs.field(factory=set)  # slots and others that are not translated
     changed: bool = False
+    _missed: set[str] = attrs.field(factory=set)  # those of this pass
 
     def call(self, unit: str, name: str) -> None:
         """Remember that a definition calls a function, so that none of its variables hides it."""
@@ -61,12 +63,22 @@ class Facts:
         self.changed |= self.needed.pop(fact, None) is not None
 
     def spread(self) -> None:
-        """Let what needs a type ask its sources for it."""
+        """Let what needs a type ask its sources for it, and what is missing be known."""
+        self.changed |= self.missing != self._missed
+        self.missing, self._missed = self._missed, set()
         for fact, sources in self.sources.items():
             needed = self.needed.get(fact, "")
             for source, narrowed in sources.items():
                 if narrowed or not is_optional(self.type_of(fact)):
                     self.need(source, needed)
+
+    def miss(self, fact: str) -> None:
+        """Remember that what has this name is not translated."""
+        self._missed.add(fact)
+
+    def is_missing(self, fact: str) -> bool:
+        """Return whether what has this name was not translated in the pass before."""
+        return fact in self.missing
 
     def is_known(self, fact: str) -> bool:
         """Return whether anything is passed."""

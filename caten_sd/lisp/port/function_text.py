@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from caten_sd.errors import LispError
 from caten_sd.lisp.classes.signatures import named_arguments
 from caten_sd.lisp.definitions.lambda_lists import Argument, LambdaList
 from caten_sd.lisp.port.facts import device_fact
@@ -79,7 +80,10 @@ def _default(translator: Translator, argument: Argument, fact: str) -> Expressio
     plain = plain or (isinstance(datum, Form) and datum.head == "FUNCTION")
     if not plain:
         return _LATER
-    found = translator.value(datum)
+    try:
+        found = translator.value(datum)
+    except LispError:
+        return _LATER
     translator.facts.flow(fact, found)
     return found if not found.text.endswith(")") else _LATER
 
@@ -93,9 +97,14 @@ def _is_constant(translator: Translator, datum: Datum) -> bool:
 def _set_later(translator: Translator, name: str, argument: Argument, fact: str) -> None:
     assert argument.default is not None
     with translator.writing(Suite()) as body:
-        found = translator.value_for(fact, argument.default)
-        body.assign(name, found.text)
-    translator.facts.flow(fact, found)
+        try:
+            found = translator.value_for(fact, argument.default)
+        except LispError as error:
+            translator.untranslated.say(translator.suite, error)
+            body.add(translator.untranslated.refusal(argument.default.place, f"; pass {name}"))
+        else:
+            body.assign(name, found.text)
+            translator.facts.flow(fact, found)
     translator.suite.block(f"if {name} is None:", body)
     translator.known.add(name)
     type_ = translator.facts.type_of(fact)

@@ -26,6 +26,7 @@ from caten_sd.nn.module import Module
 _FUNCTIONS = {"abs", "all", "any", "enumerate", "float", "int", "isinstance", "len", "list", "max"}
 _FUNCTIONS |= {"min", "range", "round", "sum", "super", "tuple", "zip"}
 _RESERVED = {"attrs", "torch", "math", "call", "functional", "model", "output", "Tensor", "Any"}
+_RESERVED |= {"warnings"}
 
 
 @attrs.define(eq=False)

@@ -17,7 +17,7 @@ _HOMES = {
     "Parameter": "torch.nn",
     "Size": "torch",
 }
-_STANDARD = ("collections.abc", "fractions", "itertools", "math", "typing")
+_STANDARD = ("collections.abc", "fractions", "itertools", "math", "typing", "warnings")
 
 
 @attrs.define
@@ -33,7 +33,7 @@ class PortedImports:
 
     def annotation(self, type_: str, classes: Mapping[str, PortedClass]) -> str:
         """Return a type as an annotation, and import what it names."""
-        text = type_ or "Any"
+        text = (type_ or "Any").replace("list[]", "list[Any]")
         own = {each.name for each in classes.values()}
         for name in re.findall(r"[A-Za-z_]\w*", text):
             if name in _HOMES:

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from caten_sd.errors import LispError
-from caten_sd.errors.printable import escaped, one_line
+from caten_sd.errors.printable import escaped
 from caten_sd.lisp.classes.caches import places_set
 from caten_sd.lisp.definitions.definition import (
     CallDefinition,
@@ -32,6 +32,7 @@ from caten_sd.lisp.port.forms import (
     loop_forms,
     maker_forms,
     number_forms,
+    pair_forms,
     quote_forms,
     slot_access,
 )
@@ -44,15 +45,17 @@ from caten_sd.lisp.port.ported_classes import (
     ported_names,
 )
 from caten_sd.lisp.port.ported_imports import PortedImports
-from caten_sd.lisp.port.python_text.expressions import FALSE, text_literal
+from caten_sd.lisp.port.python_text.expressions import FALSE
 from caten_sd.lisp.port.python_text.line_breaks import WIDTH
 from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.translator import ControlForm, Translator, ValueForm
+from caten_sd.lisp.port.untranslated import Untranslated, as_sentence
 from caten_sd.lisp.vocabulary import evaluator_of
 
 _VALUE_FORMS: Mapping[str, ValueForm] = {
     **number_forms.VALUE_FORMS,
     **list_forms.VALUE_FORMS,
+    **pair_forms.VALUE_FORMS,
     **quote_forms.VALUE_FORMS,
     **choice_forms.VALUE_FORMS,
     **let_forms.VALUE_FORMS,
@@ -97,7 +100,7 @@ def port(path_or_text: str | os.PathLike[str]) -> PortedModule:
         facts.spread()
         if not facts.changed:
             break
-    return PortedModule(text, tuple(writer.problems))
+    return PortedModule(text, tuple(writer.untranslated.problems))
 
 
 @attrs.define(eq=False)
@@ -107,14 +110,24 @@ class _Writer:
     source: LispSource
     facts: Facts
     evaluator: Evaluator
-    problems: list[str] = attrs.field(factory=list)
+    untranslated: Untranslated = attrs.field(init=False)
     imports: PortedImports = attrs.field(factory=PortedImports)
+
+    def __attrs_post_init__(self) -> None:
+        self.untranslated = Untranslated(self.source.name, self.file)
 
     def module(self) -> str:
         """Return the text of the module."""
         names = ported_names(self.source.by_kind, self.evaluator)
         self.imports.use("attrs", "")
-        translator = Translator(names, self.facts, self.imports, _VALUE_FORMS, _CONTROL_FORMS)
+        translator = Translator(
+            names,
+            self.facts,
+            self.imports,
+            self.untranslated,
+            value_forms=_VALUE_FORMS,
+            control_forms=_CONTROL_FORMS,
+        )
         blocks = [block for each in self._definitions() for block in self.block(translator, each)]
         head = [*docstring(f"Models of {self.file}, as caten-sd port writes them.").split("\n"), ""]
         body = "\n".join(line for block in blocks for line in block)
@@ -149,7 +162,7 @@ class _Writer:
             self.write(own, definition)
         except (LispError, RecursionError) as error:
             own.suite = Suite()
-            self.leave_out(own, definition, _as_sentence(definition, error))
+            self.leave_out(own, definition, as_sentence(definition.place, error))
         lines = own.suite.texts()
         if lines:
             yield lines
@@ -200,16 +213,21 @@ class _Writer:
 
     def leave_out(self, own: Translator, definition: Definition, error: LispError) -> None:
         """Say at its place why a definition is not translated."""
-        self.problems.append(str(error))
-        sentence = one_line(str(error).replace(self.source.name, self.file), 400)
-        for line in textwrap.wrap(f"Not translated: {sentence}", WIDTH - 2):
-            own.suite.add(f"# {line}")
-        place = text_literal(f"{self.file}:{definition.place.line} is not translated")
-        refusal = f"raise NotImplementedError({place})"
+        self.untranslated.say(own.suite, error)
+        refusal = self.untranslated.refusal(definition.place)
+        self.miss(own.names, definition)
         if (model := _model(own.names, definition)) is not None:
             refusing_class(own, model, self.model_text(definition), refusal)
         elif (owner := _called(own.names, definition)) and definition is owner.methods[-1]:
             refusing_forward(own, owner, refusal)
+
+    def miss(self, names: PortedNames, definition: Definition) -> None:
+        """Let what uses a function or a constant know that it is not there."""
+        name = "" if isinstance(definition, CallDefinition) else definition.name.name
+        if isinstance(definition, VariableDefinition):
+            self.facts.miss(names.variables[name])
+        elif name in names.functions and _called(names, definition) is None:
+            self.facts.miss(names.functions[name].result_fact)
 
 
 def _model(names: PortedNames, definition: Definition) -> PortedClass | None:
@@ -222,16 +240,6 @@ def _called(names: PortedNames, definition: Definition) -> PortedClass | None:
     if not isinstance(definition, (CallDefinition, MethodDefinition)):
         return None
     return called_model(definition, names.classes)
-
-
-def _as_sentence(definition: Definition, error: LispError | RecursionError) -> LispError:
-    if isinstance(error, LispError):
-        return error
-    return LispError(
-        definition.place,
-        "its forms lie too deep in each other to be translated to Python",
-        "divide it by functions",
-    )
 
 
 def _is_qualified(definition: Definition) -> bool:

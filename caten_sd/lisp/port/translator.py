@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 from caten_sd.errors import LispError
 from caten_sd.lisp.definitions.grammar import undeclared
-from caten_sd.lisp.definitions.names import python_name
-from caten_sd.lisp.port.facts import Facts, device_fact
-from caten_sd.lisp.port.ported_classes import PortedFunction, PortedNames
-from caten_sd.lisp.port.ported_imports import PortedImports
+from caten_sd.lisp.port.constant_values import constant_of
+from caten_sd.lisp.port.local_names import LocalNames
 from caten_sd.lisp.port.python_text.expressions import (
     NIL,
     TRUE,
     Expression,
-    indexed,
     number,
     text_literal,
 )
-from caten_sd.lisp.port.python_text.python_types import NONE, is_optional, present, value_types
-from caten_sd.lisp.port.python_text.suites import Suite
+from caten_sd.lisp.port.python_text.python_types import is_optional, present, value_types
 from caten_sd.lisp.syntax.datum import Character, Datum, Form, Literal, Symbol, brief
 
 Finish = Callable[[Datum], Expression]  # what becomes of the value of the last form of a body
@@ -32,27 +26,13 @@ ControlForm = Callable[["Translator", Form, Finish], Expression]
 
 
 @attrs.define(eq=False)
-class Translator:
-    """Translates the body of one function; what it learns about types is kept in the facts."""
+class Translator(LocalNames):
+    """Translates the body of one function."""
 
-    names: PortedNames
-    facts: Facts
-    imports: PortedImports
-    value_forms: Mapping[str, ValueForm]
-    control_forms: Mapping[str, ControlForm]
-    unit: str = ""  # the definition that is being written
-    result_fact: str = ""
+    value_forms: Mapping[str, ValueForm] = attrs.field(kw_only=True)
+    control_forms: Mapping[str, ControlForm] = attrs.field(kw_only=True)
     blocks: frozenset[str] = frozenset()  # the names that return-from may have
-    taken: set[str] = attrs.field(factory=set)  # names of Python in this function
-    scope: dict[str, Expression] = attrs.field(factory=dict)
-    functions: dict[str, PortedFunction] = attrs.field(factory=dict)
-    suite: Suite = attrs.field(factory=Suite)
-    known: set[str] = attrs.field(factory=set)  # what is known not to be None here
     exact: bool = True  # a quotient that is a size is checked to be whole
-    device: str = ""  # where a forward pass makes new tensors
-    builds: bool = False  # constants are tensors, as in a slot
-    lists: dict[str, Expression] = attrs.field(factory=dict)  # that variables hold
-    pinned: set[str] = attrs.field(factory=set)  # names that a local function reads
 
     # Values
 
@@ -84,6 +64,16 @@ class Translator:
         known = datum.tail is None and datum.head in self.value_forms.keys() - own
         form = self.value_forms[datum.head if known else "FUNCALL"]
         try:
+            with self.attempt():
+                return self._translated(form, datum, want)
+        except LispError:
+            constant = constant_of(self.names.evaluator, datum)
+            if constant is None:
+                raise
+            return constant
+
+    def _translated(self, form: ValueForm, datum: Form, want: str) -> Expression:
+        try:
             return form(self, datum, want)
         except (ArithmeticError, LookupError, ValueError) as error:
             raise self.untranslatable(datum, "it is not whole") from error
@@ -107,13 +97,16 @@ class Translator:
         if symbol.is_keyword:
             return Expression(text_literal(symbol.name.lower()), "str")
         if symbol.name in self.scope:
-            return self.retyped(self.scope[symbol.name])
+            found = self.scope[symbol.name]
+            self.require(found.fact, symbol)
+            return self.retyped(found)
         if symbol.name in ("NIL", "T"):
             return NIL if symbol.name == "NIL" else TRUE
         if symbol.name == "PI":
             return Expression(self.imports.use("math", "") + ".pi", "float")
         if symbol.name in self.names.variables:
             name = self.names.variables[symbol.name]
+            self.require(name, symbol)
             return Expression(name, self.facts.type_of(name), fact=name)
         self.names.require_variable(symbol, self.scope)
         raise self.untranslatable(symbol)
@@ -124,36 +117,6 @@ class Translator:
         if expression.text in self.known and is_optional(type_):
             type_ = present(type_)
         return attrs.evolve(expression, type=type_ or expression.type)
-
-    def fitted(self, expression: Expression, want: str) -> Expression:
-        """Return a value as the place needs it: a whole number, or something that is not None."""
-        if not want:
-            return expression
-        self.facts.need(expression.fact, want)
-        if expression.type == "Fraction" and want == "int":
-            return self.whole(expression)
-        if is_optional(expression.type) and not is_optional(want) and want != "bool":
-            return self.present(expression)
-        return expression
-
-    def present(self, expression: Expression) -> Expression:
-        """Return a value that is not None; what is not known not to be is checked."""
-        if not is_optional(expression.type):
-            return expression
-        if expression.text not in self.known:
-            self.suite.add(f"assert {expression.text} is not None")
-            self.known.add(expression.text)
-        return attrs.evolve(expression, type=present(expression.type))
-
-    def whole(self, expression: Expression) -> Expression:
-        """Return a fraction as an integer; what is not whole is refused when it runs."""
-        error = self.imports.use("caten_sd", "ModelError")
-        name = self.fresh("size")
-        self.suite.assign(name, expression.text)
-        check = Suite()
-        check.add(f'raise {error}(f"the size {{{name}}} is not a whole number")')
-        self.suite.block(f"if {name} % 1:", check)
-        return Expression(f"int({name})", "int")
 
     def items(self, data: Sequence[Datum], want: str = "") -> list[Expression]:
         """Return the values of several forms, in order."""
@@ -198,104 +161,10 @@ class Translator:
             self.suite.assign("output", found.text, self.annotation(type_))
         self.suite.add(f"return {'output' if loose else found.text}")
 
-    # Names and lines
-
-    def fresh(self, name: str) -> str:
-        """Return a name that nothing in this function has."""
-        found, count = name, 1
-        calls = self.facts.calls.get(self.unit, set())
-        while found in self.taken or found in self.names.reserved or found in calls:
-            count += 1
-            found = f"{name}_{count}"
-        self.taken.add(found)
-        return found
-
-    def bind(self, symbol: Symbol, found: Expression, *, last: bool) -> None:
-        """Set a variable of Lisp in its own scope; one that hides another may take its name."""
-        if found.text == python_name(symbol) and found.text in self.taken and last:
-            self.scope[symbol.name] = found
-            return
-        name, fact = self.name_for(symbol, last=last), self.fact_of(symbol)
-        found = self.fitted(found, "int") if self.facts.is_size(fact) else found
-        loose = found.loose and not self.is_typed(symbol)
-        self.facts.flow(fact, found)
-        self.learn(name, found)
-        self.suite.assign(name, found.text, keeps=found.acts)
-        self.forget(name)
-        if found.items is not None and found.text.startswith("["):
-            self.lists[name] = found
-        self.scope[symbol.name] = Expression(
-            name, found.type, loose=loose, items=indexed(name, found), fact=fact, base=found.base,
-            floating=found.floating,
-        )  # fmt: skip
-
-    def fact_of(self, symbol: Symbol) -> str:
-        """Return the name under which the type of a variable is found out."""
-        return f"{self.result_fact} {symbol.place}"
-
-    def where(self) -> list[str]:
-        """Return where a new tensor is made; a function without tensors asks its callers."""
-        if not self.device and not self.builds:
-            self.facts.need(device_fact(self.result_fact), "device")
-        return [f"device={self.device}"] if self.device else []
-
-    def forget(self, name: str) -> None:
-        """Let no list be written out that reads a variable which gets another value."""
-        pattern = re.compile(rf"\b{re.escape(name)}\b")
-        kept = {key: each for key, each in self.lists.items() if not pattern.search(each.text)}
-        kept.pop(name, None)
-        self.lists = kept
-
-    def learn(self, name: str, found: Expression) -> None:
-        """Remember whether a place may hold None now."""
-        self.known.discard(name)
-        if not is_optional(found.type) and found.type != NONE:
-            self.known.add(name)
-
-    def is_typed(self, symbol: Symbol) -> bool:
-        """Return whether a variable already has a type that an assignment does not change."""
-        hidden = self.scope.get(symbol.name)
-        return hidden is not None and not hidden.loose and hidden.text == python_name(symbol)
-
-    def loop_name(self, symbol: Symbol) -> str:
-        """Return the name of a variable of a loop, which hides none that is read after the loop."""
-        name = python_name(symbol)
-        hides = any(each.text == name for each in self.scope.values())
-        if hides or name in self.names.reserved:
-            return self.fresh(name)
-        self.taken.add(name)
-        return name
-
-    def name_for(self, symbol: Symbol, *, last: bool) -> str:
-        """Return the name of a variable: that of one that it hides for good, or a new one."""
-        hidden = self.scope.get(symbol.name)
-        plain = python_name(symbol)
-        if last and hidden is not None and hidden.text == plain and plain not in self.pinned:
-            return plain
-        return self.fresh(plain)
-
-    @contextmanager
-    def inner(self) -> Iterator[None]:
-        """Let variables and functions that are bound here end here."""
-        scope, functions = dict(self.scope), dict(self.functions)
-        try:
-            yield
-        finally:
-            self.scope, self.functions = scope, functions
-
-    @contextmanager
-    def writing(self, suite: Suite) -> Iterator[Suite]:
-        """Add lines to another suite for a while."""
-        outer, known = self.suite, set(self.known)
-        self.suite = suite
-        try:
-            yield suite
-        finally:
-            self.suite, self.known = outer, known
-
-    def annotation(self, type_: str) -> str:
-        """Return a type as an annotation, and import what it names."""
-        return self.imports.annotation(type_, self.names.classes)
+    def require(self, fact: str, datum: Datum) -> None:
+        """Raise LispError for a use of a slot, a function or a constant that is not translated."""
+        if self.facts.is_missing(fact):
+            raise self.untranslatable(datum, "what defines it is not translated")
 
     def untranslatable(self, datum: Datum, why: str = "") -> LispError:
         """Return the error for a form that has no translation."""

@@ -19,7 +19,7 @@ PLAIN = "(defclass Plain () ((w :initform (rand '(2)))))"
         ("(list (rand '(1)) (Linear 1 1 :bias nil))", "other values", "s.0 s.1.weight"),
         ("(list (list (rand '(1))))", "lists", "s.0.0"),
         ("(vector (rand '(1)))", "vector", "s.0"),
-        ("(list (cons 'a (rand '(1))))", "pairs", "s.0.cdr"),
+        ("(list (cons 'a (rand '(1))))", "pairs", "s.0.1"),
         ("(make-instance 'Plain)", "plain class", "s.w"),
         ("(list (make-instance 'Plain))", "plain class", "s.0.w"),
     ],

@@ -192,6 +192,7 @@ def _passed(
 
 
 def _function(translator: Translator, form: Form, function: PortedFunction) -> Expression:
+    translator.require(function.result_fact, form)
     texts = _passed(translator, form, function.arguments, function.argument_fact, form.rest)
     type_ = translator.facts.type_of(function.result_fact)
     if translator.facts.needed.get(device_fact(function.result_fact)):

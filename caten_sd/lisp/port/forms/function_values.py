@@ -23,6 +23,7 @@ def _function_value(translator: Translator, form: Form, want: str) -> Expression
     name = target.name if isinstance(target, Symbol) else ""
     for known in (translator.functions, translator.names.functions, translator.names.classes):
         if name in known:
+            translator.require(getattr(known[name], "result_fact", ""), form)
             if known is not translator.functions:
                 translator.facts.call(translator.unit, known[name].name)
             return Expression(known[name].name, "Callable[..., Any]")

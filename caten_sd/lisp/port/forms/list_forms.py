@@ -33,12 +33,6 @@ def _list(translator: Translator, form: Form, want: str) -> Expression:
     return listed(found) if found else NIL
 
 
-def _list_star(translator: Translator, form: Form, want: str) -> Expression:
-    *first, last = form.rest
-    items = [item_value(translator, each) for each in first]
-    return listed([*items, *spliced(translator.value(last, "list[int]"))])
-
-
 def _append(translator: Translator, form: Form, want: str) -> Expression:
     found = [translator.value(each, "list[int]") for each in form.rest]
     return listed(item for each in found for item in spliced(each))
@@ -228,24 +222,23 @@ def variables_of(datum: Datum) -> list[Symbol]:
 _ORDER = ("FIRST", "SECOND", "THIRD", "FOURTH", "FIFTH", "SIXTH")
 VALUE_FORMS: Mapping[str, ValueForm] = {
     "LIST": _list,
-    "LIST*": _list_star,
     "VECTOR": _list,
     "APPEND": _append,
     "NCONC": _append,
     **{name: partial(_nth, at) for at, name in enumerate(_ORDER)},
     "CAR": partial(_nth, 0),
-    "CADR": partial(_nth, 1),
-    "CADDR": partial(_nth, 2),
     "NTH": _nth_of,
     "ELT": _nth_of,
     "AREF": _nth_of,
+    "SVREF": _nth_of,
     "LAST": _last,
     "BUTLAST": _all_but_last,
-    "CDR": _rest,
     "REST": _rest,
     "SUBSEQ": _subsequence,
     "LENGTH": _length,
+    "LIST-LENGTH": _length,
     "REVERSE": _reversed,
+    "NREVERSE": _reversed,
     "MAKE-LIST": _make_list,
     "RANGE": _range,
     "IDENTITY": _identity,

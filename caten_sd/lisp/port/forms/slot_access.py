@@ -10,7 +10,7 @@ from caten_sd.lisp.port.ported_classes import PortedClass
 from caten_sd.lisp.port.python_text.expressions import Expression
 from caten_sd.lisp.port.python_text.python_types import is_optional, present
 from caten_sd.lisp.port.translator import Translator, ValueForm
-from caten_sd.lisp.syntax.datum import Form, Symbol
+from caten_sd.lisp.syntax.datum import Datum, Form, Symbol
 
 
 def class_of(translator: Translator, type_: str) -> PortedClass | None:
@@ -27,13 +27,14 @@ def slot_of(translator: Translator, instance: Expression, symbol: Symbol) -> Exp
     attribute = owner.attributes.get(symbol.name)
     if attribute is None:
         raise translator.untranslatable(symbol, f"{owner.name} has no such slot")
-    return _attribute(translator, instance, owner, attribute)
+    return _attribute(translator, instance, owner, attribute, symbol)
 
 
 def _attribute(
-    translator: Translator, instance: Expression, owner: PortedClass, attribute: str
+    translator: Translator, instance: Expression, owner: PortedClass, attribute: str, datum: Datum
 ) -> Expression:
     fact = owner.slot_fact(attribute)
+    translator.require(fact, datum)
     text = f"{instance.operand}.{attribute}"
     type_ = translator.facts.type_of(fact)
     if is_optional(type_) and text in translator.known:
@@ -65,7 +66,7 @@ def read(translator: Translator, form: Form, attribute: str) -> Expression:
     owner = class_of(translator, instance.type)
     if owner is None:
         raise translator.untranslatable(form, f"it is not known what {instance.text} is")
-    return _attribute(translator, instance, owner, attribute)
+    return _attribute(translator, instance, owner, attribute, form)
 
 
 VALUE_FORMS: Mapping[str, ValueForm] = {"SLOT-VALUE": _slot_value}

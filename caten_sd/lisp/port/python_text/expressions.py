@@ -16,6 +16,7 @@ from caten_sd.lisp.syntax.datum import SingleFloat, literal_text
 CHOICE, OR, AND, NOT, COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(10)
 
 
+_PLAIN = ("bool", "int", "float", "Fraction", "str", "None")
 DTYPE = "\0"  # stands for a dtype that is not chosen yet
 
 
@@ -37,6 +38,7 @@ class Expression:
     recast: Expression | None = None  # the same in another dtype, which is written as a DTYPE
     like: str = ""  # the text of a tensor whose shape it has
     narrow: Expression | None = None  # a reduction before it is repeated to that shape
+    pair: bool = False  # a pair of Lisp, whose second item is not a list
     acts: bool = False  # it does something besides giving a value
 
     def within(self, strength: int) -> str:
@@ -53,6 +55,13 @@ class Expression:
     def shape_key(self) -> str:
         """The text of a tensor that has its shape: its own if no other is known."""
         return self.like or self.text
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is certain to hold no tensor: a number, a text, None, or a pair of them."""
+        return self.type in _PLAIN or (
+            self.pair and all(each.is_plain for each in self.items or ())
+        )
 
     @property
     def is_name(self) -> bool:
