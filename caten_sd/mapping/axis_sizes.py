@@ -109,9 +109,11 @@ class Numbers:
     """Looks up the numbers that operations name: among the given ones, then in a configuration.
 
     ``config`` is a mapping (a ``config.json``) or an object with attributes. ``aliases`` are other
-    names that a number may have. ``stated`` are numbers of the file's metadata, which count
-    last. A number that is in none of them is a LayoutError. ``paths`` are those of a model, by
-    their text with "_" between the segments.
+    names that a number may have. An alias that has aliases itself is another number, which counts
+    where none of the names is found: the heads, where nothing counts the key-value heads.
+    ``stated`` are numbers of the file's metadata, which count last. A number that is in none of
+    them is a LayoutError. ``paths`` are those of a model, by their text with "_" between the
+    segments.
     """
 
     def __init__(
@@ -136,9 +138,17 @@ class Numbers:
 
     def find(self, name: str, shapes: Mapping[str, int] | None = None) -> Any:
         """Return what is given for a name, what shapes or the configuration say, or None."""
-        words = (name, *self.aliases.get(name, ()))
+        aliases = self.aliases.get(name, ())
+        others = [word for word in aliases if word in self.aliases]
+        found = self._found((name, *(word for word in aliases if word not in others)), shapes)
+        for word in others if found is None else ():
+            found = self._found((word, *self.aliases[word]), shapes) if found is None else found
+        return found
+
+    def _found(self, words: Sequence[str], shapes: Mapping[str, int] | None) -> Any:
+        """Return what is found under names of one number, of which shapes give the first."""
         found = next((self.given[word] for word in words if word in self.given), None)
-        found = (shapes or {}).get(name) if found is None else found
+        found = (shapes or {}).get(words[0]) if found is None else found
         for word in words:
             found = self.entry(word) if found is None else found
         for word in words:

@@ -48,9 +48,13 @@ def bundle(
     if base is None and any(layout.base is not None for _, layout in parts.values()):
         base = _canonical(parts, rows)
     aliases = {
-        f"{word}_{number}": (*layout.aliases.get(number, ()), number)
+        f"{word}_{number}": (
+            number,
+            *(f"{word}_{each}" if each in layout.aliases else each for each in other),
+        )
         for word, (_, layout) in parts.items()
         for number in sorted(_numbers(layout) | layout.aliases.keys())
+        for other in [layout.aliases.get(number, ())]
     }
     options = {"aliases": aliases, **options}
     return Layout(name, [*moved, *rows], base=base, **options)

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LayoutError
+from caten_sd.mapping.equal_candidates import distinct, others_than
 from caten_sd.mapping.key_kinds import Arranged, arranged, common_prefixes
 from caten_sd.mapping.known import (
     announced_layouts,
@@ -41,8 +42,9 @@ class Detection(HasSheet):
     ``numbers`` are those that the shapes give: n_layer, n_embd, ... No shape gives a head count.
 
     Where no layout takes every key, ``similar`` is the one that takes most of them; it has to be
-    asked for by name. Where a layout is found only once a prefix of every key is taken off,
-    ``layout`` is None, ``prefix`` is that prefix, and ``unprefixed`` is that layout.
+    asked for by name. ``equal`` are the layouts that match equally well, of which none is chosen.
+    Where a layout is found only once a prefix of every key is taken off, ``layout`` is None,
+    ``prefix`` is that prefix, and ``unprefixed`` is that layout.
     """
 
     layout: Layout | None
@@ -52,6 +54,7 @@ class Detection(HasSheet):
     prefix: str = ""
     unprefixed: Layout | None = None
     similar: Layout | None = None
+    equal: tuple[Layout, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -63,10 +66,16 @@ class Detection(HasSheet):
         """The architecture of the layout, or ""."""
         return self.layout.architecture if self.layout else ""
 
-    def decided(self) -> Layout:
-        """Return the layout; LayoutError that asks for it if none matches, or several do."""
+    def decided(self, target: Layout | None = None) -> Layout:
+        """Return the layout; LayoutError that asks for it if none matches, or several do.
+
+        Of several, that one is meant which alone can be converted to the target.
+        """
         if self.layout is not None:
             return self.layout
+        related = [each for each in self.equal if target and each.canonical is target.canonical]
+        if len(related) == 1:
+            return related[0]
         if self.unprefixed:
             raise LayoutError("; ".join(self.evidence))
         if self.similar:
@@ -223,18 +232,19 @@ def _decide(state: StateDict, keys: Arranged, named: Sequence[Candidate]) -> Det
     while True:
         weighed = _weighed(weighed, keys)
         similar = [each for each in weighed if each.is_similar]
-        equal = [each for each in similar if each.rank == similar[0].rank]
+        equal = distinct([each for each in similar if each.rank == similar[0].rank])
         if len(equal) != 1:
             return _undecided(state, equal, weighed)
         best = by_items(equal[0], keys.alone.items)
         weighed[weighed.index(equal[0])] = best
         if best.is_complete:
-            others = [str(each) for each in weighed if each is not best]
-            evidence = (*_evidence(best, state), *others)
+            others = [each for each in others_than(best, weighed) if each.taken * 2 >= each.total]
+            evidence = (*_evidence(best, state), *map(str, others[:2]))
             return Detection(best.layout, evidence, tuple(weighed), best.numbers)
         if not equal[0].is_complete or best.rank == equal[0].rank:
-            lines = [str(each) for each in weighed if each is not best]
-            evidence = (str(best), *filter(None, [best.findings.complaint]), *lines[:2])
+            others = others_than(best, weighed)[:2]
+            faults = filter(None, [best.findings.complaint])
+            evidence = (str(best), *faults, *map(str, others))
             is_like = best.layout if best.is_similar else None
             return Detection(None, evidence, tuple(weighed), {}, similar=is_like)
         weighed.sort(key=_rank, reverse=True)
@@ -267,7 +277,8 @@ def _undecided(
         evidence = [f"{those} match {counted(len(state), 'key')} and their shapes equally well"]
     else:
         evidence = ["no layout was recognized", *map(str, weighed[:3])]
-    return Detection(None, tuple(evidence), tuple(weighed), {})
+    layouts = tuple(each.layout for each in equal)
+    return Detection(None, tuple(evidence), tuple(weighed), {}, equal=layouts)
 
 
 def _evidence(best: Candidate, state: StateDict) -> list[str]:

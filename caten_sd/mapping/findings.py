@@ -56,6 +56,7 @@ class Findings:
     ``square``: the keys whose orientation is known from the layout only, as the shape is square.
     ``rounded``: the keys whose values are computed anew.
     ``misfits``: the shapes that are not as declared.
+    ``contradicted``: what the configuration or the metadata says and the tensors do not.
     ``hints``: what whoever reads the result has to do.
     """
 
@@ -68,6 +69,7 @@ class Findings:
     square: list[str] = field(default_factory=list)
     rounded: list[str] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
+    contradicted: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
 
     @property
@@ -83,7 +85,7 @@ class Findings:
         if self.misfits:
             count = counted(len(self.misfits), "shape is", "shapes are")
             faults.append(f"{count} not as declared: {self.misfits[0]}")
-        return "; ".join(faults)
+        return "; ".join([*faults, *self.contradicted[:3]])
 
     def groups(self) -> list[SheetGroup]:
         """Return the findings as groups of a sheet."""
@@ -93,6 +95,10 @@ class Findings:
             SheetGroup(
                 "of another shape than the layout declares",
                 [each.in_sheet() for each in self.misfits],
+            ),
+            SheetGroup(
+                "in the configuration, not so in the file",
+                list(map(SheetRow, self.contradicted)),
             ),
             SheetGroup("treated as the layout says", [*self._treated()]),
         ]

@@ -60,7 +60,7 @@ def find_layout(layout: str | Layout) -> Layout:
 def _with_own_name(layout: Layout) -> Layout:
     """Return the layout; LayoutError if another one has its name, which files are stamped with."""
     known = called(Layout, layout.name)
-    if known is None or known is layout or _is_same(known, layout):
+    if known is None or known is layout or is_same(known, layout):
         return layout
     raise LayoutError(
         f"your layout {layout.name!r} has the name of one that is known here, and other rows, so "
@@ -68,7 +68,8 @@ def _with_own_name(layout: Layout) -> Layout:
     )
 
 
-def _is_same(one: Layout, other: Layout) -> bool:
+def is_same(one: Layout, other: Layout) -> bool:
+    """Return whether two layouts have the same rows and so do the same to a file."""
     names = ("rows", "prefixes", "separator", "counts", "aliases")
     return all(getattr(one, name) == getattr(other, name) for name in names)
 

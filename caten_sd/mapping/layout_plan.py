@@ -248,7 +248,7 @@ def source_layout(
     stamp = state.metadata.get(STAMP)
     if from_layout is None and stamp is None:
         detection = detect_layout(state, layouts=by_name.values())
-        return detection.decided(), detection
+        return detection.decided(target), detection
     if from_layout is None:  # the stamp is a word of a file, and never names code to run
         return by_name.get(str(stamp)) or _layout_of_file(str(stamp)), None
     named = by_name.get(from_layout) if isinstance(from_layout, str) else None

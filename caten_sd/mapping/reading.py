@@ -9,6 +9,7 @@ from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, names_in, solve
 from caten_sd.mapping.companions import accompanied
 from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.constants import made
+from caten_sd.mapping.contradictions import Unsolved, wrong_flags, wrong_numbers
 from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.layout import Layout
@@ -58,7 +59,10 @@ def read_canonical(
             idle = [other for other in idle if other is not rule]
     findings.idle = [rule.row for rule in idle]
     result += [] if lenient else _made_items(layout, result, findings)
-    numbers, findings.misfits = check_shapes(layout.canonical.reading, result, lookup)
+    numbers, findings.misfits, unsolved = check_shapes(layout.canonical.reading, result, lookup)
+    if isinstance(lookup, Numbers) and not lenient:
+        wrong = *wrong_numbers(numbers, unsolved, lookup), *wrong_flags(layout, run.fired, lookup)
+        findings.contradicted = list(wrong)
     counted = {counts[label]: count for label, count in run.counts.items()}
     return Reading(result, findings, {**counted, **numbers})
 
@@ -112,13 +116,15 @@ def _says_untied(rule: Rule, lookup: Lookup) -> bool:
 
 def check_shapes(
     names: Side, items: Iterable[Item], lookup: Lookup
-) -> tuple[dict[str, int], list[Misfit]]:
+) -> tuple[dict[str, int], list[Misfit], list[Unsolved]]:
     """Return the named sizes that the shapes give, and the tensors that contradict them.
 
-    Tensors that were only renamed come first, since a mistaken transpose cannot be in them.
+    Last come the shapes that left a name open. Tensors that were only renamed come first, since a
+    mistaken transpose cannot be in them.
     """
     known: dict[str, int] = {}
     misfits = []
+    unsolved: dict[Any, Unsolved] = {}
     finder, agreed = Finder(names.matcher, or_one(lookup)), set()
     for item in sorted(items, key=lambda item: not item.plain):
         sizes = None if item.foreign else _sizes(finder, item.key)
@@ -128,10 +134,13 @@ def check_shapes(
         if solve(sizes, spec.shape, known):
             if known.keys() >= names_in(sizes):
                 agreed.add((sizes, spec.shape))  # no further number can contradict it
+            else:
+                at = sizes, spec.shape
+                unsolved.setdefault(at, Unsolved(item.origin, item.key, spec.shape, sizes))
             continue
         swapped = len(sizes) > 1 and solve(sizes, spec.shape[::-1], dict(known))
         misfits.append(Misfit(item.origin, item.key, spec.shape, sizes, swapped))
-    return known, misfits
+    return known, misfits, list(unsolved.values())
 
 
 def _shaped(leaf: Any) -> Spec | None:

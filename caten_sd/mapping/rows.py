@@ -26,6 +26,8 @@ class Row:
     is absent. ``untied`` is the entry of a model's configuration that says they differ. The names
     of a row that is not ``prefixed`` do not begin with the layout's prefix. ``where`` compares
     captured indices with numbers, as in "i % 2 == 0 and i < n_dense": only such keys are the row's.
+    ``flag`` is the entry of a model's configuration that says whether the model has the tensor, as
+    "attention_bias"; such a row is optional where no configuration says it.
 
     ``also`` has other names in this layout, which are read and never written: one, or for a row of
     several names a tuple of as many, or a tuple of such alternatives. A tied row that is optional
@@ -47,8 +49,11 @@ class Row:
     where: str = ""
     also: Names | tuple[Names, ...] = ()
     given: str = ""
+    flag: str = ""
 
     def __post_init__(self) -> None:
+        if self.flag:
+            object.__setattr__(self, "optional", True)
         if not isinstance(self.operation, Operation):
             raise LayoutError(
                 f"row {self}: {self.operation!r} is not an operation; give one of "

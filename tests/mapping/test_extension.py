@@ -11,7 +11,7 @@ from caten_sd.mapping.layout_plan import to_layout
 
 LLAMA = Layout("llama", [Row(f"l.{{i}}.{p}.weight") for p in "qkv"] + [Row("head.weight")])
 HF = Layout(
-    "hf-llama",
+    "our-llama",
     base=LLAMA,
     prefixes=("model.", ""),
     counts={"i": "n_layer"},
@@ -22,7 +22,7 @@ HF = Layout(
     ],
 )
 GGUF = Layout(
-    "gguf-llama",
+    "ours-llama",
     base=LLAMA,
     metadata={"general.architecture": "llama"},
     sizes={"llama.block_count": "n_layer", "tokenizer.size": "n_vocab"},
@@ -66,7 +66,7 @@ def test_it_is_of_its_own_architecture() -> None:
     assert HF_QWEN2.prefixes == HF.prefixes
     assert dict(HF_QWEN2.counts) == {"i": "n_layer"}
     given = {"model.layers.0.q_proj.weight": np.ones(1)}
-    with pytest.raises(LayoutError, match="qwen2 and gguf-llama one of llama"):
+    with pytest.raises(LayoutError, match="qwen2 and ours-llama one of llama"):
         to_layout(given, GGUF, from_layout=HF_QWEN2)
 
 

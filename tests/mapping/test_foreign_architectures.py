@@ -18,6 +18,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoModelForCaus
 from caten_sd import detect_layout, read_state_dict
 from caten_sd.cli import main
 from caten_sd.layouts.gpt2 import GGUF, HF
+from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.state.state_dict import StateDict
 from tests.mapping.test_detection import caten
@@ -67,10 +68,14 @@ def write_gguf(path: Path, architecture: str, *, biases: bool, said: bool) -> No
     writer.close()
 
 
+def is_gpt2(layout: Layout | None) -> bool:
+    return layout is not None and layout.architecture == "gpt2"
+
+
 def refusal(path: Path, target: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the sentence that refuses a conversion; nothing is detected or written."""
+    """Return the sentence that refuses a conversion; nothing of GPT-2 is detected or written."""
     found = detect_layout(read_state_dict(path))
-    assert (found.layout, found.unprefixed) == (None, None)
+    assert not any(is_gpt2(each) for each in (found.layout, found.unprefixed))
     assert main(["convert", str(path), str(target), "--to", "hf-gpt2"]) == 2
     assert not target.exists()
     (line,) = capsys.readouterr().err.splitlines()
@@ -90,7 +95,7 @@ def test_a_gguf_of_another_architecture_is_not_gpt2(
     for biases, said in itertools.product((True, False), repeat=2):
         write_gguf(path, architecture, biases=biases, said=said)
         line = refusal(path, target, capsys)
-        assert "--from" in line
+        assert "--from" in line or "only layouts of one architecture" in line
         if said and " takes " in line:
             assert f"its general.architecture is {architecture!r}" in line
 
@@ -110,7 +115,9 @@ def test_the_very_keys_of_gpt2_are_not_gpt2_if_the_config_says_another_type(
     for model_type in ("gpt2", *model_types[::step]):
         found = detect_layout(gpt2_itself({"model_type": model_type}, layout))
         expected = {layout} if model_type in HF.model_types else set()
-        assert {each.name for each in (found.layout, found.similar) if each} == expected, model_type
+        assert {
+            each.name for each in (found.layout, found.similar) if each and is_gpt2(each)
+        } == expected, model_type
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -119,7 +126,7 @@ def test_the_very_keys_of_gpt2_are_not_gpt2_if_the_gguf_says_another_architectur
 ) -> None:
     given = to_layout(caten(), GGUF, from_layout="caten-gpt2").entry
     found = detect_layout(StateDict(given, metadata={"general.architecture": architecture}))
-    assert (found.layout, found.similar) == (None, None)
+    assert not any(is_gpt2(each) for each in (found.layout, found.similar))
     assert repr(architecture) in str(found)
 
 

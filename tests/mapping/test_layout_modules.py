@@ -82,8 +82,8 @@ def test_only_the_module_of_a_layout_is_imported(more_layouts: Path) -> None:
         (DETECTING.format(says="config={'model_type': 'D'}"), "caten_sd.layouts.d"),
         (DETECTING.format(says="config={'architectures': ['CForCausalLM']}"), "caten_sd.layouts.c"),
         (
-            DETECTING.format(says="config={'model_type': 'v', 'text_config': {'model_type': 'e'}}"),
-            "caten_sd.layouts.e",
+            DETECTING.format(says="config={'model_type': 'v', 'text_config': {'model_type': 'z'}}"),
+            "caten_sd.layouts.z",
         ),
         (DETECTING.format(says="metadata={'caten_sd.layout': 'hf-a'}"), "caten_sd.layouts.a"),
     ],
@@ -91,7 +91,7 @@ def test_only_the_module_of_a_layout_is_imported(more_layouts: Path) -> None:
 def test_importing_layouts_costs_nothing_until_one_is_asked_for(
     work: str, imported: str, tmp_path: Path
 ) -> None:
-    for name in "abcde":
+    for name in "abcdz":
         (tmp_path / f"{name}.py").write_text(MODULE.format(name=f"hf-{name}"))
     program = ASKING.format(work=work)
     done = subprocess.run(

@@ -14,9 +14,9 @@ from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.mapping.self_description import names, said, stated_numbers, veto
 from caten_sd.state.state_dict import StateDict
 
-HF = Layout("hf-llama", [Row("q.{i}", shape=("n", "n")), Row("k.{i}")], counts={"i": "n_layer"})
+HF = Layout("our-llama", [Row("q.{i}", shape=("n", "n")), Row("k.{i}")], counts={"i": "n_layer"})
 GGUF = Layout(
-    "gguf-llama",
+    "ours-llama",
     [
         Row("q.{i}", "blk.{i}.q", Rotary("num_attention_heads", to="pairs")),
         Row("k.{i}", "blk.{i}.k", Rotary("num_key_value_heads", to="pairs")),

@@ -1,0 +1,27 @@
+"""Layouts that match a state dict equally well: which of them differ, and what else is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from caten_sd.mapping.known import is_same
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.weighing import Candidate
+
+
+def others_than(best: Candidate, weighed: Iterable[Candidate]) -> list[Candidate]:
+    """Return the other candidates, first those that something excludes."""
+    return sorted([each for each in weighed if each is not best], key=lambda each: not each.veto)
+
+
+def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates, of those that do the same to a file only the canonical one."""
+    found: list[Candidate] = []
+    for each in sorted(candidates, key=lambda candidate: candidate.layout.base is not None):
+        alike = [other for other in found if _does_the_same(each.layout, other.layout)]
+        found += [] if alike else [each]
+    return found
+
+
+def _does_the_same(one: Layout, other: Layout) -> bool:
+    return one.canonical is other.canonical and is_same(one, other)

@@ -1,0 +1,188 @@
+"""Llama's layouts, held against live models of transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from transformers import LlamaForCausalLM
+
+from caten_sd.errors import LayoutError
+from caten_sd.layouts import llama
+from caten_sd.mapping.detection import detect_layout
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.layout_plan import plan_layout, to_layout
+from caten_sd.state.leaf import Torch, as_array
+from caten_sd.state.state_dict import StateDict
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 56,
+    "tie_word_embeddings": False,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+}
+DENSE = [llama.META, llama.GGUF, llama.MISTRAL, llama.MEGATRON, llama.MEGATRON_LOCAL,
+         llama.MEGATRON_SAVED]  # fmt: skip
+
+
+def random_model(kind: str, **changes: Any) -> Any:
+    """Return a tiny model of a class of transformers, every tensor of it random."""
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(**{**SIZES, **changes})
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+    return model
+
+
+def stored(state: StateDict) -> StateDict:
+    """Return the state as if it had been written and read, with no stamp."""
+    arrays = {key: as_array(Torch(), leaf).clone().contiguous() for key, leaf in state.items()}
+    return StateDict(arrays)
+
+
+def same(one: Any, other: Any) -> bool:
+    return set(one) == set(other) and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("target", DENSE, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("tied", [False, True])
+def test_there_and_back_gives_the_same_model(target: Layout, tied: bool) -> None:
+    model = random_model("Llama", tie_word_embeddings=tied)
+    there = to_layout(model.state_dict(), target, from_layout="hf-llama", config=model.config)
+    back = stored(to_layout(stored(there), llama.HF, from_layout=target, config=model.config))
+    again = LlamaForCausalLM(model.config)
+    again.load_state_dict(dict(back), strict=not tied)
+    again.tie_weights()
+    assert same(again.state_dict(), model.state_dict())
+
+
+@pytest.mark.parametrize("flag", ["attention_bias", "mlp_bias"])
+@pytest.mark.parametrize(
+    "target", [llama.GGUF, llama.MEGATRON, llama.MEGATRON_SAVED], ids=lambda layout: layout.name
+)
+def test_biases_go_where_the_layout_has_them(target: Layout, flag: str) -> None:
+    model = random_model("Llama", **{flag: True})
+    plan = plan_layout(model.state_dict(), target, from_layout=llama.HF, config=model.config)
+    assert not plan.findings.complaint
+    back = to_layout(stored(plan.state_dict), llama.HF, from_layout=target, config=model.config)
+    assert same(stored(back), model.state_dict())
+
+
+def test_the_rows_of_queries_are_pairs_in_gguf_and_of_meta() -> None:
+    """After the formula of transformers' own converter from Meta's files."""
+    model = random_model("Llama")
+    given = model.state_dict()["model.layers.1.self_attn.k_proj.weight"]
+    pairs = given.view(2, 2, 4, 32).transpose(1, 2).reshape(16, 32)
+    for layout, key in ((llama.GGUF, "blk.1.attn_k"), (llama.META, "layers.1.attention.wk")):
+        found = to_layout(model.state_dict(), layout, from_layout=llama.HF, config=model.config)
+        assert torch.equal(as_array(Torch(), found[f"{key}.weight"]), pairs)
+
+
+def test_a_flag_of_the_configuration_is_held_against_the_keys() -> None:
+    model = random_model("Llama", attention_bias=True)
+    state = {key: leaf for key, leaf in model.state_dict().items() if "k_proj.bias" not in key}
+    found = plan_layout(state, llama.GGUF, from_layout=llama.HF, config=model.config)
+    assert "attention_bias is true" in found.findings.complaint
+    assert "k_proj.bias" in found.findings.complaint
+    model.config.attention_bias = False
+    found = plan_layout(model.state_dict(), llama.GGUF, from_layout=llama.HF, config=model.config)
+    assert "attention_bias is false" in found.findings.complaint
+
+
+@pytest.mark.parametrize(
+    ("entry", "wrong", "right"), [("hidden_size", 64, 32), ("vocab_size", 41, 40)]
+)
+def test_a_configuration_that_contradicts_the_shapes_is_named(
+    entry: str, wrong: int, right: int
+) -> None:
+    model = random_model("Llama")
+    config = {**SIZES, entry: wrong}
+    found = plan_layout(model.state_dict(), llama.GGUF, from_layout=llama.HF, config=config)
+    for fact in (entry, str(wrong), str(right)):
+        assert fact in found.findings.complaint
+
+
+def test_head_counts_that_contradict_the_shapes_are_named() -> None:
+    """Two heads of 16 divide the rows as well as four of 8, and give other logits."""
+    model = random_model("Llama")
+    config = {**SIZES, "num_attention_heads": 2, "num_key_value_heads": 1}
+    found = plan_layout(model.state_dict(), llama.GGUF, from_layout=llama.HF, config=config)
+    assert "head_dim 8, num_attention_heads 2" in found.findings.complaint
+    config = {**SIZES, "num_key_value_heads": 4, "head_dim": None}
+    found = plan_layout(model.state_dict(), llama.GGUF, from_layout=llama.HF, config=config)
+    assert "k_proj" in found.findings.complaint
+    assert "num_key_value_heads 4" in found.findings.complaint
+
+
+def test_heads_count_for_the_key_value_heads_where_nothing_counts_those() -> None:
+    model = random_model("Llama", num_key_value_heads=4)
+    config = {**SIZES, "num_key_value_heads": None}
+    found = to_layout(model.state_dict(), llama.GGUF, from_layout=llama.HF, config=config)
+    wanted = to_layout(model.state_dict(), llama.GGUF, from_layout=llama.HF, config=model.config)
+    assert same(stored(found), stored(wanted))
+
+
+@pytest.mark.parametrize(
+    ("kind", "hub", "gguf"),
+    [
+        ("Mistral", llama.MISTRAL, llama.GGUF),
+        ("SmolLM3", llama.SMOLLM3, llama.GGUF_SMOLLM3),
+        ("Granite", llama.GRANITE, llama.GGUF_GRANITE),
+    ],
+)
+def test_relatives_go_to_gguf_and_back(kind: str, hub: Layout, gguf: Layout) -> None:
+    model = random_model(kind)
+    given = StateDict(model.state_dict(), config=model.config.to_dict())
+    found = plan_layout(given, gguf)
+    assert not found.findings.complaint
+    assert found.source is hub
+    said = StateDict(dict(stored(found.state_dict)), metadata=found.state_dict.metadata)
+    assert said.metadata["general.architecture"] == gguf.metadata["general.architecture"]
+    assert same(stored(to_layout(said, hub)), model.state_dict())
+
+
+def test_mixtral_of_a_file_of_transformers_5_and_of_gguf() -> None:
+    model = random_model("Mixtral", num_local_experts=3, num_experts_per_tok=2)
+    live = StateDict(model.state_dict(), config=model.config.to_dict())
+    found = plan_layout(live, llama.MIXTRAL)
+    assert found.source is llama.MIXTRAL_LIVE
+    assert "model.layers.1.block_sparse_moe.experts.2.w3.weight" in found.state_dict
+    gguf = stored(to_layout(found.state_dict, llama.GGUF_MIXTRAL, config=model.config))
+    assert tuple(gguf["blk.1.ffn_up_exps.weight"].shape) == (3, 48, 32)
+    back = to_layout(gguf, llama.MIXTRAL_LIVE, from_layout=llama.GGUF_MIXTRAL, config=model.config)
+    assert same(stored(back), model.state_dict())
+
+
+def test_mixtral_is_saved_under_the_names_of_the_layout(tmp_path: Any) -> None:
+    from safetensors.torch import load_file
+
+    model = random_model("Mixtral", num_local_experts=3, num_experts_per_tok=2)
+    model.save_pretrained(tmp_path)
+    found = to_layout(model.state_dict(), llama.MIXTRAL, from_layout=llama.MIXTRAL_LIVE)
+    assert same(stored(found), load_file(tmp_path / "model.safetensors"))
+
+
+def test_only_what_the_file_says_distinguishes_llama_from_its_relatives() -> None:
+    state = random_model("Llama").state_dict()
+    found = detect_layout(state)
+    assert found.layout is None
+    assert llama.HF in found.equal
+    assert llama.MISTRAL not in found.equal, "it does the same to a file"
+    with pytest.raises(LayoutError, match="hf-llama"):
+        found.decided()
+    assert found.decided(llama.GGUF) is llama.HF
+    assert found.decided(llama.GGUF_GRANITE) is llama.GRANITE
+    for kind, layout in (("llama", llama.HF), ("mistral", llama.MISTRAL)):
+        assert detect_layout(StateDict(state, config={"model_type": kind})).layout is layout
