@@ -56,10 +56,13 @@ def forward_block(
     _cut_caches(translator, model, places)
 
 
-def refusing_forward(translator: Translator, model: PortedClass, refusal: str) -> None:
+def refusing_forward(
+    translator: Translator, model: PortedClass, refusal: str, documentation: str
+) -> None:
     """Write a forward pass that cannot be called, in the place of one that is not translated."""
     call, any_ = translator.imports.use("caten_sd.nn", "call"), translator.annotation("Any")
     body = Suite()
+    body.add(documentation)
     body.add(refusal)
     inputs = f"model: {model.name}, *inputs: {any_}, **options: {any_}"
     translator.suite.add(f"@{call}.register({model.name})")

@@ -45,6 +45,7 @@ from caten_sd.lisp.port.ported_classes import (
     ported_names,
 )
 from caten_sd.lisp.port.ported_imports import PortedImports
+from caten_sd.lisp.port.python_order import in_order
 from caten_sd.lisp.port.python_text.expressions import FALSE
 from caten_sd.lisp.port.python_text.line_breaks import WIDTH
 from caten_sd.lisp.port.python_text.suites import Suite
@@ -128,27 +129,18 @@ class _Writer:
             value_forms=_VALUE_FORMS,
             control_forms=_CONTROL_FORMS,
         )
-        blocks = [block for each in self._definitions() for block in self.block(translator, each)]
+        ordered = in_order(self.source.by_kind, self.source.definitions, names.classes)
+        blocks = [block for each in ordered for block in self.block(translator, each)]
         head = [*docstring(f"Models of {self.file}, as caten-sd port writes them.").split("\n"), ""]
         body = "\n".join(line for block in blocks for line in block)
         lines = [*head, *self.imports.lines(body)]
         before = ""
         for block in blocks:
             gap = 1 if _is_short(block) and _is_short([before] if before else block) else 2
-            lines += ["", ""][:gap] if before or not _is_short(block) else [""]
+            lines += ["", ""][:gap] if before or not _is_beside_imports(block) else [""]
             lines += block
             before = block[-1]
         return "\n".join(lines) + "\n"
-
-    def _definitions(self) -> Iterator[Definition]:
-        """Yield the definitions in order, of two with one name the later one."""
-        kinds = self.source.by_kind
-        last = {*map(id, kinds.models.values()), *map(id, kinds.functions.values())}
-        last |= {*map(id, kinds.variables.values()), *map(id, kinds.methods)}
-        found = [each for each in self.source.definitions if id(each) in last]
-        # A default reads a constant when Python defines the function, and so before Lisp would.
-        yield from (each for each in found if isinstance(each, VariableDefinition))
-        yield from (each for each in found if not isinstance(each, VariableDefinition))
 
     @property
     def file(self) -> str:
@@ -175,8 +167,7 @@ class _Writer:
         elif (owner := _called(own.names, definition)) is not None:
             assert isinstance(definition, (CallDefinition, MethodDefinition))
             _require_only(owner, definition)
-            text = self.described(definition, f"Compute the output of {owner.name}.")
-            forward_block(own, owner, definition, places, text)
+            forward_block(own, owner, definition, places, self.forward_text(owner, definition))
         elif isinstance(definition, (FunctionDefinition, MethodDefinition)):
             self.function(own, definition)
         elif (model := _model(own.names, definition)) is not None:
@@ -186,6 +177,10 @@ class _Writer:
     def model_text(self, definition: Definition) -> str:
         """Return the docstring of a class."""
         return self.described(definition, f"The model {_name(definition)} of {self.file}.")
+
+    def forward_text(self, owner: PortedClass, definition: Definition) -> str:
+        """Return the docstring of a forward pass."""
+        return self.described(definition, f"Compute the output of {owner.name}.")
 
     def function(self, own: Translator, definition: FunctionDefinition | MethodDefinition) -> None:
         """Write a function; a method is one if it is the only one of its name."""
@@ -219,7 +214,7 @@ class _Writer:
         if (model := _model(own.names, definition)) is not None:
             refusing_class(own, model, self.model_text(definition), refusal)
         elif (owner := _called(own.names, definition)) and definition is owner.methods[-1]:
-            refusing_forward(own, owner, refusal)
+            refusing_forward(own, owner, refusal, self.forward_text(owner, definition))
 
     def miss(self, names: PortedNames, definition: Definition) -> None:
         """Let what uses a function or a constant know that it is not there."""
@@ -279,3 +274,8 @@ def _end(text: str) -> str:
 def _is_short(block: list[str]) -> bool:
     """Return whether a block is a line that sets a constant."""
     return len(block) == 1 and bool(block[0]) and not block[0].startswith((" ", "#", "@", "def "))
+
+
+def _is_beside_imports(block: list[str]) -> bool:
+    """Return whether one blank line is before a block that comes first, as a formatter has it."""
+    return _is_short(block) or all(line.startswith("#") for line in block)

@@ -34,6 +34,12 @@ OWN = [
     if f"(defmodel ({case['call'][1:].split()[0].rstrip(')')} " in DEFINED
     or f"(defsequence {case['call'][1:].split()[0].rstrip(')')} " in DEFINED
 ]
+LEFT_OUT = """(defparameter *w* (make-hash-table)) (defun f (x) (getf x :a))
+(defcall (self Net) (X[~]) (with-slots (tail fc) self (call fc x)))
+(defmodel (Net (n &key (scale (getf n :a))))
+  ((fc (Linear n 2)) (tail (assoc 1 (list n))) (other (list tail)) (last (f n)))
+  (mapc #'print (list fc)))
+(defsequence Mlp (n) (Linear n 2) (asnode #'foo) (asnode #'!relu) (assoc 1 n))"""
 REMEMBERS = "(defparameter *remembers* nil)"
 
 
@@ -171,6 +177,7 @@ def test_the_same_text_each_time_and_without_the_folder(tmp_path: Path) -> None:
 def written(folder: Path) -> list[str]:
     texts = [DEFINED, GPT, *(text + REMEMBERS for text in WRITTEN.values())]
     texts += [f"(defmodel (Act ()) ()) (defcall (self Act) (X[~]) {f})" for f in FUNCTIONS.values()]
+    texts.append(LEFT_OUT)
     for number, text in enumerate(texts):
         (folder / f"ported_{number}.py").write_text(port(text).text)
     return [str(each) for each in folder.iterdir()]
