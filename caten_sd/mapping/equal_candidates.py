@@ -15,9 +15,15 @@ def others_than(best: Candidate, weighed: Iterable[Candidate]) -> list[Candidate
 
 
 def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates, of those that do the same to a file only the canonical one."""
+    """Return the candidates, of those that do the same to a file only the canonical one.
+
+    Canonical names that were made of a layout's rows are not another layout than that one.
+    """
+    layouts = [each.layout for each in candidates]
+    made = {id(each.canonical) for each in layouts if not (each.base or each.is_canonical)}
+    declared = [each for each in candidates if id(each.layout) not in made]
     found: list[Candidate] = []
-    for each in sorted(candidates, key=lambda candidate: candidate.layout.base is not None):
+    for each in sorted(declared, key=lambda candidate: candidate.layout.base is not None):
         alike = [other for other in found if _does_the_same(each.layout, other.layout)]
         found += [] if alike else [each]
     return found

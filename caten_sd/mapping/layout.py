@@ -142,10 +142,13 @@ class Layout:
 
     @property
     def is_canonical(self) -> bool:
-        """Whether its names are the canonical ones."""
+        """Whether its names are the canonical ones, and no others are read."""
         plain = self.base is None and self.prefixes == ("",) and self.separator == "."
         return plain and all(
-            isinstance(row, Row) and row.renames_only and row.names == row.canonical_names
+            isinstance(row, Row)
+            and row.renames_only
+            and row.names == row.canonical_names
+            and not row.also
             for row in self.rows
         )
 

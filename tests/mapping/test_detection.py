@@ -286,3 +286,18 @@ def test_what_cannot_be_told_from_another_says_so() -> None:
     for layout in (llama, gemma):
         says = StateDict(state, config={"model_type": layout.name[3:]})
         assert detect_layout(says, layouts=[llama, gemma]).layout is layout
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"rows": [Row("x.{i}"), Drop("mask", "computed")]},
+        {"rows": [Row("x.{i}")], "prefixes": ("model.", "")},
+    ],
+)
+def test_canonical_names_that_were_made_of_a_layout_are_not_another_layout(own: Any) -> None:
+    mine = Layout("mine", **own)
+    state = {"x.0": np.zeros(2), "x.1": np.zeros(2)}
+    assert detect_layout(state, layouts=[mine.canonical, mine]).layout is mine
+    other = Layout("other", [Row("x.{i}", "y.{i}")], base=mine)
+    assert list(to_layout(state, other)) == ["y.0", "y.1"]

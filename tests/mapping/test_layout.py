@@ -98,6 +98,12 @@ def test_a_layout_without_a_base_has_one_made_of_its_rows() -> None:
     assert layout.canonical.canonical is layout.canonical
 
 
+def test_an_alternative_name_is_not_canonical_name() -> None:
+    base = Layout("base", [Row("norm.weight", also="norm.gamma")])
+    assert not base.is_canonical
+    assert Layout("mine", [Row("norm.weight", "n.w")], base=base).canonical is base.canonical
+
+
 @pytest.mark.parametrize(("name", "rows"), [("", [Row("a")]), ("mine", [])])
 def test_a_layout_needs_a_name_and_rows(name: str, rows: list[Row]) -> None:
     with pytest.raises(LayoutError, match="needs a name and at least one row"):
