@@ -24,6 +24,7 @@ class Facts:
     input_names: dict[str, str] = attrs.field(factory=dict)  # what callers call an input
     calls: dict[str, set[str]] = attrs.field(factory=dict)  # functions that a definition calls
     missing: set[str] = attrs.field(factory=set)  # slots and others that are not translated
+    set_again: set[str] = attrs.field(factory=set)  # variables that do not keep their first value
     changed: bool = False
     _missed: set[str] = attrs.field(factory=set)  # those of this pass
 
@@ -79,6 +80,11 @@ class Facts:
     def is_missing(self, fact: str) -> bool:
         """Return whether what has this name was not translated in the pass before."""
         return fact in self.missing
+
+    def sets_again(self, fact: str) -> None:
+        """Remember that a variable is given another value."""
+        self.changed |= fact not in self.set_again
+        self.set_again.add(fact)
 
     def is_known(self, fact: str) -> bool:
         """Return whether anything is passed."""

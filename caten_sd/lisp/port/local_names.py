@@ -13,7 +13,7 @@ from caten_sd.lisp.definitions.names import python_name
 from caten_sd.lisp.port.facts import Facts, device_fact
 from caten_sd.lisp.port.ported_classes import PortedFunction, PortedNames
 from caten_sd.lisp.port.ported_imports import PortedImports
-from caten_sd.lisp.port.python_text.expressions import Expression, indexed
+from caten_sd.lisp.port.python_text.expressions import ATOM, Expression, indexed
 from caten_sd.lisp.port.python_text.python_types import NONE, is_optional, present
 from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.untranslated import Untranslated
@@ -60,14 +60,34 @@ class LocalNames:
         loose = found.loose and not self.is_typed(symbol)
         self.facts.flow(fact, found)
         self.learn(name, found)
-        self.suite.assign(name, found.text, keeps=found.acts)
+        narrow = self.narrow(name, found)
+        self.suite.assign(name, narrow.text if narrow else found.text, keeps=found.acts)
         self.forget(name)
+        if narrow is not None:
+            wide = attrs.evolve(found, text=f"{name}.expand_as({found.like})", strength=ATOM)
+            held = attrs.evolve(narrow, text=name, strength=ATOM)
+            self.scope[symbol.name] = attrs.evolve(wide, narrow=held, fact=fact, acts=False)
+            return
         if found.items is not None and found.text.startswith("["):
             self.lists[name] = found
         self.scope[symbol.name] = Expression(
             name, found.type, loose=loose, items=indexed(name, found), fact=fact, base=found.base,
             floating=found.floating,
         )  # fmt: skip
+
+    def narrow(self, name: str, found: Expression) -> Expression | None:
+        """Return a reduction as a variable may hold it, not repeated to the shape of another one.
+
+        It is repeated where it is read, so that neither variable may get another value.
+        """
+        names = (name, found.like)
+        again = any(self.variable_fact(each) in self.facts.set_again for each in names)
+        alone = found.like.isidentifier() and found.like != name
+        return found.narrow if alone and not again else None
+
+    def variable_fact(self, text: str) -> str:
+        """Return the name under which it is found out that a variable is set again."""
+        return f"{self.result_fact} {text.partition('.')[0]}"
 
     def fact_of(self, symbol: Symbol) -> str:
         """Return the name under which the type of a variable is found out."""
@@ -111,6 +131,7 @@ class LocalNames:
         hidden = self.scope.get(symbol.name)
         plain = python_name(symbol)
         if last and hidden is not None and hidden.text == plain and plain not in self.pinned:
+            self.facts.sets_again(self.variable_fact(plain))
             return plain
         return self.fresh(plain)
 

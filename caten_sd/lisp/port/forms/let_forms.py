@@ -134,6 +134,7 @@ def _assign(translator: Translator, place: Datum, target: Expression, value: Exp
     if value.base == target.text and isinstance(place, Symbol):
         translator.scope[place.name] = attrs.evolve(value, acts=False)  # its base keeps the name
         return
+    translator.facts.sets_again(translator.variable_fact(target.text))
     translator.forget(target.text)
     if target.text.isidentifier():
         translator.suite.assign(target.text, value.text, keeps=value.acts)

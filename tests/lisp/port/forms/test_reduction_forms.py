@@ -59,3 +59,30 @@ def test_a_lambda_that_sets_a_variable_twice_is_not_one_expression() -> None:
     text = "(lambda (y) (let ((z (!exp y))) (setf z (!* z z)) (!mean z :keepdims t)))"
     (problem,) = port(f"(defsequence M () (Linear 3 3) (asnode {text}))").problems
     assert "not one expression" in problem
+
+
+@pytest.mark.parametrize(
+    ("form", "repeated"),
+    [
+        (f"(let ((s (!sum x {MEAN}))) (!div x s))", 0),
+        (f"(let* ((m (!mean x {MEAN})) (d (!sub x m)) (v (!mean (!* d d) {MEAN}))) (!/ d v))", 0),
+        (f"(let* ((s (!sum x {MEAN})) (r (!sqrt s))) (!div x r))", 0),
+        (f"(let ((s (!sum x {MEAN}))) (!matmul s s))", 2),
+        (f"(let ((s (!sum x {MEAN}))) s)", 1),
+        (f"(let ((s (!sum x {MEAN}))) (setf x (!t (!* x 2))) (!div x s))", 1),
+        (f"(let ((s (!sum x {MEAN}))) (dotimes (i 2) (setf s (!matmul s x))) (!div x s))", 1),
+        (f"(let ((x (!sum x {MEAN}))) (!div x x))", 1),
+        (f"(let* ((s (!sum x {MEAN})) (x (!matmul x x))) (!div x s))", 1),
+        (f"(let ((s (!sum x {MEAN}))) (flet ((f (y) (!div y s))) (f x)))", 1),
+        (f"(funcall (lambda (y) (let ((s (!sum y {MEAN}))) (!div y s))) x)", 0),
+        (f"(let ((s (!sum x {MEAN}))) (call fc s))", 1),
+    ],
+)  # fmt: skip
+def test_a_variable_holds_a_reduction_as_torch_gives_it(form: str, repeated: int) -> None:
+    text = f"""(defmodel (M ()) ((fc (Linear 3 3))))
+        (defcall (self M) (X[~]) (with-slots (fc) self {form}))"""
+    direct, ported = both(text, "M")
+    x = torch.rand(3, 3)
+    assert torch.equal(ported(x), direct(x))
+    assert ported(x).shape == direct(x).shape
+    assert port(text).text.count("expand_as") == repeated
