@@ -74,6 +74,9 @@ if TYPE_CHECKING:
     from caten_sd.objects.slots import slot_metadata as slot_metadata
     from caten_sd.objects.slots import transient as transient
     from caten_sd.objects.snapshot import snapshot as snapshot
+    from caten_sd.proof.explanation import Explanation as Explanation
+    from caten_sd.proof.explanation import Undecided as Undecided
+    from caten_sd.proof.explanation import explain as explain
     from caten_sd.state.block_tensor import BlockTensor as BlockTensor
     from caten_sd.state.digest import digest as digest
     from caten_sd.state.dtype import DType as DType
@@ -114,6 +117,7 @@ _HOMES = homes(
         "objects.extract": "get_state_dict to_state_dict",
         "objects.slots": "buffer slot slot_metadata transient",
         "objects.snapshot": "snapshot",
+        "proof.explanation": "Explanation Undecided explain",
         "state.block_tensor": "BlockTensor",
         "state.digest": "digest",
         "state.dtype": "DType",

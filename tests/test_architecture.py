@@ -25,7 +25,7 @@ FLOORS = {
     3: "state",
     4: "objects encodings blocks mapping",
     5: "files loading layouts nn",
-    6: "formats lisp model_files training",
+    6: "formats lisp model_files proof training",
     7: "adapters cli testing __init__ __main__ extend layout",
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}

@@ -1,0 +1,216 @@
+"""Rows for many indices: one pattern for pairs that are alike but for the numbers in names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from caten_sd.mapping.conditions import conditions, hold
+from caten_sd.mapping.operations import Operation
+from caten_sd.mapping.pattern_pieces import HOLE
+from caten_sd.mapping.rows import Row
+from caten_sd.proof.key_indices import filled, indexed
+from caten_sd.proof.operation_search import STACKED, Between
+
+_LETTERS = "ijkmnpqrst"
+
+Numbers = tuple[int, ...]  # those of all names of a row, of A and then of B
+_MODULI = (2, 3, 4, 5, 6, 8)
+
+
+class RowKind(NamedTuple):
+    """What rows for many indices have in common: the templates of their names, the operation."""
+
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+    holes: tuple[int, ...]  # for each name, the place of the stacked number or -1
+    operation: Operation
+
+
+Shared = Mapping[tuple[str, str], list[RowKind]]  # by a side and a template of it
+
+
+class Rows(NamedTuple):
+    """A row, and the matches that it stands for."""
+
+    row: Row
+    members: list[Between]
+
+
+def index_rows(found: Sequence[Between]) -> list[Rows]:
+    """Return rows in the order of the first match of each, as few as the indices allow."""
+    kinds: dict[RowKind, list[Between]] = {}
+    for each in found:
+        kinds.setdefault(_kind(each), []).append(each)
+    shared = _shared(kinds)
+    rows: list[Rows] = []
+    for kind, members in kinds.items():
+        rows += _of_kind(kind, members, kinds, shared)
+    return rows
+
+
+def _kind(each: Between) -> RowKind:
+    sources = [*each.match.a, *each.match.b]
+    templates = [indexed(source.keys[0]).template for source in sources]
+    count = len(each.match.a)
+    holes = tuple(source.hole for source in sources)
+    return RowKind(tuple(templates[:count]), tuple(templates[count:]), holes, each.operation)
+
+
+def _shared(kinds: Iterable[RowKind]) -> Shared:
+    """Return the kinds of rows that each template of A, and of B, is in."""
+    found: dict[tuple[str, str], list[RowKind]] = {}
+    for kind in kinds:
+        for side, templates in (("a", kind.a), ("b", kind.b)):
+            for template in dict.fromkeys(templates):
+                found.setdefault((side, template), []).append(kind)
+    return found
+
+
+def _of_kind(
+    kind: RowKind, members: list[Between], kinds: Mapping[RowKind, list[Between]], shared: Shared
+) -> Iterator[Rows]:
+    """Yield one row for all members, or one for each where they do not agree."""
+    numbers = [_numbers(each) for each in members]
+    captures = _captures(numbers, kind) if len(members) > 1 else None
+    where = None if captures is None else _where(kind, captures, kinds, shared)
+    if captures is not None and where is not None:
+        yield Rows(_row(kind, captures, where), members)
+        return
+    for each, own in zip(members, numbers, strict=True):
+        yield Rows(_row(kind, [str(number) for number in own], ""), [each])
+
+
+def _where(
+    kind: RowKind, captures: Sequence[str], kinds: Mapping[RowKind, list[Between]], shared: Shared
+) -> str | None:
+    """Return the condition that tells its keys from those of rows with the same names, or None."""
+    taken: dict[str, tuple[set[int], set[int]]] = {}
+    for place, (side, template, hole) in enumerate(_places(kind)):
+        others = [other for other in shared[side, template] if other != kind]
+        name = captures[place].strip("{}")
+        if not others or not captures[place].startswith("{") or len(name) > 1:
+            continue
+        own, foreign = taken.setdefault(name, (set(), set()))
+        own.update(_values(kinds, kind, side, template, hole))
+        for other in others:
+            foreign.update(_values(kinds, other, side, template, hole))
+    if all(len(shared[side, template]) == 1 for side, template, _ in _places(kind)):
+        return ""
+    return next(filter(None, (_condition(name, *sets) for name, sets in taken.items())), None)
+
+
+def _condition(name: str, own: set[int], foreign: set[int]) -> str | None:
+    """Return a condition that holds for own indices and for no foreign ones.
+
+    >>> _condition("i", {0, 2, 4}, {1, 3}), _condition("i", {1, 2}, {0}), _condition("i", {1}, {1})
+    ('i % 2 == 0', 'i >= 1', None)
+    """
+    tests = [f"{name} < {max(own) + 1}", f"{name} >= {min(own)}"]
+    for modulus in _MODULI:
+        tests.append(f"{name} % {modulus} == {min(own) % modulus}")
+        tests.append(f"{name} % {modulus} != {min(foreign) % modulus}")
+    for text in tests:
+        known = conditions(text)
+        own_hold = all(hold(known, {name: n}, None) for n in own)
+        if own_hold and not any(hold(known, {name: n}, None) for n in foreign):
+            return text
+    return None
+
+
+def _places(kind: RowKind) -> Iterator[tuple[str, str, int]]:
+    """Yield the side, the template and the hole of each number of a row."""
+    for side, templates in (("a", kind.a), ("b", kind.b)):
+        for template in templates:
+            yield from ((side, template, hole) for hole in range(_holes([template])))
+
+
+def _values(
+    kinds: Mapping[RowKind, list[Between]], kind: RowKind, side: str, template: str, hole: int
+) -> Iterator[int]:
+    """Yield the numbers that the keys of a kind with a template have at a hole."""
+    for each in kinds[kind]:
+        for source in each.match.a if side == "a" else each.match.b:
+            for key in source.keys:
+                known = indexed(key)
+                if known.template == template:
+                    yield known.numbers[hole]
+
+
+def _numbers(each: Between) -> Numbers:
+    sources = (*each.match.a, *each.match.b)
+    return tuple(n for source in sources for n in indexed(source.keys[0]).numbers)
+
+
+def _captures(numbers: Sequence[Numbers], kind: RowKind) -> list[str] | None:
+    """Return what a pattern has in place of each number, or None if no pattern gives them all."""
+    columns = list(zip(*numbers, strict=True))
+    stacked = _stacked_places(kind)
+    texts: list[str] = []
+    known: dict[tuple[int, ...], str] = {}
+    here = _holes(kind.a)
+    for place, column in enumerate(columns):
+        if place in stacked or len(set(column)) == 1:
+            texts.append(str(column[0]))
+            continue
+        text = known.get(column) or _shifted(column, known)
+        if text is None:
+            if place >= here:
+                return None
+            text = known[column] = _LETTERS[len(known)]
+        texts.append(f"{{{text}}}")
+    if not known or len(set(zip(*known, strict=True))) < len(numbers):
+        return None
+    names = _by_name(kind, texts)
+    same = all(sorted(_used(each)) == sorted(_used(names[0])) for each in names)
+    return texts if same and len(set(_used(names[0]))) == len(_used(names[0])) else None
+
+
+def _used(texts: Sequence[str]) -> list[str]:
+    return [text.strip("{}")[:1] for text in texts if text.startswith("{")]
+
+
+def _by_name(kind: RowKind, texts: Sequence[str]) -> list[Sequence[str]]:
+    """Return the texts of each name of a row."""
+    found, start = [], 0
+    for template in (*kind.a, *kind.b):
+        found.append(texts[start : start + _holes([template])])
+        start += _holes([template])
+    return found
+
+
+def _shifted(column: tuple[int, ...], known: Mapping[tuple[int, ...], str]) -> str | None:
+    """Return a sum of a captured index and a number that gives all of a column."""
+    for other, name in known.items():
+        by = column[0] - other[0]
+        if all(one - two == by for one, two in zip(column, other, strict=True)):
+            return f"{name}{by:+d}"
+    return None
+
+
+def _holes(templates: Sequence[str]) -> int:
+    return sum(len(template.split(HOLE)) - 1 for template in templates)
+
+
+def _stacked_places(kind: RowKind) -> set[int]:
+    """Return the places of the stacked numbers among all numbers."""
+    found, start = set(), 0
+    for template, hole in zip((*kind.a, *kind.b), kind.holes, strict=True):
+        if hole >= 0:
+            found.add(start + hole)
+        start += len(template.split(HOLE)) - 1
+    return found
+
+
+def _row(kind: RowKind, texts: Sequence[str], where: str) -> Row:
+    texts = list(texts)
+    for place in _stacked_places(kind):
+        texts[place] = f"{{{STACKED}}}"
+    templates = (*kind.a, *kind.b)
+    names = [
+        filled(template, each)
+        for template, each in zip(templates, _by_name(kind, texts), strict=True)
+    ]
+    a, b = names[: len(kind.a)], names[len(kind.a) :]
+    here, there = a[0] if len(a) == 1 else tuple(a), b[0] if len(b) == 1 else tuple(b)
+    return Row(here, "" if here == there else there, kind.operation, where=where)

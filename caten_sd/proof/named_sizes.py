@@ -1,0 +1,84 @@
+"""The names that a configuration has for the sizes of axes and the counts of heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from caten_sd.mapping.axis_sizes import Size
+
+_LEAST = (
+    3  # a pair of halves is not a number of the model, though many models have two of something
+)
+
+
+class NamedSizes:
+    """Numbers by their names, which operations have in place of the numbers.
+
+    A number has a name only where exactly one name has it; that of heads counts first.
+    """
+
+    def __init__(self, numbers: Mapping[str, Any]) -> None:
+        self.numbers = {
+            name: number
+            for name, number in numbers.items()
+            if isinstance(number, int) and not isinstance(number, bool) and name.isidentifier()
+        }
+
+    def size(self, number: int) -> Size:
+        """Return the name of a number, or the number where none or several have it.
+
+        >>> NamedSizes({"n_head": 4, "n_layer": 4, "n_embd": 64}).size(64)
+        'n_embd'
+        >>> NamedSizes({"n_experts": 8, "n_layer": 8}).size(8)
+        8
+        """
+        return self._named(number) if number >= _LEAST else number
+
+    def _named(self, number: int) -> Size:
+        found = [name for name, each in self.numbers.items() if each == number]
+        heads = [name for name in found if "head" in name]
+        for names in (found, heads):
+            if len(names) == 1:
+                return names[0]
+        return number
+
+    def heads(self, number: int) -> Size:
+        """Return the name of a count of heads, however small, or the number.
+
+        >>> NamedSizes({"n_head": 4, "n_kv_head": 2, "n_shared": 2}).heads(2)
+        'n_kv_head'
+        """
+        found = [name for name, each in self._counts().items() if each == number]
+        return found[0] if len(found) == 1 else self.size(number)
+
+    def _counts(self) -> dict[str, int]:
+        return {name: n for name, n in self.numbers.items() if "head" in name and "dim" not in name}
+
+    def shares(self, lengths: Sequence[int]) -> tuple[Size, ...]:
+        """Return the shares of an axis: names of its lengths, counts of heads, or small numbers.
+
+        >>> NamedSizes({"n_head": 4, "n_kv_head": 2}).shares((64, 32, 32))
+        ('n_head', 'n_kv_head', 'n_kv_head')
+        >>> NamedSizes({}).shares((64, 32, 32)), NamedSizes({}).shares((8, 8))
+        ((2, 1, 1), (1, 1))
+        """
+        unit = math.gcd(*lengths)
+        if len(set(lengths)) == 1:
+            return (1,) * len(lengths)
+        named = tuple(map(self.size, lengths))
+        if all(isinstance(size, str) for size in named):
+            return named
+        return self._grouped_heads(lengths) or tuple(length // unit for length in lengths)
+
+    def _grouped_heads(self, lengths: Sequence[int]) -> tuple[Size, ...]:
+        """Return the counts of heads of queries, keys and values; () if they are not in these."""
+        if len(lengths) != 3 or lengths[1] != lengths[2]:
+            return ()
+        for count in sorted(self._counts().values()):
+            many, rest = divmod(lengths[0] * count, lengths[1])
+            names = self.heads(many), self.heads(count)
+            if not rest and not lengths[1] % count and all(isinstance(n, str) for n in names):
+                return names[0], names[1], names[1]
+        return ()

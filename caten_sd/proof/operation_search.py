@@ -1,0 +1,176 @@
+"""The operation between tensors that hold the same values, found from the values and checked."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+from caten_sd.mapping.assembly import Unstack
+from caten_sd.mapping.heads import Regroup, regrouped_order
+from caten_sd.mapping.operations import Chain, Identity, Operation, inverted
+from caten_sd.proof.arrangement import arrangement
+from caten_sd.proof.division import Found, Shape, division
+from caten_sd.proof.fingerprints import bits_of
+from caten_sd.proof.named_sizes import NamedSizes
+from caten_sd.proof.strided_views import boundaries, strided_view, within
+from caten_sd.proof.weights import Bearer, SameValues, Weights
+from caten_sd.state.compare import same_bytes
+from caten_sd.state.copied_bytes import with_bytes_copied
+from caten_sd.state.leaf import Numpy, as_array
+
+STACKED = "e"  # the capture of an index that is stacked
+
+
+class Between(NamedTuple):
+    """A match with its operation from A to B, with the sources in the operation's order."""
+
+    match: SameValues
+    operation: Operation
+
+
+def between(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Between | None:
+    """Return the operation of a match, or None if the algebra has none."""
+    if len(match.b) > 1 or match.b[0].is_stack:
+        return _divided(match, a, b, names)
+    if len(match.a) > 1 or match.a[0].is_stack:
+        found = _divided(match.turned(), b, a, names)
+        return found and Between(found.match.turned(), found.operation.inverse())
+    operation = _alone(match, a, b, names)
+    return None if operation is None else Between(match, operation)
+
+
+def _alone(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Operation | None:
+    """Return the operation from one tensor to another."""
+    (one,), (other,) = match.keys
+    here, there = a.specs[one], b.specs[other]
+    same = here.shape == there.shape
+    if same and here.dtype == there.dtype and same_bytes(a.leaves[one], b.leaves[other]):
+        return Identity()
+    whole, part = _bits(a, match.a[0], match.level), _bits(b, match.b[0], match.level)
+    if whole.size == 0:
+        return Identity() if same else None
+    if same and (whole == part).all():
+        return Identity()
+    view = strided_view(whole, part, _hints(here.shape, names), first=True)
+    levels = view and within(view, here.shape, there.shape)
+    if levels is not None and view is not None:
+        return arrangement(here.shape, there.shape, levels, names)
+    return _packed(whole, part, here.shape, names) if same else None
+
+
+def _bits(contents: Weights, source: Bearer, level: str) -> Any:
+    """Return the bits of a source in C order, flat; those of a stack one tensor after another."""
+    import numpy as np
+
+    arrays = [_array(contents.leaves[key], level) for key in source.keys]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _array(leaf: Any, level: str) -> Any:
+    import numpy as np
+
+    array = np.ascontiguousarray(with_bytes_copied(as_array, Numpy(), leaf)).reshape(-1)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return bits_of(array, level)
+
+
+def _hints(shape: Shape, names: NamedSizes) -> list[int]:
+    """Return strides that orders of a tensor of this shape are likely to have."""
+    edges = boundaries(shape)
+    sizes = [size for size in names.numbers.values() if size > 1]
+    more = [
+        edge * (extent // size)
+        for edge, extent in zip(edges, shape, strict=True)
+        for size in (2, *sizes)
+        if extent % size == 0
+    ]
+    return [*reversed(edges), *(2 * edge for edge in edges), *more]
+
+
+def _packed(whole: Any, part: Any, shape: Shape, names: NamedSizes) -> Operation | None:
+    """Return the packing of queries, keys and values of grouped heads between two tensors."""
+    row = math.prod(shape[1:])
+    here, there = whole[::row], part[::row]
+    for shares, groups in _packings(shape[0], names):
+        unit = shape[0] // sum(shares)
+        order = list(regrouped_order(tuple(share * unit for share in shares), groups))
+        for undo in (False, True):
+            taken = list(inverted(order)) if undo else order
+            if (here[taken] == there).all():
+                rows = whole.reshape(shape[0], row)[taken]
+                if (rows.reshape(-1) == part).all():
+                    named = names.shares([share * unit for share in shares])
+                    return Regroup(named, names.heads(groups), undo=undo)
+    return None
+
+
+def _packings(rows: int, names: NamedSizes) -> list[tuple[tuple[int, int, int], int]]:
+    """Return the shares of queries, keys and values that so many rows can have, and the groups."""
+    counts = [n for n in range(1, 257) if rows % n == 0]
+    return [
+        ((many, 1, 1), groups)
+        for many in range(2, 65)
+        for groups in counts
+        if groups > 1 and rows % ((many + 2) * groups) == 0
+    ]
+
+
+def _divided(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Between | None:
+    """Return the operation from a tensor of A to several of B."""
+    (key,) = match.a[0].keys
+    whole, shape = _bits(a, match.a[0], match.level), a.specs[key].shape
+    hints = _hints(shape, names)
+    found = []
+    for source in match.b:
+        part = _bits(b, source, match.level)
+        view = strided_view(whole, part, hints, first=False)
+        if view is None:
+            return None
+        found.append((view.offset, source, Found(_shape(b, source), view)))
+    found.sort(key=lambda each: each[0])
+    parts = [each for _, _, each in found]
+    operation = (
+        _stacked(shape, parts[0], names) if len(parts) == 1 else division(shape, parts, names)
+    )
+    if operation is None:
+        return None
+    if match.b[0].is_stack and len(parts) > 1:
+        operation = _chained(operation, Unstack(STACKED))
+    ordered = tuple(source for _, source, _ in found)
+    return Between(match._replace(b=ordered), operation)
+
+
+def _shape(contents: Weights, source: Bearer) -> Shape:
+    shape = contents.specs[source.keys[0]].shape
+    return (len(source.keys), *shape) if source.is_stack else shape
+
+
+def _stacked(whole: Shape, part: Found, names: NamedSizes) -> Operation | None:
+    """Return the operation from a tensor to a stack, of which it has all elements."""
+    levels = within(part.view, whole, part.shape)
+    if levels is None:
+        return None
+    for axis in range(len(whole)):
+        moved = (whole[axis], *whole[:axis], *whole[axis + 1 :])
+        if moved == part.shape and levels == tuple(_moved_levels(whole, axis)):
+            return Unstack(STACKED, axis)
+    return _chained(arrangement(whole, part.shape, levels, names), Unstack(STACKED))
+
+
+def _moved_levels(shape: Shape, axis: int) -> list[tuple[int, int]]:
+    edges = boundaries(shape)
+    order = [axis, *(n for n in range(len(shape)) if n != axis)]
+    return [(shape[n], edges[n]) for n in order if shape[n] > 1]
+
+
+def _chained(*operations: Operation) -> Operation:
+    """Return the operations one after the other, without those that do nothing."""
+    flat = itertools.chain.from_iterable(
+        each.operations if isinstance(each, Chain) else (each,) for each in operations
+    )
+    kept = [each for each in flat if not isinstance(each, Identity)]
+    if len(kept) == 1:
+        return kept[0]
+    return Chain(*kept) if kept else Identity()

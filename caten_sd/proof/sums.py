@@ -1,0 +1,77 @@
+"""Tensors joined, split and stacked, found as sums of fingerprints that equal another one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from caten_sd.proof.key_indices import context
+from caten_sd.proof.weights import Bearer, Weights, stacks
+
+_MASK = (1 << 64) - 1
+_MOST_OF = ((60, 2), (40, 3), (20, 4), (12, 5))  # tensors that may be joined, and how many of them
+
+Total = tuple[int, int]  # elements, and the sum of their fingerprints
+
+
+class Term(NamedTuple):
+    """A source with its elements and sum."""
+
+    source: Bearer
+    elements: int
+    sum: int
+
+
+def sums(
+    contents: Weights, keys: Collection[str], level: str, wanted: Collection[Total]
+) -> dict[Total, list[tuple[Bearer, ...]]]:
+    """Return the sources among keys whose sums are wanted, those within one block first."""
+    single = [_term(contents, Bearer((key,)), level) for key in keys]
+    stacked = [_term(contents, source, level) for source in stacks(keys)]
+    terms = [term for term in (*single, *stacked) if term is not None]
+    found: dict[Total, list[tuple[Bearer, ...]]] = {}
+    for term in terms:
+        if term.source.is_stack and (term.elements, term.sum) in wanted:
+            found.setdefault((term.elements, term.sum), []).append((term.source,))
+    for block in _blocks(terms):
+        for total, joined in _joined(block, wanted):
+            found.setdefault(total, []).append(joined)
+    if not found:
+        rest = [term for term in terms if not term.source.is_stack]
+        for total, joined in _joined(rest, wanted):
+            found.setdefault(total, []).append(joined)
+    return found
+
+
+def _term(contents: Weights, source: Bearer, level: str) -> Term | None:
+    prints = [contents.prints[key] for key in source.keys]
+    if any(level not in each.sums or each.elements != prints[0].elements for each in prints):
+        return None
+    if len({contents.specs[key].shape for key in source.keys}) > 1:
+        return None
+    total = sum(each.sums[level] for each in prints) & _MASK
+    return Term(source, prints[0].elements * len(prints), total)
+
+
+def _blocks(terms: Iterable[Term]) -> Iterator[list[Term]]:
+    """Yield the terms of each block of the model, single ones and stacks apart."""
+    blocks: Mapping[tuple[int, tuple[int, ...]], list[Term]] = {}
+    blocks = {}
+    for term in terms:
+        size = len(term.source.keys)
+        blocks.setdefault((size, context(term.source.name)), []).append(term)
+    yield from (block for block in blocks.values() if len(block) > 1)
+
+
+def _joined(
+    terms: Sequence[Term], wanted: Collection[Total]
+) -> Iterator[tuple[Total, tuple[Bearer, ...]]]:
+    """Yield the terms, two or more, that give a wanted sum."""
+    for most, size in _MOST_OF:
+        if len(terms) > most:
+            continue
+        for chosen in itertools.combinations(terms, size):
+            total = sum(term.elements for term in chosen), sum(term.sum for term in chosen) & _MASK
+            if total in wanted:
+                yield total, tuple(term.source for term in chosen)

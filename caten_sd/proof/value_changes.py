@@ -1,0 +1,130 @@
+"""Tensors whose values differ by a formula: a number added, a factor, -exp(x), and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from caten_sd.mapping.operations import Chain, Identity, NegExp, Offset, Operation, Scale
+from caten_sd.proof.arrangement import arrangement
+from caten_sd.proof.fingerprints import level_of, levels_of
+from caten_sd.proof.named_sizes import NamedSizes
+from caten_sd.proof.operation_search import Between
+from caten_sd.proof.pairing import Pairing
+from caten_sd.proof.sketches import sketches
+from caten_sd.proof.strided_views import boundaries, strided_view, within
+from caten_sd.proof.weights import Bearer, SameValues, Weights
+from caten_sd.state.leaf import Numpy, as_array
+
+_STEP = 0.25  # an offset is a multiple of it: no model adds another number to its weights
+_ROUNDING = {"float64": 1e-14, "float32": 1e-6, "float16": 4e-3, "bfloat16": 3e-2}
+
+Pair = tuple[str, str, Operation]
+
+
+def pair_by_formula(found: Pairing, a: Weights, b: Weights, names: NamedSizes) -> list[Between]:
+    """Add the pairs that are left and differ by one formula, and return their operations."""
+    done = []
+    for one, other, operation in list(_only(_candidates(found, a, b))):
+        order = _order(a, one, b, other, operation, names)
+        if order is None:
+            continue
+        both = operation if isinstance(order, Identity) else Chain(operation, order)
+        match = SameValues((Bearer((one,)),), (Bearer((other,)),), _level(a, one, b, other))
+        found.add(match)
+        done.append(Between(match, both))
+    return done
+
+
+def _only(pairs: Iterator[Pair]) -> list[Pair]:
+    """Return the pairs of which neither tensor is in another pair."""
+    known = list(pairs)
+    here = [one for one, _, _ in known]
+    there = [other for _, other, _ in known]
+    return [pair for pair in known if here.count(pair[0]) == there.count(pair[1]) == 1]
+
+
+def _level(a: Weights, one: str, b: Weights, other: str) -> str:
+    """Return the dtype in which two tensors can be compared."""
+    here, there = a.specs[one].dtype, b.specs[other].dtype
+    levels = levels_of(here, {level_of(there)})
+    return levels[-1] if level_of(there) in levels else level_of(here)
+
+
+def _candidates(found: Pairing, a: Weights, b: Weights) -> Iterator[Pair]:
+    """Yield the pairs of which one sketch is a formula of the other."""
+    here, there = sketches(a, found.a), sketches(b, found.b)
+    for count in here.keys() & there.keys():
+        (ones, left), (others, right) = here[count], there[count]
+        for one, row in zip(ones, left, strict=True):
+            for other, column in zip(others, right, strict=True):
+                rounding = _ROUNDING.get(_level(a, one, b, other), 1e-1)
+                operation = _formula(row, column, rounding)
+                if operation is not None:
+                    yield one, other, operation
+
+
+def _formula(before: Any, after: Any, rounding: float) -> Operation | None:
+    """Return the formula that makes one sketch of another, within its rounding."""
+    import numpy as np
+
+    room = rounding * np.maximum(1.0, np.abs(after))
+    by = round(float(np.median(after - before)) / _STEP) * _STEP
+    if by and (np.abs(before + by - after) <= room).all():
+        return Offset(by)
+    with np.errstate(all="ignore"):
+        if (before < 80).all() and (np.abs(-np.exp(before[::-1]) - after) <= room).all():
+            return NegExp()
+        if (before < 0).all() and (np.abs(np.log(-before[::-1]) - after) <= room).all():
+            return NegExp(undo=True)
+    return _factor(before, after, rounding)
+
+
+def _factor(before: Any, after: Any, rounding: float) -> Operation | None:
+    """Return the factor that makes one sketch of another: a short number, or one over it."""
+    import numpy as np
+
+    size = float(np.abs(before).max())
+    if not np.isfinite(size) or not size or not np.isfinite(after).all():
+        return None
+    for rows in (before, -before[::-1]):
+        by = float(after @ rows / (rows @ rows))
+        sign = 1.0 if rows is before else -1.0
+        near = float(np.abs(after).max())
+        if not by > 0 or (np.abs(rows * by - after) > rounding * near).any():
+            continue
+        texts = [f"{by:.6g}", f"{1 / by:.6g}"]
+        undo = len(texts[1]) < len(texts[0]) - 2
+        number = float(texts[undo])
+        if number != 1 and abs(number / (1 / by if undo else by) - 1) < rounding:
+            return Scale(sign * number, undo=undo)
+        if sign < 0:
+            return Scale(-1.0)
+    return None
+
+
+def _order(
+    a: Weights, one: str, b: Weights, other: str, operation: Operation, names: NamedSizes
+) -> Operation | None:
+    """Return the order that the elements have after the formula, or None if there is none."""
+    import numpy as np
+
+    made = as_array(Numpy(), operation.apply({(): a.leaves[one]})[()]).astype(np.float64)
+    wanted = as_array(Numpy(), b.leaves[other]).astype(np.float64)
+    rounding = _ROUNDING.get(_level(a, one, b, other), 1e-1)
+    room = 2 * rounding * np.maximum(1.0, np.abs(wanted))
+    if made.shape == wanted.shape and (np.abs(made - wanted) <= room).all():
+        return Identity()
+    whole, part = (_ranks(array.reshape(-1)) for array in (made, wanted))
+    view = strided_view(whole, part, boundaries(made.shape), first=True)
+    levels = view and within(view, made.shape, wanted.shape)
+    return arrangement(made.shape, wanted.shape, levels, names) if levels is not None else None
+
+
+def _ranks(array: Any) -> Any:
+    """Return the place of each element among the sorted ones, which rounding leaves as it is."""
+    import numpy as np
+
+    ranks = np.empty(len(array), np.int64)
+    ranks[np.argsort(array, kind="stable")] = np.arange(len(array))
+    return ranks
