@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
+from caten_sd.loading.file_layout import as_library_saves
 from caten_sd.loading.load import load_state_dict
 from caten_sd.loading.policy import Patterns, Repair
 from caten_sd.objects.extract import get_state_dict
@@ -45,6 +46,8 @@ def save(
     {'w': array([1., 1.])}
     """
     state = get_state_dict(obj, key_mapper=key_mapper)
+    if from_layout is None:
+        state = as_library_saves(obj, state)
     write_state_dict(
         _in_layout(state, layout, from_layout),
         location,

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from caten_sd.errors import CatenError, LoadError, LoadWarning
 from caten_sd.errors.caller import caller_level
 from caten_sd.loading.apply import apply
+from caten_sd.loading.file_layout import under_own_names
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.matching import matched
 from caten_sd.loading.misfit import Case
@@ -183,6 +184,7 @@ def _named(
     """Return the file's leaves under the names of the target's slots."""
     nested, slots = target.nested_slots, target.slots.entry
     named = by_own_keys(with_others(source, nested, slots), renames)
+    named = under_own_names(named, target)
     named = match_names(named, target.knows)
     named = put_together(named, source.others, nested, slots)
     return target.adapted(named, given)

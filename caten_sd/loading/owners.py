@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.loading.report import LoadPlan
 from caten_sd.objects.declared_slots import declared_slots
+
+if TYPE_CHECKING:  # all of mapping comes with it
+    from caten_sd.mapping.layout import Layout
 
 
 class SynthesizedSlot(Protocol):
@@ -28,12 +31,26 @@ class SynthesizedSlot(Protocol):
         """Whether the owner has code that takes the leaves."""
 
 
+class FileLayout(Protocol):
+    """The layout of an owner's files, where its own library does not save the state as it is."""
+
+    def to_read(self, leaves: Mapping[str, Any], slots: Mapping[str, Any]) -> Layout | None:
+        """Return the layout of a file with these leaves, whose canonical names are the slots'.
+
+        None if the file has the names and the tensors of the slots.
+        """
+
+    def to_write(self, slots: Mapping[str, Any]) -> Layout | None:
+        """Return the layout of a file that the owner's library would save, or None as above."""
+
+
 class OwnerHooks:
     """What one owner does around a load; this class is for one that only holds its slots."""
 
     adapts = False  # whether `adapt` may change anything
     synthesizes = False  # whether the state may have leaves that the owner does not store
     nested: Collection[str] = ()  # slots with a tree in place of a leaf; `put` takes it as a whole
+    files: FileLayout | None = None  # the layout of its files, if it is not that of its state
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner

@@ -1,0 +1,5 @@
+"""transformers: the layout of a model's files, which its classes of version 5 do not share."""
+
+from caten_sd.adapters.transformers import hub_hooks
+
+__all__ = ["hub_hooks"]

@@ -1,0 +1,206 @@
+"""Hub files into live models of transformers, whose own loader and saver are the oracle."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from transformers import PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+
+from caten_sd import (
+    LoadError,
+    StateDict,
+    get_state_dict,
+    load,
+    load_state_dict,
+    plan_load,
+    read_state_dict,
+    save,
+    with_state,
+    write_state_dict,
+)
+from caten_sd.__main__ import main
+from caten_sd.layout import Layout, Row
+from tests.adapters.transformers.tiny_models import empty_model, every_class, tiny_model
+
+EXPERTS = "model.layers.0.mlp.experts"
+OLD = "model.layers.0.block_sparse_moe.experts"
+# What each differs in: experts stacked and joined; renamed; a prefix; split and rows permuted.
+SOME = {
+    "MixtralForCausalLM": "mixtral",
+    "ViTForImageClassification": "vit",
+    "LlavaForConditionalGeneration": "llava",
+    "GPT2LMHeadModel": "gpt2",
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    transformers.utils.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    yield
+    transformers.utils.logging.enable_progress_bar()
+    transformers.logging.set_verbosity_warning()
+
+
+@pytest.fixture
+def mixtral(tmp_path: Path) -> Path:
+    tiny_model("MixtralForCausalLM", "mixtral").save_pretrained(tmp_path / "hub")
+    return tmp_path / "hub"
+
+
+def other_mixtral() -> PreTrainedModel:
+    return tiny_model("MixtralForCausalLM", "mixtral", 1)
+
+
+def assert_equal(one: PreTrainedModel, other: PreTrainedModel) -> None:
+    ours, theirs = one.state_dict(), other.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert [key for key, value in ours.items() if not value.equal(theirs[key])] == []
+
+
+def check_both_ways(name: str, model_type: str, folder: Path) -> None:
+    model = tiny_model(name, model_type)
+    model.save_pretrained(folder / "theirs")
+    expected = type(model).from_pretrained(folder / "theirs")
+    ours = load(tiny_model(name, model_type, 1), folder / "theirs", strict=True)
+    assert_equal(ours, expected)
+    save(ours, folder / "ours/")
+    model.config.save_pretrained(folder / "ours")
+    assert_equal(type(model).from_pretrained(folder / "ours"), expected)
+    with read_state_dict(folder / "theirs") as one, read_state_dict(folder / "ours") as other:
+        assert one.keys() <= other.keys()
+        assert other.keys() - one.keys() <= {*other.ties, *other.ties.values()}
+
+
+@pytest.mark.parametrize(("name", "model_type"), SOME.items())
+def test_a_hub_file_gives_what_from_pretrained_gives_and_is_written_back(
+    name: str, model_type: str, tmp_path: Path
+) -> None:
+    check_both_ways(name, model_type, tmp_path)
+
+
+def converts(name: str, model_type: str) -> bool:
+    """Return whether a class can be made tiny and has conversions of its own."""
+    try:
+        model = empty_model(name, model_type)
+        found = bool(get_model_conversion_mapping(model, add_legacy=False))
+        tiny_model(name, model_type)
+    except Exception:  # a configuration that the small numbers contradict
+        return False
+    return found
+
+
+@pytest.mark.slow
+def test_all_classes_with_conversions_that_can_be_made_tiny() -> None:
+    wrong, right = {}, 0
+    for name, model_type in every_class().items():
+        if not converts(name, model_type):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                check_both_ways(name, model_type, Path(folder))
+                right += 1
+            except (ValueError, RuntimeError) as error:
+                # transformers refuses the tiny configuration in its own loader or saver.
+                if "caten_sd" in type(error).__module__:
+                    wrong[name] = str(error)
+            except AssertionError as error:
+                wrong[name] = str(error)
+    assert wrong == {}
+    assert right >= 190
+
+
+def test_the_plan_says_that_the_file_is_read_in_another_layout(mixtral: Path) -> None:
+    plan = plan_load(other_mixtral(), read_state_dict(mixtral))
+    assert plan.fits
+    assert "6 slots are read in the layout transformers-MixtralForCausalLM" in str(plan)
+    sources = {row.key: row.source for row in plan.rows}
+    assert sources[f"{EXPERTS}.down_proj"] == f"{OLD}.0.w2.weight"
+
+
+def test_a_state_dict_of_the_model_itself_stays_as_it_is() -> None:
+    model = other_mixtral()
+    plan = plan_load(model, get_state_dict(tiny_model("MixtralForCausalLM", "mixtral")))
+    assert plan.fits
+    assert "layout" not in str(plan)
+
+
+def test_with_state_reads_a_hub_file_too(mixtral: Path) -> None:
+    old = other_mixtral()
+    before = old.state_dict()[f"{EXPERTS}.down_proj"].clone()
+    new = with_state(old, read_state_dict(mixtral), strict=True)
+    assert_equal(new, type(old).from_pretrained(mixtral))
+    assert old.state_dict()[f"{EXPERTS}.down_proj"].equal(before)
+
+
+def test_a_compiled_model_is_read_and_written_as_the_model_in_it(
+    mixtral: Path, tmp_path: Path
+) -> None:
+    model = torch.nn.DataParallel(other_mixtral())
+    load(model, mixtral, strict=True)
+    assert_equal(model.module, type(model.module).from_pretrained(mixtral))
+    save(model, tmp_path / "w.safetensors")
+    assert f"{OLD}.0.w2.weight" in read_state_dict(tmp_path / "w.safetensors")
+
+
+def test_a_missing_expert_leaves_its_slot_and_names_the_others(mixtral: Path) -> None:
+    state = read_state_dict(mixtral)
+    entry = {key: leaf for key, leaf in state.items() if key != f"{OLD}.1.w2.weight"}
+    plan = plan_load(other_mixtral(), StateDict(entry))
+    missing = [row.key for row in plan.rows if row.outcome.name == "MISSING"]
+    unexpected = {row.key for row in plan.rows if row.outcome.name == "UNEXPECTED"}
+    assert missing == [f"{EXPERTS}.down_proj"]
+    assert unexpected == {f"{OLD}.{n}.w2.weight" for n in range(8)} & entry.keys()
+
+
+def test_a_slot_that_the_file_has_in_both_forms_is_an_error_that_names_both(
+    mixtral: Path,
+) -> None:
+    model = other_mixtral()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    own = get_state_dict(model)[f"{EXPERTS}.down_proj"]
+    both = {**read_state_dict(mixtral), f"{EXPERTS}.down_proj": own}
+    with pytest.raises(LoadError) as caught:
+        load_state_dict(model, both)
+    assert f"{EXPERTS}.down_proj" in str(caught.value)
+    assert f"{OLD}.0.w2.weight" in str(caught.value)
+    assert "nothing was changed" in str(caught.value)
+    assert all(value.equal(before[key]) for key, value in model.state_dict().items())
+
+
+def test_a_layout_that_is_named_wins(tmp_path: Path) -> None:
+    model = tiny_model("ViTForImageClassification", "vit")
+    keys = list(get_state_dict(model))
+    mine = Layout("mine", [Row(key, f"mine.{key}") for key in keys])
+    save(model, tmp_path / "w.safetensors", layout=mine, from_layout=mine.canonical)
+    with read_state_dict(tmp_path / "w.safetensors") as written:
+        assert set(written) == {f"mine.{key}" for key in keys}
+    other = tiny_model("ViTForImageClassification", "vit", 1)
+    load(other, tmp_path / "w.safetensors", layout=mine.canonical, from_layout=mine, strict=True)
+    assert_equal(other, model)
+
+
+def test_check_says_that_a_hub_file_fits(
+    mixtral: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "from transformers import AutoConfig, AutoModelForCausalLM\n"
+        f"def build():\n    config = AutoConfig.from_pretrained({str(mixtral)!r})\n"
+        "    return AutoModelForCausalLM.from_config(config)\n"
+    )
+    assert main(["check", str(mixtral), "--against", f"{module}:build", "--json"]) == 0
+    assert "21 of 21 slots" in json.loads(capsys.readouterr().out)["verdict"]
+
+
+def test_a_file_with_the_live_names_loads_as_well(tmp_path: Path) -> None:
+    model = tiny_model("MixtralForCausalLM", "mixtral")
+    write_state_dict(get_state_dict(model), tmp_path / "live.safetensors")
+    assert_equal(load(other_mixtral(), tmp_path / "live.safetensors", strict=True), model)
