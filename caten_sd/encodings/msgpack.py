@@ -107,10 +107,13 @@ class Cursor:
     def _array(self, size: int, depth: int) -> list[Any]:
         self._check(size)
         found: list[Any] = []
+        singles = _MANY
         while (left := size - len(found)) > 0:
-            if left >= _MANY:
-                found += self._run(left)
-            if len(found) < size:
+            run = self._run(left) if left >= _MANY else []
+            found += run
+            # A run that finds few takes more time than these values, so it is tried less often.
+            singles = 1 if len(run) >= _MANY else min(2 * singles, 8 * _MANY)
+            for _ in range(min(singles, size - len(found))):
                 found.append(self.value(depth + 1))
         return found
 

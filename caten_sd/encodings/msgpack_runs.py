@@ -39,7 +39,32 @@ _ONE_BYTE: dict[bytes, Any] = {
     b"\xa0": "",
 }
 
+# Numbers of any width, texts of under 32 bytes and values of one byte, and then whatever follows.
+_ANY = re.compile(
+    b"|".join(
+        [
+            rb"[\x00-\x80\x90\xa0\xc0\xc2\xc3\xe0-\xff]",
+            rb"[\xca\xce\xd2].{4}|[\xcb\xcf\xd3].{8}|[\xcc\xd0].|[\xcd\xd1]..",
+            *(b"[\\x%x].{%d}" % (0xA0 + size, size) for size in range(1, 32)),
+            b".+",
+        ]
+    ),
+    re.DOTALL,
+)
+_FEW = 4  # values, of which a run is too short for its time
+
 _OF_FIRST = {token[0]: value for token, value in _ONE_BYTE.items()}
+
+
+def _number_maker(layout: struct.Struct) -> Callable[[bytes], Any]:
+    return lambda token: layout.unpack_from(token, 1)[0]
+
+
+_MAKERS: dict[int, Callable[[bytes], Any]] = {
+    **{first: _ONE_BYTE.__getitem__ for (first,) in _ONE_BYTE},
+    **{first: _number_maker(layout) for first, layout in NUMBERS.items()},
+    **{first: lambda token: str(token[1:], "utf-8") for first in range(0xA1, 0xC0)},
+}
 
 Run = tuple[list[Any], int]  # the values, and the position after them
 
@@ -78,7 +103,12 @@ class Runs:
         """
         found: list[Any] = []
         for kind in self._kinds:
+            if len(found) == most:
+                return found, at
             values, at = kind(data, at, most - len(found))
+            found += values
+        if len(found) < min(most, _FEW):
+            values, at = self._mixed(data, at, most - len(found))
             found += values
         return found, at
 
@@ -114,6 +144,22 @@ class Runs:
             at = end
         self._memory.take(TEXT * len(found))
         return found, at
+
+    def _mixed(self, data: bytes, at: int, most: int) -> Run:
+        """Read numbers, short texts and values of one byte, which may alternate."""
+        tokens = _ANY.findall(data, at)[:most]
+        if tokens and not _is_whole(tokens[-1]):
+            tokens.pop()
+        self._memory.take(TEXT * len(tokens))
+        return [_MAKERS[token[0]](token) for token in tokens], at + sum(map(len, tokens))
+
+
+def _is_whole(token: bytes) -> bool:
+    """Return whether a token is one value, and not what follows the last."""
+    first = token[0]
+    if first in NUMBERS:
+        return len(token) == 1 + NUMBERS[first].size
+    return len(token) == 1 + (first & 0x1F) if 0xA0 < first < 0xC0 else token in _ONE_BYTE
 
 
 def _bytes(data: bytes, at: int, most: int) -> Run:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.encodings.msgpack import Cursor
+from caten_sd.encodings.msgpack import Cursor, Payload
 from caten_sd.encodings.msgpack_runs import Runs
 from caten_sd.errors import FormatError
 from caten_sd.state.backing import BytesBacking
@@ -39,6 +39,17 @@ def test_a_list_is_read_as_msgpack_reads_it(rows: list[list[object]], single: bo
 def test_a_long_list_is_read_across_the_ends_of_what_is_in_memory(value: object) -> None:
     values = [value, "x", *[value] * 5000, 7]
     assert read(msgpack.packb(values)) == values
+
+
+@pytest.mark.parametrize("other", [1.5, "a longer text", b"", b"123456789", [1], 1000, None])
+@pytest.mark.parametrize("value", [1 << 20, "abcde", -7])
+def test_values_that_alternate_are_read_across_the_ends_of_what_is_in_memory(
+    value: object, other: object
+) -> None:
+    found = read(msgpack.packb([value, other] * 2500))
+    assert isinstance(found, list)
+    sizes = [item.size if isinstance(item, Payload) else item for item in found]
+    assert sizes == [value, len(other) if isinstance(other, bytes) else other] * 2500
 
 
 @pytest.mark.parametrize("token", [b"\xa2\xff\xff", b"\xa5\xff\xff\xff\xff\xff"])
