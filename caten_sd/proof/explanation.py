@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -80,7 +81,10 @@ class Explanation(HasSheet):
 
     def sheet(self) -> Sheet:
         """Return the sheet: the rows, and what is undecided, by its reason."""
-        rows = [SheetRow(str(row), self._detail(row)) for row in self.rows]
+        rows = [
+            SheetRow(str(row), self._detail(row), data=functools.partial(self._data, row))
+            for row in self.rows
+        ]
         wrong = [SheetRow(key, reason) for key, reason in self.wrong.items()]
         same = [SheetRow(key, f"the values of {other}") for key, other in self.repeated.items()]
         groups = [
@@ -96,6 +100,15 @@ class Explanation(HasSheet):
         parts += [f"where {row.where}"] * bool(row.where)
         said = self.evidence.get(str(row))
         return "; ".join([*parts, f"paired by {said}"] if said else parts)
+
+    def _data(self, row: Row) -> dict[str, Any]:
+        return {
+            "canonical": list(row.canonical_names),
+            "here": list(row.names),
+            "operation": "" if row.renames_only else repr(row.operation),
+            "where": row.where,
+            "paired_by": self.evidence.get(str(row), "values"),
+        }
 
     def _undecided(self) -> list[SheetGroup]:
         reasons: dict[str, list[SheetRow]] = {}
@@ -148,12 +161,12 @@ def explain(
     proof = prove(states[0], states[1], layout, explained, names.numbers)
     return Explanation(
         layout,
-        [*undecided, *_left(found)],
+        [*undecided, *_left(found), *_nameless(here, there)],
         _evidence(rows),
         proof.wrong,
         proof.rounded,
         {**found.repeated[0], **found.repeated[1]},
-        (len(here.specs), len(there.specs)),
+        (len(here.specs) + len(here.nameless), len(there.specs) + len(there.nameless)),
     )
 
 
@@ -170,8 +183,8 @@ def _evidence(rows: Sequence[Rows]) -> dict[str, str]:
 
 
 def _refuse_empty(a: Weights, b: Weights) -> None:
-    for side, contents in (("A", a), ("B", b)):
-        if not contents.specs:
+    for side, weights in (("A", a), ("B", b)):
+        if not weights.specs and not weights.nameless:
             raise StateDictError(
                 f"{side} has no tensors with values, so nothing can be explained; name the file "
                 f"or the tree that has the weights"
@@ -225,6 +238,11 @@ def _left(found: Pairing) -> Iterator[Undecided]:
             reasons.update({("B", key): kind for key in equal.b})
     for side, keys in (("A", found.a), ("B", found.b)):
         yield from (Undecided(side, key, reasons.get((side, key), "")) for key in keys)
+
+
+def _nameless(a: Weights, b: Weights) -> Iterator[Undecided]:
+    for side, weights in (("A", a), ("B", b)):
+        yield from (Undecided(side, key, "a name that no row can have") for key in weights.nameless)
 
 
 def _layout(name: str, rows: Sequence[Rows], found: Pairing) -> Layout | None:

@@ -15,7 +15,7 @@ from caten_sd.proof.operation_search import Between
 from caten_sd.state.compare import largest_error, same_values
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.leaf import Numpy, as_array, spec
-from caten_sd.state.state_dict import StateDict
+from caten_sd.state.state_dict import STAMP, StateDict
 
 
 @attrs.frozen
@@ -36,16 +36,21 @@ def prove(
     """Return what the layout gives from A, against B, and from B, against A."""
     if layout is None:
         return Proof()
-    compared = _Compared(a, b)
+    compared, rounded = _Compared(a, b), list[str]()
     for side, (source, target, here, there) in enumerate(
         ((b, a, layout, layout.canonical), (a, b, layout.canonical, layout))
     ):
-        plan = plan_layout(source, there, from_layout=here, config=dict(numbers))
+        # What the file says of its layout is of another one.
+        said = {name: value for name, value in source.metadata.items() if name != STAMP}
+        bare = source.with_entry(source.entry, metadata=said)
+        plan = plan_layout(bare, there, from_layout=here, config=dict(numbers))
         for each in explained:
             for key in each.match.keys[side]:
                 made = plan.state_dict.entry.get(key)
                 compared.add(key, made, target.entry[key], each)
-    return Proof(compared.wrong, list(compared.rounded))
+                if made is not None and side and spec(made).dtype != spec(target.entry[key]).dtype:
+                    rounded.append(key)
+    return Proof(compared.wrong, [key for key in rounded if key not in compared.wrong])
 
 
 class _Compared:
@@ -55,7 +60,6 @@ class _Compared:
         self.own = {id(leaf) for state in (a, b) for leaf in state.entry.values()}
         self.done: dict[frozenset[int], str] = {}
         self.wrong: dict[str, str] = {}
-        self.rounded: dict[str, None] = {}
 
     def add(self, key: str, made: Any, wanted: Any, each: Between) -> None:
         """Compare a tensor; one that is only renamed need not be compared the other way."""
@@ -66,9 +70,6 @@ class _Compared:
             self.done[both] = fault
         if fault:
             self.wrong[key] = fault
-            return
-        if spec(made).dtype != spec(wanted).dtype:
-            self.rounded[key] = None
 
 
 def _fault(made: Any, wanted: Any, each: Between) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from caten_sd.mapping.pattern_pieces import HOLE
@@ -13,21 +13,18 @@ from caten_sd.state.state_dict import StateDict
 
 
 class Weights:
-    """Leaves that have values, by key: their specs, their fingerprints, and those without values.
+    """Leaves that have values, by key: their specs and their fingerprints.
 
-    ``levels`` are the dtypes that values of either state are compared in.
+    ``nameless`` are the keys that no row of a layout can have.
     """
 
     def __init__(self, state: StateDict) -> None:
         self.state = state
         specs = {key: spec_or_none(leaf) for key, leaf in state.items()}
-        self.specs: dict[str, Spec] = {
-            key: known
-            for key, known in specs.items()
-            if known is not None and known.has_values and HOLE not in key
-        }
+        known = {key: each for key, each in specs.items() if each is not None and each.has_values}
+        self.specs: dict[str, Spec] = {key: each for key, each in known.items() if _is_name(key)}
+        self.nameless = [key for key in known if key not in self.specs]
         self.leaves: dict[str, Any] = {key: state.entry[key] for key in self.specs}
-        self.unread = [key for key in state if key not in self.specs]
         self.prints: dict[str, Fingerprint] = {}
 
     @property
@@ -38,6 +35,16 @@ class Weights:
     def read(self, levels: Collection[str]) -> None:
         """Read every tensor once, for its fingerprint."""
         self.prints = fingerprints(self.leaves, self.specs, levels)
+
+
+def _is_name(key: str) -> bool:
+    """Return whether a row can have a key as its name.
+
+    >>> [_is_name(key) for key in ("h.0.w", "a/b:0", "a..b", "{i}", "a b", "")]
+    [True, True, False, False, False, False]
+    """
+    plain = not any(sign in key for sign in f"{{}}*{HOLE}") and key.split() == [key]
+    return plain and all(key.split("."))
 
 
 class Bearer(NamedTuple):
@@ -103,12 +110,3 @@ def stacks(keys: Collection[str]) -> list[Bearer]:
         for (_, hole, _), run in runs.items()
         if len(run) > 1 and set(run) == set(range(len(run)))
     ]
-
-
-def shapes_of(contents: Weights, sources: Collection[Bearer]) -> Mapping[Bearer, tuple[int, ...]]:
-    """Return the shape of each source; a stack has its count in front."""
-    found = {}
-    for source in sources:
-        shape = contents.specs[source.keys[0]].shape
-        found[source] = (len(source.keys), *shape) if source.is_stack else shape
-    return found
