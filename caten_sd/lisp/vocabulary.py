@@ -18,7 +18,7 @@ from caten_sd.lisp.evaluation.closures import defined_functions
 from caten_sd.lisp.evaluation.evaluator import Evaluator, SpecialForm
 from caten_sd.lisp.evaluation.scopes import Scope
 from caten_sd.lisp.forward_passes import shape_checks
-from caten_sd.lisp.functions import arithmetic, lists, predicates, rounding, sequences
+from caten_sd.lisp.functions import arithmetic, destructive, lists, predicates, rounding, sequences
 from caten_sd.lisp.functions.lisp_values import Function, MultipleValues
 from caten_sd.lisp.operators.all_operators import OPERATORS
 from caten_sd.lisp.operators.operator import Operator
@@ -46,6 +46,7 @@ FUNCTIONS: Mapping[str, Function] = {
     **rounding.FUNCTIONS,
     **lists.FUNCTIONS,
     **predicates.FUNCTIONS,
+    **destructive.FUNCTIONS,
     **sequences.FUNCTIONS,
     **instances.FUNCTIONS,
     **tensors.FUNCTIONS,

@@ -31,7 +31,7 @@ def build_slots(
         scope = evaluator.bound(definition.arguments, values, Scope(), str(name))
         for slot in definition.slots:
             value = slot_value_of(evaluator, slot, scope)
-            scope = scope.inner({slot.name.name: value})
+            scope = scope.then(slot.name.name, value)
         for slot in definition.slots:
             holder = scope.holder(slot.name.name)
             assert holder is not None

@@ -34,6 +34,7 @@ class Scope:
     parent: Scope | None = None
     functions: dict[str, Function] = attrs.field(factory=dict)
     blocks: dict[str, object] = attrs.field(factory=dict)
+    captured: bool = False  # by a function, which sees no variable that is bound after it is made
 
     def outwards(self) -> Iterator[Scope]:
         """Yield this scope and those around it."""
@@ -45,6 +46,21 @@ class Scope:
     def holder(self, name: str) -> Scope | None:
         """Return the innermost scope that has a variable, or None."""
         return next((each for each in self.outwards() if name in each.variables), None)
+
+    def capture(self) -> Scope:
+        """Return this scope for a function that is made in it."""
+        for each in self.outwards():
+            if each.captured:
+                break
+            each.captured = True
+        return self
+
+    def then(self, name: str, value: Any) -> Scope:
+        """Return a scope in which one more variable is bound: this one, if no function has it."""
+        if self.captured:
+            return self.inner({name: value})
+        self.variables[name] = value
+        return self
 
     def inner(self, variables: Mapping[str, Any] | None = None) -> Scope:
         """Return a new scope in this one."""

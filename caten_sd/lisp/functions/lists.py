@@ -200,16 +200,6 @@ def append(*lists: Any) -> Any:
     return list_before(rest, *itertools.chain.from_iterable(map(items_in, before)))
 
 
-def joined(*lists: Any) -> Any:
-    """Return the first list with the items of the others at its end, which changes it."""
-    first, *others = [each for each in lists if each is not None] or [None]
-    for each in others:
-        start = len(items_in(first))
-        first[:] = append(first, each)
-        share(first, start)
-    return first
-
-
 def make_list(size: Any, *options: Any) -> Any:
     """Return a list of one item, several times."""
     given = keys_of(options, "INITIAL-ELEMENT")
@@ -283,10 +273,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "LENGTH": lambda value: len(elements(value)),
     "LIST-LENGTH": lambda value: len(items_in(value)),
     "REVERSE": lambda value: like(value, elements(value)[::-1]),
-    "NREVERSE": lambda value: like(value, elements(value)[::-1]),
     "COPY-LIST": lambda value: as_list(items_in(value)),
     "APPEND": append,
-    "NCONC": joined,
     "MAKE-LIST": make_list,
     "GETF": property_of,
     "RANGE": number_range,

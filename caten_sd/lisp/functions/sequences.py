@@ -7,6 +7,7 @@ from functools import cmp_to_key, partial, reduce
 from typing import Any
 
 from caten_sd.errors import ModelError
+from caten_sd.lisp.functions.destructive import joined, sorted_in_place
 from caten_sd.lisp.functions.lisp_values import Function, MultipleValues, first_value, text_of
 from caten_sd.lisp.functions.lists import (
     Vector,
@@ -14,7 +15,6 @@ from caten_sd.lisp.functions.lists import (
     car,
     elements,
     items_in,
-    joined,
     keys_of,
     like,
     tail,
@@ -69,14 +69,14 @@ def _filtered(function: Function, value: Any, *, kept: bool) -> Any:
 
 
 def sort(value: Any, before: Function, *options: Any) -> Any:
-    """Return a list in the order that a function of two gives."""
+    """Return a list in the order that a function of two gives, in the cells that it has."""
     key = keys_of(options, "KEY").get("KEY") or (lambda each: each)
 
     def order(first: Any, second: Any) -> int:
         a, b = first_value(key(first)), first_value(key(second))
         return is_true(before(b, a)) - is_true(before(a, b))
 
-    return like(value, sorted(elements(value), key=cmp_to_key(order)))
+    return sorted_in_place(value, cmp_to_key(order))
 
 
 def member(item: Any, value: Any, *options: Any) -> Any:

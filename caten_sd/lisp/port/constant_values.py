@@ -9,7 +9,7 @@ from typing import Any
 from caten_sd.errors import LispError
 from caten_sd.lisp.evaluation.evaluator import Evaluator
 from caten_sd.lisp.evaluation.scopes import Scope
-from caten_sd.lisp.functions import arithmetic, lists, predicates, rounding, sequences
+from caten_sd.lisp.functions import arithmetic, destructive, lists, predicates, rounding, sequences
 from caten_sd.lisp.functions.lists import is_list
 from caten_sd.lisp.port.python_text.expressions import (
     NIL,
@@ -27,6 +27,7 @@ _PURE: Mapping[str, object] = {
     **rounding.FUNCTIONS,
     **lists.FUNCTIONS,
     **predicates.FUNCTIONS,
+    **destructive.FUNCTIONS,
     **sequences.FUNCTIONS,
 }
 _QUOTED = ("QUOTE", "FUNCTION")

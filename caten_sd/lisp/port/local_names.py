@@ -19,6 +19,8 @@ from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.untranslated import Untranslated
 from caten_sd.lisp.syntax.datum import Symbol
 
+_ASSERTED = re.compile(r"assert (.+) is not None")
+
 
 @attrs.define(eq=False)
 class LocalNames:
@@ -156,14 +158,16 @@ class LocalNames:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Take back the lines and the names of what ends in an error, which is raised."""
-        lines, taken = len(self.suite.lines), set(self.taken)
-        scope, known, lists = dict(self.scope), set(self.known), dict(self.lists)
+        """Take back the lines of what ends in an error, which is raised, and what they tell."""
+        start = len(self.suite.lines)
         try:
             yield
         except (LispError, RecursionError):
-            del self.suite.lines[lines:]
-            self.scope, self.known, self.lists, self.taken = scope, known, lists, taken
+            for line in Suite(self.suite.lines[start:]).flat():
+                for name in (*line.names, *_ASSERTED.findall(line.text)):
+                    self.known.discard(name)
+                    self.lists.pop(name, None)
+            del self.suite.lines[start:]
             raise
 
     def annotation(self, type_: str) -> str:

@@ -38,6 +38,7 @@ class PortedClass:
     arguments: LambdaList
     base: PortedClass | None = None
     attributes: dict[str, str] = attrs.field(factory=dict)
+    own: set[str] = attrs.field(factory=set)  # attributes of the slots that it declares itself
     methods: list[CallDefinition | MethodDefinition] = attrs.field(factory=list)
 
     @property
@@ -48,8 +49,8 @@ class PortedClass:
 
     def owner_of(self, attribute: str) -> PortedClass:
         """Return the class that declares a slot: this one, or the base that has it."""
-        own = {self.attributes[each.name.name] for each in self.slots}
-        return self if attribute in own or self.base is None else self.base.owner_of(attribute)
+        base = self.base
+        return self if base is None or attribute in self.own else base.owner_of(attribute)
 
     def argument_fact(self, name: str) -> str:
         """Return the name under which the type of a constructor's argument is found out."""
@@ -165,6 +166,7 @@ def _add_class(
         if slot.name.name not in made.attributes:
             made.attributes[slot.name.name] = python_name(slot.name, taken)
             taken.add(made.attributes[slot.name.name])
+        made.own.add(made.attributes[slot.name.name])
     classes[name] = made
     return made
 

@@ -60,16 +60,17 @@ class Translator(LocalNames):
             return self.control(datum, lambda last: self.value(last, want))
         if not datum.head:
             raise self.untranslatable(datum)
-        own = {*self.functions, *self.names.classes, *self.names.functions}
-        known = datum.tail is None and datum.head in self.value_forms.keys() - own
-        form = self.value_forms[datum.head if known else "FUNCALL"]
+        owners = (self.functions, self.names.classes, self.names.functions)
+        known = datum.tail is None and datum.head in self.value_forms
+        own = not known or any(datum.head in each for each in owners)
+        lines = len(self.suite.lines)
         try:
-            with self.attempt():
-                return self._translated(form, datum, want)
+            return self._translated(self.value_forms["FUNCALL" if own else datum.head], datum, want)
         except LispError:
             constant = constant_of(self.names.evaluator, datum)
             if constant is None:
                 raise
+            del self.suite.lines[lines:]  # which read no variable
             return constant
 
     def _translated(self, form: ValueForm, datum: Form, want: str) -> Expression:

@@ -40,7 +40,7 @@ def _let(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
 
 
 def _let_in_order(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
-    return _bound_in_order(evaluator, list(bindings(form)), form, scope)
+    return _bound_in_order(evaluator, list(bindings(form)), form, scope.inner())
 
 
 def _bound_in_order(
@@ -51,7 +51,7 @@ def _bound_in_order(
         if evaluator.is_global(name):
             with evaluator.rebinding({name.name: value}):
                 return _bound_in_order(evaluator, left[at + 1 :], form, scope)
-        scope = scope.inner({name.name: value})
+        scope = scope.then(name.name, value)
     return evaluator.body(undeclared(form.rest[1:]), scope)
 
 
@@ -62,7 +62,7 @@ def _local_functions(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
         name, arguments, *body = _local_function(each)
         own = symbol_of(name, "the name of a function")
         inner.functions[own.name] = Closure(
-            evaluator, own.name, lambda_list(arguments), tuple(undeclared(body)), around
+            evaluator, own.name, lambda_list(arguments), tuple(undeclared(body)), around.capture()
         )
     return evaluator.body(undeclared(form.rest[1:]), inner)
 

@@ -76,7 +76,9 @@ def _function(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
 
 def _lambda(evaluator: Evaluator, form: Form, scope: Scope) -> Any:
     arguments, *body = required(form, 1, "(lambda (arguments) form ...)")
-    return Closure(evaluator, "lambda", lambda_list(arguments), tuple(undeclared(body)), scope)
+    return Closure(
+        evaluator, "lambda", lambda_list(arguments), tuple(undeclared(body)), scope.capture()
+    )
 
 
 SPECIAL_FORMS: Mapping[str, SpecialForm] = {

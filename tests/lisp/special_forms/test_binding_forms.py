@@ -45,3 +45,21 @@ def test_a_global_variable_is_rebound_for_what_is_called() -> None:
 )
 def test_refusals(form: str, said: str) -> None:
     assert said in refused(form)
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        ("(let* ((a 1) (f (lambda () a)) (a 2)) (list (funcall f) a))", [1, 2]),
+        ("(let* ((a 1) (a (+ a 1)) (b a) (a 5)) (list a b))", [5, 2]),
+        ("(let ((a 1)) (list (let* ((a 2) (b a)) b) a))", [2, 1]),
+        ("(let* ((f (let ((k 3)) (lambda () k))) (k 4)) (+ k (funcall f)))", 7),
+        ("(flet ((f () 1)) (let* ((g #'f) (a 2)) (+ a (funcall g))))", 3),
+    ],
+)
+def test_a_function_keeps_the_variables_that_it_was_made_with(form: str, value: object) -> None:
+    assert evaluated(form) == value
+
+
+def test_a_function_sees_no_variable_that_is_bound_after_it() -> None:
+    assert "later" in refused("(let* ((f (lambda () later)) (later 2)) (funcall f))")
