@@ -134,7 +134,8 @@ def _in_layout(
 ) -> StateDict:
     if layout is None and from_layout is None:
         return state_dict
-    from caten_sd.mapping.layout_plan import refuse_source_alone, to_layout
+    from caten_sd.mapping.layout_plan import to_layout
+    from caten_sd.mapping.refusals import refuse_source_alone
 
     refuse_source_alone(layout, from_layout)
     return to_layout(state_dict, layout or "", from_layout=from_layout, **options)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from caten_sd.cli import FINE, say, say_sheet
+from caten_sd.cli import DIFFERS, FINE, say, say_sheet
 from caten_sd.cli.arguments import FROM, LAYOUT, parser_of
 from caten_sd.errors import CatenError
 from caten_sd.files.conversion import Estimate, convert
@@ -90,7 +90,7 @@ def run(words: Sequence[str]) -> int:
             **writer,
         )
     say_sheet(done, as_json=options.json)
-    return FINE
+    return DIFFERS if done.findings and done.findings.complaint else FINE
 
 
 def _announce(need: Estimate) -> None:

@@ -169,7 +169,8 @@ def _in_layout(
 ) -> tuple[StateDict, Findings | None]:
     if layout is None and from_layout is None and prefix is None:
         return state_dict, None
-    from caten_sd.mapping.layout_plan import plan_layout, refuse_source_alone
+    from caten_sd.mapping.layout_plan import plan_layout
+    from caten_sd.mapping.refusals import refuse_source_alone, refuse_to_write
 
     if layout is None and from_layout is None:
         raise LayoutError(
@@ -179,6 +180,7 @@ def _in_layout(
         )
     refuse_source_alone(layout, from_layout)
     plan = plan_layout(state_dict, layout or "", from_layout=from_layout, prefix=prefix)
+    refuse_to_write(plan.source, state_dict, plan.findings)
     return plan.state_dict, plan.findings
 
 

@@ -14,24 +14,33 @@ from caten_sd.wording import counted, first_few
 
 
 class Misfit(NamedTuple):
-    """A tensor whose shape is not as declared; ``swapped`` if it is with its axes reversed."""
+    """A tensor whose shape is not as declared; ``swapped`` if it is with its axes reversed.
+
+    ``expected`` is the declared shape in numbers, where other tensors give them.
+    """
 
     key: str
     canonical: str
     shape: tuple[int, ...]
     sizes: tuple[Size, ...]
     swapped: bool
+    expected: tuple[int, ...] = ()
+
+    @property
+    def declared(self) -> str:
+        """The declared shape, by its names and in numbers."""
+        names = size_text(self.sizes)
+        return f"{names}, here {self.expected}" if self.expected else names
 
     def in_sheet(self) -> SheetRow:
         """Return the row of a sheet."""
-        declared = size_text(self.sizes)
         return SheetRow(
             self.key,
-            f"would be {list(self.shape)}, declared {declared}",
+            f"would be {list(self.shape)}, declared {self.declared}",
             data=lambda: {
                 "canonical": self.canonical,
                 "shape": self.shape,
-                "declared": declared,
+                "declared": size_text(self.sizes),
                 "swapped": self.swapped,
             },
         )
@@ -39,7 +48,7 @@ class Misfit(NamedTuple):
     def __str__(self) -> str:
         return (
             f"{self.key} would be {self.shape} as {self.canonical}, which is "
-            f"declared {size_text(self.sizes)}"
+            f"declared {self.declared}"
         )
 
 

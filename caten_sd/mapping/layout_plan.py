@@ -24,6 +24,7 @@ from caten_sd.mapping.known import find_layout, known_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.patterns import joined_paths
 from caten_sd.mapping.reading import Reading, items_of, read_canonical
+from caten_sd.mapping.refusals import refuse_excluded, refuse_swapped, refuse_unrelated
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.self_description import config_for, stated_numbers
 from caten_sd.mapping.trim_record import RECORD, record_of, with_record
@@ -133,16 +134,6 @@ def to_layout(
     return plan.state_dict
 
 
-def refuse_source_alone(layout: object, from_layout: object) -> None:
-    """Refuse the layout of a source where none is named to convert it to."""
-    if layout is None and from_layout is not None:
-        name = from_layout.name if isinstance(from_layout, Layout) else from_layout
-        raise LayoutError(
-            f"from_layout= or --from says that the source is in {name!r}, and no layout to "
-            f"convert it to is named; name that with layout= or --to, or leave the other out"
-        )
-
-
 @collector_paused()
 def plan_layout(
     state_dict: Mapping[str, Any],
@@ -161,13 +152,13 @@ def plan_layout(
         options = {"config": config, "prefix": prefix, "against": against, **numbers}
         return _plan_training(state, target, from_layout, **options)
     origin, detection = source_layout(state, from_layout, target)
-    _refuse_unrelated(origin, target)
+    refuse_unrelated(origin, target)
     config = config_for(origin, state) if config is None else config
     joined = None if against is None else joined_paths(against)
     stated = stated_numbers(state.metadata, origin, target)
     lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases}, joined, stated)
     read = read_canonical(origin, items_of(state, with_record(state)), lookup)
-    _refuse_swapped(origin, read.findings)
+    refuse_swapped(origin, read.findings)
     if origin is target and detection is None and prefix is None:
         return LayoutPlan(
             origin, target, _stamped(state, target, read.findings), read.findings, None
@@ -215,23 +206,6 @@ def _plan_training(
     return attrs.evolve(plan, state_dict=mapped)
 
 
-def _refuse_unrelated(origin: Layout, target: Layout) -> None:
-    if origin.canonical.name != target.canonical.name:
-        raise LayoutError(
-            f"{origin.name} is a layout of {origin.architecture} and {target.name} one of "
-            f"{target.architecture}; only layouts of one architecture convert into each other"
-        )
-
-
-def _refuse_swapped(origin: Layout, findings: Findings) -> None:
-    for misfit in findings.misfits:
-        if misfit.swapped:
-            raise LayoutError(
-                f"layout {origin.name}: {misfit}, so its axes are reversed and the tensors are in "
-                f"another layout; name that one with from_layout= or --from"
-            )
-
-
 def _description(layout: Layout, lookup: Numbers, shapes: Mapping[str, int]) -> dict[str, Any]:
     """Return what a file in the layout says of itself, as far as shapes and configuration tell."""
     numbers = {key: lookup.find(name, shapes) for key, name in layout.sizes.items()}
@@ -259,6 +233,7 @@ def source_layout(
             f"{declared.name!r}; a layout is applied once, so leave from_layout= out or correct "
             f"{STAMP} in the metadata"
         )
+    refuse_excluded(declared, state)
     return declared, None
 
 

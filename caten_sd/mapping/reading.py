@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, names_in, solve
+from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, names_in, solve, value
 from caten_sd.mapping.companions import accompanied
 from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.constants import made
@@ -139,8 +139,17 @@ def check_shapes(
                 unsolved.setdefault(at, Unsolved(item.origin, item.key, spec.shape, sizes))
             continue
         swapped = len(sizes) > 1 and solve(sizes, spec.shape[::-1], dict(known))
-        misfits.append(Misfit(item.origin, item.key, spec.shape, sizes, swapped))
+        misfits.append(
+            Misfit(item.origin, item.key, spec.shape, sizes, swapped, _in_numbers(sizes, known))
+        )
     return known, misfits, list(unsolved.values())
+
+
+def _in_numbers(sizes: Sequence[Size], known: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the sizes as numbers, or nothing if one of their names is not known."""
+    if not known.keys() >= names_in(sizes) or all(isinstance(size, int) for size in sizes):
+        return ()
+    return tuple(value(size, known.__getitem__) for size in sizes)
 
 
 def _shaped(leaf: Any) -> Spec | None:

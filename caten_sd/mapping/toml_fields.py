@@ -7,6 +7,7 @@ needs nothing here. A field whose kind is not among those below is an error of t
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -26,7 +27,6 @@ from caten_sd.mapping.operations import (
     Transpose,
 )
 from caten_sd.mapping.part_operation import OfPart
-from caten_sd.mapping.patterns import pattern
 from caten_sd.mapping.rearrange import Each, Rearrange
 from caten_sd.mapping.rows import Constant, Drop, Lacks, Row
 from caten_sd.wording import a_or_an
@@ -34,6 +34,7 @@ from caten_sd.wording import a_or_an
 VERSION = 1
 MOST_ROWS = 5_000
 MOST_PAIRS = 20_000  # of rows that capture names with others, since each is compared with all
+_NAMES = re.compile(r"\{\w{2,}(?:\.\.\._?)?\}")  # captures of names, as {part} or {path...}
 
 OPERATIONS: dict[str, type[Operation]] = {
     each.__name__: each
@@ -94,7 +95,7 @@ def row_of(values: Any, where: str) -> Row | Drop | Lacks:
 def _check_named(rows: Iterable[Row | Drop | Lacks], where: str) -> None:
     """Refuse more rows that capture names than can be compared with all others."""
     rows = list(rows)
-    named = sum(any("{" in name and _captures_name(name) for name in _names(row)) for row in rows)
+    named = sum(any(map(_NAMES.search, _names(row))) for row in rows)
     if named * len(rows) > MOST_PAIRS:
         raise LayoutError(
             f"{where}: {named:,} of {len(rows):,} rows capture names, and each is compared with "
@@ -106,10 +107,6 @@ def _names(row: Row | Drop | Lacks) -> tuple[str, ...]:
     if isinstance(row, Row):
         return (*row.canonical_names, *row.names, *(n for names in row.also_names for n in names))
     return (row.canonical,) if isinstance(row, Lacks) else row.names
-
-
-def _captures_name(name: str) -> bool:
-    return any(piece.kind not in ("literal", "index", "choice") for piece in pattern(name).pieces)
 
 
 def operation_of(value: Any, where: str) -> Operation:

@@ -193,3 +193,15 @@ def test_a_prefix_that_no_layout_has_is_refused(
     assert code == 2
     assert all(fact in err for fact in facts)
     assert not out_path.exists()
+
+
+def test_keys_that_are_left_over_are_said_with_the_exit_code(
+    gpt2: Path, capsys: pytest.CaptureFixture[str]
+):
+    more = {**load_file(gpt2), "score.weight": torch.zeros(2, 4)}
+    save_file(more, gpt2.with_name("more.safetensors"))
+    words = [gpt2.with_name("more.safetensors"), gpt2.with_name("out.safetensors")]
+    code, out, _ = run(capsys, "convert", *words, "--to", "caten-gpt2", "--from", "hf-gpt2")
+    assert code == 1
+    assert "score.weight" in out
+    assert load_file(words[1])["score.weight"].shape == (2, 4)

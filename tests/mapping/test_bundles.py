@@ -38,11 +38,11 @@ CLIP = Layout(
     ],
 )
 SINGLE = bundle(
-    "ldm-sd",
+    "single-sd",
     {"unet": ("model.diffusion_model.", LDM_UNET), "text": ("cond_stage_model.", CLIP)},
     [Drop("betas", "the schedule")],
 )
-FOLDER = bundle("diffusers-sd", {"unet": ("unet.", UNET), "text": ("text_encoder.", CLIP)})
+FOLDER = bundle("folder-sd", {"unet": ("unet.", UNET), "text": ("text_encoder.", CLIP)})
 
 
 def single(prefix: str = "text_model.") -> dict[str, Any]:

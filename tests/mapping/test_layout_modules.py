@@ -82,7 +82,9 @@ def test_only_the_module_of_a_layout_is_imported(more_layouts: Path) -> None:
         (DETECTING.format(says="config={'model_type': 'D'}"), "caten_sd.layouts.d"),
         (DETECTING.format(says="config={'architectures': ['CForCausalLM']}"), "caten_sd.layouts.c"),
         (
-            DETECTING.format(says="config={'model_type': 'v', 'text_config': {'model_type': 'z'}}"),
+            DETECTING.format(
+                says="config={'model_type': 'of-several', 'text_config': {'model_type': 'z'}}"
+            ),
             "caten_sd.layouts.z",
         ),
         (DETECTING.format(says="metadata={'caten_sd.layout': 'hf-a'}"), "caten_sd.layouts.a"),

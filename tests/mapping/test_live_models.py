@@ -76,7 +76,7 @@ def test_mamba_goes_through_a_gguf_and_back(tmp_path: Path) -> None:
 
 LAYER = "encoder.layer.{i}."
 HF_BERT = Layout(
-    "hf-bert",
+    "hf-bert-of-old",
     prefixes=("bert.", ""),
     rows=[
         Row("embeddings.{n:word|position|token_type}_embeddings.weight"),
