@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -81,7 +82,10 @@ def _refuse_two_sources(named: NamedLeaves, made: list[Item]) -> None:
 def as_library_saves(obj: Any, state: StateDict) -> StateDict:
     """Return the state of an object in the layout that its own library saves it in."""
     files = hooks_of(unwrap(obj)).files
-    layout = None if files is None else files.to_write(state.entry)
+    if files is None:
+        return state
+    state = _without(state, files.unsaved(state.entry))
+    layout = files.to_write(state.entry)
     if layout is None:
         return state
     from caten_sd.mapping.layout_plan import to_layout  # all layouts come with it
@@ -90,3 +94,11 @@ def as_library_saves(obj: Any, state: StateDict) -> StateDict:
     # The layout is made of this one object's names, so no file can name it.
     metadata = {key: value for key, value in made.metadata.items() if key != STAMP}
     return made.with_entry(made.entry, paths=made.paths, ties=made.ties, metadata=metadata)
+
+
+def _without(state: StateDict, keys: Collection[str]) -> StateDict:
+    if not keys:
+        return state
+    left = {key: leaf for key, leaf in state.items() if key not in keys}
+    ties = {key: first for key, first in state.ties.items() if {key, first} <= left.keys()}
+    return state.with_entry(left, paths={key: state.paths[key] for key in left}, ties=ties)

@@ -15,7 +15,7 @@ from caten_sd.loading.owners import OwnerHooks, SynthesizedSlot, hooks_of
 from caten_sd.loading.report import LoadReport, Outcome
 from caten_sd.objects.containers import Container, computed, containers
 from caten_sd.objects.extract import attributes_of, get_state_dict, to_state_dict
-from caten_sd.objects.owner import slots_of
+from caten_sd.objects.owner import slots_of, unwrap
 from caten_sd.state.keys import KeyMapper
 from caten_sd.state.leaf import Spec, spec, spec_or_none
 from caten_sd.state.same_place import known_apart, same_place
@@ -153,6 +153,12 @@ class LoadTarget:
             if inner[tuple(each.path)] is not each.owner
             for name, _, _ in each.slots
         }
+
+    @functools.cached_property
+    def unsaved(self) -> frozenset[str]:
+        """The slots that the object's own library leaves out of its files."""
+        files = hooks_of(unwrap(self.obj)).files
+        return frozenset() if files is None else frozenset(files.unsaved(self.slots.entry))
 
     @functools.cached_property
     def rebuilt(self) -> dict[str, Any]:

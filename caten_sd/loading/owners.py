@@ -43,6 +43,9 @@ class FileLayout(Protocol):
     def to_write(self, slots: Mapping[str, Any]) -> Layout | None:
         """Return the layout of a file that the owner's library would save, or None as above."""
 
+    def unsaved(self, slots: Mapping[str, Any]) -> Collection[str]:
+        """Return the slots that files of the owner do not have, so that a load leaves them."""
+
 
 class OwnerHooks:
     """What one owner does around a load; this class is for one that only holds its slots."""

@@ -25,6 +25,7 @@ class Outcome(str, enum.Enum):
     TIED = "tied to a slot that is loaded"
     COMPUTED = "computed by the model, not loaded"
     SKIPPED = "skipped, as asked"
+    KEPT = "kept, as no file of such a model has it"
     MISSING = "in the model, not in the file"
     UNEXPECTED = "in the file, not in the model"
     SHAPE = "of another shape in the file"
@@ -45,7 +46,14 @@ FAULTS = (
     Outcome.MISSING,
     Outcome.UNEXPECTED,
 )
-SHOWN = (Outcome.LOADED, Outcome.CAST, Outcome.TIED, Outcome.COMPUTED, Outcome.SKIPPED)
+SHOWN = (
+    Outcome.LOADED,
+    Outcome.CAST,
+    Outcome.TIED,
+    Outcome.COMPUTED,
+    Outcome.SKIPPED,
+    Outcome.KEPT,
+)
 QUIET = (Outcome.LOADED,)  # printed only with a note
 
 
@@ -139,9 +147,10 @@ class Ledger(HasSheet):
     @property
     def verdict(self) -> str:
         """The result in one line, with counts."""
-        slots = sum(row.slot is not None or row.outcome in FITS for row in self.rows)
-        done = len(self.of(*FITS))
         counts = Counter(row.outcome for row in self.rows)
+        slots = sum(row.slot is not None or row.outcome in FITS for row in self.rows)
+        slots -= counts[Outcome.KEPT]
+        done = len(self.of(*FITS))
         wrong = [f"{counts[each]:,} {each.value}" for each in FAULTS if counts[each]]
         end = "; " + "; ".join(wrong) if wrong else ", and the file has nothing else"
         fit = "fits" if done == 1 else "fit"

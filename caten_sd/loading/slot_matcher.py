@@ -191,7 +191,11 @@ class SlotMatcher:
             note = f"missing, as allow_missing={allowed.pattern!r} allows"
             return PlannedRow(row._replace(outcome=Outcome.SKIPPED, note=note))
         repaired = self._repaired(row, None)
-        if repaired.row is not row or row.slot is None or row.slot.has_values:
+        if repaired.row is not row or row.slot is None:
+            return repaired
+        if row.slot.has_values:
+            if row.key in self.target.unsaved:
+                return PlannedRow(row._replace(outcome=Outcome.KEPT))
             return repaired
         if row.key in self.target.rebuilt:
             note, value = "computed again by the model", self.target.rebuilt[row.key]

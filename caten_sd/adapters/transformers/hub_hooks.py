@@ -7,7 +7,7 @@ the rows of a layout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -48,6 +48,10 @@ class HubFiles:
             if known is not None
         }
         return self.to_read(revert_weight_conversion(self.model, empty), slots)
+
+    def unsaved(self, slots: Mapping[str, Any]) -> Collection[str]:
+        """Return the slots that ``save_pretrained`` leaves out, since every model has them."""
+        return slots.keys() & set(self.model._keys_to_ignore_on_save or ())
 
 
 @hooks_of.register(PreTrainedModel)

@@ -31,7 +31,7 @@ from tests.adapters.transformers.tiny_models import empty_model, every_class, ti
 
 EXPERTS = "model.layers.0.mlp.experts"
 OLD = "model.layers.0.block_sparse_moe.experts"
-# What each differs in: experts stacked and joined; renamed; a prefix; split and rows permuted.
+# What each differs in: experts stacked and joined, names, a prefix, and nothing.
 SOME = {
     "MixtralForCausalLM": "mixtral",
     "ViTForImageClassification": "vit",
@@ -204,3 +204,25 @@ def test_a_file_with_the_live_names_loads_as_well(tmp_path: Path) -> None:
     model = tiny_model("MixtralForCausalLM", "mixtral")
     write_state_dict(get_state_dict(model), tmp_path / "live.safetensors")
     assert_equal(load(other_mixtral(), tmp_path / "live.safetensors", strict=True), model)
+
+
+def test_what_the_library_leaves_out_of_its_files_is_kept_and_not_written(tmp_path: Path) -> None:
+    model = tiny_model("MarianMTModel", "marian")
+    model.save_pretrained(tmp_path / "theirs")
+    other = tiny_model("MarianMTModel", "marian", 1)
+    plan = plan_load(other, read_state_dict(tmp_path / "theirs"))
+    kept = [row.key for row in plan.rows if row.outcome.name == "KEPT"]
+    assert kept == [f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder")]
+    assert plan.fits
+    save(model, tmp_path / "ours.safetensors")
+    assert not set(kept) & read_state_dict(tmp_path / "ours.safetensors").keys()
+
+
+def test_an_unknown_slot_is_still_missing(tmp_path: Path) -> None:
+    model = tiny_model("MarianMTModel", "marian")
+    state = dict(get_state_dict(model))
+    del state["model.encoder.layers.0.fc1.weight"]
+    plan = plan_load(model, state)
+    assert [row.key for row in plan.rows if row.outcome.name == "MISSING"] == [
+        "model.encoder.layers.0.fc1.weight"
+    ]

@@ -11,6 +11,7 @@ from transformers.models.auto import modeling_auto
 
 MOST = 4_000_000  # parameters
 SIZES = {
+    "pad_token_id": 0,
     "audio_channels bos_token_id n_group n_groups n_shared_experts topk_group": 1,
     "mamba_n_groups first_k_dense_replace": 1,
     "decoder_layers depth encoder_layers eos_token_id mamba_expand moe_topk n_layer n_layers": 2,
