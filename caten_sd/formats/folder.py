@@ -18,6 +18,8 @@ class OneInFolder(Format):
 
 @recognize.register(OneInFolder, Folder)
 def _recognize(format: OneInFolder, folder: Folder, /) -> str | None:
+    if any(name.endswith(".distcp") for name in folder.names()):
+        return None  # Megatron's common.pt lies next to the tensors, and holds none
     entry = find_entry(folder, file_suffixes())
     return f"{entry.name} in it" if entry and not entry.is_set else None
 

@@ -92,7 +92,6 @@ HF = Layout(
 META = Layout(
     "meta-llama",
     base=HF,
-    proof="",
     rows=[
         Row("embed_tokens.weight", "tok_embeddings.weight"),
         Row("layers.{i}.input_layernorm.weight", "layers.{i}.attention_norm.weight"),
@@ -153,7 +152,7 @@ MISTRAL = Layout(
 MEGATRON = Layout(
     "megatron-llama",
     base=HF,
-    proof="GPTModel of megatron-core gives the same logits in the layout of its local layers",
+    proof="the rows of the layout of local layers, but for the names of two norms",
     prefixes=("", "module.", "model."),
     rows=[
         Row("embed_tokens.weight", "embedding.word_embeddings.weight"),
@@ -231,7 +230,7 @@ MEGATRON_SAVED = extend(
         if isinstance(row, Row) and "{i}" in row.names[0]
     ],
     base=HF,
-    proof="",
+    proof="the folder that megatron-core saves gives the same weights",
 )
 
 SMOLLM3 = extend(

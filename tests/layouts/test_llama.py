@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,3 +210,19 @@ def test_the_real_smollm2_gives_the_logits_of_transformers_own_reader() -> None:
     ids = torch.tensor([[1, 504, 2365, 282, 4649]])
     assert same(model.state_dict(), wanted.state_dict())
     assert torch.equal(model.eval()(ids).logits, wanted.eval()(ids).logits)
+
+
+@pytest.mark.slow
+def test_megatron_core_gives_the_same_logits_and_its_folder_the_same_weights(
+    tmp_path: Path,
+) -> None:
+    if importlib.util.find_spec("megatron") is None:
+        pytest.skip("megatron-core is not installed, which runs the model and saves it")
+    command = [sys.executable, "-m", "tests.layouts.megatron_model", str(tmp_path)]
+    subprocess.run(command, capture_output=True, check=True)
+    assert float((tmp_path / "difference").read_text()) < 1e-5
+    model = random_model("Llama")
+    with read_state_dict(tmp_path / "saved") as state:
+        assert detect_layout(state).layout is llama.MEGATRON_SAVED
+        found = to_layout(state, llama.HF, config=model.config)
+        assert same(stored(found), model.state_dict())
