@@ -1,14 +1,19 @@
-"""GPT-2: Caten's names, which are the canonical ones, those of Hugging Face, nanoGPT and GGUF.
+"""GPT-2: Caten's names, which are the canonical ones, and those of everyone else.
 
 The rows follow Caten's own renaming from GGUF, and `transformers.GPT2LMHeadModel`. Conv1D in
-transformers stores weights as (in, out); Caten's Linear, nanoGPT and GGUF store them as (out, in).
+transformers stores weights as (in, out), OpenAI's as (1, in, out); Caten's Linear, nanoGPT, GGUF
+and Flax's Conv1D store them as (out, in). nanoGPT may pad the vocabulary to a multiple of 64, and
+may have no biases.
 """
 
 from __future__ import annotations
 
+from caten_sd.mapping.axis_lengths import Pad
+from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Transpose
-from caten_sd.mapping.rows import Drop, Row
+from caten_sd.mapping.rearrange import Rearrange
+from caten_sd.mapping.rows import Constant, Drop, Lacks, Row
 
 UNTIED = ("tie_word_embeddings", False)
 
@@ -121,5 +126,86 @@ GGUF = Layout(
         Row("ln_f.affine", "output_norm.weight"),
         Row("ln_f.bias", "output_norm.bias"),
         Row("lm_head.weight", "output.weight", tied="wte.weight"),
+    ],
+)
+
+PADDED = Pad(0, "vocab_size", multiple=64)
+
+NANOGPT_PADDED = extend(
+    NANOGPT,
+    "nanogpt-padded",
+    [
+        Row("wte.weight", operation=PADDED),
+        Row("lm_head.weight", operation=PADDED, prefixed=False, tied="wte.weight", untied=UNTIED),
+    ],
+    base=CATEN,
+)
+
+LINEAR = ("h.{i}.attn.c_attn", "h.{i}.attn.c_proj", "h.{i}.mlp.c_fc", "h.{i}.mlp.c_proj")
+NORMS = ("h.{i}.ln_1", "h.{i}.ln_2", "ln_f")
+NO_BIAS = "the model was made with bias=False"
+
+NANOGPT_BIASLESS = extend(
+    NANOGPT,
+    "nanogpt-biasless",
+    [
+        *(
+            Lacks(f"{each}.bias", NO_BIAS, constant=Constant(0.0, like=f"{each}.weight", axes=(0,)))
+            for each in LINEAR
+        ),
+        *(
+            Lacks(f"{each}.bias", NO_BIAS, constant=Constant(0.0, like=f"{each}.affine"))
+            for each in NORMS
+        ),
+    ],
+    base=CATEN,
+)
+
+FLAX = Layout(
+    "flax-gpt2",
+    base=CATEN,
+    prefixes=("transformer.", "", "params.transformer."),
+    rows=[
+        Row("wte.weight", "wte.embedding"),
+        Row("wpe.weight", "wpe.embedding"),
+        *(Row(f"{each}.weight", f"{each}.kernel") for each in LINEAR),
+        *(Row(f"{each}.bias") for each in LINEAR),
+        *(Row(f"{each}.affine", f"{each}.scale") for each in NORMS),
+        *(Row(f"{each}.bias") for each in NORMS),
+        Row(
+            "lm_head.weight",
+            "lm_head.kernel",
+            Transpose(),
+            prefixed=False,
+            tied="wte.weight",
+            untied=UNTIED,
+        ),
+    ],
+)
+
+# OpenAI's model ties its head, so lm_head is a name of ours for one that is not tied.
+TF = Layout(
+    "tf-gpt2",
+    base=CATEN,
+    separator="/",
+    prefixes=("model/", ""),
+    rows=[
+        Row("wte.weight", "wte"),
+        Row("wpe.weight", "wpe"),
+        *(
+            Row(
+                f"{each}.weight",
+                f"{each.replace('h.{i}.', 'h{i}/').replace('.', '/')}/w",
+                Rearrange("o i -> 1 i o"),
+            )
+            for each in LINEAR
+        ),
+        *(
+            Row(f"{each}.bias", f"{each.replace('h.{i}.', 'h{i}/').replace('.', '/')}/b")
+            for each in LINEAR
+        ),
+        *(Row(f"{each}.affine", f"{each.replace('h.{i}.', 'h{i}/')}/g") for each in NORMS),
+        *(Row(f"{each}.bias", f"{each.replace('h.{i}.', 'h{i}/')}/b") for each in NORMS),
+        Row("lm_head.weight", "lm_head", tied="wte.weight", untied=UNTIED),
     ],
 )

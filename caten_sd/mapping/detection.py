@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.equal_candidates import distinct, others_than
+from caten_sd.mapping.equal_candidates import distinct, others_than, without_padding
 from caten_sd.mapping.key_kinds import Arranged, arranged, common_prefixes
 from caten_sd.mapping.known import (
     announced_layouts,
@@ -42,7 +42,7 @@ class Detection(HasSheet):
     ``numbers`` are those that the shapes give: n_layer, n_embd, ... No shape gives a head count.
 
     Where no layout takes every key, ``similar`` is the one that takes most of them; it has to be
-    asked for by name. ``equal`` are the layouts that match equally well, of which none is chosen.
+    asked for by name. ``equal`` are the layouts that match equally well, where several do.
     Where a layout is found only once a prefix of every key is taken off, ``layout`` is None,
     ``prefix`` is that prefix, and ``unprefixed`` is that layout.
     """
@@ -71,11 +71,11 @@ class Detection(HasSheet):
 
         Of several, that one is meant which alone can be converted to the target.
         """
-        if self.layout is not None:
-            return self.layout
         related = [each for each in self.equal if target and each.canonical is target.canonical]
         if len(related) == 1:
             return related[0]
+        if self.layout is not None:
+            return self.layout
         if self.unprefixed:
             raise LayoutError("; ".join(self.evidence))
         if self.similar:
@@ -233,15 +233,17 @@ def _decide(state: StateDict, keys: Arranged, named: Sequence[Candidate]) -> Det
         weighed = _weighed(weighed, keys)
         similar = [each for each in weighed if each.is_similar]
         equal = distinct([each for each in similar if each.rank == similar[0].rank])
-        if len(equal) != 1:
+        likely = without_padding(equal)
+        if len(likely) != 1:
             return _undecided(state, equal, weighed)
-        best = by_items(equal[0], keys.alone.items)
-        weighed[weighed.index(equal[0])] = best
+        best = by_items(likely[0], keys.alone.items)
+        weighed[weighed.index(likely[0])] = best
         if best.is_complete:
             others = [each for each in others_than(best, weighed) if each.taken * 2 >= each.total]
             evidence = (*_evidence(best, state), *map(str, others[:2]))
-            return Detection(best.layout, evidence, tuple(weighed), best.numbers)
-        if not equal[0].is_complete or best.rank == equal[0].rank:
+            layouts = tuple(each.layout for each in equal if len(equal) > 1)
+            return Detection(best.layout, evidence, tuple(weighed), best.numbers, equal=layouts)
+        if not likely[0].is_complete or best.rank == likely[0].rank:
             others = others_than(best, weighed)[:2]
             faults = filter(None, [best.findings.complaint])
             evidence = (str(best), *faults, *map(str, others))

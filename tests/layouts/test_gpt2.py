@@ -9,14 +9,23 @@ from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 
 from caten_sd.errors import LayoutError
-from caten_sd.layouts.gpt2 import CATEN, GGUF, HF, NANOGPT
+from caten_sd.layouts.gpt2 import (
+    CATEN,
+    FLAX,
+    GGUF,
+    HF,
+    NANOGPT,
+    NANOGPT_BIASLESS,
+    NANOGPT_PADDED,
+    TF,
+)
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout_plan import plan_layout, to_layout
 from caten_sd.state.leaf import Numpy, Torch, as_array
 from caten_sd.state.state_dict import STAMP, StateDict
 
 CONV1D = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-LAYOUTS = [CATEN, HF, GGUF]
+LAYOUTS = [CATEN, HF, GGUF, FLAX, TF]
 
 
 def config(**changes: Any) -> GPT2Config:
@@ -261,3 +270,59 @@ def test_a_nanogpt_file_becomes_the_true_model(model: Any) -> None:
     for key, leaf in turned.items():
         np.testing.assert_array_equal(as_array(Numpy(), leaf), true[key].numpy())
     assert turned.keys() >= dict(model.named_parameters()).keys()
+
+
+def test_names_and_shapes_of_openai_s_own_file(model: Any) -> None:
+    """After the variables of the released models, as transformers' old loader lists them."""
+    state = to_layout(model.state_dict(), TF)
+    for key, shape in {
+        "model/wte": (11, 4),
+        "model/wpe": (7, 4),
+        "model/h1/attn/c_attn/w": (1, 4, 12),
+        "model/h1/mlp/c_proj/w": (1, 16, 4),
+        "model/h0/ln_1/g": (4,),
+        "model/h0/attn/c_proj/b": (4,),
+        "model/ln_f/b": (4,),
+    }.items():
+        assert as_array(Numpy(), state[key]).shape == shape
+    assert len(state) == len(model.state_dict()) - 1
+    kernel = as_array(Torch(), state["model/h1/attn/c_proj/w"])[0]
+    assert torch.equal(kernel, model.state_dict()["transformer.h.1.attn.c_proj.weight"])
+
+
+def test_names_and_shapes_of_flax(model: Any) -> None:
+    """Flax's Conv1D keeps its kernel as (out, in)."""
+    state = to_layout(model.state_dict(), FLAX)
+    assert as_array(Numpy(), state["transformer.h.0.attn.c_attn.kernel"]).shape == (12, 4)
+    assert {"transformer.wte.embedding", "transformer.h.1.ln_2.scale"} <= set(state)
+
+
+def test_the_padding_of_nanogpt_goes_and_comes(model: Any) -> None:
+    given = {key: leaf for key, leaf in model.state_dict().items() if key != "lm_head.weight"}
+    padded = to_layout(given, NANOGPT_PADDED, from_layout=HF)
+    assert as_array(Numpy(), padded["transformer.wte.weight"]).shape == (64, 4)
+    file = tensors(padded)
+    assert detect_layout(file).layout is NANOGPT, "no file shows what is padding"
+    back = to_layout(file, HF, from_layout=NANOGPT_PADDED, vocab_size=11)
+    assert same(tensors(back), given)
+    with pytest.raises(LayoutError, match="vocab_size is needed"):
+        to_layout(file, HF, from_layout=NANOGPT_PADDED)
+
+
+def test_a_nanogpt_without_biases_gets_biases_of_zero(model: Any) -> None:
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.mul_(0 if name.endswith(".bias") else 1)
+    file = tensors(to_layout(model.state_dict(), NANOGPT_BIASLESS))
+    assert not any(key.endswith(".bias") for key in file)
+    assert detect_layout(file).layout is NANOGPT_BIASLESS
+    back = to_layout(file, HF)
+    again = GPT2LMHeadModel(model.config).eval()
+    again.load_state_dict(tensors(back), strict=False)
+    again.tie_weights()
+    assert same(again.state_dict(), model.state_dict())
+
+
+def test_biases_that_are_not_zero_are_not_left_out(model: Any) -> None:
+    with pytest.raises(LayoutError, match=r"bias.*not 0 throughout"):
+        tensors(to_layout(model.state_dict(), NANOGPT_BIASLESS))
