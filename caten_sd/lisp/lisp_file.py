@@ -39,7 +39,7 @@ class LispFile:
 
     def __init__(self, path_or_text: str | os.PathLike[str]) -> None:
         self._source = lisp_source(path_or_text)
-        self._program = LispProgram(self._source.by_kind)
+        self._program = LispProgram(self._source)
 
     def __repr__(self) -> str:
         return f"LispFile({self.source!r}: {first_few(self.models, 5) or 'no model'})"

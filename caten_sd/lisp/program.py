@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import attrs
 
 from caten_sd.errors import LispError, ModelError
 from caten_sd.lisp.definitions.definition import ClassLike, Definitions
+from caten_sd.lisp.definitions.source_text import LispSource, named_source
 from caten_sd.lisp.evaluation.evaluator import DEEPEST_CALL, Evaluator
 from caten_sd.lisp.evaluation.scopes import Scope
 from caten_sd.lisp.functions.lisp_values import Function, text_of
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 class LispProgram:
     """The evaluator of a file and the classes of its models, each made when it is first used."""
 
-    definitions: Definitions
+    source: LispSource
     _passes: list[ForwardPass] = attrs.field(factory=list)
     _classes: dict[str, Any] = attrs.field(factory=dict)
     _begun: set[str] = attrs.field(factory=set)  # the classes that are being made
@@ -30,6 +32,15 @@ class LispProgram:
 
     def __deepcopy__(self, memo: object) -> LispProgram:
         return self
+
+    @property
+    def definitions(self) -> Definitions:
+        """The definitions of the file, by their kinds."""
+        return self.source.by_kind
+
+    def reference(self, name: str) -> tuple[Any, tuple[str, str, str]]:
+        """Return the function and the arguments that make an empty instance of a model."""
+        return empty_instance, (self.source.name, self.source.text, name)
 
     @property
     def evaluator(self) -> Evaluator:
@@ -57,7 +68,7 @@ class LispProgram:
         with self._lock:
             if name not in self._classes:
                 self._classes[name] = made = self._made(definition)
-                made.forward_pass = self._forward
+                made.forward_pass, made.program = self._forward, self
             return self._classes[name]
 
     def _made(self, definition: ClassLike) -> Any:
@@ -121,3 +132,17 @@ class LispProgram:
             )
         warn_of_dropped_state(model)
         return model
+
+
+def empty_instance(source: str, text: str, name: str) -> Any:
+    """Return an instance without values of a model of a text, as a pickle asks for it.
+
+    All models of one text have the classes of one program, as long as it is among the last ones.
+    """
+    made = _program(source, text).class_named(name)
+    return made.__new__(made)
+
+
+@functools.lru_cache(maxsize=16)
+def _program(source: str, text: str) -> LispProgram:
+    return LispProgram(named_source(source, text))

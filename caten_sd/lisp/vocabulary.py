@@ -77,10 +77,17 @@ class OperatorFunction:
     def __repr__(self) -> str:
         return f"#'{self.operator.name.lower()}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _operator, (self.operator.name,)
+
     def __call__(self, *arguments: Any) -> Any:
         """Apply the operator."""
         found = self.operator.apply(arguments)
         return MultipleValues(found) if isinstance(found, tuple) else found
+
+
+def _operator(name: str) -> OperatorFunction:
+    return OperatorFunction(OPERATORS[name])
 
 
 @attrs.frozen(eq=False, repr=False)

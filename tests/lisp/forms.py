@@ -16,7 +16,7 @@ from caten_sd.lisp.syntax.reader import read_data
 def evaluated(form: str, definitions: str = ";") -> Any:
     """Return the value of a form in a file with these definitions."""
     (datum,) = read_data(form, "form")
-    return LispProgram(lisp_source(definitions).by_kind).evaluator.value(datum, Scope())
+    return LispProgram(lisp_source(definitions)).evaluator.value(datum, Scope())
 
 
 def refused(form: str, definitions: str = ";") -> str:

@@ -28,7 +28,7 @@ needs_sbcl = pytest.mark.skipif(SBCL is None, reason="SBCL is not installed")
 def _answer(form: str) -> str:
     try:
         (datum,) = read_data(form)
-        evaluator = LispProgram(lisp_source(";").by_kind).evaluator
+        evaluator = LispProgram(lisp_source(";")).evaluator
         return answer_text(evaluator.values(datum, Scope()))
     except LispError:
         return REFUSED

@@ -10,6 +10,7 @@ import attrs
 
 from caten_sd.errors import LispError
 from caten_sd.lisp.classes.caches import is_cache
+from caten_sd.lisp.classes.copying import Referenced
 from caten_sd.lisp.classes.dropped_state import warn_of_dropped_state
 from caten_sd.lisp.classes.model_building import build_nodes, build_slots, slot_value_of
 from caten_sd.lisp.classes.signatures import lisp_arguments, signature_of
@@ -35,7 +36,7 @@ _MODEL_BASES = frozenset({"MODEL", "MODULE"})
 
 
 @attrs.define
-class LispModel(Module):
+class LispModel(Referenced, Module):
     """A model that a Lisp file defines; a subclass has its slots."""
 
     evaluator: ClassVar[Evaluator]
@@ -69,7 +70,7 @@ class LispModel(Module):
 
 
 @attrs.define(init=False)
-class LispSequence(Sequential):
+class LispSequence(Referenced, Sequential):
     """A sequence that a Lisp file defines."""
 
     evaluator: ClassVar[Evaluator]

@@ -21,6 +21,7 @@ class LispSource:
     """The definitions of a file in order, the forms that were skipped, and both by name."""
 
     name: str
+    text: str
     definitions: tuple[Definition, ...]
     skipped: tuple[SkippedForm, ...]
     by_kind: Definitions
@@ -35,13 +36,16 @@ def lisp_source(path_or_text: str | os.PathLike[str]) -> LispSource:
         kind = type(path_or_text).__name__
         raise LispError("read_lisp", f"{kind} is not a path or a text", "pass a path or a text")
     if isinstance(path_or_text, str) and _is_text(path_or_text):
-        text, name = path_or_text, "text"
-    else:
-        text, name = _text_of(Path(path_or_text)), str(path_or_text)
+        return named_source("text", path_or_text)
+    return named_source(str(path_or_text), _text_of(Path(path_or_text)))
+
+
+def named_source(name: str, text: str) -> LispSource:
+    """Return the definitions of a text, whose places have this name."""
     found = list(definitions(read_data(text, name)))
     defined = tuple(each for each in found if not isinstance(each, SkippedForm))
     skipped = tuple(each for each in found if isinstance(each, SkippedForm))
-    return LispSource(name, defined, skipped, by_kind(found))
+    return LispSource(name, text, defined, skipped, by_kind(found))
 
 
 def _is_text(text: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from caten_sd.errors import ModelError
 from caten_sd.lisp.definitions.lambda_lists import LambdaList
 from caten_sd.lisp.evaluation.evaluator import Evaluator
 from caten_sd.lisp.evaluation.scopes import Scope, in_block
@@ -32,6 +33,12 @@ class Closure:
 
     def __repr__(self) -> str:
         return f"#'{self.name.lower()}"
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise ModelError(
+            f"the function {self.name.lower()} of Lisp ({self.arguments.place}) cannot be pickled; "
+            f"save the state dict of the model, or port the file to Python"
+        )
 
     def __deepcopy__(self, memo: object) -> Closure:
         return self
