@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from typing import NamedTuple
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.axis_sizes import Lookup
-from caten_sd.mapping.index_terms import IndexTerms
+from caten_sd.mapping.number_overlap import check_soon, numbers_overlap
 from caten_sd.mapping.pattern_pieces import HOLE, Piece, Segment, taken_apart
 from caten_sd.mapping.patterns import Pattern
 
-_TRIED = 40  # values of an index
-_TRIED_NUMBERS = (1, 2, 5)  # values of a named number
-_MOST_TRIED = 1 << 12  # combinations of values of the indices of a pattern
 _MOST_PAIRS = 10_000  # of patterns that are alike but for their numbers
 _MOST_VARIANTS = 64  # of the choices of one pattern
 
@@ -42,7 +38,7 @@ def overlap(one: Pattern, other: Pattern) -> bool:
     if not _segments_overlap(one.segments, other.segments):
         return False
     rests = any(piece.kind == "rest" for piece in (*one.pieces, *other.pieces))
-    return rests or _numbers_overlap(one, other)
+    return rests or numbers_overlap(one, other)
 
 
 def candidates(patterns: Sequence[Pattern]) -> list[tuple[int, int]]:
@@ -67,7 +63,9 @@ def candidates(patterns: Sequence[Pattern]) -> list[tuple[int, int]]:
                 pairs.update([(min(a, b), max(a, b))] * (a != b))
                 _check_few(pairs, patterns, a)
     others = itertools.product(named, range(len(patterns)))
-    return sorted(pairs | {(min(pair), max(pair)) for pair in others if pair[0] != pair[1]})
+    found = sorted(pairs | {(min(pair), max(pair)) for pair in others if pair[0] != pair[1]})
+    check_soon(found, patterns)
+    return found
 
 
 def _check_few(pairs: Sized, patterns: Sequence[Pattern], last: int) -> None:
@@ -203,90 +201,3 @@ def _meet(one: str, other: str) -> bool:
         if len(sign) == 1 and name in _CLASSES:
             return _CLASSES[name].fullmatch(sign) is not None
     return False
-
-
-Number = str | IndexTerms  # what a pattern has where a key has a number
-
-
-def _numbers_overlap(one: Pattern, other: Pattern) -> bool:
-    """Return whether indices can be found with which both patterns have the same numbers."""
-    pairs = [
-        (a, b)
-        for first, second in zip(one.segments, other.segments, strict=True)
-        if _is_numeric(first) and _is_numeric(second)
-        for a, b in zip(_numbers(first), _numbers(second), strict=True)
-        if not _is_free(a, one) and not _is_free(b, other)
-    ]
-    mine, theirs = [a for a, _ in pairs], [b for _, b in pairs]
-    values = _values(one, other)
-    return any(
-        not _given(one, mine, values, number).isdisjoint(_given(other, theirs, values, number))
-        for number in _TRIED_NUMBERS
-    )
-
-
-def _is_numeric(segment: Segment) -> bool:
-    return all(piece.kind in ("literal", "index") for piece in segment)
-
-
-def _numbers(segment: Segment) -> list[Number]:
-    """Return the literal numbers and the terms of a segment, in order."""
-    found: list[Number] = []
-    for piece in segment:
-        found += taken_apart(piece.text)[1] if piece.terms is None else [piece.terms]
-    return found
-
-
-def _is_free(number: Number, known: Pattern) -> bool:
-    """Return whether a pattern takes any number here, whatever its other numbers are."""
-    if isinstance(number, str) or not number.is_plain:
-        return False
-    return all(each.name != number.text for each in known.where)
-
-
-def _given(
-    known: Pattern, numbers: Sequence[Number], values: Sequence[int], named: int
-) -> set[tuple[int, ...]]:
-    """Return the numbers that a pattern has for some values of its indices."""
-
-    def lookup(_: str) -> int:
-        return named
-
-    names = {name for each in numbers if isinstance(each, IndexTerms) for name, _ in each.factors}
-    meeting = {
-        name: [value for value in values if _meets(known, name, value, lookup)]
-        for name in sorted(names | {each.name for each in known.where})
-    }
-    if not all(meeting.values()):
-        return set()
-    # The more indices there are, the fewer values each can have in a time that ends.
-    most = int(_MOST_TRIED ** (1 / len(names))) if len(names) > 1 else None
-    found = set()
-    for chosen in itertools.product(*(meeting[name][:most] for name in sorted(names))):
-        indices = dict(zip(sorted(names), chosen, strict=True))
-        given = [_number(each, indices, lookup) for each in numbers]
-        if None not in given:
-            found.add(tuple(each for each in given if each is not None))
-    return found
-
-
-def _meets(known: Pattern, name: str, value: int, lookup: Lookup) -> bool:
-    """Return whether a pattern's conditions on one index hold for a value."""
-    return all(each.holds({name: value}, lookup) for each in known.where if each.name == name)
-
-
-def _number(number: Number, indices: Mapping[str, int], lookup: Lookup) -> int | None:
-    if isinstance(number, str):
-        return int(number)
-    try:
-        return number.value(indices, lookup)
-    except LayoutError:  # the arithmetic has no place for these indices
-        return None
-
-
-def _values(one: Pattern, other: Pattern) -> list[int]:
-    """Return values of an index near which conditions and arithmetic change."""
-    texts = (one.text, other.text, *(each.bound for each in (*one.where, *other.where)))
-    bounds = {int(number) for text in texts for number in taken_apart(text)[1]}
-    near = {bound + by for bound in bounds for by in (-2, -1, 0, 1, 2)}
-    return [*range(_TRIED), *sorted(value for value in near if value >= _TRIED)]

@@ -286,6 +286,8 @@ def test_what_is_wrong_in_a_file_is_named(text: str, facts: list[str], tmp_path:
     assert [fact for fact in facts if fact not in said] == []
 
 
+COMPARED = b"[[rows]]\ncanonical = 'a.{i}.w'\nwhere = 'i == %d and %s'\n"
+LONG = " and ".join(f"i % {n + 2} != {n * 10}" for n in range(16)).encode()
 ALIKE = b"""[[rows]]
 canonical = 'a.%d.b{i}'
 where = 'i > 200'
@@ -307,6 +309,7 @@ where = 'i > 200'
         b"name = 'm'\n" + b"[[rows]]\ncanonical = 'a'\n" * 40_000,
         b"name = 'm'\n" + b"".join(b"[[rows]]\ncanonical='{ab}.x%d'\n" % n for n in range(4_000)),
         b"name = 'm'\n" + b"".join(ALIKE % (n, n) for n in range(150)),
+        b"name = 'm'\n" + b"".join(COMPARED % (n, LONG) for n in range(140)),
         b"name = 'm'\n[[rows]]\ncanonical = 'a'\n" + b"#" * (1 << 20),
         b"\xff\xfe",
     ],
@@ -320,6 +323,7 @@ where = 'i > 200'
         "rows",
         "names",
         "alike",
+        "conditions",
         "big",
         "utf",
     ],
