@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from caten_sd.errors import LayoutError, NoApplicableMethodError
+from caten_sd.errors.printable import one_line
+from caten_sd.mapping.axis_sizes import Lookup, Numbers
 from caten_sd.mapping.rows import Constant, Lacks
 from caten_sd.state.dtype import DTYPES, numpy_dtype
 from caten_sd.state.leaf import Numpy, as_array, spec, spec_or_none
+
+_AXIS = re.compile(r"axis ([0-9])")
 
 
 def is_constant(leaf: Any, value: float) -> bool:
@@ -41,23 +46,55 @@ def has_only(array: Any, value: float) -> bool:
     return bool(np.isfinite(rounded) == np.isfinite(value) and (array == rounded).all())
 
 
-def check_left_out(lacks: Lacks, leaf: Any, where: str) -> None:
+def value_of(constant: Constant, like: Any, lookup: Lookup) -> float:
+    """Return the value of a constant as a number; LayoutError if nothing gives it.
+
+    >>> import numpy
+    >>> value_of(Constant("axis 0", like="w"), numpy.ones((4, 3)), len)
+    4
+    """
+    if not isinstance(constant.value, str):
+        return constant.value
+    if isinstance(lookup, Numbers):
+        for name in constant.unless:
+            if stated := lookup.find(name):
+                raise LayoutError(
+                    f"{name} is {one_line(str(stated), 60)!r} in the configuration or the "
+                    f"metadata, so {constant.value} does not give this tensor; choose a layout "
+                    f"that has no need of it"
+                )
+    axis = _AXIS.fullmatch(constant.value)
+    if axis is None:
+        return lookup(constant.value)
+    shape = spec(like).shape if spec_or_none(like) else ()
+    if int(axis[1]) >= len(shape):
+        raise LayoutError(f"{constant.like} gives the value, and it has no {constant.value}")
+    return shape[int(axis[1])]
+
+
+def check_left_out(lacks: Lacks, leaf: Any, like: Any, lookup: Lookup, where: str) -> None:
     """Refuse to leave out a tensor that is not the constant that the layout says it is."""
     constant = lacks.constant
-    if constant is not None and not is_constant(leaf, constant.value):
+    if constant is None:
+        return
+    try:
+        value = value_of(constant, like, lookup)
+    except LayoutError as error:
+        raise LayoutError(f"{where}: {error}") from None
+    if not is_constant(leaf, value):
         raise LayoutError(
-            f"{where}: it is not {constant.value:g} throughout, as it must be to be left out "
+            f"{where}: it is not {value:g} throughout, as it must be to be left out "
             f"({lacks.reason}); choose a layout that stores it"
         )
 
 
-def made(constant: Constant, like: Any) -> Any:
-    """Return the tensor, in the dtype and the shape of another.
+def made(constant: Constant, like: Any, value: float) -> Any:
+    """Return the tensor of a value, in the dtype and the shape of another.
 
     LayoutError if that one does not have the axes, or its dtype cannot hold the value.
 
     >>> import numpy
-    >>> made(Constant(0.0, like="w", axes=(0,)), numpy.ones((2, 3), "float16"))
+    >>> made(Constant(0.0, like="w", axes=(0,)), numpy.ones((2, 3), "float16"), 0.0)
     array([0., 0.], dtype=float16)
     """
     import numpy as np
@@ -68,10 +105,10 @@ def made(constant: Constant, like: Any) -> Any:
         raise LayoutError(f"a tensor of shape {known.shape} does not have the axes {constant.axes}")
     dtype = DTYPES["float32"] if known.dtype.kind == "block" else known.dtype
     with np.errstate(over="ignore", invalid="ignore"):
-        array = np.full([known.shape[axis] for axis in axes], constant.value, numpy_dtype(dtype))
-    if not has_only(array, constant.value):
+        array = np.full([known.shape[axis] for axis in axes], value, numpy_dtype(dtype))
+    if not has_only(array, value):
         raise LayoutError(
             f"a tensor like {constant.like} is {dtype.name}, which cannot hold "
-            f"{constant.value:g}; correct the constant of the layout, or convert that tensor first"
+            f"{value:g}; correct the constant of the layout, or convert that tensor first"
         )
     return array

@@ -19,10 +19,10 @@ def others_than(best: Candidate, weighed: Iterable[Candidate]) -> list[Candidate
 def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates, of those that do the same to a file only the canonical one.
 
-    Canonical names that were made of a layout's rows are not another layout than that one.
+    Canonical names that were made of a layout's rows are not another layout.
     """
-    layouts = [each.layout for each in candidates]
-    made = {id(each.canonical) for each in layouts if not (each.base or each.is_canonical)}
+    bases = [_first(each.layout) for each in candidates]
+    made = {id(base.canonical) for base in bases if not base.is_canonical}
     declared = [each for each in candidates if id(each.layout) not in made]
     found: list[Candidate] = []
     for each in sorted(declared, key=lambda candidate: candidate.layout.base is not None):
@@ -39,6 +39,11 @@ def without_padding(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
 def _has_padding(layout: Layout) -> bool:
     operations = [row.operation for row in layout.rows if isinstance(row, Row)]
     return any(isinstance(each, (Pad, Trim)) for each in operations)
+
+
+def _first(layout: Layout) -> Layout:
+    """Return the layout whose rows have the canonical names."""
+    return _first(layout.base) if layout.base else layout
 
 
 def _does_the_same(one: Layout, other: Layout) -> bool:

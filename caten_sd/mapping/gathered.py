@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.axis_sizes import Lookup
+from caten_sd.mapping.axis_sizes import Lookup, Numbers
 from caten_sd.mapping.operations import POSITION, Coordinates, Operand
 from caten_sd.mapping.rules import Rule
 from caten_sd.state.leaf import spec_or_none
@@ -47,6 +47,20 @@ def coordinates(rule: Rule, position: int, stacked: Sequence[tuple[str, str]]) -
     """Return the coordinates of a leaf from its name's position and its stacked indices."""
     indices = [(label, int(index)) for label, index in stacked]
     return ((POSITION, position), *indices) if len(rule.inputs) > 1 else tuple(indices)
+
+
+def check_counts(
+    counts: Mapping[str, int], counted: Mapping[str, str], lookup: Lookup | None
+) -> None:
+    """Refuse a count of keys that differs from the declared one."""
+    for label, count in counts.items():
+        name = counted[label]
+        declared = lookup.find(name) if isinstance(lookup, Numbers) else None
+        if count and isinstance(declared, int) and count != declared:
+            raise LayoutError(
+                f"{name} is {declared}, and the keys have {{{label}}} up to {count - 1}; add what "
+                f"is missing, or correct {name}"
+            )
 
 
 def check_alike(

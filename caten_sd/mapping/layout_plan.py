@@ -157,7 +157,7 @@ def plan_layout(
     joined = None if against is None else joined_paths(against)
     stated = stated_numbers(state.metadata, origin, target)
     lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases}, joined, stated)
-    read = read_canonical(origin, items_of(state, with_record(state)), lookup)
+    read = read_canonical(origin, items_of(state, with_record(state)), lookup, target=target)
     refuse_swapped(origin, read.findings)
     if origin is target and detection is None and prefix is None:
         return LayoutPlan(

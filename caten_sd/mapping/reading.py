@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, Size, names_in, solve, value
 from caten_sd.mapping.companions import accompanied
 from caten_sd.mapping.conditions import or_one
-from caten_sd.mapping.constants import made
+from caten_sd.mapping.constants import made, value_of
 from caten_sd.mapping.contradictions import Unsolved, wrong_flags, wrong_numbers
 from caten_sd.mapping.findings import Findings, Misfit
 from caten_sd.mapping.gathered import Item
@@ -39,9 +39,17 @@ def items_of(state: StateDict, leaves: Mapping[str, Any] | None = None) -> list[
 
 
 def read_canonical(
-    layout: Layout, items: Iterable[Item], lookup: Lookup, *, lenient: bool = False
+    layout: Layout,
+    items: Iterable[Item],
+    lookup: Lookup,
+    *,
+    lenient: bool = False,
+    target: Layout | None = None,
 ) -> Reading:
-    """Return the items under their canonical names; none of their data is read."""
+    """Return the items under their canonical names; none of their data is read.
+
+    What the layout does not store is made unless the target does not store it either.
+    """
     counts = layout.counts
     finder = Finder(layout.reading.matcher)
     items, members = accompanied(list(items), lambda key: bool(finder.matches(key)[0]))
@@ -58,7 +66,7 @@ def read_canonical(
             findings.tied.update({item.key: rule.row.tied for item in tied})
             idle = [other for other in idle if other is not rule]
     findings.idle = [rule.row for rule in idle]
-    result += [] if lenient else _made_items(layout, result, findings)
+    result += [] if lenient else _made_items(layout, result, findings, lookup, target)
     numbers, findings.misfits, unsolved = check_shapes(layout.canonical.reading, result, lookup)
     if isinstance(lookup, Numbers) and not lenient:
         wrong = *wrong_numbers(numbers, unsolved, lookup), *wrong_flags(layout, run.fired, lookup)
@@ -92,19 +100,31 @@ def _may_be_tied(rule: Rule, items: Sequence[Item]) -> bool:
     return any(item.key == rule.row.given and not item.foreign for item in items)
 
 
-def _made_items(layout: Layout, items: Sequence[Item], findings: Findings) -> list[Item]:
+def _made_items(
+    layout: Layout,
+    items: Sequence[Item],
+    findings: Findings,
+    lookup: Lookup,
+    target: Layout | None,
+) -> list[Item]:
     """Return the constant tensors that the layout does not store."""
     made_items = []
-    for row in layout.rows:
-        if not isinstance(row, Lacks) or row.constant is None:
+    unneeded = [(row.canonical, row.constant) for row in _lacking(target)] if target else []
+    for row in _lacking(layout):
+        if row.constant is None or (row.canonical, row.constant) in unneeded:
             continue
         finder = Finder(Matcher([(pattern(row.constant.like, ".", row.where), None)]))
         for item in items:
             for _, captured in [] if item.foreign else finder.find(item.key):
                 key = lacking(row).key(captured)
-                made_items.append(Item(key, made(row.constant, item.leaf), item.origin))
-                findings.made[key] = f"{row.constant.value:g} throughout: {row.reason}"
+                value = value_of(row.constant, item.leaf, lookup)
+                made_items.append(Item(key, made(row.constant, item.leaf, value), item.origin))
+                findings.made[key] = f"{value:g} throughout: {row.reason}"
     return made_items
+
+
+def _lacking(layout: Layout) -> list[Lacks]:
+    return [row for row in layout.rows if isinstance(row, Lacks)]
 
 
 def _says_untied(rule: Rule, lookup: Lookup) -> bool:

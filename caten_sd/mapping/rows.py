@@ -101,13 +101,16 @@ class Constant:
     """Elements of one value, in a tensor that a layout does not store.
 
     ``like`` is the canonical name of a tensor with its captures, its dtype and its shape, or of
-    that shape the ``axes``: (0,) for the bias of a weight.
+    that shape the ``axes``: (0,) for the bias of a weight. ``value`` may be the name of a number in
+    a model's configuration, or "axis 0", the length of that axis of the tensor. ``unless`` names
+    entries of the configuration or the metadata that would make the value another one.
     """
 
-    value: float
+    value: float | str
     _: KW_ONLY
     like: str
     axes: tuple[int, ...] | None = None
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

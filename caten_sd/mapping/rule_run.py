@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, solve
 from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.constants import check_left_out
-from caten_sd.mapping.gathered import Gathered, Item, check_alike, check_complete, coordinates
+from caten_sd.mapping.gathered import (
+    Gathered,
+    Item,
+    check_alike,
+    check_complete,
+    check_counts,
+    coordinates,
+)
 from caten_sd.mapping.operations import POSITION, Coordinates, Operand, Operation
-from caten_sd.mapping.patterns import Pattern
-from caten_sd.mapping.rows import Drop, Lacks, Row
+from caten_sd.mapping.patterns import Pattern, pattern
+from caten_sd.mapping.rows import Drop, Lacks
 from caten_sd.mapping.rules import Rule, Side, Taker
 from caten_sd.mapping.templates import Finder, KeyMatch
 from caten_sd.state.leaf import spec_or_none
@@ -89,6 +97,7 @@ class _RuleRunner:
 
     def run(self, items: list[Item]) -> RuleRun:
         """Return the items under their new names, in the order of the first key of each."""
+        self._items = items
         uses = Counter(id(item.leaf) for item in items)
         self._shared = {leaf for leaf, count in uses.items() if count > 1}
         taken: list[Gathered | Item] = []
@@ -120,7 +129,9 @@ class _RuleRunner:
             self.dropped[item.key] = rule.reason
             return None
         if isinstance(rule, Lacks):
-            check_left_out(rule, item.leaf, f"layout {self.name}, {item.origin}")
+            like = rule.constant and self._leaves.get(pattern(rule.constant.like).key(captured))
+            where = f"layout {self.name}, {item.origin}"
+            check_left_out(rule, item.leaf, like, self.lookup, where)
             self.dropped[item.key] = f"not in {self.name}: {rule.reason}"
             return None
         self.fired.add(id(rule))
@@ -132,6 +143,10 @@ class _RuleRunner:
         if self._joins(item, rule, place, at):
             return None
         return self._gathered(item, rule, captured, place, at)
+
+    @cached_property
+    def _leaves(self) -> dict[str, Any]:
+        return {item.key: item.leaf for item in self._items if not item.foreign}
 
     def _take_plain(
         self, item: Item, match: KeyMatch[Taker], rule: Rule, numbers: list[str]
@@ -218,7 +233,7 @@ class _RuleRunner:
         if len(rules) > 1 and not self.lenient:
             one, other, *_ = rules.values()
             raise LayoutError(
-                f"layout {self.name}: two rows take {item.key}: ({_row(one)}) and ({_row(other)}); "
+                f"layout {self.name}: two rows take {item.key}: ({one}) and ({other}); "
                 f"make their conditions exclude each other"
             )
         return ours[0] if ours else (None, {})
@@ -240,15 +255,8 @@ class _RuleRunner:
 
     def _check_counts(self, groups: list[Gathered]) -> None:
         """Refuse a count that differs from the declared one, and a stack shorter than others."""
-        for label, count in self.counts.items():
-            name = self.counted[label]
-            declared = self.lookup.find(name) if isinstance(self.lookup, Numbers) else None
-            if count and isinstance(declared, int) and count != declared:
-                raise LayoutError(
-                    f"layout {self.name}: {name} is {declared}, and the keys have {{{label}}} up "
-                    f"to {count - 1}; add what is missing, or correct {name}"
-                )
         try:
+            check_counts(self.counts, self.counted, self.lookup)
             check_alike(groups, self.counted, self._finder.lookup)
         except LayoutError as error:
             raise LayoutError(f"layout {self.name}: {error}") from None
@@ -290,7 +298,3 @@ class _RuleRunner:
         if place not in self._made:
             self._made[place] = operation.apply(operand)
         return self._made[place]
-
-
-def _row(rule: Rule | Drop | Lacks) -> Row | Drop | Lacks:
-    return rule.row if isinstance(rule, Rule) else rule

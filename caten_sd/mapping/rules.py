@@ -36,6 +36,9 @@ class Rule(NamedTuple):
         """Whether it only gives one tensor another name."""
         return self.row.renames_only and len(self.inputs) == 1
 
+    def __str__(self) -> str:
+        return str(self.row)
+
 
 class Taker(NamedTuple):
     """What takes a key: a drop, a name that is lacking, or a rule as the name at a position."""
@@ -192,7 +195,7 @@ def check_side(side: Side) -> None:
     for a, b in candidates([known for known, _ in side.patterns]):
         (one, first), (other, second) = side.patterns[a], side.patterns[b]
         if not _decided(first, second) and overlap(one, other):
-            rows = " and ".join(f"({_row(taker)})" for taker in (first, second))
+            rows = " and ".join(f"({taker.rule})" for taker in (first, second))
             key = one.text if one.text == other.text else f"{one.text} and {other.text}"
             raise LayoutError(f"two rows take one key, {key}: {rows}; make their names differ")
 
@@ -201,10 +204,6 @@ def _decided(first: Taker, second: Taker) -> bool:
     if first.rule is second.rule and first.position == second.position:
         return True  # the names of one row with two prefixes
     return any(isinstance(t.rule, Drop) and t.rule.shape is not None for t in (first, second))
-
-
-def _row(taker: Taker) -> Declared:
-    return taker.rule.row if isinstance(taker.rule, Rule) else taker.rule
 
 
 def check_lacking(row: Lacks) -> None:

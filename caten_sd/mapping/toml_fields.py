@@ -232,6 +232,7 @@ _whole = _of_type(int, "a whole number")
 _float = _of_type(float, "a number")
 _bool = _of_type(bool, "true or false")
 _size = _either("a number, or a name that stands for one", _whole, _text)
+_value = _either("a number, or the name of one", _float, _text)
 _texts = _list(_text, "a list of texts")
 _names_of = _either("a name, or a list of names", _text, _texts)
 _sizes = _list(_size, "a list of numbers and names")
@@ -250,6 +251,7 @@ _READERS: dict[str, Reader] = {
     "Size | None": _size,
     "bool": _bool,
     "float": _float,
+    "float | str": _value,
     "int": _whole,
     "str": _text,
     "tuple[Operation, ...]": _list(operation_of, "a list of operations"),
@@ -257,5 +259,6 @@ _READERS: dict[str, Reader] = {
     "tuple[Size, ...] | None": _sizes,
     "tuple[int, ...] | None": _list(_whole, "a list of whole numbers"),
     "tuple[str, bool] | None": _untied,
+    "tuple[str, ...]": _texts,
     "tuple[tuple[str, Size], ...]": _table(_size, "a table of sizes"),
 }

@@ -61,7 +61,8 @@ def _changed(value: Any) -> dict[str, Any]:
     for field in dataclasses.fields(value):
         held = getattr(value, field.name)
         if field.default is dataclasses.MISSING or held != field.default:
-            found[field.name] = float(held) if field.type == "float" else held
+            is_float = str(field.type).startswith("float") and not isinstance(held, str)
+            found[field.name] = float(held) if is_float else held
     return found
 
 

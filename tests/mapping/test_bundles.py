@@ -73,7 +73,6 @@ def test_a_single_file_becomes_a_folder_and_comes_back(prefix: str) -> None:
     assert set(plan.findings.dropped) == {
         f"cond_stage_model.{prefix}position_ids",
         "betas",
-        "text.bias",
     }
     back = to_layout(plan.state_dict, SINGLE, from_layout=FOLDER, heads=2, silent=True)
     expected = {key: leaf for key, leaf in single().items() if key not in ("betas",)}

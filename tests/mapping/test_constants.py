@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -209,3 +210,69 @@ def test_a_prefix_is_chosen_on_writing() -> None:
     with pytest.raises(LayoutError, match=r"'x\.' is not a prefix .* 'bert\.', '', 'roberta\.'"):
         to_layout(given, layout, from_layout=layout.canonical, prefix="x.")
     assert np.array_equal(as_array(Numpy(), given["w"]), np.ones(1))
+
+
+PAIRS = Layout("pairs", [Row("{path...}.down"), Row("{path...}.alpha", optional=True)])
+OF_RANK = Layout(
+    "of-rank",
+    base=PAIRS,
+    rows=[
+        Row("{path...}.down", "{path...}.a"),
+        Lacks(
+            "{path...}.alpha",
+            "it is the rank",
+            constant=Constant("axis 0", like="{path...}.down", axes=(), unless=("scaled",)),
+        ),
+    ],
+)
+OF_CONFIG = Layout(
+    "of-config",
+    base=PAIRS,
+    rows=[
+        Row("{path...}.down", "{path...}.b"),
+        Lacks(
+            "{path...}.alpha",
+            "it is in the configuration",
+            constant=Constant("lora_alpha", like="{path...}.down", axes=()),
+        ),
+    ],
+)
+
+
+def test_a_constant_may_be_the_length_of_an_axis() -> None:
+    made = to_layout({"q.a": np.ones((4, 8), "f2")}, PAIRS, from_layout=OF_RANK, strict=True)
+    assert made["q.alpha"].shape == ()
+    assert float(made["q.alpha"]) == 4
+    assert list(to_layout(made, OF_RANK, from_layout=PAIRS, strict=True)) == ["q.a"]
+    with pytest.raises(LayoutError, match=r"q\.alpha: it is not 4 throughout"):
+        to_layout({**made, "q.alpha": np.array(8.0)}, OF_RANK, from_layout=PAIRS)
+    with pytest.raises(LayoutError, match=r"q\.alpha: \{path\.\.\.\}\.down .* no axis 0"):
+        to_layout({"q.alpha": np.array(8.0)}, OF_RANK, from_layout=PAIRS)
+
+
+def test_a_constant_may_be_a_number_of_the_configuration() -> None:
+    given = {"q.b": np.ones((4, 8))}
+    made = to_layout(given, PAIRS, from_layout=OF_CONFIG, lora_alpha=16)
+    assert float(made["q.alpha"]) == 16
+    assert list(to_layout(made, OF_CONFIG, config={"lora_alpha": 16})) == ["q.b"]
+    for options, said in (({"lora_alpha": 8}, "not 8 throughout"), ({}, "lora_alpha is needed")):
+        with pytest.raises(LayoutError, match=said):
+            to_layout(made, OF_CONFIG, **options)
+    with pytest.raises(LayoutError, match="lora_alpha is needed"):
+        to_layout(given, PAIRS, from_layout=OF_CONFIG)
+
+
+def test_what_says_otherwise_is_not_overlooked() -> None:
+    with pytest.raises(LayoutError, match="scaled is 'True' in the configuration"):
+        to_layout({"q.a": np.ones((4, 8))}, PAIRS, from_layout=OF_RANK, config={"scaled": True})
+
+
+def test_what_the_target_does_not_store_either_is_not_made() -> None:
+    other = Layout("other", [*OF_CONFIG.rows[1:], Row("{path...}.down", "{path...}.c")], base=PAIRS)
+    given = {"q.b": np.ones((4, 8))}
+    assert list(to_layout(given, other, from_layout=OF_CONFIG, strict=True)) == ["q.c"]
+
+
+def test_such_a_constant_is_text_in_a_toml_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(OF_RANK.to_toml())
+    assert Layout.from_toml(tmp_path / "mine.toml").rows == OF_RANK.rows
