@@ -93,7 +93,9 @@ class Explanation(HasSheet):
             SheetGroup("the same values again", same),
             *self._undecided(),
         ]
-        return Sheet("explanation", self.verdict, self._notes(), [g for g in groups if g.rows])
+        shown = [group for group in groups if group.rows]
+        cause = "" if self.rows else "no tensor of one has the values of a tensor of the other"
+        return Sheet("explanation", self.verdict, self._notes(), shown, cause)
 
     def _detail(self, row: Row) -> str:
         parts = [] if row.renames_only else [repr(row.operation)]

@@ -10,6 +10,7 @@ import attrs
 from caten_sd.files.cast import cast
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import plan_layout
+from caten_sd.mapping.operations import Identity
 from caten_sd.proof.fingerprints import level_of
 from caten_sd.proof.operation_search import Between
 from caten_sd.state.compare import largest_error, same_values
@@ -58,17 +59,13 @@ class _Compared:
 
     def __init__(self, a: StateDict, b: StateDict) -> None:
         self.own = {id(leaf) for state in (a, b) for leaf in state.entry.values()}
-        self.done: dict[frozenset[int], str] = {}
         self.wrong: dict[str, str] = {}
 
     def add(self, key: str, made: Any, wanted: Any, each: Between) -> None:
-        """Compare a tensor; one that is only renamed need not be compared the other way."""
-        both = frozenset((id(made), id(wanted)))
-        known = both <= self.own
-        fault = self.done[both] if known and both in self.done else _fault(made, wanted, each)
-        if known:
-            self.done[both] = fault
-        if fault:
+        """Compare a tensor, unless it is only renamed: then the search compared the same two."""
+        if isinstance(each.operation, Identity) and {id(made), id(wanted)} <= self.own:
+            return
+        if fault := _fault(made, wanted, each):
             self.wrong[key] = fault
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from caten_sd.proof.fingerprints import flat
 from caten_sd.proof.weights import Weights
@@ -11,22 +11,40 @@ from caten_sd.proof.weights import Weights
 POINTS = 64
 
 
-def sketches(contents: Weights, keys: Collection[str]) -> dict[int, tuple[list[str], Any]]:
-    """Return, for each count of elements, the keys of the floats, and a sketch in a row for each.
+class Sketches(NamedTuple):
+    """The keys of tensors of one count of elements, and the sketch of each in a row."""
 
-    A tensor of one value, or of fewer than three elements, has none.
-    """
+    keys: list[str]
+    rows: Any
+
+
+def sketches(
+    a: Weights, here: Collection[str], b: Weights, there: Collection[str]
+) -> list[tuple[Sketches, Sketches]]:
+    """Return the sketches of floats of A and of B, for each count of elements that both have."""
+    counts = [_by_count(weights, keys) for weights, keys in ((a, here), (b, there))]
+    return [
+        (_sketches(a, counts[0][count]), _sketches(b, counts[1][count]))
+        for count in counts[0]
+        if count in counts[1]
+    ]
+
+
+def _by_count(weights: Weights, keys: Collection[str]) -> dict[int, list[str]]:
+    """Return the keys of each count of elements, without tensors of one value or very few."""
+    found: dict[int, list[str]] = {}
+    for key in keys:
+        known = weights.prints[key]
+        is_float = weights.specs[key].dtype.kind in ("float", "block")
+        if is_float and not known.is_constant and known.elements > 2:
+            found.setdefault(known.elements, []).append(key)
+    return found
+
+
+def _sketches(weights: Weights, keys: list[str]) -> Sketches:
     import numpy as np
 
-    found: dict[int, tuple[list[str], list[Any]]] = {}
-    for key in keys:
-        dtype, known = contents.specs[key].dtype, contents.prints[key]
-        if dtype.kind not in ("float", "block") or known.is_constant or known.elements < 3:
-            continue
-        names, rows = found.setdefault(known.elements, ([], []))
-        names.append(key)
-        rows.append(sketch(flat(contents.leaves[key])))
-    return {count: (names, np.array(rows)) for count, (names, rows) in found.items()}
+    return Sketches(keys, np.array([sketch(flat(weights.leaves[key])) for key in keys]))
 
 
 def sketch(array: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +20,9 @@ from caten_sd.state.leaf import Numpy, as_array
 
 _STEP = 0.25  # an offset is a multiple of it: no model adds another number to its weights
 _ROUNDING = {"float64": 1e-14, "float32": 1e-6, "float16": 4e-3, "bfloat16": 3e-2}
+
+_MOST = 256  # tensors that one is compared with: more that are so alike cannot be told apart
+_MOST_IN_ALL = 100_000  # pairs of tensors of one size
 
 Pair = tuple[str, str, Operation]
 
@@ -39,9 +44,9 @@ def pair_by_formula(found: Pairing, a: Weights, b: Weights, names: NamedSizes) -
 def _only(pairs: Iterator[Pair]) -> list[Pair]:
     """Return the pairs of which neither tensor is in another pair."""
     known = list(pairs)
-    here = [one for one, _, _ in known]
-    there = [other for _, other, _ in known]
-    return [pair for pair in known if here.count(pair[0]) == there.count(pair[1]) == 1]
+    here = Counter(one for one, _, _ in known)
+    there = Counter(other for _, other, _ in known)
+    return [pair for pair in known if here[pair[0]] == there[pair[1]] == 1]
 
 
 def _level(a: Weights, one: str, b: Weights, other: str) -> str:
@@ -53,15 +58,46 @@ def _level(a: Weights, one: str, b: Weights, other: str) -> str:
 
 def _candidates(found: Pairing, a: Weights, b: Weights) -> Iterator[Pair]:
     """Yield the pairs of which one sketch is a formula of the other."""
-    here, there = sketches(a, found.a), sketches(b, found.b)
-    for count in here.keys() & there.keys():
-        (ones, left), (others, right) = here[count], there[count]
-        for one, row in zip(ones, left, strict=True):
-            for other, column in zip(others, right, strict=True):
-                rounding = _ROUNDING.get(_level(a, one, b, other), 1e-1)
-                operation = _formula(row, column, rounding)
-                if operation is not None:
-                    yield one, other, operation
+    for (ones, left), (others, right) in sketches(a, found.a, b, found.b):
+        levels = {level_of(w.specs[k].dtype) for w, keys in ((a, ones), (b, others)) for k in keys}
+        widest = max(_ROUNDING.get(level, 1e-1) for level in levels)
+        for n, m in itertools.islice(_alike(left, right, widest), _MOST_IN_ALL):
+            rounding = _ROUNDING.get(_level(a, ones[n], b, others[m]), 1e-1)
+            operation = _formula(left[n], right[m], rounding)
+            if operation is not None:
+                yield ones[n], others[m], operation
+
+
+def _alike(left: Any, right: Any, rounding: float) -> Iterator[tuple[int, int]]:
+    """Yield the rows of two sets of sketches that may be a formula of each other.
+
+    Of each formula there is a number that it leaves as it is, so only its neighbors are compared.
+    """
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        kept = [(each[:, -1] - each[:, 0], _shape(each)) for each in (left, right)]
+        numbers = [(kept[0][0], kept[1][0]), (kept[0][1], kept[1][1])]
+        numbers.append((-_shape(left), _shape(right)))
+        numbers.append((-np.exp(left[:, 0]), right[:, -1]))
+        numbers.append((left[:, 0], -np.exp(right[:, -1])))
+    found: set[tuple[int, int]] = set()
+    for one, other in numbers:
+        order = np.argsort(other, kind="stable")
+        room = rounding * np.maximum(1.0, np.abs(one))
+        starts = np.searchsorted(other[order], one - room)
+        ends = np.searchsorted(other[order], one + room, side="right")
+        for n, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            if end - start <= _MOST:
+                found.update((n, int(m)) for m in order[start:end])
+    yield from sorted(found)
+
+
+def _shape(rows: Any) -> Any:
+    """Return a number of each sketch that a factor above 0 leaves as it is."""
+    import numpy as np
+
+    return rows.sum(axis=1) / np.maximum(np.abs(rows).max(axis=1), 1e-300)
 
 
 def _formula(before: Any, after: Any, rounding: float) -> Operation | None:
