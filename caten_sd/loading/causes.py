@@ -76,21 +76,34 @@ def _other_layout(case: Case) -> Cause | None:
             f"{here.architecture}, in {here.name}",
             "",
         )
-    line = f'load_state_dict(model, to_layout(state_dict, "{here.name}"))'
-    return Cause(
+    text = (
         f"the file is in the layout {there.name} and the model in {here.name}: they differ in "
-        f"names, or in the orientation of matrices",
-        line if _is_settled_by(case, here) else "",
+        f"names, or in the orientation of matrices"
     )
-
-
-def _is_settled_by(case: Case, layout: Any) -> bool:
-    """Return whether the file fits in another layout; its sizes may differ, too."""
     try:
-        leaves = to_layout(case.file, layout.name, silent=True)
+        converted = to_layout(case.file, here.name, silent=True)
     except CatenError:
-        return False
-    return names_settle(case, NamedLeaves(leaves))
+        return Cause(text, "")
+    if names_settle(case, NamedLeaves(converted)):
+        return Cause(text, f'load_state_dict(model, to_layout(state_dict, "{here.name}"))')
+    return Cause(f"{text}{_sizes_that_differ(case, converted)}", "")
+
+
+def _sizes_that_differ(case: Case, converted: StateDict) -> str:
+    """Return which sizes differ from the model's in its layout, too; "" if none does."""
+    slots = case.slot_shapes
+    rows = [
+        (key, tuple(leaf.shape))
+        for key, leaf in converted.items()
+        if key in slots and slots[key] != tuple(leaf.shape)
+    ]
+    if not rows:
+        return ""
+    key, shape = rows[0]
+    return (
+        f"; their sizes differ, too: {counted(len(rows), 'tensor')} in {case.model}'s layout, such "
+        f"as {key}: file {list(shape)}, model {list(slots[key])}"
+    )
 
 
 def _layout(state: StateDict) -> Any:

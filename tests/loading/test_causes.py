@@ -181,6 +181,14 @@ def test_another_layout_is_detected_and_the_fix_loads_it() -> None:
     paste(plan.fix, model, file)
 
 
+def test_sizes_that_differ_in_the_layout_of_the_model_too_are_said_and_get_no_line() -> None:
+    file = to_layout(get_state_dict(Transformer(16, 2, 1, 1e-5, 24)), "hf-gpt2")
+    plan = plan_load(Transformer(16, 2, 1, 1e-5, 30), file)
+    assert "2 tensors in Transformer's layout, such as wte.weight" in plan.cause
+    assert "file [24, 16], model [30, 16]" in plan.cause
+    assert plan.fix == ""
+
+
 def test_transposed_matrices_beside_square_ones_get_no_line() -> None:
     file = {k: leaf.T.contiguous() if "attn.w" in k else leaf for k, leaf in file_of().items()}
     plan = plan_load(Model(), file)
