@@ -1,3 +1,4 @@
+# Written by caten-sd port, which replaces the file as long as nothing is changed (1:4c9e5fedb65e)
 """Models of gpt2.lisp, as caten-sd port writes them."""
 
 from __future__ import annotations

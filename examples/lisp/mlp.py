@@ -1,3 +1,4 @@
+# Written by caten-sd port, which replaces the file as long as nothing is changed (1:11061b35cde1)
 """Models of mlp.lisp, as caten-sd port writes them."""
 
 from __future__ import annotations

@@ -36,6 +36,32 @@ def test_what_is_not_translated_is_said(file: Path, capsys: pytest.CaptureFixtur
     assert "class Net(Module)" in target.read_text()
 
 
+@pytest.mark.parametrize("before", ["x = 1\n", "# Written by caten-sd port\n", "\0\xff"])
+def test_a_file_of_somebody_else_is_not_replaced(
+    file: Path, capsys: pytest.CaptureFixture[str], before: str
+) -> None:
+    target = file.with_suffix(".py")
+    target.write_text(before)
+    assert main(["port", str(file), "-o", str(target)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert target.read_text() == before
+    assert main(["port", str(file), "-o", str(target), "--force"]) == 0
+    assert target.read_text() == port(file).text
+
+
+def test_what_port_wrote_is_replaced_until_it_is_edited(file: Path) -> None:
+    target = file.with_suffix(".py")
+    for text in (NET, NET.replace("2", "3"), NET.replace("2", "3")):
+        file.write_text(text)
+        assert main(["port", str(file), "-o", str(target)]) == 0
+    target.write_bytes(target.read_bytes().replace(b"\n", b"\r\n"))  # as on Windows
+    assert main(["port", str(file), "-o", str(target)]) == 0
+    edited = target.read_text() + "EDITED = True\n"
+    target.write_text(edited)
+    assert main(["port", str(file), "-o", str(target)]) == 2
+    assert target.read_text() == edited
+
+
 def test_a_refusal_writes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = file.with_suffix(".py")
     target.write_text("kept\n")

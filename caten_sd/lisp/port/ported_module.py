@@ -51,6 +51,7 @@ from caten_sd.lisp.port.python_text.line_breaks import WIDTH
 from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.translator import ControlForm, Translator, ValueForm
 from caten_sd.lisp.port.untranslated import Untranslated, as_sentence
+from caten_sd.lisp.port.written_mark import marked
 from caten_sd.lisp.vocabulary import evaluator_of
 
 _VALUE_FORMS: Mapping[str, ValueForm] = {
@@ -101,7 +102,7 @@ def port(path_or_text: str | os.PathLike[str]) -> PortedModule:
         facts.spread()
         if not facts.changed:
             break
-    return PortedModule(text, tuple(writer.untranslated.problems))
+    return PortedModule(marked(text), tuple(writer.untranslated.problems))
 
 
 @attrs.define(eq=False)
