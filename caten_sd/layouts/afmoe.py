@@ -1,0 +1,101 @@
+"""afmoe: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Stack
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_AFMOE = Layout(
+    "hf-afmoe",
+    architecture="afmoe",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers", "e": "num_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.post_mlp_layernorm.weight"),
+        Row("layers.{i}.pre_mlp_layernorm.weight"),
+        Row("layers.{i}.self_attn.gate_proj.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("layers.{i}.mlp.expert_bias"),
+        Row("layers.{i}.mlp.router.gate.weight"),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight"),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight"),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight"),
+        Row("norm.weight"),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_AFMOE = Layout(
+    "gguf-afmoe",
+    base=HF_AFMOE.canonical,
+    metadata={"general.architecture": "afmoe"},
+    sizes={
+        "afmoe.block_count": "num_hidden_layers",
+        "afmoe.context_length": "max_position_embeddings",
+        "afmoe.embedding_length": "hidden_size",
+        "afmoe.feed_forward_length": "intermediate_size",
+        "afmoe.expert_feed_forward_length": "moe_intermediate_size",
+        "afmoe.attention.head_count": "num_attention_heads",
+        "afmoe.attention.head_count_kv": "num_key_value_heads",
+        "afmoe.attention.key_length": "head_dim",
+        "afmoe.expert_count": "num_experts",
+        "afmoe.expert_used_count": "num_experts_per_tok",
+        "afmoe.vocab_size": "vocab_size",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.post_attention_norm.weight"),
+        Row("layers.{i}.post_mlp_layernorm.weight", "blk.{i}.post_ffw_norm.weight"),
+        Row("layers.{i}.pre_mlp_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.self_attn.gate_proj.weight", "blk.{i}.attn_gate.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight", "blk.{i}.attn_k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight", "blk.{i}.attn_q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("layers.{i}.mlp.expert_bias", "blk.{i}.exp_probs_b.bias"),
+        Row("layers.{i}.mlp.router.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+        ),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+        ),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)

@@ -1,0 +1,175 @@
+"""cohere: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Stack
+from caten_sd.mapping.extension import extend
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_COMMAND_R = Layout(
+    "hf-cohere",
+    architecture="cohere",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("norm.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_COMMAND_R = Layout(
+    "gguf-command-r",
+    base=HF_COMMAND_R.canonical,
+    metadata={"general.architecture": "command-r"},
+    sizes={
+        "command-r.block_count": "num_hidden_layers",
+        "command-r.context_length": "max_position_embeddings",
+        "command-r.embedding_length": "hidden_size",
+        "command-r.feed_forward_length": "intermediate_size",
+        "command-r.attention.head_count": "num_attention_heads",
+        "command-r.attention.head_count_kv": "num_key_value_heads",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
+
+
+HF_COHERE2 = extend(
+    HF_COMMAND_R,
+    "hf-cohere2",
+    architecture="cohere2",
+    proof=PROOF,
+)
+
+
+GGUF_COHERE2 = extend(
+    GGUF_COMMAND_R,
+    "gguf-cohere2",
+    base=HF_COHERE2.canonical,
+    metadata={"general.architecture": "cohere2"},
+    sizes={
+        "cohere2.block_count": "num_hidden_layers",
+        "cohere2.context_length": "max_position_embeddings",
+        "cohere2.embedding_length": "hidden_size",
+        "cohere2.feed_forward_length": "intermediate_size",
+        "cohere2.attention.head_count": "num_attention_heads",
+        "cohere2.attention.head_count_kv": "num_key_value_heads",
+        "cohere2.attention.key_length": "head_dim",
+        "cohere2.vocab_size": "vocab_size",
+    },
+    proof=PROOF,
+)
+
+
+HF_COHERE2MOE = Layout(
+    "hf-cohere2_moe",
+    architecture="cohere2_moe",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers", "e": "num_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.mlp.gate.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("norm.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row(
+            "layers.{i}.mlp.shared_experts.down_proj.weight",
+            shape=("hidden_size", "intermediate_size"),
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.gate_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.up_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            shape=("hidden_size", "intermediate_size"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.up_proj.weight", shape=("intermediate_size", "hidden_size")
+        ),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_COHERE2MOE = Layout(
+    "gguf-cohere2moe",
+    base=HF_COHERE2MOE.canonical,
+    metadata={"general.architecture": "cohere2moe"},
+    sizes={
+        "cohere2moe.block_count": "num_hidden_layers",
+        "cohere2moe.context_length": "max_position_embeddings",
+        "cohere2moe.embedding_length": "hidden_size",
+        "cohere2moe.attention.head_count": "num_attention_heads",
+        "cohere2moe.attention.head_count_kv": "num_key_value_heads",
+        "cohere2moe.attention.key_length": "head_dim",
+        "cohere2moe.expert_count": "num_experts",
+        "cohere2moe.expert_used_count": "num_experts_per_tok",
+        "cohere2moe.vocab_size": "vocab_size",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+        ),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)

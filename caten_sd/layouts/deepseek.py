@@ -1,0 +1,251 @@
+"""deepseek: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Split, Stack
+from caten_sd.mapping.extension import extend
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.operations import Chain
+from caten_sd.mapping.rearrange import Each, Rearrange
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_DEEPSEEK2 = Layout(
+    "hf-deepseek_v3",
+    architecture="deepseek_v3/deepseek_v2/glm4_moe_lite/youtu",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers", "e": "n_routed_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.kv_a_layernorm.weight"),
+        Row("layers.{i}.self_attn.kv_a_proj_with_mqa.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_a_layernorm.weight"),
+        Row("layers.{i}.self_attn.q_a_proj.weight"),
+        Row("layers.{i}.self_attn.q_b_proj.weight"),
+        Row("layers.{i}.mlp.gate.e_score_correction_bias", optional=True),
+        Row("layers.{i}.mlp.gate.weight", optional=True),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight", optional=True),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", optional=True),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight", optional=True),
+        Row("norm.weight"),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight", optional=True),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight", optional=True),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", optional=True),
+        Row("layers.{i}.self_attn.kv_b_proj.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+HF_DEEPSEEK2_DEEPSEEK_V2 = Layout(
+    "hf-deepseek_v2",
+    base=HF_DEEPSEEK2.canonical,
+    prefixes=("model.", ""),
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.kv_a_layernorm.weight"),
+        Row("layers.{i}.self_attn.kv_a_proj_with_mqa.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_a_layernorm.weight"),
+        Row("layers.{i}.self_attn.q_a_proj.weight"),
+        Row("layers.{i}.self_attn.q_b_proj.weight"),
+        Row("layers.{i}.mlp.gate.e_score_correction_bias", optional=True),
+        Row("layers.{i}.mlp.gate.weight", optional=True),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight", optional=True),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", optional=True),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight", optional=True),
+        Row("norm.weight"),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight", optional=True),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight", optional=True),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", optional=True),
+        Row("layers.{i}.self_attn.kv_b_proj.weight"),
+        Row("embed_tokens.weight"),
+        Row("layers.{i}.mlp.down_proj.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight"),
+        Row("layers.{i}.mlp.up_proj.weight"),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+HF_DEEPSEEK2_GLM4_MOE_LITE = extend(
+    HF_DEEPSEEK2_DEEPSEEK_V2,
+    "hf-glm4_moe_lite",
+    base=HF_DEEPSEEK2.canonical,
+    proof=PROOF,
+)
+
+
+HF_DEEPSEEK2_YOUTU = extend(
+    HF_DEEPSEEK2_DEEPSEEK_V2,
+    "hf-youtu",
+    base=HF_DEEPSEEK2.canonical,
+    proof=PROOF,
+)
+
+
+GGUF_DEEPSEEK2 = Layout(
+    "gguf-deepseek2",
+    base=HF_DEEPSEEK2.canonical,
+    metadata={"general.architecture": "deepseek2"},
+    sizes={
+        "deepseek2.block_count": "num_hidden_layers",
+        "deepseek2.context_length": "max_position_embeddings",
+        "deepseek2.embedding_length": "hidden_size",
+        "deepseek2.feed_forward_length": "intermediate_size",
+        "deepseek2.expert_feed_forward_length": "moe_intermediate_size",
+        "deepseek2.attention.head_count": "num_attention_heads",
+        "deepseek2.attention.kv_lora_rank": "kv_lora_rank",
+        "deepseek2.attention.q_lora_rank": "q_lora_rank",
+        "deepseek2.expert_count": "n_routed_experts",
+        "deepseek2.expert_used_count": "num_experts_per_tok",
+        "deepseek2.vocab_size": "vocab_size",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.self_attn.kv_a_layernorm.weight", "blk.{i}.attn_kv_a_norm.weight"),
+        Row("layers.{i}.self_attn.kv_a_proj_with_mqa.weight", "blk.{i}.attn_kv_a_mqa.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_a_layernorm.weight", "blk.{i}.attn_q_a_norm.weight"),
+        Row("layers.{i}.self_attn.q_a_proj.weight", "blk.{i}.attn_q_a.weight"),
+        Row("layers.{i}.self_attn.q_b_proj.weight", "blk.{i}.attn_q_b.weight"),
+        Row(
+            "layers.{i}.mlp.gate.e_score_correction_bias", "blk.{i}.exp_probs_b.bias", optional=True
+        ),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight", optional=True),
+        Row(
+            "layers.{i}.mlp.shared_experts.down_proj.weight",
+            "blk.{i}.ffn_down_shexp.weight",
+            optional=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.gate_proj.weight",
+            "blk.{i}.ffn_gate_shexp.weight",
+            optional=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.up_proj.weight",
+            "blk.{i}.ffn_up_shexp.weight",
+            optional=True,
+        ),
+        Row("norm.weight", "output_norm.weight"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+            optional=True,
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+            optional=True,
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.up_proj.weight",
+            "blk.{i}.ffn_up_exps.weight",
+            Stack("e"),
+            optional=True,
+        ),
+        Row(
+            "layers.{i}.self_attn.kv_b_proj.weight",
+            ("blk.{i}.attn_k_b.weight", "blk.{i}.attn_v_b.weight"),
+            Chain(
+                Rearrange("(h d) c -> h d c", h="num_attention_heads"),
+                Split(("qk_nope_head_dim", "v_head_dim"), axis=1),
+                Each(Rearrange("h d c -> h c d"), Rearrange("h d c -> h d c")),
+            ),
+        ),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
+
+
+HF_DEEPSEEK32 = extend(
+    HF_DEEPSEEK2,
+    "hf-deepseek_v32",
+    architecture="deepseek_v32",
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.self_attn.indexer.k_norm.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.indexer.weights_proj.weight"),
+        Row("layers.{i}.self_attn.indexer.wk.weight"),
+        Row("layers.{i}.self_attn.indexer.wq_b.weight"),
+        Row("layers.{i}.mlp.gate.e_score_correction_bias"),
+        Row("layers.{i}.mlp.gate.weight"),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight"),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight"),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
+    ],
+)
+
+
+GGUF_DEEPSEEK32 = extend(
+    GGUF_DEEPSEEK2,
+    "gguf-deepseek32",
+    base=HF_DEEPSEEK32.canonical,
+    metadata={"general.architecture": "deepseek32"},
+    proof=PROOF,
+    rows=[
+        Row(
+            "layers.{i}.self_attn.indexer.k_norm.{part:weight|bias}",
+            "blk.{i}.indexer.k_norm.{part:weight|bias}",
+        ),
+        Row("layers.{i}.self_attn.indexer.weights_proj.weight", "blk.{i}.indexer.proj.weight"),
+        Row("layers.{i}.self_attn.indexer.wk.weight", "blk.{i}.indexer.attn_k.weight"),
+        Row("layers.{i}.self_attn.indexer.wq_b.weight", "blk.{i}.indexer.attn_q_b.weight"),
+        Row("layers.{i}.mlp.gate.e_score_correction_bias", "blk.{i}.exp_probs_b.bias"),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+        ),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+    ],
+)
+
+
+HF_GLM_DSA = extend(
+    HF_DEEPSEEK32,
+    "hf-glm_moe_dsa",
+    architecture="glm_moe_dsa",
+    proof=PROOF,
+)
+
+
+GGUF_GLM_DSA = extend(
+    GGUF_DEEPSEEK32,
+    "gguf-glm-dsa",
+    base=HF_GLM_DSA.canonical,
+    metadata={"general.architecture": "glm-dsa"},
+    proof=PROOF,
+)

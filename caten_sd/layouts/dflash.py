@@ -1,0 +1,64 @@
+"""dflash: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+
+HF_DFLASH = Layout(
+    "hf-muse_glimmer_assistant",
+    architecture="muse_glimmer_assistant",
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("encoder.fc.weight"),
+        Row("encoder.output_norm_enc.weight"),
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("norm.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+    ],
+)
+
+
+GGUF_DFLASH = Layout(
+    "gguf-dflash",
+    base=HF_DFLASH.canonical,
+    metadata={"general.architecture": "dflash"},
+    sizes={
+        "dflash.block_count": "num_hidden_layers",
+        "dflash.context_length": "max_position_embeddings",
+        "dflash.embedding_length": "hidden_size",
+        "dflash.feed_forward_length": "intermediate_size",
+        "dflash.attention.head_count": "num_attention_heads",
+        "dflash.attention.head_count_kv": "num_key_value_heads",
+        "dflash.attention.key_length": "head_dim",
+    },
+    proof=PROOF,
+    rows=[
+        Row("encoder.fc.weight", "fc.weight"),
+        Row("encoder.output_norm_enc.weight", "enc.output_norm.weight"),
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight", "blk.{i}.attn_k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight", "blk.{i}.attn_q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+    ],
+)

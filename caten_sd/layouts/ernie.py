@@ -1,0 +1,145 @@
+"""ernie: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Stack
+from caten_sd.mapping.extension import extend
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Lacks, Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_ERNIE4_5 = Layout(
+    "hf-ernie4_5",
+    architecture="ernie4_5",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("norm.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_ERNIE4_5 = Layout(
+    "gguf-ernie4_5",
+    base=HF_ERNIE4_5.canonical,
+    metadata={"general.architecture": "ernie4_5"},
+    sizes={
+        "ernie4_5.block_count": "num_hidden_layers",
+        "ernie4_5.context_length": "max_position_embeddings",
+        "ernie4_5.embedding_length": "hidden_size",
+        "ernie4_5.feed_forward_length": "intermediate_size",
+        "ernie4_5.attention.head_count": "num_attention_heads",
+        "ernie4_5.attention.head_count_kv": "num_key_value_heads",
+        "ernie4_5.attention.key_length": "head_dim",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
+
+
+HF_ERNIE4_5_MOE = extend(
+    HF_ERNIE4_5,
+    "hf-ernie4_5_moe",
+    architecture="ernie4_5_moe",
+    counts={"i": "num_hidden_layers", "e": "moe_num_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.mlp.gate.weight"),
+        Row("layers.{i}.mlp.moe_statics.e_score_correction_bias"),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight"),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight"),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
+    ],
+)
+
+
+GGUF_ERNIE4_5_MOE = extend(
+    GGUF_ERNIE4_5,
+    "gguf-ernie4_5-moe",
+    base=HF_ERNIE4_5_MOE.canonical,
+    metadata={"general.architecture": "ernie4_5-moe"},
+    sizes={
+        "ernie4_5-moe.block_count": "num_hidden_layers",
+        "ernie4_5-moe.context_length": "max_position_embeddings",
+        "ernie4_5-moe.embedding_length": "hidden_size",
+        "ernie4_5-moe.feed_forward_length": "intermediate_size",
+        "ernie4_5-moe.expert_feed_forward_length": "moe_intermediate_size",
+        "ernie4_5-moe.attention.head_count": "num_attention_heads",
+        "ernie4_5-moe.attention.head_count_kv": "num_key_value_heads",
+        "ernie4_5-moe.expert_count": "moe_num_experts",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.mlp.moe_statics.e_score_correction_bias", "blk.{i}.exp_probs_b.bias"),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+        ),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+        ),
+    ],
+)
+
+
+HF_PADDLEOCR = extend(
+    HF_ERNIE4_5,
+    "hf-paddleocr_vl",
+    architecture="paddleocr_vl",
+    proof=PROOF,
+    rows=[
+        Row("mlp_AR.{path...}", prefixed=False, optional=True),
+        Row("visual.{path...}", prefixed=False, optional=True),
+    ],
+)
+
+
+GGUF_PADDLEOCR = extend(
+    GGUF_ERNIE4_5,
+    "gguf-paddleocr",
+    base=HF_PADDLEOCR.canonical,
+    metadata={"general.architecture": "paddleocr"},
+    proof=PROOF,
+    rows=[
+        Lacks("mlp_AR.{path...}", "GGUF keeps this part of the model in a file of its own"),
+        Lacks("visual.{path...}", "GGUF keeps this part of the model in a file of its own"),
+    ],
+)

@@ -1,0 +1,75 @@
+"""gpt_neox: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.heads import Regroup
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_GPTNEOX = Layout(
+    "hf-gpt_neox",
+    architecture="gpt_neox",
+    prefixes=("gpt_neox.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("final_layer_norm.{part:weight|bias}"),
+        Row("layers.{i}.attention.dense.{part:weight|bias}"),
+        Row("layers.{i}.attention.query_key_value.bias"),
+        Row("layers.{i}.attention.query_key_value.weight"),
+        Row("layers.{i}.input_layernorm.{part:weight|bias}"),
+        Row("layers.{i}.mlp.dense_4h_to_h.{part:weight|bias}"),
+        Row("layers.{i}.mlp.dense_h_to_4h.{part:weight|bias}"),
+        Row("layers.{i}.post_attention_layernorm.{part:weight|bias}"),
+        Row("embed_in.weight", shape=("vocab_size", "hidden_size")),
+        Row("embed_out.weight", prefixed=False, tied="embed_in.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_GPTNEOX = Layout(
+    "gguf-gptneox",
+    base=HF_GPTNEOX.canonical,
+    metadata={"general.architecture": "gptneox"},
+    sizes={
+        "gptneox.block_count": "num_hidden_layers",
+        "gptneox.context_length": "max_position_embeddings",
+        "gptneox.embedding_length": "hidden_size",
+        "gptneox.feed_forward_length": "intermediate_size",
+        "gptneox.attention.head_count": "num_attention_heads",
+    },
+    proof=PROOF,
+    rows=[
+        Row("final_layer_norm.{part:weight|bias}", "output_norm.{part:weight|bias}"),
+        Row(
+            "layers.{i}.attention.dense.{part:weight|bias}",
+            "blk.{i}.attn_output.{part:weight|bias}",
+        ),
+        Row(
+            "layers.{i}.attention.query_key_value.bias",
+            "blk.{i}.attn_qkv.bias",
+            Regroup((1, 1, 1), "num_attention_heads", undo=True),
+        ),
+        Row(
+            "layers.{i}.attention.query_key_value.weight",
+            "blk.{i}.attn_qkv.weight",
+            Regroup((1, 1, 1), "num_attention_heads", undo=True),
+        ),
+        Row(
+            "layers.{i}.input_layernorm.{part:weight|bias}", "blk.{i}.attn_norm.{part:weight|bias}"
+        ),
+        Row(
+            "layers.{i}.mlp.dense_4h_to_h.{part:weight|bias}", "blk.{i}.ffn_down.{part:weight|bias}"
+        ),
+        Row("layers.{i}.mlp.dense_h_to_4h.{part:weight|bias}", "blk.{i}.ffn_up.{part:weight|bias}"),
+        Row(
+            "layers.{i}.post_attention_layernorm.{part:weight|bias}",
+            "blk.{i}.ffn_norm.{part:weight|bias}",
+        ),
+        Row("embed_in.weight", "token_embd.weight"),
+        Row("embed_out.weight", "output.weight", tied="embed_in.weight"),
+    ],
+)

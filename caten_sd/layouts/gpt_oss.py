@@ -1,0 +1,90 @@
+"""gpt_oss: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Split
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.operations import Chain, Transpose
+from caten_sd.mapping.rearrange import Rearrange
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_GPT_OSS = Layout(
+    "hf-gpt_oss",
+    architecture="gpt_oss",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.mlp.experts.down_proj"),
+        Row("layers.{i}.mlp.experts.down_proj_bias"),
+        Row("layers.{i}.mlp.router.{part:weight|bias}"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_proj.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.o_proj.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.q_proj.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.sinks"),
+        Row("layers.{i}.self_attn.v_proj.{part:weight|bias}"),
+        Row("norm.weight"),
+        Row("layers.{i}.mlp.experts.gate_up_proj"),
+        Row("layers.{i}.mlp.experts.gate_up_proj_bias"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_GPT_OSS = Layout(
+    "gguf-gpt-oss",
+    base=HF_GPT_OSS.canonical,
+    metadata={"general.architecture": "gpt-oss"},
+    sizes={
+        "gpt-oss.block_count": "num_hidden_layers",
+        "gpt-oss.context_length": "max_position_embeddings",
+        "gpt-oss.embedding_length": "hidden_size",
+        "gpt-oss.feed_forward_length": "intermediate_size",
+        "gpt-oss.attention.head_count": "num_attention_heads",
+        "gpt-oss.attention.head_count_kv": "num_key_value_heads",
+        "gpt-oss.attention.key_length": "head_dim",
+        "gpt-oss.expert_count": "num_local_experts",
+        "gpt-oss.expert_used_count": "num_experts_per_tok",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row(
+            "layers.{i}.mlp.experts.down_proj", "blk.{i}.ffn_down_exps.weight", Transpose((0, 2, 1))
+        ),
+        Row("layers.{i}.mlp.experts.down_proj_bias", "blk.{i}.ffn_down_exps.bias"),
+        Row("layers.{i}.mlp.router.{part:weight|bias}", "blk.{i}.ffn_gate_inp.{part:weight|bias}"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.post_attention_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.{part:weight|bias}", "blk.{i}.attn_k.{part:weight|bias}"),
+        Row(
+            "layers.{i}.self_attn.o_proj.{part:weight|bias}",
+            "blk.{i}.attn_output.{part:weight|bias}",
+        ),
+        Row("layers.{i}.self_attn.q_proj.{part:weight|bias}", "blk.{i}.attn_q.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.sinks", "blk.{i}.attn_sinks.weight"),
+        Row("layers.{i}.self_attn.v_proj.{part:weight|bias}", "blk.{i}.attn_v.{part:weight|bias}"),
+        Row("norm.weight", "output_norm.weight"),
+        Row(
+            "layers.{i}.mlp.experts.gate_up_proj",
+            ("blk.{i}.ffn_gate_exps.weight", "blk.{i}.ffn_up_exps.weight"),
+            Chain(
+                Transpose((0, 2, 1)),
+                Rearrange("e (f two) d -> e (two f) d", two=2),
+                Split((1, 1), axis=1),
+            ),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.gate_up_proj_bias",
+            ("blk.{i}.ffn_gate_exps.bias", "blk.{i}.ffn_up_exps.bias"),
+            Chain(Rearrange("e (f two) -> e (two f)", two=2), Split((1, 1), axis=1)),
+        ),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)

@@ -1,0 +1,242 @@
+"""hunyuan: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Stack
+from caten_sd.mapping.extension import extend
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Lacks, Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_HUNYUAN_DENSE = Layout(
+    "hf-hunyuan_v1_dense",
+    architecture="hunyuan_v1_dense",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.key_layernorm.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.query_layernorm.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("norm.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_HUNYUAN_DENSE = Layout(
+    "gguf-hunyuan-dense",
+    base=HF_HUNYUAN_DENSE.canonical,
+    metadata={"general.architecture": "hunyuan-dense"},
+    sizes={
+        "hunyuan-dense.block_count": "num_hidden_layers",
+        "hunyuan-dense.context_length": "max_position_embeddings",
+        "hunyuan-dense.embedding_length": "hidden_size",
+        "hunyuan-dense.feed_forward_length": "intermediate_size",
+        "hunyuan-dense.attention.head_count": "num_attention_heads",
+        "hunyuan-dense.attention.head_count_kv": "num_key_value_heads",
+        "hunyuan-dense.attention.key_length": "head_dim",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.key_layernorm.weight", "blk.{i}.attn_k_norm.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.query_layernorm.weight", "blk.{i}.attn_q_norm.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
+
+
+HF_HUNYUAN_MOE = Layout(
+    "hf-hunyuan_v1_moe",
+    architecture="hunyuan_v1_moe",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers", "e": "num_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.mlp.gate.wg.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.key_layernorm.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.query_layernorm.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("norm.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row(
+            "layers.{i}.mlp.shared_mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")
+        ),
+        Row(
+            "layers.{i}.mlp.shared_mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")
+        ),
+        Row("layers.{i}.mlp.shared_mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            shape=("hidden_size", "intermediate_size"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.up_proj.weight", shape=("intermediate_size", "hidden_size")
+        ),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_HUNYUAN_MOE = Layout(
+    "gguf-hunyuan-moe",
+    base=HF_HUNYUAN_MOE.canonical,
+    metadata={"general.architecture": "hunyuan-moe"},
+    sizes={
+        "hunyuan-moe.block_count": "num_hidden_layers",
+        "hunyuan-moe.context_length": "max_position_embeddings",
+        "hunyuan-moe.embedding_length": "hidden_size",
+        "hunyuan-moe.feed_forward_length": "intermediate_size",
+        "hunyuan-moe.attention.head_count": "num_attention_heads",
+        "hunyuan-moe.attention.head_count_kv": "num_key_value_heads",
+        "hunyuan-moe.attention.key_length": "head_dim",
+        "hunyuan-moe.expert_count": "num_experts",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.mlp.gate.wg.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.key_layernorm.weight", "blk.{i}.attn_k_norm.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.query_layernorm.weight", "blk.{i}.attn_q_norm.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.mlp.shared_mlp.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
+        Row("layers.{i}.mlp.shared_mlp.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
+        Row("layers.{i}.mlp.shared_mlp.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+        ),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
+
+
+HF_HUNYUAN_VL = extend(
+    HF_HUNYUAN_DENSE,
+    "hf-hunyuan_vl",
+    architecture="hunyuan_vl",
+    proof=PROOF,
+    rows=[Row("vit.{path...}", prefixed=False, optional=True)],
+)
+
+
+GGUF_HUNYUAN_VL = extend(
+    GGUF_HUNYUAN_DENSE,
+    "gguf-hunyuan_vl",
+    base=HF_HUNYUAN_VL.canonical,
+    metadata={"general.architecture": "hunyuan_vl"},
+    proof=PROOF,
+    rows=[Lacks("vit.{path...}", "GGUF keeps this part of the model in a file of its own")],
+)
+
+
+HF_HY_V3 = Layout(
+    "hf-hy_v3",
+    architecture="hy_v3",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers", "e": "num_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("layers.{i}.mlp.expert_bias"),
+        Row("layers.{i}.mlp.router.gate.weight"),
+        Row("layers.{i}.mlp.shared_mlp.down_proj.weight"),
+        Row("layers.{i}.mlp.shared_mlp.gate_proj.weight"),
+        Row("layers.{i}.mlp.shared_mlp.up_proj.weight"),
+        Row("norm.weight"),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_HY_V3 = extend(
+    GGUF_HUNYUAN_MOE,
+    "gguf-hy_v3",
+    base=HF_HY_V3.canonical,
+    metadata={"general.architecture": "hy_v3"},
+    sizes={
+        "hy_v3.block_count": "num_hidden_layers",
+        "hy_v3.context_length": "max_position_embeddings",
+        "hy_v3.embedding_length": "hidden_size",
+        "hy_v3.feed_forward_length": "intermediate_size",
+        "hy_v3.expert_feed_forward_length": "moe_intermediate_size",
+        "hy_v3.attention.head_count": "num_attention_heads",
+        "hy_v3.attention.head_count_kv": "num_key_value_heads",
+        "hy_v3.attention.key_length": "head_dim",
+        "hy_v3.expert_count": "num_experts",
+        "hy_v3.expert_used_count": "num_experts_per_tok",
+    },
+    proof=PROOF,
+    without=[
+        "layers.{i}.mlp.gate.wg.weight",
+        "layers.{i}.self_attn.key_layernorm.weight",
+        "layers.{i}.self_attn.query_layernorm.weight",
+    ],
+    rows=[
+        Row("layers.{i}.self_attn.k_norm.weight", "blk.{i}.attn_k_norm.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight", "blk.{i}.attn_q_norm.weight"),
+        Row("layers.{i}.mlp.expert_bias", "blk.{i}.exp_probs_b"),
+        Row("layers.{i}.mlp.router.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+    ],
+)

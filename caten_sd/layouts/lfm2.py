@@ -1,0 +1,132 @@
+"""lfm2: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Stack
+from caten_sd.mapping.extension import extend
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rearrange import Rearrange
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_LFM2 = Layout(
+    "hf-lfm2",
+    architecture="lfm2",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("embedding_norm.weight"),
+        Row("layers.{i}.feed_forward.w1.weight"),
+        Row("layers.{i}.feed_forward.w2.weight"),
+        Row("layers.{i}.feed_forward.w3.weight"),
+        Row("layers.{i}.ffn_norm.weight"),
+        Row("layers.{i}.operator_norm.weight"),
+        Row("layers.{i}.self_attn.k_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.out_proj.weight"),
+        Row("layers.{i}.self_attn.q_layernorm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_LFM2 = Layout(
+    "gguf-lfm2",
+    base=HF_LFM2.canonical,
+    metadata={"general.architecture": "lfm2"},
+    sizes={
+        "lfm2.block_count": "num_hidden_layers",
+        "lfm2.context_length": "max_position_embeddings",
+        "lfm2.embedding_length": "hidden_size",
+        "lfm2.attention.head_count": "num_attention_heads",
+        "lfm2.vocab_size": "vocab_size",
+    },
+    proof=PROOF,
+    rows=[
+        Row("embedding_norm.weight", "token_embd_norm.weight"),
+        Row("layers.{i}.feed_forward.w1.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.feed_forward.w2.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.feed_forward.w3.weight", "blk.{i}.ffn_up.weight"),
+        Row("layers.{i}.ffn_norm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.operator_norm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.self_attn.k_layernorm.weight", "blk.{i}.attn_k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.out_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_layernorm.weight", "blk.{i}.attn_q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
+
+
+HF_LFM2MOE = extend(
+    HF_LFM2,
+    "hf-lfm2_moe",
+    architecture="lfm2_moe",
+    counts={"i": "num_hidden_layers", "e": "num_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.conv.conv.weight"),
+        Row("layers.{i}.conv.in_proj.weight"),
+        Row("layers.{i}.conv.out_proj.weight"),
+        Row("layers.{i}.feed_forward.expert_bias"),
+        Row("layers.{i}.feed_forward.gate.weight"),
+        Row("layers.{i}.feed_forward.experts.{e}.w1.weight"),
+        Row("layers.{i}.feed_forward.experts.{e}.w2.weight"),
+        Row("layers.{i}.feed_forward.experts.{e}.w3.weight"),
+    ],
+)
+
+
+GGUF_LFM2MOE = extend(
+    GGUF_LFM2,
+    "gguf-lfm2moe",
+    base=HF_LFM2MOE.canonical,
+    metadata={"general.architecture": "lfm2moe"},
+    sizes={
+        "lfm2moe.block_count": "num_hidden_layers",
+        "lfm2moe.context_length": "max_position_embeddings",
+        "lfm2moe.embedding_length": "hidden_size",
+        "lfm2moe.feed_forward_length": "intermediate_size",
+        "lfm2moe.expert_feed_forward_length": "moe_intermediate_size",
+        "lfm2moe.attention.head_count": "num_attention_heads",
+        "lfm2moe.expert_count": "num_experts",
+        "lfm2moe.expert_used_count": "num_experts_per_tok",
+        "lfm2moe.vocab_size": "vocab_size",
+    },
+    proof=PROOF,
+    rows=[
+        Row(
+            "layers.{i}.conv.conv.weight",
+            "blk.{i}.shortconv.conv.weight",
+            Rearrange("a 1 b -> a b"),
+        ),
+        Row("layers.{i}.conv.in_proj.weight", "blk.{i}.shortconv.in_proj.weight"),
+        Row("layers.{i}.conv.out_proj.weight", "blk.{i}.shortconv.out_proj.weight"),
+        Row("layers.{i}.feed_forward.expert_bias", "blk.{i}.exp_probs_b.bias"),
+        Row("layers.{i}.feed_forward.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row(
+            "layers.{i}.feed_forward.experts.{e}.w1.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+        ),
+        Row(
+            "layers.{i}.feed_forward.experts.{e}.w2.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+        ),
+        Row(
+            "layers.{i}.feed_forward.experts.{e}.w3.weight",
+            "blk.{i}.ffn_up_exps.weight",
+            Stack("e"),
+        ),
+    ],
+)

@@ -1,0 +1,85 @@
+"""mimo: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Stack
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_MIMO2 = Layout(
+    "hf-mimo_v2_flash",
+    architecture="mimo_v2_flash",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers", "e": "n_routed_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("layers.{i}.mlp.gate.e_score_correction_bias"),
+        Row("layers.{i}.mlp.gate.weight"),
+        Row("layers.{i}.self_attn.attention_sink_bias"),
+        Row("norm.weight"),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_MIMO2 = Layout(
+    "gguf-mimo2",
+    base=HF_MIMO2.canonical,
+    metadata={"general.architecture": "mimo2"},
+    sizes={
+        "mimo2.block_count": "num_hidden_layers",
+        "mimo2.context_length": "max_position_embeddings",
+        "mimo2.embedding_length": "hidden_size",
+        "mimo2.feed_forward_length": "intermediate_size",
+        "mimo2.expert_feed_forward_length": "moe_intermediate_size",
+        "mimo2.attention.head_count": "num_attention_heads",
+        "mimo2.attention.key_length": "head_dim",
+        "mimo2.expert_count": "n_routed_experts",
+        "mimo2.expert_used_count": "num_experts_per_tok",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("layers.{i}.mlp.gate.e_score_correction_bias", "blk.{i}.exp_probs_b.bias"),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.self_attn.attention_sink_bias", "blk.{i}.attn_sinks.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+        ),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+        ),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)

@@ -1,0 +1,200 @@
+"""olmo: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Stack
+from caten_sd.mapping.extension import extend
+from caten_sd.mapping.heads import Rotary
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_OLMO = Layout(
+    "hf-olmo",
+    architecture="olmo",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_OLMO = Layout(
+    "gguf-olmo",
+    base=HF_OLMO.canonical,
+    metadata={"general.architecture": "olmo"},
+    sizes={
+        "olmo.block_count": "num_hidden_layers",
+        "olmo.context_length": "max_position_embeddings",
+        "olmo.embedding_length": "hidden_size",
+        "olmo.feed_forward_length": "intermediate_size",
+        "olmo.attention.head_count": "num_attention_heads",
+        "olmo.attention.head_count_kv": "num_key_value_heads",
+    },
+    proof=PROOF,
+    rows=[
+        Row(
+            "layers.{i}.self_attn.k_proj.weight",
+            "blk.{i}.attn_k.weight",
+            Rotary("num_key_value_heads", to="pairs"),
+        ),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row(
+            "layers.{i}.self_attn.q_proj.weight",
+            "blk.{i}.attn_q.weight",
+            Rotary("num_attention_heads", to="pairs"),
+        ),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
+
+
+HF_OLMO2 = extend(
+    HF_OLMO,
+    "hf-olmo2",
+    architecture="olmo2/olmo3",
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.post_feedforward_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight"),
+        Row("norm.weight"),
+    ],
+)
+
+
+HF_OLMO2_OLMO3 = Layout(
+    "hf-olmo3",
+    base=HF_OLMO2.canonical,
+    prefixes=("model.", ""),
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.post_feedforward_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("norm.weight"),
+        Row("embed_tokens.weight"),
+        Row("layers.{i}.mlp.down_proj.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight"),
+        Row("layers.{i}.mlp.up_proj.weight"),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_OLMO2 = extend(
+    GGUF_OLMO,
+    "gguf-olmo2",
+    base=HF_OLMO2.canonical,
+    metadata={"general.architecture": "olmo2"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.post_attention_norm.weight"),
+        Row("layers.{i}.post_feedforward_layernorm.weight", "blk.{i}.post_ffw_norm.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight", "blk.{i}.attn_k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight", "blk.{i}.attn_q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("norm.weight", "output_norm.weight"),
+    ],
+)
+
+
+HF_OLMOE = Layout(
+    "hf-olmoe",
+    architecture="olmoe",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers", "e": "num_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.mlp.gate.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("norm.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            shape=("hidden_size", "intermediate_size"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.up_proj.weight", shape=("intermediate_size", "hidden_size")
+        ),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_OLMOE = Layout(
+    "gguf-olmoe",
+    base=HF_OLMOE.canonical,
+    metadata={"general.architecture": "olmoe"},
+    sizes={
+        "olmoe.block_count": "num_hidden_layers",
+        "olmoe.context_length": "max_position_embeddings",
+        "olmoe.embedding_length": "hidden_size",
+        "olmoe.feed_forward_length": "intermediate_size",
+        "olmoe.attention.head_count": "num_attention_heads",
+        "olmoe.attention.head_count_kv": "num_key_value_heads",
+        "olmoe.expert_count": "num_experts",
+        "olmoe.expert_used_count": "num_experts_per_tok",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight", "blk.{i}.attn_k_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row("layers.{i}.self_attn.q_norm.weight", "blk.{i}.attn_q_norm.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+        ),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)

@@ -1,0 +1,114 @@
+"""starcoder: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_STARCODER = Layout(
+    "hf-gpt_bigcode",
+    architecture="gpt_bigcode",
+    prefixes=("transformer.", ""),
+    counts={"i": "n_layer"},
+    proof=PROOF,
+    rows=[
+        Row("h.{i}.attn.c_attn.{part:weight|bias}"),
+        Row("h.{i}.attn.c_proj.{part:weight|bias}"),
+        Row("h.{i}.ln_1.{part:weight|bias}"),
+        Row("h.{i}.ln_2.{part:weight|bias}"),
+        Row("h.{i}.mlp.c_fc.{part:weight|bias}"),
+        Row("h.{i}.mlp.c_proj.{part:weight|bias}"),
+        Row("ln_f.{part:weight|bias}"),
+        Row("wpe.weight"),
+        Row("wte.weight", shape=("vocab_size", "n_embd")),
+        Row("lm_head.weight", prefixed=False, tied="wte.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_STARCODER = Layout(
+    "gguf-starcoder",
+    base=HF_STARCODER.canonical,
+    metadata={"general.architecture": "starcoder"},
+    sizes={
+        "starcoder.block_count": "n_layer",
+        "starcoder.context_length": "n_positions",
+        "starcoder.embedding_length": "n_embd",
+        "starcoder.attention.head_count": "n_head",
+    },
+    proof=PROOF,
+    rows=[
+        Row("h.{i}.attn.c_attn.{part:weight|bias}", "blk.{i}.attn_qkv.{part:weight|bias}"),
+        Row("h.{i}.attn.c_proj.{part:weight|bias}", "blk.{i}.attn_output.{part:weight|bias}"),
+        Row("h.{i}.ln_1.{part:weight|bias}", "blk.{i}.attn_norm.{part:weight|bias}"),
+        Row("h.{i}.ln_2.{part:weight|bias}", "blk.{i}.ffn_norm.{part:weight|bias}"),
+        Row("h.{i}.mlp.c_fc.{part:weight|bias}", "blk.{i}.ffn_up.{part:weight|bias}"),
+        Row("h.{i}.mlp.c_proj.{part:weight|bias}", "blk.{i}.ffn_down.{part:weight|bias}"),
+        Row("ln_f.{part:weight|bias}", "output_norm.{part:weight|bias}"),
+        Row("wpe.weight", "position_embd.weight"),
+        Row("wte.weight", "token_embd.weight"),
+        Row("lm_head.weight", "output.weight", tied="wte.weight"),
+    ],
+)
+
+
+HF_STARCODER2 = Layout(
+    "hf-starcoder2",
+    architecture="starcoder2",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.input_layernorm.{part:weight|bias}"),
+        Row("layers.{i}.mlp.c_fc.{part:weight|bias}"),
+        Row("layers.{i}.mlp.c_proj.{part:weight|bias}"),
+        Row("layers.{i}.post_attention_layernorm.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.k_proj.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.o_proj.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.q_proj.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.v_proj.{part:weight|bias}"),
+        Row("norm.{part:weight|bias}"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_STARCODER2 = Layout(
+    "gguf-starcoder2",
+    base=HF_STARCODER2.canonical,
+    metadata={"general.architecture": "starcoder2"},
+    sizes={
+        "starcoder2.block_count": "num_hidden_layers",
+        "starcoder2.context_length": "max_position_embeddings",
+        "starcoder2.embedding_length": "hidden_size",
+        "starcoder2.feed_forward_length": "intermediate_size",
+        "starcoder2.attention.head_count": "num_attention_heads",
+        "starcoder2.attention.head_count_kv": "num_key_value_heads",
+    },
+    proof=PROOF,
+    rows=[
+        Row(
+            "layers.{i}.input_layernorm.{part:weight|bias}", "blk.{i}.attn_norm.{part:weight|bias}"
+        ),
+        Row("layers.{i}.mlp.c_fc.{part:weight|bias}", "blk.{i}.ffn_up.{part:weight|bias}"),
+        Row("layers.{i}.mlp.c_proj.{part:weight|bias}", "blk.{i}.ffn_down.{part:weight|bias}"),
+        Row(
+            "layers.{i}.post_attention_layernorm.{part:weight|bias}",
+            "blk.{i}.ffn_norm.{part:weight|bias}",
+        ),
+        Row("layers.{i}.self_attn.k_proj.{part:weight|bias}", "blk.{i}.attn_k.{part:weight|bias}"),
+        Row(
+            "layers.{i}.self_attn.o_proj.{part:weight|bias}",
+            "blk.{i}.attn_output.{part:weight|bias}",
+        ),
+        Row("layers.{i}.self_attn.q_proj.{part:weight|bias}", "blk.{i}.attn_q.{part:weight|bias}"),
+        Row("layers.{i}.self_attn.v_proj.{part:weight|bias}", "blk.{i}.attn_v.{part:weight|bias}"),
+        Row("norm.{part:weight|bias}", "output_norm.{part:weight|bias}"),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)

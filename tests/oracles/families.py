@@ -1,0 +1,159 @@
+"""Which classes of transformers are one architecture, and which architectures are one file.
+
+A file of ``caten_sd/layouts/`` has architectures by the name that a GGUF has for them. Each has the
+classes whose pairs its rows come from. The first gives the names, the others may have rows more.
+"""
+
+FAMILIES: dict[str, dict[str, list[str]]] = {
+    "afmoe": {"afmoe": ["AfmoeForCausalLM"]},
+    "apertus": {"apertus": ["ApertusForCausalLM"]},
+    "arcee": {"arcee": ["ArceeForCausalLM"]},
+    "bloom": {"bloom": ["BloomForCausalLM", "BloomModel"]},
+    "cohere": {
+        "command-r": ["CohereForCausalLM"],
+        "cohere2": ["Cohere2ForCausalLM"],
+        "cohere2moe": ["Cohere2MoeForCausalLM"],
+    },
+    "deepseek": {
+        "deepseek2": [
+            "DeepseekV3ForCausalLM",
+            "DeepseekV2ForCausalLM",
+            "Glm4MoeLiteForCausalLM",
+            "YoutuForCausalLM",
+        ],
+        "deepseek32": ["DeepseekV32ForCausalLM"],
+        "glm-dsa": ["GlmMoeDsaForCausalLM"],
+    },
+    "dflash": {"dflash": ["MuseGlimmerAssistantModel"]},
+    "dots1": {"dots1": ["Dots1ForCausalLM"]},
+    "ernie": {
+        "ernie4_5": ["Ernie4_5ForCausalLM"],
+        "ernie4_5-moe": ["Ernie4_5_MoeForCausalLM"],
+        "paddleocr": ["PaddleOCRVLForConditionalGeneration"],
+    },
+    "exaone": {
+        "exaone4": ["Exaone4ForCausalLM", "Exaone4_5_ForConditionalGeneration"],
+        "exaone-moe": ["ExaoneMoeForCausalLM"],
+    },
+    "falcon": {
+        "falcon": ["FalconForCausalLM"],
+        "falcon-7b": ["FalconForCausalLM-7b"],
+        "falcon-h1": ["FalconH1ForCausalLM"],
+    },
+    "gemma": {
+        "gemma": ["GemmaForCausalLM"],
+        "gemma2": ["Gemma2ForCausalLM"],
+        "gemma3": ["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", "Gemma3TextModel"],
+        "gemma3n": ["Gemma3nForCausalLM"],
+        "gemma4": ["Gemma4ForCausalLM"],
+    },
+    "glm": {
+        "chatglm": ["GlmForCausalLM"],
+        "glm4": ["Glm4ForCausalLM"],
+        "glm4moe": ["Glm4MoeForCausalLM", "SolarOpenForCausalLM"],
+    },
+    "gpt_neox": {"gptneox": ["GPTNeoXForCausalLM"]},
+    "gpt_oss": {"gpt-oss": ["GptOssForCausalLM"]},
+    "granite_moe": {
+        "granitemoe": ["GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM"],
+        "granitehybrid": ["GraniteMoeHybridForCausalLM"],
+        "granitehybrid-bamba": ["BambaForCausalLM"],
+        "granite_swa": ["GraniteSWAForCausalLM", "GraniteMoeSWAForCausalLM"],
+    },
+    "hunyuan": {
+        "hunyuan-dense": ["HunYuanDenseV1ForCausalLM"],
+        "hunyuan-moe": ["HunYuanMoEV1ForCausalLM"],
+        "hunyuan_vl": ["HunYuanVLForConditionalGeneration"],
+        "hy_v3": ["HYV3ForCausalLM"],
+    },
+    "jais2": {"jais2": ["Jais2ForCausalLM"]},
+    "laguna": {"laguna": ["LagunaForCausalLM"]},
+    "lfm2": {
+        "lfm2": ["Lfm2ForCausalLM", "Lfm2Model"],
+        "lfm2moe": ["Lfm2MoeForCausalLM"],
+    },
+    "llama4": {"llama4": ["Llama4ForCausalLM"]},
+    "mamba": {
+        "mamba": ["MambaForCausalLM", "FalconMambaForCausalLM"],
+        "mamba2": ["Mamba2ForCausalLM"],
+        "jamba": ["JambaForCausalLM"],
+    },
+    "mellum": {"mellum": ["MellumForCausalLM"]},
+    "mimo": {"mimo2": ["MiMoV2FlashForCausalLM"]},
+    "minicpm": {"minicpm3": ["MiniCPM3ForCausalLM"]},
+    "minimax": {"minimax-m2": ["MiniMaxM2ForCausalLM"]},
+    "modern_bert": {"modern-bert": ["ModernBertModel"], "eurobert": ["EuroBertModel"]},
+    "nemotron": {"nemotron": ["NemotronForCausalLM"], "nemotron_h_moe": ["NemotronHForCausalLM"]},
+    "olmo": {
+        "olmo": ["OlmoForCausalLM"],
+        "olmo2": ["Olmo2ForCausalLM", "Olmo3ForCausalLM"],
+        "olmoe": ["OlmoeForCausalLM"],
+    },
+    "phi": {"phi2": ["PhiForCausalLM"], "phi3": ["Phi3ForCausalLM"]},
+    "qwen": {
+        "qwen2": [
+            "Qwen2ForCausalLM",
+            "Qwen2Model",
+            "Qwen2AudioForConditionalGeneration",
+            "AudioFlamingo3ForConditionalGeneration",
+        ],
+        "qwen2moe": ["Qwen2MoeForCausalLM"],
+        "qwen2vl": ["Qwen2_5_VLForConditionalGeneration"],
+        "qwen3": ["Qwen3ForCausalLM", "Qwen3Model"],
+        "qwen3moe": ["Qwen3MoeForCausalLM"],
+        "qwen3next": ["Qwen3NextForCausalLM"],
+        "qwen3vl": ["Qwen3VLForConditionalGeneration", "Qwen3ASRForConditionalGeneration"],
+        "qwen3vlmoe": ["Qwen3VLMoeForConditionalGeneration"],
+        "qwen35": ["Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"],
+        "qwen35moe": ["Qwen3_5MoeForCausalLM"],
+    },
+    "seed_oss": {"seed_oss": ["SeedOssForCausalLM"]},
+    "stablelm": {"stablelm": ["StableLmForCausalLM"]},
+    "starcoder": {
+        "starcoder": ["GPTBigCodeForCausalLM"],
+        "starcoder2": ["Starcoder2ForCausalLM"],
+    },
+    "step": {"step35": ["Step3p7ForConditionalGeneration"]},
+    "t5": {
+        "t5": [
+            "T5ForConditionalGeneration-gated",
+            "MT5ForConditionalGeneration",
+            "UMT5ForConditionalGeneration",
+            "UMT5Model",
+        ],
+        "t5-relu": ["T5ForConditionalGeneration"],
+        "t5encoder": ["T5EncoderModel-gated"],
+        "t5encoder-relu": ["T5EncoderModel"],
+    },
+}
+
+# Names behind hf- that are not the model type, which another architecture has as well.
+NAMES = {
+    "falcon-7b": "falcon-7b",
+    "t5-relu": "t5-relu",
+    "t5encoder": "t5-encoder",
+    "t5encoder-relu": "t5-encoder-relu",
+}
+
+# What hand-written files have: their layouts are proved on these classes as well.
+BY_HAND = [
+    "BertForMaskedLM",
+    "BertForSequenceClassification",
+    "BertModel",
+    "CamembertModel",
+    "DistilBertForMaskedLM",
+    "DistilBertModel",
+    "GPT2LMHeadModel",
+    "GraniteForCausalLM",
+    "LlamaForCausalLM",
+    "LlamaModel",
+    "LlavaForConditionalGeneration",
+    "MistralForCausalLM",
+    "MixtralForCausalLM",
+    "RobertaForSequenceClassification",
+    "RobertaModel",
+    "SmolLM3ForCausalLM",
+    "VoxtralForConditionalGeneration",
+    "XLMRobertaForSequenceClassification",
+    "XLMRobertaModel",
+]

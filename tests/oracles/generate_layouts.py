@@ -1,0 +1,36 @@
+"""Write the files of ``caten_sd/layouts/`` from pairs of other people's files, and prove them.
+
+``python -m tests.oracles.generate_layouts PAIRS [FILE ...]`` writes the files of families.py, or
+those that are named, and says for each class what its layouts give. What it writes is reviewed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import caten_sd.layouts
+from tests.oracles.architecture_rows import architecture_of, read_pair
+from tests.oracles.families import FAMILIES
+from tests.oracles.layout_text import file_text
+
+TARGET = Path(caten_sd.layouts.__file__).parent
+
+
+def write_family(name: str, pairs: Path) -> Path:
+    """Write the file of a family from the pairs that are there; return its path."""
+    made = [
+        architecture_of(each, [read_pair(pairs / kind) for kind in kinds])
+        for each, kinds in FAMILIES[name].items()
+    ]
+    path = TARGET / f"{name}.py"
+    path.write_text(file_text(name, made))
+    for command in (["format", "-q"], ["check", "--fix", "-q"]):
+        subprocess.run([sys.executable, "-m", "ruff", *command, str(path)], check=False)
+    return path
+
+
+if __name__ == "__main__":
+    for each in sys.argv[2:] or FAMILIES:
+        print(write_family(each, Path(sys.argv[1])))

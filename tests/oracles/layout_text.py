@@ -1,0 +1,253 @@
+"""The text of a file of layouts, as it is reviewed and kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from caten_sd.layout import Chain, NegExp, Offset, Operation, Regroup, Rotary, Split, Stack, Trim
+from caten_sd.mapping.rearrange import Each
+from tests.oracles.architecture_rows import Architecture, Dialect
+from tests.oracles.row_templates import FoundRow, merged
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+HOMES = {
+    "assembly": "Concat Split Stack",
+    "axis_lengths": "Trim",
+    "extension": "extend",
+    "heads": "Regroup Rotary",
+    "layout": "Layout",
+    "operations": "Chain Identity NegExp Offset Transpose",
+    "rearrange": "Each Rearrange",
+    "rows": "Drop Lacks Row",
+}
+ELSEWHERE = "GGUF keeps this part of the model in a file of its own"
+LEFT_OUT = "llama.cpp has no use for it"
+COMPUTED = "the factors of rotary frequencies, which are computed"
+
+Rows = dict[tuple[str, ...], str]  # a row's text by its canonical names
+
+
+@dataclass
+class LayoutText:
+    """A layout as it is written: the name of its variable, its fields and its rows."""
+
+    variable: str
+    name: str
+    fields: dict[str, str]
+    rows: Rows
+
+
+def file_text(title: str, architectures: Iterable[Architecture]) -> str:
+    """Return the text of the file of a family."""
+    written: list[LayoutText] = []
+    parts = []
+    for made in architectures:
+        for text in _layouts(made):
+            parts.append(_written(text, written))
+            written.append(text)
+    body = "\n\n".join(parts)
+    imports = "\n".join(
+        f"from caten_sd.mapping.{home} import {', '.join(used)}"
+        for home, words in HOMES.items()
+        if (used := [word for word in words.split() if re.search(rf"\b{word}\(", body)])
+    )
+    doc = f'"""{title}: the names of Hugging Face, which are the canonical ones, and of GGUF."""'
+    tied = 'UNTIED = ("tie_word_embeddings", False)\n' if "UNTIED" in body else ""
+    proof = f"PROOF = {PROOF!r}\n"
+    return f"{doc}\n\nfrom __future__ import annotations\n\n{imports}\n\n{proof}{tied}\n{body}\n"
+
+
+def _layouts(made: Architecture) -> Iterable[LayoutText]:
+    word = re.sub(r"\W", "_", made.name).upper()
+    hf = f"HF_{word}"
+    first, *others = made.dialects
+    fields = {
+        "architecture": repr("/".join(each.model_type for each in made.dialects)),
+        "model_types": _choice([first.model_type], first.name),
+        "prefixes": _prefixes(first),
+        "counts": repr(made.counts),
+        "proof": "PROOF",
+    }
+    yield LayoutText(hf, f"hf-{first.name}", _given(fields), dict(_hf_rows(made)))
+    for dialect in others:
+        named = f"{hf}_{re.sub(chr(92) + 'W', '_', dialect.name).upper()}"
+        fields = {
+            "base": f"{hf}.canonical",
+            "model_types": _choice([dialect.model_type], dialect.name),
+            "prefixes": _prefixes(dialect),
+            "proof": "PROOF",
+        }
+        rows = dict(_dialect_rows(made, dialect))
+        yield LayoutText(named, f"hf-{dialect.name}", _given(fields), rows)
+    for said in made.said:
+        name = made.name if said == made.said[0] else said
+        fields = {
+            "base": f"{hf}.canonical",
+            "model_types": _choice([said], name),
+            "metadata": f"{{'general.architecture': {said!r}}}",
+            "sizes": repr({f"{said}.{key}": number for key, number in made.sizes.items()}),
+            "proof": "PROOF",
+        }
+        variable = "GGUF_" + re.sub(r"\W", "_", name).upper()
+        yield LayoutText(variable, f"gguf-{name}", _given(fields), dict(_gguf_rows(made)))
+
+
+def _given(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in fields.items() if text not in ("", "{}")}
+
+
+def _choice(names: list[str], known: str) -> str:
+    return "" if names == [known] else repr(names)
+
+
+def _prefixes(dialect: Dialect) -> str:
+    found = tuple(dict.fromkeys([dialect.prefix, ""]))
+    return "" if found == ("",) else repr(found)
+
+
+def _written(text: LayoutText, known: list[LayoutText]) -> str:
+    """Return a layout, as an extension of one before it where most rows are the same."""
+    same_kind = [each for each in known if ("base" in each.fields) == ("base" in text.fields)]
+    same_kind = [each for each in same_kind if each.variable[:2] == text.variable[:2]]
+    best = min(same_kind, key=lambda each: _difference(each, text), default=None)
+    if best is None or _difference(best, text) > len(text.rows) / 2:
+        return _call("Layout", [repr(text.name)], text.fields, list(text.rows.values()), text)
+    rows = [row for key, row in text.rows.items() if best.rows.get(key) != row]
+    fields = dict(text.fields)
+    if left := sorted({key[0] for key in best.rows if key not in text.rows}):
+        fields["without"] = repr(left)
+    for name in ("prefixes", "counts"):
+        if best.fields.get(name) == fields.get(name):
+            fields.pop(name, None)
+        elif name not in fields:
+            fields[name] = "('',)" if name == "prefixes" else "{}"
+    if _bare_sizes(best) == _bare_sizes(text):
+        fields.pop("sizes", None)
+    return _call("extend", [best.variable, repr(text.name)], fields, rows, text)
+
+
+def _bare_sizes(text: LayoutText) -> str:
+    """Return the sizes of a GGUF without the name of the architecture, which extend() renames."""
+    return re.sub(r"'[\w-]+\.", "'", text.fields.get("sizes", ""), count=0)
+
+
+def _difference(one: LayoutText, other: LayoutText) -> int:
+    changed = sum(one.rows.get(key) != row for key, row in other.rows.items())
+    return changed + sum(key not in other.rows for key in one.rows)
+
+
+def _call(
+    name: str, first: list[str], fields: Mapping[str, str], rows: list[str], text: LayoutText
+) -> str:
+    given = [f"{key}={value}" for key, value in fields.items()]
+    listed = [f"rows=[{', '.join(rows)}]"] if rows or name == "Layout" else []
+    return f"{text.variable} = {name}({', '.join([*first, *given, *listed])},)\n"
+
+
+def _hf_rows(made: Architecture) -> Iterable[tuple[tuple[str, ...], str]]:
+    first = made.dialects[0]
+    head = made.head[0] if made.head else ""
+    seen: set[str] = set()
+    for row in _merged(made):
+        for name in row.canonical:
+            if name not in seen and name != head:
+                optional = row.optional or name in made.rest
+                yield (name,), _hf_row(made, name, optional)
+            seen.add(name)
+    if made.head:
+        tied = f"tied={made.head[1]!r}, untied=UNTIED"
+        yield (head,), f"Row({head!r}{_unprefixed(head, made, first)}, {tied})"
+    for name in made.rest:
+        yield (name,), _hf_row(made, name, True)
+
+
+def _hf_row(made: Architecture, name: str, optional: bool) -> str:
+    shape = made.shapes.get(name)
+    sized = f", shape={shape!r}" if shape else ""
+    prefixed = _unprefixed(name, made, made.dialects[0])
+    return f"Row({name!r}{sized}{prefixed}{', optional=True' * optional})"
+
+
+def _unprefixed(name: str, made: Architecture, dialect: Dialect) -> str:
+    bare = {name.replace("{part:weight|bias}", part) for part in ("weight", "bias")}
+    return ", prefixed=False" if dialect.prefix and bare & made.unprefixed else ""
+
+
+def _dialect_rows(
+    made: Architecture, dialect: Dialect
+) -> Iterable[tuple[tuple[str, ...], str]]:
+    """Yield the rows of another model type with the same tensors, under a prefix of its own."""
+    head = made.head[0] if made.head else ""
+    names = {name: row.optional for row in _merged(made) for name in row.canonical}
+    for name, optional in names.items():
+        if name != head:
+            prefixed = _unprefixed(name, made, dialect)
+            yield (name,), f"Row({name!r}{prefixed}{', optional=True' * optional})"
+    if made.head:
+        here = f", {dialect.head!r}" if dialect.head and dialect.head != head else ""
+        prefixed = ", prefixed=False" if dialect.prefix else ""
+        yield (head,), f"Row({head!r}{here}{prefixed}, tied={made.head[1]!r}, untied=UNTIED)"
+    for name in made.rest:
+        yield (name,), f"Row({name!r}{_unprefixed(name, made, dialect)}, optional=True)"
+    for name in dialect.rest:
+        prefixed = ", prefixed=False" if dialect.prefix else ""
+        yield (name,), f"Drop({name!r}, 'not a part of the language model'{prefixed})"
+
+
+def _gguf_rows(made: Architecture) -> Iterable[tuple[tuple[str, ...], str]]:
+    head = made.head[0] if made.head else ""
+    for row in _merged(made):
+        if row.canonical != (head,):
+            operation = "" if row.is_plain else f", {operation_text(row.operation)}"
+            names = f"{_names(row.canonical)}, {_names(row.here)}"
+            yield row.canonical, f"Row({names}{operation}{', optional=True' * row.optional})"
+    if made.head:
+        yield (head,), f"Row({head!r}, 'output.weight', tied={made.head[1]!r})"
+    for name in made.rest:
+        reason = ELSEWHERE if "..." in name else LEFT_OUT
+        yield (name,), f"Lacks({name!r}, {reason!r})"
+    for name in made.computed:
+        yield (name,), f"Drop({name!r}, {COMPUTED!r})"
+
+
+def _merged(made: Architecture) -> list[FoundRow]:
+    plain = [row for row in made.rows if row.canonical[0] not in made.shapes]
+    return merged(plain) + [row for row in made.rows if row.canonical[0] in made.shapes]
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return repr(names[0]) if len(names) == 1 else repr(names)
+
+
+def operation_text(operation: Operation) -> str:
+    """Return an operation as it is written.
+
+    >>> operation_text(Chain(Rotary("n_head", to="pairs"), Chain(Stack("e"), Offset(1.0))))
+    "Chain(Rotary('n_head', to='pairs'), Stack('e'), Offset(1.0))"
+    """
+    if isinstance(operation, Chain):
+        return f"Chain({', '.join(map(operation_text, _flat(operation)))})"
+    if isinstance(operation, Each):
+        return f"Each({', '.join(map(operation_text, operation.operations))})"
+    if isinstance(operation, Stack):
+        return f"Stack({operation.over!r})"
+    if isinstance(operation, Rotary):
+        return f"Rotary({operation.heads!r}, to={operation.to!r})"
+    if isinstance(operation, Offset):
+        return f"Offset({operation.by!r})"
+    if isinstance(operation, NegExp):
+        return "NegExp()"
+    if isinstance(operation, Trim):
+        return f"Trim({operation.axis}, count={operation.count}, at={operation.at!r})"
+    if isinstance(operation, Regroup):
+        return f"Regroup({operation.shares!r}, {operation.groups!r}, undo={operation.undo})"
+    text = re.sub(r"\b(?:shares|axes)=", "", repr(operation))
+    return re.sub(r", axis=0(?=\))", "", text) if not isinstance(operation, Split) else text
+
+
+def _flat(operation: Operation) -> Iterable[Operation]:
+    if not isinstance(operation, Chain):
+        return [operation]
+    return [inner for each in operation.operations for inner in _flat(each)]

@@ -1,0 +1,369 @@
+"""Find what a converter did to each tensor of a pair, from the values alone.
+
+A tensor is known by a sum over its elements that is blind to their order. Sums add up, so a part,
+a stack and a fusion are found without a trial of orders. The operation is then one that gives the
+very values.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from caten_sd.layout import (
+    Chain,
+    Concat,
+    Identity,
+    NegExp,
+    Offset,
+    Operation,
+    Rearrange,
+    Regroup,
+    Rotary,
+    Split,
+    Stack,
+    Transpose,
+    Trim,
+)
+from caten_sd.mapping.operations import POSITION
+from caten_sd.mapping.rearrange import Each
+
+Arrays = Mapping[str, np.ndarray]
+Numbers = Mapping[str, int]
+NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
+HEADS = ("num_attention_heads", "n_head", "num_heads", "encoder_attention_heads")
+KV_HEADS = ("num_key_value_heads", "num_kv_heads")
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Match:
+    """Tensors of one side, those of the other, and the operation between them."""
+
+    canonical: tuple[str, ...]
+    here: tuple[str, ...]
+    operation: Operation
+
+
+@dataclass
+class Matches:
+    """What was found of a pair, and the keys that are in no match."""
+
+    found: list[Match] = field(default_factory=list)
+    only_canonical: list[str] = field(default_factory=list)
+    only_here: list[str] = field(default_factory=list)
+
+
+def sum_of(array: np.ndarray) -> int:
+    """Return a sum over the elements' bits that does not depend on their order."""
+    bits = np.ascontiguousarray(array, "<f4").view("<u4").astype("<u8").ravel()
+    with np.errstate(over="ignore"):
+        bits = bits + np.uint64(0x9E3779B97F4A7C15)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return int((bits ^ (bits >> np.uint64(31))).sum(dtype="<u8"))
+
+
+def search(canonical: Arrays, here: Arrays, numbers: Numbers) -> Matches:
+    """Return the matches of two files of the same weights."""
+    return _Search(canonical, here, numbers).run()
+
+
+class _Search:
+    def __init__(self, canonical: Arrays, here: Arrays, numbers: Numbers) -> None:
+        self.canonical, self.here, self.numbers = dict(canonical), dict(here), numbers
+        self.sums = {key: sum_of(array) for key, array in self.canonical.items()}
+        self.left = {key: sum_of(array) for key, array in self.here.items()}
+        self.used: set[str] = set()
+        self.matches = Matches()
+
+    def run(self) -> Matches:
+        self._one_to_one()
+        self._stacks()
+        self._splits()
+        self._fusions()
+        self._values()
+        self._trims()
+        self.matches.only_canonical = [key for key in self.canonical if key not in self.used]
+        self.matches.only_here = list(self.left)
+        return self.matches
+
+    def _take(self, sources: Sequence[str], targets: Sequence[str], candidates: Any) -> bool:
+        """Record a match if one of the operations gives the targets from the sources."""
+        given = [self.canonical[key] for key in sources]
+        wanted = [self.here[key] for key in targets]
+        for operation in candidates:
+            if gives(operation, given, wanted, self.numbers):
+                self.matches.found.append(Match(tuple(sources), tuple(targets), operation))
+                self.used.update(sources)
+                for key in targets:
+                    del self.left[key]
+                return True
+        return False
+
+    def _one_to_one(self) -> None:
+        by_sum: dict[int, list[str]] = {}
+        for key, number in self.sums.items():
+            by_sum.setdefault(number, []).append(key)
+        for target, number in list(self.left.items()):
+            for source in by_sum.get(number, []):
+                shapes = (self.canonical[source].shape, self.here[target].shape)
+                if source not in self.used and self._take(
+                    [source], [target], arrangements(*shapes, self.numbers)
+                ):
+                    break
+
+    def _stacks(self) -> None:
+        groups: dict[str, list[str]] = {}
+        for key in self.canonical:
+            for found in NUMBER.finditer(key):
+                groups.setdefault(f"{key[: found.start()]}\0{key[found.end() :]}", []).append(key)
+        sums = {
+            sum(self.sums[key] for key in keys) % 2**64: keys
+            for keys in groups.values()
+            if len(keys) > 1 and len({self.canonical[key].shape for key in keys}) == 1
+        }
+        for target, number in list(self.left.items()):
+            keys = sums.get(number, [])
+            if keys and not self.used & set(keys):
+                self._take(sorted(keys, key=_natural), [target], [Stack("e")])
+
+    def _splits(self) -> None:
+        for source in [key for key in self.canonical if key not in self.used]:
+            for targets in self._parts(source):
+                shapes = [self.here[key].shape for key in targets]
+                made = splits(self.canonical[source].shape, shapes, self.numbers)
+                if any(
+                    self._take([source], order, made) for order in itertools.permutations(targets)
+                ):
+                    break
+
+    def _parts(self, source: str) -> Iterator[tuple[str, ...]]:
+        """Yield keys whose tensors make up one, first those of the block of its number."""
+        blocks: dict[tuple[int, ...], list[str]] = {}
+        for key in self.left:
+            blocks.setdefault(tuple(_indices(key)[:1]), []).append(key)
+        own = tuple(_indices(source)[:1])
+        for number in sorted(blocks, key=lambda each: (each != own, each)):
+            yield from _subsets(blocks[number], self.left, self.sums[source])
+
+    def _fusions(self) -> None:
+        for target, number in list(self.left.items()):
+            block = [
+                key
+                for key in self.canonical
+                if key not in self.used and _indices(key)[:1] == _indices(target)[:1]
+            ]
+            for sources in _subsets(block, self.sums, number):
+                if any(
+                    self._take(order, [target], self._joins(order))
+                    for order in itertools.permutations(sources)
+                ):
+                    break
+
+    def _joins(self, order: Sequence[str]) -> Iterator[Operation]:
+        shapes = [self.canonical[key].shape for key in order]
+        for axis in range(len(shapes[0])):
+            shares = self._shares([shape[axis] for shape in shapes])
+            yield Concat(shares, axis)
+
+    def _shares(self, lengths: Sequence[int]) -> tuple[Any, ...]:
+        heads = _named(self.numbers, HEADS)
+        kv_heads = _named(self.numbers, KV_HEADS)
+        if heads and kv_heads and len(lengths) == 3 and len(set(lengths)) > 1:
+            return (heads, kv_heads, kv_heads)
+        return _reduced(lengths)
+
+    def _values(self) -> None:
+        """Match what was computed elementwise."""
+        for source in [key for key in self.canonical if key not in self.used]:
+            array = self.canonical[source]
+            block = [key for key in self.left if _indices(key)[:1] == _indices(source)[:1]]
+            for target in [key for key in block if self.here[key].size == array.size]:
+                moves = list(arrangements(array.shape, self.here[target].shape, self.numbers))
+                made = [
+                    value if isinstance(move, Identity) else Chain(value, move)
+                    for value in (NegExp(), Offset(1.0))
+                    for move in moves
+                ]
+                if self._take([source], [target], made):
+                    break
+
+    def _trims(self) -> None:
+        """Match rows that are left out at the start of an axis."""
+        for source in [key for key in self.canonical if key not in self.used]:
+            shape = self.canonical[source].shape
+            for target in list(self.left):
+                other = self.here[target].shape
+                if len(shape) == len(other) == 2 and shape[1] == other[1] and shape[0] > other[0]:
+                    trim = Trim(0, count=shape[0] - other[0], at="start")
+                    if self._take([source], [target], [trim]):
+                        break
+
+
+def gives(
+    operation: Operation, given: list[np.ndarray], wanted: list[np.ndarray], numbers: Numbers
+) -> bool:
+    """Return whether an operation gives these arrays, within its tolerance."""
+    labels = "e" if isinstance(operation, Stack) else POSITION
+    many = len(given) > 1
+    operand = {((labels, n),) if many else (): each for n, each in enumerate(given)}
+    try:
+        result = operation.bind(numbers.__getitem__).apply(operand)
+    except Exception:
+        return False
+    arrays = [np.asarray(_array(leaf)) for _, leaf in sorted(result.items())]
+    off = TOLERANCE if operation.tolerance else 0.0
+    return len(arrays) == len(wanted) and all(
+        one.shape == other.shape
+        and (np.allclose(one, other, rtol=off, atol=off) if off else np.array_equal(one, other))
+        for one, other in zip(arrays, wanted, strict=True)
+    )
+
+
+def _array(leaf: Any) -> np.ndarray:
+    from caten_sd.extend import Numpy, as_array
+
+    return np.asarray(as_array(Numpy(), leaf))
+
+
+def arrangements(
+    before: tuple[int, ...], after: tuple[int, ...], numbers: Numbers
+) -> Iterator[Operation]:
+    """Yield operations on one tensor that give this shape from that, the simplest first."""
+    if before == after:
+        yield Identity()
+        yield from _row_orders(before, numbers)
+    if [n for n in before if n != 1] == [n for n in after if n != 1] and before != after:
+        yield Rearrange(f"{_letters(before)} -> {_letters(after)}")
+    if len(before) == 2 and before[::-1] == after:
+        yield Transpose()
+    if len(before) == 3:
+        for axes in itertools.permutations(range(3)):
+            if tuple(before[axis] for axis in axes) == after and axes != (0, 1, 2):
+                yield Transpose(axes)
+    if len(before) == 1 and len(after) == 2 and math.prod(after) == before[0]:
+        for name in _names_of(after[0], numbers):
+            yield Rearrange("(g d) -> g d", g=name)
+        yield Rearrange("(g d) -> g d", g=after[0])
+    squeezed = [n for n in before if n != 1]
+    if len(squeezed) == 2 and len(before) == 3 and tuple(squeezed) == after:
+        for order in _gated_delta_orders(numbers):
+            yield Chain(Rearrange(f"{_letters(before)} -> {_letters(after)}"), order)
+
+
+def _row_orders(shape: tuple[int, ...], numbers: Numbers) -> Iterator[Operation]:
+    heads, kv_heads = _named(numbers, HEADS), _named(numbers, KV_HEADS)
+    for name in [each for each in (heads, kv_heads) if each]:
+        if shape and shape[0] % (2 * numbers[name]) == 0:
+            yield Rotary(name, to="pairs")
+    if heads:
+        yield Regroup((1, 1, 1), heads, undo=True)
+    if heads and kv_heads:
+        yield Regroup((heads, kv_heads, kv_heads), kv_heads, undo=True)
+    yield from _gated_delta_orders(numbers, len(shape))
+
+
+def _gated_delta_orders(numbers: Numbers, rank: int = 2) -> Iterator[Operation]:
+    """Yield the orders of value heads in models with a gated delta rule."""
+    keys, values = "linear_num_key_heads", "linear_num_value_heads"
+    if keys not in numbers or values not in numbers:
+        return
+    rest = "" if rank == 1 else " c"
+    per_head = "linear_value_head_dim"
+    yield Rearrange(f"(k r){rest} -> (r k){rest}", k=keys)
+    yield Rearrange(f"(k r d){rest} -> (r k d){rest}", k=keys, d=per_head)
+    if rank == 2:
+        yield Rearrange("c (k r d) -> c (r k d)", k=keys, d=per_head)
+        key, value = f"{keys}*linear_key_head_dim", f"{values}*linear_value_head_dim"
+        turn = Rearrange("(k r d) c -> (r k d) c", k=keys, d=per_head)
+        shares = (key, key, value)
+        yield Chain(Split(shares), Each(Identity(), Identity(), turn), Concat(shares))
+
+
+def splits(
+    before: tuple[int, ...], after: Sequence[tuple[int, ...]], numbers: Numbers
+) -> list[Operation]:
+    """Return operations that cut one tensor into several, the simplest first."""
+    found: list[Operation] = []
+    count = len(after)
+    if all(len(shape) == len(before) for shape in after):
+        for axis in range(len(before)):
+            lengths = [shape[axis] for shape in after]
+            found.append(Split(_split_shares(lengths, numbers), axis))
+        if len(before) == 3 and count == 2:
+            turned = Transpose((0, 2, 1))
+            found.append(Chain(turned, Split((1, 1), 1)))
+            pairs = Rearrange("e (f two) d -> e (two f) d", two=2)
+            found.append(Chain(turned, pairs, Split((1, 1), 1)))
+        if len(before) == 2 and count == 2:
+            found.append(Chain(Rearrange("e (f two) -> e (two f)", two=2), Split((1, 1), 1)))
+            found.extend(_by_groups(after, numbers))
+    heads = _named(numbers, HEADS)
+    if len(before) == 2 and count == 2 and heads and "qk_nope_head_dim" in numbers:
+        parts = Rearrange("(h d) c -> h d c", h=heads)
+        cut = Split(("qk_nope_head_dim", "v_head_dim"), 1)
+        turns = Each(Rearrange("h d c -> h c d"), Rearrange("h d c -> h d c"))
+        found.append(Chain(parts, cut, turns))
+    return found
+
+
+def _by_groups(after: Sequence[tuple[int, ...]], numbers: Numbers) -> Iterator[Operation]:
+    keys, values = "linear_num_key_heads", "linear_num_value_heads"
+    if keys in numbers and values in numbers:
+        key = f"{keys}*linear_key_head_dim"
+        value = f"{values}*linear_value_head_dim"
+        blocks = Regroup((key, key, value, value), keys, undo=True)
+        yield Chain(blocks, Split((f"2*{key}+{value}", value), 0))
+        yield Chain(Regroup((1, 1), keys, undo=True), Split((1, 1), 0))
+
+
+def _split_shares(lengths: Sequence[int], numbers: Numbers) -> tuple[Any, ...]:
+    heads, kv_heads = _named(numbers, HEADS), _named(numbers, KV_HEADS)
+    if heads and kv_heads and len(set(lengths)) > 1:
+        unit = lengths[0] / numbers[heads]
+        names = {numbers[heads] * unit: heads, numbers[kv_heads] * unit: kv_heads}
+        if all(length in names for length in lengths):
+            return tuple(names[length] for length in lengths)
+    return _reduced(lengths)
+
+
+def _reduced(lengths: Sequence[int]) -> tuple[int, ...]:
+    common = math.gcd(*lengths)
+    return tuple(length // common for length in lengths)
+
+
+def _named(numbers: Numbers, words: Sequence[str]) -> str:
+    return next((word for word in words if word in numbers), "")
+
+
+def _names_of(value: int, numbers: Numbers) -> list[str]:
+    return [name for name, number in numbers.items() if number == value and "group" in name]
+
+
+def _letters(shape: tuple[int, ...]) -> str:
+    letters = iter("abcdef")
+    return " ".join("1" if n == 1 else next(letters) for n in shape)
+
+
+def _indices(key: str) -> list[int]:
+    return [int(text) for text in NUMBER.findall(key)]
+
+
+def _natural(key: str) -> list[Any]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", key)]
+
+
+def _subsets(
+    keys: Sequence[str], sums: Mapping[str, int], number: int
+) -> Iterator[tuple[str, ...]]:
+    for count in (2, 3, 4):
+        for chosen in itertools.combinations(keys[:24], count):
+            if sum(sums[key] for key in chosen) % 2**64 == number:
+                yield chosen
