@@ -1,4 +1,7 @@
-"""afmoe: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures afmoe, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,8 @@ HF_AFMOE = Layout(
 
 GGUF_AFMOE = Layout(
     "gguf-afmoe",
-    base=HF_AFMOE.canonical,
+    base=HF_AFMOE,
+    model_types=["afmoe"],
     metadata={"general.architecture": "afmoe"},
     sizes={
         "afmoe.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""apertus: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures apertus, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ HF_APERTUS = Layout(
 
 GGUF_APERTUS = Layout(
     "gguf-apertus",
-    base=HF_APERTUS.canonical,
+    base=HF_APERTUS,
+    model_types=["apertus"],
     metadata={"general.architecture": "apertus"},
     sizes={
         "apertus.block_count": "num_hidden_layers",

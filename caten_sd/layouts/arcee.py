@@ -1,4 +1,7 @@
-"""arcee: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures arcee, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ HF_ARCEE = Layout(
 
 GGUF_ARCEE = Layout(
     "gguf-arcee",
-    base=HF_ARCEE.canonical,
+    base=HF_ARCEE,
+    model_types=["arcee"],
     metadata={"general.architecture": "arcee"},
     sizes={
         "arcee.block_count": "num_hidden_layers",

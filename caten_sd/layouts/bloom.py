@@ -1,4 +1,7 @@
-"""bloom: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures bloom, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ HF_BLOOM = Layout(
 
 GGUF_BLOOM = Layout(
     "gguf-bloom",
-    base=HF_BLOOM.canonical,
+    base=HF_BLOOM,
+    model_types=["bloom"],
     metadata={"general.architecture": "bloom"},
     sizes={
         "bloom.block_count": "n_layer",

@@ -1,4 +1,7 @@
-"""cohere: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures command-r and cohere2 and cohere2moe, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from caten_sd.mapping.rows import Row
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
-HF_COMMAND_R = Layout(
+HF_COHERE = Layout(
     "hf-cohere",
     architecture="cohere",
     prefixes=("model.", ""),
@@ -34,7 +37,8 @@ HF_COMMAND_R = Layout(
 
 GGUF_COMMAND_R = Layout(
     "gguf-command-r",
-    base=HF_COMMAND_R.canonical,
+    base=HF_COHERE,
+    model_types=["command-r"],
     metadata={"general.architecture": "command-r"},
     sizes={
         "command-r.block_count": "num_hidden_layers",
@@ -62,7 +66,7 @@ GGUF_COMMAND_R = Layout(
 
 
 HF_COHERE2 = extend(
-    HF_COMMAND_R,
+    HF_COHERE,
     "hf-cohere2",
     architecture="cohere2",
     proof=PROOF,
@@ -72,7 +76,8 @@ HF_COHERE2 = extend(
 GGUF_COHERE2 = extend(
     GGUF_COMMAND_R,
     "gguf-cohere2",
-    base=HF_COHERE2.canonical,
+    base=HF_COHERE2,
+    model_types=["cohere2"],
     metadata={"general.architecture": "cohere2"},
     sizes={
         "cohere2.block_count": "num_hidden_layers",
@@ -88,7 +93,7 @@ GGUF_COHERE2 = extend(
 )
 
 
-HF_COHERE2MOE = Layout(
+HF_COHERE2_MOE = Layout(
     "hf-cohere2_moe",
     architecture="cohere2_moe",
     prefixes=("model.", ""),
@@ -133,7 +138,8 @@ HF_COHERE2MOE = Layout(
 
 GGUF_COHERE2MOE = Layout(
     "gguf-cohere2moe",
-    base=HF_COHERE2MOE.canonical,
+    base=HF_COHERE2_MOE,
+    model_types=["cohere2moe"],
     metadata={"general.architecture": "cohere2moe"},
     sizes={
         "cohere2moe.block_count": "num_hidden_layers",

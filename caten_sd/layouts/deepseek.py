@@ -1,4 +1,7 @@
-"""deepseek: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures deepseek2 and deepseek32 and glm-dsa, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from caten_sd.mapping.rows import Row
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
-HF_DEEPSEEK2 = Layout(
+HF_DEEPSEEK_V3 = Layout(
     "hf-deepseek_v3",
     architecture="deepseek_v3/deepseek_v2/glm4_moe_lite/youtu",
     prefixes=("model.", ""),
@@ -46,58 +49,37 @@ HF_DEEPSEEK2 = Layout(
 )
 
 
-HF_DEEPSEEK2_DEEPSEEK_V2 = Layout(
+HF_DEEPSEEK_V2 = extend(
+    HF_DEEPSEEK_V3,
     "hf-deepseek_v2",
-    base=HF_DEEPSEEK2.canonical,
-    prefixes=("model.", ""),
+    base=HF_DEEPSEEK_V3,
+    model_types=["deepseek_v2"],
     proof=PROOF,
-    rows=[
-        Row("layers.{i}.input_layernorm.weight"),
-        Row("layers.{i}.post_attention_layernorm.weight"),
-        Row("layers.{i}.self_attn.kv_a_layernorm.weight"),
-        Row("layers.{i}.self_attn.kv_a_proj_with_mqa.weight"),
-        Row("layers.{i}.self_attn.o_proj.weight"),
-        Row("layers.{i}.self_attn.q_a_layernorm.weight"),
-        Row("layers.{i}.self_attn.q_a_proj.weight"),
-        Row("layers.{i}.self_attn.q_b_proj.weight"),
-        Row("layers.{i}.mlp.gate.e_score_correction_bias", optional=True),
-        Row("layers.{i}.mlp.gate.weight", optional=True),
-        Row("layers.{i}.mlp.shared_experts.down_proj.weight", optional=True),
-        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", optional=True),
-        Row("layers.{i}.mlp.shared_experts.up_proj.weight", optional=True),
-        Row("norm.weight"),
-        Row("layers.{i}.mlp.experts.{e}.down_proj.weight", optional=True),
-        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight", optional=True),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", optional=True),
-        Row("layers.{i}.self_attn.kv_b_proj.weight"),
-        Row("embed_tokens.weight"),
-        Row("layers.{i}.mlp.down_proj.weight"),
-        Row("layers.{i}.mlp.gate_proj.weight"),
-        Row("layers.{i}.mlp.up_proj.weight"),
-        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
-    ],
 )
 
 
-HF_DEEPSEEK2_GLM4_MOE_LITE = extend(
-    HF_DEEPSEEK2_DEEPSEEK_V2,
+HF_GLM4_MOE_LITE = extend(
+    HF_DEEPSEEK_V3,
     "hf-glm4_moe_lite",
-    base=HF_DEEPSEEK2.canonical,
+    base=HF_DEEPSEEK_V3,
+    model_types=["glm4_moe_lite"],
     proof=PROOF,
 )
 
 
-HF_DEEPSEEK2_YOUTU = extend(
-    HF_DEEPSEEK2_DEEPSEEK_V2,
+HF_YOUTU = extend(
+    HF_DEEPSEEK_V3,
     "hf-youtu",
-    base=HF_DEEPSEEK2.canonical,
+    base=HF_DEEPSEEK_V3,
+    model_types=["youtu"],
     proof=PROOF,
 )
 
 
 GGUF_DEEPSEEK2 = Layout(
     "gguf-deepseek2",
-    base=HF_DEEPSEEK2.canonical,
+    base=HF_DEEPSEEK_V3,
+    model_types=["deepseek2"],
     metadata={"general.architecture": "deepseek2"},
     sizes={
         "deepseek2.block_count": "num_hidden_layers",
@@ -178,8 +160,8 @@ GGUF_DEEPSEEK2 = Layout(
 )
 
 
-HF_DEEPSEEK32 = extend(
-    HF_DEEPSEEK2,
+HF_DEEPSEEK_V32 = extend(
+    HF_DEEPSEEK_V3,
     "hf-deepseek_v32",
     architecture="deepseek_v32",
     proof=PROOF,
@@ -203,7 +185,8 @@ HF_DEEPSEEK32 = extend(
 GGUF_DEEPSEEK32 = extend(
     GGUF_DEEPSEEK2,
     "gguf-deepseek32",
-    base=HF_DEEPSEEK32.canonical,
+    base=HF_DEEPSEEK_V32,
+    model_types=["deepseek32"],
     metadata={"general.architecture": "deepseek32"},
     proof=PROOF,
     rows=[
@@ -234,8 +217,8 @@ GGUF_DEEPSEEK32 = extend(
 )
 
 
-HF_GLM_DSA = extend(
-    HF_DEEPSEEK32,
+HF_GLM_MOE_DSA = extend(
+    HF_DEEPSEEK_V32,
     "hf-glm_moe_dsa",
     architecture="glm_moe_dsa",
     proof=PROOF,
@@ -245,7 +228,8 @@ HF_GLM_DSA = extend(
 GGUF_GLM_DSA = extend(
     GGUF_DEEPSEEK32,
     "gguf-glm-dsa",
-    base=HF_GLM_DSA.canonical,
+    base=HF_GLM_MOE_DSA,
+    model_types=["glm-dsa"],
     metadata={"general.architecture": "glm-dsa"},
     proof=PROOF,
 )

@@ -1,4 +1,7 @@
-"""dflash: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures dflash, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from caten_sd.mapping.rows import Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 
-HF_DFLASH = Layout(
+HF_MUSE_GLIMMER_ASSISTANT = Layout(
     "hf-muse_glimmer_assistant",
     architecture="muse_glimmer_assistant",
     counts={"i": "num_hidden_layers"},
@@ -33,7 +36,8 @@ HF_DFLASH = Layout(
 
 GGUF_DFLASH = Layout(
     "gguf-dflash",
-    base=HF_DFLASH.canonical,
+    base=HF_MUSE_GLIMMER_ASSISTANT,
+    model_types=["dflash"],
     metadata={"general.architecture": "dflash"},
     sizes={
         "dflash.block_count": "num_hidden_layers",

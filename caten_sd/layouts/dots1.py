@@ -1,4 +1,7 @@
-"""dots1: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures dots1, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,8 @@ HF_DOTS1 = Layout(
 
 GGUF_DOTS1 = Layout(
     "gguf-dots1",
-    base=HF_DOTS1.canonical,
+    base=HF_DOTS1,
+    model_types=["dots1"],
     metadata={"general.architecture": "dots1"},
     sizes={
         "dots1.block_count": "num_hidden_layers",

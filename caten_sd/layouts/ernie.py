@@ -1,4 +1,7 @@
-"""ernie: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures ernie4_5 and ernie4_5-moe and paddleocr, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ HF_ERNIE4_5 = Layout(
 
 GGUF_ERNIE4_5 = Layout(
     "gguf-ernie4_5",
-    base=HF_ERNIE4_5.canonical,
+    base=HF_ERNIE4_5,
+    model_types=["ernie4_5"],
     metadata={"general.architecture": "ernie4_5"},
     sizes={
         "ernie4_5.block_count": "num_hidden_layers",
@@ -86,7 +90,8 @@ HF_ERNIE4_5_MOE = extend(
 GGUF_ERNIE4_5_MOE = extend(
     GGUF_ERNIE4_5,
     "gguf-ernie4_5-moe",
-    base=HF_ERNIE4_5_MOE.canonical,
+    base=HF_ERNIE4_5_MOE,
+    model_types=["ernie4_5-moe"],
     metadata={"general.architecture": "ernie4_5-moe"},
     sizes={
         "ernie4_5-moe.block_count": "num_hidden_layers",
@@ -120,7 +125,7 @@ GGUF_ERNIE4_5_MOE = extend(
 )
 
 
-HF_PADDLEOCR = extend(
+HF_PADDLEOCR_VL = extend(
     HF_ERNIE4_5,
     "hf-paddleocr_vl",
     architecture="paddleocr_vl",
@@ -135,7 +140,8 @@ HF_PADDLEOCR = extend(
 GGUF_PADDLEOCR = extend(
     GGUF_ERNIE4_5,
     "gguf-paddleocr",
-    base=HF_PADDLEOCR.canonical,
+    base=HF_PADDLEOCR_VL,
+    model_types=["paddleocr"],
     metadata={"general.architecture": "paddleocr"},
     proof=PROOF,
     rows=[

@@ -1,4 +1,7 @@
-"""exaone: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures exaone4 and exaone-moe, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -35,34 +38,21 @@ HF_EXAONE4 = Layout(
 )
 
 
-HF_EXAONE4_EXAONE4_5 = Layout(
+HF_EXAONE4_5 = extend(
+    HF_EXAONE4,
     "hf-exaone4_5",
-    base=HF_EXAONE4.canonical,
+    base=HF_EXAONE4,
+    model_types=["exaone4_5"],
     prefixes=("model.language_model.", ""),
     proof=PROOF,
-    rows=[
-        Row("layers.{i}.post_attention_layernorm.weight"),
-        Row("layers.{i}.post_feedforward_layernorm.weight"),
-        Row("layers.{i}.self_attn.k_norm.weight"),
-        Row("layers.{i}.self_attn.k_proj.weight"),
-        Row("layers.{i}.self_attn.o_proj.weight"),
-        Row("layers.{i}.self_attn.q_norm.weight"),
-        Row("layers.{i}.self_attn.q_proj.weight"),
-        Row("layers.{i}.self_attn.v_proj.weight"),
-        Row("norm.weight"),
-        Row("embed_tokens.weight"),
-        Row("layers.{i}.mlp.down_proj.weight"),
-        Row("layers.{i}.mlp.gate_proj.weight"),
-        Row("layers.{i}.mlp.up_proj.weight"),
-        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
-        Drop("model.visual.{path...}", "not a part of the language model", prefixed=False),
-    ],
+    rows=[Drop("model.visual.{path...}", "not a part of the language model", prefixed=False)],
 )
 
 
 GGUF_EXAONE4 = Layout(
     "gguf-exaone4",
-    base=HF_EXAONE4.canonical,
+    base=HF_EXAONE4,
+    model_types=["exaone4"],
     metadata={"general.architecture": "exaone4"},
     sizes={
         "exaone4.block_count": "num_hidden_layers",
@@ -117,7 +107,8 @@ HF_EXAONE_MOE = extend(
 GGUF_EXAONE_MOE = extend(
     GGUF_EXAONE4,
     "gguf-exaone-moe",
-    base=HF_EXAONE_MOE.canonical,
+    base=HF_EXAONE_MOE,
+    model_types=["exaone-moe"],
     metadata={"general.architecture": "exaone-moe"},
     sizes={
         "exaone-moe.block_count": "num_hidden_layers",

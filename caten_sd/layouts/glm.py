@@ -1,4 +1,7 @@
-"""glm: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures chatglm and glm4 and glm4moe, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from caten_sd.mapping.rows import Row
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
-HF_CHATGLM = Layout(
+HF_GLM = Layout(
     "hf-glm",
     architecture="glm",
     prefixes=("model.", ""),
@@ -34,7 +37,8 @@ HF_CHATGLM = Layout(
 
 GGUF_CHATGLM = Layout(
     "gguf-chatglm",
-    base=HF_CHATGLM.canonical,
+    base=HF_GLM,
+    model_types=["chatglm"],
     metadata={"general.architecture": "chatglm"},
     sizes={
         "chatglm.block_count": "num_hidden_layers",
@@ -61,7 +65,7 @@ GGUF_CHATGLM = Layout(
 
 
 HF_GLM4 = extend(
-    HF_CHATGLM,
+    HF_GLM,
     "hf-glm4",
     architecture="glm4",
     proof=PROOF,
@@ -75,7 +79,8 @@ HF_GLM4 = extend(
 GGUF_GLM4 = extend(
     GGUF_CHATGLM,
     "gguf-glm4",
-    base=HF_GLM4.canonical,
+    base=HF_GLM4,
+    model_types=["glm4"],
     metadata={"general.architecture": "glm4"},
     sizes={
         "glm4.block_count": "num_hidden_layers",
@@ -94,7 +99,7 @@ GGUF_GLM4 = extend(
 )
 
 
-HF_GLM4MOE = Layout(
+HF_GLM4_MOE = Layout(
     "hf-glm4_moe",
     architecture="glm4_moe/solar_open",
     prefixes=("model.", ""),
@@ -137,39 +142,19 @@ HF_GLM4MOE = Layout(
 )
 
 
-HF_GLM4MOE_SOLAR_OPEN = Layout(
+HF_SOLAR_OPEN = extend(
+    HF_GLM4_MOE,
     "hf-solar_open",
-    base=HF_GLM4MOE.canonical,
-    prefixes=("model.", ""),
+    base=HF_GLM4_MOE,
+    model_types=["solar_open"],
     proof=PROOF,
-    rows=[
-        Row("layers.{i}.input_layernorm.weight"),
-        Row("layers.{i}.post_attention_layernorm.weight"),
-        Row("layers.{i}.self_attn.k_proj.weight"),
-        Row("layers.{i}.self_attn.o_proj.weight"),
-        Row("layers.{i}.self_attn.q_proj.weight"),
-        Row("layers.{i}.self_attn.v_proj.weight"),
-        Row("layers.{i}.mlp.gate.e_score_correction_bias"),
-        Row("layers.{i}.mlp.gate.weight"),
-        Row("layers.{i}.mlp.shared_experts.down_proj.weight"),
-        Row("layers.{i}.mlp.shared_experts.gate_proj.weight"),
-        Row("layers.{i}.mlp.shared_experts.up_proj.weight"),
-        Row("norm.weight"),
-        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
-        Row("embed_tokens.weight"),
-        Row("layers.{i}.mlp.down_proj.weight", optional=True),
-        Row("layers.{i}.mlp.gate_proj.weight", optional=True),
-        Row("layers.{i}.mlp.up_proj.weight", optional=True),
-        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
-    ],
 )
 
 
 GGUF_GLM4MOE = Layout(
     "gguf-glm4moe",
-    base=HF_GLM4MOE.canonical,
+    base=HF_GLM4_MOE,
+    model_types=["glm4moe"],
     metadata={"general.architecture": "glm4moe"},
     sizes={
         "glm4moe.context_length": "max_position_embeddings",

@@ -1,4 +1,7 @@
-"""gpt_neox: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures gptneox, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from caten_sd.mapping.rows import Row
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
-HF_GPTNEOX = Layout(
+HF_GPT_NEOX = Layout(
     "hf-gpt_neox",
     architecture="gpt_neox",
     prefixes=("gpt_neox.", ""),
@@ -32,7 +35,8 @@ HF_GPTNEOX = Layout(
 
 GGUF_GPTNEOX = Layout(
     "gguf-gptneox",
-    base=HF_GPTNEOX.canonical,
+    base=HF_GPT_NEOX,
+    model_types=["gptneox"],
     metadata={"general.architecture": "gptneox"},
     sizes={
         "gptneox.block_count": "num_hidden_layers",

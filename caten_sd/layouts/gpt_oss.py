@@ -1,4 +1,7 @@
-"""gpt_oss: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures gpt-oss, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ HF_GPT_OSS = Layout(
 
 GGUF_GPT_OSS = Layout(
     "gguf-gpt-oss",
-    base=HF_GPT_OSS.canonical,
+    base=HF_GPT_OSS,
+    model_types=["gpt-oss"],
     metadata={"general.architecture": "gpt-oss"},
     sizes={
         "gpt-oss.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""hunyuan: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures hunyuan-dense and hunyuan-moe and hunyuan_vl and hy_v3, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from caten_sd.mapping.rows import Lacks, Row
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
-HF_HUNYUAN_DENSE = Layout(
+HF_HUNYUAN_V1_DENSE = Layout(
     "hf-hunyuan_v1_dense",
     architecture="hunyuan_v1_dense",
     prefixes=("model.", ""),
@@ -37,7 +40,8 @@ HF_HUNYUAN_DENSE = Layout(
 
 GGUF_HUNYUAN_DENSE = Layout(
     "gguf-hunyuan-dense",
-    base=HF_HUNYUAN_DENSE.canonical,
+    base=HF_HUNYUAN_V1_DENSE,
+    model_types=["hunyuan-dense"],
     metadata={"general.architecture": "hunyuan-dense"},
     sizes={
         "hunyuan-dense.block_count": "num_hidden_layers",
@@ -68,7 +72,7 @@ GGUF_HUNYUAN_DENSE = Layout(
 )
 
 
-HF_HUNYUAN_MOE = Layout(
+HF_HUNYUAN_V1_MOE = Layout(
     "hf-hunyuan_v1_moe",
     architecture="hunyuan_v1_moe",
     prefixes=("model.", ""),
@@ -111,7 +115,8 @@ HF_HUNYUAN_MOE = Layout(
 
 GGUF_HUNYUAN_MOE = Layout(
     "gguf-hunyuan-moe",
-    base=HF_HUNYUAN_MOE.canonical,
+    base=HF_HUNYUAN_V1_MOE,
+    model_types=["hunyuan-moe"],
     metadata={"general.architecture": "hunyuan-moe"},
     sizes={
         "hunyuan-moe.block_count": "num_hidden_layers",
@@ -156,7 +161,7 @@ GGUF_HUNYUAN_MOE = Layout(
 
 
 HF_HUNYUAN_VL = extend(
-    HF_HUNYUAN_DENSE,
+    HF_HUNYUAN_V1_DENSE,
     "hf-hunyuan_vl",
     architecture="hunyuan_vl",
     proof=PROOF,
@@ -167,7 +172,8 @@ HF_HUNYUAN_VL = extend(
 GGUF_HUNYUAN_VL = extend(
     GGUF_HUNYUAN_DENSE,
     "gguf-hunyuan_vl",
-    base=HF_HUNYUAN_VL.canonical,
+    base=HF_HUNYUAN_VL,
+    model_types=["hunyuan_vl"],
     metadata={"general.architecture": "hunyuan_vl"},
     proof=PROOF,
     rows=[Lacks("vit.{path...}", "GGUF keeps this part of the model in a file of its own")],
@@ -210,7 +216,8 @@ HF_HY_V3 = Layout(
 GGUF_HY_V3 = extend(
     GGUF_HUNYUAN_MOE,
     "gguf-hy_v3",
-    base=HF_HY_V3.canonical,
+    base=HF_HY_V3,
+    model_types=["hy_v3"],
     metadata={"general.architecture": "hy_v3"},
     sizes={
         "hy_v3.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""jais2: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures jais2, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,8 @@ HF_JAIS2 = Layout(
 
 GGUF_JAIS2 = Layout(
     "gguf-jais2",
-    base=HF_JAIS2.canonical,
+    base=HF_JAIS2,
+    model_types=["jais2"],
     metadata={"general.architecture": "jais2"},
     sizes={
         "jais2.block_count": "num_hidden_layers",

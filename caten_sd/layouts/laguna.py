@@ -1,4 +1,7 @@
-"""laguna: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures laguna, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,8 @@ HF_LAGUNA = Layout(
 
 GGUF_LAGUNA = Layout(
     "gguf-laguna",
-    base=HF_LAGUNA.canonical,
+    base=HF_LAGUNA,
+    model_types=["laguna"],
     metadata={"general.architecture": "laguna"},
     sizes={
         "laguna.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""lfm2: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures lfm2 and lfm2moe, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ HF_LFM2 = Layout(
 
 GGUF_LFM2 = Layout(
     "gguf-lfm2",
-    base=HF_LFM2.canonical,
+    base=HF_LFM2,
+    model_types=["lfm2"],
     metadata={"general.architecture": "lfm2"},
     sizes={
         "lfm2.block_count": "num_hidden_layers",
@@ -67,7 +71,7 @@ GGUF_LFM2 = Layout(
 )
 
 
-HF_LFM2MOE = extend(
+HF_LFM2_MOE = extend(
     HF_LFM2,
     "hf-lfm2_moe",
     architecture="lfm2_moe",
@@ -89,7 +93,8 @@ HF_LFM2MOE = extend(
 GGUF_LFM2MOE = extend(
     GGUF_LFM2,
     "gguf-lfm2moe",
-    base=HF_LFM2MOE.canonical,
+    base=HF_LFM2_MOE,
+    model_types=["lfm2moe"],
     metadata={"general.architecture": "lfm2moe"},
     sizes={
         "lfm2moe.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""llama4: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures llama4, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from caten_sd.mapping.rows import Row
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
-HF_LLAMA4 = Layout(
+HF_LLAMA4_TEXT = Layout(
     "hf-llama4_text",
     architecture="llama4_text",
     prefixes=("model.", ""),
@@ -47,7 +50,8 @@ HF_LLAMA4 = Layout(
 
 GGUF_LLAMA4 = Layout(
     "gguf-llama4",
-    base=HF_LLAMA4.canonical,
+    base=HF_LLAMA4_TEXT,
+    model_types=["llama4"],
     metadata={"general.architecture": "llama4"},
     sizes={
         "llama4.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""mamba: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures mamba and mamba2 and jamba, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -35,31 +38,19 @@ HF_MAMBA = Layout(
 )
 
 
-HF_MAMBA_FALCON_MAMBA = Layout(
+HF_FALCON_MAMBA = extend(
+    HF_MAMBA,
     "hf-falcon_mamba",
-    base=HF_MAMBA.canonical,
-    prefixes=("backbone.", ""),
+    base=HF_MAMBA,
+    model_types=["falcon_mamba"],
     proof=PROOF,
-    rows=[
-        Row("layers.{i}.mixer.D"),
-        Row("layers.{i}.mixer.conv1d.bias"),
-        Row("layers.{i}.mixer.conv1d.weight"),
-        Row("layers.{i}.mixer.dt_proj.{part:weight|bias}"),
-        Row("layers.{i}.mixer.in_proj.weight"),
-        Row("layers.{i}.mixer.out_proj.weight"),
-        Row("layers.{i}.mixer.x_proj.weight"),
-        Row("layers.{i}.norm.weight"),
-        Row("norm_f.weight"),
-        Row("layers.{i}.mixer.A_log"),
-        Row("embeddings.weight"),
-        Row("lm_head.weight", prefixed=False, tied="embeddings.weight", untied=UNTIED),
-    ],
 )
 
 
 GGUF_MAMBA = Layout(
     "gguf-mamba",
-    base=HF_MAMBA.canonical,
+    base=HF_MAMBA,
+    model_types=["mamba"],
     metadata={"general.architecture": "mamba"},
     sizes={
         "mamba.block_count": "num_hidden_layers",
@@ -100,7 +91,8 @@ HF_MAMBA2 = extend(
 GGUF_MAMBA2 = extend(
     GGUF_MAMBA,
     "gguf-mamba2",
-    base=HF_MAMBA2.canonical,
+    base=HF_MAMBA2,
+    model_types=["mamba2"],
     metadata={"general.architecture": "mamba2"},
     sizes={
         "mamba2.block_count": "num_hidden_layers",
@@ -170,7 +162,8 @@ HF_JAMBA = Layout(
 
 GGUF_JAMBA = Layout(
     "gguf-jamba",
-    base=HF_JAMBA.canonical,
+    base=HF_JAMBA,
+    model_types=["jamba"],
     metadata={"general.architecture": "jamba"},
     sizes={
         "jamba.block_count": "num_hidden_layers",

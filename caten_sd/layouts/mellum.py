@@ -1,4 +1,7 @@
-"""mellum: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures mellum, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,8 @@ HF_MELLUM = Layout(
 
 GGUF_MELLUM = Layout(
     "gguf-mellum",
-    base=HF_MELLUM.canonical,
+    base=HF_MELLUM,
+    model_types=["mellum"],
     metadata={"general.architecture": "mellum"},
     sizes={
         "mellum.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""mimo: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures mimo2, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from caten_sd.mapping.rows import Row
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
-HF_MIMO2 = Layout(
+HF_MIMO_V2_FLASH = Layout(
     "hf-mimo_v2_flash",
     architecture="mimo_v2_flash",
     prefixes=("model.", ""),
@@ -40,7 +43,8 @@ HF_MIMO2 = Layout(
 
 GGUF_MIMO2 = Layout(
     "gguf-mimo2",
-    base=HF_MIMO2.canonical,
+    base=HF_MIMO_V2_FLASH,
+    model_types=["mimo2"],
     metadata={"general.architecture": "mimo2"},
     sizes={
         "mimo2.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""minicpm: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures minicpm3, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ HF_MINICPM3 = Layout(
 
 GGUF_MINICPM3 = Layout(
     "gguf-minicpm3",
-    base=HF_MINICPM3.canonical,
+    base=HF_MINICPM3,
+    model_types=["minicpm3"],
     metadata={"general.architecture": "minicpm3"},
     sizes={
         "minicpm3.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""minimax: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures minimax-m2, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ HF_MINIMAX_M2 = Layout(
 
 GGUF_MINIMAX_M2 = Layout(
     "gguf-minimax-m2",
-    base=HF_MINIMAX_M2.canonical,
+    base=HF_MINIMAX_M2,
+    model_types=["minimax-m2"],
     metadata={"general.architecture": "minimax-m2"},
     sizes={
         "minimax-m2.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""modern_bert: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures modern-bert and eurobert, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from caten_sd.mapping.rows import Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 
-HF_MODERN_BERT = Layout(
+HF_MODERNBERT = Layout(
     "hf-modernbert",
     architecture="modernbert",
     counts={"i": "num_hidden_layers"},
@@ -28,7 +31,8 @@ HF_MODERN_BERT = Layout(
 
 GGUF_MODERN_BERT = Layout(
     "gguf-modern-bert",
-    base=HF_MODERN_BERT.canonical,
+    base=HF_MODERNBERT,
+    model_types=["modern-bert"],
     metadata={"general.architecture": "modern-bert"},
     sizes={
         "modern-bert.block_count": "num_hidden_layers",
@@ -76,7 +80,8 @@ HF_EUROBERT = Layout(
 
 GGUF_EUROBERT = Layout(
     "gguf-eurobert",
-    base=HF_EUROBERT.canonical,
+    base=HF_EUROBERT,
+    model_types=["eurobert"],
     metadata={"general.architecture": "eurobert"},
     sizes={
         "eurobert.block_count": "num_hidden_layers",

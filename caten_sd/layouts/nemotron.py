@@ -1,4 +1,7 @@
-"""nemotron: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures nemotron and nemotron_h_moe, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ HF_NEMOTRON = Layout(
 
 GGUF_NEMOTRON = Layout(
     "gguf-nemotron",
-    base=HF_NEMOTRON.canonical,
+    base=HF_NEMOTRON,
+    model_types=["nemotron"],
     metadata={"general.architecture": "nemotron"},
     sizes={
         "nemotron.block_count": "num_hidden_layers",
@@ -71,7 +75,7 @@ GGUF_NEMOTRON = Layout(
 )
 
 
-HF_NEMOTRON_H_MOE = Layout(
+HF_NEMOTRON_H = Layout(
     "hf-nemotron_h",
     architecture="nemotron_h",
     prefixes=("backbone.", ""),
@@ -108,7 +112,8 @@ HF_NEMOTRON_H_MOE = Layout(
 
 GGUF_NEMOTRON_H_MOE = Layout(
     "gguf-nemotron_h_moe",
-    base=HF_NEMOTRON_H_MOE.canonical,
+    base=HF_NEMOTRON_H,
+    model_types=["nemotron_h_moe"],
     metadata={"general.architecture": "nemotron_h_moe"},
     sizes={
         "nemotron_h_moe.embedding_length": "hidden_size",

@@ -1,4 +1,7 @@
-"""olmo: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures olmo and olmo2 and olmoe, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ HF_OLMO = Layout(
 
 GGUF_OLMO = Layout(
     "gguf-olmo",
-    base=HF_OLMO.canonical,
+    base=HF_OLMO,
+    model_types=["olmo"],
     metadata={"general.architecture": "olmo"},
     sizes={
         "olmo.block_count": "num_hidden_layers",
@@ -81,34 +85,20 @@ HF_OLMO2 = extend(
 )
 
 
-HF_OLMO2_OLMO3 = Layout(
+HF_OLMO3 = extend(
+    HF_OLMO2,
     "hf-olmo3",
-    base=HF_OLMO2.canonical,
-    prefixes=("model.", ""),
+    base=HF_OLMO2,
+    model_types=["olmo3"],
     proof=PROOF,
-    rows=[
-        Row("layers.{i}.post_attention_layernorm.weight"),
-        Row("layers.{i}.post_feedforward_layernorm.weight"),
-        Row("layers.{i}.self_attn.k_norm.weight"),
-        Row("layers.{i}.self_attn.k_proj.weight"),
-        Row("layers.{i}.self_attn.o_proj.weight"),
-        Row("layers.{i}.self_attn.q_norm.weight"),
-        Row("layers.{i}.self_attn.q_proj.weight"),
-        Row("layers.{i}.self_attn.v_proj.weight"),
-        Row("norm.weight"),
-        Row("embed_tokens.weight"),
-        Row("layers.{i}.mlp.down_proj.weight"),
-        Row("layers.{i}.mlp.gate_proj.weight"),
-        Row("layers.{i}.mlp.up_proj.weight"),
-        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
-    ],
 )
 
 
 GGUF_OLMO2 = extend(
     GGUF_OLMO,
     "gguf-olmo2",
-    base=HF_OLMO2.canonical,
+    base=HF_OLMO2,
+    model_types=["olmo2"],
     metadata={"general.architecture": "olmo2"},
     proof=PROOF,
     rows=[
@@ -159,7 +149,8 @@ HF_OLMOE = Layout(
 
 GGUF_OLMOE = Layout(
     "gguf-olmoe",
-    base=HF_OLMOE.canonical,
+    base=HF_OLMOE,
+    model_types=["olmoe"],
     metadata={"general.architecture": "olmoe"},
     sizes={
         "olmoe.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""phi: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures phi2 and phi3, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from caten_sd.mapping.rows import Row
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
-HF_PHI2 = Layout(
+HF_PHI = Layout(
     "hf-phi",
     architecture="phi",
     prefixes=("model.", ""),
@@ -34,7 +37,8 @@ HF_PHI2 = Layout(
 
 GGUF_PHI2 = Layout(
     "gguf-phi2",
-    base=HF_PHI2.canonical,
+    base=HF_PHI,
+    model_types=["phi2"],
     metadata={"general.architecture": "phi2"},
     sizes={
         "phi2.block_count": "num_hidden_layers",
@@ -88,7 +92,8 @@ HF_PHI3 = Layout(
 
 GGUF_PHI3 = Layout(
     "gguf-phi3",
-    base=HF_PHI3.canonical,
+    base=HF_PHI3,
+    model_types=["phi3"],
     metadata={"general.architecture": "phi3"},
     sizes={
         "phi3.block_count": "num_hidden_layers",

@@ -1,4 +1,7 @@
-"""seed_oss: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures seed_oss, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ HF_SEED_OSS = Layout(
 
 GGUF_SEED_OSS = Layout(
     "gguf-seed_oss",
-    base=HF_SEED_OSS.canonical,
+    base=HF_SEED_OSS,
+    model_types=["seed_oss"],
     metadata={"general.architecture": "seed_oss"},
     sizes={
         "seed_oss.block_count": "num_hidden_layers",

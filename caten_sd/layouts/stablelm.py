@@ -1,4 +1,7 @@
-"""stablelm: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures stablelm, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ HF_STABLELM = Layout(
 
 GGUF_STABLELM = Layout(
     "gguf-stablelm",
-    base=HF_STABLELM.canonical,
+    base=HF_STABLELM,
+    model_types=["stablelm"],
     metadata={"general.architecture": "stablelm"},
     sizes={
         "stablelm.block_count": "num_hidden_layers",

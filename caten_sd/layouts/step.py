@@ -1,4 +1,7 @@
-"""step: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures step35, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from caten_sd.mapping.rows import Lacks, Row
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
-HF_STEP35 = Layout(
+HF_STEP3P7 = Layout(
     "hf-step3p7",
     architecture="step3p7",
     prefixes=("model.", ""),
@@ -39,7 +42,8 @@ HF_STEP35 = Layout(
 
 GGUF_STEP35 = Layout(
     "gguf-step35",
-    base=HF_STEP35.canonical,
+    base=HF_STEP3P7,
+    model_types=["step35"],
     metadata={"general.architecture": "step35"},
     sizes={
         "step35.block_count": "num_hidden_layers",

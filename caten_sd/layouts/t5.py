@@ -1,4 +1,7 @@
-"""t5: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures t5 and t5-relu and t5encoder and t5encoder-relu, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -48,55 +51,28 @@ HF_T5 = Layout(
 )
 
 
-HF_T5_MT5 = Layout(
+HF_MT5 = extend(
+    HF_T5,
     "hf-mt5",
-    base=HF_T5.canonical,
+    base=HF_T5,
+    model_types=["mt5"],
     proof=PROOF,
-    rows=[
-        Row("decoder.block.{j}.layer.0.SelfAttention.k.weight"),
-        Row("decoder.block.{j}.layer.0.SelfAttention.o.weight"),
-        Row("decoder.block.{j}.layer.0.SelfAttention.q.weight"),
-        Row("decoder.block.{j}.layer.0.SelfAttention.relative_attention_bias.weight"),
-        Row("decoder.block.{j}.layer.0.SelfAttention.v.weight"),
-        Row("decoder.block.{j}.layer.0.layer_norm.weight"),
-        Row("decoder.block.{j}.layer.1.EncDecAttention.k.weight"),
-        Row("decoder.block.{j}.layer.1.EncDecAttention.o.weight"),
-        Row("decoder.block.{j}.layer.1.EncDecAttention.q.weight"),
-        Row("decoder.block.{j}.layer.1.EncDecAttention.v.weight"),
-        Row("decoder.block.{j}.layer.1.layer_norm.weight"),
-        Row("decoder.block.{j}.layer.2.DenseReluDense.wi_0.weight"),
-        Row("decoder.block.{j}.layer.2.DenseReluDense.wi_1.weight"),
-        Row("decoder.block.{j}.layer.2.layer_norm.weight"),
-        Row("decoder.final_layer_norm.weight"),
-        Row("encoder.block.{i}.layer.0.SelfAttention.k.weight"),
-        Row("encoder.block.{i}.layer.0.SelfAttention.o.weight"),
-        Row("encoder.block.{i}.layer.0.SelfAttention.q.weight"),
-        Row("encoder.block.{i}.layer.0.SelfAttention.relative_attention_bias.weight"),
-        Row("encoder.block.{i}.layer.0.SelfAttention.v.weight"),
-        Row("encoder.block.{i}.layer.0.layer_norm.weight"),
-        Row("encoder.block.{i}.layer.1.DenseReluDense.wi_0.weight"),
-        Row("encoder.block.{i}.layer.1.DenseReluDense.wi_1.weight"),
-        Row("encoder.block.{i}.layer.1.layer_norm.weight"),
-        Row("encoder.final_layer_norm.weight"),
-        Row("shared.weight"),
-        Row("decoder.block.{j}.layer.2.DenseReluDense.wo.weight"),
-        Row("encoder.block.{i}.layer.1.DenseReluDense.wo.weight"),
-        Row("lm_head.weight", tied="shared.weight", untied=UNTIED),
-    ],
 )
 
 
-HF_T5_UMT5 = extend(
-    HF_T5_MT5,
+HF_UMT5 = extend(
+    HF_T5,
     "hf-umt5",
-    base=HF_T5.canonical,
+    base=HF_T5,
+    model_types=["umt5"],
     proof=PROOF,
 )
 
 
 GGUF_T5 = Layout(
     "gguf-t5",
-    base=HF_T5.canonical,
+    base=HF_T5,
+    model_types=["t5"],
     metadata={"general.architecture": "t5"},
     sizes={
         "t5.block_count": "num_layers",
@@ -177,7 +153,7 @@ HF_T5_RELU = extend(
 GGUF_T5_RELU = extend(
     GGUF_T5,
     "gguf-t5-relu",
-    base=HF_T5_RELU.canonical,
+    base=HF_T5_RELU,
     model_types=["t5"],
     metadata={"general.architecture": "t5"},
     proof=PROOF,
@@ -194,7 +170,7 @@ GGUF_T5_RELU = extend(
 )
 
 
-HF_T5ENCODER = Layout(
+HF_T5_ENCODER = Layout(
     "hf-t5-encoder",
     architecture="t5",
     model_types=["t5"],
@@ -219,7 +195,8 @@ HF_T5ENCODER = Layout(
 
 GGUF_T5ENCODER = Layout(
     "gguf-t5encoder",
-    base=HF_T5ENCODER.canonical,
+    base=HF_T5_ENCODER,
+    model_types=["t5encoder"],
     metadata={"general.architecture": "t5encoder"},
     sizes={
         "t5encoder.block_count": "num_layers",
@@ -249,8 +226,8 @@ GGUF_T5ENCODER = Layout(
 )
 
 
-HF_T5ENCODER_RELU = extend(
-    HF_T5ENCODER,
+HF_T5_ENCODER_RELU = extend(
+    HF_T5_ENCODER,
     "hf-t5-encoder-relu",
     architecture="t5",
     model_types=["t5"],
@@ -266,7 +243,7 @@ HF_T5ENCODER_RELU = extend(
 GGUF_T5ENCODER_RELU = extend(
     GGUF_T5ENCODER,
     "gguf-t5encoder-relu",
-    base=HF_T5ENCODER_RELU.canonical,
+    base=HF_T5_ENCODER_RELU,
     model_types=["t5encoder"],
     metadata={"general.architecture": "t5encoder"},
     proof=PROOF,

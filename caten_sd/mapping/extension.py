@@ -28,7 +28,7 @@ def extend(
     name. ``without`` has canonical names, or names of drops, that the new layout has no row for.
     Everything else is as in the layout unless it is among ``changes``, but for the architecture,
     its other names and the proof. A GGUF's metadata keys that begin with the old architecture begin
-    with the new.
+    with the new. With the layout itself as ``base`` it is another of its architecture.
 
     >>> llama = Layout("llama", [Row("q.weight"), Row("o.weight")])
     >>> [str(row) for row in extend(llama, "qwen2", [Row("q.bias")]).rows]
@@ -44,7 +44,7 @@ def extend(
         each: getattr(layout, each) for each in fields - {"architecture", "model_types", "proof"}
     }
     inherited["sizes"] = _sizes(layout, {**layout.metadata, **changes.get("metadata", {})})
-    if (base is None) != (layout.base is None):
+    if (base is None) != (layout.base is None) and base is not layout:
         raise LayoutError(
             f"layout {name}: {layout.name} has {'no' if layout.base is None else 'a'} base, so "
             f"{'leave base= out' if layout.base is None else 'give the base of the new one'}"

@@ -77,7 +77,7 @@ class Layout:
     def _freeze(self) -> None:
         base = self.base
         architecture = self.architecture or (base.architecture if base else self.name)
-        called = {*self.model_types, *(base.model_types if base else ())}
+        called = self.model_types or (base.model_types if base else ())
         inherited = {
             "architecture": architecture,
             "model_types": frozenset({*called, architecture, self.name.partition("-")[2]} - {""}),
@@ -212,13 +212,13 @@ class Layout:
             known = called(type(self), base.name)
             found["base"] = base.name if known is base else base._values()
         implied = {self.architecture, self.name.partition("-")[2]}
-        implied |= set(base.model_types) if base else set()
+        inherited = implied | (set(base.model_types) if base else set())
         default = base.architecture if base else self.name
         own = {
             "architecture": "" if self.architecture == default else self.architecture,
             "prefixes": [] if self.prefixes == ("",) else self.prefixes,
             "separator": "" if self.separator == "." else self.separator,
-            "model_types": sorted(set(self.model_types) - implied),
+            "model_types": self._own_model_types(inherited, implied),
             "counts": _besides(self.counts, base.counts if base else {}),
             "aliases": _besides(self.aliases, base.aliases if base else {}),
             "metadata": self.metadata,
@@ -226,6 +226,11 @@ class Layout:
             "proof": self.proof,
         }
         return {**found, **{name: value for name, value in own.items() if value}, "rows": self.rows}
+
+    def _own_model_types(self, inherited: set[str], implied: set[str]) -> list[str]:
+        """Return the model types to write: none where they are as they would be without them."""
+        own = set(self.model_types)
+        return [] if own == inherited else sorted(own - implied or own)
 
     def __repr__(self) -> str:
         return f"Layout({self.name!r})"

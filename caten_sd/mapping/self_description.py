@@ -130,14 +130,16 @@ def _parts(state: StateDict) -> Iterator[Mapping[str, Any]]:
 
 
 def config_for(layout: Layout, state: StateDict) -> Any:
-    """Return the configuration for a layout: that of a part where the layout is of the part."""
+    """Return the configuration for a layout: that of a part where the layout is of the part.
+
+    That of a whole model has the numbers of its text part, where it does not have them itself.
+    """
     config = state.config
     if not isinstance(config, Mapping):
         return config
-    whole = config.get("model_type")
-    if isinstance(whole, str) and names(layout, whole):
-        return config
-    return _part(layout, state) or config
+    whole, text = config.get("model_type"), config.get("text_config")
+    part = None if isinstance(whole, str) and names(layout, whole) else _part(layout, state)
+    return part or ({**text, **config} if isinstance(text, Mapping) else config)
 
 
 def stated_numbers(metadata: Mapping[str, Any], *layouts: Layout) -> dict[str, Any]:

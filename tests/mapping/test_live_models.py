@@ -42,7 +42,7 @@ PLAIN = {
     "backbone.norm_f.weight": "output_norm.weight",
 }
 GGUF_MAMBA = Layout(
-    "gguf-mamba",
+    "mine-mamba",
     [
         *(Row(name, here) for name, here in PLAIN.items()),
         Row("lm_head.weight", "output.weight", tied="backbone.embeddings.weight"),

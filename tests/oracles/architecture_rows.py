@@ -169,9 +169,7 @@ def _joined(known: list[FoundRow], rows: list[FoundRow], pair: Pair) -> list[Fou
     return kept + [replace(row, optional=True) for row in rows if row.identity not in before]
 
 
-def _dialect(
-    made: Architecture, pair: Pair, prefix: str, rows: list[FoundRow]
-) -> Dialect:
+def _dialect(made: Architecture, pair: Pair, prefix: str, rows: list[FoundRow]) -> Dialect:
     """Return the dialect of a pair, a new one if its model type or its prefix is new."""
     head = next((row.canonical[0] for row in rows if row.here == ("output.weight",)), "")
     for known in made.dialects:

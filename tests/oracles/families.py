@@ -38,15 +38,15 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
     "falcon": {
         "falcon": ["FalconForCausalLM"],
         "falcon-7b": ["FalconForCausalLM-7b"],
-        "falcon-h1": ["FalconH1ForCausalLM"],
     },
+    "falcon_h1": {"falcon-h1": ["FalconH1ForCausalLM"]},
     "gemma": {
         "gemma": ["GemmaForCausalLM"],
         "gemma2": ["Gemma2ForCausalLM"],
         "gemma3": ["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", "Gemma3TextModel"],
-        "gemma3n": ["Gemma3nForCausalLM"],
-        "gemma4": ["Gemma4ForCausalLM"],
     },
+    "gemma3n": {"gemma3n": ["Gemma3nForCausalLM"]},
+    "gemma4": {"gemma4": ["Gemma4ForCausalLM"]},
     "glm": {
         "chatglm": ["GlmForCausalLM"],
         "glm4": ["Glm4ForCausalLM"],
@@ -56,10 +56,12 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
     "gpt_oss": {"gpt-oss": ["GptOssForCausalLM"]},
     "granite_moe": {
         "granitemoe": ["GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM"],
+    },
+    "granite_hybrid": {
         "granitehybrid": ["GraniteMoeHybridForCausalLM"],
         "granitehybrid-bamba": ["BambaForCausalLM"],
-        "granite_swa": ["GraniteSWAForCausalLM", "GraniteMoeSWAForCausalLM"],
     },
+    "granite_swa": {"granite_swa": ["GraniteSWAForCausalLM", "GraniteMoeSWAForCausalLM"]},
     "hunyuan": {
         "hunyuan-dense": ["HunYuanDenseV1ForCausalLM"],
         "hunyuan-moe": ["HunYuanMoEV1ForCausalLM"],
@@ -90,29 +92,36 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
         "olmoe": ["OlmoeForCausalLM"],
     },
     "phi": {"phi2": ["PhiForCausalLM"], "phi3": ["Phi3ForCausalLM"]},
-    "qwen": {
+    "qwen2": {
         "qwen2": [
             "Qwen2ForCausalLM",
             "Qwen2Model",
             "Qwen2AudioForConditionalGeneration",
             "AudioFlamingo3ForConditionalGeneration",
         ],
-        "qwen2moe": ["Qwen2MoeForCausalLM"],
         "qwen2vl": ["Qwen2_5_VLForConditionalGeneration"],
+    },
+    "qwen3": {
         "qwen3": ["Qwen3ForCausalLM", "Qwen3Model"],
-        "qwen3moe": ["Qwen3MoeForCausalLM"],
-        "qwen3next": ["Qwen3NextForCausalLM"],
         "qwen3vl": ["Qwen3VLForConditionalGeneration", "Qwen3ASRForConditionalGeneration"],
+    },
+    "qwen3_5": {
+        "qwen35": [
+            "Qwen3_5ForCausalLM",
+            "Qwen3_5ForConditionalGeneration",
+            "MiniCPMV4_6ForConditionalGeneration",
+        ],
+        "qwen35moe": ["Qwen3_5MoeForCausalLM", "Qwen3_5MoeForConditionalGeneration"],
+    },
+    "qwen3_next": {"qwen3next": ["Qwen3NextForCausalLM"]},
+    "qwen_moe": {
+        "qwen2moe": ["Qwen2MoeForCausalLM"],
+        "qwen3moe": ["Qwen3MoeForCausalLM"],
         "qwen3vlmoe": ["Qwen3VLMoeForConditionalGeneration"],
-        "qwen35": ["Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"],
-        "qwen35moe": ["Qwen3_5MoeForCausalLM"],
     },
     "seed_oss": {"seed_oss": ["SeedOssForCausalLM"]},
     "stablelm": {"stablelm": ["StableLmForCausalLM"]},
-    "starcoder": {
-        "starcoder": ["GPTBigCodeForCausalLM"],
-        "starcoder2": ["Starcoder2ForCausalLM"],
-    },
+    "starcoder2": {"starcoder2": ["Starcoder2ForCausalLM"]},
     "step": {"step35": ["Step3p7ForConditionalGeneration"]},
     "t5": {
         "t5": [

@@ -25,7 +25,7 @@ def write_family(name: str, pairs: Path) -> Path:
         for each, kinds in FAMILIES[name].items()
     ]
     path = TARGET / f"{name}.py"
-    path.write_text(file_text(name, made))
+    path.write_text(file_text(made))
     for command in (["format", "-q"], ["check", "--fix", "-q"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, str(path)], check=False)
     return path
@@ -33,4 +33,4 @@ def write_family(name: str, pairs: Path) -> Path:
 
 if __name__ == "__main__":
     for each in sys.argv[2:] or FAMILIES:
-        print(write_family(each, Path(sys.argv[1])))
+        sys.stdout.write(f"{write_family(each, Path(sys.argv[1]))}\n")

@@ -12,6 +12,10 @@ from tests.oracles.architecture_rows import Architecture, Dialect
 from tests.oracles.row_templates import FoundRow, merged
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+DOCSTRING = '''"""The architectures {}, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""'''
 HOMES = {
     "assembly": "Concat Split Stack",
     "axis_lengths": "Trim",
@@ -26,6 +30,8 @@ ELSEWHERE = "GGUF keeps this part of the model in a file of its own"
 LEFT_OUT = "llama.cpp has no use for it"
 COMPUTED = "the factors of rotary frequencies, which are computed"
 
+NOT_A_WORD = re.compile(r"\W")
+
 Rows = dict[tuple[str, ...], str]  # a row's text by its canonical names
 
 
@@ -37,10 +43,12 @@ class LayoutText:
     name: str
     fields: dict[str, str]
     rows: Rows
+    extends: str = ""
 
 
-def file_text(title: str, architectures: Iterable[Architecture]) -> str:
+def file_text(architectures: Iterable[Architecture]) -> str:
     """Return the text of the file of a family."""
+    architectures = list(architectures)
     written: list[LayoutText] = []
     parts = []
     for made in architectures:
@@ -53,16 +61,16 @@ def file_text(title: str, architectures: Iterable[Architecture]) -> str:
         for home, words in HOMES.items()
         if (used := [word for word in words.split() if re.search(rf"\b{word}\(", body)])
     )
-    doc = f'"""{title}: the names of Hugging Face, which are the canonical ones, and of GGUF."""'
+    named = " and ".join(each.name for each in architectures)
+    doc = DOCSTRING.format(named)
     tied = 'UNTIED = ("tie_word_embeddings", False)\n' if "UNTIED" in body else ""
     proof = f"PROOF = {PROOF!r}\n"
     return f"{doc}\n\nfrom __future__ import annotations\n\n{imports}\n\n{proof}{tied}\n{body}\n"
 
 
 def _layouts(made: Architecture) -> Iterable[LayoutText]:
-    word = re.sub(r"\W", "_", made.name).upper()
-    hf = f"HF_{word}"
     first, *others = made.dialects
+    hf = _variable("HF", first.name)
     fields = {
         "architecture": repr("/".join(each.model_type for each in made.dialects)),
         "model_types": _choice([first.model_type], first.name),
@@ -72,26 +80,36 @@ def _layouts(made: Architecture) -> Iterable[LayoutText]:
     }
     yield LayoutText(hf, f"hf-{first.name}", _given(fields), dict(_hf_rows(made)))
     for dialect in others:
-        named = f"{hf}_{re.sub(chr(92) + 'W', '_', dialect.name).upper()}"
+        rows = dict(_dialect_rows(made, dialect))
         fields = {
-            "base": f"{hf}.canonical",
-            "model_types": _choice([dialect.model_type], dialect.name),
-            "prefixes": _prefixes(dialect),
+            "base": hf,
+            "model_types": repr([dialect.model_type]),
+            "prefixes": _prefixes(dialect) if dialect.prefix != first.prefix else "",
             "proof": "PROOF",
         }
-        rows = dict(_dialect_rows(made, dialect))
-        yield LayoutText(named, f"hf-{dialect.name}", _given(fields), rows)
+        named = _variable("HF", dialect.name)
+        yield LayoutText(named, f"hf-{dialect.name}", _given(fields), rows, hf)
     for said in made.said:
         name = made.name if said == made.said[0] else said
         fields = {
-            "base": f"{hf}.canonical",
-            "model_types": _choice([said], name),
+            "base": hf,
+            "model_types": repr([said]),
             "metadata": f"{{'general.architecture': {said!r}}}",
             "sizes": repr({f"{said}.{key}": number for key, number in made.sizes.items()}),
             "proof": "PROOF",
         }
-        variable = "GGUF_" + re.sub(r"\W", "_", name).upper()
-        yield LayoutText(variable, f"gguf-{name}", _given(fields), dict(_gguf_rows(made)))
+        yield LayoutText(
+            _variable("GGUF", name), f"gguf-{name}", _given(fields), dict(_gguf_rows(made))
+        )
+
+
+def _variable(kind: str, name: str) -> str:
+    """Return the name of a layout's variable.
+
+    >>> _variable("HF", "gpt-oss")
+    'HF_GPT_OSS'
+    """
+    return f"{kind}_{NOT_A_WORD.sub('_', name).upper()}"
 
 
 def _given(fields: Mapping[str, str]) -> dict[str, str]:
@@ -109,6 +127,9 @@ def _prefixes(dialect: Dialect) -> str:
 
 def _written(text: LayoutText, known: list[LayoutText]) -> str:
     """Return a layout, as an extension of one before it where most rows are the same."""
+    if text.extends:
+        start = [text.extends, repr(text.name)]
+        return _call("extend", start, text.fields, list(text.rows.values()), text)
     same_kind = [each for each in known if ("base" in each.fields) == ("base" in text.fields)]
     same_kind = [each for each in same_kind if each.variable[:2] == text.variable[:2]]
     best = min(same_kind, key=lambda each: _difference(each, text), default=None)
@@ -175,24 +196,14 @@ def _unprefixed(name: str, made: Architecture, dialect: Dialect) -> str:
     return ", prefixed=False" if dialect.prefix and bare & made.unprefixed else ""
 
 
-def _dialect_rows(
-    made: Architecture, dialect: Dialect
-) -> Iterable[tuple[tuple[str, ...], str]]:
-    """Yield the rows of another model type with the same tensors, under a prefix of its own."""
-    head = made.head[0] if made.head else ""
-    names = {name: row.optional for row in _merged(made) for name in row.canonical}
-    for name, optional in names.items():
-        if name != head:
-            prefixed = _unprefixed(name, made, dialect)
-            yield (name,), f"Row({name!r}{prefixed}{', optional=True' * optional})"
-    if made.head:
-        here = f", {dialect.head!r}" if dialect.head and dialect.head != head else ""
-        prefixed = ", prefixed=False" if dialect.prefix else ""
-        yield (head,), f"Row({head!r}{here}{prefixed}, tied={made.head[1]!r}, untied=UNTIED)"
-    for name in made.rest:
-        yield (name,), f"Row({name!r}{_unprefixed(name, made, dialect)}, optional=True)"
+def _dialect_rows(made: Architecture, dialect: Dialect) -> Iterable[tuple[tuple[str, ...], str]]:
+    """Yield the rows of another model type that are not those of the first."""
+    prefixed = ", prefixed=False" if dialect.prefix else ""
+    if made.head and dialect.head and dialect.head != made.head[0]:
+        head, tied = made.head
+        names = f"{head!r}, {dialect.head!r}{prefixed}"
+        yield (head,), f"Row({names}, tied={tied!r}, untied=UNTIED)"
     for name in dialect.rest:
-        prefixed = ", prefixed=False" if dialect.prefix else ""
         yield (name,), f"Drop({name!r}, 'not a part of the language model'{prefixed})"
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+
 def import_converter(folder: Path) -> dict[str, str]:
     """Import the converter; return the module for each class of transformers that it takes."""
     for place in (folder / "gguf-py", folder):

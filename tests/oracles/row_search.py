@@ -242,20 +242,23 @@ def arrangements(
         yield from _row_orders(before, numbers)
     if [n for n in before if n != 1] == [n for n in after if n != 1] and before != after:
         yield Rearrange(f"{_letters(before)} -> {_letters(after)}")
+    yield from _turns(before, after)
+    if len(before) == 1 and len(after) == 2 and math.prod(after) == before[0]:
+        names = [name for name, number in numbers.items() if number == after[0]]
+        groups = next((name for name in names if "group" in name), after[0])
+        yield Rearrange("(g d) -> g d", g=groups)
+    if len(before) == 3 and tuple(n for n in before if n != 1) == after:
+        squeeze = Rearrange(f"{_letters(before)} -> {_letters(after)}")
+        yield from (Chain(squeeze, order) for order in _gated_delta_orders(numbers))
+
+
+def _turns(before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[Operation]:
+    """Yield the orders of axes that give a shape."""
     if len(before) == 2 and before[::-1] == after:
         yield Transpose()
-    if len(before) == 3:
-        for axes in itertools.permutations(range(3)):
-            if tuple(before[axis] for axis in axes) == after and axes != (0, 1, 2):
-                yield Transpose(axes)
-    if len(before) == 1 and len(after) == 2 and math.prod(after) == before[0]:
-        for name in _names_of(after[0], numbers):
-            yield Rearrange("(g d) -> g d", g=name)
-        yield Rearrange("(g d) -> g d", g=after[0])
-    squeezed = [n for n in before if n != 1]
-    if len(squeezed) == 2 and len(before) == 3 and tuple(squeezed) == after:
-        for order in _gated_delta_orders(numbers):
-            yield Chain(Rearrange(f"{_letters(before)} -> {_letters(after)}"), order)
+    for axes in itertools.permutations(range(3)):
+        if len(before) == 3 and tuple(before[axis] for axis in axes) == after:
+            yield Transpose(axes)
 
 
 def _row_orders(shape: tuple[int, ...], numbers: Numbers) -> Iterator[Operation]:
@@ -341,10 +344,6 @@ def _reduced(lengths: Sequence[int]) -> tuple[int, ...]:
 
 def _named(numbers: Numbers, words: Sequence[str]) -> str:
     return next((word for word in words if word in numbers), "")
-
-
-def _names_of(value: int, numbers: Numbers) -> list[str]:
-    return [name for name, number in numbers.items() if number == value and "group" in name]
 
 
 def _letters(shape: tuple[int, ...]) -> str:

@@ -11,6 +11,7 @@ from caten_sd.layout import Operation, Stack
 from tests.oracles.row_search import NUMBER, Match
 
 HOLE = "\0"
+PART = "{part:weight|bias}"
 LETTERS = {"dec.": "j"}  # the index of what such a key begins with counts another number
 
 
@@ -130,7 +131,10 @@ def merged(rows: Sequence[FoundRow]) -> list[FoundRow]:
         if partner is None or partner.optional != row.optional:
             found.append(row)
         elif row.canonical[0].endswith(".weight"):
-            names = [f"{name[0].removesuffix('weight')}{{part:weight|bias}}" for name in (row.canonical, row.here)]
+            names = [
+                f"{name[0].removesuffix('weight')}{{part:weight|bias}}"
+                for name in (row.canonical, row.here)
+            ]
             found.append(replace(row, canonical=(names[0],), here=(names[1],)))
     return found
 

@@ -26,7 +26,7 @@ NUMBERS: dict[str, Any] = {
     **dict.fromkeys(["moe_shared_expert_intermediate_size"], 80),
     **dict.fromkeys(["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"], 4),
     **dict.fromkeys(["num_experts_per_tok", "moe_k", "top_k_experts", "moe_topk"], 2),
-    **dict.fromkeys(["n_positions", "n_ctx", "max_position_embeddings", "max_sequence_length"], 112),
+    **dict.fromkeys(["n_positions", "n_ctx", "max_position_embeddings"], 112),
     **dict.fromkeys(["num_labels", "type_vocab_size"], 2),
     **dict.fromkeys(["n_group", "topk_group"], 1),
     **dict.fromkeys(["q_lora_rank"], 24),
@@ -49,6 +49,16 @@ NUMBERS: dict[str, Any] = {
     **dict.fromkeys(["mamba_n_groups", "n_groups"], 2),
     **dict.fromkeys(["conv_dim"], 64),
 }
+
+# Classes with latent attention, which have as many heads of keys as of queries.
+LATENT = [
+    "DeepseekV2ForCausalLM",
+    "DeepseekV3ForCausalLM",
+    "DeepseekV32ForCausalLM",
+    "Glm4MoeLiteForCausalLM",
+    "GlmMoeDsaForCausalLM",
+    "YoutuForCausalLM",
+]
 
 # What a class needs besides: its own checks, or a size without which a model is not tiny. Behind
 # a "-" is another model of the class.
@@ -77,18 +87,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "Lfm2MoeForCausalLM": {"layer_types": ["conv", "full_attention", "conv"]},
     "Mamba2ForCausalLM": {"num_heads": 8, "head_dim": 16, "n_groups": 2},
     "MambaForCausalLM": {"intermediate_size": 128},
-    **dict.fromkeys(
-        [
-            "DeepseekV2ForCausalLM",
-            "DeepseekV3ForCausalLM",
-            "DeepseekV32ForCausalLM",
-            "Glm4MoeLiteForCausalLM",
-            "GlmMoeDsaForCausalLM",
-            "YoutuForCausalLM",
-            "Dots3NoteForCausalLM",
-        ],
-        {"num_key_value_heads": 4},
-    ),
+    **{name: {"num_key_value_heads": 4} for name in LATENT},
     "T5EncoderModel-gated": {"feed_forward_proj": "gated-gelu"},
     "T5ForConditionalGeneration-gated": {"feed_forward_proj": "gated-gelu"},
     "Qwen2AudioForConditionalGeneration": {
@@ -143,7 +142,7 @@ def tiny_config(kind: type[Any], changes: dict[str, Any]) -> Any:
 
 
 def tiny_model(name: str) -> Any:
-    """Return a model with random weights, of the class of transformers that its name begins with."""
+    """Return a random model of the class of transformers that the name begins with."""
     kind = getattr(transformers, class_of(name))
     torch.manual_seed(0)
     model = kind(tiny_config(kind.config_class, CHANGES.get(name, {})))

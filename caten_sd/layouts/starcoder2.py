@@ -1,4 +1,7 @@
-"""starcoder: the names of Hugging Face, which are the canonical ones, and of GGUF."""
+"""The architectures starcoder2, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
 
 from __future__ import annotations
 
@@ -7,53 +10,6 @@ from caten_sd.mapping.rows import Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
-
-HF_STARCODER = Layout(
-    "hf-gpt_bigcode",
-    architecture="gpt_bigcode",
-    prefixes=("transformer.", ""),
-    counts={"i": "n_layer"},
-    proof=PROOF,
-    rows=[
-        Row("h.{i}.attn.c_attn.{part:weight|bias}"),
-        Row("h.{i}.attn.c_proj.{part:weight|bias}"),
-        Row("h.{i}.ln_1.{part:weight|bias}"),
-        Row("h.{i}.ln_2.{part:weight|bias}"),
-        Row("h.{i}.mlp.c_fc.{part:weight|bias}"),
-        Row("h.{i}.mlp.c_proj.{part:weight|bias}"),
-        Row("ln_f.{part:weight|bias}"),
-        Row("wpe.weight"),
-        Row("wte.weight", shape=("vocab_size", "n_embd")),
-        Row("lm_head.weight", prefixed=False, tied="wte.weight", untied=UNTIED),
-    ],
-)
-
-
-GGUF_STARCODER = Layout(
-    "gguf-starcoder",
-    base=HF_STARCODER.canonical,
-    metadata={"general.architecture": "starcoder"},
-    sizes={
-        "starcoder.block_count": "n_layer",
-        "starcoder.context_length": "n_positions",
-        "starcoder.embedding_length": "n_embd",
-        "starcoder.attention.head_count": "n_head",
-    },
-    proof=PROOF,
-    rows=[
-        Row("h.{i}.attn.c_attn.{part:weight|bias}", "blk.{i}.attn_qkv.{part:weight|bias}"),
-        Row("h.{i}.attn.c_proj.{part:weight|bias}", "blk.{i}.attn_output.{part:weight|bias}"),
-        Row("h.{i}.ln_1.{part:weight|bias}", "blk.{i}.attn_norm.{part:weight|bias}"),
-        Row("h.{i}.ln_2.{part:weight|bias}", "blk.{i}.ffn_norm.{part:weight|bias}"),
-        Row("h.{i}.mlp.c_fc.{part:weight|bias}", "blk.{i}.ffn_up.{part:weight|bias}"),
-        Row("h.{i}.mlp.c_proj.{part:weight|bias}", "blk.{i}.ffn_down.{part:weight|bias}"),
-        Row("ln_f.{part:weight|bias}", "output_norm.{part:weight|bias}"),
-        Row("wpe.weight", "position_embd.weight"),
-        Row("wte.weight", "token_embd.weight"),
-        Row("lm_head.weight", "output.weight", tied="wte.weight"),
-    ],
-)
-
 
 HF_STARCODER2 = Layout(
     "hf-starcoder2",
@@ -79,7 +35,8 @@ HF_STARCODER2 = Layout(
 
 GGUF_STARCODER2 = Layout(
     "gguf-starcoder2",
-    base=HF_STARCODER2.canonical,
+    base=HF_STARCODER2,
+    model_types=["starcoder2"],
     metadata={"general.architecture": "starcoder2"},
     sizes={
         "starcoder2.block_count": "num_hidden_layers",

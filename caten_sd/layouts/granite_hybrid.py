@@ -1,0 +1,188 @@
+"""The architectures granitehybrid and granitehybrid-bamba, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Split
+from caten_sd.mapping.heads import Rotary
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.operations import Chain, NegExp
+from caten_sd.mapping.rearrange import Rearrange
+from caten_sd.mapping.rows import Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_GRANITEMOEHYBRID = Layout(
+    "hf-granitemoehybrid",
+    architecture="granitemoehybrid",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.block_sparse_moe.output_linear.weight"),
+        Row("layers.{i}.block_sparse_moe.router.layer.weight"),
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.mamba.D"),
+        Row("layers.{i}.mamba.conv1d.bias"),
+        Row("layers.{i}.mamba.conv1d.weight"),
+        Row("layers.{i}.mamba.dt_bias"),
+        Row("layers.{i}.mamba.in_proj.weight"),
+        Row("layers.{i}.mamba.norm.weight"),
+        Row("layers.{i}.mamba.out_proj.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.shared_mlp.output_linear.weight"),
+        Row("norm.weight"),
+        Row("layers.{i}.block_sparse_moe.input_linear.weight"),
+        Row("layers.{i}.shared_mlp.input_linear.weight"),
+        Row("layers.{i}.mamba.A_log"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_GRANITEHYBRID = Layout(
+    "gguf-granitehybrid",
+    base=HF_GRANITEMOEHYBRID,
+    model_types=["granitehybrid"],
+    metadata={"general.architecture": "granitehybrid"},
+    sizes={
+        "granitehybrid.block_count": "num_hidden_layers",
+        "granitehybrid.embedding_length": "hidden_size",
+        "granitehybrid.feed_forward_length": "intermediate_size",
+        "granitehybrid.attention.head_count": "num_attention_heads",
+        "granitehybrid.expert_count": "num_local_experts",
+        "granitehybrid.expert_used_count": "num_experts_per_tok",
+        "granitehybrid.ssm.conv_kernel": "mamba_d_conv",
+        "granitehybrid.ssm.group_count": "mamba_n_groups",
+        "granitehybrid.ssm.state_size": "mamba_d_state",
+        "granitehybrid.ssm.time_step_rank": "mamba_n_heads",
+        "granitehybrid.vocab_size": "vocab_size",
+    },
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.block_sparse_moe.output_linear.weight", "blk.{i}.ffn_down_exps.weight"),
+        Row("layers.{i}.block_sparse_moe.router.layer.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.mamba.D", "blk.{i}.ssm_d", Rearrange("a -> a 1")),
+        Row("layers.{i}.mamba.conv1d.bias", "blk.{i}.ssm_conv1d.bias"),
+        Row(
+            "layers.{i}.mamba.conv1d.weight", "blk.{i}.ssm_conv1d.weight", Rearrange("a 1 b -> a b")
+        ),
+        Row("layers.{i}.mamba.dt_bias", "blk.{i}.ssm_dt.bias"),
+        Row("layers.{i}.mamba.in_proj.weight", "blk.{i}.ssm_in.weight"),
+        Row(
+            "layers.{i}.mamba.norm.weight",
+            "blk.{i}.ssm_norm.weight",
+            Rearrange("(g d) -> g d", g="mamba_n_groups"),
+        ),
+        Row("layers.{i}.mamba.out_proj.weight", "blk.{i}.ssm_out.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row("layers.{i}.shared_mlp.output_linear.weight", "blk.{i}.ffn_down_shexp.weight"),
+        Row("norm.weight", "output_norm.weight"),
+        Row(
+            "layers.{i}.block_sparse_moe.input_linear.weight",
+            ("blk.{i}.ffn_gate_exps.weight", "blk.{i}.ffn_up_exps.weight"),
+            Split((1, 1), axis=1),
+        ),
+        Row(
+            "layers.{i}.shared_mlp.input_linear.weight",
+            ("blk.{i}.ffn_gate_shexp.weight", "blk.{i}.ffn_up_shexp.weight"),
+            Split((1, 1), axis=0),
+        ),
+        Row("layers.{i}.mamba.A_log", "blk.{i}.ssm_a", Chain(NegExp(), Rearrange("a -> a 1"))),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
+
+
+HF_BAMBA = Layout(
+    "hf-bamba",
+    architecture="bamba",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers"},
+    proof=PROOF,
+    rows=[
+        Row("final_layernorm.weight"),
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.mamba.D"),
+        Row("layers.{i}.mamba.conv1d.bias"),
+        Row("layers.{i}.mamba.conv1d.weight"),
+        Row("layers.{i}.mamba.dt_bias"),
+        Row("layers.{i}.mamba.in_proj.weight"),
+        Row("layers.{i}.mamba.norm.weight"),
+        Row("layers.{i}.mamba.out_proj.weight"),
+        Row("layers.{i}.pre_ff_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("layers.{i}.mamba.A_log"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("layers.{i}.feed_forward.down_proj.weight", shape=("hidden_size", "intermediate_size")),
+        Row("layers.{i}.feed_forward.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("layers.{i}.feed_forward.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+GGUF_GRANITEHYBRID_BAMBA = Layout(
+    "gguf-granitehybrid-bamba",
+    base=HF_BAMBA,
+    model_types=["granitehybrid"],
+    metadata={"general.architecture": "granitehybrid"},
+    sizes={
+        "granitehybrid.block_count": "num_hidden_layers",
+        "granitehybrid.context_length": "max_position_embeddings",
+        "granitehybrid.embedding_length": "hidden_size",
+        "granitehybrid.feed_forward_length": "intermediate_size",
+        "granitehybrid.attention.head_count": "num_attention_heads",
+        "granitehybrid.ssm.conv_kernel": "mamba_d_conv",
+        "granitehybrid.ssm.group_count": "mamba_n_groups",
+        "granitehybrid.ssm.state_size": "mamba_d_state",
+        "granitehybrid.ssm.time_step_rank": "mamba_n_heads",
+        "granitehybrid.vocab_size": "vocab_size",
+    },
+    proof=PROOF,
+    rows=[
+        Row("final_layernorm.weight", "output_norm.weight"),
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.mamba.D", "blk.{i}.ssm_d", Rearrange("a -> a 1")),
+        Row("layers.{i}.mamba.conv1d.bias", "blk.{i}.ssm_conv1d.bias"),
+        Row(
+            "layers.{i}.mamba.conv1d.weight", "blk.{i}.ssm_conv1d.weight", Rearrange("a 1 b -> a b")
+        ),
+        Row("layers.{i}.mamba.dt_bias", "blk.{i}.ssm_dt.bias"),
+        Row("layers.{i}.mamba.in_proj.weight", "blk.{i}.ssm_in.weight"),
+        Row(
+            "layers.{i}.mamba.norm.weight",
+            "blk.{i}.ssm_norm.weight",
+            Rearrange("(g d) -> g d", g="mamba_n_groups"),
+        ),
+        Row("layers.{i}.mamba.out_proj.weight", "blk.{i}.ssm_out.weight"),
+        Row("layers.{i}.pre_ff_layernorm.weight", "blk.{i}.ffn_norm.weight"),
+        Row(
+            "layers.{i}.self_attn.k_proj.weight",
+            "blk.{i}.attn_k.weight",
+            Rotary("num_key_value_heads", to="pairs"),
+        ),
+        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
+        Row(
+            "layers.{i}.self_attn.q_proj.weight",
+            "blk.{i}.attn_q.weight",
+            Rotary("num_attention_heads", to="pairs"),
+        ),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("layers.{i}.mamba.A_log", "blk.{i}.ssm_a", Chain(NegExp(), Rearrange("a -> a 1"))),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("layers.{i}.feed_forward.down_proj.weight", "blk.{i}.ffn_down.weight"),
+        Row("layers.{i}.feed_forward.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
+        Row("layers.{i}.feed_forward.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
