@@ -35,13 +35,13 @@ GGUF = Layout(
 QWEN2 = extend(LLAMA, "qwen2", [Row(f"l.{{i}}.{p}.bias") for p in "qkv"])
 HF_QWEN2 = extend(
     HF,
-    "hf-qwen2",
+    "our-qwen2",
     [Row(f"l.{{i}}.{p}.bias", f"layers.{{i}}.{p}_proj.bias") for p in "qkv"],
     base=QWEN2,
 )
 GGUF_QWEN2 = extend(
     GGUF,
-    "gguf-qwen2",
+    "ours-qwen2",
     [Row(f"l.{{i}}.{p}.{kind}", f"blk.{{i}}.attn_{p}.{kind}") for p in "qkv"
      for kind in ("weight", "bias")],
     base=QWEN2,
@@ -81,12 +81,22 @@ def test_rows_are_replaced_and_left_out() -> None:
     assert (len(bare.rows), bare.prefixes) == (4, ("",))
 
 
+def test_another_layout_of_the_same_architecture_has_it_as_base() -> None:
+    model = extend(LLAMA, "hf-one", architecture="one/two", prefixes=("model.", ""))
+    other = extend(model, "hf-two", base=model, model_types=("two",), prefixes=("text.", ""))
+    assert (other.canonical, other.architecture) == (model.canonical, "one/two")
+    assert "one" not in other.model_types, "those of the base count only where none are given"
+    given = {f"model.l.0.{p}.weight": np.ones(2) for p in "qkv"} | {"model.head.weight": np.ones(3)}
+    there = to_layout(given, other, from_layout=model, strict=True)
+    assert list(there) == [key.replace("model.", "text.") for key in given]
+
+
 def test_what_cannot_be_extended_is_refused() -> None:
     with pytest.raises(LayoutError, match=r"no row for head\.bias; correct without="):
         extend(LLAMA, "x", without=("head.bias",))
     with pytest.raises(LayoutError, match="has a base, so give the base"):
         extend(HF, "x")
     with pytest.raises(LayoutError, match="has no base, so leave base= out"):
-        extend(LLAMA, "x", base=LLAMA)
+        extend(LLAMA, "x", base=QWEN2)
     with pytest.raises(LayoutError, match="a layout has no prefix;"):
         extend(LLAMA, "x", prefix="model.")
