@@ -11,6 +11,7 @@ from typing import Any
 from caten_sd.cli import DIFFERS, FINE, say, say_sheet
 from caten_sd.cli.arguments import FROM, LAYOUT, parser_of
 from caten_sd.errors import CatenError
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.files.conversion import Estimate, convert
 from caten_sd.wording import bytes_text, counted
 
@@ -33,6 +34,12 @@ def _parser() -> argparse.ArgumentParser:
         "--prefix",
         metavar="TEXT",
         help="what keys begin with: one of the prefixes of the layout of --to, as '' for none",
+    )
+    parser.add_argument(
+        "--against",
+        action="append",
+        metavar="MODEL",
+        help="the model whose names kohya's files join by '_': a file or a folder; repeatable",
     )
     _add_edits(parser)
     parser.add_argument(
@@ -79,6 +86,7 @@ def run(words: Sequence[str]) -> int:
             layout=options.to,
             from_layout=options.from_layout,
             prefix=options.prefix,
+            against=options.against and _keys_of(options.against),
             only=options.only,
             exclude=options.exclude,
             rename=_renames(options.rename) or None,
@@ -91,6 +99,15 @@ def run(words: Sequence[str]) -> int:
         )
     say_sheet(done, as_json=options.json)
     return DIFFERS if done.findings and done.findings.complaint else FINE
+
+
+def _keys_of(models: Sequence[str]) -> list[str]:
+    """Return the keys of all models, of which only headers are read."""
+    found: list[str] = []
+    for model in models:
+        with read_state_dict(model) as state:
+            found += state
+    return found
 
 
 def _announce(need: Estimate) -> None:

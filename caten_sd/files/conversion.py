@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,7 @@ def convert(
     layout: str | Layout | None = None,
     from_layout: str | Layout | None = None,
     prefix: str | None = None,
+    against: Collection[str] | None = None,
     only: Patterns = (),
     exclude: Patterns = (),
     rename: Rules | Renamer | None = None,
@@ -128,10 +129,11 @@ def convert(
     The steps have this order, and each sees the keys that the one before it gives. ``root`` chooses
     a tree of the source. ``layout`` names the layout to write, ``from_layout`` that of the source
     if it cannot be detected, and ``prefix`` is one of the layout's prefixes, to be written instead
-    of the first. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does,
-    and ``rename`` gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` is the new
-    dtype of floats: a name ("bf16", "bfloat16", "q8_0"), the dtype of any package, "keep", or a
-    mapping of glob patterns to these, of which the first that matches applies.
+    of the first. ``against`` has the keys of the models, for a layout that joins names by "_", as
+    kohya's. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does, and ``rename``
+    gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` is the new dtype of floats: a
+    name ("bf16", "bfloat16", "q8_0"), the dtype of any package, "keep", or a mapping of glob
+    patterns to these, of which the first that matches applies.
 
     ``metadata`` is added to that of the source. ``options`` go to the format's writer, such as
     ``max_shard_size="5GB"`` to that of shards. ``announce`` is called with an Estimate before
@@ -141,7 +143,7 @@ def convert(
     compared before it takes the target's place; if one differs, what was there stays.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
-        converted, findings = _in_layout(given, layout, from_layout, prefix)
+        converted, findings = _in_layout(given, layout, from_layout, prefix, against)
         edited, edits = _edited(converted, only, exclude, rename)
         expected = cast_floats(edited, dtype)
         need = estimate(expected)
@@ -166,12 +168,18 @@ def _in_layout(
     layout: str | Layout | None,
     from_layout: str | Layout | None,
     prefix: str | None,
+    against: Collection[str] | None,
 ) -> tuple[StateDict, Findings | None]:
-    if layout is None and from_layout is None and prefix is None:
+    if layout is None and from_layout is None and prefix is None and against is None:
         return state_dict, None
     from caten_sd.mapping.layout_plan import plan_layout
     from caten_sd.mapping.refusals import refuse_source_alone, refuse_to_write
 
+    if layout is None and from_layout is None and prefix is None:
+        raise LayoutError(
+            "against= or --against gives the names of a model, and no layout to write is named; "
+            "name it with layout= or --to, or leave the other out"
+        )
     if layout is None and from_layout is None:
         raise LayoutError(
             f"prefix= or --prefix is {prefix!r}, one of a layout's prefixes, and no layout to "
@@ -179,7 +187,9 @@ def _in_layout(
             f"rename= or --rename"
         )
     refuse_source_alone(layout, from_layout)
-    plan = plan_layout(state_dict, layout or "", from_layout=from_layout, prefix=prefix)
+    plan = plan_layout(
+        state_dict, layout or "", from_layout=from_layout, prefix=prefix, against=against
+    )
     refuse_to_write(plan.source, state_dict, plan.findings)
     return plan.state_dict, plan.findings
 

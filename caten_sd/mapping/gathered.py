@@ -49,9 +49,18 @@ def coordinates(rule: Rule, position: int, stacked: Sequence[tuple[str, str]]) -
     return ((POSITION, position), *indices) if len(rule.inputs) > 1 else tuple(indices)
 
 
-def check_counts(
-    counts: Mapping[str, int], counted: Mapping[str, str], lookup: Lookup | None
+def check_lengths(
+    counts: Mapping[str, int],
+    counted: Mapping[str, str],
+    groups: Iterable[Gathered],
+    lookup: Lookup,
 ) -> None:
+    """Refuse a count that differs from the declared one, and a stack shorter than others."""
+    _check_counts(counts, counted, lookup)
+    _check_alike(groups, counted, lookup)
+
+
+def _check_counts(counts: Mapping[str, int], counted: Mapping[str, str], lookup: Lookup) -> None:
     """Refuse a count of keys that differs from the declared one."""
     for label, count in counts.items():
         name = counted[label]
@@ -63,7 +72,7 @@ def check_counts(
             )
 
 
-def check_alike(
+def _check_alike(
     groups: Iterable[Gathered], counted: Collection[str], lookup: Lookup | None
 ) -> None:
     """Refuse a stack that is shorter than those of the same index elsewhere."""

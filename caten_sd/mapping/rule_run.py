@@ -11,14 +11,7 @@ from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, solve
 from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.constants import check_left_out
-from caten_sd.mapping.gathered import (
-    Gathered,
-    Item,
-    check_alike,
-    check_complete,
-    check_counts,
-    coordinates,
-)
+from caten_sd.mapping.gathered import Gathered, Item, check_complete, check_lengths, coordinates
 from caten_sd.mapping.operations import POSITION, Coordinates, Operand, Operation
 from caten_sd.mapping.patterns import Pattern, pattern
 from caten_sd.mapping.rows import Drop, Lacks
@@ -217,7 +210,7 @@ class _RuleRunner:
             if match.joined and self._finder.paths is None and not self.lenient:
                 raise LayoutError(
                     f"layout {self.name}, {item.key}: only the keys of the model say which '_' is "
-                    f"between two names; pass them as against="
+                    f"between two names; pass them as against=, or the model as --against"
                 )
             captured = self._finder.captured(match, numbers)
             if captured is not None:
@@ -256,8 +249,7 @@ class _RuleRunner:
     def _check_counts(self, groups: list[Gathered]) -> None:
         """Refuse a count that differs from the declared one, and a stack shorter than others."""
         try:
-            check_counts(self.counts, self.counted, self.lookup)
-            check_alike(groups, self.counted, self._finder.lookup)
+            check_lengths(self.counts, self.counted, groups, self.lookup)
         except LayoutError as error:
             raise LayoutError(f"layout {self.name}: {error}") from None
 

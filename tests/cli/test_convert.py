@@ -195,6 +195,23 @@ def test_a_prefix_that_no_layout_has_is_refused(
     assert not out_path.exists()
 
 
+def test_names_that_kohya_joins_are_told_by_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    model, theirs, ours = (tmp_path / f"{name}.safetensors" for name in ("model", "k", "d"))
+    pair = {"lora_down.weight": torch.ones(2, 3), "lora_up.weight": torch.ones(3, 2)}
+    lora = {f"lora_unet_mid_block_to_q.{name}": leaf for name, leaf in pair.items()}
+    save_file({**lora, "lora_unet_mid_block_to_q.alpha": torch.tensor(2.0)}, theirs)
+    save_file({"mid_block.to_q.weight": torch.ones(3, 3)}, model)
+    words = ["convert", theirs, ours, "--to", "diffusers-lora"]
+    code, _, err = run(capsys, *words)
+    assert (code, "--against" in err) == (2, True)
+    assert run(capsys, *words, "--against", model)[0] == 0
+    assert set(load_file(ours)) == {f"unet.mid_block.to_q.lora_{each}.weight" for each in "AB"}
+    code, _, err = run(capsys, "convert", theirs, ours, "--against", model)
+    assert (code, "--to" in err) == (2, True)
+
+
 def test_keys_that_are_left_over_are_said_with_the_exit_code(
     gpt2: Path, capsys: pytest.CaptureFixture[str]
 ):
