@@ -1,4 +1,4 @@
-"""What Hugging Face's libraries write next to a checkpoint: config.json, adapter_config.json."""
+"""What lies next to a checkpoint: config.json, adapter_config.json, or Meta's params.json."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from caten_sd.errors import FormatError
 from caten_sd.state.json_text import parse_json
 
 MAX_CONFIG = 16 << 20  # bytes
-CONFIG, ADAPTER = "config.json", "adapter_config.json"
+CONFIG, ADAPTER, META = "config.json", "adapter_config.json", "params.json"
 
 
 def config_of(path: Path) -> Any:
     """Return the config.json in a folder, or next to a file; None if there is no valid one.
 
     For a file of an adapter, such as adapter_model.safetensors, and for a folder that has no
-    config.json, it is the adapter_config.json. A layout takes head counts from it, and its error
-    names those it needs and does not find.
+    config.json, it is the adapter_config.json; for Meta's files it is params.json. A layout takes
+    head counts from it, and its error names those it needs and does not find.
     """
     if "::" in str(path):
         return None  # a config.json next to an archive does not describe its members
     is_folder = os.path.isdir(path)
-    names = [CONFIG, ADAPTER] if is_folder else [CONFIG]
+    names = [CONFIG, ADAPTER, META] if is_folder else [CONFIG]
+    if not is_folder and path.name.startswith("consolidated."):
+        names = [META, CONFIG]
     if not is_folder and path.name.startswith("adapter_model"):
         names = [ADAPTER, CONFIG]
     folder = path if is_folder else path.parent

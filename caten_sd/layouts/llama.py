@@ -93,18 +93,25 @@ META = Layout(
     "meta-llama",
     base=HF,
     rows=[
-        Row("embed_tokens.weight", "tok_embeddings.weight"),
+        Row("embed_tokens.weight", "tok_embeddings.weight", ranks=(1, 0)),
         Row("layers.{i}.input_layernorm.weight", "layers.{i}.attention_norm.weight"),
-        Row("layers.{i}.self_attn.q_proj.weight", "layers.{i}.attention.wq.weight", QUERIES),
-        Row("layers.{i}.self_attn.k_proj.weight", "layers.{i}.attention.wk.weight", KEYS),
-        Row("layers.{i}.self_attn.v_proj.weight", "layers.{i}.attention.wv.weight"),
-        Row("layers.{i}.self_attn.o_proj.weight", "layers.{i}.attention.wo.weight"),
+        Row(
+            "layers.{i}.self_attn.q_proj.weight",
+            "layers.{i}.attention.wq.weight",
+            QUERIES,
+            ranks=(0,),
+        ),
+        Row(
+            "layers.{i}.self_attn.k_proj.weight", "layers.{i}.attention.wk.weight", KEYS, ranks=(0,)
+        ),
+        Row("layers.{i}.self_attn.v_proj.weight", "layers.{i}.attention.wv.weight", ranks=(0,)),
+        Row("layers.{i}.self_attn.o_proj.weight", "layers.{i}.attention.wo.weight", ranks=(1,)),
         Row("layers.{i}.post_attention_layernorm.weight", "layers.{i}.ffn_norm.weight"),
-        Row("layers.{i}.mlp.gate_proj.weight", "layers.{i}.feed_forward.w1.weight"),
-        Row("layers.{i}.mlp.up_proj.weight", "layers.{i}.feed_forward.w3.weight"),
-        Row("layers.{i}.mlp.down_proj.weight", "layers.{i}.feed_forward.w2.weight"),
+        Row("layers.{i}.mlp.gate_proj.weight", "layers.{i}.feed_forward.w1.weight", ranks=(0,)),
+        Row("layers.{i}.mlp.up_proj.weight", "layers.{i}.feed_forward.w3.weight", ranks=(0,)),
+        Row("layers.{i}.mlp.down_proj.weight", "layers.{i}.feed_forward.w2.weight", ranks=(1,)),
         Row("norm.weight"),
-        Row("lm_head.weight", "output.weight"),
+        Row("lm_head.weight", "output.weight", ranks=(0,)),
         Drop("rope.freqs", "the frequencies, which are computed"),
     ],
 )
@@ -155,7 +162,7 @@ MEGATRON = Layout(
     proof="the rows of the layout of local layers, but for the names of two norms",
     prefixes=("", "module.", "model."),
     rows=[
-        Row("embed_tokens.weight", "embedding.word_embeddings.weight"),
+        Row("embed_tokens.weight", "embedding.word_embeddings.weight", ranks=(0,)),
         Row(
             "layers.{i}.input_layernorm.weight",
             "decoder.layers.{i}.self_attention.linear_qkv.layer_norm_weight",
@@ -164,16 +171,24 @@ MEGATRON = Layout(
             tuple(f"layers.{{i}}.self_attn.{each}_proj.weight" for each in "qkv"),
             "decoder.layers.{i}.self_attention.linear_qkv.weight",
             PACKED,
+            ranks=(0,),
         ),
         Row(
             tuple(f"layers.{{i}}.self_attn.{each}_proj.bias" for each in "qkv"),
             "decoder.layers.{i}.self_attention.linear_qkv.bias",
             PACKED,
+            ranks=(0,),
             optional=True,
         ),
         Row(
-            "layers.{i}.self_attn.o_proj.{part:weight|bias}",
-            "decoder.layers.{i}.self_attention.linear_proj.{part:weight|bias}",
+            "layers.{i}.self_attn.o_proj.weight",
+            "decoder.layers.{i}.self_attention.linear_proj.weight",
+            ranks=(1,),
+        ),
+        Row(
+            "layers.{i}.self_attn.o_proj.bias",
+            "decoder.layers.{i}.self_attention.linear_proj.bias",
+            optional=True,
         ),
         Row(
             "layers.{i}.post_attention_layernorm.weight",
@@ -183,19 +198,33 @@ MEGATRON = Layout(
             tuple(f"layers.{{i}}.mlp.{each}_proj.weight" for each in ("gate", "up")),
             "decoder.layers.{i}.mlp.linear_fc1.weight",
             GATE_UP,
+            ranks=(0,),
         ),
         Row(
             tuple(f"layers.{{i}}.mlp.{each}_proj.bias" for each in ("gate", "up")),
             "decoder.layers.{i}.mlp.linear_fc1.bias",
             GATE_UP,
+            ranks=(0,),
             optional=True,
         ),
         Row(
-            "layers.{i}.mlp.down_proj.{part:weight|bias}",
-            "decoder.layers.{i}.mlp.linear_fc2.{part:weight|bias}",
+            "layers.{i}.mlp.down_proj.weight",
+            "decoder.layers.{i}.mlp.linear_fc2.weight",
+            ranks=(1,),
+        ),
+        Row(
+            "layers.{i}.mlp.down_proj.bias",
+            "decoder.layers.{i}.mlp.linear_fc2.bias",
+            optional=True,
         ),
         Row("norm.weight", "decoder.final_layernorm.weight"),
-        Row("lm_head.weight", "output_layer.weight", tied="embed_tokens.weight", untied=SHARED),
+        Row(
+            "lm_head.weight",
+            "output_layer.weight",
+            tied="embed_tokens.weight",
+            untied=SHARED,
+            ranks=(0,),
+        ),
         Drop("{path...}._extra_state", "the scales of fp8, which belong to a training"),
     ],
 )
@@ -225,6 +254,7 @@ MEGATRON_SAVED = extend(
             row,
             here=row.names[0].replace("layers.{i}.", "layers."),
             operation=Chain(row.operation, Stack("i")),
+            ranks=None,
         )
         for row in MEGATRON.rows
         if isinstance(row, Row) and "{i}" in row.names[0]

@@ -27,7 +27,9 @@ class Row:
     of a row that is not ``prefixed`` do not begin with the layout's prefix. ``where`` compares
     captured indices with numbers, as in "i % 2 == 0 and i < n_dense": only such keys are the row's.
     ``flag`` is the entry of a model's configuration that says whether the model has the tensor, as
-    "attention_bias"; such a row is optional where no configuration says it.
+    "attention_bias"; such a row is optional where no configuration says it. ``ranks`` are the axes
+    along which tensor-parallel ranks divide the tensor, of which the shapes choose one; without
+    them each rank has it whole.
 
     ``also`` has other names in this layout, which are read and never written: one, or for a row of
     several names a tuple of as many, or a tuple of such alternatives. A tied row that is optional
@@ -50,6 +52,7 @@ class Row:
     also: Names | tuple[Names, ...] = ()
     given: str = ""
     flag: str = ""
+    ranks: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.flag:

@@ -63,13 +63,17 @@ INNER = {
     "sharded": {"safetensors.one_file"},
     "dcp": {"torch.zip"},
 }
-FOLDERS = {"folder", "gguf.container", "npy", "sharded"}  # asked in turn if no suffix names one
+# Asked in turn if no suffix names one.
+FOLDERS = {"folder", "gguf.container", "npy", "ranks", "sharded"}
 ZIPPED = (".pt", ".pth", ".bin", ".ckpt", ".npz", ".zip", ".pt2")
 
 
 def suffixes() -> Iterator[tuple[str, str, str]]:
-    """Yield every suffix that there is, with the module and the name of its format."""
-    for each in built_in_formats():
+    """Yield every suffix that there is, with the module and the name of its format.
+
+    Ranks have none, and their folder is found by the names in it.
+    """
+    for each in [each for each in built_in_formats() if each.attributes.name != "ranks"]:
         for suffix in each.attributes.suffixes or ("folder",):
             yield suffix, each.module.removeprefix("caten_sd.formats."), each.attributes.name
 

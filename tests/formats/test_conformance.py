@@ -19,7 +19,7 @@ from tests.fuzz.mutators import STRUCTURED
 from tests.fuzz.seeds import seeds_of
 
 FORMATS = list(formats())
-READ_ONLY = {"torch legacy", "torch export", "folder", "archive"}
+READ_ONLY = {"torch legacy", "torch export", "folder", "archive", "ranks"}
 WRITTEN = [each for each in FORMATS if each.name not in READ_ONLY]
 # It opens a folder around the one file of another format, which is what it is for.
 NOT_KEPT = {("folder", "files of others")}

@@ -130,6 +130,14 @@ def _folder(folder: Path) -> None:
     (target / "config.json").write_text('{"model_type": "gpt2"}')
 
 
+def _ranks(folder: Path) -> None:
+    target = folder / "a"
+    target.mkdir()
+    for number in range(2):
+        part = {"norm.weight": torch.ones(4), "layers.0.attention.wq.weight": torch.ones(2, 4)}
+        torch.save(part, target / f"consolidated.{number:02}.pth")
+
+
 def _dcp(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -153,6 +161,7 @@ SEEDS: dict[str, Callable[[Path], None]] = {
     "sharded": _shards,
     "folder": _folder,
     "dcp": _dcp,
+    "ranks": _ranks,
     "npy-folder": _npy_folder,
 }
 

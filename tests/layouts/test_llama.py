@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import transformers
 from transformers import LlamaForCausalLM
 
 from caten_sd import load_state_dict, read_state_dict
-from caten_sd.errors import LayoutError
+from caten_sd.errors import FormatError, LayoutError
 from caten_sd.layouts import llama
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout import Layout
@@ -38,6 +39,7 @@ SIZES: dict[str, Any] = {
     "eos_token_id": 0,
     "pad_token_id": 0,
 }
+HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
 DENSE = [llama.META, llama.GGUF, llama.MISTRAL, llama.MEGATRON, llama.MEGATRON_LOCAL,
          llama.MEGATRON_SAVED]  # fmt: skip
 
@@ -226,3 +228,63 @@ def test_megatron_core_gives_the_same_logits_and_its_folder_the_same_weights(
         assert detect_layout(state).layout is llama.MEGATRON_SAVED
         found = to_layout(state, llama.HF, config=model.config)
         assert same(stored(found), model.state_dict())
+
+
+def divided(state: Any, axes: dict[str, int], ranks: int) -> list[dict[str, torch.Tensor]]:
+    """Return the part of each rank: chunks along the axis of each name, and the rest whole."""
+    found: list[dict[str, torch.Tensor]] = [{} for _ in range(ranks)]
+    for key, leaf in state.items():
+        axis = next((axis for name, axis in axes.items() if f"{name}." in key), None)
+        chunks = [leaf] * ranks if axis is None else leaf.chunk(ranks, axis)
+        for part, chunk in zip(found, chunks, strict=True):
+            part[key] = chunk.clone()
+    return found
+
+
+META_AXES = {"wq": 0, "wk": 0, "wv": 0, "wo": 1, "w1": 0, "w3": 0, "w2": 1, "output": 0}
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_files_of_meta_s_ranks_are_one_model(axis: int, tmp_path: Path) -> None:
+    """Llama 1 and 2 divide the embedding along axis 1, Llama 3 along axis 0."""
+    model = random_model("Llama")
+    meta = stored(to_layout(model.state_dict(), llama.META, from_layout=llama.HF, **HEADS))
+    axes = {**META_AXES, "tok_embeddings": axis}
+    for number, part in enumerate(divided(meta, axes, 2)):
+        torch.save(part, tmp_path / f"consolidated.{number:02}.pth")
+    params = {"dim": 32, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "vocab_size": -1}
+    (tmp_path / "params.json").write_text(json.dumps(params))
+    with read_state_dict(tmp_path) as state:
+        assert detect_layout(state).layout is llama.META
+        assert same(stored(state), meta)
+        assert same(stored(to_layout(state, llama.HF)), model.state_dict())
+    (tmp_path / "consolidated.01.pth").rename(tmp_path / "consolidated.02.pth")
+    with pytest.raises(FormatError, match=r"rank 2 .* lacks consolidated\.01\.pth"):
+        read_state_dict(tmp_path)
+
+
+def test_ranks_that_differ_in_what_each_has_whole_are_named(tmp_path: Path) -> None:
+    model = random_model("Llama")
+    meta = stored(to_layout(model.state_dict(), llama.META, from_layout=llama.HF, **HEADS))
+    parts = divided(meta, {**META_AXES, "tok_embeddings": 0}, 2)
+    parts[1]["norm.weight"] += 1
+    for number, part in enumerate(parts):
+        torch.save(part, tmp_path / f"consolidated.{number:02}.pth")
+    with pytest.raises(FormatError, match=r"norm\.weight differs between consolidated\.00"):
+        read_state_dict(tmp_path)
+
+
+def test_the_files_of_megatron_s_ranks_are_one_model(tmp_path: Path) -> None:
+    """Each rank has the queries of its key-value heads, and its share of gate and of up."""
+    model = random_model("Llama")
+    given = model.state_dict()
+    axes = {"q_proj": 0, "k_proj": 0, "v_proj": 0, "o_proj": 1, "gate_proj": 0, "up_proj": 0,
+            "down_proj": 1, "embed_tokens": 0, "lm_head": 0}  # fmt: skip
+    for number, part in enumerate(divided(given, axes, 2)):
+        heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+        rank = stored(to_layout(part, llama.MEGATRON, from_layout=llama.HF, **heads))
+        folder = tmp_path / f"mp_rank_{number:02}"
+        folder.mkdir()
+        torch.save({"model": dict(rank), "iteration": 3}, folder / "model_optim_rng.pt")
+    with read_state_dict(tmp_path) as state:
+        assert same(stored(to_layout(state, llama.HF, config=model.config)), given)

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from caten_sd.errors import FormatError
+from caten_sd.files.rank_files import rank_files
+from caten_sd.state.source import Folder
+
+
+def files_of(folder: Path, *names: str) -> list[str]:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    return rank_files(Folder(folder))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["consolidated.00.pth", "consolidated.01.pth"],
+        ["consolidated.00.safetensors", "consolidated.01.safetensors"],
+        ["mp_rank_00/model_optim_rng.pt", "mp_rank_01/model_optim_rng.pt"],
+    ],
+)
+def test_the_files_of_all_ranks_in_order(names: list[str], tmp_path: Path) -> None:
+    assert files_of(tmp_path, *reversed(names), "params.json", "tokenizer.model") == names
+
+
+@pytest.mark.parametrize("name", ["consolidated.00.pth", "consolidated.safetensors", "model.pth"])
+def test_one_file_is_not_a_set(name: str, tmp_path: Path) -> None:
+    assert files_of(tmp_path, name) == []
+
+
+def test_a_rank_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"has rank 3 .* lacks consolidated\.01\.pth"):
+        files_of(tmp_path, *(f"consolidated.{n:02}.pth" for n in (0, 2, 3)))
