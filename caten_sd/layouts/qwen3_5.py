@@ -1,11 +1,11 @@
-"""The architectures qwen35 and qwen35moe, as GGUF calls them.
+"""The architectures qwen35, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
 
 from __future__ import annotations
 
-from caten_sd.mapping.assembly import Concat, Split, Stack
+from caten_sd.mapping.assembly import Concat, Split
 from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Chain, Identity, NegExp, Offset
@@ -219,89 +219,5 @@ GGUF_QWEN35 = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
         Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
-    ],
-)
-
-
-HF_QWEN3_5_MOE_TEXT = extend(
-    HF_QWEN3_5_TEXT,
-    "hf-qwen3_5_moe_text",
-    architecture="qwen3_5_moe_text/qwen3_5_moe",
-    counts={"i": "num_hidden_layers", "e": "num_experts"},
-    proof=PROOF,
-    without=[
-        "layers.{i}.mlp.down_proj.weight",
-        "layers.{i}.mlp.gate_proj.weight",
-        "layers.{i}.mlp.up_proj.weight",
-    ],
-    rows=[
-        Row("layers.{i}.mlp.gate.weight"),
-        Row("layers.{i}.mlp.shared_expert.down_proj.weight"),
-        Row("layers.{i}.mlp.shared_expert.gate_proj.weight"),
-        Row("layers.{i}.mlp.shared_expert.up_proj.weight"),
-        Row("layers.{i}.mlp.shared_expert_gate.weight"),
-        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
-    ],
-)
-
-
-HF_QWEN3_5_MOE = extend(
-    HF_QWEN3_5_MOE_TEXT,
-    "hf-qwen3_5_moe",
-    base=HF_QWEN3_5_MOE_TEXT,
-    model_types=["qwen3_5_moe"],
-    prefixes=("model.language_model.", ""),
-    proof=PROOF,
-    rows=[Drop("model.visual.{path...}", "not a part of the language model", prefixed=False)],
-)
-
-
-GGUF_QWEN35MOE = extend(
-    GGUF_QWEN35,
-    "gguf-qwen35moe",
-    base=HF_QWEN3_5_MOE_TEXT,
-    model_types=["qwen35moe"],
-    metadata={"general.architecture": "qwen35moe"},
-    sizes={
-        "qwen35moe.block_count": "num_hidden_layers",
-        "qwen35moe.context_length": "max_position_embeddings",
-        "qwen35moe.embedding_length": "hidden_size",
-        "qwen35moe.expert_feed_forward_length": "moe_intermediate_size",
-        "qwen35moe.expert_shared_feed_forward_length": "shared_expert_intermediate_size",
-        "qwen35moe.attention.head_count": "num_attention_heads",
-        "qwen35moe.attention.head_count_kv": "num_key_value_heads",
-        "qwen35moe.attention.key_length": "head_dim",
-        "qwen35moe.expert_count": "num_experts",
-        "qwen35moe.expert_used_count": "num_experts_per_tok",
-        "qwen35moe.ssm.conv_kernel": "linear_conv_kernel_dim",
-        "qwen35moe.ssm.group_count": "linear_num_key_heads",
-        "qwen35moe.ssm.state_size": "linear_key_head_dim",
-        "qwen35moe.ssm.time_step_rank": "linear_num_value_heads",
-    },
-    proof=PROOF,
-    without=[
-        "layers.{i}.mlp.down_proj.weight",
-        "layers.{i}.mlp.gate_proj.weight",
-        "layers.{i}.mlp.up_proj.weight",
-    ],
-    rows=[
-        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
-        Row("layers.{i}.mlp.shared_expert.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
-        Row("layers.{i}.mlp.shared_expert.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
-        Row("layers.{i}.mlp.shared_expert.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
-        Row("layers.{i}.mlp.shared_expert_gate.weight", "blk.{i}.ffn_gate_inp_shexp.weight"),
-        Row(
-            "layers.{i}.mlp.experts.{e}.down_proj.weight",
-            "blk.{i}.ffn_down_exps.weight",
-            Stack("e"),
-        ),
-        Row(
-            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
-            "blk.{i}.ffn_gate_exps.weight",
-            Stack("e"),
-        ),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
     ],
 )

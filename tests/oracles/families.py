@@ -111,6 +111,8 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
             "Qwen3_5ForConditionalGeneration",
             "MiniCPMV4_6ForConditionalGeneration",
         ],
+    },
+    "qwen3_5_moe": {
         "qwen35moe": ["Qwen3_5MoeForCausalLM", "Qwen3_5MoeForConditionalGeneration"],
     },
     "qwen3_next": {"qwen3next": ["Qwen3NextForCausalLM"]},

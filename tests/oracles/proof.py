@@ -16,6 +16,7 @@ from caten_sd import detect_layout, plan_layout, read_state_dict
 from caten_sd.errors import CatenError
 from caten_sd.extend import Numpy, as_array
 
+GOOD = {"exact", "close"}
 TOLERANCE = 1e-6  # of values that are computed: a norm's weight plus one, an exponential
 
 

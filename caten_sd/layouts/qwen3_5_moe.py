@@ -1,0 +1,207 @@
+"""The architectures qwen35moe, as GGUF calls them.
+
+The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
+"""
+
+from __future__ import annotations
+
+from caten_sd.mapping.assembly import Concat, Split, Stack
+from caten_sd.mapping.extension import extend
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.operations import Chain, Identity, NegExp, Offset
+from caten_sd.mapping.rearrange import Each, Rearrange
+from caten_sd.mapping.rows import Drop, Row
+
+PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+UNTIED = ("tie_word_embeddings", False)
+
+HF_QWEN3_5_MOE_TEXT = Layout(
+    "hf-qwen3_5_moe_text",
+    architecture="qwen3_5_moe_text/qwen3_5_moe",
+    prefixes=("model.", ""),
+    counts={"i": "num_hidden_layers", "e": "num_experts"},
+    proof=PROOF,
+    rows=[
+        Row("layers.{i}.linear_attn.conv1d.weight"),
+        Row("layers.{i}.linear_attn.dt_bias"),
+        Row("layers.{i}.linear_attn.in_proj_a.weight"),
+        Row("layers.{i}.linear_attn.in_proj_b.weight"),
+        Row("layers.{i}.linear_attn.in_proj_qkv.weight"),
+        Row("layers.{i}.linear_attn.in_proj_z.weight"),
+        Row("layers.{i}.linear_attn.norm.weight"),
+        Row("layers.{i}.linear_attn.out_proj.weight"),
+        Row("layers.{i}.mlp.gate.weight"),
+        Row("layers.{i}.mlp.shared_expert.down_proj.weight"),
+        Row("layers.{i}.mlp.shared_expert.gate_proj.weight"),
+        Row("layers.{i}.mlp.shared_expert.up_proj.weight"),
+        Row("layers.{i}.mlp.shared_expert_gate.weight"),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.linear_attn.A_log"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("norm.weight"),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+    ],
+)
+
+
+HF_QWEN3_5_MOE = extend(
+    HF_QWEN3_5_MOE_TEXT,
+    "hf-qwen3_5_moe",
+    base=HF_QWEN3_5_MOE_TEXT,
+    model_types=["qwen3_5_moe"],
+    prefixes=("model.language_model.", ""),
+    proof=PROOF,
+    rows=[Drop("model.visual.{path...}", "not a part of the language model", prefixed=False)],
+)
+
+
+GGUF_QWEN35MOE = Layout(
+    "gguf-qwen35moe",
+    base=HF_QWEN3_5_MOE_TEXT,
+    model_types=["qwen35moe"],
+    metadata={"general.architecture": "qwen35moe"},
+    sizes={
+        "qwen35moe.block_count": "num_hidden_layers",
+        "qwen35moe.context_length": "max_position_embeddings",
+        "qwen35moe.embedding_length": "hidden_size",
+        "qwen35moe.expert_feed_forward_length": "moe_intermediate_size",
+        "qwen35moe.expert_shared_feed_forward_length": "shared_expert_intermediate_size",
+        "qwen35moe.attention.head_count": "num_attention_heads",
+        "qwen35moe.attention.head_count_kv": "num_key_value_heads",
+        "qwen35moe.attention.key_length": "head_dim",
+        "qwen35moe.expert_count": "num_experts",
+        "qwen35moe.expert_used_count": "num_experts_per_tok",
+        "qwen35moe.ssm.conv_kernel": "linear_conv_kernel_dim",
+        "qwen35moe.ssm.group_count": "linear_num_key_heads",
+        "qwen35moe.ssm.state_size": "linear_key_head_dim",
+        "qwen35moe.ssm.time_step_rank": "linear_num_value_heads",
+    },
+    proof=PROOF,
+    rows=[
+        Row(
+            "layers.{i}.linear_attn.conv1d.weight",
+            "blk.{i}.ssm_conv1d.weight",
+            Chain(
+                Rearrange("a 1 b -> a b"),
+                Split(
+                    (
+                        "linear_num_key_heads*linear_key_head_dim",
+                        "linear_num_key_heads*linear_key_head_dim",
+                        "linear_num_value_heads*linear_value_head_dim",
+                    ),
+                    axis=0,
+                ),
+                Each(
+                    Identity(),
+                    Identity(),
+                    Rearrange(
+                        "(k r d) c -> (r k d) c",
+                        d="linear_value_head_dim",
+                        k="linear_num_key_heads",
+                    ),
+                ),
+                Concat(
+                    (
+                        "linear_num_key_heads*linear_key_head_dim",
+                        "linear_num_key_heads*linear_key_head_dim",
+                        "linear_num_value_heads*linear_value_head_dim",
+                    )
+                ),
+            ),
+        ),
+        Row(
+            "layers.{i}.linear_attn.dt_bias",
+            "blk.{i}.ssm_dt.bias",
+            Rearrange("(k r) -> (r k)", k="linear_num_key_heads"),
+        ),
+        Row(
+            "layers.{i}.linear_attn.in_proj_a.weight",
+            "blk.{i}.ssm_alpha.weight",
+            Rearrange("(k r) c -> (r k) c", k="linear_num_key_heads"),
+        ),
+        Row(
+            "layers.{i}.linear_attn.in_proj_b.weight",
+            "blk.{i}.ssm_beta.weight",
+            Rearrange("(k r) c -> (r k) c", k="linear_num_key_heads"),
+        ),
+        Row(
+            "layers.{i}.linear_attn.in_proj_qkv.weight",
+            "blk.{i}.attn_qkv.weight",
+            Chain(
+                Split(
+                    (
+                        "linear_num_key_heads*linear_key_head_dim",
+                        "linear_num_key_heads*linear_key_head_dim",
+                        "linear_num_value_heads*linear_value_head_dim",
+                    ),
+                    axis=0,
+                ),
+                Each(
+                    Identity(),
+                    Identity(),
+                    Rearrange(
+                        "(k r d) c -> (r k d) c",
+                        d="linear_value_head_dim",
+                        k="linear_num_key_heads",
+                    ),
+                ),
+                Concat(
+                    (
+                        "linear_num_key_heads*linear_key_head_dim",
+                        "linear_num_key_heads*linear_key_head_dim",
+                        "linear_num_value_heads*linear_value_head_dim",
+                    )
+                ),
+            ),
+        ),
+        Row(
+            "layers.{i}.linear_attn.in_proj_z.weight",
+            "blk.{i}.attn_gate.weight",
+            Rearrange(
+                "(k r d) c -> (r k d) c", d="linear_value_head_dim", k="linear_num_key_heads"
+            ),
+        ),
+        Row("layers.{i}.linear_attn.norm.weight", "blk.{i}.ssm_norm.weight"),
+        Row(
+            "layers.{i}.linear_attn.out_proj.weight",
+            "blk.{i}.ssm_out.weight",
+            Rearrange(
+                "c (k r d) -> c (r k d)", d="linear_value_head_dim", k="linear_num_key_heads"
+            ),
+        ),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
+        Row("layers.{i}.mlp.shared_expert.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
+        Row("layers.{i}.mlp.shared_expert.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
+        Row("layers.{i}.mlp.shared_expert.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
+        Row("layers.{i}.mlp.shared_expert_gate.weight", "blk.{i}.ffn_gate_inp_shexp.weight"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+        ),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight", Offset(1.0)),
+        Row(
+            "layers.{i}.linear_attn.A_log",
+            "blk.{i}.ssm_a",
+            Chain(NegExp(), Rearrange("(k r) -> (r k)", k="linear_num_key_heads")),
+        ),
+        Row(
+            "layers.{i}.post_attention_layernorm.weight",
+            "blk.{i}.post_attention_norm.weight",
+            Offset(1.0),
+        ),
+        Row("norm.weight", "output_norm.weight", Offset(1.0)),
+        Row("embed_tokens.weight", "token_embd.weight"),
+        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+    ],
+)
