@@ -13,10 +13,11 @@ from caten_sd.errors import StateDictError
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rows import Drop, Row, canonical_rows
-from caten_sd.mapping.self_description import stated_numbers
+from caten_sd.mapping.self_description import said, stated_numbers
 from caten_sd.proof.index_rows import Rows, index_rows
 from caten_sd.proof.name_evidence import pair_by_names
 from caten_sd.proof.named_sizes import NamedSizes
+from caten_sd.proof.near_values import pair_near
 from caten_sd.proof.operation_search import Between, between
 from caten_sd.proof.pairing import Pairing, paired
 from caten_sd.proof.proving import prove
@@ -43,7 +44,8 @@ class Explanation(HasSheet):
     ``layout`` is that of B, with the names of A as the canonical ones, or None where nothing is
     explained. ``evidence`` has what paired the tensors of a row, by its text, where that was not
     their values alone. ``wrong`` has the tensors that the layout does not give as they are, and
-    why. ``repeated`` has a tensor of the same state for each further one with its values.
+    why. ``apart`` is how far values are apart at most, in spreads of the values of a tensor.
+    ``repeated`` has a tensor of the same state for each further one with its values.
     """
 
     layout: Layout | None
@@ -51,6 +53,7 @@ class Explanation(HasSheet):
     evidence: Mapping[str, str]
     wrong: Mapping[str, str]
     rounded: Sequence[str]
+    apart: float
     repeated: Mapping[str, str]
     tensors: tuple[int, int]
 
@@ -94,7 +97,8 @@ class Explanation(HasSheet):
             *self._undecided(),
         ]
         shown = [group for group in groups if group.rows]
-        cause = "" if self.rows else "no tensor of one has the values of a tensor of the other"
+        bare = not self.rows and not any(each.reason for each in self.undecided)
+        cause = "no tensor of one has the values of a tensor of the other" if bare else ""
         return Sheet("explanation", self.verdict, self._notes(), shown, cause)
 
     def _detail(self, row: Row) -> str:
@@ -122,7 +126,8 @@ class Explanation(HasSheet):
     def _notes(self) -> list[str]:
         count = len(self.rounded)
         text = f"{counted(count, 'tensor is', 'tensors are')} equal once rounded to the other dtype"
-        return [text] * bool(count)
+        apart = f"values are up to {self.apart:.2g} of their spread apart"
+        return [text] * bool(count) + [apart] * bool(self.apart)
 
 
 def explain(
@@ -158,8 +163,10 @@ def explain(
     pair_by_names(found)
     explained, undecided = _operations(found, here, there, names)
     explained += pair_by_formula(found, here, there, names)
+    explained += pair_near(found, here, there, names)
     rows = index_rows(explained)
-    layout = _layout(name, rows, found)
+    called = [each for state in states for each in said(state).values()]
+    layout = _layout(name, rows, found, called)
     proof = prove(states[0], states[1], layout, explained, names.numbers)
     return Explanation(
         layout,
@@ -167,6 +174,7 @@ def explain(
         _evidence(rows),
         proof.wrong,
         proof.rounded,
+        max((each.apart for each in explained), default=0.0),
         {**found.repeated[0], **found.repeated[1]},
         (len(here.specs) + len(here.nameless), len(there.specs) + len(there.nameless)),
     )
@@ -247,7 +255,9 @@ def _nameless(a: Weights, b: Weights) -> Iterator[Undecided]:
         yield from (Undecided(side, key, "a name that no row can have") for key in weights.nameless)
 
 
-def _layout(name: str, rows: Sequence[Rows], found: Pairing) -> Layout | None:
+def _layout(
+    name: str, rows: Sequence[Rows], found: Pairing, called: Sequence[str]
+) -> Layout | None:
     if not rows:
         return None
     tied, dropped = found.repeated
@@ -255,5 +265,5 @@ def _layout(name: str, rows: Sequence[Rows], found: Pairing) -> Layout | None:
     ties = [Row(key, tied=other) for key, other in tied.items() if other in first]
     drops = [Drop(key, f"the values of {other}") for key, other in dropped.items()]
     own = [each.row for each in rows]
-    base = Layout(f"{name}-a", canonical_rows([*own, *ties]), architecture=name)
+    base = Layout(f"{name}-a", canonical_rows([*own, *ties]), architecture=name, model_types=called)
     return Layout(name, [*own, *ties, *drops], base=base, proof="equal values, both ways")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from caten_sd.mapping.axis_sizes import Size
+from caten_sd.mapping.operations import Operation
 
 _LEAST = (
     3  # a pair of halves is not a number of the model, though many models have two of something
@@ -35,6 +36,10 @@ class NamedSizes:
         8
         """
         return self._named(number) if number >= _LEAST else number
+
+    def bound(self, operation: Operation) -> Operation:
+        """Return an operation with the numbers in place of their names."""
+        return operation.bind(self.numbers.__getitem__)
 
     def _named(self, number: int) -> Size:
         found = [name for name, each in self.numbers.items() if each == number]

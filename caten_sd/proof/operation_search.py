@@ -23,10 +23,14 @@ STACKED = "e"  # the capture of an index that is stacked
 
 
 class Between(NamedTuple):
-    """A match with its operation from A to B, with the sources in the operation's order."""
+    """A match with its operation from A to B, with the tensors in the operation's order.
+
+    ``apart`` is how far the values are apart, in spreads of the values.
+    """
 
     match: SameValues
     operation: Operation
+    apart: float = 0.0
 
 
 def between(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Between | None:

@@ -12,11 +12,12 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import plan_layout
 from caten_sd.mapping.operations import Identity
 from caten_sd.proof.fingerprints import level_of
+from caten_sd.proof.near_values import FARTHEST, distance
 from caten_sd.proof.operation_search import Between
 from caten_sd.state.compare import largest_error, same_values
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.leaf import Numpy, as_array, spec
-from caten_sd.state.state_dict import STAMP, StateDict
+from caten_sd.state.state_dict import StateDict
 
 
 @attrs.frozen
@@ -41,15 +42,14 @@ def prove(
     for side, (source, target, here, there) in enumerate(
         ((b, a, layout, layout.canonical), (a, b, layout.canonical, layout))
     ):
-        # What the file says of its layout is of another one.
-        said = {name: value for name, value in source.metadata.items() if name != STAMP}
-        bare = source.with_entry(source.entry, metadata=said)
+        bare = StateDict(source.entry)  # what a file says of itself is of another layout
         plan = plan_layout(bare, there, from_layout=here, config=dict(numbers))
         for each in explained:
             for key in each.match.keys[side]:
                 made = plan.state_dict.entry.get(key)
                 compared.add(key, made, target.entry[key], each)
-                if made is not None and side and spec(made).dtype != spec(target.entry[key]).dtype:
+                exact = side and made is not None and not each.apart
+                if exact and spec(made).dtype != spec(target.entry[key]).dtype:
                     rounded.append(key)
     return Proof(compared.wrong, [key for key in rounded if key not in compared.wrong])
 
@@ -76,6 +76,9 @@ def _fault(made: Any, wanted: Any, each: Between) -> str:
     shapes = spec(made).shape, spec(wanted).shape
     if shapes[0] != shapes[1]:
         return f"of shape {list(shapes[0])}, and it is {list(shapes[1])}"
+    if each.apart:
+        apart = distance(made, wanted)
+        return "" if apart <= FARTHEST else f"{apart:.2g} spreads of its values apart"
     made, wanted = (_at_level(leaf, each.match.level) for leaf in (made, wanted))
     if not each.operation.tolerance:
         return "" if same_values(made, wanted) else "other values"

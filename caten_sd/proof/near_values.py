@@ -1,0 +1,167 @@
+"""Tensors whose values are near, as after a quantization or some training, or "cannot say".
+
+Elements at the same places of both, for each order that models have, are compared by their
+correlation. A pair counts only where every other tensor and every other order is twice as far.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from caten_sd.mapping.heads import Rotary
+from caten_sd.mapping.operations import Identity, Operation, Transpose
+from caten_sd.proof.arrangement import arrangement
+from caten_sd.proof.named_sizes import NamedSizes
+from caten_sd.proof.operation_search import Between
+from caten_sd.proof.pairing import Pairing
+from caten_sd.proof.strided_views import Level, View, within
+from caten_sd.proof.weights import Bearer, SameValues, Weights
+from caten_sd.state.copied_bytes import with_bytes_copied
+from caten_sd.state.leaf import Numpy, as_array
+
+FARTHEST = 0.35  # the error of a pair, in spreads of its values; of two tensors by chance it is 1.4
+_SAMPLES = 512
+_LEAST = 32  # elements: fewer may be alike by chance
+_MOST = 2_000  # tensors of one size on a side
+_HEAD_SIZES = (16, 32, 48, 64, 80, 96, 128, 160, 192, 256)
+
+Shape = tuple[int, ...]
+
+
+class Place(NamedTuple):
+    """An order of elements, and where those at the sampled places come from."""
+
+    operation: Operation
+    positions: Any
+
+
+def pair_near(found: Pairing, a: Weights, b: Weights, names: NamedSizes) -> list[Between]:
+    """Add the pairs of tensors that are left and near, and return their operations."""
+    here, there = _by_count(a, found.a), _by_count(b, found.b)
+    done = []
+    for count in here.keys() & there.keys():
+        if max(len(here[count]), len(there[count])) > _MOST:
+            continue
+        for one, other, operation in _nearest(a, here[count], b, there[count], names):
+            made = names.bound(operation).apply({(): a.leaves[one]})[()]
+            error = distance(made, b.leaves[other])
+            if error <= FARTHEST:
+                match = SameValues(
+                    (Bearer((one,)),), (Bearer((other,)),), "float32", "values that are near"
+                )
+                found.add(match)
+                done.append(Between(match, operation, error))
+    return done
+
+
+def distance(made: Any, wanted: Any) -> float:
+    """Return the root mean square of the difference, in spreads of the values that are wanted.
+
+    >>> import numpy
+    >>> distance(numpy.array([1.0, 3.0]), numpy.array([1.0, 3.5])).round(3)
+    np.float64(0.283)
+    """
+    import numpy as np
+
+    after = _values(wanted)
+    spread = float(after.std(dtype=np.float64))
+    apart = np.subtract(_values(made), after).reshape(-1)
+    return float(np.sqrt(np.mean(np.square(apart), dtype=np.float64))) / max(spread, 1e-300)
+
+
+def _values(leaf: Any) -> Any:
+    import numpy as np
+
+    return with_bytes_copied(as_array, Numpy(), leaf).astype(np.float32)
+
+
+def _by_count(weights: Weights, keys: Collection[str]) -> Mapping[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for key in keys:
+        known = weights.prints[key]
+        is_float = weights.specs[key].dtype.kind in ("float", "block")
+        if is_float and not known.is_constant and known.elements >= _LEAST:
+            found.setdefault(known.elements, []).append(key)
+    return found
+
+
+def _nearest(
+    a: Weights, here: list[str], b: Weights, there: list[str], names: NamedSizes
+) -> Iterator[tuple[str, str, Operation]]:
+    """Yield the pairs that are nearest to each other by far, in one order by far."""
+    import numpy as np
+
+    shapes = [[w.specs[key].shape for key in keys] for w, keys in ((a, here), (b, there))]
+    places = {
+        both: _places(*both, names) for both in itertools.product(set(shapes[0]), set(shapes[1]))
+    }
+    errors = np.full((len(here), len(there), max(map(len, places.values()))), 2.0)
+    sampled = _sample(math.prod(shapes[0][0]))
+    targets = {
+        shape: [m for m, other in enumerate(shapes[1]) if other == shape] for shape in shapes[1]
+    }
+    values = _normed(np.array([_values(b.leaves[key]).reshape(-1)[sampled] for key in there]))
+    for n, key in enumerate(here):
+        array = _values(a.leaves[key]).reshape(-1)
+        for shape, rows in targets.items():
+            if known := places[shapes[0][n], shape]:
+                own = _normed(np.array([array[place.positions] for place in known]))
+                errors[n, rows, : len(known)] = 2 - 2 * values[rows] @ own.T
+    for n, m in zip(*(errors.min(axis=2) <= FARTHEST**2).nonzero(), strict=True):
+        k = int(errors[n, m].argmin())
+        rest = errors[n, m].copy(), errors[n].min(axis=1), errors[:, m].min(axis=1)
+        for row, at in zip(rest, (k, m, n), strict=True):
+            row[at] = 4.0
+        if min(float(row.min()) for row in rest) >= 4 * errors[n, m, k]:
+            yield here[n], there[m], places[shapes[0][n], shapes[1][m]][k].operation
+
+
+def _sample(count: int) -> Any:
+    """Return the places at which tensors of so many elements are compared."""
+    import numpy as np
+
+    if count <= _SAMPLES:
+        return np.arange(count)
+    return np.random.default_rng(count).integers(0, count, _SAMPLES)
+
+
+def _normed(values: Any) -> Any:
+    """Return rows of values around 0, each of length 1."""
+    import numpy as np
+
+    middle = values - values.mean(axis=1, keepdims=True)
+    return middle / np.maximum(np.sqrt((middle**2).sum(axis=1, keepdims=True)), 1e-30)
+
+
+def _places(one: Shape, other: Shape, names: NamedSizes) -> list[Place]:
+    """Return the orders between two shapes, without those that come to the same."""
+    import numpy as np
+
+    count = math.prod(one)
+    numbered = np.arange(count).reshape(one)
+    found: dict[bytes, Place] = {}
+    for operation in _orders(one, other, names):
+        made = as_array(Numpy(), names.bound(operation).apply({(): numbered})[()])
+        if made.shape == other:
+            positions = made.reshape(-1)[_sample(count)]
+            found.setdefault(positions.tobytes(), Place(operation, positions))
+    return list(found.values())
+
+
+def _orders(one: Shape, other: Shape, names: NamedSizes) -> Iterator[Operation]:
+    """Yield the operations between two shapes that are tried, the plainest first."""
+    levels = within(View(0, (Level(math.prod(one), 1),)), one, other)
+    if levels is not None:
+        yield Identity() if one == other else arrangement(one, other, levels, names)
+    if 1 < len(one) == len(other) <= 4:
+        for axes in itertools.permutations(range(len(one))):
+            if tuple(one[axis] for axis in axes) == other and axes != tuple(range(len(one))):
+                yield Transpose() if axes == tuple(reversed(range(len(one)))) else Transpose(axes)
+    if one == other and one:
+        heads = {one[0] // size for size in _HEAD_SIZES} | set(names.numbers.values())
+        for count in sorted(heads):
+            if 0 < count <= one[0] and one[0] % (2 * count) == 0:
+                yield from (Rotary(names.heads(count), to=to) for to in ("halves", "pairs"))
