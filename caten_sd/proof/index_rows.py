@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from caten_sd.mapping.conditions import conditions, hold
@@ -27,7 +27,8 @@ class RowKind(NamedTuple):
     operation: Operation
 
 
-Shared = Mapping[tuple[str, str], list[RowKind]]  # by a side and a template of it
+# By a side and a template: the numbers of all keys that have it.
+Known = Mapping[tuple[str, str], set[Numbers]]
 
 
 class Rows(NamedTuple):
@@ -40,13 +41,23 @@ class Rows(NamedTuple):
 def index_rows(found: Sequence[Between]) -> list[Rows]:
     """Return rows in the order of the first match of each, as few as the indices allow."""
     kinds: dict[RowKind, list[Between]] = {}
+    known: dict[tuple[str, str], set[Numbers]] = {}
     for each in found:
         kinds.setdefault(_kind(each), []).append(each)
-    shared = _shared(kinds)
+        for side, template, numbers in _keys(each):
+            known.setdefault((side, template), set()).add(numbers)
     rows: list[Rows] = []
     for kind, members in kinds.items():
-        rows += _of_kind(kind, members, kinds, shared)
+        rows += _of_kind(kind, members, known)
     return rows
+
+
+def _keys(each: Between) -> Iterator[tuple[str, str, Numbers]]:
+    """Yield the side, the template and the numbers of each key of a match."""
+    for side, bearers in (("a", each.match.a), ("b", each.match.b)):
+        for bearer in bearers:
+            for key in bearer.keys:
+                yield side, *indexed(key)
 
 
 def _kind(each: Between) -> RowKind:
@@ -57,47 +68,76 @@ def _kind(each: Between) -> RowKind:
     return RowKind(tuple(templates[:count]), tuple(templates[count:]), holes, each.operation)
 
 
-def _shared(kinds: Iterable[RowKind]) -> Shared:
-    """Return the kinds of rows that each template of A, and of B, is in."""
-    found: dict[tuple[str, str], list[RowKind]] = {}
-    for kind in kinds:
-        for side, templates in (("a", kind.a), ("b", kind.b)):
-            for template in dict.fromkeys(templates):
-                found.setdefault((side, template), []).append(kind)
-    return found
-
-
-def _of_kind(
-    kind: RowKind, members: list[Between], kinds: Mapping[RowKind, list[Between]], shared: Shared
-) -> Iterator[Rows]:
-    """Yield one row for all members, or one for each where they do not agree."""
+def _of_kind(kind: RowKind, members: list[Between], known: Known) -> Iterator[Rows]:
+    """Yield one row for all members, or for those with one number at a place, or one for each."""
     numbers = [_numbers(each) for each in members]
-    captures = _captures(numbers, kind) if len(members) > 1 else None
-    where = None if captures is None else _where(kind, captures, kinds, shared)
-    if captures is not None and where is not None:
-        yield Rows(_row(kind, captures, where), members)
+    whole = _of_all(kind, members, numbers, known)
+    if whole is not None:
+        yield whole
         return
+    for place in reversed(range(len(numbers[0]))):
+        parts: dict[int, list[int]] = {}
+        for n, own in enumerate(numbers):
+            parts.setdefault(own[place], []).append(n)
+        if not 1 < len(parts) <= len(members) // 2:
+            continue
+        rows = [
+            _of_all(kind, [members[n] for n in part], [numbers[n] for n in part], known)
+            for part in parts.values()
+        ]
+        if None not in rows:
+            yield from (row for row in rows if row is not None)
+            return
     for each, own in zip(members, numbers, strict=True):
         yield Rows(_row(kind, [str(number) for number in own], ""), [each])
 
 
+def _of_all(
+    kind: RowKind, members: list[Between], numbers: Sequence[Numbers], known: Known
+) -> Rows | None:
+    """Return a row for all members and no other keys, or None."""
+    if len(members) == 1:
+        return Rows(_row(kind, [str(number) for number in numbers[0]], ""), members)
+    captures = _captures(numbers, kind)
+    where = None if captures is None else _where(kind, captures, members, known)
+    if captures is None or where is None:
+        return None
+    return Rows(_row(kind, captures, where), members)
+
+
 def _where(
-    kind: RowKind, captures: Sequence[str], kinds: Mapping[RowKind, list[Between]], shared: Shared
+    kind: RowKind, captures: Sequence[str], members: Sequence[Between], known: Known
 ) -> str | None:
-    """Return the condition that tells its keys from those of rows with the same names, or None."""
-    taken: dict[str, tuple[set[int], set[int]]] = {}
-    for place, (side, template, hole) in enumerate(_places(kind)):
-        others = [other for other in shared[side, template] if other != kind]
-        name = captures[place].strip("{}")
-        if not others or not captures[place].startswith("{") or len(name) > 1:
-            continue
-        own, foreign = taken.setdefault(name, (set(), set()))
-        own.update(_values(kinds, kind, side, template, hole))
-        for other in others:
-            foreign.update(_values(kinds, other, side, template, hole))
-    if all(len(shared[side, template]) == 1 for side, template, _ in _places(kind)):
+    """Return the condition that tells its keys from others with these names, or None."""
+    own: dict[tuple[str, str], set[Numbers]] = {}
+    for each in members:
+        for side, template, numbers in _keys(each):
+            own.setdefault((side, template), set()).add(numbers)
+    values: dict[str, tuple[set[int], set[int]]] = {}
+    start, stacked = 0, _stacked_places(kind)
+    for side, templates in (("a", kind.a), ("b", kind.b)):
+        for template in templates:
+            places = range(start, start := start + _holes([template]))
+            texts = ["*" if place in stacked else captures[place] for place in places]
+            mine = own[side, template]
+            foreign = [n for n in known[side, template] - mine if _has_constants(texts, n)]
+            for hole, text in enumerate(texts):
+                if foreign and len(name := text.strip("{}")) == 1 and text.startswith("{"):
+                    inner, outer = values.setdefault(name, (set(), set()))
+                    inner.update(numbers[hole] for numbers in mine)
+                    outer.update(numbers[hole] for numbers in foreign)
+            if foreign and not any(text.startswith("{") for text in texts):
+                return None
+    if not values:
         return ""
-    return next(filter(None, (_condition(name, *sets) for name, sets in taken.items())), None)
+    return next(filter(None, (_condition(name, *both) for name, both in values.items())), None)
+
+
+def _has_constants(texts: Sequence[str], numbers: Numbers) -> bool:
+    """Return whether numbers are those that a pattern has where it has no captures."""
+    return all(
+        text == str(number) for text, number in zip(texts, numbers, strict=True) if text.isdecimal()
+    )
 
 
 def _condition(name: str, own: set[int], foreign: set[int]) -> str | None:
@@ -116,25 +156,6 @@ def _condition(name: str, own: set[int], foreign: set[int]) -> str | None:
         if own_hold and not any(hold(known, {name: n}, None) for n in foreign):
             return text
     return None
-
-
-def _places(kind: RowKind) -> Iterator[tuple[str, str, int]]:
-    """Yield the side, the template and the hole of each number of a row."""
-    for side, templates in (("a", kind.a), ("b", kind.b)):
-        for template in templates:
-            yield from ((side, template, hole) for hole in range(_holes([template])))
-
-
-def _values(
-    kinds: Mapping[RowKind, list[Between]], kind: RowKind, side: str, template: str, hole: int
-) -> Iterator[int]:
-    """Yield the numbers that the keys of a kind with a template have at a hole."""
-    for each in kinds[kind]:
-        for source in each.match.a if side == "a" else each.match.b:
-            for key in source.keys:
-                known = indexed(key)
-                if known.template == template:
-                    yield known.numbers[hole]
 
 
 def _numbers(each: Between) -> Numbers:

@@ -31,7 +31,7 @@ _HEAD_SIZES = (16, 32, 48, 64, 80, 96, 128, 160, 192, 256)
 Shape = tuple[int, ...]
 
 
-class Place(NamedTuple):
+class SampledOrder(NamedTuple):
     """An order of elements, and where those at the sampled places come from."""
 
     operation: Operation
@@ -136,18 +136,18 @@ def _normed(values: Any) -> Any:
     return middle / np.maximum(np.sqrt((middle**2).sum(axis=1, keepdims=True)), 1e-30)
 
 
-def _places(one: Shape, other: Shape, names: NamedSizes) -> list[Place]:
+def _places(one: Shape, other: Shape, names: NamedSizes) -> list[SampledOrder]:
     """Return the orders between two shapes, without those that come to the same."""
     import numpy as np
 
     count = math.prod(one)
     numbered = np.arange(count).reshape(one)
-    found: dict[bytes, Place] = {}
+    found: dict[bytes, SampledOrder] = {}
     for operation in _orders(one, other, names):
         made = as_array(Numpy(), names.bound(operation).apply({(): numbered})[()])
         if made.shape == other:
             positions = made.reshape(-1)[_sample(count)]
-            found.setdefault(positions.tobytes(), Place(operation, positions))
+            found.setdefault(positions.tobytes(), SampledOrder(operation, positions))
     return list(found.values())
 
 

@@ -42,7 +42,9 @@ def prove(
     for side, (source, target, here, there) in enumerate(
         ((b, a, layout, layout.canonical), (a, b, layout.canonical, layout))
     ):
-        bare = StateDict(source.entry)  # what a file says of itself is of another layout
+        keys = [key for each in explained for key in each.match.keys[1 - side]]
+        # What a file says of itself is of another layout.
+        bare = StateDict({key: source.entry[key] for key in keys})
         plan = plan_layout(bare, there, from_layout=here, config=dict(numbers))
         for each in explained:
             for key in each.match.keys[side]:

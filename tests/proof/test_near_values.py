@@ -58,7 +58,7 @@ def test_two_seeds_are_not_paired() -> None:
 
 def test_two_candidates_are_left_open() -> None:
     a, _ = pair(0)
-    near = {f"l.{n}": a["h.0.w0"] + np.float32(1e-3) * a["h.1.w0"] * n for n in (1, 2)}
+    near = {f"l.{n}": a["h.0.w0"] + np.float32(1e-3) * a["h.1.w0"] * n for n in (2, 3)}
     found = explain({"w": a["h.0.w0"]}, near)
     assert found.layout is None
     assert len(found.undecided) == 3
