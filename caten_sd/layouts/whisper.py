@@ -102,6 +102,10 @@ OPENAI = Layout(
         ),
         Row(f"encoder.layer_norm.{P}", f"encoder.ln_post.{P}"),
         Row(f"decoder.layer_norm.{P}", f"decoder.ln.{P}"),
-        Lacks("proj_out.weight", "openai-whisper computes the output with the token embedding"),
+        Lacks(
+            "proj_out.weight",
+            "openai-whisper computes the output with the token embedding",
+            tied="decoder.embed_tokens.weight",
+        ),
     ],
 )

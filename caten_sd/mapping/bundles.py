@@ -108,7 +108,8 @@ def _moved(
         )
         canonical = _name(f"{word}.", row.canonical, word)
         where = _scoped(row.where, word)
-        yield replace(row, canonical=canonical, constant=like, where=where)
+        tied = row.tied and f"{word}.{row.tied}"
+        yield replace(row, canonical=canonical, constant=like, where=where, tied=tied)
     else:
         yield _moved_row(row, word, start, layout.prefixes if row.prefixed else ("",))
 

@@ -9,8 +9,10 @@ from caten_sd.errors import LayoutError, NoApplicableMethodError
 from caten_sd.errors.printable import one_line
 from caten_sd.mapping.axis_sizes import Lookup, Numbers
 from caten_sd.mapping.rows import Constant, Lacks
+from caten_sd.state.compare import same_values
 from caten_sd.state.dtype import DTYPES, numpy_dtype
 from caten_sd.state.leaf import Numpy, as_array, spec, spec_or_none
+from caten_sd.state.same_place import same_place
 
 _AXIS = re.compile(r"axis ([0-9])")
 
@@ -73,8 +75,13 @@ def value_of(constant: Constant, like: Any, lookup: Lookup) -> float:
 
 
 def check_left_out(lacks: Lacks, leaf: Any, like: Any, lookup: Lookup, where: str) -> None:
-    """Refuse to leave out a tensor that is not the constant that the layout says it is."""
+    """Refuse to leave out a tensor that is not the constant, or the other, that it has to be."""
     constant = lacks.constant
+    if lacks.tied and not _is_equal(leaf, like):
+        raise LayoutError(
+            f"{where}: it does not have the values of {lacks.tied}, as it must to be left out "
+            f"({lacks.reason}); choose a layout that stores it"
+        )
     if constant is None:
         return
     try:
@@ -86,6 +93,14 @@ def check_left_out(lacks: Lacks, leaf: Any, like: Any, lookup: Lookup, where: st
             f"{where}: it is not {value:g} throughout, as it must be to be left out "
             f"({lacks.reason}); choose a layout that stores it"
         )
+
+
+def _is_equal(leaf: Any, other: Any) -> bool:
+    """Return whether two leaves have the same values; those without values pass."""
+    specs = [spec_or_none(each) for each in (leaf, other)]
+    if any(known is not None and not known.has_values for known in specs):
+        return True
+    return other is not None and (same_place(leaf, other) or same_values(leaf, other))
 
 
 def made(constant: Constant, like: Any, value: float) -> Any:

@@ -121,13 +121,15 @@ class Lacks:
     """A canonical name that this layout does not have, and why.
 
     Without a ``constant`` the tensor is left out. With one, it is checked to be that constant when
-    it is left out, and made where another layout needs it.
+    it is left out, and made where another layout needs it. With ``tied``, a canonical name, it is
+    checked to have the values of that tensor.
     """
 
     canonical: str
     reason: str
     _: KW_ONLY
     constant: Constant | None = None
+    tied: str = ""
     where: str = ""
 
     def __str__(self) -> str:

@@ -122,7 +122,8 @@ class _RuleRunner:
             self.dropped[item.key] = rule.reason
             return None
         if isinstance(rule, Lacks):
-            like = rule.constant and self._leaves.get(pattern(rule.constant.like).key(captured))
+            name = rule.constant.like if rule.constant else rule.tied
+            like = self._leaves.get(pattern(name).key(captured)) if name else None
             where = f"layout {self.name}, {item.origin}"
             check_left_out(rule, item.leaf, like, self.lookup, where)
             self.dropped[item.key] = f"not in {self.name}: {rule.reason}"

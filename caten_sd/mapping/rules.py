@@ -207,15 +207,15 @@ def _decided(first: Taker, second: Taker) -> bool:
 
 
 def check_lacking(row: Lacks) -> None:
-    """Refuse a constant that no tensor gives the shape and the captures of."""
+    """Refuse a constant, or a tie, that no tensor gives the captures of."""
     name = lacking(row)
-    if row.constant is None:
+    if row.constant is None and not row.tied:
         return
-    like = pattern(row.constant.like)
+    option, text = ("like", row.constant.like) if row.constant else ("tied", row.tied)
+    like = pattern(text)
     if like.captures != name.captures or overlap(like, name):
         raise LayoutError(
-            f"row {row}: like={row.constant.like!r} must be another canonical name with the same "
-            f"captures"
+            f"row {row}: {option}={text!r} must be another canonical name with the same captures"
         )
 
 

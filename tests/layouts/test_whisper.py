@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from caten_sd import StateDict, read_state_dict
+from caten_sd.errors import LayoutError
 from caten_sd.layouts.whisper import HF, OPENAI
 from caten_sd.mapping.layout_plan import plan_layout, to_layout
 from tests.layouts.key_lists import check_detected, listed, shapes, tensors
@@ -71,6 +72,14 @@ def test_the_output_is_tied_to_the_tokens(model: Any, whole: bool) -> None:
     assert HF.canonical.name == "hf-whisper-canonical"
     inner = to_layout(state, HF.canonical, strict=True)
     assert inner.ties == {"proj_out.weight": "decoder.embed_tokens.weight"}
+
+
+def test_an_output_of_its_own_is_not_lost(model: Any) -> None:
+    given = dict(model.state_dict())
+    same = given["proj_out.weight"].clone()
+    assert "proj_out.weight" not in to_layout({**given, "proj_out.weight": same}, OPENAI)
+    with pytest.raises(LayoutError, match=r"proj_out\.weight: .*decoder\.embed_tokens\.weight"):
+        to_layout({**given, "proj_out.weight": same + 1}, OPENAI)
 
 
 def test_the_tiny_model_of_openai_is_that_of_transformers() -> None:

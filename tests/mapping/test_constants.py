@@ -276,3 +276,16 @@ def test_what_the_target_does_not_store_either_is_not_made() -> None:
 def test_such_a_constant_is_text_in_a_toml_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(OF_RANK.to_toml())
     assert Layout.from_toml(tmp_path / "mine.toml").rows == OF_RANK.rows
+
+
+def test_what_is_left_out_as_tied_has_the_values_of_the_other() -> None:
+    base = Layout("of-two", [Row("emb"), Row("head", optional=True)])
+    lacks = Lacks("head", "it is the embedding", tied="emb")
+    tied = Layout("of-one", [Row("emb", "e"), lacks], base=base)
+    given = {"emb": np.ones(3), "head": np.ones(3)}
+    assert list(to_layout(given, tied, from_layout=base, strict=True)) == ["e"]
+    for wrong in ({"emb": np.ones(3), "head": np.zeros(3)}, {"head": np.ones(3)}):
+        with pytest.raises(LayoutError, match=r"head: .* values of emb, .*stores it"):
+            to_layout(wrong, tied, from_layout=base)
+    with pytest.raises(LayoutError, match="tied='b' must be another canonical name"):
+        Layout("wrong", [Lacks("a.{i}", "none", tied="b"), Row("b")])
