@@ -1,7 +1,10 @@
-"""What all tests share: benchmarks run only when they are asked for, and no test has a deadline."""
+"""What all tests share: benchmarks run only when they are asked for, no test has a deadline, and
+no save waits for the disk."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,5 +20,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    asked = any("benchmarks" in str(argument) for argument in config.invocation_params.args)
-    return True if collection_path.name == "benchmarks" and not asked else None
+    is_left_out = collection_path.name == "benchmarks" and not benchmarks_are_asked(config)
+    return True if is_left_out else None
+
+
+def benchmarks_are_asked(config: pytest.Config) -> bool:
+    return any("benchmarks" in str(argument) for argument in config.invocation_params.args)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_save_waits_for_the_disk(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Nothing here ends the system, and the waits took a third of the time of all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not benchmarks_are_asked(pytestconfig):
+            patch.setattr(os, "fsync", lambda handle: None)
+        yield

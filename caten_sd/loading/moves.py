@@ -215,8 +215,8 @@ def _put_all(model: str, puts: Sequence[Put]) -> None:
         changed = f"{first_few(lost, 5)} changed and cannot be put back" if lost else ""
         raise LoadError(
             f"{begun[-1].key or 'the root'} of {model} cannot take a new value ({error}); "
-            f"{changed or 'nothing was changed'}: load without assign, dtype and map_location, "
-            f"which copies into it"
+            f"{changed or 'nothing was changed'}: give a value that it takes, or load without "
+            f"assign, dtype and map_location, which copies into the old one and calls no setter"
         ) from error
     except BaseException:  # Ctrl-C
         _restore(begun)

@@ -70,14 +70,23 @@ def damaged(seed: Path, target: Path, number: int, mutators: Sequence[Mutator] =
     if target.is_dir() and random.random() < 0.1:
         chosen.unlink()
     else:
-        chosen.write_bytes(mutated(chosen.read_bytes(), random, mutators))
+        data = chosen.read_bytes()
+        chosen.unlink()
+        chosen.write_bytes(mutated(data, random, mutators))
     return target
 
 
 def _copied(seed: Path, target: Path) -> Path:
+    _removed(target)
+    return Path((shutil.copyfile if seed.is_file() else shutil.copytree)(seed, target))
+
+
+def _removed(target: Path) -> None:
+    """Remove what the last input left: ext4 flushes a file that is cut and written again."""
     if target.is_dir():
         shutil.rmtree(target)
-    return Path((shutil.copyfile if seed.is_file() else shutil.copytree)(seed, target))
+    else:
+        target.unlink(missing_ok=True)
 
 
 def _chosen_file(place: Path, random: Random) -> Path:
@@ -94,5 +103,7 @@ def files_of(place: Path) -> list[Path]:
 def replaced(seed: Path, target: Path, file: Path, data: bytes) -> Path:
     """Write a copy of a file or folder in which one file has other bytes."""
     _copied(seed, target)
-    (target / file.relative_to(seed) if target.is_dir() else target).write_bytes(data)
+    changed = target / file.relative_to(seed) if target.is_dir() else target
+    changed.unlink()
+    changed.write_bytes(data)
     return target
