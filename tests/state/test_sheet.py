@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import pkgutil
 import string
@@ -29,6 +30,7 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_check import LayoutCheck, check_layout
 from caten_sd.mapping.layout_plan import LayoutPlan, plan_layout
 from caten_sd.mapping.rows import Row
+from caten_sd.proof.explanation import Explanation, explain
 from caten_sd.state.grouping import MAX_LINES
 from caten_sd.state.sheet import VERSION, HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
@@ -74,6 +76,7 @@ MAKERS: dict[type[HasSheet], Callable[[Keys, str], HasSheet]] = {
     Conversion: conversion,
     LayoutList: lambda keys, text: LayoutList([layout(keys, text)], [layout(keys, text + "s")]),
     LayoutRows: lambda keys, text: LayoutRows(layout(keys, text)),
+    Explanation: lambda keys, text: explain(state_of(keys, text), state_of(keys, f"{text}s")),
     FileSummary: lambda keys, text: FileSummary(text, state_of(keys, text)),
 }
 METHODS = {"sheet", "to_dict", "_repr_html_"}
@@ -181,9 +184,15 @@ def like_results(classes: Iterable[type]) -> set[type]:
     return {each for each in found if not found & set(each.__subclasses__())}
 
 
+def is_installed(module: str) -> bool:
+    """Return whether the package is there that an adapter is for; other modules need none."""
+    adapter = module.partition("caten_sd.adapters.")[2].partition(".")[0]
+    return not adapter or importlib.util.find_spec(adapter) is not None
+
+
 def classes_of_the_house() -> Iterable[type]:
     for module in pkgutil.walk_packages(caten_sd.__path__, "caten_sd."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and is_installed(module.name):
             found = vars(importlib.import_module(module.name)).values()
             yield from (each for each in found if isinstance(each, type))
 
