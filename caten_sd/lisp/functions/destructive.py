@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,23 +57,22 @@ def sorted_in_place(value: Any, rank: Callable[[Any], Any]) -> Any:
     items = elements(value)
     if not isinstance(value, LispList):
         return relinked(value, sorted(items, key=rank), 0)
-    cells = _merged(list(enumerate(items)), rank)
-    first = next(at for at, (cell, _) in enumerate(cells) if cell == 0)
-    return relinked(value, [item for _, item in cells], first)
+    cells = _merged([(rank(item), cell, item) for cell, item in enumerate(items)])
+    first = next(at for at, (_, cell, _) in enumerate(cells) if cell == 0)
+    return relinked(value, [item for _, _, item in cells], first)
 
 
-_Cells = list[tuple[int, Any]]
+_Cells = list[tuple[Any, int, Any]]  # the rank of an item, its cell, the item
+_rank_of = operator.itemgetter(0)
 
 
-def _merged(cells: _Cells, rank: Callable[[Any], Any]) -> _Cells:
+def _merged(cells: _Cells) -> _Cells:
     """Sort cells as SBCL does: three at most exchange their items, more are linked anew."""
     if len(cells) <= 3:
-        items = sorted((item for _, item in cells), key=rank)
-        return [(cell, item) for (cell, _), item in zip(cells, items, strict=True)]
+        found = sorted(cells, key=_rank_of)
+        return [(rank, cells[at][1], item) for at, (rank, _, item) in enumerate(found)]
     half = len(cells) // 2
-    return sorted(
-        _merged(cells[:half], rank) + _merged(cells[half:], rank), key=lambda each: rank(each[1])
-    )
+    return sorted(_merged(cells[:half]) + _merged(cells[half:]), key=_rank_of)
 
 
 FUNCTIONS: Mapping[str, Function] = {"NCONC": joined, "NREVERSE": reversed_in_place}

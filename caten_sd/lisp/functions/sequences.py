@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cmp_to_key, partial, reduce
+from functools import partial, reduce
 from typing import Any
 
 from caten_sd.errors import ModelError
@@ -72,11 +72,19 @@ def sort(value: Any, before: Function, *options: Any) -> Any:
     """Return a list in the order that a function of two gives, in the cells that it has."""
     key = keys_of(options, "KEY").get("KEY") or (lambda each: each)
 
-    def order(first: Any, second: Any) -> int:
-        a, b = first_value(key(first)), first_value(key(second))
-        return is_true(before(b, a)) - is_true(before(a, b))
+    return sorted_in_place(value, lambda each: _Rank(first_value(key(each)), before))
 
-    return sorted_in_place(value, cmp_to_key(order))
+
+class _Rank:
+    """The place of an item among others, as a function of two has it."""
+
+    __slots__ = ("before", "value")
+
+    def __init__(self, value: Any, before: Function) -> None:
+        self.value, self.before = value, before
+
+    def __lt__(self, other: _Rank) -> bool:
+        return is_true(self.before(self.value, other.value))
 
 
 def member(item: Any, value: Any, *options: Any) -> Any:

@@ -12,7 +12,7 @@ from caten_sd.lisp.definitions.names import python_name
 from caten_sd.lisp.forward_passes.input_shapes import InputShape, input_shapes
 from caten_sd.lisp.port.forms.list_forms import variables_of
 from caten_sd.lisp.port.function_text import device_of, finish
-from caten_sd.lisp.port.ported_classes import PortedClass, snake_case
+from caten_sd.lisp.port.ported_classes import PortedClass
 from caten_sd.lisp.port.python_text.expressions import NIL, Expression, listed
 from caten_sd.lisp.port.python_text.python_types import NONE, is_optional, optional
 from caten_sd.lisp.port.python_text.suites import Suite
@@ -28,7 +28,7 @@ def forward_block(
     documentation: str,
 ) -> None:
     """Write the forward pass of a model."""
-    name = snake_case(model.name)
+    name = model.forward_name
     own = attrs.evolve(
         translator,
         suite=Suite(),
@@ -66,7 +66,7 @@ def refusing_forward(
     body.add(refusal)
     inputs = f"model: {model.name}, *inputs: {any_}, **options: {any_}"
     translator.suite.add(f"@{call}.register({model.name})")
-    translator.suite.block(f"def {snake_case(model.name)}({inputs}) -> {any_}:", body)
+    translator.suite.block(f"def {model.forward_name}({inputs}) -> {any_}:", body)
 
 
 def _cut_caches(translator: Translator, model: PortedClass, places: frozenset[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import attrs
 
@@ -27,6 +27,9 @@ _FUNCTIONS = {"abs", "all", "any", "enumerate", "float", "int", "isinstance", "l
 _FUNCTIONS |= {"min", "range", "round", "sum", "super", "tuple", "zip"}
 _RESERVED = {"attrs", "torch", "math", "call", "functional", "model", "output", "Tensor", "Any"}
 _RESERVED |= {"warnings"}
+# What a class of the module needs from elsewhere, and may not be called itself.
+_HOMES_OF_CLASSES = {"Module", "Sequential", "Parameter", "Callable", "Fraction", "Size", "slot"}
+_HOMES_OF_CLASSES |= {"transient", "cut_caches", "ModelError", "None", "True", "False", *_FUNCTIONS}
 
 
 @attrs.define(eq=False)
@@ -39,6 +42,7 @@ class PortedClass:
     base: PortedClass | None = None
     attributes: dict[str, str] = attrs.field(factory=dict)
     own: set[str] = attrs.field(factory=set)  # attributes of the slots that it declares itself
+    forward_name: str = ""  # of the function that is its forward pass
     methods: list[CallDefinition | MethodDefinition] = attrs.field(factory=list)
 
     @property
@@ -129,7 +133,10 @@ def ported_names(definitions: Definitions, evaluator: Evaluator) -> PortedNames:
             owner.methods.append(method)
     taken = {*_RESERVED, *(each.name for each in classes.values())}
     reserved = {*taken, *_FUNCTIONS}
-    taken |= {snake_case(each.name) for each in classes.values() if each.methods}
+    for model in classes.values():
+        if model.methods:
+            model.forward_name = _fresh(snake_case(model.name), taken)
+            taken.add(model.forward_name)
     variables: dict[str, str] = {}
     for name, variable in definitions.variables.items():
         variables[name] = python_name(variable.name, taken).upper()
@@ -159,7 +166,8 @@ def _add_class(
                 arguments = base.arguments
     else:
         arguments = definition.arguments
-    made = PortedClass(class_name(definition.name), definition, arguments, base)
+    used = {*_RESERVED, *_HOMES_OF_CLASSES, *(each.name for each in classes.values())}
+    made = PortedClass(_fresh(class_name(definition.name), used), definition, arguments, base)
     made.attributes = {} if base is None else dict(base.attributes)
     taken = {*dir(Module), "self", *made.attributes.values()}
     for slot in made.slots:
@@ -169,6 +177,13 @@ def _add_class(
         made.own.add(made.attributes[slot.name.name])
     classes[name] = made
     return made
+
+
+def _fresh(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: with an underscore after it if it is."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def called_model(

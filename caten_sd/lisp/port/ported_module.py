@@ -258,8 +258,8 @@ def _require_only(owner: PortedClass, definition: CallDefinition | MethodDefinit
 
 def docstring(text: str) -> str:
     """Return a text as a docstring whose lines are short enough."""
-    escaped = text.replace("\\", "\\\\").replace('"""', "'''")
-    first, *rest = [" ".join(each.split()) for each in escaped.split("\n\n")]
+    quoted = text.replace("\\", "\\\\").replace('"""', "'''")
+    first, *rest = [escaped(" ".join(each.split())) for each in quoted.split("\n\n")]
     lines = textwrap.wrap(first, WIDTH - 14)
     if not rest and len(lines) == 1:
         return f'"""{lines[0]}{_end(lines[0])}"""'

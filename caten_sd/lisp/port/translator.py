@@ -165,7 +165,10 @@ class Translator(LocalNames):
     def require(self, fact: str, datum: Datum) -> None:
         """Raise LispError for a use of a slot, a function or a constant that is not translated."""
         if self.facts.is_missing(fact):
-            raise self.untranslatable(datum, "what defines it is not translated")
+            shown = brief(datum.items[0] if isinstance(datum, Form) else datum, 40)
+            raise LispError(
+                datum.place, f"{shown} is defined by what is not translated", "correct that first"
+            )
 
     def untranslatable(self, datum: Datum, why: str = "") -> LispError:
         """Return the error for a form that has no translation."""
