@@ -65,6 +65,7 @@ class Findings:
     ``square``: the keys whose orientation is known from the layout only, as the shape is square.
     ``rounded``: the keys whose values are computed anew.
     ``misfits``: the shapes that are not as declared.
+    ``gap``: which layer or expert is missing between others, or "".
     ``contradicted``: what the configuration or the metadata says and the tensors do not.
     ``hints``: what whoever reads the result has to do.
     """
@@ -78,6 +79,7 @@ class Findings:
     square: list[str] = field(default_factory=list)
     rounded: list[str] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
+    gap: str = ""
     contradicted: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
 
@@ -94,6 +96,8 @@ class Findings:
         if self.misfits:
             count = counted(len(self.misfits), "shape is", "shapes are")
             faults.append(f"{count} not as declared: {self.misfits[0]}")
+        if self.gap:
+            faults.append(self.gap)
         return "; ".join([*faults, *self.contradicted[:3]])
 
     def groups(self) -> list[SheetGroup]:
@@ -109,6 +113,7 @@ class Findings:
                 "in the configuration, not so in the file",
                 list(map(SheetRow, self.contradicted)),
             ),
+            SheetGroup("missing between others", [SheetRow(self.gap)] if self.gap else []),
             SheetGroup("treated as the layout says", [*self._treated()]),
         ]
 

@@ -24,7 +24,7 @@ from caten_sd.mapping.known import find_layout, known_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.patterns import joined_paths
 from caten_sd.mapping.reading import Reading, items_of, read_canonical
-from caten_sd.mapping.refusals import refuse_excluded, refuse_swapped, refuse_unrelated
+from caten_sd.mapping.refusals import refuse_excluded, refuse_read, refuse_unrelated
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.self_description import config_for, stated_numbers
 from caten_sd.mapping.trim_record import RECORD, record_of, with_record
@@ -158,7 +158,7 @@ def plan_layout(
     stated = stated_numbers(state.metadata, origin, target)
     lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases}, joined, stated)
     read = read_canonical(origin, items_of(state, with_record(state)), lookup, target=target)
-    refuse_swapped(origin, read.findings)
+    refuse_read(origin, read.findings)
     if origin is target and detection is None and prefix is None:
         return LayoutPlan(
             origin, target, _stamped(state, target, read.findings), read.findings, None

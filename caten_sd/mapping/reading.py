@@ -56,7 +56,7 @@ def read_canonical(
     run = run_rules(layout.name, layout.reading, items, lookup, counted=counts, lenient=lenient)
     result, idle = run.items, run.idle(layout.reading)
     untaken = [key for name in run.untaken for key in members.get(name, [name])]
-    findings = Findings(dropped=run.dropped, untaken=untaken)
+    findings = Findings(dropped=run.dropped, untaken=untaken, gap=run.gap)
     for rule in [rule for rule in layout.reading.rules if rule.row.tied]:
         if id(rule) in run.fired:
             result = _with_one_leaf(rule, result)

@@ -57,8 +57,13 @@ def refuse_excluded(declared: Layout, state: StateDict) -> None:
         )
 
 
-def refuse_swapped(origin: Layout, findings: Findings) -> None:
-    """Refuse a layout that would turn a tensor that is turned already."""
+def refuse_read(origin: Layout, findings: Findings) -> None:
+    """Refuse a tensor that would be turned and is turned already, and layers with a gap."""
+    if findings.gap:
+        raise LayoutError(
+            f"layout {origin.name}: {findings.gap}; add what is missing, or open all files of the "
+            f"model together"
+        )
     for misfit in findings.misfits:
         if misfit.swapped:
             raise LayoutError(

@@ -16,6 +16,7 @@ from caten_sd.mapping.operations import POSITION, Coordinates, Operand, Operatio
 from caten_sd.mapping.patterns import Pattern, pattern
 from caten_sd.mapping.rows import Drop, Lacks
 from caten_sd.mapping.rules import Rule, Side, Taker
+from caten_sd.mapping.seen_indices import SeenIndices
 from caten_sd.mapping.templates import Finder, KeyMatch
 from caten_sd.state.leaf import spec_or_none
 
@@ -25,7 +26,7 @@ class RuleRun(NamedTuple):
 
     ``dropped`` gives the reason for each dropped key. ``untaken`` are the keys that no rule took.
     ``fired`` holds the ids of the rules that took a key. ``counts`` says for each captured index
-    how many of it there are, by the largest that a key has.
+    how many of it there are, by the largest that a key has, and ``gap`` which one is missing.
     """
 
     items: list[Item]
@@ -33,6 +34,7 @@ class RuleRun(NamedTuple):
     untaken: list[str]
     fired: set[int]
     counts: dict[str, int]
+    gap: str = ""
 
     def idle(self, side: Side) -> list[Rule]:
         """Return the rules that took no key and are not optional."""
@@ -60,14 +62,16 @@ class _Prepared(NamedTuple):
     """What is done with each key of one template that matches a rule or a drop.
 
     ``place`` has what differs between groups: the place of a number in the key, or a text.
-    ``stacked`` and ``counted`` have a label and the place of its number.
+    ``stacked`` has a label and the place of its number. ``counted`` has the places of the numbers
+    that are counted, which go into ``seen``.
     """
 
     match: KeyMatch[Taker]
     renamed: str  # the new key as a text to format with the numbers, where that is all
     place: tuple[int | str, ...]
     stacked: tuple[tuple[str, int], ...]
-    counted: tuple[tuple[str, int], ...]
+    counted: tuple[int, ...]
+    seen: dict[tuple[str, ...], str]
 
 
 class _RuleRunner:
@@ -76,7 +80,7 @@ class _RuleRunner:
     ) -> None:
         self.name, self.side, self.lookup, self.lenient = name, side, lookup, lenient
         self.counted = counted
-        self.counts = dict.fromkeys(counted, 0)
+        self._seen = SeenIndices(counted)
         self.dropped: dict[str, str] = {}
         self.untaken: list[str] = []
         self.fired: set[int] = set()
@@ -103,8 +107,8 @@ class _RuleRunner:
         made: list[Item] = []
         for each in taken:
             made += [each] if isinstance(each, Item) else self._make(each)
-        counts = {label: count for label, count in self.counts.items() if count}
-        return RuleRun(made, self.dropped, self.untaken, self.fired, counts)
+        counts, gap = self._seen.counts(), self._seen.gap()
+        return RuleRun(made, self.dropped, self.untaken, self.fired, counts, gap)
 
     def _take(self, item: Item) -> Gathered | Item | None:
         """Return what replaces the item; None if it is dropped or joins leaves gathered before."""
@@ -129,7 +133,9 @@ class _RuleRunner:
             self.dropped[item.key] = f"not in {self.name}: {rule.reason}"
             return None
         self.fired.add(id(rule))
-        self._count((label, captured[label]) for label in self.counted.keys() & captured.keys())
+        if labels := self._seen.labels(captured):
+            indices = tuple(captured[label] for label in labels)
+            self._seen.of(rule, labels)[indices] = item.origin
         if rule.simple:
             return Item(self._key(rule.outputs[0], captured, item.origin), item.leaf, item.origin)
         at = coordinates(rule, position, sorted((label, captured[label]) for label in rule.stacked))
@@ -148,7 +154,7 @@ class _RuleRunner:
         """Do as ``_take`` by what was found once for all keys of the template."""
         prepared = self._known.get(id(match)) or self._prepared(item, match, rule)
         if prepared.counted:
-            self._count([(label, numbers[at]) for label, at in prepared.counted])
+            prepared.seen[tuple([numbers[at] for at in prepared.counted])] = item.origin
         if prepared.renamed:
             return Item(prepared.renamed.format(*numbers), item.leaf, item.origin)
         stacked = [(label, numbers[at]) for label, at in prepared.stacked]
@@ -171,12 +177,14 @@ class _RuleRunner:
                 name: text.replace("{", "{{").replace("}", "}}") for name, text in texts.items()
             }
             renamed = self._key(rule.outputs[0], {**literal, **fields}, item.origin)
+        labels = self._seen.labels(at)
         prepared = _Prepared(
             match,
             renamed,
             tuple(texts[name] if name in texts else at[name] for name in kept),
             tuple((label, at[label]) for label in sorted(rule.stacked)),
-            tuple((label, at[label]) for label in self.counted if label in at),
+            tuple(at[label] for label in labels),
+            self._seen.of(rule, labels),
         )
         self._known[id(match)] = prepared
         return prepared
@@ -196,11 +204,6 @@ class _RuleRunner:
         group = self._groups[place] = Gathered(rule, kept, item.origin)
         self._put(group, item, at)
         return group
-
-    def _count(self, found: Iterable[tuple[str, str]]) -> None:
-        for label, index in found:
-            if index.isdecimal() and (count := int(index) + 1) > self.counts[label]:
-                self.counts[label] = count
 
     def _decided(
         self, item: Item, matches: Sequence[KeyMatch[Taker]], numbers: Sequence[str]
@@ -250,7 +253,7 @@ class _RuleRunner:
     def _check_counts(self, groups: list[Gathered]) -> None:
         """Refuse a count that differs from the declared one, and a stack shorter than others."""
         try:
-            check_lengths(self.counts, self.counted, groups, self.lookup)
+            check_lengths(self._seen.counts(), self.counted, groups, self.lookup)
         except LayoutError as error:
             raise LayoutError(f"layout {self.name}: {error}") from None
 

@@ -133,6 +133,8 @@ def by_items(candidate: Candidate, items: Sequence[Item], every: Sequence[Item] 
     except Exception as error:  # an operation of somebody's own
         why = f"it fails ({type(error).__name__}: {error})"
         return candidate._replace(veto=candidate.veto or why)
+    if reading.findings.gap and not every:  # samples have gaps
+        return candidate._replace(veto=candidate.veto or reading.findings.gap)
     taken = len(items) - len(reading.findings.untaken)
     return candidate._replace(
         taken=taken, findings=reading.findings, numbers=reading.numbers, orientation=orientation

@@ -9,7 +9,9 @@ import pytest
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.assembly import Unstack
+from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.layout_check import check_layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.mapping.rows import Row
 from caten_sd.state.leaf import spec
@@ -66,3 +68,54 @@ def test_a_count_of_layers_in_the_configuration_is_held_against_the_keys(declare
     state = StateDict(experts(), config={"n_layer": declared})
     with pytest.raises(LayoutError, match=rf"n_layer is {declared}, .* {{i}} up to 1"):
         stacked(state)
+
+
+PLAIN = Layout(
+    "plain",
+    [Row("h.{i}.attn.{p:w|b}", "l.{i}.attn.{p:w|b}"), Row("h.{i}.ssm", "l.{i}.ssm", optional=True),
+     Row("h.{i}.e.{e}.w", "l.{i}.e.{e}.w", optional=True), Row("n", "norm")],
+    counts={"i": "n_layer", "e": "n_expert"},
+)  # fmt: skip
+
+
+def layers(*indices: int, experts: int = 0) -> dict[str, Any]:
+    found = {f"l.{i}.attn.{p}": np.zeros(2) for i in indices for p in "wb"}
+    found |= {f"l.{i}.e.{e}.w": np.zeros(2) for i in indices for e in range(experts)}
+    return {**found, "norm": np.zeros(2)}
+
+
+@pytest.mark.parametrize(
+    ("state", "facts"),
+    [
+        (layers(0, 2), ["h.{i}.attn", "l.2.attn", "{i} = 1"]),
+        (layers(0, 999_999_999_999), ["l.999999999999.attn", "{i} = 1"]),
+        ({k: v for k, v in layers(0, 1, experts=4).items() if k != "l.1.e.2.w"},
+         ["h.{i}.e.{e}.w", ".e.", "{i} = 1 and {e} = 2"]),
+        ({k: v for k, v in layers(0, 1, experts=4).items() if k != "l.0.e.3.w"},
+         ["l.0.e.", "{i} = 0 and {e} = 3"]),
+    ],
+)  # fmt: skip
+def test_an_absent_layer_or_expert_is_named_where_names_only_change(
+    state: dict[str, Any], facts: list[str]
+) -> None:
+    with pytest.raises(LayoutError) as caught:
+        to_layout(state, PLAIN.canonical, from_layout=PLAIN)
+    assert [fact for fact in facts if fact not in str(caught.value)] == []
+    found = detect_layout(state, layouts=[PLAIN])
+    assert found.layout is None
+    assert [fact for fact in facts if fact not in str(found)] == []
+    assert not check_layout(state, PLAIN).fits
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        layers(0, 1, 2),
+        layers(4, 5),  # as the layers of one process of a pipeline
+        {**layers(0, 2), "l.1.ssm": np.zeros(2), "l.3.ssm": np.zeros(2)},  # two kinds of layer
+        layers(*range(12), experts=11),
+    ],
+)
+def test_layers_that_are_all_there_have_no_gap(state: dict[str, Any]) -> None:
+    to_layout(state, PLAIN.canonical, from_layout=PLAIN, silent=True)
+    assert check_layout(state, PLAIN).findings.gap == ""
