@@ -40,12 +40,9 @@ def refuse_unrelated(origin: Layout, target: Layout) -> None:
 def refuse_excluded(declared: Layout, state: StateDict) -> None:
     """Refuse a layout that is named, of another architecture than the file says it is of.
 
-    A layout that states no architecture is of whichever it is named for.
+    A layout of the caller's own that is based on none that is known is of whatever it is named for.
     """
-    is_stated = declared.architecture != declared.canonical.name
-    if not is_stated and called(Layout, declared.name) is not declared:
-        return
-    reason = veto(declared, state)
+    reason = veto(declared, state) if _is_known(declared) else ""
     if reason:
         findings = read_canonical(declared, items_of(state), Numbers({}), lenient=True).findings
         facts = _contradiction(declared, state, findings)
@@ -55,6 +52,13 @@ def refuse_excluded(declared: Layout, state: StateDict) -> None:
             f"wrong, or, if it has the same tensors, use a layout of your own that has that name "
             f"in model_types"
         )
+
+
+def _is_known(layout: Layout | None) -> bool:
+    """Return whether a layout, or one that it is based on, is known by its name here."""
+    while layout is not None and called(Layout, layout.name) is not layout:
+        layout = layout.base
+    return layout is not None
 
 
 def refuse_read(origin: Layout, findings: Findings) -> None:

@@ -96,6 +96,7 @@ def test_a_gguf_says_its_architecture() -> None:
             architecture="gpt2", base=find_layout("caten-gpt2"),
         ),
         lambda: Layout("mine", [Row(key, key) for key in HF]),  # of no architecture
+        lambda: Layout("other", [Row(f"my.{key}", key) for key in HF]),
     ],
 )  # fmt: skip
 def test_a_layout_of_ones_own_may_be_of_what_the_file_says(
