@@ -98,7 +98,8 @@ def _nearest(
     places = {
         both: _places(*both, names) for both in itertools.product(set(shapes[0]), set(shapes[1]))
     }
-    errors = np.full((len(here), len(there), max(map(len, places.values()))), 2.0)
+    most = max(1, *map(len, places.values()))
+    errors = np.full((len(here), len(there), most), 2.0)
     sampled = _sample(math.prod(shapes[0][0]))
     targets = {
         shape: [m for m, other in enumerate(shapes[1]) if other == shape] for shape in shapes[1]
