@@ -11,6 +11,7 @@ from caten_sd.errors import LayoutError, LoadError
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.owners import FileLayout, hooks_of
+from caten_sd.loading.wrapper_prefixes import shared_wrappers
 from caten_sd.objects.owner import unwrap
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.state_dict import STAMP, StateDict
@@ -29,7 +30,7 @@ def under_own_names(named: NamedLeaves, target: LoadTarget) -> NamedLeaves:
     if files is None or _is_own(named, target):
         return named
     try:
-        return _converted(named, files, target)
+        return _converted(_without_wrappers(named, target), files, target) or named
     except LayoutError as error:
         raise LoadError(f"{error}; nothing was changed") from error
 
@@ -46,10 +47,25 @@ def _shape(leaf: Any) -> Any:
     return known and known.shape
 
 
-def _converted(named: NamedLeaves, files: FileLayout, target: LoadTarget) -> NamedLeaves:
+def _without_wrappers(named: NamedLeaves, target: LoadTarget) -> NamedLeaves:
+    """Return the leaves without the wrapper segments that begin all of their names."""
+    gone = shared_wrappers(named.leaves.keys(), target.slots.entry.keys())
+    if not gone:
+        return named
+    short = {name: name.removeprefix(gone) for name in named.leaves}
+    return attrs.evolve(
+        named,
+        leaves={short[name]: leaf for name, leaf in named.leaves.items()},
+        keys={new: named.key(name) for name, new in short.items()},
+        notes=(*named.notes, f'stripped "{gone}" from {counted(len(short), "key")}'),
+    )
+
+
+def _converted(named: NamedLeaves, files: FileLayout, target: LoadTarget) -> NamedLeaves | None:
+    """Return the leaves in the layout of the slots, or None if they are in it."""
     layout = files.to_read(named.leaves, target.slots.entry)
     if layout is None:
-        return named
+        return None
     from caten_sd.mapping.axis_sizes import Numbers  # all of mapping comes with it
     from caten_sd.mapping.gathered import Item
     from caten_sd.mapping.reading import read_canonical
@@ -59,12 +75,15 @@ def _converted(named: NamedLeaves, files: FileLayout, target: LoadTarget) -> Nam
     _refuse_two_sources(named, made)
     changed = [item for item in made if item.key != item.origin or not item.plain]
     slots = counted(len(changed), "slot is", "slots are")
-    note = f"{slots} read in the layout {layout.name}, which the file's keys are in"
+    note = f"{slots} converted from the layout {layout.name}"
     return attrs.evolve(
         named,
         leaves={item.key: item.leaf for item in made},
-        keys={item.key: named.key(item.origin) for item in made if item.key != item.origin},
+        keys={
+            item.key: named.key(item.origin) for item in made if item.key != named.key(item.origin)
+        },
         notes=(*named.notes, note),
+        converted=True,
     )
 
 

@@ -168,11 +168,13 @@ def plan_with_moves(
     moves = (anew or Moves)(target, made, map_location)
     rows = [_checked(each) if policy.checks_values else each.row for each in planned]
     name = type(obj).__name__
+    # A file is judged by the names that its tensors have after the conversions of the library.
+    file = source.with_entry(named.leaves) if named.converted else source
     plan = LoadPlan(
         name,
         rows,
         _notes(source, named, policy, chain(target.slots, (row.key for row in rows))),
-        *_cause(Case(name, target.slots, source, rows, hasattr(obj, "get_submodule"))),
+        *_cause(Case(name, target.slots, file, rows, hasattr(obj, "get_submodule"))),
         apply=lambda plan, unchanged: apply(plan, moves, unchanged=unchanged)[0],
     )
     return plan, moves

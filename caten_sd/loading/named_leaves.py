@@ -25,13 +25,14 @@ class NamedLeaves:
     """``leaves`` by the model's names; ``keys`` has the file's key of each name that differs.
 
     Such a key is None if the file does not have the leaf. ``of_wrappers`` are the names of what a
-    wrapper saved of its own.
+    wrapper saved of its own. ``converted`` is whether the model's library gave names and tensors.
     """
 
     leaves: Mapping[str, Any]
     keys: Mapping[str, str | None] = attrs.field(factory=dict)
     notes: tuple[str, ...] = ()
     of_wrappers: frozenset[str] = frozenset()
+    converted: bool = False
 
     def key(self, name: str) -> str | None:
         """Return the file's key of a name, or None if the file does not have the leaf."""
@@ -86,7 +87,8 @@ def match_names(named: NamedLeaves, is_known: Callable[[str], bool]) -> NamedLea
         if key != new:
             keys[new] = key
     own = frozenset(name for name in unknown if name not in found and _is_wrappers(name, found))
-    return NamedLeaves(leaves, keys, (*named.notes, *_notes(found)), own)
+    notes = (*named.notes, *_notes(found))
+    return attrs.evolve(named, leaves=leaves, keys=keys, notes=notes, of_wrappers=own)
 
 
 def _is_wrappers(name: str, found: Mapping[str, FoundName]) -> bool:

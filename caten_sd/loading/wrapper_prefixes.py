@@ -7,7 +7,7 @@ DataParallel, DistributedDataParallel and AveragedModel write ``module.``, torch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import combinations
 
 from caten_sd.errors import LoadError
@@ -43,6 +43,21 @@ def unwrapped(key: str, named: Callable[[str], str | None]) -> tuple[str, str] |
             f"its segments are wrappers; nothing was changed, so rename the key"
         )
     return next(iter(found.items()), None)
+
+
+def shared_wrappers(keys: Collection[str], slots: Collection[str]) -> str:
+    """Return the wrapper segments that begin all keys, and no slot.
+
+    >>> shared_wrappers(["module._orig_mod.a.w", "module._orig_mod.b.w"], ["fc.w"])
+    'module._orig_mod.'
+    """
+    found = ""
+    while keys and (first := {key.partition(".")[0] for key in keys}) <= WRAPPERS:
+        if len(first) > 1 or any(slot.partition(".")[0] in first for slot in slots):
+            break
+        found += f"{first.pop()}."
+        keys = [key.partition(".")[2] for key in keys]
+    return found
 
 
 def _without(key: str) -> Iterator[tuple[str, str]]:

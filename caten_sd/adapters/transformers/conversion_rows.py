@@ -21,9 +21,10 @@ from caten_sd.adapters.transformers.conversions import (
     operation_of,
 )
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.assembly import Concat, Stack
+from caten_sd.mapping.assembly import Concat
 from caten_sd.mapping.operations import Chain, Operation
 from caten_sd.mapping.pattern_pieces import HOLE, taken_apart
+from caten_sd.mapping.rearrange import Each, Rearrange
 from caten_sd.mapping.rows import Row
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.steps import Shape
@@ -135,20 +136,22 @@ class _RowsOfOne:
         return [Row(_one(self.names), _one(tuple(names)), Chain(*steps).inverse())]
 
     def _experts(self) -> list[Row]:
-        """Return a row for each target, which has its share of the stacks of all patterns."""
+        """Return a row for each target, which has its share of the experts of all patterns."""
         (operation,) = self.operations
         count = -(-len(self.keys[0]) // len(self.targets))
+        if (operation.stack_dim, operation.concat_dim) != (0, 1) or count < 2:
+            return []
         rows = []
         for number, name in enumerate(self.names):
-            share = [keys[number * count : (number + 1) * count] for keys in self.keys]
-            stacks = [_stacked(keys, name, number * count) for keys in share]
-            if None in stacks:
-                return []
-            steps: list[Operation] = [Stack(INDEX, operation.stack_dim)]
-            if len(stacks) > 1:
-                steps.append(Concat((1,) * len(stacks), operation.concat_dim))
-            here = _one(tuple(map(str, stacks)))
-            rows.append(Row(name, here, Chain(*steps).inverse(), where=f"{INDEX} < {count}"))
+            share = slice(number * count, (number + 1) * count)
+            keys = tuple(key for some in self.keys for key in some[share])
+            # No index counts the experts, as those of the second target do not begin at 0.
+            joined = Chain(
+                Each(*[Rearrange("a b -> 1 a b")] * len(keys)),
+                Concat((1,) * len(keys)),
+                Rearrange("(part e) a b -> e (part a) b", part=len(self.keys)),
+            )
+            rows.append(Row(name, keys, joined.inverse()))
         return rows
 
 
@@ -161,8 +164,8 @@ def _shape(leaf: Any) -> Shape:
     return () if known is None else known.shape
 
 
-def _stacked(keys: Sequence[str], name: str, start: int = 0) -> str | None:
-    """Return the pattern of keys that have the numbers from ``start`` on in one place, or None.
+def _stacked(keys: Sequence[str], name: str) -> str | None:
+    """Return the pattern of keys that have the numbers from 0 on in one place, or None.
 
     >>> _stacked(["h.1.experts.0.w", "h.1.experts.1.w"], "h.1.experts.w")
     'h.1.experts.{e}.w'
@@ -177,8 +180,8 @@ def _stacked(keys: Sequence[str], name: str, start: int = 0) -> str | None:
     if len(differs) != 1:
         return None
     at = differs[0]
-    numbers[at] = f"{{{INDEX}+{start}}}" if start else f"{{{INDEX}}}"
+    numbers[at] = f"{{{INDEX}}}"
     parts = template.split(HOLE)
     pattern = parts[0] + "".join(map("".join, zip(numbers, parts[1:], strict=True)))
-    made = [pattern.replace(numbers[at], str(start + n)) for n in range(len(keys))]
+    made = [pattern.replace(numbers[at], str(n)) for n in range(len(keys))]
     return pattern if made == list(keys) else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 
 from caten_sd import (
+    CatenError,
     LoadError,
     StateDict,
     get_state_dict,
@@ -27,7 +29,12 @@ from caten_sd import (
 )
 from caten_sd.__main__ import main
 from caten_sd.layout import Layout, Row
-from tests.adapters.transformers.tiny_models import empty_model, every_class, tiny_model
+from tests.adapters.transformers.tiny_models import (
+    empty_model,
+    every_class,
+    shrunk,
+    tiny_model,
+)
 
 EXPERTS = "model.layers.0.mlp.experts"
 OLD = "model.layers.0.block_sparse_moe.experts"
@@ -65,10 +72,21 @@ def assert_equal(one: PreTrainedModel, other: PreTrainedModel) -> None:
     assert [key for key, value in ours.items() if not value.equal(theirs[key])] == []
 
 
+class Refused(Exception):
+    """transformers itself does not save or load a model: its tiny sizes contradict each other."""
+
+
+def saved_and_loaded(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    try:
+        model.save_pretrained(folder)
+        return type(model).from_pretrained(folder)
+    except Exception as error:
+        raise Refused(str(error)) from error
+
+
 def check_both_ways(name: str, model_type: str, folder: Path) -> None:
     model = tiny_model(name, model_type)
-    model.save_pretrained(folder / "theirs")
-    expected = type(model).from_pretrained(folder / "theirs")
+    expected = saved_and_loaded(model, folder / "theirs")
     ours = load(tiny_model(name, model_type, 1), folder / "theirs", strict=True)
     assert_equal(ours, expected)
     save(ours, folder / "ours/")
@@ -86,6 +104,22 @@ def test_a_hub_file_gives_what_from_pretrained_gives_and_is_written_back(
     check_both_ways(name, model_type, tmp_path)
 
 
+@pytest.mark.slow
+def test_experts_of_text_and_of_images_are_one_list_in_the_file(tmp_path: Path) -> None:
+    config = shrunk(transformers.CONFIG_MAPPING["ernie4_5_vl_moe"]())
+    text = config.text_config
+    text.num_attention_heads, text.num_key_value_heads, text.head_dim = 2, 1, 16
+    text.rope_parameters["mrope_section"] = [3, 3, 2]
+    cls = transformers.Ernie4_5_VLMoeForConditionalGeneration
+    models = [cls(config).eval() for _ in range(2)]
+    models[0].save_pretrained(tmp_path / "theirs")
+    load(models[1], tmp_path / "theirs", strict=True)
+    assert_equal(models[1], cls.from_pretrained(tmp_path / "theirs"))
+    save(models[1], tmp_path / "ours.safetensors")
+    with read_state_dict(tmp_path / "theirs") as one:
+        assert one.keys() <= read_state_dict(tmp_path / "ours.safetensors").keys()
+
+
 def converts(name: str, model_type: str) -> bool:
     """Return whether a class can be made tiny and has conversions of its own."""
     try:
@@ -98,29 +132,28 @@ def converts(name: str, model_type: str) -> bool:
 
 
 @pytest.mark.slow
-def test_all_classes_with_conversions_that_can_be_made_tiny() -> None:
-    wrong, right = {}, 0
+def test_all_classes_with_conversions_that_can_be_made_tiny(tmp_path: Path) -> None:
+    wrong, right = {}, []
     for name, model_type in every_class().items():
         if not converts(name, model_type):
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                check_both_ways(name, model_type, Path(folder))
-                right += 1
-            except (ValueError, RuntimeError) as error:
-                # transformers refuses the tiny configuration in its own loader or saver.
-                if "caten_sd" in type(error).__module__:
-                    wrong[name] = str(error)
-            except AssertionError as error:
-                wrong[name] = str(error)
+        try:
+            check_both_ways(name, model_type, tmp_path / name)
+            right.append(name)
+        except Refused:
+            continue
+        except (AssertionError, CatenError) as error:
+            wrong[name] = str(error)
+        finally:
+            shutil.rmtree(tmp_path / name, ignore_errors=True)
     assert wrong == {}
-    assert right >= 190
+    assert len(right) >= 190
 
 
 def test_the_plan_says_that_the_file_is_read_in_another_layout(mixtral: Path) -> None:
     plan = plan_load(other_mixtral(), read_state_dict(mixtral))
     assert plan.fits
-    assert "6 slots are read in the layout transformers-MixtralForCausalLM" in str(plan)
+    assert "6 slots are converted from the layout transformers-MixtralForCausalLM" in str(plan)
     sources = {row.key: row.source for row in plan.rows}
     assert sources[f"{EXPERTS}.down_proj"] == f"{OLD}.0.w2.weight"
 
@@ -226,3 +259,24 @@ def test_an_unknown_slot_is_still_missing(tmp_path: Path) -> None:
     assert [row.key for row in plan.rows if row.outcome.name == "MISSING"] == [
         "model.encoder.layers.0.fc1.weight"
     ]
+
+
+def test_the_prefix_of_a_wrapper_does_not_hide_a_hub_file(mixtral: Path) -> None:
+    state = {f"module.{key}": leaf for key, leaf in read_state_dict(mixtral).items()}
+    model = other_mixtral()
+    plan = plan_load(model, state)
+    assert plan.fits
+    assert 'stripped "module." from 41 keys' in str(plan)
+    assert {row.source for row in plan.rows} <= state.keys()
+    plan.apply()
+    assert_equal(model, type(model).from_pretrained(mixtral))
+
+
+def test_a_cause_is_not_sought_in_names_that_the_conversions_explain(mixtral: Path) -> None:
+    config = copy.deepcopy(other_mixtral().config)
+    config.num_local_experts = 2
+    plan = plan_load(transformers.MixtralForCausalLM(config), read_state_dict(mixtral))
+    assert not plan.fits
+    assert {row.outcome.name for row in plan.rows} == {"LOADED", "SHAPE"}
+    assert "layout hf-" not in plan.cause
+    assert plan.fix == ""

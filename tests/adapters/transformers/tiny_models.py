@@ -49,6 +49,9 @@ def shrunk(config: Any, depth: int = 0) -> Any:
         if isinstance(kinds, list) and isinstance(layers, int):
             some = list(dict.fromkeys(kinds))
             setattr(config, name, [some[n % len(some)] for n in range(layers)])
+    if getattr(config, "_out_features", None) and isinstance(layers, int):
+        config.stage_names = ["stem", *(f"stage{n + 1}" for n in range(layers))]
+        config._out_features, config._out_indices = [f"stage{layers}"], [layers]
     rope = getattr(config, "rope_parameters", None)
     if isinstance(rope, dict) and "mrope_section" in rope:
         rope["mrope_section"] = [2, 1, 1]
