@@ -43,7 +43,7 @@ HF_EXAONE4_5 = extend(
     "hf-exaone4_5",
     base=HF_EXAONE4,
     model_types=["exaone4_5"],
-    prefixes=("model.language_model.", ""),
+    prefixes=("model.language_model.",),
     proof=PROOF,
     rows=[Drop("model.visual.{path...}", "not a part of the language model", prefixed=False)],
 )

@@ -117,7 +117,7 @@ HF_GEMMA3 = extend(
     "hf-gemma3",
     base=HF_GEMMA3_TEXT,
     model_types=["gemma3"],
-    prefixes=("language_model.model.", ""),
+    prefixes=("language_model.model.",),
     proof=PROOF,
     rows=[
         Drop("multi_modal_projector.{path...}", "not a part of the language model", prefixed=False),

@@ -40,7 +40,7 @@ HF_QWEN2_AUDIO = extend(
     "hf-qwen2_audio",
     base=HF_QWEN2,
     model_types=["qwen2_audio"],
-    prefixes=("language_model.model.", ""),
+    prefixes=("language_model.model.",),
     proof=PROOF,
     rows=[
         Row(
@@ -61,7 +61,7 @@ HF_AUDIOFLAMINGO3 = extend(
     "hf-audioflamingo3",
     base=HF_QWEN2,
     model_types=["audioflamingo3"],
-    prefixes=("language_model.model.", ""),
+    prefixes=("language_model.model.",),
     proof=PROOF,
     rows=[
         Row(

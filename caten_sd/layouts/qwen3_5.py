@@ -48,7 +48,7 @@ HF_QWEN3_5 = extend(
     "hf-qwen3_5",
     base=HF_QWEN3_5_TEXT,
     model_types=["qwen3_5"],
-    prefixes=("model.language_model.", ""),
+    prefixes=("model.language_model.",),
     proof=PROOF,
     rows=[Drop("model.visual.{path...}", "not a part of the language model", prefixed=False)],
 )
@@ -59,7 +59,7 @@ HF_MINICPMV4_6 = extend(
     "hf-minicpmv4_6",
     base=HF_QWEN3_5_TEXT,
     model_types=["minicpmv4_6"],
-    prefixes=("model.language_model.", ""),
+    prefixes=("model.language_model.",),
     proof=PROOF,
     rows=[
         Drop(

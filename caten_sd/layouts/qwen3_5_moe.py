@@ -53,7 +53,7 @@ HF_QWEN3_5_MOE = extend(
     "hf-qwen3_5_moe",
     base=HF_QWEN3_5_MOE_TEXT,
     model_types=["qwen3_5_moe"],
-    prefixes=("model.language_model.", ""),
+    prefixes=("model.language_model.",),
     proof=PROOF,
     rows=[Drop("model.visual.{path...}", "not a part of the language model", prefixed=False)],
 )

@@ -84,7 +84,7 @@ def _layouts(made: Architecture) -> Iterable[LayoutText]:
         fields = {
             "base": hf,
             "model_types": repr([dialect.model_type]),
-            "prefixes": _prefixes(dialect) if dialect.prefix != first.prefix else "",
+            "prefixes": repr((dialect.prefix,)) if dialect.prefix != first.prefix else "",
             "proof": "PROOF",
         }
         named = _variable("HF", dialect.name)
