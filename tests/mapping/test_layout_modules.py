@@ -33,7 +33,6 @@ caten_sd.layouts.__path__.append(sys.argv[1])
 {work}
 print(*(name for name in sys.modules if name.startswith("caten_sd.layouts.")))
 """
-
 EXTENDING = """
 from caten_sd.layout import Layout, Row, find_layout
 LAYOUT = Layout("hf-whole", [Row("a", "b")], base=find_layout("hf-other"))
@@ -78,22 +77,25 @@ def test_only_the_module_of_a_layout_is_imported(more_layouts: Path) -> None:
             "from caten_sd.layout import find_layout; find_layout('hf-gpt2')",
             "caten_sd.layouts.gpt2",
         ),
-        ("from caten_sd.layout import find_layout; find_layout('hf-b')", "caten_sd.layouts.b"),
-        (DETECTING.format(says="config={'model_type': 'D'}"), "caten_sd.layouts.d"),
-        (DETECTING.format(says="config={'architectures': ['CForCausalLM']}"), "caten_sd.layouts.c"),
+        ("from caten_sd.layout import find_layout; find_layout('hf-zzb')", "caten_sd.layouts.zzb"),
+        (DETECTING.format(says="config={'model_type': 'Zz-D'}"), "caten_sd.layouts.zzd"),
+        (
+            DETECTING.format(says="config={'architectures': ['ZzCForCausalLM']}"),
+            "caten_sd.layouts.zzc",
+        ),
         (
             DETECTING.format(
-                says="config={'model_type': 'of-several', 'text_config': {'model_type': 'z'}}"
+                says="config={'model_type': 'of-several', 'text_config': {'model_type': 'zzz'}}"
             ),
-            "caten_sd.layouts.z",
+            "caten_sd.layouts.zzz",
         ),
-        (DETECTING.format(says="metadata={'caten_sd.layout': 'hf-a'}"), "caten_sd.layouts.a"),
+        (DETECTING.format(says="metadata={'caten_sd.layout': 'hf-zza'}"), "caten_sd.layouts.zza"),
     ],
 )
 def test_importing_layouts_costs_nothing_until_one_is_asked_for(
     work: str, imported: str, tmp_path: Path
 ) -> None:
-    for name in "abcdz":
+    for name in ("zza", "zzb", "zzc", "zzd", "zzz"):
         (tmp_path / f"{name}.py").write_text(MODULE.format(name=f"hf-{name}"))
     program = ASKING.format(work=work)
     done = subprocess.run(
