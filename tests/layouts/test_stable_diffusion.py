@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
-from caten_sd import detect_layout
+from caten_sd import convert, detect_layout
 from caten_sd.layouts.clip import HF_TEXT, OPENAI_TEXT
 from caten_sd.layouts.stable_diffusion import DIFFUSERS_VAE, LDM_SD, LDM_SDXL
 from caten_sd.mapping.known import known_layout
@@ -212,3 +214,27 @@ def test_diffusers_converts_the_text_model_of_xl_to_the_same_tensors() -> None:
     found = convert_open_clip_checkpoint(model, file, prefix=start)
     assert found.keys() == given.keys()
     assert all(torch.equal(found[key], given[key]) for key in given)
+
+
+@pytest.mark.slow
+def test_a_ckpt_file_becomes_the_whole_pipeline_or_one_folder(tmp_path: Path) -> None:
+    unet, vae = (model_of(name, small=True).state_dict() for name in list(PARTS)[::2])
+    text = CLIPTextModelWithProjection(CLIPTextConfig(hidden_size=16, num_hidden_layers=2))
+    parts = {
+        "model.diffusion_model": ("diffusers-sd-unet", "unet.", unet),
+        "first_stage_model": ("diffusers-vae", "vae.", vae),
+        "cond_stage_model.transformer": ("hf-clip-text", "text_encoder.", text.state_dict()),
+    }
+    whole: dict[str, Any] = {}
+    for _, start, given in parts.values():
+        whole |= with_start(start, given)
+    file = tensors(to_layout(whole, LDM_SD, strict=True))
+    source, target = tmp_path / "model.ckpt", tmp_path / "out.safetensors"
+    torch.save({"state_dict": {**file, **IN_FILES}, "global_step": 3}, source)
+    expected = {None: ("diffusers-sd", whole)}
+    expected |= {f"state_dict.{root}": (name, given) for root, (name, _, given) in parts.items()}
+    for root, (name, given) in expected.items():
+        convert(source, target, layout=name, root=root)
+        found = load_file(target)
+        assert found.keys() == given.keys()
+        assert all(torch.equal(found[key], given[key]) for key in given)
