@@ -133,9 +133,9 @@ def test_a_call_that_builds_nothing_is_refused_in_one_sentence(
 def test_state_that_caten_lacks_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "keys", "nets.lisp:(Pairs 2)")
     assert code == 0
-    assert out.split() == ["al.0.cdr.weight", "al.0.cdr.bias"]
+    assert out.split() == ["al.0.1.weight", "al.0.1.bias"]
     assert err.count("\n") == 1
-    assert "al.0.cdr.weight" in err
+    assert "al.0.1.weight" in err
 
 
 def test_a_model_has_no_trees(capsys: pytest.CaptureFixture[str]) -> None:
