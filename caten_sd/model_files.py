@@ -39,6 +39,10 @@ def save(
     as for ``to_layout``; what does not match it is a LayoutWarning. ``max_shard_size`` ("5GB") is
     for a folder of shards, a location that ends in "/". The other options are those of the verbs.
 
+    A model of transformers or peft is written as its own library writes it, so that this library
+    can load the file: of a PeftModel that is the active adapter alone. The names and tensors of the
+    object itself are written by ``write_state_dict(get_state_dict(obj), location)``.
+
     >>> import numpy, tempfile
     >>> file = tempfile.mkdtemp() + "/w.safetensors"
     >>> save({"w": numpy.ones(2)}, file)
