@@ -170,13 +170,13 @@ def explain(
     proof = prove(states[0], states[1], layout, explained, names.numbers)
     return Explanation(
         layout,
-        [*undecided, *_left(found), *_nameless(here, there)],
+        [*undecided, *_left(found), *_refused(here, there)],
         _evidence(rows),
         proof.wrong,
         proof.rounded,
         max((each.apart for each in explained), default=0.0),
         {**found.repeated[0], **found.repeated[1]},
-        (len(here.specs) + len(here.nameless), len(there.specs) + len(there.nameless)),
+        (len(here.specs) + len(here.refused), len(there.specs) + len(there.refused)),
     )
 
 
@@ -194,7 +194,7 @@ def _evidence(rows: Sequence[Rows]) -> dict[str, str]:
 
 def _refuse_empty(a: Weights, b: Weights) -> None:
     for side, weights in (("A", a), ("B", b)):
-        if not weights.specs and not weights.nameless:
+        if not weights.specs and not weights.refused:
             raise StateDictError(
                 f"{side} has no tensors with values, so nothing can be explained; name the file "
                 f"or the tree that has the weights"
@@ -250,9 +250,9 @@ def _left(found: Pairing) -> Iterator[Undecided]:
         yield from (Undecided(side, key, reasons.get((side, key), "")) for key in keys)
 
 
-def _nameless(a: Weights, b: Weights) -> Iterator[Undecided]:
+def _refused(a: Weights, b: Weights) -> Iterator[Undecided]:
     for side, weights in (("A", a), ("B", b)):
-        yield from (Undecided(side, key, "a name that no row can have") for key in weights.nameless)
+        yield from (Undecided(side, key, reason) for key, reason in weights.refused.items())
 
 
 def _layout(

@@ -119,14 +119,15 @@ def _batch(leaves: Sequence[Any], dtype: DType, known: Collection[str]) -> dict[
 
     arrays = [flat(leaf) for leaf in leaves]
     full = [(leaf, array) for leaf, array in zip(leaves, arrays, strict=True) if array.size]
-    found = {id(leaf): Fingerprint(0, {}, None) for leaf in leaves}
+    levels = levels_of(dtype, known)
+    found = {id(leaf): Fingerprint(0, dict.fromkeys(levels, 0), 0) for leaf in leaves}
     if not full:
         return found
     sizes = [array.size for _, array in full]
     starts = np.cumsum([0, *sizes[:-1]])
     joined = np.concatenate([array for _, array in full])
     sums: dict[str, list[int]] = {}
-    for level in levels_of(dtype, known):
+    for level in levels:
         sums[level] = np.add.reduceat(mixed(bits_of(joined, level)), starts).tolist()
     bits = bits_of(joined, level_of(dtype))
     least = np.minimum.reduceat(bits, starts).tolist()

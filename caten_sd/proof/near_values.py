@@ -23,6 +23,7 @@ from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.leaf import Numpy, as_array
 
 FARTHEST = 0.35  # the error of a pair, in spreads of its values; of two tensors by chance it is 1.4
+_ALIKE = 0.01  # the square of the error of two tensors that cannot be told apart
 _SAMPLES = 512
 _LEAST = 32  # elements: fewer may be alike by chance
 _MOST = 2_000  # tensors of one size on a side
@@ -116,7 +117,7 @@ def _nearest(
         rest = errors[n, m].copy(), errors[n].min(axis=1), errors[:, m].min(axis=1)
         for row, at in zip(rest, (k, m, n), strict=True):
             row[at] = 4.0
-        if min(float(row.min()) for row in rest) >= 4 * errors[n, m, k]:
+        if min(float(row.min()) for row in rest) >= max(4 * float(errors[n, m, k]), _ALIKE):
             yield here[n], there[m], places[shapes[0][n], shapes[1][m]][k].operation
 
 

@@ -41,14 +41,26 @@ def sums(
         rest = [term for term in terms if not term.source.is_stack]
         for total, joined in _joined(rest, wanted):
             found.setdefault(total, []).append(joined)
-    return found
+    return {total: kept for total, each in found.items() if (kept := _of_one_dtype(contents, each))}
+
+
+def _of_one_dtype(
+    weights: Weights, solutions: list[tuple[Bearer, ...]]
+) -> list[tuple[Bearer, ...]]:
+    """Return the solutions whose tensors can be joined."""
+    return [
+        each
+        for each in solutions
+        if len({weights.specs[key].dtype for bearer in each for key in bearer.keys}) == 1
+    ]
 
 
 def _term(contents: Weights, source: Bearer, level: str) -> Term | None:
     prints = [contents.prints[key] for key in source.keys]
     if any(level not in each.sums or each.elements != prints[0].elements for each in prints):
         return None
-    if len({contents.specs[key].shape for key in source.keys}) > 1:
+    specs = [contents.specs[key] for key in source.keys]
+    if len({(known.shape, known.dtype) for known in specs}) > 1:
         return None
     total = sum(each.sums[level] for each in prints) & _MASK
     return Term(source, prints[0].elements * len(prints), total)

@@ -8,22 +8,30 @@ from typing import Any, NamedTuple
 from caten_sd.mapping.pattern_pieces import HOLE
 from caten_sd.proof.fingerprints import Fingerprint, fingerprints, level_of
 from caten_sd.proof.key_indices import filled, indexed
-from caten_sd.state.leaf import Spec, spec_or_none
+from caten_sd.state.leaf import DENSE, Spec, spec_or_none
 from caten_sd.state.state_dict import StateDict
 
 
 class Weights:
     """Leaves that have values, by key: their specs and their fingerprints.
 
-    ``nameless`` are the keys that no row of a layout can have.
+    ``refused`` has the keys that no row of a layout can explain, and why.
     """
 
     def __init__(self, state: StateDict) -> None:
         self.state = state
         specs = {key: spec_or_none(leaf) for key, leaf in state.items()}
-        known = {key: each for key, each in specs.items() if each is not None and each.has_values}
-        self.specs: dict[str, Spec] = {key: each for key, each in known.items() if _is_name(key)}
-        self.nameless = [key for key in known if key not in self.specs]
+        self.specs: dict[str, Spec] = {}
+        self.refused: dict[str, str] = {}
+        for key, known in specs.items():
+            if known is None or not known.has_values:
+                continue
+            if not _is_name(key):
+                self.refused[key] = "a name that no row can have"
+            elif known.form != DENSE:
+                self.refused[key] = f"a {known.form} tensor, whose elements are not all stored"
+            else:
+                self.specs[key] = known
         self.leaves: dict[str, Any] = {key: state.entry[key] for key in self.specs}
         self.prints: dict[str, Fingerprint] = {}
 

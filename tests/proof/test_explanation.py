@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from caten_sd import Explanation, StateDictError, explain, to_layout
@@ -217,3 +218,41 @@ def test_files_with_a_configuration_next_to_them(tmp_path: Path) -> None:
 def test_a_state_without_tensors_is_refused(a: State, b: State, side: str) -> None:
     with pytest.raises(StateDictError, match=f"{side} has no tensors"):
         explain(a, b)
+
+
+def test_equal_tensors_on_both_sides_are_left_open() -> None:
+    w = values(8, 4)
+    found = explain({k: w.copy() for k in "abc"}, {k: w.copy() for k in "xyz"})
+    assert found.layout is None
+    assert {each.reason for each in found.undecided} == {"values that others have too"}
+
+
+def test_tensors_of_two_dtypes_are_not_joined() -> None:
+    q, k = values(4, 4), values(4, 4, seed=1).astype(np.float16)
+    found = explain({"q": q, "k": k}, {"qk": np.concatenate([q, k.astype(np.float32)])})
+    assert found.layout is None
+    assert len(found.undecided) == 3
+
+
+def test_tensors_that_no_row_can_explain_have_a_reason() -> None:
+    w = values(4, 4)
+    sparse = torch.eye(4).to_sparse()
+    found = explain({"a b": w, "s": sparse, "w": w[:2], "e": w[:0]}, {"v": w[:2], "e": w[:0]})
+    assert [row.canonical for row in found.rows] == ["w", "e"]
+    reasons = {each.key: each.reason for each in found.undecided}
+    assert "no row can have" in reasons["a b"]
+    assert "sparse" in reasons["s"]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "float64", "float16", ">f4", "complex64"])
+def test_every_dtype_is_compared_by_its_bits(dtype: str) -> None:
+    w = np.arange(35).reshape(7, 5).astype(dtype)
+    w[::2] = w[::2] == 0
+    w[3, 1] = 1
+    assert explain({"w": w}, {"v": w.T, "x": w[:0]}).rows[0].operation == Transpose()
+
+
+def test_nan_and_infinities_are_values() -> None:
+    w = values(8, 4)
+    w[0, 1], w[2, 2] = np.nan, np.inf
+    assert explain({"w": w}, {"v": w.T}).is_whole
