@@ -61,10 +61,10 @@ def _keys(each: Between) -> Iterator[tuple[str, str, Numbers]]:
 
 
 def _kind(each: Between) -> RowKind:
-    sources = [*each.match.a, *each.match.b]
-    templates = [indexed(source.keys[0]).template for source in sources]
+    bearers = [*each.match.a, *each.match.b]
+    templates = [indexed(bearer.keys[0]).template for bearer in bearers]
     count = len(each.match.a)
-    holes = tuple(source.hole for source in sources)
+    holes = tuple(bearer.hole for bearer in bearers)
     return RowKind(tuple(templates[:count]), tuple(templates[count:]), holes, each.operation)
 
 
@@ -159,8 +159,8 @@ def _condition(name: str, own: set[int], foreign: set[int]) -> str | None:
 
 
 def _numbers(each: Between) -> Numbers:
-    sources = (*each.match.a, *each.match.b)
-    return tuple(n for source in sources for n in indexed(source.keys[0]).numbers)
+    bearers = (*each.match.a, *each.match.b)
+    return tuple(n for bearer in bearers for n in indexed(bearer.keys[0]).numbers)
 
 
 def _captures(numbers: Sequence[Numbers], kind: RowKind) -> list[str] | None:

@@ -63,11 +63,11 @@ def _alone(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Oper
     return _packed(whole, part, here.shape, names) if same else None
 
 
-def _bits(contents: Weights, source: Bearer, level: str) -> Any:
-    """Return the bits of a source in C order, flat; those of a stack one tensor after another."""
+def _bits(weights: Weights, bearer: Bearer, level: str) -> Any:
+    """Return the bits of a bearer in C order, flat; those of a stack one tensor after another."""
     import numpy as np
 
-    arrays = [_array(contents.leaves[key], level) for key in source.keys]
+    arrays = [_array(weights.leaves[key], level) for key in bearer.keys]
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
@@ -127,12 +127,12 @@ def _divided(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Be
     whole, shape = _bits(a, match.a[0], match.level), a.specs[key].shape
     hints = _hints(shape, names)
     found = []
-    for source in match.b:
-        part = _bits(b, source, match.level)
+    for bearer in match.b:
+        part = _bits(b, bearer, match.level)
         view = strided_view(whole, part, hints, first=False)
         if view is None:
             return None
-        found.append((view.offset, source, Found(_shape(b, source), view)))
+        found.append((view.offset, bearer, Found(_shape(b, bearer), view)))
     found.sort(key=lambda each: each[0])
     parts = [each for _, _, each in found]
     operation = (
@@ -142,13 +142,13 @@ def _divided(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Be
         return None
     if match.b[0].is_stack and len(parts) > 1:
         operation = _chained(operation, Unstack(STACKED))
-    ordered = tuple(source for _, source, _ in found)
+    ordered = tuple(bearer for _, bearer, _ in found)
     return Between(match._replace(b=ordered), operation)
 
 
-def _shape(contents: Weights, source: Bearer) -> Shape:
-    shape = contents.specs[source.keys[0]].shape
-    return (len(source.keys), *shape) if source.is_stack else shape
+def _shape(weights: Weights, bearer: Bearer) -> Shape:
+    shape = weights.specs[bearer.keys[0]].shape
+    return (len(bearer.keys), *shape) if bearer.is_stack else shape
 
 
 def _stacked(whole: Shape, part: Found, names: NamedSizes) -> Operation | None:

@@ -68,10 +68,10 @@ def _pair_single(a: Weights, b: Weights, level: str, found: Pairing) -> None:
                 left.pop(name)
 
 
-def _by_total(contents: Weights, keys: Iterable[str], level: str) -> dict[Total, list[str]]:
+def _by_total(weights: Weights, keys: Iterable[str], level: str) -> dict[Total, list[str]]:
     found: dict[Total, list[str]] = {}
     for key in keys:
-        known = contents.prints[key]
+        known = weights.prints[key]
         if level in known.sums:
             found.setdefault((known.elements, known.sums[level]), []).append(key)
     return found
@@ -102,7 +102,7 @@ def _pair_sums(a: Weights, b: Weights, level: str, found: Pairing) -> None:
         # Those with one solution show which of several is meant elsewhere.
         for key, solutions in sorted(unsure, key=lambda each: len(each[1])):
             chosen = solutions if len(solutions) == 1 else _as_elsewhere(key, solutions, found)
-            free = [c for c in chosen if all(k in left for source in c for k in source.keys)]
+            free = [c for c in chosen if all(k in left for bearer in c for k in bearer.keys)]
             if len(free) == 1 and key in others:
                 match = SameValues(free[0], (Bearer((key,)),), level)
                 found.add(match.turned() if turned else match)
@@ -120,5 +120,5 @@ def _as_elsewhere(
     return [
         each
         for each in solutions
-        if (parent(key), frozenset(parent(source.name) for source in each)) in known
+        if (parent(key), frozenset(parent(bearer.name) for bearer in each)) in known
     ]

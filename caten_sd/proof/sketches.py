@@ -1,4 +1,4 @@
-"""Sketches of contents: some of the sorted values, which stay when the elements are reordered."""
+"""Sketches of tensors: some of the sorted values, which stay when the elements are reordered."""
 
 from __future__ import annotations
 

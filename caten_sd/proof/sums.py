@@ -16,32 +16,32 @@ Total = tuple[int, int]  # elements, and the sum of their fingerprints
 
 
 class Term(NamedTuple):
-    """A source with its elements and sum."""
+    """A bearer with its elements and sum."""
 
-    source: Bearer
+    bearer: Bearer
     elements: int
     sum: int
 
 
 def sums(
-    contents: Weights, keys: Collection[str], level: str, wanted: Collection[Total]
+    weights: Weights, keys: Collection[str], level: str, wanted: Collection[Total]
 ) -> dict[Total, list[tuple[Bearer, ...]]]:
-    """Return the sources among keys whose sums are wanted, those within one block first."""
-    single = [_term(contents, Bearer((key,)), level) for key in keys]
-    stacked = [_term(contents, source, level) for source in stacks(keys)]
+    """Return the bearers among keys whose sums are wanted, those within one block first."""
+    single = [_term(weights, Bearer((key,)), level) for key in keys]
+    stacked = [_term(weights, bearer, level) for bearer in stacks(keys)]
     terms = [term for term in (*single, *stacked) if term is not None]
     found: dict[Total, list[tuple[Bearer, ...]]] = {}
     for term in terms:
-        if term.source.is_stack and (term.elements, term.sum) in wanted:
-            found.setdefault((term.elements, term.sum), []).append((term.source,))
+        if term.bearer.is_stack and (term.elements, term.sum) in wanted:
+            found.setdefault((term.elements, term.sum), []).append((term.bearer,))
     for block in _blocks(terms):
         for total, joined in _joined(block, wanted):
             found.setdefault(total, []).append(joined)
     if not found:
-        rest = [term for term in terms if not term.source.is_stack]
+        rest = [term for term in terms if not term.bearer.is_stack]
         for total, joined in _joined(rest, wanted):
             found.setdefault(total, []).append(joined)
-    return {total: kept for total, each in found.items() if (kept := _of_one_dtype(contents, each))}
+    return {total: kept for total, each in found.items() if (kept := _of_one_dtype(weights, each))}
 
 
 def _of_one_dtype(
@@ -55,15 +55,15 @@ def _of_one_dtype(
     ]
 
 
-def _term(contents: Weights, source: Bearer, level: str) -> Term | None:
-    prints = [contents.prints[key] for key in source.keys]
+def _term(weights: Weights, bearer: Bearer, level: str) -> Term | None:
+    prints = [weights.prints[key] for key in bearer.keys]
     if any(level not in each.sums or each.elements != prints[0].elements for each in prints):
         return None
-    specs = [contents.specs[key] for key in source.keys]
+    specs = [weights.specs[key] for key in bearer.keys]
     if len({(known.shape, known.dtype) for known in specs}) > 1:
         return None
     total = sum(each.sums[level] for each in prints) & _MASK
-    return Term(source, prints[0].elements * len(prints), total)
+    return Term(bearer, prints[0].elements * len(prints), total)
 
 
 def _blocks(terms: Iterable[Term]) -> Iterator[list[Term]]:
@@ -71,8 +71,8 @@ def _blocks(terms: Iterable[Term]) -> Iterator[list[Term]]:
     blocks: Mapping[tuple[int, tuple[int, ...]], list[Term]] = {}
     blocks = {}
     for term in terms:
-        size = len(term.source.keys)
-        blocks.setdefault((size, context(term.source.name)), []).append(term)
+        size = len(term.bearer.keys)
+        blocks.setdefault((size, context(term.bearer.name)), []).append(term)
     yield from (block for block in blocks.values() if len(block) > 1)
 
 
@@ -86,4 +86,4 @@ def _joined(
         for chosen in itertools.combinations(terms, size):
             total = sum(term.elements for term in chosen), sum(term.sum for term in chosen) & _MASK
             if total in wanted:
-                yield total, tuple(term.source for term in chosen)
+                yield total, tuple(term.bearer for term in chosen)

@@ -1,4 +1,4 @@
-"""The tensors of one state, with the fingerprints of their contents."""
+"""The tensors of one state, with the fingerprints of their values."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class SameValues(NamedTuple):
 def stacks(keys: Collection[str]) -> list[Bearer]:
     """Return the stacks that keys can be: of each number that counts up from 0.
 
-    >>> [source.name for source in stacks(["h.0.w", "h.1.w", "wte"])]
+    >>> [bearer.name for bearer in stacks(["h.0.w", "h.1.w", "wte"])]
     ['h.*.w']
     """
     runs: dict[tuple[str, int, tuple[int, ...]], dict[int, str]] = {}
