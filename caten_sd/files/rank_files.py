@@ -21,20 +21,30 @@ def rank_files(folder: Folder) -> list[str]:
     """
     if folder.index or folder.kind != "folder":
         return []
-    found = {name: match for name in folder.names() if (match := _META.fullmatch(name))}
-    if len(found) > 1:
-        _require_all(folder, found)
-        return sorted(found)
+    sets: dict[str, dict[int, str]] = {}
+    for name in folder.names():
+        if match := _META.fullmatch(name):
+            sets.setdefault(match[2], {})[int(match[1])] = name
+    several = [found for found in sets.values() if len(found) > 1]
+    if several:
+        return _all_of(folder, several)
     return list(takewhile(folder.has, map(_MEGATRON.format, count())))
 
 
-def _require_all(folder: Folder, found: dict[str, re.Match[str]]) -> None:
-    endings = {match[2] for match in found.values()}
-    last = max(int(match[1]) for match in found.values())
-    wanted = [f"consolidated.{n:02}.{each}" for each in sorted(endings) for n in range(last + 1)]
-    if missing := [name for name in wanted if name not in found]:
+def _all_of(folder: Folder, sets: list[dict[int, str]]) -> list[str]:
+    """Return the files of the one set, in order."""
+    found, *others = sets
+    if others:
+        firsts = " and of ".join(each[min(each)] for each in sets)
+        raise FormatError(
+            folder.name, f"it has the ranks of {firsts}", "move the files of one set away"
+        )
+    last = max(found)
+    missing = [f"consolidated.{n:02}" for n in range(last) if n not in found]
+    if missing:
         raise FormatError(
             folder.name,
-            f"it has rank {last} of a model and lacks {first_few(missing, 4)}",
+            f"it has {found[last]} and lacks {first_few(missing, 4)}",
             "get the files of all ranks",
         )
+    return [found[number] for number in sorted(found)]

@@ -32,5 +32,12 @@ def test_one_file_is_not_a_set(name: str, tmp_path: Path) -> None:
 
 
 def test_a_rank_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"has rank 3 .* lacks consolidated\.01\.pth"):
+    with pytest.raises(FormatError, match=r"has consolidated\.03\.pth and lacks consolidated\.01"):
         files_of(tmp_path, *(f"consolidated.{n:02}.pth" for n in (0, 2, 3)))
+
+
+def test_one_rank_in_two_formats_is_not_two_ranks(tmp_path: Path) -> None:
+    one = files_of(tmp_path, "consolidated.00.pth", "consolidated.00.safetensors")
+    assert one == []
+    with pytest.raises(FormatError, match=r"consolidated\.00\.pth and of consolidated\.00\.safe"):
+        files_of(tmp_path, "consolidated.01.pth", "consolidated.01.safetensors")
