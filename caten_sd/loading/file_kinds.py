@@ -47,7 +47,7 @@ KINDS = (
     ),
     FileKind(
         re.compile(
-            r"(^|\.)(qweight|qzeros|g_idx|SCB|absmax|quant_map|quant_state(\..*)?|weight_packed|"
+            r"(^|\.)(qweight|qzeros|scales|g_idx|SCB|absmax|quant_map|quant_state(\..*)?|weight_packed|"
             r"weight_scale(_inv)?|weight_format)$"
         ),
         0.1,

@@ -78,6 +78,9 @@ UNFIXED: list[Row] = [
         q__lora_A=torch.ones(2, 8), q__lora_B=torch.ones(8, 2)))),
     Row("_other_kind", "quantized", of(lambda: Linear(4, 4), change=chained(
         mapped(lambda leaf: leaf.to(torch.int8), 2), plus(SCB=torch.ones(4))))),
+    Row("_other_kind", "quantized as MLX does", of(lambda: Linear(4, 4), change=chained(
+        mapped(lambda leaf: leaf.to(torch.uint8), 2),
+        plus(scales=torch.ones(4, 1), biases=torch.ones(4, 1))))),
     Row("normed_weights", "orthogonal", of(square, lambda: Sequential(
         parametrizations.orthogonal(Linear(4, 4)), Linear(4, 4)))),
     Row("normed_weights", "below a prefix, and something else is missing", of(square, lambda:
