@@ -51,7 +51,10 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize(
+    "name",
+    ["sd-unet.txt.gz", "sd-vae.txt.gz", pytest.param("sdxl-unet.txt.gz", marks=pytest.mark.slow)],
+)
 def test_a_model_alone_has_the_names_and_shapes_of_the_list(name: str) -> None:
     names, theirs, ldm = listed_pairs(name)
     diffusers, other = map(known_layout, PARTS[name])
@@ -118,6 +121,7 @@ def test_a_file_for_other_programs_becomes_the_folders_of_diffusers(xl: bool) ->
     assert shapes(to_layout(folder, ldm, strict=True)) == shapes(file)
 
 
+@pytest.mark.slow
 def test_the_text_model_of_xl_may_have_what_it_does_not_use() -> None:
     file, folder = whole_file(xl=True)
     file["conditioner.embedders.1.model.logit_scale"] = torch.tensor(4.6)
