@@ -152,22 +152,25 @@ def explain(
     name in A <-> name in B (1):
       fc.weight <-> dense/kernel: Transpose(axes=None)
     """
-    states = [_state(each) for each in (a, b)]
-    here, there = (Weights(state) for state in states)
+    here, there = _state(a), _state(b)
+    return _explained(here, there, name, NamedSizes(numbers_of(here, there, config, numbers)))
+
+
+def _explained(a: StateDict, b: StateDict, name: str, names: NamedSizes) -> Explanation:
+    here, there = Weights(a), Weights(b)
     _refuse_empty(here, there)
     levels = here.levels | there.levels
     for each in (here, there):
         each.read(levels)
-    names = NamedSizes(numbers_of(states[0], states[1], config, numbers))
     found = paired(here, there)
     pair_by_names(found)
     explained, undecided = _operations(found, here, there, names)
     explained += pair_by_formula(found, here, there, names)
     explained += pair_near(found, here, there, names)
     rows = index_rows(explained)
-    called = [each for state in states for each in said(state).values()]
+    called = [each for state in (a, b) for each in said(state).values()]
     layout = _layout(name, rows, found, called)
-    proof = prove(states[0], states[1], layout, explained, names.numbers)
+    proof = prove(a, b, layout, explained, names.numbers)
     return Explanation(
         layout,
         [*undecided, *_left(found), *_refused(here, there)],

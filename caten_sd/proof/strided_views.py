@@ -148,7 +148,7 @@ class _Search:
         for count, step in levels:
             at = start + stride + inner + (count - 1) * step
             last = done * count - 1
-            full = self.part[len_of(levels) + last]
+            full = self.part[math.prod(level.size for level in levels) + last]
             if at >= len(self.whole) or self.whole[at] != full:
                 return False
             inner, done = inner + (count - 1) * step, done * count
@@ -186,11 +186,6 @@ def _divisors(total: int, most: int) -> list[int]:
     small = [n for n in range(1, math.isqrt(total) + 1) if total % n == 0]
     found = {*small, *(total // n for n in small)}
     return sorted((n for n in found if 1 < n <= most), reverse=True)
-
-
-def len_of(levels: Sequence[Level]) -> int:
-    """Return how many elements levels have."""
-    return math.prod(level.size for level in levels)
 
 
 def within(view: View, whole: Sequence[int], part: Sequence[int]) -> tuple[Level, ...] | None:
