@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,6 +172,8 @@ def _explained(a: StateDict, b: StateDict, name: str, names: NamedSizes) -> Expl
     called = [each for state in (a, b) for each in said(state).values()]
     layout = _layout(name, rows, found, called)
     proof = prove(a, b, layout, explained, names.numbers)
+    if layout is not None and proof.wrong:
+        layout = dataclasses.replace(layout, proof="")
     return Explanation(
         layout,
         [*undecided, *_left(found), *_refused(here, there)],
@@ -269,4 +272,6 @@ def _layout(
     drops = [Drop(key, f"the values of {other}") for key, other in dropped.items()]
     own = [each.row for each in rows]
     base = Layout(f"{name}-a", canonical_rows([*own, *ties]), architecture=name, model_types=called)
-    return Layout(name, [*own, *ties, *drops], base=base, proof="equal values, both ways")
+    near = any(member.apart for each in rows for member in each.members)
+    shown = f"{'near' if near else 'equal'} values, both ways"
+    return Layout(name, [*own, *ties, *drops], base=base, proof=shown)

@@ -49,6 +49,8 @@ def test_every_tensor_finds_its_own(change: str, apart: float) -> None:
     assert told == {f"h.{{i}}.w{n}": each for n, each in enumerate(OPERATIONS) if each}
     assert 0 < found.apart < apart
     assert "spread apart" in str(found)
+    assert found.layout is not None
+    assert found.layout.proof.startswith("near values")
 
 
 def test_two_seeds_are_not_paired() -> None:
