@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from caten_sd.files.format import recognize as recognize
     from caten_sd.files.format import write as write
     from caten_sd.files.stored_specs import stored_specs as stored_specs
+    from caten_sd.loading.owners import FileLayout as FileLayout
     from caten_sd.loading.owners import OwnerHooks as OwnerHooks
     from caten_sd.loading.owners import SynthesizedSlot as SynthesizedSlot
     from caten_sd.loading.owners import hooks_of as hooks_of
@@ -73,7 +74,7 @@ _HOMES = homes(
         "dispatch.method": "Method",
         "files.format": "Contents Format read recognize write",
         "files.stored_specs": "stored_specs",
-        "loading.owners": "OwnerHooks SynthesizedSlot hooks_of",
+        "loading.owners": "FileLayout OwnerHooks SynthesizedSlot hooks_of",
         "mapping.operations": "Operation",
         "objects.call": "call",
         "objects.extract": "to_state_dict",
