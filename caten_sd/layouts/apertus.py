@@ -35,6 +35,7 @@ HF_APERTUS = Layout(
         Row("layers.{i}.mlp.act_fn.alpha_p", optional=True),
         Row("layers.{i}.mlp.act_fn.beta", optional=True),
         Row("layers.{i}.mlp.act_fn.eps", optional=True),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -72,6 +73,8 @@ GGUF_APERTUS = Layout(
         Lacks("layers.{i}.mlp.act_fn.alpha_p", "llama.cpp has no use for it"),
         Lacks("layers.{i}.mlp.act_fn.beta", "llama.cpp has no use for it"),
         Lacks("layers.{i}.mlp.act_fn.eps", "llama.cpp has no use for it"),
-        Drop("rope_freqs.weight", "the factors of rotary frequencies, which are computed"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from caten_sd.mapping.heads import Regroup
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -71,5 +71,8 @@ GGUF_BLOOM = Layout(
         Row("word_embeddings_layernorm.{part:weight|bias}", "token_embd_norm.{part:weight|bias}"),
         Row("word_embeddings.weight", "token_embd.weight"),
         Row("lm_head.weight", "output.weight", tied="word_embeddings.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -10,7 +10,7 @@ from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Chain
 from caten_sd.mapping.rearrange import Each, Rearrange
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -45,6 +45,7 @@ HF_DEEPSEEK_V3 = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -156,6 +157,9 @@ GGUF_DEEPSEEK2 = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
         Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 

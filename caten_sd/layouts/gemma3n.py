@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from caten_sd.mapping.assembly import Stack
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -51,6 +51,7 @@ HF_GEMMA3N_TEXT = Layout(
         Row("altup_unembed_projections.{e}.weight"),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -102,5 +103,8 @@ GGUF_GEMMA3N = Layout(
         Row("altup_unembed_projections.{e}.weight", "altup_unembd_proj.weight", Stack("e")),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -41,6 +41,7 @@ HF_GEMMA4_TEXT = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -85,6 +86,8 @@ GGUF_GEMMA4 = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
         Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
-        Drop("rope_freqs.weight", "the factors of rotary frequencies, which are computed"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from caten_sd.mapping.assembly import Stack
 from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -31,6 +31,7 @@ HF_GLM = Layout(
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -60,6 +61,9 @@ GGUF_CHATGLM = Layout(
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 
@@ -138,6 +142,7 @@ HF_GLM4_MOE = Layout(
             optional=True,
         ),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -196,5 +201,8 @@ GGUF_GLM4MOE = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight", optional=True),
         Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight", optional=True),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from caten_sd.mapping.heads import Regroup
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -29,6 +29,9 @@ HF_GPT_NEOX = Layout(
         Row("layers.{i}.post_attention_layernorm.{part:weight|bias}"),
         Row("embed_in.weight", shape=("vocab_size", "hidden_size")),
         Row("embed_out.weight", prefixed=False, tied="embed_in.weight", untied=UNTIED),
+        Drop("layers.{i}.attention.rotary_emb.inv_freq", "computed from the configuration"),
+        Drop("layers.{i}.attention.bias", "computed from the configuration"),
+        Drop("layers.{i}.attention.masked_bias", "computed from the configuration"),
     ],
 )
 
@@ -75,5 +78,8 @@ GGUF_GPTNEOX = Layout(
         ),
         Row("embed_in.weight", "token_embd.weight"),
         Row("embed_out.weight", "output.weight", tied="embed_in.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -9,7 +9,7 @@ from caten_sd.mapping.assembly import Split
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Chain, Transpose
 from caten_sd.mapping.rearrange import Rearrange
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -36,6 +36,7 @@ HF_GPT_OSS = Layout(
         Row("layers.{i}.mlp.experts.gate_up_proj_bias"),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -90,5 +91,8 @@ GGUF_GPT_OSS = Layout(
         ),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

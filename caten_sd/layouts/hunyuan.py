@@ -8,7 +8,7 @@ from __future__ import annotations
 from caten_sd.mapping.assembly import Stack
 from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Lacks, Row
+from caten_sd.mapping.rows import Drop, Lacks, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -34,6 +34,7 @@ HF_HUNYUAN_V1_DENSE = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -68,6 +69,9 @@ GGUF_HUNYUAN_DENSE = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
         Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 
@@ -109,11 +113,13 @@ HF_HUNYUAN_V1_MOE = Layout(
             "layers.{i}.mlp.experts.{e}.up_proj.weight", shape=("intermediate_size", "hidden_size")
         ),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
 
-GGUF_HUNYUAN_MOE = Layout(
+GGUF_HUNYUAN_MOE = extend(
+    GGUF_HUNYUAN_DENSE,
     "gguf-hunyuan-moe",
     base=HF_HUNYUAN_V1_MOE,
     model_types=["hunyuan-moe"],
@@ -129,18 +135,13 @@ GGUF_HUNYUAN_MOE = Layout(
         "hunyuan-moe.expert_count": "num_experts",
     },
     proof=PROOF,
+    without=[
+        "layers.{i}.mlp.down_proj.weight",
+        "layers.{i}.mlp.gate_proj.weight",
+        "layers.{i}.mlp.up_proj.weight",
+    ],
     rows=[
-        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
         Row("layers.{i}.mlp.gate.wg.weight", "blk.{i}.ffn_gate_inp.weight"),
-        Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
-        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
-        Row("layers.{i}.self_attn.key_layernorm.weight", "blk.{i}.attn_k_norm.weight"),
-        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
-        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
-        Row("layers.{i}.self_attn.query_layernorm.weight", "blk.{i}.attn_q_norm.weight"),
-        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
-        Row("norm.weight", "output_norm.weight"),
-        Row("embed_tokens.weight", "token_embd.weight"),
         Row("layers.{i}.mlp.shared_mlp.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
         Row("layers.{i}.mlp.shared_mlp.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
         Row("layers.{i}.mlp.shared_mlp.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
@@ -155,7 +156,6 @@ GGUF_HUNYUAN_MOE = Layout(
             Stack("e"),
         ),
         Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
-        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
     ],
 )
 
@@ -209,6 +209,7 @@ HF_HY_V3 = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from caten_sd.mapping.assembly import Split
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Chain, Transpose
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -44,6 +44,7 @@ HF_LLAMA4_TEXT = Layout(
             shape=("intermediate_size", "hidden_size"),
         ),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -95,5 +96,8 @@ GGUF_LLAMA4 = Layout(
         ),
         Row("layers.{i}.feed_forward.shared_expert.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

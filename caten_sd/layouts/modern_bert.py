@@ -6,7 +6,7 @@ The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py
 from __future__ import annotations
 
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 
@@ -53,6 +53,9 @@ GGUF_MODERN_BERT = Layout(
         Row("layers.{i}.mlp_norm.weight", "blk.{i}.ffn_norm.weight"),
         Row("layers.{i}.attn_norm.weight", "blk.{i}.attn_norm.weight"),
         Row("embeddings.tok_embeddings.weight", "token_embd.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 
@@ -74,6 +77,7 @@ HF_EUROBERT = Layout(
         Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
         Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -105,5 +109,8 @@ GGUF_EUROBERT = Layout(
         Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
         Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

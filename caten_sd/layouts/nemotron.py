@@ -10,7 +10,7 @@ from caten_sd.mapping.heads import Rotary
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Chain, NegExp, Offset
 from caten_sd.mapping.rearrange import Rearrange
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -36,6 +36,7 @@ HF_NEMOTRON = Layout(
         Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
         Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -71,6 +72,9 @@ GGUF_NEMOTRON = Layout(
         Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
         Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 
@@ -173,5 +177,8 @@ GGUF_NEMOTRON_H_MOE = Layout(
         Row("layers.{i}.mixer.down_proj.weight", "blk.{i}.ffn_down.weight"),
         Row("layers.{i}.mixer.up_proj.weight", "blk.{i}.ffn_up.weight"),
         Row("lm_head.weight", "output.weight", tied="embeddings.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

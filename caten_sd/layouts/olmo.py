@@ -9,7 +9,7 @@ from caten_sd.mapping.assembly import Stack
 from caten_sd.mapping.extension import extend
 from caten_sd.mapping.heads import Rotary
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -30,6 +30,7 @@ HF_OLMO = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -66,6 +67,9 @@ GGUF_OLMO = Layout(
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
         Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 
@@ -143,6 +147,7 @@ HF_OLMOE = Layout(
             "layers.{i}.mlp.experts.{e}.up_proj.weight", shape=("intermediate_size", "hidden_size")
         ),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -187,5 +192,8 @@ GGUF_OLMOE = Layout(
         ),
         Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -6,7 +6,7 @@ The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py
 from __future__ import annotations
 
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -31,6 +31,7 @@ HF_PHI = Layout(
         Row("layers.{i}.mlp.fc1.weight", shape=("intermediate_size", "hidden_size")),
         Row("layers.{i}.mlp.fc2.weight", shape=("hidden_size", "intermediate_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -66,6 +67,9 @@ GGUF_PHI2 = Layout(
         Row("layers.{i}.mlp.fc1.weight", "blk.{i}.ffn_up.weight"),
         Row("layers.{i}.mlp.fc2.weight", "blk.{i}.ffn_down.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 
@@ -86,6 +90,7 @@ HF_PHI3 = Layout(
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -114,5 +119,8 @@ GGUF_PHI3 = Layout(
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -203,5 +203,8 @@ GGUF_QWEN35MOE = Layout(
         Row("norm.weight", "output_norm.weight", Offset(1.0)),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

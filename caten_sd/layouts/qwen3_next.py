@@ -10,7 +10,7 @@ from caten_sd.mapping.heads import Regroup
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Chain, NegExp, Offset
 from caten_sd.mapping.rearrange import Rearrange
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -128,5 +128,8 @@ GGUF_QWEN3NEXT = Layout(
         Row("norm.weight", "output_norm.weight", Offset(1.0)),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -9,7 +9,7 @@ from caten_sd.mapping.assembly import Split, Stack
 from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Chain, Transpose
-from caten_sd.mapping.rows import Lacks, Row
+from caten_sd.mapping.rows import Drop, Lacks, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -38,6 +38,7 @@ HF_QWEN2_MOE = Layout(
         Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -86,6 +87,9 @@ GGUF_QWEN2MOE = Layout(
         Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 
@@ -112,6 +116,7 @@ HF_QWEN3_MOE = Layout(
         Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -157,6 +162,9 @@ GGUF_QWEN3MOE = Layout(
         Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 

@@ -6,7 +6,7 @@ The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py
 from __future__ import annotations
 
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -29,6 +29,7 @@ HF_STARCODER2 = Layout(
         Row("norm.{part:weight|bias}"),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -67,5 +68,8 @@ GGUF_STARCODER2 = Layout(
         Row("norm.{part:weight|bias}", "output_norm.{part:weight|bias}"),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Offset
-from caten_sd.mapping.rows import Lacks, Row
+from caten_sd.mapping.rows import Drop, Lacks, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -36,6 +36,7 @@ HF_STEP3P7 = Layout(
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
         Row("vision_model.{path...}", prefixed=False, optional=True),
         Row("vit_large_projector.weight", prefixed=False, optional=True),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -74,5 +75,8 @@ GGUF_STEP35 = Layout(
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
         Lacks("vision_model.{path...}", "GGUF keeps this part of the model in a file of its own"),
         Lacks("vit_large_projector.weight", "llama.cpp has no use for it"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

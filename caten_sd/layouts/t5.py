@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -127,6 +127,9 @@ GGUF_T5 = Layout(
         Row("decoder.block.{j}.layer.2.DenseReluDense.wo.weight", "dec.blk.{j}.ffn_down.weight"),
         Row("encoder.block.{i}.layer.1.DenseReluDense.wo.weight", "enc.blk.{i}.ffn_down.weight"),
         Row("lm_head.weight", "output.weight", tied="shared.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 
@@ -222,6 +225,9 @@ GGUF_T5ENCODER = Layout(
         Row("encoder.final_layer_norm.weight", "enc.output_norm.weight"),
         Row("shared.weight", "token_embd.weight"),
         Row("encoder.block.{i}.layer.1.DenseReluDense.wo.weight", "enc.blk.{i}.ffn_down.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )
 

@@ -28,7 +28,10 @@ HOMES = {
 }
 ELSEWHERE = "GGUF keeps this part of the model in a file of its own"
 LEFT_OUT = "llama.cpp has no use for it"
-COMPUTED = "the factors of rotary frequencies, which are computed"
+COMPUTED = "computed from the configuration"
+# What old files of the hub and files of long contexts have besides.
+OLD = ("rotary_emb.inv_freq", "bias", "masked_bias")
+ROTARY = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
 NOT_A_WORD = re.compile(r"\W")
 
@@ -182,6 +185,11 @@ def _hf_rows(made: Architecture) -> Iterable[tuple[tuple[str, ...], str]]:
         yield (head,), f"Row({head!r}{_unprefixed(head, made, first)}, {tied})"
     for name in made.rest:
         yield (name,), _hf_row(made, name, True)
+    names = {name.partition("}.")[2].partition(".")[0] for name in seen if name[:6] == "layers"}
+    for part in sorted(names & {"self_attn", "attention"}):
+        for word in OLD if part == "attention" else OLD[:1]:
+            name = f"layers.{{i}}.{part}.{word}"
+            yield (name,), f"Drop({name!r}, {COMPUTED!r})"
 
 
 def _hf_row(made: Architecture, name: str, optional: bool) -> str:
@@ -219,7 +227,8 @@ def _gguf_rows(made: Architecture) -> Iterable[tuple[tuple[str, ...], str]]:
     for name in made.rest:
         reason = ELSEWHERE if "..." in name else LEFT_OUT
         yield (name,), f"Lacks({name!r}, {reason!r})"
-    for name in made.computed:
+    rotary = ROTARY if any(".attn_q" in name for row in made.rows for name in row.here) else ()
+    for name in dict.fromkeys([*rotary, *made.computed]):
         yield (name,), f"Drop({name!r}, {COMPUTED!r})"
 
 
