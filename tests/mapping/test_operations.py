@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -131,6 +131,7 @@ VALUES = [Offset(1.0), Offset(-3.5), Scale(12.0), Scale(-0.125), Scale(1e-3), Ne
 VALUES += [Chain(NegExp(), Transpose()), Chain(Scale(3.0), Offset(2.0))]
 
 
+@example(Scale(-0.125), np.full((2, 3), 2**-24, "f4"), "float16")
 @given(
     st.sampled_from(VALUES),
     arrays.arrays("f4", (2, 3), elements=st.floats(-8, 8, width=32)),
