@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from caten_sd.first_use import homes, imported
 
 if TYPE_CHECKING:
+    from caten_sd.blocks.unpacked_weights import to_floats as to_floats
     from caten_sd.errors import AmbiguousMethodError as AmbiguousMethodError
     from caten_sd.errors import CatenError as CatenError
     from caten_sd.errors import DispatchError as DispatchError
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
 
 _HOMES = homes(
     {
+        "blocks.unpacked_weights": "to_floats",
         "errors": "AmbiguousMethodError CatenError DispatchError DuplicateMethodError FormatError"
         " LayoutError LayoutWarning LispError LispWarning LoadError LoadWarning ModelError"
         " NoApplicableMethodError NoNextMethodError StateDictError",

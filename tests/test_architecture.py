@@ -33,7 +33,7 @@ MOST_ROOMS = 20  # the doors are not counted
 DOORS = {"__init__", "__main__", "extend", "layout", "testing"}
 
 # Open sets: members never import each other, and nobody imports one by its name.
-OPEN = ("formats", "layouts", "adapters", "blocks.families")
+OPEN = ("formats", "layouts", "adapters", "blocks.families", "blocks.schemes")
 
 FOREIGN = {"torch", "numpy", "ml_dtypes", "rich"}
 # With those; what only works on files must not wait for their import.

@@ -13,6 +13,7 @@ from caten_sd.cli.text import cut, few, value_text
 from caten_sd.errors.printable import one_line, printable
 from caten_sd.state.dtype import RAW_BFLOAT16, is_raw_pair
 from caten_sd.state.leaf import Spec, spec_or_none
+from caten_sd.state.packed_weights import packed_groups
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import bytes_text, counted
@@ -50,6 +51,7 @@ class FileSummary(HasSheet):
                 *_metadata(state, every=self.every),
                 *_others(state, every=self.every),
                 *_raw(self.specs),
+                *_quantization(state),
             ],
             state.sheet().groups,
             data={
@@ -99,6 +101,15 @@ def _others(state_dict: StateDict, *, every: bool) -> Iterator[str]:
     ):
         if texts:
             yield f"{label}: {', '.join(texts) if every else few(texts, WIDTH)}"
+
+
+def _quantization(state_dict: StateDict) -> list[str]:
+    """Return how packed weights are packed, if the file has any."""
+    if not packed_groups(state_dict):
+        return []
+    from caten_sd.blocks.unpacked_weights import quantization_notes  # few files have any
+
+    return quantization_notes(state_dict)
 
 
 def _not_plain(state_dict: StateDict) -> list[str]:

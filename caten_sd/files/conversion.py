@@ -15,6 +15,7 @@ from caten_sd.files.atomic import checked
 from caten_sd.files.cast import cast_floats
 from caten_sd.files.catalog import format_called
 from caten_sd.files.checkpoint import format_to_write, read_state_dict, write_state_dict
+from caten_sd.files.floats_of_packed import floats_of_packed
 from caten_sd.files.format import Format
 from caten_sd.files.read_back import compare_written
 from caten_sd.files.uncommitted import read_uncommitted
@@ -51,7 +52,7 @@ class Conversion(HasSheet):
     ``left_out`` are values that are not tensors, what the source holds outside its tree, and
     metadata that the format has no place for. ``findings`` come from the layout: what was dropped
     and why, what was tied, what has no row. ``memory`` is what the estimate said in bytes.
-    ``edits`` say how many keys were selected and renamed.
+    ``edits`` say how many keys were selected and renamed, and which packed weights became floats.
     """
 
     source: str
@@ -133,7 +134,8 @@ def convert(
     kohya's. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does, and ``rename``
     gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` is the new dtype of floats: a
     name ("bf16", "bfloat16", "q8_0"), the dtype of any package, "keep", or a mapping of glob
-    patterns to these, of which the first that matches applies.
+    patterns to these, of which the first that matches applies. A packed weight of GPTQ, AWQ,
+    bitsandbytes, MLX or fp8 with scales becomes a float for it, before it is put in a layout.
 
     ``metadata`` is added to that of the source. ``options`` go to the format's writer, such as
     ``max_shard_size="5GB"`` to that of shards. ``announce`` is called with an Estimate before
@@ -143,15 +145,23 @@ def convert(
     compared before it takes the target's place; if one differs, what was there stays.
     """
     with read_state_dict(source, root=root, streaming=True) as given:
-        converted, findings = _in_layout(given, layout, from_layout, prefix, against)
+        first = floats_of_packed(given, dtype)
+        converted, findings = _in_layout(first.state_dict, layout, from_layout, prefix, against)
         edited, edits = _edited(converted, only, exclude, rename)
-        expected = cast_floats(edited, dtype)
+        second = floats_of_packed(edited, dtype)  # by the keys that a dtype's patterns are for
+        expected = cast_floats(second.state_dict, dtype)
         need = estimate(expected)
         if announce is not None:
             announce(need)
         with reporting(progress, need.size):
             done = _written(expected, source, target, {**options, "metadata": metadata or {}})
-    return attrs.evolve(done, findings=findings, memory=need.memory, edits=edits)
+    return attrs.evolve(
+        done,
+        findings=findings,
+        memory=need.memory,
+        edits=tuple(dict.fromkeys((*first.notes, *edits, *second.notes))),
+        casts={**first.casts, **second.casts, **done.casts},
+    )
 
 
 def estimate(state_dict: StateDict) -> Estimate:

@@ -52,7 +52,8 @@ KINDS = (
         ),
         0.1,
         "the file is quantized ({}): its packed weights mean nothing without their scales, which "
-        "the model has no slots for: dequantize the model that wrote the file, and save again",
+        "the model has no slots for: make them floats with to_floats(state_dict), or in the file "
+        "with caten-sd convert --dtype f16",
         is_packed=True,
     ),
 )

@@ -8,10 +8,8 @@ from typing import Any
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.gathered import Item
 from caten_sd.state.accompanied import Accompanied
+from caten_sd.state.packed_names import plain_name, role_of
 from caten_sd.state.packed_weights import packed_groups, packed_keys
-
-# What a packed weight is called that is not packed: its own ending, and that of the name.
-_ENDINGS = (("qweight", "weight"), ("weight_packed", "weight"), ("_blocks", ""))
 
 
 def accompanied(
@@ -26,8 +24,8 @@ def accompanied(
     made: dict[str, Item] = {}
     members: dict[str, list[str]] = {}
     for weight, others in packed_groups(leaves).items():
-        name = _plain_name(weight)
-        roles = {key: _role(key, name) for key in (weight, *others)}
+        name = plain_name(weight)
+        roles = {key: role_of(key, name) for key in (weight, *others)}
         taken = name != weight and name in leaves
         if taken or None in roles.values() or any(map(has_row, others)):
             continue
@@ -65,30 +63,9 @@ def refuse_parted(before: Mapping[str, Any], items: Sequence[Item]) -> None:
             scales = behind[0] if behind else groups[item.origin][0]
             raise LayoutError(
                 f"{item.origin} would become {item.key}, and it is packed, with its scales in "
-                f"{scales}, which nothing would recognize as its own: dequantize it first, or "
-                f"leave it in its layout"
+                f"{scales}, which nothing would recognize as its own: dequantize it first, by "
+                f"to_floats or --dtype f16, or leave it in its layout"
             )
-
-
-def _plain_name(weight: str) -> str:
-    for ending, plain in _ENDINGS:
-        if weight.endswith(ending):
-            return weight.removesuffix(ending) + plain
-    return weight
-
-
-def _role(key: str, name: str) -> str | None:
-    """Return how a key extends a name: by an ending, or as a name next to it; None if neither.
-
-    >>> [_role(key, "a.weight") for key in ("a.weight_scale", "a.weight", "a.scales", "b.scales")]
-    ['_scale', '', 'scales', None]
-    """
-    if key.startswith(name) and key[len(name) :][:1] in ("", "_", "."):
-        return key[len(name) :]
-    parent = name.rpartition(".")[0]
-    start = f"{parent}." if parent else ""
-    rest = key[len(start) :]
-    return rest if key.startswith(start) and "." not in rest else None
 
 
 def _key(name: str, role: str, separator: str) -> str:

@@ -42,7 +42,7 @@ class Accompanied(LazyLeaf):
         ):
             raise LayoutError(
                 "a packed weight and one that is packed in another way cannot become one; "
-                "dequantize them first"
+                "dequantize them first, by to_floats or --dtype f16"
             )
         moved = {}
         for name in self.companions:
@@ -142,5 +142,6 @@ def _block_order(order: Sequence[int], size: int) -> tuple[int, ...] | None:
 def _parts(name: str, step: Step) -> LayoutError:
     return LayoutError(
         f"{type(step).__name__} would part the packed weight from {name}, which has an element for "
-        f"each of its blocks; dequantize the weight first, or leave it in its layout"
+        f"each of its blocks; dequantize the weight first, by to_floats or --dtype f16, or leave "
+        f"it in its layout"
     )

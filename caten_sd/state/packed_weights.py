@@ -89,13 +89,14 @@ def refuse_parted(
         if scales in kept and key not in names:
             raise StateDictError(
                 f"{kept[scales]} would be without {key}, which it is packed with; take both or "
-                f"neither, or dequantize it first"
+                f"neither, or dequantize it first, by to_floats or --dtype f16"
             )
     for key, scales in packed.items():
         if key in names and still.get(names[key]) != names[scales]:
             raise StateDictError(
                 f"{key} would be {names[key]} and its scales in {scales} {names[scales]}, which "
-                f"nothing recognizes as its own; rename both alike, or dequantize it first"
+                f"nothing recognizes as its own; rename both alike, or dequantize it first, "
+                f"by to_floats or --dtype f16"
             )
 
 

@@ -13,6 +13,8 @@ import torch
 import torch.distributed.checkpoint
 from safetensors.torch import load_file, save_file
 
+import caten_sd as sd
+from tests.blocks.schemes.test_awq import packed as packed_by_awq
 from tests.cli.running import run
 
 NESTED = {
@@ -202,3 +204,16 @@ def test_raw_elements_of_two_bytes_come_with_what_they_may_be(
     assert np.array_equal(raw.view(ml_dtypes.bfloat16), values)
     np.save(tmp_path / "plain.npy", np.ones(2, "f4"))
     assert json.loads(run(capsys, "show", tmp_path / "plain.npy", "--json")[1])["notes"] == []
+
+
+def test_how_weights_are_packed_is_shown_with_what_config_json_states(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensors = packed_by_awq()[0]
+    sd.write_state_dict(tensors, tmp_path / "w.safetensors")
+    expected = "quantized: awq, 4 bits, groups of 32; 1 weight"
+    assert expected in " ".join(shown(capsys, tmp_path / "w.safetensors"))
+    (tmp_path / "config.json").write_text('{"quantization_config": {"bits": 8}}')
+    lines = " ".join(shown(capsys, tmp_path / "w.safetensors"))
+    assert "fc.qweight has bits 4" in lines
+    assert "config.json states 8" in lines

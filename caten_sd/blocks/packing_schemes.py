@@ -1,0 +1,103 @@
+"""Packing schemes: how the values of a packed weight lie in it and in what it is packed with.
+
+A scheme is one file in ``schemes/``, with a subclass of PackingScheme and its method of
+``dequantize``, which returns float32 values for the arrays of a weight by their roles.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from caten_sd.errors import StateDictError
+from caten_sd.state.derived import indexed
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from caten_sd.blocks.stated_quantization import Stated
+
+SCHEMES_PACKAGE = "caten_sd.blocks.schemes"
+
+Parts = Mapping[str, Any]  # the leaves of a packed weight, by how their keys extend its plain name
+
+
+@attrs.frozen(slots=False)
+class PackingScheme:
+    """How one weight is packed, as a value to dispatch on.
+
+    ``method`` is the name that config.json has for it. ``shape`` is that of the float weight, and
+    ``rows_together`` how many rows of it cannot be cut from one another. ``blocks`` says in words
+    what has a scale of its own. attrs makes a class with slots anew, and both would be subclasses
+    to be found, so that schemes have none.
+    """
+
+    method: ClassVar[str]
+
+    shape: tuple[int, ...]
+    bits: int
+    blocks: str
+    rows_together: int
+
+    @classmethod
+    def of(cls, key: str, parts: Parts, stated: Stated) -> Self | None:
+        """Return the scheme of a weight by its shapes and by what config.json states, or None.
+
+        StateDictError if the two contradict each other, or if they do not suffice. No more is read
+        than a few bytes that describe the weight.
+        """
+        raise NotImplementedError
+
+    def cut(self, parts: Parts, start: int, stop: int) -> dict[str, Any]:
+        """Return the parts of some rows of the float weight; ``start`` is whole rows together."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return f"{self.method}, {self.bits} bits, {self.blocks}"
+
+
+@functools.cache
+def packing_schemes() -> tuple[type[PackingScheme], ...]:
+    """Return every scheme of ``schemes/``, in the order of their names."""
+    folder = importlib.import_module(SCHEMES_PACKAGE).__path__
+    for name in sorted(module.name for module in pkgutil.iter_modules(folder)):
+        importlib.import_module(f"{SCHEMES_PACKAGE}.{name}")
+    known = [cls for cls in PackingScheme.__subclasses__() if _is_built_in(cls)]
+    return tuple(sorted(known, key=lambda cls: cls.__module__))
+
+
+def _is_built_in(scheme: type[PackingScheme]) -> bool:
+    return scheme.__module__.startswith(f"{SCHEMES_PACKAGE}.")
+
+
+def scheme_of(key: str, parts: Parts, stated: Stated) -> PackingScheme | None:
+    """Return the scheme by which a weight is packed; None if none of them fits its shapes."""
+    for scheme in packing_schemes():
+        if found := scheme.of(key, parts, stated):
+            if stated.method and stated.method != found.method and stated.method in methods():
+                raise StateDictError(
+                    f"{key} is packed as {found}, by its shapes, and config.json states the "
+                    f"quant_method {stated.method!r}; get the config.json of this checkpoint"
+                )
+            return found
+    return None
+
+
+def methods() -> set[str]:
+    """Return the names that config.json has for the schemes."""
+    return {scheme.method for scheme in packing_schemes()}
+
+
+def along(leaf: Any, axis: int, start: int, stop: int) -> Any:
+    """Return a range of one axis of a leaf, unread.
+
+    >>> import numpy
+    >>> along(numpy.arange(6).reshape(2, 3), 1, 0, 2).tolist()
+    [[0, 1], [3, 4]]
+    """
+    return indexed(leaf, (*(slice(None),) * axis, slice(start, stop)))

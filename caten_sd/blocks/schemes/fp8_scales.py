@@ -1,0 +1,113 @@
+"""Floats of 8 bits with scales: one for the tensor, one a row, or one for each rectangle.
+
+The value is number * scale, also where the scale is called ``scale_inv``, as DeepSeek does. Its
+squares of 128 may be cut off at the end of an axis.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along
+from caten_sd.state.leaf import dequantize, spec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from caten_sd.blocks.stated_quantization import Stated
+
+SIDE = 128  # of DeepSeek's squares
+OF_INPUTS = {"input_scale", "output_scale", "_input_scale", "_output_scale"}
+
+
+@attrs.frozen(slots=False)
+class Fp8Scales(PackingScheme):
+    """A weight in floats of 8 bits; ``sides`` are those of what has one scale."""
+
+    method = "fp8"
+
+    role: str
+    sides: tuple[int, ...]
+
+    @classmethod
+    def of(cls, key: str, parts: Parts, stated: Stated) -> Self | None:
+        """Return the scheme; the sides are told by the number of scales along each axis."""
+        roles = parts.keys() - OF_INPUTS - {""}
+        if "" not in parts or roles not in ({"_scale_inv"}, {"_scale"}):
+            return None
+        weight, (role,) = spec(parts[""]), roles
+        if weight.dtype.kind != "float" or weight.dtype.bits != 8:
+            return None
+        counts = _counts(weight.shape, spec(parts[role]).shape)
+        if counts is None:
+            return None
+        sides = _sides(weight.shape, counts, stated.entries.get("weight_block_size"))
+        if sides is None:
+            return None
+        return cls(weight.shape, 8, _words(weight.shape, sides), sides[0], role, sides)
+
+    def cut(self, parts: Parts, start: int, stop: int) -> dict[str, Any]:
+        """Return the rows, and the scales of the rectangles that they are in."""
+        scales, side = parts[self.role], self.sides[0]
+        if spec(scales).shape[:1] not in ((), (1,)):
+            scales = along(scales, 0, start // side, -(-stop // side))
+        return {"": along(parts[""], 0, start, stop), self.role: scales}
+
+
+def _counts(shape: tuple[int, ...], scales: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return how many scales there are along each axis of the weight.
+
+    >>> [_counts((256, 512), scales) for scales in ((), (1,), (256,), (256, 1), (2, 4), (3, 3, 3))]
+    [(1, 1), (1, 1), (256, 1), (256, 1), (2, 4), None]
+    """
+    if math.prod(scales) == 1:
+        return (1,) * len(shape)
+    if len(scales) > len(shape):
+        return None
+    return scales + (1,) * (len(shape) - len(scales))
+
+
+def _sides(shape: tuple[int, ...], counts: tuple[int, ...], stated: Any) -> tuple[int, ...] | None:
+    """Return the sides of what has one scale, or None if no number divides an axis so."""
+    wanted = [*stated] if isinstance(stated, list) and all(type(n) is int for n in stated) else []
+    sides = []
+    for axis, (length, count) in enumerate(zip(shape, counts, strict=True)):
+        behind = axis - len(shape)
+        known = [wanted[behind]] if -behind <= len(wanted) else []
+        even = [length // count] if count and length % count == 0 else []
+        whole = [length] if count == 1 else []
+        sizes = [*whole, *known, *(even if count == length else []), SIDE, *even]
+        fits = (size for size in sizes if size > 0 and -(-length // size) == count)
+        if (side := next(fits, None)) is None:
+            return None
+        sides.append(side)
+    return tuple(sides)
+
+
+def _words(shape: tuple[int, ...], sides: tuple[int, ...]) -> str:
+    if sides == shape:
+        return "one scale"
+    if sides[0] == 1 and sides[1:] == shape[1:]:
+        return "a scale for each row"
+    return f"blocks of {'x'.join(map(str, sides[-2:]))}"
+
+
+@dequantize.register(Fp8Scales)
+def _values(scheme: Fp8Scales, parts: Parts, /) -> NDArray[Any]:
+    import numpy as np
+
+    values = np.asarray(parts[""]).astype(np.float32)
+    scales = np.asarray(parts[scheme.role]).astype(np.float32)
+    scales = scales.reshape(scales.shape[: values.ndim] + (1,) * (values.ndim - scales.ndim))
+    if scales.size == 1:
+        values *= scales.reshape(-1)[0]
+        return values
+    for axis, (side, count) in enumerate(zip(scheme.sides, values.shape, strict=True)):
+        if scales.shape[axis] > 1 and side > 1:
+            scales = scales.repeat(side, axis)[(slice(None),) * axis + (slice(count),)]
+    values *= scales
+    return values
