@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from caten_sd.objects.slots import transient as transient
     from caten_sd.objects.snapshot import snapshot as snapshot
     from caten_sd.proof.explanation import Explanation as Explanation
+    from caten_sd.proof.explanation import MatchedTensors as MatchedTensors
     from caten_sd.proof.explanation import Undecided as Undecided
     from caten_sd.proof.explanation import explain as explain
     from caten_sd.state.block_tensor import BlockTensor as BlockTensor
@@ -119,7 +120,7 @@ _HOMES = homes(
         "objects.extract": "get_state_dict to_state_dict",
         "objects.slots": "buffer slot slot_metadata transient",
         "objects.snapshot": "snapshot",
-        "proof.explanation": "Explanation Undecided explain",
+        "proof.explanation": "Explanation MatchedTensors Undecided explain",
         "state.block_tensor": "BlockTensor",
         "state.digest": "digest",
         "state.dtype": "DType",

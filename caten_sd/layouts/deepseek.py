@@ -8,7 +8,7 @@ from __future__ import annotations
 from caten_sd.mapping.assembly import Split, Stack
 from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.operations import Chain
+from caten_sd.mapping.operations import Chain, Identity, Transpose
 from caten_sd.mapping.rearrange import Each, Rearrange
 from caten_sd.mapping.rows import Drop, Row
 
@@ -147,9 +147,9 @@ GGUF_DEEPSEEK2 = Layout(
             "layers.{i}.self_attn.kv_b_proj.weight",
             ("blk.{i}.attn_k_b.weight", "blk.{i}.attn_v_b.weight"),
             Chain(
-                Rearrange("(h d) c -> h d c", h="num_attention_heads"),
+                Rearrange("(a b) c -> a b c", a="num_attention_heads"),
                 Split(("qk_nope_head_dim", "v_head_dim"), axis=1),
-                Each(Rearrange("h d c -> h c d"), Rearrange("h d c -> h d c")),
+                Each(Transpose((0, 2, 1)), Identity()),
             ),
         ),
         Row("embed_tokens.weight", "token_embd.weight"),

@@ -79,15 +79,17 @@ GGUF_GPT_OSS = Layout(
             "layers.{i}.mlp.experts.gate_up_proj",
             ("blk.{i}.ffn_gate_exps.weight", "blk.{i}.ffn_up_exps.weight"),
             Chain(
-                Transpose((0, 2, 1)),
-                Rearrange("e (f two) d -> e (two f) d", two=2),
-                Split((1, 1), axis=1),
+                Rearrange("a b (c d) -> a b c d", d=2),
+                Split((1, 1), axis=3),
+                Rearrange("a b c 1 -> a c b"),
             ),
         ),
         Row(
             "layers.{i}.mlp.experts.gate_up_proj_bias",
             ("blk.{i}.ffn_gate_exps.bias", "blk.{i}.ffn_up_exps.bias"),
-            Chain(Rearrange("e (f two) -> e (two f)", two=2), Split((1, 1), axis=1)),
+            Chain(
+                Rearrange("a (b c) -> a b c", c=2), Split((1, 1), axis=2), Rearrange("a b 1 -> a b")
+            ),
         ),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),

@@ -77,7 +77,7 @@ GGUF_GRANITEHYBRID = Layout(
         Row(
             "layers.{i}.mamba.norm.weight",
             "blk.{i}.ssm_norm.weight",
-            Rearrange("(g d) -> g d", g="mamba_n_groups"),
+            Rearrange("(a b) -> a b", a="mamba_n_groups"),
         ),
         Row("layers.{i}.mamba.out_proj.weight", "blk.{i}.ssm_out.weight"),
         Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight"),
@@ -163,7 +163,7 @@ GGUF_GRANITEHYBRID_BAMBA = Layout(
         Row(
             "layers.{i}.mamba.norm.weight",
             "blk.{i}.ssm_norm.weight",
-            Rearrange("(g d) -> g d", g="mamba_n_groups"),
+            Rearrange("(a b) -> a b", a="mamba_n_groups"),
         ),
         Row("layers.{i}.mamba.out_proj.weight", "blk.{i}.ssm_out.weight"),
         Row("layers.{i}.pre_ff_layernorm.weight", "blk.{i}.ffn_norm.weight"),

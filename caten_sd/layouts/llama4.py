@@ -83,7 +83,7 @@ GGUF_LLAMA4 = Layout(
         Row(
             "layers.{i}.feed_forward.experts.gate_up_proj",
             ("blk.{i}.ffn_gate_exps.weight", "blk.{i}.ffn_up_exps.weight"),
-            Chain(Transpose((0, 2, 1)), Split((1, 1), axis=1)),
+            Chain(Split((1, 1), axis=2), Transpose((0, 2, 1))),
         ),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row(

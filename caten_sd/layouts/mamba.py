@@ -110,7 +110,7 @@ GGUF_MAMBA2 = extend(
         Row(
             "layers.{i}.mixer.norm.weight",
             "blk.{i}.ssm_norm.weight",
-            Rearrange("(g d) -> g d", g="n_groups"),
+            Rearrange("(a b) -> a b", a="n_groups"),
         ),
         Row("layers.{i}.mixer.A_log", "blk.{i}.ssm_a", Chain(NegExp(), Rearrange("a -> a 1"))),
     ],

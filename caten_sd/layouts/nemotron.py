@@ -143,7 +143,7 @@ GGUF_NEMOTRON_H_MOE = Layout(
         Row(
             "layers.{i}.mixer.norm.weight",
             "blk.{i}.ssm_norm.weight",
-            Rearrange("(g d) -> g d", g="n_groups"),
+            Rearrange("(a b) -> a b", a="n_groups"),
         ),
         Row("layers.{i}.mixer.out_proj.weight", "blk.{i}.ssm_out.weight"),
         Row("layers.{i}.norm.weight", "blk.{i}.attn_norm.weight"),

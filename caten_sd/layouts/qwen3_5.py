@@ -118,25 +118,22 @@ GGUF_QWEN35 = Layout(
                 Rearrange("a 1 b -> a b"),
                 Split(
                     (
-                        "linear_num_key_heads*linear_key_head_dim",
-                        "linear_num_key_heads*linear_key_head_dim",
+                        "2*linear_num_key_heads*linear_key_head_dim",
                         "linear_num_value_heads*linear_value_head_dim",
                     ),
                     axis=0,
                 ),
                 Each(
                     Identity(),
-                    Identity(),
                     Rearrange(
-                        "(k r d) c -> (r k d) c",
-                        d="linear_value_head_dim",
-                        k="linear_num_key_heads",
+                        "(a b c) d -> (b a c) d",
+                        a="linear_num_key_heads",
+                        c="linear_value_head_dim",
                     ),
                 ),
                 Concat(
                     (
-                        "linear_num_key_heads*linear_key_head_dim",
-                        "linear_num_key_heads*linear_key_head_dim",
+                        "2*linear_num_key_heads*linear_key_head_dim",
                         "linear_num_value_heads*linear_value_head_dim",
                     )
                 ),
@@ -145,17 +142,17 @@ GGUF_QWEN35 = Layout(
         Row(
             "layers.{i}.linear_attn.dt_bias",
             "blk.{i}.ssm_dt.bias",
-            Rearrange("(k r) -> (r k)", k="linear_num_key_heads"),
+            Rearrange("(a b) -> (b a)", a="linear_num_key_heads"),
         ),
         Row(
             "layers.{i}.linear_attn.in_proj_a.weight",
             "blk.{i}.ssm_alpha.weight",
-            Rearrange("(k r) c -> (r k) c", k="linear_num_key_heads"),
+            Rearrange("(a b) c -> (b a) c", a="linear_num_key_heads"),
         ),
         Row(
             "layers.{i}.linear_attn.in_proj_b.weight",
             "blk.{i}.ssm_beta.weight",
-            Rearrange("(k r) c -> (r k) c", k="linear_num_key_heads"),
+            Rearrange("(a b) c -> (b a) c", a="linear_num_key_heads"),
         ),
         Row(
             "layers.{i}.linear_attn.in_proj_qkv.weight",
@@ -163,25 +160,22 @@ GGUF_QWEN35 = Layout(
             Chain(
                 Split(
                     (
-                        "linear_num_key_heads*linear_key_head_dim",
-                        "linear_num_key_heads*linear_key_head_dim",
+                        "2*linear_num_key_heads*linear_key_head_dim",
                         "linear_num_value_heads*linear_value_head_dim",
                     ),
                     axis=0,
                 ),
                 Each(
                     Identity(),
-                    Identity(),
                     Rearrange(
-                        "(k r d) c -> (r k d) c",
-                        d="linear_value_head_dim",
-                        k="linear_num_key_heads",
+                        "(a b c) d -> (b a c) d",
+                        a="linear_num_key_heads",
+                        c="linear_value_head_dim",
                     ),
                 ),
                 Concat(
                     (
-                        "linear_num_key_heads*linear_key_head_dim",
-                        "linear_num_key_heads*linear_key_head_dim",
+                        "2*linear_num_key_heads*linear_key_head_dim",
                         "linear_num_value_heads*linear_value_head_dim",
                     )
                 ),
@@ -191,7 +185,7 @@ GGUF_QWEN35 = Layout(
             "layers.{i}.linear_attn.in_proj_z.weight",
             "blk.{i}.attn_gate.weight",
             Rearrange(
-                "(k r d) c -> (r k d) c", d="linear_value_head_dim", k="linear_num_key_heads"
+                "(a b c) d -> (b a c) d", a="linear_num_key_heads", c="linear_value_head_dim"
             ),
         ),
         Row("layers.{i}.linear_attn.norm.weight", "blk.{i}.ssm_norm.weight"),
@@ -199,14 +193,14 @@ GGUF_QWEN35 = Layout(
             "layers.{i}.linear_attn.out_proj.weight",
             "blk.{i}.ssm_out.weight",
             Rearrange(
-                "c (k r d) -> c (r k d)", d="linear_value_head_dim", k="linear_num_key_heads"
+                "a (b c d) -> a (c b d)", b="linear_num_key_heads", d="linear_value_head_dim"
             ),
         ),
         Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight", Offset(1.0)),
         Row(
             "layers.{i}.linear_attn.A_log",
             "blk.{i}.ssm_a",
-            Chain(NegExp(), Rearrange("(k r) -> (r k)", k="linear_num_key_heads")),
+            Chain(NegExp(), Rearrange("(a b) -> (b a)", a="linear_num_key_heads")),
         ),
         Row(
             "layers.{i}.post_attention_layernorm.weight",

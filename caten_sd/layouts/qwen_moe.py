@@ -220,7 +220,7 @@ GGUF_QWEN3VLMOE = extend(
         Row(
             "layers.{i}.mlp.experts.gate_up_proj",
             ("blk.{i}.ffn_gate_exps.weight", "blk.{i}.ffn_up_exps.weight"),
-            Chain(Transpose((0, 2, 1)), Split((1, 1), axis=1)),
+            Chain(Split((1, 1), axis=2), Transpose((0, 2, 1))),
         ),
         Lacks("model.visual.{path...}", "GGUF keeps this part of the model in a file of its own"),
     ],

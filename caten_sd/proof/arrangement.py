@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from caten_sd.mapping.axis_sizes import Size
 from caten_sd.mapping.heads import Regroup, Rotary
@@ -13,7 +13,7 @@ from caten_sd.proof.named_sizes import NamedSizes
 from caten_sd.proof.strided_views import Level, boundaries
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_WORDS = {2: "two", 3: "three"}
+_WORDS: dict[Size | None, str] = {2: "two", 3: "three"}
 
 Axes = list[list[Level]]
 
@@ -80,10 +80,10 @@ def _on_one_axis(before: Axes, after: Axes, names: NamedSizes) -> Operation | No
 
 def _rearrange(before: Axes, after: Axes, names: NamedSizes) -> Rearrange:
     levels = [level for axis in before for level in axis]
-    named = dict(zip(levels, _factors(levels), strict=True))
-    sizes: dict[str, Size] = {}
-    for level in _sized(before, after, names):
-        sizes[named[level]] = names.size(level.size)
+    sized = _sized(before, after, names)
+    known = {level: _size(level, before, after, names) for level in sized}
+    named = dict(zip(levels, _factors(levels, known), strict=True))
+    sizes = {named[level]: size for level, size in known.items()}
     sides = [
         " ".join(_axis([named[level] for level in axis]) for axis in side)
         for side in (before, after)
@@ -91,12 +91,23 @@ def _rearrange(before: Axes, after: Axes, names: NamedSizes) -> Rearrange:
     return Rearrange(" -> ".join(sides), **sizes)
 
 
-def _factors(levels: Sequence[Level]) -> list[str]:
-    """Return a name for each level: a word for a small count that comes once, else a letter."""
+def _size(level: Level, before: Axes, after: Axes, names: NamedSizes) -> Size:
+    """Return the size of a level: what is outermost is counted, what is innermost is measured."""
+    joined = [axis for axis in (*before, *after) if level in axis and len(axis) > 1]
+    if level.size in _WORDS and joined[0][0] != level:
+        return level.size
+    if joined[0][-1] == level:
+        return names.within_head(level.size)
+    return names.groups(level.size) if len(before) == 1 else names.heads(level.size)
+
+
+def _factors(levels: Sequence[Level], known: Mapping[Level, Size]) -> list[str]:
+    """Return a name for each level: a word for a small size that comes once, else a letter."""
     counts = [level.size for level in levels]
+    words = [_WORDS.get(known.get(level), "") for level in levels]
     return [
-        _WORDS[count] if count in _WORDS and counts.count(count) == 1 else _LETTERS[n]
-        for n, count in enumerate(counts)
+        word if word and counts.count(count) == 1 else _LETTERS[n]
+        for n, (word, count) in enumerate(zip(words, counts, strict=True))
     ]
 
 
@@ -113,11 +124,19 @@ def _sized(before: Axes, after: Axes, names: NamedSizes) -> list[Level]:
         unsized = [level for level in axis if level not in sized]
         if len(unsized) < 2:
             continue
-        unsized.sort(key=lambda level: _is_fixed(level, names))
+        unsized.sort(key=lambda level: _is_fixed(level, axis, names))
         sized += unsized[1:]
     return sized
 
 
-def _is_fixed(level: Level, names: NamedSizes) -> tuple[bool, bool, int]:
+def _is_fixed(level: Level, axis: list[Level], names: NamedSizes) -> tuple[bool, bool, bool, int]:
     """Return how likely a factor is the same in every model: a small one, then one with a name."""
-    return level.size in _WORDS, isinstance(names.size(level.size), str), -level.size
+    named = isinstance(names.size(level.size), str)
+    return not _is_ratio(level, axis, names), level.size in _WORDS, named, -level.size
+
+
+def _is_ratio(level: Level, axis: list[Level], names: NamedSizes) -> bool:
+    """Return whether a factor is what one count of heads is of another: queries of a key."""
+    at = axis.index(level)
+    counts = (axis[at - 1].size, axis[at - 1].size * level.size) if at else ()
+    return bool(counts) and all(names.count(number) for number in counts)

@@ -98,7 +98,7 @@ def _steps(
         if levels is None:
             return None
         operations.append(arrangement(chunk, part.shape, levels, names))
-    shares = names.shares([length // row for length in lengths])
+    shares = _shares([length // row for length in lengths], periods, names)
     joined = _regrouped(whole, parts, place, shares, names)
     if joined is not None:
         return joined
@@ -111,6 +111,13 @@ def _steps(
     elif not isinstance(operations[0], Identity):
         steps.append(operations[0])
     return Chain(*steps) if len(steps) > 1 else steps[0]
+
+
+def _shares(lengths: Sequence[int], periods: int, names: NamedSizes) -> tuple[int | str, ...]:
+    """Return the shares of a period, by the names of what the parts have of all periods if any."""
+    own, whole = names.shares(lengths), names.shares([length * periods for length in lengths])
+    own_named, named = (all(isinstance(share, str) for share in each) for each in (own, whole))
+    return whole if named and not own_named else own
 
 
 def _moved(view: View, period: int, length: int) -> View:
@@ -128,7 +135,7 @@ def _periods(whole: Shape, parts: int, place: Place, names: NamedSizes) -> Opera
     joined = f"({axes[place.axis]} {axes[place.axis + 1]})"
     before = [*axes[: place.axis], joined, *axes[place.axis + 2 :]]
     many = whole[place.axis] // place.periods
-    alternating = many == parts and not isinstance(names.heads(place.periods), str)
+    alternating = many == parts and not names.count(place.periods)
     sized = (
         (axes[place.axis + 1], many)
         if alternating
@@ -148,7 +155,7 @@ def _regrouped(
     """Return the operation as a packing, if each part is one end of an axis in its order."""
     axis, periods, _ = place
     alternating = whole[axis] == periods * len(parts)
-    if periods == 1 or (alternating and not isinstance(names.heads(periods), str)):
+    if periods == 1 or (alternating and not names.count(periods)):
         return None
     for part in parts:
         count = math.prod(part.shape) // (math.prod(whole) // whole[axis])

@@ -13,8 +13,10 @@ import attrs
 from caten_sd.errors import StateDictError
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.operations import Operation
 from caten_sd.mapping.rows import Drop, Row, canonical_rows
 from caten_sd.mapping.self_description import said, stated_numbers
+from caten_sd.proof.axis_ends import pair_by_ends
 from caten_sd.proof.index_rows import Rows, index_rows
 from caten_sd.proof.name_evidence import pair_by_names
 from caten_sd.proof.named_sizes import NamedSizes
@@ -38,18 +40,28 @@ class Undecided(NamedTuple):
     reason: str
 
 
+class MatchedTensors(NamedTuple):
+    """Tensors of A, those of B that hold their values, and the operation from A to B."""
+
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+    operation: Operation
+
+
 @attrs.frozen(repr=False)
 class Explanation(HasSheet):
     """What two states of the same weights have to do with each other.
 
     ``layout`` is that of B, with the names of A as the canonical ones, or None where nothing is
-    explained. ``evidence`` has what paired the tensors of a row, by its text, where that was not
-    their values alone. ``wrong`` has the tensors that the layout does not give as they are, and
-    why. ``apart`` is how far values are apart at most, in spreads of the values of a tensor.
-    ``repeated`` has a tensor of the same state for each further one with its values.
+    explained. ``matches`` has the tensors and the operation of each match. ``evidence`` has what
+    paired the tensors of a row, by its text, where that was not their values alone. ``wrong`` has
+    the tensors that the layout does not give as they are, and why. ``apart`` is how far values are
+    apart at most, in spreads of the values of a tensor. ``repeated`` has a tensor of the same state
+    for each further one with its values.
     """
 
     layout: Layout | None
+    matches: Sequence[MatchedTensors]
     undecided: Sequence[Undecided]
     evidence: Mapping[str, str]
     wrong: Mapping[str, str]
@@ -167,6 +179,8 @@ def _explained(a: StateDict, b: StateDict, name: str, names: NamedSizes) -> Expl
     pair_by_names(found)
     explained, undecided = _operations(found, here, there, names)
     explained += pair_by_formula(found, here, there, names)
+    cut, lost = pair_by_ends(found, here, there, names)
+    explained += cut
     explained += pair_near(found, here, there, names)
     rows = index_rows(explained)
     called = [each for state in (a, b) for each in said(state).values()]
@@ -176,7 +190,8 @@ def _explained(a: StateDict, b: StateDict, name: str, names: NamedSizes) -> Expl
         layout = dataclasses.replace(layout, proof="")
     return Explanation(
         layout,
-        [*undecided, *_left(found), *_refused(here, there)],
+        [MatchedTensors(*each.match.keys, each.operation) for each in explained],
+        [*undecided, *_left(found), *_lost(lost), *_refused(here, there)],
         _evidence(rows),
         proof.wrong,
         proof.rounded,
@@ -215,7 +230,9 @@ def numbers_of(
     given = [config] if config is not None else [a.config, b.config]
     for each in given:
         values = each if isinstance(each, Mapping) else getattr(each, "__dict__", {})
-        found.update({str(key): value for key, value in values.items()})
+        for part in (values.get("text_config"), values):
+            known = part if isinstance(part, Mapping) else getattr(part, "__dict__", {})
+            found.update({str(key): value for key, value in known.items()})
     if not found:
         for state in (a, b):
             found.update(stated_numbers(state.metadata))
@@ -254,6 +271,10 @@ def _left(found: Pairing) -> Iterator[Undecided]:
             reasons.update({("B", key): kind for key in equal.b})
     for side, keys in (("A", found.a), ("B", found.b)):
         yield from (Undecided(side, key, reasons.get((side, key), "")) for key in keys)
+
+
+def _lost(lost: Mapping[str, str]) -> Iterator[Undecided]:
+    yield from (Undecided("A", key, reason) for key, reason in lost.items())
 
 
 def _refused(a: Weights, b: Weights) -> Iterator[Undecided]:

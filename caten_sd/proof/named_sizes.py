@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from caten_sd.mapping.axis_sizes import Size
@@ -35,19 +35,27 @@ class NamedSizes:
         >>> NamedSizes({"n_experts": 8, "n_layer": 8}).size(8)
         8
         """
-        return self._named(number) if number >= _LEAST else number
+        return number if number < _LEAST else self._named(number) or self._product(number) or number
 
     def bound(self, operation: Operation) -> Operation:
         """Return an operation with the numbers in place of their names."""
         return operation.bind(self.numbers.__getitem__)
 
-    def _named(self, number: int) -> Size:
+    def _named(self, number: int) -> str:
         found = [name for name, each in self.numbers.items() if each == number]
-        heads = [name for name in found if "head" in name]
-        for names in (found, heads):
-            if len(names) == 1:
-                return names[0]
-        return number
+        return _only(found) or _only(name for name in found if "head" in name)
+
+    def _product(self, number: int) -> str:
+        """Return heads times the size of one, or twice that, or "" where none or several are it."""
+        counts = {_stem(name): name for name in self._counts()}
+        products = [
+            (self.numbers[counts[stem]] * size, f"{counts[stem]}*{name}")
+            for name, size in self.numbers.items()
+            if "dim" in name and (stem := _stem(name)) in counts and stem
+        ]
+        texts = [text for product, text in products if product == number]
+        texts += [f"2*{text}" for product, text in products if 2 * product == number]
+        return _only(texts)
 
     def heads(self, number: int) -> Size:
         """Return the name of a count of heads, however small, or the number.
@@ -55,8 +63,29 @@ class NamedSizes:
         >>> NamedSizes({"n_head": 4, "n_kv_head": 2, "n_shared": 2}).heads(2)
         'n_kv_head'
         """
-        found = [name for name, each in self._counts().items() if each == number]
-        return found[0] if len(found) == 1 else self.size(number)
+        return self.count(number) or self.size(number)
+
+    def count(self, number: int) -> str:
+        """Return the name of a count of heads, or "" where none or several have it."""
+        return _only(name for name, each in self._counts().items() if each == number)
+
+    def groups(self, number: int) -> Size:
+        """Return the name of a count of groups, or else of heads, or the number.
+
+        >>> NamedSizes({"n_kv_head": 2, "n_groups": 2}).groups(2)
+        'n_groups'
+        """
+        found = (name for name, n in self.numbers.items() if n == number and "group" in name)
+        return _only(found) or self.heads(number)
+
+    def within_head(self, number: int) -> Size:
+        """Return the name of the size of a head, or another name, or the number.
+
+        >>> NamedSizes({"n_head": 16, "head_dim": 16}).within_head(16)
+        'head_dim'
+        """
+        found = (name for name, n in self.numbers.items() if n == number and "head_dim" in name)
+        return _only(found) or self.size(number)
 
     def _counts(self) -> dict[str, int]:
         return {name: n for name, n in self.numbers.items() if "head" in name and "dim" not in name}
@@ -87,3 +116,18 @@ class NamedSizes:
             if not rest and not lengths[1] % count and all(isinstance(n, str) for n in names):
                 return names[0], names[1], names[1]
         return ()
+
+
+def _only(names: Iterable[str]) -> str:
+    """Return the one name there is, or ""."""
+    found = list(names)
+    return found[0] if len(found) == 1 else ""
+
+
+def _stem(name: str) -> frozenset[str]:
+    """Return what tells heads apart in the name of their count, or of the size of one.
+
+    >>> sorted(_stem("linear_num_key_heads")) == sorted(_stem("linear_key_head_dim"))
+    True
+    """
+    return frozenset(name.split("_")) - {"num", "n", "head", "heads", "dim"}

@@ -12,8 +12,10 @@ from caten_sd.mapping.operations import Chain, Identity, Operation, inverted
 from caten_sd.proof.arrangement import arrangement
 from caten_sd.proof.division import Found, Shape, division
 from caten_sd.proof.fingerprints import bits_of
+from caten_sd.proof.joined_views import found_pieces, rejoined
 from caten_sd.proof.named_sizes import NamedSizes
-from caten_sd.proof.strided_views import boundaries, strided_view, within
+from caten_sd.proof.partial_order import partly_ordered
+from caten_sd.proof.strided_views import boundaries, likely_strides, strided_view, within
 from caten_sd.proof.weights import Bearer, SameValues, Weights
 from caten_sd.state.compare import same_bytes
 from caten_sd.state.copied_bytes import with_bytes_copied
@@ -56,11 +58,12 @@ def _alone(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Oper
         return Identity() if same else None
     if same and (whole == part).all():
         return Identity()
-    view = strided_view(whole, part, _hints(here.shape, names), first=True)
+    view = strided_view(whole, part, likely_strides(here.shape, names.numbers.values()), first=True)
     levels = view and within(view, here.shape, there.shape)
     if levels is not None and view is not None:
         return arrangement(here.shape, there.shape, levels, names)
-    return _packed(whole, part, here.shape, names) if same else None
+    found = _packed(whole, part, here.shape, names) if same else None
+    return found or partly_ordered(whole, part, here.shape, there.shape, names)
 
 
 def _bits(weights: Weights, bearer: Bearer, level: str) -> Any:
@@ -78,19 +81,6 @@ def _array(leaf: Any, level: str) -> Any:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return bits_of(array, level)
-
-
-def _hints(shape: Shape, names: NamedSizes) -> list[int]:
-    """Return strides that orders of a tensor of this shape are likely to have."""
-    edges = boundaries(shape)
-    sizes = [size for size in names.numbers.values() if size > 1]
-    more = [
-        edge * (extent // size)
-        for edge, extent in zip(edges, shape, strict=True)
-        for size in (2, *sizes)
-        if extent % size == 0
-    ]
-    return [*reversed(edges), *(2 * edge for edge in edges), *more]
 
 
 def _packed(whole: Any, part: Any, shape: Shape, names: NamedSizes) -> Operation | None:
@@ -125,25 +115,36 @@ def _divided(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Be
     """Return the operation from a tensor of A to several of B."""
     (key,) = match.a[0].keys
     whole, shape = _bits(a, match.a[0], match.level), a.specs[key].shape
-    hints = _hints(shape, names)
-    found = []
+    hints = likely_strides(shape, names.numbers.values())
+    found: list[tuple[Bearer, Found]] = []
     for bearer in match.b:
         part = _bits(b, bearer, match.level)
-        view = strided_view(whole, part, hints, first=False)
-        if view is None:
+        pieces = found_pieces(whole, part, shape, _shape(b, bearer), hints)
+        found += [(bearer, each) for each in pieces]
+        if not pieces:
             return None
-        found.append((view.offset, bearer, Found(_shape(b, bearer), view)))
-    found.sort(key=lambda each: each[0])
-    parts = [each for _, _, each in found]
-    operation = (
-        _stacked(shape, parts[0], names) if len(parts) == 1 else division(shape, parts, names)
-    )
+    found.sort(key=lambda each: each[1].view.offset)
+    ordered = tuple(dict.fromkeys(bearer for bearer, _ in found))
+    operation = _operation_of(shape, found, names)
     if operation is None:
         return None
-    if match.b[0].is_stack and len(parts) > 1:
+    if match.b[0].is_stack and len(ordered) > 1:
         operation = _chained(operation, Unstack(STACKED))
-    ordered = tuple(bearer for _, bearer, _ in found)
     return Between(match._replace(b=ordered), operation)
+
+
+def _operation_of(
+    shape: Shape, found: list[tuple[Bearer, Found]], names: NamedSizes
+) -> Operation | None:
+    parts = [each for _, each in found]
+    if len(parts) == 1:
+        return _stacked(shape, parts[0], names)
+    bearers = [bearer for bearer, _ in found]
+    counts = [len(list(run)) for _, run in itertools.groupby(bearers)]
+    operation = division(shape, parts, names)
+    if operation is None or len(counts) > len(set(bearers)):
+        return None
+    return operation if len(counts) == len(parts) else rejoined(operation, counts)
 
 
 def _shape(weights: Weights, bearer: Bearer) -> Shape:

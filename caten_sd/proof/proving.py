@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from caten_sd.files.cast import cast
+from caten_sd.mapping.axis_lengths import Trim
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import plan_layout
 from caten_sd.mapping.operations import Identity
@@ -49,6 +50,9 @@ def prove(
         for each in explained:
             for key in each.match.keys[side]:
                 made = plan.state_dict.entry.get(key)
+                if side == 0 and made is not None and isinstance(each.operation, Trim):
+                    compared.add_kept(key, made, target.entry[key], each, numbers)
+                    continue
                 compared.add(key, made, target.entry[key], each)
                 exact = side and made is not None and not each.apart
                 if exact and spec(made).dtype != spec(target.entry[key]).dtype:
@@ -69,6 +73,14 @@ class _Compared:
             return
         if fault := _fault(made, wanted, each):
             self.wrong[key] = fault
+
+    def add_kept(
+        self, key: str, made: Any, wanted: Any, each: Between, numbers: Mapping[str, int]
+    ) -> None:
+        """Compare what both sides have of a tensor that one of them has cut."""
+        cut = each.operation.bind(numbers.__getitem__)
+        short, own = (cut.apply({(): leaf})[()] for leaf in (made, wanted))
+        self.add(key, short, own, each)
 
 
 def _fault(made: Any, wanted: Any, each: Between) -> str:

@@ -8,7 +8,7 @@ where the first elements lie gives the inner stride, where it breaks off gives t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 _MOST_TRIES = 400  # strides that are looked at for one level, and views in all
@@ -226,6 +226,23 @@ def boundaries(shape: Sequence[int]) -> list[int]:
     for size in reversed(shape[1:]):
         strides.append(strides[-1] * size)
     return strides[::-1] if shape else []
+
+
+def likely_strides(shape: Sequence[int], numbers: Iterable[int]) -> list[int]:
+    """Return strides that orders of a tensor of this shape are likely to have.
+
+    >>> likely_strides((4, 3), [])
+    [1, 3, 6, 2, 6]
+    """
+    edges = boundaries(shape)
+    sizes = [size for size in numbers if size > 1]
+    more = [
+        edge * (extent // size)
+        for edge, extent in zip(edges, shape, strict=True)
+        for size in (2, *sizes)
+        if extent % size == 0
+    ]
+    return [*reversed(edges), *(2 * edge for edge in edges), *more]
 
 
 def _split_at(levels: Sequence[Level], edges: Sequence[int]) -> tuple[Level, ...] | None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from caten_sd import read_state_dict
+from caten_sd import MatchedTensors, explain, read_state_dict
 from caten_sd.extend import Numpy, as_array
+from caten_sd.layout import Stack
 from tests.oracles.families import NAMES
-from tests.oracles.row_search import NUMBER, Match, search
-from tests.oracles.row_templates import FoundRow, rows_of
+from tests.oracles.row_templates import NUMBER, FoundRow, rows_of
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+HEADS = ("num_attention_heads", "n_head", "num_heads", "encoder_attention_heads")
+KV_HEADS = ("num_key_value_heads", "num_kv_heads")
+DERIVED = ("qk_head_dim", "index_n_heads")
 SIZES = {
     "block_count": LAYERS,
     "context_length": ("max_position_embeddings", "n_positions", "seq_length"),
@@ -67,6 +70,17 @@ class Pair:
         parts = [self.config, self.config.get("text_config") or {}]
         flat = {key: value for part in reversed(parts) for key, value in part.items()}
         return {key: value for key, value in flat.items() if type(value) is int}
+
+    @property
+    def names(self) -> dict[str, int]:
+        """The numbers without those that follow from others, by which operations are named."""
+        numbers = dict(self.numbers)
+        heads = next((numbers[name] for name in HEADS if name in numbers), 0)
+        return {
+            name: number
+            for name, number in numbers.items()
+            if name not in DERIVED and not (name in KV_HEADS and number == heads)
+        }
 
 
 @dataclass
@@ -130,11 +144,13 @@ def architecture_of(name: str, pairs: list[Pair]) -> Architecture:
 
 
 def _add(made: Architecture, pair: Pair) -> None:
-    matches = search(pair.canonical, pair.here, pair.numbers)
-    prefix = _prefix(matches.found)
-    rows = [_without_prefix(row, prefix) for row in rows_of(matches.found)]
+    found = _matches(pair)
+    prefix = _prefix(found)
+    rows = [_without_prefix(row, prefix) for row in rows_of(found)]
+    only_canonical = _rest(pair.canonical, [match.a for match in found])
+    only_here = _rest(pair.here, [match.b for match in found])
     dialect = _dialect(made, pair, prefix, rows)
-    rest = list(dict.fromkeys(_template(key, prefix) for key in matches.only_canonical))
+    rest = list(dict.fromkeys(_template(key, prefix) for key in only_canonical))
     is_own = dialect is made.dialects[0]
     if is_own:
         made.rest += [name for name in rest if name not in made.rest]
@@ -142,10 +158,10 @@ def _add(made: Architecture, pair: Pair) -> None:
         dialect.rest += [name for name in rest if name not in dialect.rest]
         rows = [_with_head(row, made, dialect) for row in rows]
     made.rows = _joined(made.rows, rows, pair) if made.rows else rows
-    made.computed += [key for key in matches.only_here if key not in made.computed]
+    made.computed += [key for key in only_here if key not in made.computed]
     made.shapes.update(_shapes(rows, pair))
     if prefix and is_own:
-        outside = [key for key in matches.only_canonical if not key.startswith(prefix)]
+        outside = [key for key in only_canonical if not key.startswith(prefix)]
         made.unprefixed |= {_template(key, prefix) for key in outside}
         made.unprefixed |= {
             name
@@ -156,6 +172,31 @@ def _add(made: Architecture, pair: Pair) -> None:
     made.head = made.head or _head(rows, pair)
     if made.head and is_own and prefix and made.head[0] == "lm_head.weight":
         made.unprefixed.add("lm_head.weight")
+
+
+def _matches(pair: Pair) -> list[MatchedTensors]:
+    """Return what a converter did to the tensors of a pair, those that it only renames first."""
+    found = explain(pair.canonical, pair.here, config=pair.names).matches
+    places = [{key: n for n, key in enumerate(side)} for side in (pair.here, pair.canonical)]
+
+    def order(match: MatchedTensors) -> tuple[int, int]:
+        kinds = [
+            len(match.a) == len(match.b) == 1 and not match.operation.tolerance,
+            isinstance(match.operation, Stack),
+            len(match.b) > 1,
+            len(match.a) > 1,
+            True,
+        ]
+        kind = kinds.index(True)
+        by_canonical = kind in (2, 4)
+        return kind, places[by_canonical][(match.a if by_canonical else match.b)[0]]
+
+    return sorted(found, key=order)
+
+
+def _rest(keys: Iterable[str], matched: Iterable[tuple[str, ...]]) -> list[str]:
+    known = {key for each in matched for key in each}
+    return [key for key in keys if key not in known]
 
 
 def _joined(known: list[FoundRow], rows: list[FoundRow], pair: Pair) -> list[FoundRow]:
@@ -192,13 +233,13 @@ def _is_whole(pair: Pair) -> bool:
     return not pair.name.partition("-")[0].endswith(("Model", "EncoderModel"))
 
 
-def _prefix(matches: list[Match]) -> str:
+def _prefix(matches: list[MatchedTensors]) -> str:
     """Return what the keys of the layers and of the embedding begin with."""
     keys = [
         key
         for match in matches
-        for key in match.canonical
-        if match.here[0].startswith(("blk.", "enc.", "dec.", "token_embd"))
+        for key in match.a
+        if match.b[0].startswith(("blk.", "enc.", "dec.", "token_embd"))
     ]
     words = [key.split(".")[:-1] for key in keys]
     common = []

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from caten_sd import MatchedTensors
 from caten_sd.layout import Operation, Stack
-from tests.oracles.row_search import NUMBER, Match
 
+NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 HOLE = "\0"
 PART = "{part:weight|bias}"
 LETTERS = {"dec.": "j"}  # the index of what such a key begins with counts another number
+_Identity = tuple[tuple[str, ...], tuple[str, ...], str]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class FoundRow:
         return len(self.canonical) == len(self.here) == 1 and repr(self.operation) == "Identity()"
 
     @property
-    def identity(self) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    def identity(self) -> _Identity:
         """What two rows that are one have in common."""
         return self.canonical, self.here, repr(self.operation)
 
@@ -42,15 +44,15 @@ class _Entry(NamedTuple):
     seen: tuple[str, ...]
 
 
-def rows_of(matches: Iterable[Match]) -> list[FoundRow]:
+def rows_of(matches: Iterable[MatchedTensors]) -> list[FoundRow]:
     """Return the rows that say what matches say, in the order in which they are met."""
-    groups: dict[tuple[tuple[str, ...], tuple[str, ...], str], tuple[Match, list[_Entry]]] = {}
+    groups: dict[_Identity, tuple[MatchedTensors, list[_Entry]]] = {}
     for match in matches:
-        canonical, here = _stacked(match), match.here
+        canonical, here = _stacked(match), match.b
         key = (tuple(map(_holes, canonical)), tuple(map(_holes, here)), repr(match.operation))
-        entry = _Entry(_indices(canonical[0]), _indices(here[0]), match.canonical)
+        entry = _Entry(_indices(canonical[0]), _indices(here[0]), match.a)
         groups.setdefault(key, (match, []))[1].append(entry)
-    found: dict[tuple[tuple[str, ...], tuple[str, ...], str], FoundRow] = {}
+    found: dict[_Identity, FoundRow] = {}
     for (canonical, here, _), (match, entries) in groups.items():
         for row in _rows(canonical, here, match.operation, entries):
             known = found.get(row.identity)
@@ -59,12 +61,12 @@ def rows_of(matches: Iterable[Match]) -> list[FoundRow]:
     return list(found.values())
 
 
-def _stacked(match: Match) -> tuple[str, ...]:
+def _stacked(match: MatchedTensors) -> tuple[str, ...]:
     """Return the canonical names, those of a stack as one with a letter for the index."""
     if not isinstance(match.operation, Stack):
-        return match.canonical
-    parts = [re.split(NUMBER, key) for key in match.canonical]
-    numbers = [_indices(key) for key in match.canonical]
+        return match.a
+    parts = [re.split(NUMBER, key) for key in match.a]
+    numbers = [_indices(key) for key in match.a]
     varied = next(n for n in range(len(numbers[0])) if len({each[n] for each in numbers}) > 1)
     filled = [str(number) for number in numbers[0]]
     filled[varied] = "{e}"

@@ -48,6 +48,10 @@ NUMBERS: dict[str, Any] = {
     **dict.fromkeys(["mamba_d_ssm", "mamba_intermediate_size"], 128),
     **dict.fromkeys(["mamba_n_groups", "n_groups"], 2),
     **dict.fromkeys(["conv_dim"], 64),
+    **dict.fromkeys(["linear_num_key_heads"], 5),
+    **dict.fromkeys(["linear_num_value_heads"], 10),
+    **dict.fromkeys(["linear_key_head_dim"], 18),
+    **dict.fromkeys(["linear_value_head_dim"], 14),
 }
 
 # Classes with latent attention, which have as many heads of keys as of queries.
