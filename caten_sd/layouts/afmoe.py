@@ -66,6 +66,11 @@ GGUF_AFMOE = Layout(
         "afmoe.expert_count": "num_experts",
         "afmoe.expert_used_count": "num_experts_per_tok",
         "afmoe.vocab_size": "vocab_size",
+        "afmoe.rope.dimension_count": "rotary_dim",
+        "afmoe.expert_shared_count": "num_shared_experts",
+        "afmoe.leading_dense_block_count": "num_dense_layers",
+        "afmoe.expert_weights_scale": "route_scale",
+        "afmoe.attention.sliding_window": "sliding_window",
     },
     proof=PROOF,
     rows=[

@@ -53,6 +53,7 @@ GGUF_APERTUS = Layout(
         "apertus.attention.head_count": "num_attention_heads",
         "apertus.attention.head_count_kv": "num_key_value_heads",
         "apertus.vocab_size": "vocab_size",
+        "apertus.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[

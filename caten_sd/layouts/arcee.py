@@ -49,6 +49,7 @@ GGUF_ARCEE = Layout(
         "arcee.attention.head_count_kv": "num_key_value_heads",
         "arcee.attention.key_length": "head_dim",
         "arcee.vocab_size": "vocab_size",
+        "arcee.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[

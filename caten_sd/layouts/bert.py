@@ -94,6 +94,7 @@ GGUF = Layout(
         "bert.block_count": "num_hidden_layers",
         "bert.attention.head_count": "num_attention_heads",
         "bert.attention.layer_norm_epsilon": "layer_norm_eps",
+        "bert.attention.causal": False,
     },
     rows=GGUF_ROWS,
 )
@@ -195,7 +196,7 @@ GGUF_ROBERTA = extend(
     without=["cls.predictions.{path...}", f"{NEXT}.{PART}"],
     base=ROBERTA,
     model_types=("bert",),
-    sizes={key: name for key, name in GGUF.sizes.items() if "context_length" not in key},
+    sizes={"bert.context_length": "positions"},
     proof="llama.cpp's converter gives the same bytes",
 )  # fmt: skip
 
@@ -251,6 +252,8 @@ GGUF_DISTILBERT = Layout(
         "bert.feed_forward_length": "hidden_dim",
         "bert.block_count": "n_layers",
         "bert.attention.head_count": "n_heads",
+        "bert.attention.layer_norm_epsilon": 1e-12,
+        "bert.attention.causal": False,
     },
     rows=[
         Row("embeddings.word_embeddings.weight", "token_embd.weight"),

@@ -43,6 +43,9 @@ GGUF_BLOOM = Layout(
         "bloom.block_count": "n_layer",
         "bloom.embedding_length": "hidden_size",
         "bloom.attention.head_count": "n_head",
+        "bloom.feed_forward_length": "4*hidden_size",
+        "bloom.attention.head_count_kv": "n_head",
+        "bloom.context_length": "seq_length or 2048",
     },
     proof=PROOF,
     rows=[

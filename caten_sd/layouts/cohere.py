@@ -48,6 +48,7 @@ GGUF_COMMAND_R = Layout(
         "command-r.feed_forward_length": "intermediate_size",
         "command-r.attention.head_count": "num_attention_heads",
         "command-r.attention.head_count_kv": "num_key_value_heads",
+        "command-r.logit_scale": "logit_scale",
     },
     proof=PROOF,
     rows=[
@@ -92,6 +93,9 @@ GGUF_COHERE2 = extend(
         "cohere2.attention.head_count_kv": "num_key_value_heads",
         "cohere2.attention.key_length": "head_dim",
         "cohere2.vocab_size": "vocab_size",
+        "cohere2.logit_scale": "logit_scale",
+        "cohere2.attention.sliding_window": "sliding_window",
+        "cohere2.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
 )
@@ -156,6 +160,15 @@ GGUF_COHERE2MOE = Layout(
         "cohere2moe.expert_count": "num_experts",
         "cohere2moe.expert_used_count": "num_experts_per_tok",
         "cohere2moe.vocab_size": "vocab_size",
+        "cohere2moe.logit_scale": "logit_scale",
+        "cohere2moe.attention.sliding_window": "sliding_window",
+        "cohere2moe.attention.sliding_window_pattern": "layer_types == sliding_attention",
+        "cohere2moe.expert_feed_forward_length": "intermediate_size",
+        "cohere2moe.expert_weights_norm": "norm_topk_prob",
+        "cohere2moe.expert_shared_count": "num_shared_experts",
+        "cohere2moe.expert_shared_feed_forward_length": "intermediate_size",
+        "cohere2moe.rope.dimension_count": "rotary_dim",
+        "cohere2moe.leading_dense_block_count": "first_k_dense_replace or 0",
     },
     proof=PROOF,
     rows=[

@@ -48,6 +48,9 @@ GGUF_DFLASH = Layout(
         "dflash.attention.head_count": "num_attention_heads",
         "dflash.attention.head_count_kv": "num_key_value_heads",
         "dflash.attention.key_length": "head_dim",
+        "dflash.attention.sliding_window": "sliding_window",
+        "dflash.attention.sliding_window_pattern": "layer_types == sliding_attention",
+        "dflash.block_size": "block_size or 16",
     },
     proof=PROOF,
     rows=[

@@ -10,6 +10,7 @@ from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rows import Drop, Lacks, Row
 
+SHARED = "moe_intermediate_size*moe_num_shared_experts"
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
 
@@ -106,6 +107,11 @@ GGUF_ERNIE4_5_MOE = extend(
         "ernie4_5-moe.attention.head_count": "num_attention_heads",
         "ernie4_5-moe.attention.head_count_kv": "num_key_value_heads",
         "ernie4_5-moe.expert_count": "moe_num_experts",
+        "ernie4_5-moe.expert_used_count": "moe_k",
+        "ernie4_5-moe.interleave_moe_layer_step": "moe_layer_interval",
+        "ernie4_5-moe.leading_dense_block_count": "moe_layer_start_index",
+        "ernie4_5-moe.expert_shared_count": "moe_num_shared_experts",
+        "ernie4_5-moe.expert_shared_feed_forward_length": SHARED,
     },
     proof=PROOF,
     rows=[

@@ -43,6 +43,8 @@ GGUF_FALCON = Layout(
         "falcon.embedding_length": "hidden_size",
         "falcon.attention.head_count": "num_attention_heads",
         "falcon.attention.head_count_kv": "num_kv_heads",
+        "falcon.context_length": 2048,
+        "falcon.feed_forward_length": "4*hidden_size",
     },
     proof=PROOF,
     rows=[
@@ -91,4 +93,8 @@ GGUF_FALCON_7B = extend(
         Row("h.{i}.input_layernorm.{part:weight|bias}", "blk.{i}.attn_norm.{part:weight|bias}"),
         Row("h.{i}.self_attention.query_key_value.weight", "blk.{i}.attn_qkv.weight"),
     ],
+    sizes={
+        "falcon.context_length": 2048,
+        "falcon.feed_forward_length": "4*hidden_size",
+    },
 )

@@ -104,6 +104,11 @@ GGUF_GEMMA2 = extend(
         ),
         Row("layers.{i}.pre_feedforward_layernorm.weight", "blk.{i}.ffn_norm.weight", Offset(1.0)),
     ],
+    sizes={
+        "gemma2.attn_logit_softcapping": "attn_logit_softcapping",
+        "gemma2.final_logit_softcapping": "final_logit_softcapping",
+        "gemma2.attention.sliding_window": "sliding_window",
+    },
 )
 
 
@@ -141,6 +146,9 @@ GGUF_GEMMA3 = extend(
         Row("layers.{i}.self_attn.k_norm.weight", "blk.{i}.attn_k_norm.weight", Offset(1.0)),
         Row("layers.{i}.self_attn.q_norm.weight", "blk.{i}.attn_q_norm.weight", Offset(1.0)),
     ],
+    sizes={
+        "gemma3.attention.sliding_window": "sliding_window",
+    },
 )
 
 
@@ -151,4 +159,7 @@ GGUF_GEMMA_EMBEDDING = extend(
     model_types=["gemma-embedding"],
     metadata={"general.architecture": "gemma-embedding"},
     proof=PROOF,
+    sizes={
+        "gemma-embedding.attention.sliding_window": "sliding_window",
+    },
 )

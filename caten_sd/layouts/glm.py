@@ -47,6 +47,7 @@ GGUF_CHATGLM = Layout(
         "chatglm.feed_forward_length": "intermediate_size",
         "chatglm.attention.head_count": "num_attention_heads",
         "chatglm.attention.head_count_kv": "num_key_value_heads",
+        "chatglm.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[
@@ -94,6 +95,7 @@ GGUF_GLM4 = extend(
         "glm4.attention.head_count": "num_attention_heads",
         "glm4.attention.head_count_kv": "num_key_value_heads",
         "glm4.attention.key_length": "head_dim",
+        "glm4.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[
@@ -170,6 +172,12 @@ GGUF_GLM4MOE = Layout(
         "glm4moe.attention.head_count_kv": "num_key_value_heads",
         "glm4moe.expert_count": "n_routed_experts",
         "glm4moe.expert_used_count": "num_experts_per_tok",
+        "glm4moe.rope.dimension_count": "rotary_dim",
+        "glm4moe.expert_shared_count": "n_shared_experts",
+        "glm4moe.leading_dense_block_count": "first_k_dense_replace",
+        "glm4moe.expert_gating_func": 2,
+        "glm4moe.expert_weights_scale": "routed_scaling_factor",
+        "glm4moe.expert_weights_norm": "norm_topk_prob",
     },
     proof=PROOF,
     rows=[

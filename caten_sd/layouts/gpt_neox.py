@@ -47,6 +47,8 @@ GGUF_GPTNEOX = Layout(
         "gptneox.embedding_length": "hidden_size",
         "gptneox.feed_forward_length": "intermediate_size",
         "gptneox.attention.head_count": "num_attention_heads",
+        "gptneox.rope.dimension_count": "rotary_dim",
+        "gptneox.use_parallel_residual": "use_parallel_residual",
     },
     proof=PROOF,
     rows=[

@@ -56,6 +56,8 @@ GGUF_GPT_OSS = Layout(
         "gpt-oss.attention.key_length": "head_dim",
         "gpt-oss.expert_count": "num_local_experts",
         "gpt-oss.expert_used_count": "num_experts_per_tok",
+        "gpt-oss.attention.sliding_window": "sliding_window",
+        "gpt-oss.expert_feed_forward_length": "intermediate_size",
     },
     proof=PROOF,
     rows=[

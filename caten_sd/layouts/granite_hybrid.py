@@ -13,6 +13,7 @@ from caten_sd.mapping.rearrange import Rearrange
 from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+KV_HEADS = "num_key_value_heads if layer_types == full_attention"
 UNTIED = ("tie_word_embeddings", False)
 
 HF_GRANITEMOEHYBRID = Layout(
@@ -61,6 +62,15 @@ GGUF_GRANITEHYBRID = Layout(
         "granitehybrid.ssm.state_size": "mamba_d_state",
         "granitehybrid.ssm.time_step_rank": "mamba_n_heads",
         "granitehybrid.vocab_size": "vocab_size",
+        "granitehybrid.rope.dimension_count": "rotary_dim",
+        "granitehybrid.attention.scale": "attention_multiplier",
+        "granitehybrid.embedding_scale": "embedding_multiplier",
+        "granitehybrid.residual_scale": "residual_multiplier",
+        "granitehybrid.logit_scale": "logits_scaling",
+        "granitehybrid.expert_shared_feed_forward_length": "shared_intermediate_size",
+        "granitehybrid.ssm.inner_size": "mamba_n_heads*mamba_d_head",
+        "granitehybrid.attention.head_count_kv": KV_HEADS,
+        "granitehybrid.rope.scaling.finetuned": "attention_only",
     },
     proof=PROOF,
     rows=[
@@ -148,6 +158,10 @@ GGUF_GRANITEHYBRID_BAMBA = Layout(
         "granitehybrid.ssm.state_size": "mamba_d_state",
         "granitehybrid.ssm.time_step_rank": "mamba_n_heads",
         "granitehybrid.vocab_size": "vocab_size",
+        "granitehybrid.rope.dimension_count": "head_dim",
+        "granitehybrid.ssm.inner_size": "mamba_n_heads*mamba_d_head",
+        "granitehybrid.attention.head_count_kv": KV_HEADS,
+        "granitehybrid.rope.scaling.finetuned": True,
     },
     proof=PROOF,
     rows=[

@@ -64,6 +64,12 @@ GGUF_GRANITEMOE = Layout(
         "granitemoe.expert_count": "num_local_experts",
         "granitemoe.expert_used_count": "num_experts_per_tok",
         "granitemoe.vocab_size": "vocab_size",
+        "granitemoe.rope.dimension_count": "rotary_dim",
+        "granitemoe.attention.scale": "attention_multiplier",
+        "granitemoe.embedding_scale": "embedding_multiplier",
+        "granitemoe.residual_scale": "residual_multiplier",
+        "granitemoe.logit_scale": "logits_scaling",
+        "granitemoe.expert_shared_feed_forward_length": "shared_intermediate_size",
     },
     proof=PROOF,
     rows=[

@@ -133,6 +133,10 @@ GGUF_HUNYUAN_MOE = extend(
         "hunyuan-moe.attention.head_count_kv": "num_key_value_heads",
         "hunyuan-moe.attention.key_length": "head_dim",
         "hunyuan-moe.expert_count": "num_experts",
+        "hunyuan-moe.expert_shared_feed_forward_length": "intermediate_size",
+        "hunyuan-moe.expert_feed_forward_length": "intermediate_size",
+        "hunyuan-moe.expert_used_count": "moe_topk",
+        "hunyuan-moe.expert_shared_count": "num_shared_expert or 1",
     },
     proof=PROOF,
     without=[
@@ -231,6 +235,10 @@ GGUF_HY_V3 = extend(
         "hy_v3.attention.key_length": "head_dim",
         "hy_v3.expert_count": "num_experts",
         "hy_v3.expert_used_count": "num_experts_per_tok",
+        "hy_v3.expert_shared_feed_forward_length": "moe_intermediate_size*num_shared_experts",
+        "hy_v3.expert_weights_norm": True,
+        "hy_v3.expert_weights_scale": "router_scaling_factor",
+        "hy_v3.expert_gating_func": 2,
     },
     proof=PROOF,
     without=[

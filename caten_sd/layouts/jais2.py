@@ -49,6 +49,7 @@ GGUF_JAIS2 = Layout(
         "jais2.attention.head_count": "num_attention_heads",
         "jais2.attention.head_count_kv": "num_key_value_heads",
         "jais2.attention.key_length": "head_dim",
+        "jais2.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[

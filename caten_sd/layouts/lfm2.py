@@ -22,7 +22,7 @@ HF_LFM2 = Layout(
     proof=PROOF,
     rows=[
         Row("embedding_norm.weight"),
-        Row("layers.{i}.feed_forward.w1.weight"),
+        Row("layers.{i}.feed_forward.w1.weight", shape=("feed_forward_size", "hidden_size")),
         Row("layers.{i}.feed_forward.w2.weight"),
         Row("layers.{i}.feed_forward.w3.weight"),
         Row("layers.{i}.ffn_norm.weight"),
@@ -51,6 +51,9 @@ GGUF_LFM2 = Layout(
         "lfm2.embedding_length": "hidden_size",
         "lfm2.attention.head_count": "num_attention_heads",
         "lfm2.vocab_size": "vocab_size",
+        "lfm2.shortconv.l_cache": "conv_L_cache",
+        "lfm2.attention.head_count_kv": "num_key_value_heads if layer_types == full_attention",
+        "lfm2.feed_forward_length": "feed_forward_size",
     },
     proof=PROOF,
     rows=[
@@ -110,6 +113,10 @@ GGUF_LFM2MOE = extend(
         "lfm2moe.expert_count": "num_experts",
         "lfm2moe.expert_used_count": "num_experts_per_tok",
         "lfm2moe.vocab_size": "vocab_size",
+        "lfm2moe.leading_dense_block_count": "num_dense_layers",
+        "lfm2moe.expert_gating_func": 2,
+        "lfm2moe.shortconv.l_cache": "conv_L_cache",
+        "lfm2moe.attention.head_count_kv": "num_key_value_heads if layer_types == full_attention",
     },
     proof=PROOF,
     rows=[

@@ -289,6 +289,12 @@ GGUF_GRANITE = extend(
     base=GRANITE,
     metadata={"general.architecture": "granite"},
     proof="llama.cpp's converter gives the same bytes",
+    sizes={
+        "granite.attention.scale": "attention_multiplier",
+        "granite.embedding_scale": "embedding_multiplier",
+        "granite.residual_scale": "residual_multiplier",
+        "granite.logit_scale": "logits_scaling",
+    },
 )
 
 DENSE = [f"layers.{{i}}.mlp.{each}_proj.{part}" for each in ("gate", "up", "down")

@@ -64,6 +64,10 @@ GGUF_LLAMA4 = Layout(
         "llama4.expert_count": "num_local_experts",
         "llama4.expert_used_count": "num_experts_per_tok",
         "llama4.vocab_size": "vocab_size",
+        "llama4.rope.dimension_count": "rotary_dim",
+        "llama4.interleave_moe_layer_step": "interleave_moe_layer_step",
+        "llama4.expert_feed_forward_length": "intermediate_size",
+        "llama4.feed_forward_length": "intermediate_size_mlp",
     },
     proof=PROOF,
     rows=[

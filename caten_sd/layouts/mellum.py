@@ -55,6 +55,8 @@ GGUF_MELLUM = Layout(
         "mellum.attention.key_length": "head_dim",
         "mellum.expert_count": "num_local_experts",
         "mellum.expert_used_count": "num_experts_per_tok",
+        "mellum.attention.sliding_window": "sliding_window",
+        "mellum.attention.sliding_window_pattern": "layer_types == sliding_attention",
     },
     proof=PROOF,
     rows=[

@@ -57,6 +57,11 @@ GGUF_MIMO2 = Layout(
         "mimo2.attention.key_length": "head_dim",
         "mimo2.expert_count": "n_routed_experts",
         "mimo2.expert_used_count": "num_experts_per_tok",
+        "mimo2.attention.value_length": "v_head_dim",
+        "mimo2.attention.sliding_window": "sliding_window",
+        "mimo2.attention.value_scale": "attention_value_scale",
+        "mimo2.attention.sliding_window_pattern": "layer_types == sliding_attention",
+        "mimo2.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[

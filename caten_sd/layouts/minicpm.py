@@ -53,6 +53,9 @@ GGUF_MINICPM3 = Layout(
         "minicpm3.attention.kv_lora_rank": "kv_lora_rank",
         "minicpm3.attention.q_lora_rank": "q_lora_rank",
         "minicpm3.vocab_size": "vocab_size",
+        "minicpm3.rope.dimension_count": "qk_rope_head_dim",
+        "minicpm3.attention.value_length": "v_head_dim",
+        "minicpm3.attention.key_length": "qk_nope_head_dim + qk_rope_head_dim",
     },
     proof=PROOF,
     rows=[

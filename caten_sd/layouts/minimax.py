@@ -55,6 +55,8 @@ GGUF_MINIMAX_M2 = Layout(
         "minimax-m2.attention.key_length": "head_dim",
         "minimax-m2.expert_count": "num_local_experts",
         "minimax-m2.expert_used_count": "num_experts_per_tok",
+        "minimax-m2.expert_feed_forward_length": "intermediate_size",
+        "minimax-m2.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[

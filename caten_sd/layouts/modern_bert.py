@@ -41,6 +41,9 @@ GGUF_MODERN_BERT = Layout(
         "modern-bert.feed_forward_length": "intermediate_size",
         "modern-bert.attention.head_count": "num_attention_heads",
         "modern-bert.vocab_size": "vocab_size",
+        "modern-bert.attention.causal": False,
+        "modern-bert.attention.sliding_window": "local_attention",
+        "modern-bert.hidden_activation": "hidden_activation",
     },
     proof=PROOF,
     rows=[
@@ -95,6 +98,7 @@ GGUF_EUROBERT = Layout(
         "eurobert.attention.head_count": "num_attention_heads",
         "eurobert.attention.head_count_kv": "num_key_value_heads",
         "eurobert.attention.key_length": "head_dim",
+        "eurobert.attention.causal": False,
     },
     proof=PROOF,
     rows=[

@@ -13,6 +13,7 @@ from caten_sd.mapping.rearrange import Rearrange
 from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+KV_HEADS = "num_key_value_heads if layer_types == full_attention"
 UNTIED = ("tie_word_embeddings", False)
 
 HF_NEMOTRON = Layout(
@@ -55,6 +56,8 @@ GGUF_NEMOTRON = Layout(
         "nemotron.attention.head_count_kv": "num_key_value_heads",
         "nemotron.attention.key_length": "head_dim",
         "nemotron.vocab_size": "vocab_size",
+        "nemotron.attention.layer_norm_epsilon": "norm_eps",
+        "nemotron.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[
@@ -130,6 +133,17 @@ GGUF_NEMOTRON_H_MOE = Layout(
         "nemotron_h_moe.ssm.group_count": "n_groups",
         "nemotron_h_moe.ssm.state_size": "ssm_state_size",
         "nemotron_h_moe.vocab_size": "vocab_size",
+        "nemotron_h_moe.block_count": "num_hidden_layers",
+        "nemotron_h_moe.rope.dimension_count": "rotary_dim",
+        "nemotron_h_moe.ssm.inner_size": "mamba_num_heads*mamba_head_dim",
+        "nemotron_h_moe.ssm.time_step_rank": "mamba_num_heads",
+        "nemotron_h_moe.expert_shared_feed_forward_length": "moe_shared_expert_intermediate_size",
+        "nemotron_h_moe.expert_shared_count": "n_shared_experts",
+        "nemotron_h_moe.expert_weights_norm": "norm_topk_prob",
+        "nemotron_h_moe.expert_weights_scale": "routed_scaling_factor",
+        "nemotron_h_moe.attention.head_count_kv": KV_HEADS,
+        "nemotron_h_moe.feed_forward_length": "moe_intermediate_size if layer_types == moe",
+        "nemotron_h_moe.rope.scaling.finetuned": False,
     },
     proof=PROOF,
     rows=[

@@ -47,6 +47,7 @@ GGUF_OLMO = Layout(
         "olmo.feed_forward_length": "intermediate_size",
         "olmo.attention.head_count": "num_attention_heads",
         "olmo.attention.head_count_kv": "num_key_value_heads",
+        "olmo.attention.layer_norm_epsilon": 1e-05,
     },
     proof=PROOF,
     rows=[
@@ -114,6 +115,10 @@ GGUF_OLMO2 = extend(
         Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
         Row("norm.weight", "output_norm.weight"),
     ],
+    sizes={
+        "olmo2.attention.sliding_window": "sliding_window",
+        "olmo2.attention.sliding_window_pattern": "layer_types == sliding_attention",
+    },
 )
 
 

@@ -46,6 +46,9 @@ GGUF_PHI2 = Layout(
         "phi2.context_length": "max_position_embeddings",
         "phi2.embedding_length": "hidden_size",
         "phi2.attention.head_count": "num_attention_heads",
+        "phi2.feed_forward_length": "4*hidden_size",
+        "phi2.attention.head_count_kv": "num_attention_heads",
+        "phi2.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[
@@ -107,6 +110,9 @@ GGUF_PHI3 = Layout(
         "phi3.feed_forward_length": "intermediate_size",
         "phi3.attention.head_count": "num_attention_heads",
         "phi3.attention.head_count_kv": "num_key_value_heads",
+        "phi3.rope.scaling.original_context_length": "original_max_position_embeddings",
+        "phi3.rope.dimension_count": "rotary_dim",
+        "phi3.attention.sliding_window": "sliding_window",
     },
     proof=PROOF,
     rows=[

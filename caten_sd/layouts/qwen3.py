@@ -112,4 +112,7 @@ GGUF_QWEN3VL = extend(
     rows=[
         Lacks("model.visual.{path...}", "GGUF keeps this part of the model in a file of its own")
     ],
+    sizes={
+        "qwen3vl.n_deepstack_layers": "deepstack_layers or 0",
+    },
 )

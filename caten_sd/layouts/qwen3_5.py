@@ -108,6 +108,11 @@ GGUF_QWEN35 = Layout(
         "qwen35.ssm.group_count": "linear_num_key_heads",
         "qwen35.ssm.state_size": "linear_key_head_dim",
         "qwen35.ssm.time_step_rank": "linear_num_value_heads",
+        "qwen35.ssm.inner_size": "linear_value_head_dim*linear_num_value_heads",
+        "qwen35.attention.recurrent_layers": "layer_types == linear_attention",
+        "qwen35.full_attention_interval": "full_attention_interval or 4",
+        "qwen35.rope.dimension_count": "rotary_dim",
+        "qwen35.rope.dimension_sections": "mrope_sections or [11, 11, 10, 0]",
     },
     proof=PROOF,
     rows=[

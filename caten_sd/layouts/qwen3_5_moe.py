@@ -79,6 +79,11 @@ GGUF_QWEN35MOE = Layout(
         "qwen35moe.ssm.group_count": "linear_num_key_heads",
         "qwen35moe.ssm.state_size": "linear_key_head_dim",
         "qwen35moe.ssm.time_step_rank": "linear_num_value_heads",
+        "qwen35moe.ssm.inner_size": "linear_value_head_dim*linear_num_value_heads",
+        "qwen35moe.attention.recurrent_layers": "layer_types == linear_attention",
+        "qwen35moe.full_attention_interval": "full_attention_interval or 4",
+        "qwen35moe.rope.dimension_count": "rotary_dim",
+        "qwen35moe.rope.dimension_sections": "mrope_sections or [11, 11, 10, 0]",
     },
     proof=PROOF,
     rows=[

@@ -67,6 +67,10 @@ GGUF_QWEN3NEXT = Layout(
         "qwen3next.ssm.group_count": "linear_num_key_heads",
         "qwen3next.ssm.state_size": "linear_key_head_dim",
         "qwen3next.ssm.time_step_rank": "linear_num_value_heads",
+        "qwen3next.ssm.inner_size": "linear_value_head_dim*linear_num_value_heads",
+        "qwen3next.attention.recurrent_layers": "layer_types == linear_attention",
+        "qwen3next.full_attention_interval": "full_attention_interval or 4",
+        "qwen3next.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,
     rows=[

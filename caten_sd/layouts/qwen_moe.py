@@ -206,6 +206,7 @@ GGUF_QWEN3VLMOE = extend(
         "qwen3vlmoe.attention.key_length": "head_dim",
         "qwen3vlmoe.expert_count": "num_local_experts",
         "qwen3vlmoe.expert_used_count": "num_experts_per_tok",
+        "qwen3vlmoe.n_deepstack_layers": "deepstack_layers or 0",
     },
     proof=PROOF,
     without=[

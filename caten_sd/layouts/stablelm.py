@@ -47,6 +47,8 @@ GGUF_STABLELM = Layout(
         "stablelm.feed_forward_length": "intermediate_size",
         "stablelm.attention.head_count": "num_attention_heads",
         "stablelm.attention.head_count_kv": "num_key_value_heads",
+        "stablelm.rope.dimension_count": "rotary_dim",
+        "stablelm.use_parallel_residual": "use_parallel_residual",
     },
     proof=PROOF,
     rows=[

@@ -55,6 +55,12 @@ GGUF_STEP35 = Layout(
         "step35.attention.key_length": "head_dim",
         "step35.expert_count": "n_routed_experts",
         "step35.expert_used_count": "num_experts_per_tok",
+        "step35.attention.sliding_window": "sliding_window",
+        "step35.attention.sliding_window_pattern": "layer_types == sliding_attention",
+        "step35.expert_weights_scale": "moe_router_scaling_factor",
+        "step35.expert_shared_feed_forward_length": "share_expert_dim",
+        "step35.leading_dense_block_count": "leading_dense_layers",
+        "step35.moe_every_n_layers": "moe_every_n_layers or 1",
     },
     proof=PROOF,
     rows=[

@@ -81,6 +81,11 @@ GGUF_T5 = Layout(
         "t5.attention.head_count": "num_heads",
         "t5.attention.key_length": "d_kv",
         "t5.decoder_block_count": "num_decoder_layers",
+        "t5.context_length": 512,
+        "t5.attention.value_length": "d_kv",
+        "t5.attention.relative_buckets_count": "relative_attention_num_buckets",
+        "t5.attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
+        "t5.decoder_start_token_id": "decoder_start_token_id or 0",
     },
     proof=PROOF,
     rows=[
@@ -170,6 +175,13 @@ GGUF_T5_RELU = extend(
         Row("decoder.block.{j}.layer.2.DenseReluDense.wi.weight", "dec.blk.{j}.ffn_up.weight"),
         Row("encoder.block.{i}.layer.1.DenseReluDense.wi.weight", "enc.blk.{i}.ffn_up.weight"),
     ],
+    sizes={
+        "t5.context_length": 512,
+        "t5.attention.value_length": "d_kv",
+        "t5.attention.relative_buckets_count": "relative_attention_num_buckets",
+        "t5.attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
+        "t5.decoder_start_token_id": "decoder_start_token_id or 0",
+    },
 )
 
 
@@ -207,6 +219,10 @@ GGUF_T5ENCODER = Layout(
         "t5encoder.feed_forward_length": "d_ff",
         "t5encoder.attention.head_count": "num_heads",
         "t5encoder.attention.key_length": "d_kv",
+        "t5encoder.context_length": 512,
+        "t5encoder.attention.value_length": "d_kv",
+        "t5encoder.attention.relative_buckets_count": "relative_attention_num_buckets",
+        "t5encoder.attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
     },
     proof=PROOF,
     rows=[
@@ -258,4 +274,10 @@ GGUF_T5ENCODER_RELU = extend(
         "encoder.block.{i}.layer.1.DenseReluDense.wi_1.weight",
     ],
     rows=[Row("encoder.block.{i}.layer.1.DenseReluDense.wi.weight", "enc.blk.{i}.ffn_up.weight")],
+    sizes={
+        "t5encoder.context_length": 512,
+        "t5encoder.attention.value_length": "d_kv",
+        "t5encoder.attention.relative_buckets_count": "relative_attention_num_buckets",
+        "t5encoder.attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
+    },
 )

@@ -27,8 +27,9 @@ def extend(
     A row takes the place of one with the same canonical names, and a drop that of one with the same
     name. ``without`` has canonical names, or names of drops, that the new layout has no row for.
     Everything else is as in the layout unless it is among ``changes``, but for the architecture,
-    its other names and the proof. A GGUF's metadata keys that begin with the old architecture begin
-    with the new. With the layout itself as ``base`` it is another of its architecture.
+    its other names and the proof. ``sizes`` are added to those of the layout, whose keys that begin
+    with the old architecture begin with the new. With the layout itself as ``base`` it is another
+    of its architecture.
 
     >>> llama = Layout("llama", [Row("q.weight"), Row("o.weight")])
     >>> [str(row) for row in extend(llama, "qwen2", [Row("q.bias")]).rows]
@@ -43,7 +44,8 @@ def extend(
     inherited = {
         each: getattr(layout, each) for each in fields - {"architecture", "model_types", "proof"}
     }
-    inherited["sizes"] = _sizes(layout, {**layout.metadata, **changes.get("metadata", {})})
+    said = {**layout.metadata, **changes.get("metadata", {})}
+    inherited["sizes"] = {**_sizes(layout, said), **changes.pop("sizes", {})}
     if (base is None) != (layout.base is None) and base is not layout:
         raise LayoutError(
             f"layout {name}: {layout.name} has {'no' if layout.base is None else 'a'} base, so "
@@ -72,7 +74,7 @@ def _names(row: Row | Drop | Lacks) -> tuple[str, ...]:
     return (row.canonical,) if isinstance(row, Lacks) else row.names
 
 
-def _sizes(layout: Layout, metadata: dict[str, str]) -> dict[str, str]:
+def _sizes(layout: Layout, metadata: dict[str, str]) -> dict[str, Any]:
     """Return the keys of numbers under the architecture that a file of the new layout names."""
     old, new = (f"{each.get(ARCHITECTURE, '')}." for each in (layout.metadata, metadata))
     return {

@@ -26,6 +26,7 @@ from caten_sd.mapping.rules import (
     compile_reading,
     compile_writing,
 )
+from caten_sd.mapping.size_expressions import parsed as parsed_size
 from caten_sd.mapping.templates import Finder, Matcher
 from caten_sd.mapping.toml_fields import fields_of
 from caten_sd.mapping.toml_input import parsed, values_of
@@ -41,10 +42,11 @@ class Layout:
     names have between segments. ``counts`` names the number that a captured index counts.
     ``aliases`` are other names of a number in a configuration. ``metadata`` is what a file in this
     layout says of itself, ``sizes`` the keys of its metadata that hold a number, each with the name
-    of the number. ``model_types`` are what a config.json or a GGUF calls the architecture; the
-    architecture's own name, and that of the layout behind its first hyphen, always count. ``proof``
-    says what shows that the rows are right, such as equal outputs of the original code; without it
-    nothing but the names is known.
+    of the number, or with a constant or an expression, as size_expressions.py has them.
+    ``model_types`` are what a config.json or a GGUF calls the architecture; the architecture's own
+    name, and that of the layout behind its first hyphen, always count. ``proof`` says what shows
+    that the rows are right, such as equal outputs of the original code; without it nothing but the
+    names is known.
 
     >>> layout = Layout("mine", [Row("encoder.{i}.weight", "enc.{i}.w")])
     >>> layout, layout.canonical
@@ -62,7 +64,7 @@ class Layout:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     model_types: Collection[str] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
-    sizes: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int | float | str] = field(default_factory=dict)
     proof: str = ""
 
     def __post_init__(self) -> None:
@@ -97,6 +99,9 @@ class Layout:
                 check_row(row, self.separator)
             elif isinstance(row, Lacks):
                 check_lacking(row)
+        for size in self.sizes.values():
+            if isinstance(size, str):
+                parsed_size(size)
         check_side(self.reading)
         check_side(self.writing)
         if self.base is not None:

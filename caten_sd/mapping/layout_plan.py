@@ -18,8 +18,10 @@ from caten_sd.errors.caller import caller_level
 from caten_sd.mapping.axis_sizes import Numbers
 from caten_sd.mapping.companions import refuse_parted
 from caten_sd.mapping.detection import Detection, detect_layout
+from caten_sd.mapping.extension import ARCHITECTURE
 from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.gathered import Item
+from caten_sd.mapping.gguf_numbers import described
 from caten_sd.mapping.known import find_layout, known_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.patterns import joined_paths
@@ -208,9 +210,14 @@ def _plan_training(
 
 def _description(layout: Layout, lookup: Numbers, shapes: Mapping[str, int]) -> dict[str, Any]:
     """Return what a file in the layout says of itself, as far as shapes and configuration tell."""
-    numbers = {key: lookup.find(name, shapes) for key, name in layout.sizes.items()}
-    known = {key: number for key, number in numbers.items() if number is not None}
-    return {**layout.metadata, **known}
+
+    def find(name: str) -> Any:
+        return lookup.find(name, shapes)
+
+    architecture = layout.metadata.get(ARCHITECTURE)
+    if architecture is None:
+        return dict(layout.metadata)
+    return {**described(layout.sizes, architecture, find), **layout.metadata}
 
 
 def source_layout(

@@ -12,6 +12,7 @@ from typing import Any
 
 from caten_sd.errors.printable import one_line
 from caten_sd.mapping.extension import ARCHITECTURE
+from caten_sd.mapping.gguf_numbers import OF_ALL, OF_SOME
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_modules import plain_name
 from caten_sd.state.state_dict import StateDict
@@ -20,27 +21,8 @@ from caten_sd.state.state_dict import StateDict
 _OF_TASK = re.compile(r"(.+?)(?:LMHead|DoubleHeads|PreTrained|For[A-Z]|Model$)")
 _LONGEST = 100  # characters of a name that a message shows
 
-# The numbers of a GGUF behind the name of its architecture, and what configurations call them.
-_NUMBERS = {
-    "block_count": ("n_layer", "num_hidden_layers"),
-    "context_length": ("n_positions", "max_position_embeddings"),
-    "embedding_length": ("n_embd", "hidden_size"),
-    "feed_forward_length": ("n_inner", "intermediate_size"),
-    "expert_feed_forward_length": ("moe_intermediate_size",),
-    "attention.head_count": ("n_head", "num_attention_heads"),
-    "attention.head_count_kv": ("n_kv_head", "num_key_value_heads"),
-    "attention.key_length": ("head_dim",),
-    "attention.kv_lora_rank": ("kv_lora_rank",),
-    "attention.q_lora_rank": ("q_lora_rank",),
-    "expert_count": ("n_expert", "num_experts", "num_local_experts"),
-    "expert_used_count": ("num_experts_per_tok",),
-    "leading_dense_block_count": ("first_k_dense_replace", "n_dense"),
-    "ssm.conv_kernel": ("conv_kernel",),
-    "ssm.group_count": ("n_groups",),
-    "ssm.inner_size": ("d_inner",),
-    "ssm.state_size": ("state_size",),
-    "vocab_size": ("vocab_size",),
-}
+# Where several configurations call one number differently, all of their names are found.
+_NUMBERS = {**OF_ALL, **OF_SOME}
 
 
 def said(state: StateDict) -> dict[str, str]:
@@ -151,7 +133,9 @@ def stated_numbers(metadata: Mapping[str, Any], *layouts: Layout) -> dict[str, A
     """
     found: dict[str, Any] = {}
     for layout in layouts:
-        found.update((name, metadata.get(key)) for key, name in layout.sizes.items())
+        named = {key: str(name) for key, name in layout.sizes.items()}
+        plain = {key: name for key, name in named.items() if name.isidentifier()}
+        found.update((name, metadata.get(key)) for key, name in plain.items())
     start = f"{metadata.get(ARCHITECTURE)}."
     for key, words in _NUMBERS.items():
         value = metadata.get(start + key)

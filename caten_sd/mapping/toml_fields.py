@@ -227,6 +227,12 @@ def _constant(value: Any, where: str) -> Constant:
     return made
 
 
+def _scalar(value: Any, where: str) -> int | float | str:
+    if not isinstance(value, (int, float, str)):
+        raise _wrong(value, "a number, true, false, or an expression of names", where)
+    return value
+
+
 _text = _of_type(str, "a text")
 _whole = _of_type(int, "a whole number")
 _float = _of_type(float, "a number")
@@ -238,9 +244,11 @@ _names_of = _either("a name, or a list of names", _text, _texts)
 _sizes = _list(_size, "a list of numbers and names")
 _alternatives = _either("a name, or a list of names", _text, _list(_names_of, "a list of names"))
 _mapping = _table(_text, "a table of texts")
+_entries = _table(_scalar, "a table of numbers and names")
 _READERS: dict[str, Reader] = {
     "Constant | None": _constant,
     "Collection[str]": _texts,
+    "Mapping[str, int | float | str]": _entries,
     "Mapping[str, str]": _mapping,
     "Mapping[str, tuple[str, ...]]": _table(_texts, "a table of lists of texts"),
     "Names": _names_of,

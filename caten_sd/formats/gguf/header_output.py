@@ -19,8 +19,15 @@ from caten_sd.state.leaf import Spec
 
 MAX_NAME = 63  # bytes of a tensor's name; GGML_MAX_NAME of ggml.h, which counts a NUL too
 
-# Numbers that the format wants in 32 bits, though no float32 is exactly 1e-5.
-_FLOATS = re.compile(r".*\.(attention\.layer_norm(_rms)?_epsilon|rope\.freq_base)")
+# Numbers that readers want as floats of 32 bits, though no float32 is exactly 1e-5, and though a
+# configuration may have them as whole numbers.
+_FLOATS = re.compile(
+    r".+\.(attention\.(layer_norm(_rms)?_epsilon|group_norm_epsilon|max_alibi_bias|clamp_kqv"
+    r"|scale|(output|value|temperature)_scale)"
+    r"|rope\.(freq_base(_swa)?|scaling\.(factor|alpha|attn_factor|yarn_\w+))"
+    r"|(logit|residual|embedding|expert_weights)_scale|(attn|final|router)_logit_softcapping)"
+)
+_FLOAT_ARRAYS = re.compile(r"tokenizer\.ggml\.scores|.+\.activation_sparsity_scale")
 
 _DENSE_NUMBERS = {dtype.name: number for number, dtype in DENSE.items()}
 
@@ -98,7 +105,8 @@ def _recorded_types(metadata: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(types, Mapping):
         raise StateDictError(f"the metadata {TYPES!r} is not a map of key to type; leave it out")
     floats = {key: "float32" for key in metadata if _FLOATS.fullmatch(key)}
-    return {ALIGNMENT: "uint32", **floats, **types}
+    arrays = {key: ["float32"] for key in metadata if _FLOAT_ARRAYS.fullmatch(key)}
+    return {ALIGNMENT: "uint32", **floats, **arrays, **types}
 
 
 def _typed(key: str, value: Any, type: Any) -> bytes:

@@ -108,3 +108,22 @@ def test_types_have_the_numbers_of_gguf() -> None:
 
 def test_padding_ends_at_a_multiple() -> None:
     assert [len(padding(count, 32)) for count in (0, 1, 31, 32)] == [0, 31, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("a.rope.freq_base", 10000),
+        ("a.rope.freq_base_swa", 1),
+        ("a.rope.scaling.factor", 8),
+        ("a.rope.scaling.yarn_beta_fast", 0.1),
+        ("a.attention.scale", 1),
+        ("a.expert_weights_scale", 2.5),
+        ("a.final_logit_softcapping", 30),
+    ],
+)
+def test_what_llama_cpp_reads_as_a_float_is_one(tmp_path: Path, key: str, value: float) -> None:
+    path = tmp_path / "m.gguf"
+    write_state_dict({"w": np.ones(2, "f4")}, path, metadata={key: value})
+    field = gguf.GGUFReader(path).fields[key]
+    assert (field.types[0].name, field.contents()) == ("FLOAT32", np.float32(value))
