@@ -25,7 +25,7 @@ Find = Callable[[str], Any]
 _OR, _IF, _IS = " or ", " if ", "=="
 
 
-class Expression(NamedTuple):
+class SizeExpression(NamedTuple):
     """The parts of an expression; those that it does not have are empty or None."""
 
     size: str
@@ -35,11 +35,11 @@ class Expression(NamedTuple):
 
 
 @functools.cache
-def parsed(text: str) -> Expression:
+def parsed(text: str) -> SizeExpression:
     """Return the parts of an expression; LayoutError if it is not one.
 
     >>> parsed("n if kinds == full or 2")
-    Expression(size='n', names='kinds', meant='full', default=2)
+    SizeExpression(size='n', names='kinds', meant='full', default=2)
     """
     rest, _, default = text.partition(_OR)
     size, given, condition = rest.rpartition(_IF) if _IF in rest else ("", "", rest)
@@ -56,10 +56,10 @@ def parsed(text: str) -> Expression:
                 f"{text!r} has an 'if' without '=='; write it as in 'n if kinds == a'"
             )
         terms(rest)
-        return Expression(rest.strip(), default=value)
+        return SizeExpression(rest.strip(), default=value)
     if size:
         terms(size)
-    return Expression(size.strip(), names, meant, value)
+    return SizeExpression(size.strip(), names, meant, value)
 
 
 def value_of(size: Any, find: Find) -> Any:
@@ -78,7 +78,7 @@ def value_of(size: Any, find: Find) -> Any:
     return expression.default if found is None else found
 
 
-def _found(expression: Expression, find: Find) -> Any:
+def _found(expression: SizeExpression, find: Find) -> Any:
     number = _number(expression.size, find) if expression.size else None
     if not expression.names:
         return number
