@@ -79,6 +79,9 @@ if TYPE_CHECKING:
     from caten_sd.proof.explanation import MatchedTensors as MatchedTensors
     from caten_sd.proof.explanation import Undecided as Undecided
     from caten_sd.proof.explanation import explain as explain
+    from caten_sd.proof.parting import LayerGap as LayerGap
+    from caten_sd.proof.verification import Verification as Verification
+    from caten_sd.proof.verification import verify as verify
     from caten_sd.state.block_tensor import BlockTensor as BlockTensor
     from caten_sd.state.digest import digest as digest
     from caten_sd.state.dtype import DType as DType
@@ -121,6 +124,8 @@ _HOMES = homes(
         "objects.slots": "buffer slot slot_metadata transient",
         "objects.snapshot": "snapshot",
         "proof.explanation": "Explanation MatchedTensors Undecided explain",
+        "proof.parting": "LayerGap",
+        "proof.verification": "Verification verify",
         "state.block_tensor": "BlockTensor",
         "state.digest": "digest",
         "state.dtype": "DType",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from caten_sd.objects.shards import ProcessGroup as ProcessGroup
     from caten_sd.objects.shards import local_shard as local_shard
     from caten_sd.objects.slots import SlotKind as SlotKind
+    from caten_sd.objects.watching import Watch as Watch
     from caten_sd.state.backing import Backing as Backing
     from caten_sd.state.backing import BytesBacking as BytesBacking
     from caten_sd.state.dtype import DTYPES as DTYPES
@@ -82,6 +83,7 @@ _HOMES = homes(
         "objects.place": "assign refusal replacement",
         "objects.shards": "LocalShard ProcessGroup local_shard",
         "objects.slots": "SlotKind",
+        "objects.watching": "Watch",
         "state.backing": "Backing BytesBacking",
         "state.dtype": "DTYPES DType numpy_dtype",
         "state.keys": "Pair Path",

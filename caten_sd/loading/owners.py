@@ -1,15 +1,17 @@
-"""What an owner of slots does around a load beyond holding its slots; adapters add subclasses."""
+"""What an owner of slots does around a load, and how its calls are watched; for adapters."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.loading.report import LoadPlan
 from caten_sd.objects.declared_slots import declared_slots
+from caten_sd.objects.watching import Watch, watching_calls
 
 if TYPE_CHECKING:  # all of mapping comes with it
     from caten_sd.mapping.layout import Layout
@@ -102,6 +104,22 @@ class OwnerHooks:
         a model that is a part of the owner, or the owner itself.
         """
         return by_slot(self.owner, state_dict, **options)
+
+    @contextmanager
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """Tell the watch of each call of the owner, which meanwhile does what it does untrained.
+
+        The default is for one that is called by the generic function ``call``.
+        """
+        trained = getattr(self.owner, "training", None)
+        if trained is True:
+            self.owner.training = False
+        try:
+            with watching_calls(self.owner, watch):
+                yield
+        finally:
+            if trained is True:
+                self.owner.training = True
 
 
 @generic

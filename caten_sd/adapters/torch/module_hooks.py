@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -18,6 +19,7 @@ from caten_sd.adapters.torch.synthesized_state import (
     synthesized_state,
 )
 from caten_sd.loading.owners import OwnerHooks, hooks_of
+from caten_sd.objects.watching import Watch
 
 
 class ModuleHooks(OwnerHooks):
@@ -60,6 +62,20 @@ class ModuleHooks(OwnerHooks):
     def after_load(self, *, missing: list[str], unexpected: list[str]) -> None:
         """Run the hooks that torch runs after a load."""
         run_post_hooks(self.owner, missing, unexpected)
+
+    @contextmanager
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """Tell the watch of each call, by torch's own hooks or by the generic function ``call``."""
+        before = self.owner.register_forward_pre_hook(
+            lambda module, inputs, options: watch.enter((inputs, options)), with_kwargs=True
+        )
+        after = self.owner.register_forward_hook(lambda module, inputs, output: watch.leave(output))
+        try:
+            with super().watched(watch):
+                yield
+        finally:
+            before.remove()
+            after.remove()
 
 
 @hooks_of.register((nn.Module, DeclaredModule))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -19,6 +20,7 @@ from caten_sd.lisp.functions.lisp_values import Function, MultipleValues
 from caten_sd.lisp.operators.built_in_calls import call_built_in
 from caten_sd.lisp.operators.surroundings import surroundings
 from caten_sd.objects.call import call
+from caten_sd.objects.watching import observed
 
 _CALL = "CALL"
 _ONE_FUNCTION = {"FORWARD": _CALL}  # of a model these are the same
@@ -59,7 +61,7 @@ class ForwardPass:
     def function(self, name: str) -> Function | None:
         """Return the function that the file's methods define by a name, or None."""
         if name in (_CALL, *_ONE_FUNCTION):
-            return self.call
+            return partial(observed, self.call)
         return self.generic(name)
 
     def run(self, model: Any, *inputs: Any, **options: Any) -> Any:
