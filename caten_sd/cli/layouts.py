@@ -134,6 +134,7 @@ def _in_sheet(row: Row) -> SheetRow:
     parts += [f"where {row.where}"] * bool(row.where)
     parts += [f"if absent, {row.tied}"] * bool(row.tied)
     parts += ["optional"] * row.optional
+    parts += ["in some layers"] * row.in_some_layers
     return SheetRow(names, "; ".join(parts), data=lambda: _data(row))
 
 
@@ -144,4 +145,5 @@ def _data(row: Row) -> dict[str, Any]:
         "operation": "" if row.renames_only else repr(row.operation),
         "where": row.where,
         "optional": row.optional,
+        "in_some_layers": row.in_some_layers,
     }

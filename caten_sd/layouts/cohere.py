@@ -1,4 +1,4 @@
-"""The architectures command-r and cohere2 and cohere2moe, as GGUF calls them.
+"""The architectures command-r, cohere2 and cohere2moe, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
@@ -109,35 +109,45 @@ HF_COHERE2_MOE = Layout(
     proof=PROOF,
     rows=[
         Row("layers.{i}.input_layernorm.weight"),
-        Row("layers.{i}.mlp.gate.weight"),
+        Row("layers.{i}.mlp.gate.weight", in_some_layers=True),
         Row("layers.{i}.self_attn.k_proj.weight"),
         Row("layers.{i}.self_attn.o_proj.weight"),
         Row("layers.{i}.self_attn.q_proj.weight"),
         Row("layers.{i}.self_attn.v_proj.weight"),
         Row("norm.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", optional=True),
+        Row("layers.{i}.mlp.gate_proj.weight", optional=True),
+        Row("layers.{i}.mlp.up_proj.weight", optional=True),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row(
             "layers.{i}.mlp.shared_experts.down_proj.weight",
             shape=("hidden_size", "intermediate_size"),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.mlp.shared_experts.gate_proj.weight",
             shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.mlp.shared_experts.up_proj.weight",
             shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.mlp.experts.{e}.down_proj.weight",
             shape=("hidden_size", "intermediate_size"),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.mlp.experts.{e}.gate_proj.weight",
             shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
         ),
         Row(
-            "layers.{i}.mlp.experts.{e}.up_proj.weight", shape=("intermediate_size", "hidden_size")
+            "layers.{i}.mlp.experts.{e}.up_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
         ),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
         Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
@@ -145,12 +155,14 @@ HF_COHERE2_MOE = Layout(
 )
 
 
-GGUF_COHERE2MOE = Layout(
+GGUF_COHERE2MOE = extend(
+    GGUF_COMMAND_R,
     "gguf-cohere2moe",
     base=HF_COHERE2_MOE,
     model_types=["cohere2moe"],
     metadata={"general.architecture": "cohere2moe"},
     sizes={
+        "cohere2moe.feed_forward_length": "prefix_dense_intermediate_size",
         "cohere2moe.block_count": "num_hidden_layers",
         "cohere2moe.context_length": "max_position_embeddings",
         "cohere2moe.embedding_length": "hidden_size",
@@ -172,31 +184,42 @@ GGUF_COHERE2MOE = Layout(
     },
     proof=PROOF,
     rows=[
-        Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
-        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
-        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight"),
-        Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
-        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
-        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
-        Row("norm.weight", "output_norm.weight"),
-        Row("embed_tokens.weight", "token_embd.weight"),
-        Row("layers.{i}.mlp.shared_experts.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
-        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
-        Row("layers.{i}.mlp.shared_experts.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight", optional=True),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight", optional=True),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight", optional=True),
+        Row(
+            "layers.{i}.mlp.shared_experts.down_proj.weight",
+            "blk.{i}.ffn_down_shexp.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.gate_proj.weight",
+            "blk.{i}.ffn_gate_shexp.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.up_proj.weight",
+            "blk.{i}.ffn_up_shexp.weight",
+            in_some_layers=True,
+        ),
         Row(
             "layers.{i}.mlp.experts.{e}.down_proj.weight",
             "blk.{i}.ffn_down_exps.weight",
             Stack("e"),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.mlp.experts.{e}.gate_proj.weight",
             "blk.{i}.ffn_gate_exps.weight",
             Stack("e"),
+            in_some_layers=True,
         ),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
-        Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
-        Drop("rope_freqs.weight", "computed from the configuration"),
-        Drop("rope_factors_long.weight", "computed from the configuration"),
-        Drop("rope_factors_short.weight", "computed from the configuration"),
+        Row(
+            "layers.{i}.mlp.experts.{e}.up_proj.weight",
+            "blk.{i}.ffn_up_exps.weight",
+            Stack("e"),
+            in_some_layers=True,
+        ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The architectures deepseek2 and deepseek32 and glm-dsa, as GGUF calls them.
+"""The architectures deepseek2, deepseek32 and glm-dsa, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
@@ -41,9 +41,21 @@ HF_DEEPSEEK_V3 = Layout(
         Row("layers.{i}.mlp.experts.{e}.up_proj.weight", optional=True),
         Row("layers.{i}.self_attn.kv_b_proj.weight"),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
-        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
-        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
-        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row(
+            "layers.{i}.mlp.down_proj.weight",
+            shape=("hidden_size", "intermediate_size"),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.gate_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.up_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
+        ),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
         Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
@@ -163,9 +175,9 @@ GGUF_DEEPSEEK2 = Layout(
             ),
         ),
         Row("embed_tokens.weight", "token_embd.weight"),
-        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
-        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
-        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight", in_some_layers=True),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
         Drop("rope_freqs.weight", "computed from the configuration"),
         Drop("rope_factors_long.weight", "computed from the configuration"),
@@ -184,14 +196,14 @@ HF_DEEPSEEK_V32 = extend(
         Row("layers.{i}.self_attn.indexer.weights_proj.weight"),
         Row("layers.{i}.self_attn.indexer.wk.weight"),
         Row("layers.{i}.self_attn.indexer.wq_b.weight"),
-        Row("layers.{i}.mlp.gate.e_score_correction_bias"),
-        Row("layers.{i}.mlp.gate.weight"),
-        Row("layers.{i}.mlp.shared_experts.down_proj.weight"),
-        Row("layers.{i}.mlp.shared_experts.gate_proj.weight"),
-        Row("layers.{i}.mlp.shared_experts.up_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
+        Row("layers.{i}.mlp.gate.e_score_correction_bias", in_some_layers=True),
+        Row("layers.{i}.mlp.gate.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", in_some_layers=True),
     ],
 )
 
@@ -202,32 +214,6 @@ GGUF_DEEPSEEK32 = extend(
     base=HF_DEEPSEEK_V32,
     model_types=["deepseek32"],
     metadata={"general.architecture": "deepseek32"},
-    proof=PROOF,
-    rows=[
-        Row(
-            "layers.{i}.self_attn.indexer.k_norm.{part:weight|bias}",
-            "blk.{i}.indexer.k_norm.{part:weight|bias}",
-        ),
-        Row("layers.{i}.self_attn.indexer.weights_proj.weight", "blk.{i}.indexer.proj.weight"),
-        Row("layers.{i}.self_attn.indexer.wk.weight", "blk.{i}.indexer.attn_k.weight"),
-        Row("layers.{i}.self_attn.indexer.wq_b.weight", "blk.{i}.indexer.attn_q_b.weight"),
-        Row("layers.{i}.mlp.gate.e_score_correction_bias", "blk.{i}.exp_probs_b.bias"),
-        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
-        Row("layers.{i}.mlp.shared_experts.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
-        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
-        Row("layers.{i}.mlp.shared_experts.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
-        Row(
-            "layers.{i}.mlp.experts.{e}.down_proj.weight",
-            "blk.{i}.ffn_down_exps.weight",
-            Stack("e"),
-        ),
-        Row(
-            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
-            "blk.{i}.ffn_gate_exps.weight",
-            Stack("e"),
-        ),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
-    ],
     sizes={
         "deepseek32.attention.head_count_kv": 1,
         "deepseek32.attention.key_length": "kv_lora_rank + qk_rope_head_dim",
@@ -243,6 +229,55 @@ GGUF_DEEPSEEK32 = extend(
         "deepseek32.attention.indexer.key_length": "index_head_dim",
         "deepseek32.attention.indexer.top_k": "index_topk",
     },
+    proof=PROOF,
+    rows=[
+        Row(
+            "layers.{i}.self_attn.indexer.k_norm.{part:weight|bias}",
+            "blk.{i}.indexer.k_norm.{part:weight|bias}",
+        ),
+        Row("layers.{i}.self_attn.indexer.weights_proj.weight", "blk.{i}.indexer.proj.weight"),
+        Row("layers.{i}.self_attn.indexer.wk.weight", "blk.{i}.indexer.attn_k.weight"),
+        Row("layers.{i}.self_attn.indexer.wq_b.weight", "blk.{i}.indexer.attn_q_b.weight"),
+        Row(
+            "layers.{i}.mlp.gate.e_score_correction_bias",
+            "blk.{i}.exp_probs_b.bias",
+            in_some_layers=True,
+        ),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight", in_some_layers=True),
+        Row(
+            "layers.{i}.mlp.shared_experts.down_proj.weight",
+            "blk.{i}.ffn_down_shexp.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.gate_proj.weight",
+            "blk.{i}.ffn_gate_shexp.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.up_proj.weight",
+            "blk.{i}.ffn_up_shexp.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.down_proj.weight",
+            "blk.{i}.ffn_down_exps.weight",
+            Stack("e"),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.gate_proj.weight",
+            "blk.{i}.ffn_gate_exps.weight",
+            Stack("e"),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.experts.{e}.up_proj.weight",
+            "blk.{i}.ffn_up_exps.weight",
+            Stack("e"),
+            in_some_layers=True,
+        ),
+    ],
 )
 
 
@@ -260,7 +295,6 @@ GGUF_GLM_DSA = extend(
     base=HF_GLM_MOE_DSA,
     model_types=["glm-dsa"],
     metadata={"general.architecture": "glm-dsa"},
-    proof=PROOF,
     sizes={
         "glm-dsa.attention.head_count_kv": 1,
         "glm-dsa.attention.key_length": "kv_lora_rank + qk_rope_head_dim",
@@ -277,4 +311,5 @@ GGUF_GLM_DSA = extend(
         "glm-dsa.attention.indexer.top_k": "index_topk",
         "glm-dsa.attention.indexer.types": "indexer_types == full",
     },
+    proof=PROOF,
 )

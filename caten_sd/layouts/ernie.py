@@ -1,4 +1,4 @@
-"""The architectures ernie4_5 and ernie4_5-moe and paddleocr, as GGUF calls them.
+"""The architectures ernie4_5, ernie4_5-moe and paddleocr, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
@@ -10,8 +10,8 @@ from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rows import Drop, Lacks, Row
 
-SHARED = "moe_intermediate_size*moe_num_shared_experts"
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
+SHARED = "moe_intermediate_size*moe_num_shared_experts"
 UNTIED = ("tie_word_embeddings", False)
 
 HF_ERNIE4_5 = Layout(
@@ -73,21 +73,46 @@ GGUF_ERNIE4_5 = Layout(
 )
 
 
-HF_ERNIE4_5_MOE = extend(
-    HF_ERNIE4_5,
+HF_ERNIE4_5_MOE = Layout(
     "hf-ernie4_5_moe",
     architecture="ernie4_5_moe",
+    prefixes=("model.", ""),
     counts={"i": "num_hidden_layers", "e": "moe_num_experts"},
     proof=PROOF,
     rows=[
-        Row("layers.{i}.mlp.gate.weight"),
-        Row("layers.{i}.mlp.moe_statics.e_score_correction_bias"),
-        Row("layers.{i}.mlp.shared_experts.down_proj.weight"),
-        Row("layers.{i}.mlp.shared_experts.gate_proj.weight"),
-        Row("layers.{i}.mlp.shared_experts.up_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
+        Row("layers.{i}.input_layernorm.weight"),
+        Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight"),
+        Row("layers.{i}.self_attn.o_proj.weight"),
+        Row("layers.{i}.self_attn.q_proj.weight"),
+        Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("layers.{i}.mlp.gate.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.moe_statics.e_score_correction_bias", in_some_layers=True),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight", in_some_layers=True),
+        Row("norm.weight"),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight", in_some_layers=True),
+        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
+        Row(
+            "layers.{i}.mlp.down_proj.weight",
+            shape=("hidden_size", "intermediate_size"),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.gate_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.up_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
+        ),
+        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -115,22 +140,48 @@ GGUF_ERNIE4_5_MOE = extend(
     },
     proof=PROOF,
     rows=[
-        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
-        Row("layers.{i}.mlp.moe_statics.e_score_correction_bias", "blk.{i}.exp_probs_b.bias"),
-        Row("layers.{i}.mlp.shared_experts.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
-        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
-        Row("layers.{i}.mlp.shared_experts.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight", in_some_layers=True),
+        Row(
+            "layers.{i}.mlp.moe_statics.e_score_correction_bias",
+            "blk.{i}.exp_probs_b.bias",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.down_proj.weight",
+            "blk.{i}.ffn_down_shexp.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.gate_proj.weight",
+            "blk.{i}.ffn_gate_shexp.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.up_proj.weight",
+            "blk.{i}.ffn_up_shexp.weight",
+            in_some_layers=True,
+        ),
         Row(
             "layers.{i}.mlp.experts.{e}.gate_proj.weight",
             "blk.{i}.ffn_gate_exps.weight",
             Stack("e"),
+            in_some_layers=True,
         ),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+        Row(
+            "layers.{i}.mlp.experts.{e}.up_proj.weight",
+            "blk.{i}.ffn_up_exps.weight",
+            Stack("e"),
+            in_some_layers=True,
+        ),
         Row(
             "layers.{i}.mlp.experts.{e}.down_proj.weight",
             "blk.{i}.ffn_down_exps.weight",
             Stack("e"),
+            in_some_layers=True,
         ),
+        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight", in_some_layers=True),
     ],
 )
 

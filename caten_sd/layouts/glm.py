@@ -1,4 +1,4 @@
-"""The architectures chatglm and glm4 and glm4moe, as GGUF calls them.
+"""The architectures chatglm, glm4 and glm4moe, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
@@ -118,15 +118,15 @@ HF_GLM4_MOE = Layout(
         Row("layers.{i}.self_attn.o_proj.weight"),
         Row("layers.{i}.self_attn.q_proj.weight"),
         Row("layers.{i}.self_attn.v_proj.weight"),
-        Row("layers.{i}.mlp.gate.e_score_correction_bias"),
-        Row("layers.{i}.mlp.gate.weight"),
-        Row("layers.{i}.mlp.shared_experts.down_proj.weight"),
-        Row("layers.{i}.mlp.shared_experts.gate_proj.weight"),
-        Row("layers.{i}.mlp.shared_experts.up_proj.weight"),
+        Row("layers.{i}.mlp.gate.e_score_correction_bias", in_some_layers=True),
+        Row("layers.{i}.mlp.gate.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.shared_experts.down_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.shared_experts.up_proj.weight", in_some_layers=True),
         Row("norm.weight"),
-        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
+        Row("layers.{i}.mlp.experts.{e}.down_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", in_some_layers=True),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row(
             "layers.{i}.mlp.down_proj.weight",
@@ -187,23 +187,46 @@ GGUF_GLM4MOE = Layout(
         Row("layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight"),
         Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
         Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
-        Row("layers.{i}.mlp.gate.e_score_correction_bias", "blk.{i}.exp_probs_b.bias"),
-        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
-        Row("layers.{i}.mlp.shared_experts.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
-        Row("layers.{i}.mlp.shared_experts.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
-        Row("layers.{i}.mlp.shared_experts.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
+        Row(
+            "layers.{i}.mlp.gate.e_score_correction_bias",
+            "blk.{i}.exp_probs_b.bias",
+            in_some_layers=True,
+        ),
+        Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight", in_some_layers=True),
+        Row(
+            "layers.{i}.mlp.shared_experts.down_proj.weight",
+            "blk.{i}.ffn_down_shexp.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.gate_proj.weight",
+            "blk.{i}.ffn_gate_shexp.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mlp.shared_experts.up_proj.weight",
+            "blk.{i}.ffn_up_shexp.weight",
+            in_some_layers=True,
+        ),
         Row("norm.weight", "output_norm.weight"),
         Row(
             "layers.{i}.mlp.experts.{e}.down_proj.weight",
             "blk.{i}.ffn_down_exps.weight",
             Stack("e"),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.mlp.experts.{e}.gate_proj.weight",
             "blk.{i}.ffn_gate_exps.weight",
             Stack("e"),
+            in_some_layers=True,
         ),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight", "blk.{i}.ffn_up_exps.weight", Stack("e")),
+        Row(
+            "layers.{i}.mlp.experts.{e}.up_proj.weight",
+            "blk.{i}.ffn_up_exps.weight",
+            Stack("e"),
+            in_some_layers=True,
+        ),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight", optional=True),
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight", optional=True),

@@ -1,4 +1,4 @@
-"""The architectures hunyuan-dense and hunyuan-moe and hunyuan_vl and hy_v3, as GGUF calls them.
+"""The architectures hunyuan-dense, hunyuan-moe and hunyuan_vl, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
@@ -181,78 +181,4 @@ GGUF_HUNYUAN_VL = extend(
     metadata={"general.architecture": "hunyuan_vl"},
     proof=PROOF,
     rows=[Lacks("vit.{path...}", "GGUF keeps this part of the model in a file of its own")],
-)
-
-
-HF_HY_V3 = Layout(
-    "hf-hy_v3",
-    architecture="hy_v3",
-    prefixes=("model.", ""),
-    counts={"i": "num_hidden_layers", "e": "num_experts"},
-    proof=PROOF,
-    rows=[
-        Row("layers.{i}.input_layernorm.weight"),
-        Row("layers.{i}.post_attention_layernorm.weight"),
-        Row("layers.{i}.self_attn.k_norm.weight"),
-        Row("layers.{i}.self_attn.k_proj.weight"),
-        Row("layers.{i}.self_attn.o_proj.weight"),
-        Row("layers.{i}.self_attn.q_norm.weight"),
-        Row("layers.{i}.self_attn.q_proj.weight"),
-        Row("layers.{i}.self_attn.v_proj.weight"),
-        Row("layers.{i}.mlp.expert_bias"),
-        Row("layers.{i}.mlp.router.gate.weight"),
-        Row("layers.{i}.mlp.shared_mlp.down_proj.weight"),
-        Row("layers.{i}.mlp.shared_mlp.gate_proj.weight"),
-        Row("layers.{i}.mlp.shared_mlp.up_proj.weight"),
-        Row("norm.weight"),
-        Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
-        Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
-        Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
-        Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
-        Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
-        Row("layers.{i}.mlp.up_proj.weight", shape=("intermediate_size", "hidden_size")),
-        Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
-        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
-    ],
-)
-
-
-GGUF_HY_V3 = extend(
-    GGUF_HUNYUAN_MOE,
-    "gguf-hy_v3",
-    base=HF_HY_V3,
-    model_types=["hy_v3"],
-    metadata={"general.architecture": "hy_v3"},
-    sizes={
-        "hy_v3.block_count": "num_hidden_layers",
-        "hy_v3.context_length": "max_position_embeddings",
-        "hy_v3.embedding_length": "hidden_size",
-        "hy_v3.feed_forward_length": "intermediate_size",
-        "hy_v3.expert_feed_forward_length": "moe_intermediate_size",
-        "hy_v3.attention.head_count": "num_attention_heads",
-        "hy_v3.attention.head_count_kv": "num_key_value_heads",
-        "hy_v3.attention.key_length": "head_dim",
-        "hy_v3.expert_count": "num_experts",
-        "hy_v3.expert_used_count": "num_experts_per_tok",
-        "hy_v3.expert_shared_feed_forward_length": "moe_intermediate_size*num_shared_experts",
-        "hy_v3.expert_weights_norm": True,
-        "hy_v3.expert_weights_scale": "router_scaling_factor",
-        "hy_v3.expert_gating_func": 2,
-    },
-    proof=PROOF,
-    without=[
-        "layers.{i}.mlp.gate.wg.weight",
-        "layers.{i}.self_attn.key_layernorm.weight",
-        "layers.{i}.self_attn.query_layernorm.weight",
-    ],
-    rows=[
-        Row("layers.{i}.self_attn.k_norm.weight", "blk.{i}.attn_k_norm.weight"),
-        Row("layers.{i}.self_attn.q_norm.weight", "blk.{i}.attn_q_norm.weight"),
-        Row("layers.{i}.mlp.expert_bias", "blk.{i}.exp_probs_b"),
-        Row("layers.{i}.mlp.router.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
-        Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
-        Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
-        Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
-    ],
 )

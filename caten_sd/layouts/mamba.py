@@ -1,4 +1,4 @@
-"""The architectures mamba and mamba2 and jamba, as GGUF calls them.
+"""The architectures mamba, mamba2 and jamba, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
@@ -10,7 +10,7 @@ from caten_sd.mapping.extension import extend
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Chain, NegExp
 from caten_sd.mapping.rearrange import Rearrange
-from caten_sd.mapping.rows import Row
+from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 UNTIED = ("tie_word_embeddings", False)
@@ -138,36 +138,56 @@ HF_JAMBA = Layout(
     rows=[
         Row("final_layernorm.weight"),
         Row("layers.{i}.input_layernorm.weight"),
-        Row("layers.{i}.mamba.D"),
-        Row("layers.{i}.mamba.b_layernorm.weight"),
-        Row("layers.{i}.mamba.c_layernorm.weight"),
-        Row("layers.{i}.mamba.conv1d.bias"),
-        Row("layers.{i}.mamba.conv1d.weight"),
-        Row("layers.{i}.mamba.dt_layernorm.weight"),
-        Row("layers.{i}.mamba.dt_proj.{part:weight|bias}"),
-        Row("layers.{i}.mamba.in_proj.weight"),
-        Row("layers.{i}.mamba.out_proj.weight"),
-        Row("layers.{i}.mamba.x_proj.weight"),
+        Row("layers.{i}.mamba.D", in_some_layers=True),
+        Row("layers.{i}.mamba.b_layernorm.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.c_layernorm.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.conv1d.bias", in_some_layers=True),
+        Row("layers.{i}.mamba.conv1d.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.dt_layernorm.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.dt_proj.{part:weight|bias}", in_some_layers=True),
+        Row("layers.{i}.mamba.in_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.out_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.x_proj.weight", in_some_layers=True),
         Row("layers.{i}.pre_ff_layernorm.weight"),
-        Row("layers.{i}.feed_forward.router.weight"),
-        Row("layers.{i}.mamba.A_log"),
+        Row("layers.{i}.feed_forward.router.weight", optional=True),
+        Row("layers.{i}.self_attn.k_proj.weight", in_some_layers=True),
+        Row("layers.{i}.self_attn.o_proj.weight", in_some_layers=True),
+        Row("layers.{i}.self_attn.q_proj.weight", in_some_layers=True),
+        Row("layers.{i}.self_attn.v_proj.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.A_log", in_some_layers=True),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
-        Row("layers.{i}.feed_forward.down_proj.weight", shape=("hidden_size", "intermediate_size")),
-        Row("layers.{i}.feed_forward.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
-        Row("layers.{i}.feed_forward.up_proj.weight", shape=("intermediate_size", "hidden_size")),
+        Row(
+            "layers.{i}.feed_forward.down_proj.weight",
+            shape=("hidden_size", "intermediate_size"),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.feed_forward.gate_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.feed_forward.up_proj.weight",
+            shape=("intermediate_size", "hidden_size"),
+            in_some_layers=True,
+        ),
         Row(
             "layers.{i}.feed_forward.experts.{e}.down_proj.weight",
             shape=("hidden_size", "intermediate_size"),
+            optional=True,
         ),
         Row(
             "layers.{i}.feed_forward.experts.{e}.gate_proj.weight",
             shape=("intermediate_size", "hidden_size"),
+            optional=True,
         ),
         Row(
             "layers.{i}.feed_forward.experts.{e}.up_proj.weight",
             shape=("intermediate_size", "hidden_size"),
+            optional=True,
         ),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -195,40 +215,75 @@ GGUF_JAMBA = Layout(
     rows=[
         Row("final_layernorm.weight", "output_norm.weight"),
         Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight"),
-        Row("layers.{i}.mamba.D", "blk.{i}.ssm_d"),
-        Row("layers.{i}.mamba.b_layernorm.weight", "blk.{i}.ssm_b_norm.weight"),
-        Row("layers.{i}.mamba.c_layernorm.weight", "blk.{i}.ssm_c_norm.weight"),
-        Row("layers.{i}.mamba.conv1d.bias", "blk.{i}.ssm_conv1d.bias"),
+        Row("layers.{i}.mamba.D", "blk.{i}.ssm_d", in_some_layers=True),
         Row(
-            "layers.{i}.mamba.conv1d.weight", "blk.{i}.ssm_conv1d.weight", Rearrange("a 1 b -> a b")
+            "layers.{i}.mamba.b_layernorm.weight", "blk.{i}.ssm_b_norm.weight", in_some_layers=True
         ),
-        Row("layers.{i}.mamba.dt_layernorm.weight", "blk.{i}.ssm_dt_norm.weight"),
-        Row("layers.{i}.mamba.dt_proj.{part:weight|bias}", "blk.{i}.ssm_dt.{part:weight|bias}"),
-        Row("layers.{i}.mamba.in_proj.weight", "blk.{i}.ssm_in.weight"),
-        Row("layers.{i}.mamba.out_proj.weight", "blk.{i}.ssm_out.weight"),
-        Row("layers.{i}.mamba.x_proj.weight", "blk.{i}.ssm_x.weight"),
+        Row(
+            "layers.{i}.mamba.c_layernorm.weight", "blk.{i}.ssm_c_norm.weight", in_some_layers=True
+        ),
+        Row("layers.{i}.mamba.conv1d.bias", "blk.{i}.ssm_conv1d.bias", in_some_layers=True),
+        Row(
+            "layers.{i}.mamba.conv1d.weight",
+            "blk.{i}.ssm_conv1d.weight",
+            Rearrange("a 1 b -> a b"),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mamba.dt_layernorm.weight",
+            "blk.{i}.ssm_dt_norm.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.mamba.dt_proj.{part:weight|bias}",
+            "blk.{i}.ssm_dt.{part:weight|bias}",
+            in_some_layers=True,
+        ),
+        Row("layers.{i}.mamba.in_proj.weight", "blk.{i}.ssm_in.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.out_proj.weight", "blk.{i}.ssm_out.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.x_proj.weight", "blk.{i}.ssm_x.weight", in_some_layers=True),
         Row("layers.{i}.pre_ff_layernorm.weight", "blk.{i}.ffn_norm.weight"),
-        Row("layers.{i}.feed_forward.router.weight", "blk.{i}.ffn_gate_inp.weight"),
-        Row("layers.{i}.mamba.A_log", "blk.{i}.ssm_a", NegExp()),
+        Row("layers.{i}.feed_forward.router.weight", "blk.{i}.ffn_gate_inp.weight", optional=True),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight", in_some_layers=True),
+        Row(
+            "layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight", in_some_layers=True
+        ),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight", in_some_layers=True),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight", in_some_layers=True),
+        Row("layers.{i}.mamba.A_log", "blk.{i}.ssm_a", NegExp(), in_some_layers=True),
         Row("embed_tokens.weight", "token_embd.weight"),
-        Row("layers.{i}.feed_forward.down_proj.weight", "blk.{i}.ffn_down.weight"),
-        Row("layers.{i}.feed_forward.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
-        Row("layers.{i}.feed_forward.up_proj.weight", "blk.{i}.ffn_up.weight"),
+        Row(
+            "layers.{i}.feed_forward.down_proj.weight",
+            "blk.{i}.ffn_down.weight",
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.feed_forward.gate_proj.weight",
+            "blk.{i}.ffn_gate.weight",
+            in_some_layers=True,
+        ),
+        Row("layers.{i}.feed_forward.up_proj.weight", "blk.{i}.ffn_up.weight", in_some_layers=True),
         Row(
             "layers.{i}.feed_forward.experts.{e}.down_proj.weight",
             "blk.{i}.ffn_down_exps.weight",
             Stack("e"),
+            optional=True,
         ),
         Row(
             "layers.{i}.feed_forward.experts.{e}.gate_proj.weight",
             "blk.{i}.ffn_gate_exps.weight",
             Stack("e"),
+            optional=True,
         ),
         Row(
             "layers.{i}.feed_forward.experts.{e}.up_proj.weight",
             "blk.{i}.ffn_up_exps.weight",
             Stack("e"),
+            optional=True,
         ),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
+        Drop("rope_freqs.weight", "computed from the configuration"),
+        Drop("rope_factors_long.weight", "computed from the configuration"),
+        Drop("rope_factors_short.weight", "computed from the configuration"),
     ],
 )

@@ -23,7 +23,7 @@ HF_MODERNBERT = Layout(
         Row("layers.{i}.mlp.Wi.weight"),
         Row("layers.{i}.mlp.Wo.weight"),
         Row("layers.{i}.mlp_norm.weight"),
-        Row("layers.{i}.attn_norm.weight"),
+        Row("layers.{i}.attn_norm.weight", in_some_layers=True),
         Row("embeddings.tok_embeddings.weight", shape=("vocab_size", "hidden_size")),
     ],
 )
@@ -54,7 +54,7 @@ GGUF_MODERN_BERT = Layout(
         Row("layers.{i}.mlp.Wi.weight", "blk.{i}.ffn_up.weight"),
         Row("layers.{i}.mlp.Wo.weight", "blk.{i}.ffn_down.weight"),
         Row("layers.{i}.mlp_norm.weight", "blk.{i}.ffn_norm.weight"),
-        Row("layers.{i}.attn_norm.weight", "blk.{i}.attn_norm.weight"),
+        Row("layers.{i}.attn_norm.weight", "blk.{i}.attn_norm.weight", in_some_layers=True),
         Row("embeddings.tok_embeddings.weight", "token_embd.weight"),
         Drop("rope_freqs.weight", "computed from the configuration"),
         Drop("rope_factors_long.weight", "computed from the configuration"),

@@ -22,28 +22,35 @@ HF_QWEN3_5_MOE_TEXT = Layout(
     counts={"i": "num_hidden_layers", "e": "num_experts"},
     proof=PROOF,
     rows=[
-        Row("layers.{i}.linear_attn.conv1d.weight"),
-        Row("layers.{i}.linear_attn.dt_bias"),
-        Row("layers.{i}.linear_attn.in_proj_a.weight"),
-        Row("layers.{i}.linear_attn.in_proj_b.weight"),
-        Row("layers.{i}.linear_attn.in_proj_qkv.weight"),
-        Row("layers.{i}.linear_attn.in_proj_z.weight"),
-        Row("layers.{i}.linear_attn.norm.weight"),
-        Row("layers.{i}.linear_attn.out_proj.weight"),
+        Row("layers.{i}.linear_attn.conv1d.weight", in_some_layers=True),
+        Row("layers.{i}.linear_attn.dt_bias", in_some_layers=True),
+        Row("layers.{i}.linear_attn.in_proj_a.weight", in_some_layers=True),
+        Row("layers.{i}.linear_attn.in_proj_b.weight", in_some_layers=True),
+        Row("layers.{i}.linear_attn.in_proj_qkv.weight", in_some_layers=True),
+        Row("layers.{i}.linear_attn.in_proj_z.weight", in_some_layers=True),
+        Row("layers.{i}.linear_attn.norm.weight", in_some_layers=True),
+        Row("layers.{i}.linear_attn.out_proj.weight", in_some_layers=True),
         Row("layers.{i}.mlp.gate.weight"),
         Row("layers.{i}.mlp.shared_expert.down_proj.weight"),
         Row("layers.{i}.mlp.shared_expert.gate_proj.weight"),
         Row("layers.{i}.mlp.shared_expert.up_proj.weight"),
         Row("layers.{i}.mlp.shared_expert_gate.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", in_some_layers=True),
+        Row("layers.{i}.self_attn.o_proj.weight", in_some_layers=True),
+        Row("layers.{i}.self_attn.q_proj.weight", in_some_layers=True),
+        Row("layers.{i}.self_attn.v_proj.weight", in_some_layers=True),
         Row("layers.{i}.mlp.experts.{e}.down_proj.weight"),
         Row("layers.{i}.mlp.experts.{e}.gate_proj.weight"),
         Row("layers.{i}.mlp.experts.{e}.up_proj.weight"),
         Row("layers.{i}.input_layernorm.weight"),
-        Row("layers.{i}.linear_attn.A_log"),
+        Row("layers.{i}.linear_attn.A_log", in_some_layers=True),
         Row("layers.{i}.post_attention_layernorm.weight"),
+        Row("layers.{i}.self_attn.k_norm.weight", in_some_layers=True),
+        Row("layers.{i}.self_attn.q_norm.weight", in_some_layers=True),
         Row("norm.weight"),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("lm_head.weight", prefixed=False, tied="embed_tokens.weight", untied=UNTIED),
+        Drop("layers.{i}.self_attn.rotary_emb.inv_freq", "computed from the configuration"),
     ],
 )
 
@@ -114,21 +121,25 @@ GGUF_QWEN35MOE = Layout(
                     )
                 ),
             ),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.linear_attn.dt_bias",
             "blk.{i}.ssm_dt.bias",
             Rearrange("(a b) -> (b a)", a="linear_num_key_heads"),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.linear_attn.in_proj_a.weight",
             "blk.{i}.ssm_alpha.weight",
             Rearrange("(a b) c -> (b a) c", a="linear_num_key_heads"),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.linear_attn.in_proj_b.weight",
             "blk.{i}.ssm_beta.weight",
             Rearrange("(a b) c -> (b a) c", a="linear_num_key_heads"),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.linear_attn.in_proj_qkv.weight",
@@ -156,6 +167,7 @@ GGUF_QWEN35MOE = Layout(
                     )
                 ),
             ),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.linear_attn.in_proj_z.weight",
@@ -163,20 +175,28 @@ GGUF_QWEN35MOE = Layout(
             Rearrange(
                 "(a b c) d -> (b a c) d", a="linear_num_key_heads", c="linear_value_head_dim"
             ),
+            in_some_layers=True,
         ),
-        Row("layers.{i}.linear_attn.norm.weight", "blk.{i}.ssm_norm.weight"),
+        Row("layers.{i}.linear_attn.norm.weight", "blk.{i}.ssm_norm.weight", in_some_layers=True),
         Row(
             "layers.{i}.linear_attn.out_proj.weight",
             "blk.{i}.ssm_out.weight",
             Rearrange(
                 "a (b c d) -> a (c b d)", b="linear_num_key_heads", d="linear_value_head_dim"
             ),
+            in_some_layers=True,
         ),
         Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight"),
         Row("layers.{i}.mlp.shared_expert.down_proj.weight", "blk.{i}.ffn_down_shexp.weight"),
         Row("layers.{i}.mlp.shared_expert.gate_proj.weight", "blk.{i}.ffn_gate_shexp.weight"),
         Row("layers.{i}.mlp.shared_expert.up_proj.weight", "blk.{i}.ffn_up_shexp.weight"),
         Row("layers.{i}.mlp.shared_expert_gate.weight", "blk.{i}.ffn_gate_inp_shexp.weight"),
+        Row("layers.{i}.self_attn.k_proj.weight", "blk.{i}.attn_k.weight", in_some_layers=True),
+        Row(
+            "layers.{i}.self_attn.o_proj.weight", "blk.{i}.attn_output.weight", in_some_layers=True
+        ),
+        Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight", in_some_layers=True),
+        Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight", in_some_layers=True),
         Row(
             "layers.{i}.mlp.experts.{e}.down_proj.weight",
             "blk.{i}.ffn_down_exps.weight",
@@ -193,11 +213,24 @@ GGUF_QWEN35MOE = Layout(
             "layers.{i}.linear_attn.A_log",
             "blk.{i}.ssm_a",
             Chain(NegExp(), Rearrange("(a b) -> (b a)", a="linear_num_key_heads")),
+            in_some_layers=True,
         ),
         Row(
             "layers.{i}.post_attention_layernorm.weight",
             "blk.{i}.post_attention_norm.weight",
             Offset(1.0),
+        ),
+        Row(
+            "layers.{i}.self_attn.k_norm.weight",
+            "blk.{i}.attn_k_norm.weight",
+            Offset(1.0),
+            in_some_layers=True,
+        ),
+        Row(
+            "layers.{i}.self_attn.q_norm.weight",
+            "blk.{i}.attn_q_norm.weight",
+            Offset(1.0),
+            in_some_layers=True,
         ),
         Row("norm.weight", "output_norm.weight", Offset(1.0)),
         Row("embed_tokens.weight", "token_embd.weight"),

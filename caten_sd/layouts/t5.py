@@ -1,4 +1,4 @@
-"""The architectures t5 and t5-relu and t5encoder and t5encoder-relu, as GGUF calls them.
+"""The architectures t5, t5-relu, t5encoder and t5encoder-relu, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
@@ -21,7 +21,10 @@ HF_T5 = Layout(
         Row("decoder.block.{j}.layer.0.SelfAttention.k.weight"),
         Row("decoder.block.{j}.layer.0.SelfAttention.o.weight"),
         Row("decoder.block.{j}.layer.0.SelfAttention.q.weight"),
-        Row("decoder.block.{j}.layer.0.SelfAttention.relative_attention_bias.weight"),
+        Row(
+            "decoder.block.{j}.layer.0.SelfAttention.relative_attention_bias.weight",
+            in_some_layers=True,
+        ),
         Row("decoder.block.{j}.layer.0.SelfAttention.v.weight"),
         Row("decoder.block.{j}.layer.0.layer_norm.weight"),
         Row("decoder.block.{j}.layer.1.EncDecAttention.k.weight"),
@@ -36,7 +39,10 @@ HF_T5 = Layout(
         Row("encoder.block.{i}.layer.0.SelfAttention.k.weight"),
         Row("encoder.block.{i}.layer.0.SelfAttention.o.weight"),
         Row("encoder.block.{i}.layer.0.SelfAttention.q.weight"),
-        Row("encoder.block.{i}.layer.0.SelfAttention.relative_attention_bias.weight"),
+        Row(
+            "encoder.block.{i}.layer.0.SelfAttention.relative_attention_bias.weight",
+            in_some_layers=True,
+        ),
         Row("encoder.block.{i}.layer.0.SelfAttention.v.weight"),
         Row("encoder.block.{i}.layer.0.layer_norm.weight"),
         Row("encoder.block.{i}.layer.1.DenseReluDense.wi_0.weight"),
@@ -95,6 +101,7 @@ GGUF_T5 = Layout(
         Row(
             "decoder.block.{j}.layer.0.SelfAttention.relative_attention_bias.weight",
             "dec.blk.{j}.attn_rel_b.weight",
+            in_some_layers=True,
         ),
         Row("decoder.block.{j}.layer.0.SelfAttention.v.weight", "dec.blk.{j}.attn_v.weight"),
         Row("decoder.block.{j}.layer.0.layer_norm.weight", "dec.blk.{j}.attn_norm.weight"),
@@ -121,6 +128,7 @@ GGUF_T5 = Layout(
         Row(
             "encoder.block.{i}.layer.0.SelfAttention.relative_attention_bias.weight",
             "enc.blk.{i}.attn_rel_b.weight",
+            in_some_layers=True,
         ),
         Row("encoder.block.{i}.layer.0.SelfAttention.v.weight", "enc.blk.{i}.attn_v.weight"),
         Row("encoder.block.{i}.layer.0.layer_norm.weight", "enc.blk.{i}.attn_norm.weight"),
@@ -164,6 +172,13 @@ GGUF_T5_RELU = extend(
     base=HF_T5_RELU,
     model_types=["t5"],
     metadata={"general.architecture": "t5"},
+    sizes={
+        "t5.context_length": 512,
+        "t5.attention.value_length": "d_kv",
+        "t5.attention.relative_buckets_count": "relative_attention_num_buckets",
+        "t5.attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
+        "t5.decoder_start_token_id": "decoder_start_token_id or 0",
+    },
     proof=PROOF,
     without=[
         "decoder.block.{j}.layer.2.DenseReluDense.wi_0.weight",
@@ -175,13 +190,6 @@ GGUF_T5_RELU = extend(
         Row("decoder.block.{j}.layer.2.DenseReluDense.wi.weight", "dec.blk.{j}.ffn_up.weight"),
         Row("encoder.block.{i}.layer.1.DenseReluDense.wi.weight", "enc.blk.{i}.ffn_up.weight"),
     ],
-    sizes={
-        "t5.context_length": 512,
-        "t5.attention.value_length": "d_kv",
-        "t5.attention.relative_buckets_count": "relative_attention_num_buckets",
-        "t5.attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
-        "t5.decoder_start_token_id": "decoder_start_token_id or 0",
-    },
 )
 
 
@@ -195,7 +203,10 @@ HF_T5_ENCODER = Layout(
         Row("encoder.block.{i}.layer.0.SelfAttention.k.weight"),
         Row("encoder.block.{i}.layer.0.SelfAttention.o.weight"),
         Row("encoder.block.{i}.layer.0.SelfAttention.q.weight"),
-        Row("encoder.block.{i}.layer.0.SelfAttention.relative_attention_bias.weight"),
+        Row(
+            "encoder.block.{i}.layer.0.SelfAttention.relative_attention_bias.weight",
+            in_some_layers=True,
+        ),
         Row("encoder.block.{i}.layer.0.SelfAttention.v.weight"),
         Row("encoder.block.{i}.layer.0.layer_norm.weight"),
         Row("encoder.block.{i}.layer.1.DenseReluDense.wi_0.weight"),
@@ -232,6 +243,7 @@ GGUF_T5ENCODER = Layout(
         Row(
             "encoder.block.{i}.layer.0.SelfAttention.relative_attention_bias.weight",
             "enc.blk.{i}.attn_rel_b.weight",
+            in_some_layers=True,
         ),
         Row("encoder.block.{i}.layer.0.SelfAttention.v.weight", "enc.blk.{i}.attn_v.weight"),
         Row("encoder.block.{i}.layer.0.layer_norm.weight", "enc.blk.{i}.attn_norm.weight"),
@@ -268,16 +280,16 @@ GGUF_T5ENCODER_RELU = extend(
     base=HF_T5_ENCODER_RELU,
     model_types=["t5encoder"],
     metadata={"general.architecture": "t5encoder"},
-    proof=PROOF,
-    without=[
-        "encoder.block.{i}.layer.1.DenseReluDense.wi_0.weight",
-        "encoder.block.{i}.layer.1.DenseReluDense.wi_1.weight",
-    ],
-    rows=[Row("encoder.block.{i}.layer.1.DenseReluDense.wi.weight", "enc.blk.{i}.ffn_up.weight")],
     sizes={
         "t5encoder.context_length": 512,
         "t5encoder.attention.value_length": "d_kv",
         "t5encoder.attention.relative_buckets_count": "relative_attention_num_buckets",
         "t5encoder.attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
     },
+    proof=PROOF,
+    without=[
+        "encoder.block.{i}.layer.1.DenseReluDense.wi_0.weight",
+        "encoder.block.{i}.layer.1.DenseReluDense.wi_1.weight",
+    ],
+    rows=[Row("encoder.block.{i}.layer.1.DenseReluDense.wi.weight", "enc.blk.{i}.ffn_up.weight")],
 )

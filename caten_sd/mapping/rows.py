@@ -26,6 +26,8 @@ class Row:
     is absent. ``untied`` is the entry of a model's configuration that says they differ. The names
     of a row that is not ``prefixed`` do not begin with the layout's prefix. ``where`` compares
     captured indices with numbers, as in "i % 2 == 0 and i < n_dense": only such keys are the row's.
+    Each layer that another row finds must have a row's key, unless the row is ``optional`` or found
+    ``in_some_layers``, as where a model has layers of two kinds.
     ``flag`` is the entry of a model's configuration that says whether the model has the tensor, as
     "attention_bias"; such a row is optional where no configuration says it. ``ranks`` are the axes
     along which tensor-parallel ranks divide the tensor, of which the shapes choose one; without
@@ -45,6 +47,7 @@ class Row:
     _: KW_ONLY
     shape: tuple[Size, ...] | None = None
     optional: bool = False
+    in_some_layers: bool = False
     prefixed: bool = True
     tied: str = ""
     untied: tuple[str, bool] | None = None
@@ -167,7 +170,13 @@ def canonical_rows(rows: Iterable[Row | Drop | Lacks]) -> list[Row]:
     rows = list(rows)
     lacking = [row for row in rows if isinstance(row, Lacks)]
     return [Row(row.canonical, optional=True, where=row.where) for row in lacking] + [
-        Row(name, shape=row.shape, optional=row.optional, where=row.where)
+        Row(
+            name,
+            shape=row.shape,
+            optional=row.optional,
+            in_some_layers=row.in_some_layers,
+            where=row.where,
+        )
         for row in rows
         if isinstance(row, Row)
         for name in row.with_choices(row.canonical_names)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
+from caten_sd.mapping.absent_keys import first_absent
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, solve
 from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.constants import check_left_out
@@ -26,7 +27,7 @@ class RuleRun(NamedTuple):
 
     ``dropped`` gives the reason for each dropped key. ``untaken`` are the keys that no rule took.
     ``fired`` holds the ids of the rules that took a key. ``counts`` says for each captured index
-    how many of it there are, by the largest that a key has, and ``gap`` which one is missing.
+    how many of it there are, by the largest that a key has. ``gap`` says which key is missing.
     """
 
     items: list[Item]
@@ -107,8 +108,8 @@ class _RuleRunner:
         made: list[Item] = []
         for each in taken:
             made += [each] if isinstance(each, Item) else self._make(each)
-        counts, gap = self._seen.counts(), self._seen.gap()
-        return RuleRun(made, self.dropped, self.untaken, self.fired, counts, gap)
+        gap = first_absent(self._seen.names(), None if self.lenient else self.lookup)
+        return RuleRun(made, self.dropped, self.untaken, self.fired, self._seen.counts(), gap)
 
     def _take(self, item: Item) -> Gathered | Item | None:
         """Return what replaces the item; None if it is dropped or joins leaves gathered before."""
@@ -135,7 +136,7 @@ class _RuleRunner:
         self.fired.add(id(rule))
         if labels := self._seen.labels(captured):
             indices = tuple(captured[label] for label in labels)
-            self._seen.of(rule, labels)[indices] = item.origin
+            self._seen.of(rule, position, labels, captured)[indices] = item.origin
         if rule.simple:
             return Item(self._key(rule.outputs[0], captured, item.origin), item.leaf, item.origin)
         at = coordinates(rule, position, sorted((label, captured[label]) for label in rule.stacked))
@@ -184,7 +185,7 @@ class _RuleRunner:
             tuple(texts[name] if name in texts else at[name] for name in kept),
             tuple((label, at[label]) for label in sorted(rule.stacked)),
             tuple(at[label] for label in labels),
-            self._seen.of(rule, labels),
+            self._seen.of(rule, match.payload.position, labels, texts),
         )
         self._known[id(match)] = prepared
         return prepared

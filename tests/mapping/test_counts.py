@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.assembly import Unstack
+from caten_sd.mapping.assembly import Split, Unstack
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_check import check_layout
@@ -72,7 +72,8 @@ def test_a_count_of_layers_in_the_configuration_is_held_against_the_keys(declare
 
 PLAIN = Layout(
     "plain",
-    [Row("h.{i}.attn.{p:w|b}", "l.{i}.attn.{p:w|b}"), Row("h.{i}.ssm", "l.{i}.ssm", optional=True),
+    [Row("h.{i}.attn.{p:w|b}", "l.{i}.attn.{p:w|b}", in_some_layers=True),
+     Row("h.{i}.ssm", "l.{i}.ssm", optional=True),
      Row("h.{i}.e.{e}.w", "l.{i}.e.{e}.w", optional=True), Row("n", "norm")],
     counts={"i": "n_layer", "e": "n_expert"},
 )  # fmt: skip
@@ -119,3 +120,63 @@ def test_an_absent_layer_or_expert_is_named_where_names_only_change(
 def test_layers_that_are_all_there_have_no_gap(state: dict[str, Any]) -> None:
     to_layout(state, PLAIN.canonical, from_layout=PLAIN, silent=True)
     assert check_layout(state, PLAIN).findings.gap == ""
+
+
+DENSE = Layout(
+    "dense",
+    [Row("h.{i}.norm", "l.{i}.norm"),
+     Row("h.{i}.attn.{n:q|k}.{p:w|b}", "l.{i}.attn.{n:q|k}.{p:w|b}"),
+     Row("h.{i}.qk", ("l.{i}.q", "l.{i}.k"), Split((1, 1), axis=0)),
+     Row("h.{i}.up.w", "l.{i}.up.w"), Row("h.{i}.up.b", "l.{i}.up.b", optional=True),
+     Row("h.{i}.ssm.a", "l.{i}.ssm.a", in_some_layers=True),
+     Row("h.{i}.ssm.d", "l.{i}.ssm.d", in_some_layers=True),
+     Row("h.{i}.gate", "l.{i}.gate", where="i >= n_dense"), Row("final", prefixed=False)],
+    counts={"i": "n_layer"},
+    prefixes=("model.", ""),
+)  # fmt: skip
+
+
+def dense(*absent: str, prefix: str = "model.") -> dict[str, Any]:
+    names = ["norm", *(f"attn.{n}.{p}" for n in "qk" for p in "wb"), "q", "k", "up.w", "up.b"]
+    keys = [f"{prefix}l.{i}.{name}" for i in range(4) for name in names]
+    keys += [f"{prefix}l.{i}.ssm.{name}" for i in (1, 3) for name in "ad"]
+    keys += [f"{prefix}l.{i}.gate" for i in (2, 3)]
+    return {key: np.zeros(2) for key in [*keys, "final"] if key not in absent}
+
+
+@pytest.mark.parametrize("prefix", ["model.", ""])
+@pytest.mark.parametrize(
+    "absent",
+    ["l.0.norm", "l.1.norm", "l.3.norm", "l.2.attn.q.w", "l.0.attn.k.b", "l.1.q", "l.3.up.w",
+     "l.3.up.b", "l.0.up.b", "l.1.ssm.a", "l.3.ssm.d", "l.2.gate"],
+)  # fmt: skip
+def test_a_key_that_one_layer_lacks_is_named(prefix: str, absent: str) -> None:
+    state = dense(prefix + absent, prefix=prefix)
+    with pytest.raises(LayoutError) as caught:
+        to_layout(state, DENSE.canonical, from_layout=DENSE, n_dense=2)
+    assert f"{prefix}{absent} " in str(caught.value)
+
+
+def test_a_file_that_lacks_a_key_of_one_layer_is_not_in_the_layout() -> None:
+    state = dense("model.l.2.norm")
+    found = detect_layout(state, layouts=[DENSE])
+    assert found.layout is None
+    assert "model.l.2.norm " in str(found)
+    assert "model.l.2.norm " in check_layout(state, DENSE).findings.complaint
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [(), tuple(f"model.l.{i}.up.b" for i in range(4)), ("model.l.1.ssm.a", "model.l.1.ssm.d")],
+)
+def test_what_no_layer_has_or_only_some_have_is_not_missing(absent: tuple[str, ...]) -> None:
+    result = to_layout(dense(*absent), DENSE.canonical, from_layout=DENSE, n_dense=2, strict=True)
+    assert len(result) == len(dense()) - len(absent) - 4
+
+
+def test_names_that_do_not_follow_from_the_indices_are_not_required_in_each_layer() -> None:
+    rows = [Row("a.{i}.{path...}"), Row("b.{name}.{i}.w"), Row("d.{i}.w", "d.{2*i}.w")]
+    layout = Layout("free", rows, counts={"i": "n"})
+    keys = ["a.0.x", "a.0.y.z", "a.1.x", "a.2.x", "b.up.0.w", "b.down.1.w", "d.0.w", "d.2.w"]
+    state = {key: np.zeros(2) for key in keys}
+    assert list(to_layout(state, layout.canonical, from_layout=layout, silent=True)) != keys

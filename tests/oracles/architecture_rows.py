@@ -14,6 +14,8 @@ import numpy as np
 from caten_sd import MatchedTensors, explain, read_state_dict
 from caten_sd.extend import Numpy, as_array
 from caten_sd.layout import Stack
+from caten_sd.mapping.patterns import pattern
+from caten_sd.mapping.templates import Finder, Matcher
 from tests.oracles.families import NAMES
 from tests.oracles.row_templates import NUMBER, FoundRow, rows_of
 
@@ -146,7 +148,7 @@ def architecture_of(name: str, pairs: list[Pair]) -> Architecture:
 def _add(made: Architecture, pair: Pair) -> None:
     found = _matches(pair)
     prefix = _prefix(found)
-    rows = [_without_prefix(row, prefix) for row in rows_of(found)]
+    rows = _in_some_layers([_without_prefix(row, prefix) for row in rows_of(found)])
     only_canonical = _rest(pair.canonical, [match.a for match in found])
     only_here = _rest(pair.here, [match.b for match in found])
     dialect = _dialect(made, pair, prefix, rows)
@@ -202,12 +204,48 @@ def _rest(keys: Iterable[str], matched: Iterable[tuple[str, ...]]) -> list[str]:
 def _joined(known: list[FoundRow], rows: list[FoundRow], pair: Pair) -> list[FoundRow]:
     """Return the rows of an architecture with those of one more pair of it."""
     before = {row.identity for row in known}
-    found = {row.identity for row in rows}
+    found = {row.identity: row.in_some_layers for row in rows}
     kept = [
-        replace(row, optional=row.optional or (_is_whole(pair) and row.identity not in found))
+        replace(
+            row,
+            optional=row.optional or (_is_whole(pair) and row.identity not in found),
+            in_some_layers=row.in_some_layers or found.get(row.identity, False),
+        )
         for row in known
     ]
     return kept + [replace(row, optional=True) for row in rows if row.identity not in before]
+
+
+def _in_some_layers(rows: list[FoundRow]) -> list[FoundRow]:
+    """Return the rows, those marked that some layer lacks, as in a model of two kinds of layer.
+
+    >>> from caten_sd.layout import Identity
+    >>> names = {"l.{i}.norm": ("l.0.norm", "l.1.norm"), "l.{i}.ssm": ("l.1.ssm",)}
+    >>> rows = [FoundRow((name,), (name,), Identity(), keys) for name, keys in names.items()]
+    >>> [row.in_some_layers for row in _in_some_layers(rows)]
+    [False, True]
+    """
+    indices = [_indices(row) for row in rows]
+    every: dict[str, set[str]] = {}
+    for found in indices:
+        for label, numbers in found.items():
+            every.setdefault(label, set()).update(numbers)
+    return [
+        replace(row, in_some_layers=any(each != every[label] for label, each in found.items()))
+        for row, found in zip(rows, indices, strict=True)
+    ]
+
+
+def _indices(row: FoundRow) -> dict[str, set[str]]:
+    """Return the indices of the layers and experts that a row was seen in."""
+    names = [f"{start}{name}" for name in row.canonical for start in ("", "{path...}.")]
+    finder = Finder(Matcher([(pattern(name), None) for name in names]))
+    found: dict[str, set[str]] = {}
+    for key in row.seen:
+        for _, captured in finder.find(key):
+            for label in captured.keys() - {"path"}:
+                found.setdefault(label, set()).add(captured[label])
+    return found
 
 
 def _dialect(made: Architecture, pair: Pair, prefix: str, rows: list[FoundRow]) -> Dialect:
@@ -300,8 +338,7 @@ def _counts(made: Architecture, pair: Pair) -> dict[str, str]:
         letter[1]: name
         for letter, names in wanted.items()
         if letter in text
-        for name in [next((name for name in names if name in pair.numbers), "")]
-        if name
+        for name in [next((name for name in names if name in pair.numbers), names[0])]
     }
 
 

@@ -12,7 +12,7 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
     "cohere": {
         "command-r": ["CohereForCausalLM"],
         "cohere2": ["Cohere2ForCausalLM"],
-        "cohere2moe": ["Cohere2MoeForCausalLM"],
+        "cohere2moe": ["Cohere2MoeForCausalLM", "Cohere2MoeForCausalLM-dense"],
     },
     "deepseek": {
         "deepseek2": [
@@ -46,7 +46,9 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
         "gemma3": ["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", "Gemma3TextModel"],
     },
     "gemma3n": {"gemma3n": ["Gemma3nForCausalLM"]},
-    "gemma4": {"gemma4": ["Gemma4ForCausalLM"]},
+    "gemma4": {
+        "gemma4": ["Gemma4ForCausalLM", "Gemma4ForCausalLM-shared", "Gemma4ForCausalLM-moe"]
+    },
     "glm": {
         "chatglm": ["GlmForCausalLM"],
         "glm4": ["Glm4ForCausalLM"],
@@ -59,6 +61,7 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
     },
     "granite_hybrid": {
         "granitehybrid": ["GraniteMoeHybridForCausalLM"],
+        "granitehybrid-dense": ["GraniteMoeHybridForCausalLM-dense"],
         "granitehybrid-bamba": ["BambaForCausalLM"],
     },
     "granite_swa": {"granite_swa": ["GraniteSWAForCausalLM", "GraniteMoeSWAForCausalLM"]},
@@ -66,26 +69,29 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
         "hunyuan-dense": ["HunYuanDenseV1ForCausalLM"],
         "hunyuan-moe": ["HunYuanMoEV1ForCausalLM"],
         "hunyuan_vl": ["HunYuanVLForConditionalGeneration"],
-        "hy_v3": ["HYV3ForCausalLM"],
     },
+    "hy": {"hy_v3": ["HYV3ForCausalLM"]},
     "jais2": {"jais2": ["Jais2ForCausalLM"]},
     "laguna": {"laguna": ["LagunaForCausalLM"]},
     "lfm2": {
         "lfm2": ["Lfm2ForCausalLM", "Lfm2Model"],
         "lfm2moe": ["Lfm2MoeForCausalLM"],
     },
-    "llama4": {"llama4": ["Llama4ForCausalLM"]},
+    "llama4": {"llama4": ["Llama4ForCausalLM", "Llama4ForCausalLM-interleaved"]},
     "mamba": {
         "mamba": ["MambaForCausalLM", "FalconMambaForCausalLM"],
         "mamba2": ["Mamba2ForCausalLM"],
-        "jamba": ["JambaForCausalLM"],
+        "jamba": ["JambaForCausalLM", "JambaForCausalLM-dense"],
     },
     "mellum": {"mellum": ["MellumForCausalLM"]},
     "mimo": {"mimo2": ["MiMoV2FlashForCausalLM"]},
     "minicpm": {"minicpm3": ["MiniCPM3ForCausalLM"]},
     "minimax": {"minimax-m2": ["MiniMaxM2ForCausalLM"]},
     "modern_bert": {"modern-bert": ["ModernBertModel"], "eurobert": ["EuroBertModel"]},
-    "nemotron": {"nemotron": ["NemotronForCausalLM"], "nemotron_h_moe": ["NemotronHForCausalLM"]},
+    "nemotron": {
+        "nemotron": ["NemotronForCausalLM"],
+        "nemotron_h_moe": ["NemotronHForCausalLM", "NemotronHForCausalLM-dense"],
+    },
     "olmo": {
         "olmo": ["OlmoForCausalLM"],
         "olmo2": ["Olmo2ForCausalLM", "Olmo3ForCausalLM"],
@@ -141,6 +147,7 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
 # Names behind hf- that are not the model type, which another architecture has as well.
 NAMES = {
     "falcon-7b": "falcon-7b",
+    "granitehybrid-dense": "granitemoehybrid-dense",
     "t5-relu": "t5-relu",
     "t5encoder": "t5-encoder",
     "t5encoder-relu": "t5-encoder-relu",

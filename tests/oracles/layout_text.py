@@ -64,7 +64,8 @@ def file_text(architectures: Iterable[Architecture]) -> str:
         for home, words in HOMES.items()
         if (used := [word for word in words.split() if re.search(rf"\b{word}\(", body)])
     )
-    named = " and ".join(each.name for each in architectures)
+    *firsts, last = [each.name for each in architectures]
+    named = " and ".join([", ".join(firsts), last] if firsts else [last])
     doc = DOCSTRING.format(named)
     tied = 'UNTIED = ("tie_word_embeddings", False)\n' if "UNTIED" in body else ""
     proof = f"PROOF = {PROOF!r}\n"
@@ -177,14 +178,14 @@ def _hf_rows(made: Architecture) -> Iterable[tuple[tuple[str, ...], str]]:
     for row in _merged(made):
         for name in row.canonical:
             if name not in seen and name != head:
-                optional = row.optional or name in made.rest
-                yield (name,), _hf_row(made, name, optional)
+                options = _options(row.optional or name in made.rest, row.in_some_layers)
+                yield (name,), _hf_row(made, name, options)
             seen.add(name)
     if made.head:
         tied = f"tied={made.head[1]!r}, untied=UNTIED"
         yield (head,), f"Row({head!r}{_unprefixed(head, made, first)}, {tied})"
     for name in made.rest:
-        yield (name,), _hf_row(made, name, True)
+        yield (name,), _hf_row(made, name, _options(True, False))
     names = {name.partition("}.")[2].partition(".")[0] for name in seen if name[:6] == "layers"}
     for part in sorted(names & {"self_attn", "attention"}):
         for word in OLD if part == "attention" else OLD[:1]:
@@ -192,11 +193,17 @@ def _hf_rows(made: Architecture) -> Iterable[tuple[tuple[str, ...], str]]:
             yield (name,), f"Drop({name!r}, {COMPUTED!r})"
 
 
-def _hf_row(made: Architecture, name: str, optional: bool) -> str:
+def _options(optional: bool, in_some_layers: bool) -> str:
+    """Return what is written of a row that not each model, or not each layer, has."""
+    some = in_some_layers and not optional
+    return ", optional=True" * optional + ", in_some_layers=True" * some
+
+
+def _hf_row(made: Architecture, name: str, options: str) -> str:
     shape = made.shapes.get(name)
     sized = f", shape={shape!r}" if shape else ""
     prefixed = _unprefixed(name, made, made.dialects[0])
-    return f"Row({name!r}{sized}{prefixed}{', optional=True' * optional})"
+    return f"Row({name!r}{sized}{prefixed}{options})"
 
 
 def _unprefixed(name: str, made: Architecture, dialect: Dialect) -> str:
@@ -221,7 +228,7 @@ def _gguf_rows(made: Architecture) -> Iterable[tuple[tuple[str, ...], str]]:
         if row.canonical != (head,):
             operation = "" if row.is_plain else f", {operation_text(row.operation)}"
             names = f"{_names(row.canonical)}, {_names(row.here)}"
-            yield row.canonical, f"Row({names}{operation}{', optional=True' * row.optional})"
+            yield row.canonical, f"Row({names}{operation}{_options(*row.options)})"
     if made.head:
         yield (head,), f"Row({head!r}, 'output.weight', tied={made.head[1]!r})"
     for name in made.rest:

@@ -26,11 +26,17 @@ class FoundRow:
     operation: Operation
     seen: tuple[str, ...] = ()
     optional: bool = False
+    in_some_layers: bool = False
 
     @property
     def is_plain(self) -> bool:
         """Whether one tensor keeps its values."""
         return len(self.canonical) == len(self.here) == 1 and repr(self.operation) == "Identity()"
+
+    @property
+    def options(self) -> tuple[bool, bool]:
+        """Whether a model may lack it, and a layer of a model that has it."""
+        return self.optional, self.in_some_layers
 
     @property
     def identity(self) -> _Identity:
@@ -130,7 +136,7 @@ def merged(rows: Sequence[FoundRow]) -> list[FoundRow]:
     for row in rows:
         other = _other_part(row)
         partner = plain.get(other.identity) if other and row.is_plain else None
-        if partner is None or partner.optional != row.optional:
+        if partner is None or partner.options != row.options:
             found.append(row)
         elif row.canonical[0].endswith(".weight"):
             names = [

@@ -64,6 +64,10 @@ LATENT = [
     "YoutuForCausalLM",
 ]
 
+# Layers of two kinds, which a hybrid has: each has keys that the other has not.
+MIXED = {"layer_types": ["linear_attention", "full_attention", "linear_attention"]}
+CONVOLVED = {"layer_types": ["conv", "full_attention", "conv"]}
+
 # What a class needs besides: its own checks, or a size without which a model is not tiny. Behind
 # a "-" is another model of the class.
 CHANGES: dict[str, dict[str, Any]] = {
@@ -88,9 +92,48 @@ CHANGES: dict[str, dict[str, Any]] = {
         "num_kv_shared_layers": 0,
         "global_head_dim": 32,
     },
-    "Lfm2MoeForCausalLM": {"layer_types": ["conv", "full_attention", "conv"]},
+    "GraniteMoeHybridForCausalLM": MIXED,
+    "GraniteMoeHybridForCausalLM-dense": {**MIXED, "num_local_experts": 0},
+    "JambaForCausalLM": {"attn_layer_offset": 1, "attn_layer_period": 2},
+    **dict.fromkeys(("Lfm2ForCausalLM", "Lfm2Model", "Lfm2MoeForCausalLM"), CONVOLVED),
+    "Llama4ForCausalLM-interleaved": {"moe_layers": [1]},
+    "JambaForCausalLM-dense": {
+        "attn_layer_offset": 1,
+        "attn_layer_period": 2,
+        "num_experts": 1,
+    },
+    "NemotronHForCausalLM-dense": {
+        "layers_block_type": ["linear_attention", "mlp", "full_attention", "mlp"]
+    },
+    "Cohere2MoeForCausalLM-dense": {
+        "mlp_layer_types": ["dense", "sparse", "sparse"],
+        "prefix_dense_intermediate_size": 80,
+    },
+    "Step3p7ForConditionalGeneration": {
+        "text_config": {"mlp_layer_types": ["dense", "sparse", "sparse"]}
+    },
+    "Gemma4ForCausalLM-shared": {
+        "hidden_size_per_layer_input": 8,
+        "vocab_size_per_layer_input": 160,
+        "num_hidden_layers": 4,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "num_kv_shared_layers": 2,
+        "global_head_dim": 32,
+    },
+    "Gemma4ForCausalLM-moe": {
+        "hidden_size_per_layer_input": 0,
+        "num_kv_shared_layers": 0,
+        "global_head_dim": 32,
+        "attention_k_eq_v": True,
+        "enable_moe_block": True,
+        "num_global_key_value_heads": 2,
+    },
     "Mamba2ForCausalLM": {"num_heads": 8, "head_dim": 16, "n_groups": 2},
     "MambaForCausalLM": {"intermediate_size": 128},
+    "MiniCPMV4_6ForConditionalGeneration": {"text_config": MIXED},
+    **{f"{name}ForCausalLM": MIXED for name in ("Qwen3Next", "Qwen3_5", "Qwen3_5Moe")},
+    "Qwen3_5ForConditionalGeneration": {"text_config": MIXED},
+    "Qwen3_5MoeForConditionalGeneration": {"text_config": MIXED},
     **{name: {"num_key_value_heads": 4} for name in LATENT},
     "T5EncoderModel-gated": {"feed_forward_proj": "gated-gelu"},
     "T5ForConditionalGeneration-gated": {"feed_forward_proj": "gated-gelu"},
