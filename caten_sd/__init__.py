@@ -75,6 +75,8 @@ if TYPE_CHECKING:
     from caten_sd.objects.slots import slot_metadata as slot_metadata
     from caten_sd.objects.slots import transient as transient
     from caten_sd.objects.snapshot import snapshot as snapshot
+    from caten_sd.proof.difference import Diff as Diff
+    from caten_sd.proof.difference import diff as diff
     from caten_sd.proof.explanation import Explanation as Explanation
     from caten_sd.proof.explanation import MatchedTensors as MatchedTensors
     from caten_sd.proof.explanation import Undecided as Undecided
@@ -123,6 +125,7 @@ _HOMES = homes(
         "objects.extract": "get_state_dict to_state_dict",
         "objects.slots": "buffer slot slot_metadata transient",
         "objects.snapshot": "snapshot",
+        "proof.difference": "Diff diff",
         "proof.explanation": "Explanation MatchedTensors Undecided explain",
         "proof.parting": "LayerGap",
         "proof.verification": "Verification verify",

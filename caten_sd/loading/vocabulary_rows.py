@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from caten_sd.loading.misfit import Case, Cause
 from caten_sd.loading.policy import exactly
@@ -30,7 +31,7 @@ def vocabulary(case: Case) -> Cause | None:
         exactly(row.key): "trim_rows()" if file > model else "pad_rows()"
         for row, (file, model) in zip(rows, lengths, strict=True)
     }
-    multiple = _padded_to(*lengths[0]) if _is_vocabulary(rows, lengths) else 0
+    multiple = padded_to(*lengths[0]) if _is_vocabulary(rows, lengths) else 0
     if multiple:
         texts[-1] += f", which looks like a vocabulary padded to a multiple of {multiple}"
     missing = [row.key for row in case.of(Outcome.MISSING)]
@@ -60,15 +61,23 @@ def _difference(row: LoadRow, file: int, model: int) -> str:
 
 def _is_vocabulary(rows: list[LoadRow], lengths: list[tuple[int, int]]) -> bool:
     """Return whether all have the rows of one embedding of tokens."""
-    tokens = any(_EMBEDDING.search(row.key) for row in rows)
-    other = any(_OTHER_TABLE.search(row.key) for row in rows)
-    return tokens and not other and len(set(lengths)) == 1
+    return is_of_tokens([row.key for row in rows]) and len(set(lengths)) == 1
 
 
-def _padded_to(*lengths: int) -> int:
+def is_of_tokens(keys: Iterable[str]) -> bool:
+    """Return whether one of these tables is called an embedding, and none is one of positions.
+
+    >>> is_of_tokens(["wte.weight", "lm_head.weight"]), is_of_tokens(["wpe.weight"])
+    (True, False)
+    """
+    names = list(keys)
+    return any(map(_EMBEDDING.search, names)) and not any(map(_OTHER_TABLE.search, names))
+
+
+def padded_to(*lengths: int) -> int:
     """Return the multiple to which the smaller is rounded up to give the larger, or 0.
 
-    >>> _padded_to(50304, 50257), _padded_to(1024, 512)
+    >>> padded_to(50304, 50257), padded_to(1024, 512)
     (64, 0)
     """
     small, large = sorted(lengths)

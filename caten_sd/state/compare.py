@@ -25,7 +25,7 @@ _FLOATS = {
     "float8_e5m2": (5, 2),
     "float8_e4m3fn": (4, 3),
 }
-_BLOCK = 1 << 16  # elements compared at a time
+BLOCK = 1 << 16  # elements compared at a time
 _PART = 3 << 17  # bytes; four such buffers stay in the processor's cache, and fewer reads are made
 _SHARED = 1 << 23  # bytes that are worth a second thread
 
@@ -68,10 +68,10 @@ def _largest_error(leaf: Any, place: Any) -> float:
     import numpy as np
 
     before, after = (with_bytes_copied(as_array, Numpy(), each) for each in (leaf, place))
-    wide = _wide_enough(before.dtype, after.dtype)
+    wide = wide_enough(before.dtype, after.dtype)
     worst = 0.0
     with np.errstate(all="ignore"):
-        for one, other in _blocks(before, after):
+        for one, other in flat_blocks(before, after):
             a, b = one.astype(wide, copy=False), other.astype(wide, copy=False)
             gaps = np.abs(a - b)
             largest = float(gaps.max())
@@ -81,19 +81,19 @@ def _largest_error(leaf: Any, place: Any) -> float:
     return worst
 
 
-def _blocks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+def flat_blocks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
     """Yield the same blocks of two arrays, flat and in C order."""
     first = arrays[0]
     if not all(array.flags.c_contiguous for array in arrays):
-        rows = max(_BLOCK * len(first) // max(first.size, 1), 1)
+        rows = max(BLOCK * len(first) // max(first.size, 1), 1)
         for start in range(0, len(first), rows):
-            yield from _blocks(*(contiguous(array[start : start + rows]) for array in arrays))
+            yield from flat_blocks(*(contiguous(array[start : start + rows]) for array in arrays))
         return
-    for start in range(0, first.size, _BLOCK):
-        yield tuple(array.reshape(-1)[start : start + _BLOCK] for array in arrays)
+    for start in range(0, first.size, BLOCK):
+        yield tuple(array.reshape(-1)[start : start + BLOCK] for array in arrays)
 
 
-def _wide_enough(*dtypes: Any) -> Any:
+def wide_enough(*dtypes: Any) -> Any:
     """Return a dtype in which values of all these dtypes can be subtracted exactly."""
     import numpy as np
 

@@ -37,10 +37,15 @@ class SheetRow(NamedTuple):
 
 
 class SheetGroup(NamedTuple):
-    """Rows of one kind; the title is unique in its sheet."""
+    """Rows of one kind; the title is unique in its sheet.
+
+    ``summary`` returns what is known of several keys of one pattern, which then share a line
+    whatever their details.
+    """
 
     title: str
     rows: Sequence[SheetRow]
+    summary: Callable[[Sequence[str]], str] | None = None
 
     def printed(self) -> list[SheetRow]:
         """Return the rows that a screen shows."""
@@ -48,6 +53,8 @@ class SheetGroup(NamedTuple):
 
     def lines(self, *, detailed: bool = True) -> list[Line]:
         """Return a line for the keys of each pattern, and of one detail if ``detailed``."""
+        if self.summary is not None:
+            return self._summed(self.summary)
         rows_of: dict[str | None, dict[str, SheetRow]] = {}
         position = {}
         for at, row in enumerate(self.printed()):
@@ -60,6 +67,13 @@ class SheetGroup(NamedTuple):
             _line(one_line(group, LONGEST_KEY), [rows[key] for key in group.keys])
             for rows, group in found
         ]
+
+    def _summed(self, summary: Callable[[Sequence[str]], str]) -> list[Line]:
+        """Return a line for the keys of each pattern, in the order of the first keys."""
+        position = {row.key: at for at, row in enumerate(self.printed())}
+        found = sorted(group_keys(position), key=lambda group: position[group.keys[0]])
+        lines = ((one_line(group, LONGEST_KEY), summary(group.keys)) for group in found)
+        return [(keys, text) if text else (keys,) for keys, text in lines]
 
     def every_line(self) -> list[Line]:
         """Return a line for every row."""

@@ -30,6 +30,7 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_check import LayoutCheck, check_layout
 from caten_sd.mapping.layout_plan import LayoutPlan, plan_layout
 from caten_sd.mapping.rows import Row
+from caten_sd.proof.difference import Diff, diff
 from caten_sd.proof.explanation import Explanation, explain
 from caten_sd.state.grouping import MAX_LINES
 from caten_sd.state.sheet import VERSION, HasSheet, Sheet
@@ -77,6 +78,7 @@ MAKERS: dict[type[HasSheet], Callable[[Keys, str], HasSheet]] = {
     LayoutList: lambda keys, text: LayoutList([layout(keys, text)], [layout(keys, text + "s")]),
     LayoutRows: lambda keys, text: LayoutRows(layout(keys, text)),
     Explanation: lambda keys, text: explain(state_of(keys, text), state_of(keys, f"{text}s")),
+    Diff: lambda keys, text: diff(state_of(keys, text), state_of(keys, f"{text}s")),
     FileSummary: lambda keys, text: FileSummary(text, state_of(keys, text)),
 }
 METHODS = {"sheet", "to_dict", "_repr_html_"}

@@ -1,0 +1,112 @@
+"""Compare the tensors of one name, and say which may belong to a tensor of another name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from caten_sd.errors import CatenError, NoApplicableMethodError
+from caten_sd.errors.printable import one_line
+from caten_sd.proof.diff_rows import DiffRow, row_of
+from caten_sd.proof.diff_shapes import OtherShape, is_padding, other_shape
+from caten_sd.proof.likeness import Likeness, judged
+from caten_sd.state.leaf import DENSE, Opaque, Spec, spec_or_none
+
+_LEAST = 16  # elements: fewer may be those of another tensor, or in another order, by chance
+_UNLIKE = 0.5  # a relative rms above which two tensors of one name may not belong together
+
+
+@dataclass
+class Met:
+    """The rows of what met by name, and the keys whose tensors may belong to others instead.
+
+    ``squares`` has the sums of the squares of both tensors of a key that changed, and ``unlike``
+    the keys of which hardly anything is alike.
+    """
+
+    rows: dict[str, DiffRow] = field(default_factory=dict)
+    squares: dict[str, tuple[float, float]] = field(default_factory=dict)
+    unlike: set[str] = field(default_factory=set)
+    reshaped: list[str] = field(default_factory=list)
+
+
+def met_by_name(a: Mapping[str, Any], b: Mapping[str, Any]) -> Met:
+    """Compare the leaves of each key that both have."""
+    met = Met()
+    longer: list[OtherShape] = []
+    for key, leaf in a.items():
+        if key in b:
+            _meet(met, longer, key, leaf, b[key])
+    for each in longer:
+        padded = "; this looks like a vocabulary that was padded" * is_padding(each, longer)
+        met.rows[each.key] = _shaped(each.key, each.text + padded)
+    return met
+
+
+def _meet(met: Met, longer: list[OtherShape], key: str, a: Any, b: Any) -> None:
+    here, there = spec_or_none(a), spec_or_none(b)
+    if here is None or there is None:
+        same = is_same_value(a, b)
+        likeness = Likeness.BYTES if same else Likeness.CHANGED
+        met.rows[key] = DiffRow(key, likeness, (key,), (key,), "not a tensor, another value")
+    elif reason := _cannot_compare(here, there):
+        met.rows[key] = DiffRow(key, Likeness.UNKNOWN, (key,), (key,), reason)
+    elif here.shape == there.shape:
+        _meet_alike(met, key, a, b)
+    elif (found := other_shape(key, a, b)) is not None:
+        longer.append(found)
+    else:
+        met.rows[key] = _shaped(key, f"{list(here.shape)} in A, {list(there.shape)} in B")
+        met.reshaped.append(key)
+
+
+def _meet_alike(met: Met, key: str, a: Any, b: Any) -> None:
+    """Compare two leaves of one shape."""
+    try:
+        found = judged(a, b)
+    except CatenError as error:
+        if type(error) not in (CatenError, NoApplicableMethodError):  # of the file, say
+            raise
+        reason = f"the bytes differ: {one_line(str(error))}"
+        met.rows[key] = DiffRow(key, Likeness.UNKNOWN, (key,), (key,), reason)
+        return
+    met.rows[key] = row_of(key, a, b, found)
+    change = found.change if found.likeness is Likeness.CHANGED else None
+    if change is not None and change.elements >= _LEAST:
+        met.squares[key] = found.squares
+        if change.relative_rms > _UNLIKE:
+            met.unlike.add(key)
+
+
+def _cannot_compare(here: Spec, there: Spec) -> str:
+    """Return why two tensors cannot be compared, or ""."""
+    empty = [side for side, each in (("A", here), ("B", there)) if not each.has_values]
+    if empty:
+        return f"no values in {' and '.join(empty)}"
+    forms = [each.form for each in (here, there) if each.form != DENSE]
+    return f"a {forms[0]} tensor, whose elements are not all stored" if forms else ""
+
+
+def _shaped(key: str, text: str) -> DiffRow:
+    return DiffRow(key, Likeness.SHAPE, (key,), (key,), text)
+
+
+def is_same_value(a: Any, b: Any) -> bool:
+    """Return whether two values that are not tensors are equal.
+
+    >>> is_same_value(Opaque("a.B", (1,)), Opaque("a.B", (1,))), is_same_value(1, True)
+    (True, False)
+    """
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Opaque):
+        return is_same_value([a.name, a.args, a.state], [b.name, b.args, b.state])
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(is_same_value, a, b))
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(is_same_value(a[key], b[key]) for key in a)
+    try:
+        return a is b or bool(a == b)
+    except Exception:  # of a class of somebody else, which may compare as it likes
+        return False

@@ -1,0 +1,62 @@
+"""How two leaves of one shape are alike: their bytes first, their values where those differ."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+from caten_sd.proof.diff_pieces import blocks_of
+from caten_sd.proof.diff_rounding import rounding_between
+from caten_sd.proof.diff_tally import Change, tallied
+from caten_sd.state.block_tensor import BlockTensor
+from caten_sd.state.compare import same_bytes
+from caten_sd.state.leaf import spec
+
+
+class Likeness(Enum):
+    """What a tensor of A and one of B have to do with each other."""
+
+    CHANGED = "changed"
+    SHAPE = "of another shape"
+    ONLY_A = "only in A"
+    ONLY_B = "only in B"
+    TURNED = "turned"
+    MOVED = "moved"
+    ROUNDED = "equal within the rounding"
+    UNKNOWN = "without values on one side, so not compared"
+    VALUES = "the same values, other bytes"
+    BYTES = "the same bytes"
+
+    @property
+    def is_same(self) -> bool:
+        """Whether no value differs."""
+        return self in (Likeness.BYTES, Likeness.VALUES)
+
+
+class Judged(NamedTuple):
+    """How two leaves are alike, how far apart, and the sums of the squares of their values."""
+
+    likeness: Likeness
+    change: Change | None = None
+    squares: tuple[float, float] = (0.0, 0.0)
+
+
+def judged(a: Any, b: Any) -> Judged:
+    """Return how two leaves of one shape are alike; values are read only where bytes differ.
+
+    >>> import numpy
+    >>> a = numpy.array([1.0, 2.0], "f4")
+    >>> judged(a, a.astype("f2")).likeness.value, judged(a, a + 1).change.rms
+    ('the same values, other bytes', 1.0)
+    """
+    here, there = spec(a), spec(b)
+    types = [each.block_type for each in (a, b) if isinstance(each, BlockTensor)]
+    # Types that are not equal may have scales of their own, which are not among the bytes.
+    is_plain = len(types) != 1 and types[:1] == types[1:]
+    if is_plain and here.dtype == there.dtype and same_bytes(a, b):
+        return Judged(Likeness.BYTES)
+    tally = tallied(blocks_of(a, b), rounding_between(here.dtype, there.dtype))
+    change, squares = tally.result(), (tally.squares_a, tally.squares_b)
+    if not change.changed:
+        return Judged(Likeness.VALUES)
+    return Judged(Likeness.ROUNDED if tally.is_within else Likeness.CHANGED, change, squares)
