@@ -75,12 +75,15 @@ if TYPE_CHECKING:
     from caten_sd.objects.slots import slot_metadata as slot_metadata
     from caten_sd.objects.slots import transient as transient
     from caten_sd.objects.snapshot import snapshot as snapshot
+    from caten_sd.proof.diff_rows import DiffRow as DiffRow
+    from caten_sd.proof.diff_tally import Change as Change
     from caten_sd.proof.difference import Diff as Diff
     from caten_sd.proof.difference import diff as diff
     from caten_sd.proof.explanation import Explanation as Explanation
     from caten_sd.proof.explanation import MatchedTensors as MatchedTensors
     from caten_sd.proof.explanation import Undecided as Undecided
     from caten_sd.proof.explanation import explain as explain
+    from caten_sd.proof.likeness import Likeness as Likeness
     from caten_sd.proof.parting import LayerGap as LayerGap
     from caten_sd.proof.verification import Verification as Verification
     from caten_sd.proof.verification import verify as verify
@@ -125,8 +128,11 @@ _HOMES = homes(
         "objects.extract": "get_state_dict to_state_dict",
         "objects.slots": "buffer slot slot_metadata transient",
         "objects.snapshot": "snapshot",
+        "proof.diff_rows": "DiffRow",
+        "proof.diff_tally": "Change",
         "proof.difference": "Diff diff",
         "proof.explanation": "Explanation MatchedTensors Undecided explain",
+        "proof.likeness": "Likeness",
         "proof.parting": "LayerGap",
         "proof.verification": "Verification verify",
         "state.block_tensor": "BlockTensor",
