@@ -59,10 +59,10 @@ def refuse_surrogates(format: str, keys: Iterable[str]) -> None:
 
 
 def check_bytes(key: str, leaf: Any) -> None:
-    """Raise StateDictError for a tensor that has nothing to write: sparse, or on torch's meta."""
+    """Raise StateDictError for a tensor that has nothing to write: sparse, or without values."""
     known = spec_or_none(leaf)
     if known is not None and not known.has_values:
-        reason = "on the meta device, without values: load or compute it first"
+        reason = "a shape without values: load or compute it first"
     elif known is not None and known.form != DENSE:
         reason = f"{known.form}: make it dense, as its to_dense() does"
     else:

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from caten_sd.errors import LoadError
+from caten_sd.errors import CatenError, LoadError
 from caten_sd.loading.judge import judge
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.methods import Specs
@@ -21,7 +21,7 @@ from caten_sd.loading.route import Route, Router
 from caten_sd.objects.place import of_its_kind
 from caten_sd.state.derived import Derived
 from caten_sd.state.dtype import DType
-from caten_sd.state.leaf import DENSE, Opaque, Spec, spec_or_none
+from caten_sd.state.leaf import DENSE, Numpy, Opaque, Spec, as_array, spec_or_none
 from caten_sd.state.packed_weights import is_packed, packed_keys
 from caten_sd.wording import a_or_an
 
@@ -202,7 +202,7 @@ class SlotMatcher:
             row = row._replace(outcome=Outcome.COMPUTED, note=note)
             route = self.router.route(row.key, place, value)
             return self._routed(row, place, value, None, route)
-        return PlannedRow(row._replace(note="on the meta device, without values"))
+        return PlannedRow(row._replace(note="it has a shape and no values"))
 
     def _repaired(self, row: LoadRow, value: Any) -> PlannedRow:
         """Plan a slot that does not fit as ``on_mismatch`` says, or leave its row as it is."""
@@ -245,11 +245,20 @@ class SlotMatcher:
 def _why_not_copied(slot: Spec | None, leaf: Spec | None, value: Any) -> str:
     """Return why no write can give the leaf's values to an array like the slot's, or ""."""
     if leaf is not None and not leaf.has_values:
-        return "the file's is on the meta device and has no data: load a tensor with values"
+        return _why_no_values(value)
     there = DENSE if slot is None else slot.form
     if leaf is not None and leaf.form != there:
         return f"it is {leaf.form} and its slot is {there}: convert either of them first"
     return why_unreadable(value)
+
+
+def _why_no_values(value: Any) -> str:
+    """Return why a leaf has a shape and no values, which its own world knows."""
+    try:
+        as_array(Numpy(), value)
+    except CatenError as error:
+        return f"it has no values to load: {error}"
+    return "it has no values to load: give a leaf with values"
 
 
 def _why_not_a_tensor(value: Any) -> str:

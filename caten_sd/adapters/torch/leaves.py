@@ -121,6 +121,11 @@ def _from_file(kind: Torch, leaf: LazyTensor, /) -> torch.Tensor:
 
 @as_array.register(Numpy, torch.Tensor)
 def _to_numpy(kind: Numpy, tensor: torch.Tensor, /) -> np.ndarray[Any, Any]:
+    if tensor.is_meta:
+        raise CatenError(
+            f"a {list(tensor.shape)} tensor is on the meta device and has no data: use one with "
+            f"values"
+        )
     try:
         return _host_array(tensor.detach().cpu().resolve_conj().resolve_neg())
     except (RuntimeError, TypeError) as error:
