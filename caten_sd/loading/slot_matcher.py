@@ -202,7 +202,7 @@ class SlotMatcher:
             row = row._replace(outcome=Outcome.COMPUTED, note=note)
             route = self.router.route(row.key, place, value)
             return self._routed(row, place, value, None, route)
-        return PlannedRow(row._replace(note="it has a shape and no values"))
+        return PlannedRow(row._replace(note="a shape without values, as on the meta device"))
 
     def _repaired(self, row: LoadRow, value: Any) -> PlannedRow:
         """Plan a slot that does not fit as ``on_mismatch`` says, or leave its row as it is."""

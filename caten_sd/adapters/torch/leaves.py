@@ -123,8 +123,8 @@ def _from_file(kind: Torch, leaf: LazyTensor, /) -> torch.Tensor:
 def _to_numpy(kind: Numpy, tensor: torch.Tensor, /) -> np.ndarray[Any, Any]:
     if tensor.is_meta:
         raise CatenError(
-            f"a {list(tensor.shape)} tensor is on the meta device and has no data: use one with "
-            f"values"
+            f"a {list(tensor.shape)} tensor is on the meta device and has no data: load a tensor "
+            f"with values"
         )
     try:
         return _host_array(tensor.detach().cpu().resolve_conj().resolve_neg())

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from caten_sd.adapters.jax.arrays import dtype_of, is_key, own_array, stored
+from caten_sd.adapters.jax.array_leaves import dtype_of, is_key, own_array, stored
 from caten_sd.errors import LoadError
 from caten_sd.objects.place import refusal, replacement
 from caten_sd.state.derived import full_box, sliced
