@@ -16,6 +16,7 @@ from typing import Any
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.layout_modules import called
+from caten_sd.mapping.number_overlap import trials_of_one_file
 from caten_sd.mapping.rows import Drop, Lacks, Row, canonical_rows
 from caten_sd.mapping.rules import (
     Side,
@@ -175,7 +176,8 @@ class Layout:
 
         ``base`` in the file is the name of a layout that is known here, or a table that is one.
         """
-        return cls._from_values(parsed(path), str(path))
+        with trials_of_one_file():
+            return cls._from_values(parsed(path), str(path))
 
     @classmethod
     def _from_values(cls, values: Mapping[str, Any], where: str) -> Layout:
@@ -206,7 +208,8 @@ class Layout:
         """
         text = text_of(self._values())
         where = f"layout {self.name} as TOML"
-        self._from_values(values_of(where, text.encode()), where)
+        with trials_of_one_file():
+            self._from_values(values_of(where, text.encode()), where)
         return text
 
     def _values(self) -> dict[str, Any]:

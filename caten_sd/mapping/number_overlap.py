@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 from caten_sd.errors import LayoutError
@@ -16,21 +18,33 @@ _TRIED = 40  # values of an index
 _NEAR = 5  # values around each number in a pattern
 _TRIED_NUMBERS = (1, 2, 5)  # values of a named number
 _MOST_TRIED = 1 << 12  # combinations of values of the indices of a pattern
-_MOST_TRIALS = 20_000_000  # of conditions on values, for all pairs of patterns
+_MOST_TRIALS = 20_000_000  # of conditions on values, for all pairs of patterns of a file
 _TRIALS_OF_ARITHMETIC = 8  # as many conditions take as long as the arithmetic on one combination
 
+_trials: ContextVar[list[int] | None] = ContextVar("trials", default=None)
+
 Number = str | IndexTerms  # what a pattern has where a key has a number
+
+
+@contextmanager
+def trials_of_one_file() -> Iterator[None]:
+    """Count the trials for all layouts that are built within as those of one file."""
+    token = _trials.set([0])
+    try:
+        yield
+    finally:
+        _trials.reset(token)
 
 
 def check_soon(pairs: Iterable[tuple[int, int]], patterns: Sequence[Pattern]) -> None:
     """Refuse more conditions and arithmetic than can be tried on values of the indices."""
     efforts = [_Effort.of(known) for known in patterns]
-    trials = 0
+    spent = _trials.get() or [0]
     for a, b in pairs if any(each.conditions + each.arithmetic for each in efforts) else ():
         one, other = efforts[a], efforts[b]
         values = _TRIED + one.near + other.near
-        trials += values * (one.conditions + other.conditions) + one.arithmetic + other.arithmetic
-        if trials > _MOST_TRIALS:
+        spent[0] += values * (one.conditions + other.conditions) + one.arithmetic + other.arithmetic
+        if spent[0] > _MOST_TRIALS:
             raise LayoutError(
                 f"rows whose names are alike, {patterns[a].text} among them, have too many "
                 f"conditions and too much arithmetic to be compared with each other; write less "

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import caten_sd.layout
 from caten_sd.errors import LayoutError
 from caten_sd.layout import Layout
-from caten_sd.mapping import toml_fields
+from caten_sd.mapping import number_overlap, toml_fields
 from caten_sd.mapping.assembly import Concat, Split, Stack, Unstack
 from caten_sd.mapping.axis_lengths import Pad, Trim
 from caten_sd.mapping.bundles import bundle
@@ -357,3 +357,25 @@ def test_the_text_is_toml(tmp_path: Path) -> None:
     values = tomllib.loads(layout.to_toml())
     assert values["version"] == 1
     assert len(values["rows"]) == len(layout.rows)
+
+
+def test_the_bases_of_a_file_are_compared_in_the_time_of_one_layout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = '[[%srows]]\ncanonical = "a.{i}"\nhere = "b%d.{i}"\nwhere = "i %% 4 == %d"\n'
+    path = tmp_path / "nested.toml"
+
+    def write(levels: int) -> None:
+        tables = [f'[{("base." * n)[:-1]}]\nname = "m{n}"\n' * bool(n) for n in range(levels)]
+        rows = ["".join(row % ("base." * n, k, k) for k in range(4)) for n in range(levels)]
+        pairs = zip(tables, rows, strict=True)
+        path.write_text('name = "m"\n' + "".join(table + each for table, each in pairs))
+
+    monkeypatch.setattr(number_overlap, "_MOST_TRIALS", 10_000)
+    write(2)
+    assert Layout.from_toml(path).to_toml()
+    write(16)
+    with pytest.raises(LayoutError, match="have too many conditions"):
+        Layout.from_toml(path)
+    write(2)
+    assert Layout.from_toml(path).name == "m"
