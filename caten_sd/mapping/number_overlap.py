@@ -38,9 +38,11 @@ def trials_of_one_file() -> Iterator[None]:
 
 def check_soon(pairs: Iterable[tuple[int, int]], patterns: Sequence[Pattern]) -> None:
     """Refuse more conditions and arithmetic than can be tried on values of the indices."""
+    if all(known.is_plain and not known.where for known in patterns):
+        return
     efforts = [_Effort.of(known) for known in patterns]
     spent = _trials.get() or [0]
-    for a, b in pairs if any(each.conditions + each.arithmetic for each in efforts) else ():
+    for a, b in pairs:
         one, other = efforts[a], efforts[b]
         values = _TRIED + one.near + other.near
         spent[0] += values * (one.conditions + other.conditions) + one.arithmetic + other.arithmetic

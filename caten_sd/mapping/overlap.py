@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Sequence, Sized
@@ -51,8 +52,7 @@ def candidates(patterns: Sequence[Pattern]) -> list[tuple[int, int]]:
     for position, known in enumerate(patterns):
         variants = _variants(known)
         named += [position] * (variants is None)
-        for text in variants or ():
-            template, fixed = _fixed_numbers(text)
+        for template, fixed in variants or ():
             places = alike.setdefault(template, {}).setdefault(tuple(fixed), [])
             places.append(_Entry(position, fixed))
     pairs: set[tuple[int, int]] = set()
@@ -108,8 +108,12 @@ def _fixed_numbers(text: str) -> tuple[str, dict[int, str]]:
     return template, fixed
 
 
-def _variants(known: Pattern) -> list[str] | None:
-    """Return the texts of a pattern for its choices, indices as holes; None if it takes names."""
+@functools.lru_cache(maxsize=4096)
+def _variants(known: Pattern) -> list[tuple[str, dict[int, str]]] | None:
+    """Return the templates of a pattern for its choices, with their literal numbers.
+
+    None if it takes names, or too many choices.
+    """
     texts = [""]
     for segment in known.segments:
         for number, piece in enumerate(segment):
@@ -120,7 +124,7 @@ def _variants(known: Pattern) -> list[str] | None:
             texts = [text + start + end for text in texts for end in ends]
             if len(texts) > _MOST_VARIANTS:
                 return None
-    return texts
+    return [_fixed_numbers(text) for text in texts]
 
 
 def _segments_overlap(one: Sequence[Segment], other: Sequence[Segment]) -> bool:

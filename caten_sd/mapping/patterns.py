@@ -24,14 +24,28 @@ class Pattern:
     """A key with captures, such as ``h.{i}.attn.{part}``; make it with ``pattern(text)``.
 
     ``separator`` divides the names of this side. ``where`` holds for the captured indices.
+    ``pieces`` are those of all segments. A pattern ``is_plain`` if its keys have each captured
+    index as it is.
     """
 
-    __slots__ = ("captures", "kinds", "segments", "separator", "template", "text", "where")
+    __slots__ = (
+        "captures",
+        "is_plain",
+        "kinds",
+        "pieces",
+        "segments",
+        "separator",
+        "template",
+        "text",
+        "where",
+    )
 
     def __init__(self, text: str, separator: str = ".", where: str = "") -> None:
         self.text, self.separator = text, separator
         self.segments = segments(text, separator)
         self.where = conditions(where)
+        self.pieces: list[Piece] = [piece for segment in self.segments for piece in segment]
+        self.is_plain = all(each.terms is None or each.terms.is_plain for each in self.pieces)
         captures = [name for piece in self.pieces for name in piece.captures]
         self.captures = frozenset(captures)
         self._check(captures)
@@ -53,16 +67,6 @@ class Pattern:
                     f"{self.text!r} does not capture {{{each.name}}}, which where= compares; "
                     f"capture it in all names of the row"
                 )
-
-    @property
-    def pieces(self) -> list[Piece]:
-        """The pieces of all segments, in order."""
-        return [piece for segment in self.segments for piece in segment]
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether its key has each captured index as it is."""
-        return all(piece.terms is None or piece.terms.is_plain for piece in self.pieces)
 
     def key(self, captured: Mapping[str, Any], lookup: Lookup | None = None) -> str:
         """Return the key with the captures filled in.

@@ -88,6 +88,8 @@ class Row:
 
     def with_choices(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return names with the choices of each capture that another name of the row gives."""
+        if not any(":" in name for name in (*self.canonical_names, *self.names)):
+            return names
         found = dict(_CHOICES.findall(" ".join((*self.canonical_names, *self.names))))
         return tuple(
             _NAME.sub(lambda name: f"{{{name[1]}{found.get(name[1], '')}}}", text) for text in names

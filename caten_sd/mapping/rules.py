@@ -7,7 +7,10 @@ stacked there, its operation has an inverse, and no other row takes or gives the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
+
+import attrs
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.operations import POSITION, Operation
@@ -47,12 +50,18 @@ class Taker(NamedTuple):
     position: int
 
 
-class Side(NamedTuple):
+@attrs.frozen(eq=False, slots=False)
+class Side:
     """All rules of a layout in one direction."""
 
     rules: tuple[Rule, ...]
-    matcher: Matcher[Taker]
     patterns: tuple[tuple[Pattern, Taker], ...]
+    separator: str
+
+    @cached_property
+    def matcher(self) -> Matcher[Taker]:
+        """The patterns as they are searched; most layouts are only built, and search no key."""
+        return Matcher(self.patterns, self.separator)
 
 
 Declared = Row | Drop | Lacks
@@ -126,7 +135,7 @@ def _rule(
 
 
 def _side(rules: list[Rule], takers: list[tuple[Pattern, Taker]], separator: str) -> Side:
-    return Side(tuple(rules), Matcher(takers, separator), tuple(takers))
+    return Side(tuple(rules), tuple(takers), separator)
 
 
 def check_row(row: Row, separator: str = ".") -> None:
