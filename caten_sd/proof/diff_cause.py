@@ -25,11 +25,11 @@ def _fewer_layers(rows: Sequence[DiffRow], alone: Likeness, shorter: str, longer
     """Return that one side ends some layers earlier, if that is all that is on one side alone."""
     other = Likeness.ONLY_B if alone is Likeness.ONLY_A else Likeness.ONLY_A
     lacking = [indexed(row.key) for row in rows if row.likeness is alone]
-    shared = [indexed(row.key) for row in rows if row.likeness not in (alone, other)]
     if not lacking or any(row.likeness is other for row in rows):
         return ""
     if not all(each.numbers for each in lacking):
         return ""
+    shared = [indexed(row.key) for row in rows if row.likeness is not alone]
     there = {each.numbers[0] for each in lacking}
     templates = {each.template for each in lacking}
     kept = {each.numbers[0] for each in shared if each.template in templates and each.numbers}

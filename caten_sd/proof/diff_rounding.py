@@ -34,6 +34,8 @@ class Rounding(NamedTuple):
         """Return whether all gaps between two flat arrays are within the rounding."""
         import numpy as np
 
+        if not np.isfinite(gaps.max(initial=0)):
+            return False
         if self.run:
             run = self.run if gaps.size % self.run == 0 else gaps.size
             largest = np.maximum(np.abs(a), np.abs(b)).reshape(-1, run).max(axis=1)
@@ -43,7 +45,7 @@ class Rounding(NamedTuple):
 
 
 def rounding_between(one: DType, other: DType) -> Rounding | None:
-    """Return the rounding of the narrower of two dtypes, or None where there is none.
+    """Return the rounding of the narrower of two dtypes, of both if both are block types, or None.
 
     >>> from caten_sd.state.dtype import DTYPES
     >>> rounding_between(DTYPES["float32"], DTYPES["bfloat16"]).relative
@@ -54,8 +56,8 @@ def rounding_between(one: DType, other: DType) -> Rounding | None:
     if one == other:
         return None
     if blocks:
-        coarsest = max(blocks, key=_step)
-        return Rounding(0.0, 0.0, _step(coarsest), min(coarsest.per, _LONGEST))
+        longest = max(each.per for each in blocks)
+        return Rounding(0.0, 0.0, sum(map(_step, blocks)), min(longest, _LONGEST))
     known = [_FLOATS[each.name] for each in (one, other) if each.name in _FLOATS]
     return Rounding(*max(known)) if known else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -82,19 +83,21 @@ def _numbers(
 
 def _origins(made: StateDict, state: StateDict) -> dict[str, list[str]]:
     """Return the names that tensors have in the state that they were made of."""
-    names = {id(leaf): key for key, leaf in state.items()}
-    for key, leaf in state.items():  # blocks are taken apart into their bytes and made anew
-        if isinstance(leaf, BlockTensor):
-            names[id(leaf.raw)] = key
-    return {key: _names(leaf, names) for key, leaf in made.items()}
+    names: dict[int, list[str]] = {}
+    for key, leaf in state.items() if made is not state else ():
+        # Blocks are taken apart into their bytes and made anew.
+        for each in (leaf, leaf.raw) if isinstance(leaf, BlockTensor) else (leaf,):
+            names.setdefault(id(each), []).append(key)
+    return {key: _names(key, leaf, names) for key, leaf in made.items()} if names else {}
 
 
-def _names(leaf: Any, names: Mapping[int, str]) -> list[str]:
-    """Return the names of the leaves that a leaf is made of."""
-    if id(leaf) in names:
-        return [names[id(leaf)]]
+def _names(key: str, leaf: Any, names: Mapping[int, list[str]]) -> list[str]:
+    """Return the names of the leaves that a leaf is made of; of tied ones, that like its own."""
+    known = names.get(id(leaf))
+    if known is not None:
+        return [next((name for name in known if name.endswith(key)), known[0])]
     origins = leaf.origins() if isinstance(leaf, LazyLeaf) else ()
-    return list(dict.fromkeys(name for each in origins for name in _names(each, names)))
+    return list(dict.fromkeys(name for each in origins for name in _names(key, each, names)))
 
 
 def _are_alike(a: StateDict, b: StateDict) -> bool:
@@ -126,27 +129,37 @@ def _canonical(a: Tried, b: Tried) -> Layout | None:
 
 
 def _without_prefixes(a: StateDict, b: StateDict) -> SameNames:
-    """Return both states without the beginnings that all of their keys have, if more keys meet."""
+    """Return both states without a beginning that most of their keys have, if more keys meet."""
     best, most = ("", ""), len(a.keys() & b.keys())
-    for first in ("", *common_prefixes(a)):
-        for second in ("", *common_prefixes(b)):
-            if first or second:
-                met = len(_shortened(a, first) & _shortened(b, second))
-                if met > most:
-                    best, most = (first, second), met
+    for first in ("", *_beginnings(a)):
+        for second in ("", *_beginnings(b)):
+            met = len(_shortened(a, first).keys() & _shortened(b, second).keys())
+            if met > most:
+                best, most = (first, second), met
     notes = tuple(
-        f"every key of {side} begins with {prefix!r}, which is left out"
+        f"keys of {side} are compared without {prefix!r}, with which they begin"
         for side, prefix in zip("AB", best, strict=True)
         if prefix
     )
-    return SameNames(_without(a, best[0]), _without(b, best[1]), notes)
+    made = _without(a, best[0]), _without(b, best[1])
+    return SameNames(*made, notes, (_origins(made[0], a), _origins(made[1], b)))
 
 
-def _shortened(state: StateDict, prefix: str) -> set[str]:
-    return {key[len(prefix) :] for key in state}
+def _beginnings(state: StateDict) -> list[str]:
+    """Return what all keys begin with, and the first name that most of them have."""
+    firsts = Counter(key.partition(".")[0] for key in state if "." in key)
+    found = [f"{name}." for name, count in firsts.most_common(1) if 2 * count > len(state)]
+    return list(dict.fromkeys([*found, *common_prefixes(state)]))
+
+
+def _shortened(state: StateDict, prefix: str) -> dict[str, str]:
+    """Return the keys by their names without a prefix; those that would become one keep theirs."""
+    names = {key.removeprefix(prefix): key for key in state}
+    return names if len(names) == len(state) else {key: key for key in state}
 
 
 def _without(state: StateDict, prefix: str) -> StateDict:
     if not prefix:
         return state
-    return state.with_entry({key[len(prefix) :]: leaf for key, leaf in state.items()})
+    names = _shortened(state, prefix)
+    return state.with_entry({name: state[key] for name, key in names.items()})

@@ -65,25 +65,25 @@ class Diff(HasSheet):
 
     def sheet(self) -> Sheet:
         """Return the sheet: a group for each kind, the keys of each pattern on one line."""
-        groups = [group for each in Likeness if (group := self._group(each)).rows]
-        counts = {each.name.lower(): len(self.of(each)) for each in Likeness}
+        kinds: dict[Likeness, list[DiffRow]] = {each: [] for each in Likeness}
+        for row in self.rows:
+            kinds[row.likeness].append(row)
+        groups = [_group(likeness, rows) for likeness, rows in kinds.items() if rows]
+        counts = {likeness.name.lower(): len(rows) for likeness, rows in kinds.items()}
         cause = likely_cause(self.rows)
         return Sheet("diff", self.verdict, self.notes, groups, cause, data={"counts": counts})
-
-    def _group(self, likeness: Likeness) -> SheetGroup:
-        found = {row.key: row for row in self.of(likeness)}
-        rows = [
-            SheetRow(key, row.text(), quiet=likeness is Likeness.BYTES, data=row.data)
-            for key, row in found.items()
-        ]
-        return SheetGroup(
-            likeness.value, rows, lambda keys: summary_of([found[key] for key in keys])
-        )
 
     def diffable(self) -> str:
         """Return a line for each tensor, in the order of the keys, for ``diff -u`` of two diffs."""
         lines = sorted((row.key, row.likeness.value, row.text()) for row in self.rows)
         return "\n".join(": ".join(filter(None, line)) for line in lines)
+
+
+def _group(likeness: Likeness, found: Sequence[DiffRow]) -> SheetGroup:
+    quiet = likeness is Likeness.BYTES
+    rows = [SheetRow(row.key, row.text(), quiet=quiet, data=row.data) for row in found]
+    by_key = {row.key: row for row in found}
+    return SheetGroup(likeness.value, rows, lambda keys: summary_of([by_key[key] for key in keys]))
 
 
 def diff(

@@ -29,6 +29,14 @@ def test_details_that_differ_part_keys_unless_there_is_no_room_for_them() -> Non
     assert group.lines(detailed=False) == [("h.{0..2}.w x3", "of 3 shapes")]
 
 
+def test_a_summary_is_of_all_keys_of_a_pattern_in_the_order_of_the_first() -> None:
+    keys = ["wte", "h.1.w", "h.0.w", "b"]
+    rows = [SheetRow(key, str(n)) for n, key in enumerate(keys)]
+    group = SheetGroup("changed", rows, lambda found: f"of {len(found)}" * (found != ["b"]))
+    assert group.lines() == [("wte", "of 1"), ("h.{0..1}.w x2", "of 2"), ("b",)]
+    assert group.every_line()[1] == ("h.1.w", "1")
+
+
 def test_without_room_two_kinds_are_named_and_more_are_counted() -> None:
     rows = [SheetRow(f"h.{i}.w", f"[2] {'q4_k' if i % 2 else 'q6_k'}", (2,)) for i in range(4)]
     group = SheetGroup("tensors", rows)
