@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from caten_sd.files.conversion import Conversion as Conversion
     from caten_sd.files.conversion import Estimate as Estimate
     from caten_sd.files.conversion import convert as convert
+    from caten_sd.files.merged_adapters import merge_lora as merge_lora
     from caten_sd.lisp.lisp_file import LispFile as LispFile
     from caten_sd.lisp.lisp_file import read_lisp as read_lisp
     from caten_sd.lisp.port.ported_module import PortedModule as PortedModule
@@ -112,6 +113,7 @@ _HOMES = homes(
         " NoApplicableMethodError NoNextMethodError StateDictError",
         "files.checkpoint": "read_state_dict write_state_dict",
         "files.conversion": "Conversion Estimate convert",
+        "files.merged_adapters": "merge_lora",
         "lisp.lisp_file": "LispFile read_lisp",
         "lisp.port.ported_module": "PortedModule port",
         "loading.load": "load_state_dict plan_load",

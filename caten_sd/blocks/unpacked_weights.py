@@ -11,17 +11,16 @@ import attrs
 from caten_sd.blocks.packing_schemes import PackingScheme, Parts, scheme_of
 from caten_sd.blocks.stated_quantization import NAMES, Stated, quantization_of
 from caten_sd.errors import StateDictError
-from caten_sd.state.derived import derive, indexed
 from caten_sd.state.dtype import DTYPES
-from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, dequantize
+from caten_sd.state.leaf import Numpy, as_array, dequantize
 from caten_sd.state.packed_names import plain_name, role_of
 from caten_sd.state.packed_weights import packed_groups
+from caten_sd.state.row_leaf import RowLeaf
 from caten_sd.state.state_dict import StateDict, as_state_dict
-from caten_sd.state.steps import Cut
 from caten_sd.wording import counted, first_few
 
 
-class UnpackedWeight(LazyLeaf):
+class UnpackedWeight(RowLeaf):
     """The float32 values of a packed weight; ``parts`` are its leaves by their roles."""
 
     __slots__ = ("dtype", "parts", "scheme", "shape")
@@ -34,30 +33,14 @@ class UnpackedWeight(LazyLeaf):
         """Return the packed weight and what it is packed with."""
         return tuple(self.parts.values())
 
-    def __getitem__(self, index: Any) -> Any:
-        """Return a lazy slice, for which only the rows are read that cannot be cut apart."""
-        box = index if isinstance(index, tuple) else (index,)
-        if len(box) != len(self.shape) or not all(map(_is_range, box)):
-            return indexed(self, index)
-        (first, *rest), together = box, self.scheme.rows_together
-        start = first.start // together * together
-        stop = min(-(-first.stop // together) * together, self.shape[0])
-        found: Any = self
-        if (start, stop) != (0, self.shape[0]):
-            parts = self.scheme.cut(self.parts, start, stop)
-            found = UnpackedWeight(self.scheme, parts, stop - start)
-        cuts = [slice(first.start - start, first.stop - start), *rest]
-        for axis, each in enumerate(cuts):
-            found = derive(Cut(axis, each.start, each.stop), [found])
-        return found
+    @property
+    def rows_together(self) -> int:
+        """How many rows cannot be cut from one another."""
+        return self.scheme.rows_together
 
-
-def _is_range(pick: Any) -> bool:
-    """Return whether an index is a range with two ends that has at least one element."""
-    if not isinstance(pick, slice) or pick.step is not None:
-        return False
-    ends = (pick.start, pick.stop)
-    return all(isinstance(end, int) for end in ends) and 0 <= pick.start < pick.stop
+    def rows(self, start: int, stop: int) -> UnpackedWeight:
+        """Return some rows, for which only what they are packed in is read."""
+        return UnpackedWeight(self.scheme, self.scheme.cut(self.parts, start, stop), stop - start)
 
 
 @as_array.register(Numpy, UnpackedWeight)

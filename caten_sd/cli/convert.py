@@ -17,7 +17,7 @@ from caten_sd.wording import bytes_text, counted
 
 SUMMARY = "write a checkpoint in another format, layout or dtype"
 STEPS = (
-    "The order of the steps: --root, --to, --only and --except, --rename, --dtype; each "
+    "The order of the steps: --root, --lora, --to, --only and --except, --rename, --dtype; each "
     "sees the keys that the one before it gives."
 )
 
@@ -27,6 +27,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.epilog = STEPS
     parser.add_argument(
         "target", metavar="OUT", help="the suffix names the format; DIR/ is a folder"
+    )
+    parser.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="ADAPTER",
+        help="a LoRA adapter (peft, diffusers, kohya) to add to the weights; repeatable",
     )
     parser.add_argument("--to", metavar="LAYOUT", help=f"rename and transform to {LAYOUT}")
     parser.add_argument("--from", dest="from_layout", metavar="LAYOUT", help=FROM)
@@ -93,6 +100,7 @@ def run(words: Sequence[str]) -> int:
             dtype=_dtypes(options.dtype),
             metadata=_sides("--metadata", "KEY=VALUE", options.metadata),
             root=options.root,
+            lora=options.lora,
             announce=None if options.json else _announce,
             progress=progress,
             **writer,

@@ -32,6 +32,11 @@ def config_of(path: Path) -> Any:
     return next((found for name in names if (found := _parsed(folder / name)) is not None), None)
 
 
+def adapter_config_of(path: Path) -> Any:
+    """Return the adapter_config.json in a folder, or next to a file; None if there is none."""
+    return _parsed((path if os.path.isdir(path) else path.parent) / ADAPTER)
+
+
 def _parsed(config: Path) -> Any:
     try:
         if not config.is_file() or config.stat().st_size > MAX_CONFIG:

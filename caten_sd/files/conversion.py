@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from caten_sd.errors import FormatError, LayoutError, StateDictError
+from caten_sd.errors import FormatError
 from caten_sd.files.atomic import checked
 from caten_sd.files.cast import cast_floats
 from caten_sd.files.catalog import format_called
 from caten_sd.files.checkpoint import format_to_write, read_state_dict, write_state_dict
+from caten_sd.files.conversion_steps import edited, in_layout, with_adapters
 from caten_sd.files.floats_of_packed import floats_of_packed
 from caten_sd.files.format import Format
 from caten_sd.files.read_back import compare_written
@@ -29,6 +30,7 @@ from caten_sd.state.state_dict import STAMP, StateDict
 from caten_sd.wording import counted, first_few
 
 if TYPE_CHECKING:  # all layouts come with it
+    from caten_sd.files.merged_adapters import Adapter
     from caten_sd.mapping.findings import Findings
     from caten_sd.mapping.layout import Layout
 
@@ -121,6 +123,7 @@ def convert(
     dtype: Any = None,
     metadata: Mapping[str, Any] | None = None,
     root: str | None = None,
+    lora: Adapter | Sequence[Adapter] = (),
     announce: Callable[[Estimate], Any] | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -128,14 +131,16 @@ def convert(
     """Write a checkpoint in the format of the target's suffix, and return what was done.
 
     The steps have this order, and each sees the keys that the one before it gives. ``root`` chooses
-    a tree of the source. ``layout`` names the layout to write, ``from_layout`` that of the source
-    if it cannot be detected, and ``prefix`` is one of the layout's prefixes, to be written instead
-    of the first. ``against`` has the keys of the models, for a layout that joins names by "_", as
-    kohya's. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does, and ``rename``
-    gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` is the new dtype of floats: a
-    name ("bf16", "bfloat16", "q8_0"), the dtype of any package, "keep", or a mapping of glob
-    patterns to these, of which the first that matches applies. A packed weight of GPTQ, AWQ,
-    bitsandbytes, MLX or fp8 with scales becomes a float for it, before it is put in a layout.
+    a tree of the source. ``lora`` is an adapter that is added to the weights, or several: locations
+    or state dicts, as for ``merge_lora``. ``layout`` names the layout to write, ``from_layout``
+    that of the source if it cannot be detected, and ``prefix`` is one of the layout's prefixes, to
+    be written instead of the first. ``against`` has the keys of the models, for a layout that joins
+    names by "_", as kohya's. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does,
+    and ``rename`` gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` is the new
+    dtype of floats: a name ("bf16", "bfloat16", "q8_0"), the dtype of any package, "keep", or a
+    mapping of glob patterns to these, of which the first that matches applies. A packed weight of
+    GPTQ, AWQ, bitsandbytes, MLX or fp8 with scales becomes a float for it, before it is put in a
+    layout.
 
     ``metadata`` is added to that of the source. ``options`` go to the format's writer, such as
     ``max_shard_size="5GB"`` to that of shards. ``announce`` is called with an Estimate before
@@ -146,9 +151,10 @@ def convert(
     """
     with read_state_dict(source, root=root, streaming=True) as given:
         first = floats_of_packed(given, dtype)
-        converted, findings = _in_layout(first.state_dict, layout, from_layout, prefix, against)
-        edited, edits = _edited(converted, only, exclude, rename)
-        second = floats_of_packed(edited, dtype)  # by the keys that a dtype's patterns are for
+        added, notes = with_adapters(first.state_dict, lora)
+        converted, findings = in_layout(added, layout, from_layout, prefix, against)
+        chosen, edits = edited(converted, only, exclude, rename)
+        second = floats_of_packed(chosen, dtype)  # by the keys that a dtype's patterns are for
         expected = cast_floats(second.state_dict, dtype)
         need = estimate(expected)
         if announce is not None:
@@ -159,7 +165,7 @@ def convert(
         done,
         findings=findings,
         memory=need.memory,
-        edits=tuple(dict.fromkeys((*first.notes, *edits, *second.notes))),
+        edits=tuple(dict.fromkeys((*first.notes, *notes, *edits, *second.notes))),
         casts={**first.casts, **second.casts, **done.casts},
     )
 
@@ -171,59 +177,6 @@ def estimate(state_dict: StateDict) -> Estimate:
     size = sum(spec(leaf).nbytes for leaf in stored)
     at_once = max(map(bytes_at_once, stored), default=0)
     return Estimate(len(tensors), size, 2 * at_once + PIECE)
-
-
-def _in_layout(
-    state_dict: StateDict,
-    layout: str | Layout | None,
-    from_layout: str | Layout | None,
-    prefix: str | None,
-    against: Collection[str] | None,
-) -> tuple[StateDict, Findings | None]:
-    if layout is None and from_layout is None and prefix is None and against is None:
-        return state_dict, None
-    from caten_sd.mapping.layout_plan import plan_layout
-    from caten_sd.mapping.refusals import refuse_source_alone, refuse_to_write
-
-    if layout is None and from_layout is None and prefix is None:
-        raise LayoutError(
-            "against= or --against gives the names of a model, and no layout to write is named; "
-            "name it with layout= or --to, or leave the other out"
-        )
-    if layout is None and from_layout is None:
-        raise LayoutError(
-            f"prefix= or --prefix is {prefix!r}, one of a layout's prefixes, and no layout to "
-            f"write is named; name it with layout= or --to, or give keys new beginnings with "
-            f"rename= or --rename"
-        )
-    refuse_source_alone(layout, from_layout)
-    plan = plan_layout(
-        state_dict, layout or "", from_layout=from_layout, prefix=prefix, against=against
-    )
-    refuse_to_write(plan.source, state_dict, plan.findings)
-    return plan.state_dict, plan.findings
-
-
-def _edited(
-    state_dict: StateDict, only: Patterns, exclude: Patterns, rename: Rules | Renamer | None
-) -> tuple[StateDict, tuple[str, ...]]:
-    """Return the leaves that are asked for, under the keys that are asked for, and notes of it."""
-    patterns = [only] if isinstance(only, str) else list(only)
-    chosen = state_dict.select(*patterns, exclude=exclude) if patterns or exclude else state_dict
-    if state_dict and not chosen:
-        raise StateDictError(
-            f"none of {counted(len(state_dict), 'key')} is left to write: every key that only= or "
-            f"--only takes, exclude= or --except leaves out; change one of them"
-        )
-    names = chosen if rename is None else chosen.rename(rename)
-    changed = [old for old, new in zip(chosen, names, strict=True) if old != new]
-    notes = []
-    if len(chosen) < len(state_dict):
-        total = counted(len(state_dict), "key was", "keys were")
-        notes.append(f"{len(chosen):,} of {total} selected, as asked")
-    if changed:
-        notes.append(f"{counted(len(changed), 'key was', 'keys were')} renamed, as asked")
-    return names, tuple(notes)
 
 
 def _left_out(state_dict: StateDict, format: Format) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import load_file, save_file
 
 from tests.cli.running import run
@@ -222,3 +223,20 @@ def test_keys_that_are_left_over_are_said_with_the_exit_code(
     assert code == 1
     assert "score.weight" in out
     assert load_file(words[1])["score.weight"].shape == (2, 4)
+
+
+def test_an_adapter_is_added_and_its_pairs_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, adapter, out = (tmp_path / name for name in ("b.npz", "a.safetensors", "o.npz"))
+    np.savez(base, **{"fc.weight": np.eye(2, dtype="f4")})
+    pair = {"lora_A.weight": np.ones((1, 2), "f4"), "lora_B.weight": np.ones((2, 1), "f4")}
+    save_numpy({f"base_model.model.fc.{key}": leaf for key, leaf in pair.items()}, adapter)
+    code, _, err = run(capsys, "convert", base, out, "--lora", adapter)
+    assert code == 2
+    assert "adapter_config.json" in err
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "lora_alpha": 2, "r": 1}')
+    code, shown, _ = run(capsys, "convert", base, out, "--lora", adapter)
+    assert code == 0
+    assert "1 pair of the adapter added to 1 weight, scale 2" in shown
+    assert np.load(out)["fc.weight"].tolist() == [[3, 2], [2, 3]]

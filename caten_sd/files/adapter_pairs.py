@@ -1,0 +1,214 @@
+"""The pairs of a LoRA adapter in any dialect: two narrow matrices, and the scale of their product.
+
+peft has alpha in adapter_config.json, kohya next to the pair, and diffusers takes the rank for it
+unless the metadata of the file have more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from caten_sd.errors import LayoutError
+from caten_sd.errors.printable import one_line
+from caten_sd.files.adapter_scales import check_config, scale_of
+from caten_sd.mapping.known import find_layout
+from caten_sd.mapping.layout_plan import plan_layout
+from caten_sd.state.json_text import parse_json
+from caten_sd.state.leaf import spec
+from caten_sd.state.low_rank import LowRank
+from caten_sd.state.state_dict import STAMP, StateDict
+from caten_sd.wording import counted, first_few
+
+# The parts of a pipeline, with what kohya calls each.
+PARTS = {
+    "unet": "lora_unet_",
+    "transformer": "lora_transformer_",
+    "text_encoder": "lora_te_ lora_te1_",
+    "text_encoder_2": "lora_te2_",
+}
+_OF_PAIR = re.compile(r"(^lora_|\.)(lora_|lora\.|lora_linear_layer\.|\w+_lora\.|alpha$)")
+_ALPHA = ".alpha"
+_METADATA = "lora_adapter_metadata"
+_ROLES = {
+    ".lora_A.weight": "down",
+    ".lora_B.weight": "up",
+    ".lora_embedding_A": "down",
+    ".lora_embedding_B": "up",
+    ".lora_B.bias": "bias",
+}
+
+
+@attrs.frozen
+class AdapterPair:
+    """A pair: the path of its layer, the product, and the bias that comes with it, if any."""
+
+    path: str
+    product: LowRank
+    bias: Any = None
+    of_embedding: bool = False
+
+    @property
+    def part(self) -> str:
+        """The part of a pipeline that it is for, or ""."""
+        first = self.path.partition(".")[0]
+        return first if first in PARTS else ""
+
+
+@attrs.frozen
+class AdapterContent:
+    """The pairs of an adapter, full tensors that replace others, and the parts without a model."""
+
+    pairs: tuple[AdapterPair, ...]
+    full: Mapping[str, Any]
+    without_model: Mapping[str, int]  # how many pairs of each part the names of kohya have
+
+
+def read_pairs(adapter: StateDict, keys: Collection[str]) -> AdapterContent:
+    """Return the pairs of an adapter; ``keys`` are those of the models that it is for.
+
+    LayoutError if a key of the adapter is neither of a pair nor a tensor of a model.
+    """
+    config = adapter.config if isinstance(adapter.config, Mapping) else {}
+    check_config(config)
+    own = {key: leaf for key, leaf in adapter.items() if _OF_PAIR.search(key)}
+    full = {_full_name(key): leaf for key, leaf in adapter.items() if key not in own}
+    if not own:
+        raise LayoutError(
+            f"{counted(len(adapter), 'key')} of the adapter are not of pairs of LoRA, as in "
+            f"{first_few(list(adapter), 1)}; give the file that has the pairs"
+        )
+    canonical, untaken, dialect = _canonical(adapter, own, keys)
+    without_model = _parts_without_model(untaken, canonical)
+    left = [key for key in untaken if _part_of_kohya(key) not in without_model]
+    if left:
+        raise LayoutError(
+            f"{counted(len(left), 'key')} of the adapter cannot be added: {first_few(left, 3)}; "
+            f"give the model that they are for, in the names of its library, and an adapter of "
+            f"pairs of LoRA alone"
+        )
+    return AdapterContent(tuple(_pairs(canonical, adapter, config, dialect)), full, without_model)
+
+
+def _canonical(
+    adapter: StateDict, own: Mapping[str, Any], keys: Collection[str]
+) -> tuple[dict[str, Any], list[str], str]:
+    """Return the leaves by the canonical names of LoRA, keys that have none, and the dialect."""
+    joined = any(key.startswith("lora_") for key in own)
+    apart = {} if joined else {key: leaf for key, leaf in own.items() if key.endswith(_ALPHA)}
+    metadata = {name: each for name, each in adapter.metadata.items() if name != _METADATA}
+    metadata.pop(STAMP, None)
+    state = StateDict(
+        {key: leaf for key, leaf in own.items() if key not in apart}, metadata=metadata
+    )
+    plan = plan_layout(
+        state,
+        find_layout("peft-lora").canonical,
+        config={},
+        against=_model_paths(keys) if joined else None,
+        lora_alpha=1,
+    )
+    found = dict(plan.state_dict)
+    if not joined:  # what a layout takes for alpha is not what the adapter states
+        found = {key: leaf for key, leaf in found.items() if not key.endswith(_ALPHA)}
+    found.update((_without_model(key), leaf) for key, leaf in apart.items())
+    untaken = [
+        key for key in found if (joined and key.startswith("lora_")) or _role(key) == ("", "")
+    ]
+    known = {key: leaf for key, leaf in found.items() if key not in untaken}
+    return known, untaken, plan.source.name
+
+
+def _model_paths(keys: Collection[str]) -> list[str]:
+    """Return the keys of models, without the part of the pipeline that they begin with."""
+    apart = (key.partition(".") for key in keys)
+    return [rest if first in PARTS and rest else first + dot + rest for first, dot, rest in apart]
+
+
+def _without_model(key: str) -> str:
+    return key.removeprefix("base_model.model.")
+
+
+def _full_name(key: str) -> str:
+    """Return the key of the model for a tensor that an adapter has whole."""
+    return re.sub(
+        r"\.(base_layer|modules_to_save(\.default)?|modules_to_save\.\w+)(?=\.)",
+        "",
+        _without_model(key),
+    )
+
+
+def _part_of_kohya(key: str) -> str:
+    for part, starts in PARTS.items():
+        if key.startswith(tuple(starts.split())):
+            return part
+    return ""
+
+
+def _parts_without_model(untaken: list[str], found: Mapping[str, Any]) -> dict[str, int]:
+    """Return the parts of which no pair has a layer, with the number of their pairs."""
+    counts: dict[str, int] = {}
+    for key in untaken:
+        if (part := _part_of_kohya(key)) and key.endswith("lora_up.weight"):
+            counts[part] = counts.get(part, 0) + 1
+    there = {key.partition(".")[0] for key in found}
+    return {part: count for part, count in counts.items() if part not in there and there}
+
+
+def _role(key: str) -> tuple[str, str]:
+    """Return the path of a pair and what of it a canonical key has; "" twice for any other key."""
+    for ending, role in (*_ROLES.items(), (_ALPHA, "alpha")):
+        if key.endswith(ending):
+            return key.removesuffix(ending), role
+    return "", ""
+
+
+def _pairs(
+    canonical: Mapping[str, Any], adapter: StateDict, config: Mapping[str, Any], dialect: str
+) -> Iterator[AdapterPair]:
+    layers: dict[str, dict[str, Any]] = {}
+    for key, leaf in canonical.items():
+        path, role = _role(key)
+        layers.setdefault(path, {})[role] = leaf
+        if key.endswith((".lora_embedding_A", ".lora_embedding_B")):
+            layers[path]["embedding"] = True
+    for path, found in layers.items():
+        if "down" not in found or "up" not in found:
+            there = ", ".join(role for role in found if role in ("down", "up")) or "alpha"
+            raise LayoutError(
+                f"{one_line(path)} of the adapter has {there} and not the other matrix of its "
+                f"pair; get the adapter again"
+            )
+        rank = (*spec(found["down"]).shape, 0)[0]
+        stated = _stated(adapter, config, path, dialect)
+        scale = scale_of(path, rank, found.get("alpha"), stated)
+        embedding = "embedding" in found
+        turned = embedding or config.get("fan_in_fan_out") is True
+        product = LowRank(found["down"], found["up"], scale, turned)
+        yield AdapterPair(path, product, found.get("bias"), embedding)
+
+
+def _stated(
+    adapter: StateDict, config: Mapping[str, Any], path: str, dialect: str
+) -> Mapping[str, Any] | None:
+    """Return the configuration of a pair; None if its dialect takes the rank for alpha.
+
+    Newer files of diffusers have it in their metadata, with the part of the pipeline before it.
+    """
+    if "lora_alpha" in config or dialect.startswith("peft"):
+        return config
+    start = f"{path.partition('.')[0]}."
+    entries = _entries(adapter.metadata.get(_METADATA))
+    found = {name.removeprefix(start): each for name, each in entries if name.startswith(start)}
+    check_config(found)
+    return found or None
+
+
+def _entries(text: Any) -> list[tuple[str, Any]]:
+    if not isinstance(text, str):
+        return []
+    entries = parse_json(_METADATA, text.encode())
+    return [*entries.items()] if isinstance(entries, dict) else []

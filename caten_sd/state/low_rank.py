@@ -1,0 +1,117 @@
+"""A weight plus products of two narrow matrices, computed when it is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from caten_sd.state.derived import indexed
+from caten_sd.state.dtype import numpy_dtype
+from caten_sd.state.leaf import Numpy, as_array, spec
+from caten_sd.state.row_leaf import RowLeaf
+
+
+@attrs.frozen
+class LowRank:
+    """The product up @ down times a scale: (outputs, rank, ...) and (rank, inputs, ...).
+
+    Where ``turned``, the weight has its inputs first, as an embedding and the Conv1D of GPT-2.
+    """
+
+    down: Any
+    up: Any
+    scale: float
+    turned: bool = False
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Return whether the product has the elements of a weight of this shape, in its order.
+
+        Axes of length 1 may be missing on either side.
+        """
+        down, up = spec(self.down).shape, spec(self.up).shape
+        if len(down) < 2 or len(up) < 2 or down[0] != up[1] or math.prod(up[2:]) != 1:
+            return False
+        outputs, inputs = up[:1], down[1:]
+        return _without_ones((*inputs, *outputs) if self.turned else (*outputs, *inputs)) == (
+            _without_ones(shape)
+        )
+
+    def origins(self) -> tuple[Any, ...]:
+        """Return the two matrices."""
+        return (self.down, self.up)
+
+    def rows(self, start: int, stop: int) -> LowRank:
+        """Return the product for some rows of the weight."""
+        if self.turned:
+            down = indexed(self.down, (slice(None), slice(start, stop)))
+            return attrs.evolve(self, down=down)
+        return attrs.evolve(self, up=indexed(self.up, slice(start, stop)))
+
+    def numpy(self, shape: Sequence[int]) -> Any:
+        """Return the product in float32, in the shape of the weight."""
+        import numpy as np
+
+        down, up = (as_array(Numpy(), each).astype(np.float32) for each in (self.down, self.up))
+        product = up.reshape(up.shape[:2]) @ down.reshape(len(down), -1)
+        product *= np.float32(self.scale)
+        return (product.T if self.turned else product).reshape(shape)
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    return [length for length in shape if length != 1]
+
+
+@attrs.frozen
+class Multiple:
+    """A leaf times a number, such as the bias of a pair."""
+
+    leaf: Any
+    scale: float
+
+    def origins(self) -> tuple[Any, ...]:
+        """Return the leaf."""
+        return (self.leaf,)
+
+    def rows(self, start: int, stop: int) -> Multiple:
+        """Return some elements."""
+        return attrs.evolve(self, leaf=indexed(self.leaf, slice(start, stop)))
+
+    def numpy(self, shape: Sequence[int]) -> Any:
+        """Return the product in float32."""
+        import numpy as np
+
+        array = as_array(Numpy(), self.leaf).astype(np.float32)
+        return (array * np.float32(self.scale)).reshape(shape)
+
+
+class WeightSum(RowLeaf):
+    """A leaf of floats plus terms; the sum is rounded once to the dtype of the leaf."""
+
+    __slots__ = ("dtype", "leaf", "shape", "terms")
+
+    def __init__(self, leaf: Any, terms: Sequence[LowRank | Multiple]) -> None:
+        self.leaf, self.terms = leaf, tuple(terms)
+        self.shape, self.dtype = spec(leaf)[:2]
+
+    def origins(self) -> tuple[Any, ...]:
+        """Return the leaf and those of the terms."""
+        return (self.leaf, *(each for term in self.terms for each in term.origins()))
+
+    def rows(self, start: int, stop: int) -> WeightSum:
+        """Return some rows of the sum."""
+        leaf = indexed(self.leaf, slice(start, stop))
+        return WeightSum(leaf, [term.rows(start, stop) for term in self.terms])
+
+
+@as_array.register(Numpy, WeightSum)
+def _by_numpy(kind: Numpy, leaf: WeightSum, /) -> Any:
+    import numpy as np
+
+    array = as_array(kind, leaf.leaf)
+    total = array.astype(np.promote_types(array.dtype, np.float32))
+    for term in leaf.terms:
+        total += term.numpy(leaf.shape)
+    return total.astype(numpy_dtype(leaf.dtype), copy=False)
