@@ -150,5 +150,10 @@ def _again(move: Move, old: LoadTarget, copy: LoadTarget) -> Iterator[Move]:
         yield move._replace(place=copy.synthesized[key])
     else:
         place = copy.slots[move.key]
-        if move.how is How.COPY or not same_place(place, move.leaf):
-            yield Move(move.key, local_shard(place).place, move.leaf)
+        if move.how is not How.COPY and same_place(place, move.leaf):
+            return
+        if move.how is How.REPLACE and refusal(place, move.leaf):
+            for owner, name in copy.holders(move.key):  # its __deepcopy__ looks at no memo
+                put(owner, name, move.leaf)
+            return
+        yield Move(move.key, local_shard(place).place, move.leaf)

@@ -79,6 +79,22 @@ def test_with_state_leaves_the_old_model_as_it_was() -> None:
     assert (numbers(old), numbers(new)) == (numbers(net()), numbers(net(5)))
 
 
+class Rebuilt(Net):
+    """A module that copies itself without a look at what was copied before."""
+
+    def __deepcopy__(self, memo: Any) -> Rebuilt:
+        made = Rebuilt()
+        made.table = {k: (copy.deepcopy(v), trained) for k, (v, trained) in self.table.items()}
+        return made
+
+
+def test_with_state_fills_the_copy_that_a_model_makes_of_itself() -> None:
+    old = Rebuilt(w=Grid(np.zeros(2)), inner=Rebuilt(w=Grid(np.zeros(1))))
+    new = with_state(old, {"w": np.ones(2), "inner.w": np.ones(1)}, strict=True)
+    assert numbers(old) == {"w": [0, 0], "inner.w": [0]}
+    assert numbers(new) == {"w": [1, 1], "inner.w": [1]}
+
+
 def test_a_load_that_fails_changes_nothing() -> None:
     model = net()
     with pytest.raises(LoadError, match=r"body\.0\.w"):

@@ -1,0 +1,5 @@
+"""Flax: NNX modules and states, and the boxes and train states of linen."""
+
+from caten_sd.adapters.flax import nnx_slots, train_states, value_holders
+
+__all__ = ["nnx_slots", "train_states", "value_holders"]

@@ -1,0 +1,57 @@
+"""The slots of the modules, lists, dicts and optimizers of NNX, in the order of ``nnx.state``.
+
+Random keys, caches and intermediate values are not saved with a module; a state that was filtered,
+as ``nnx.state(model, nnx.RngState)``, has all that is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flax import nnx
+
+from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
+from caten_sd.objects.owner import Slot, put, slots_of
+from caten_sd.objects.slots import SlotKind
+
+_PASSING = (nnx.RngState, nnx.Cache, nnx.Intermediate)
+
+
+class DeclaredPytree(AttrsInstance, DataclassInstance):
+    """An object of NNX that is a dataclass too, as ``nnx.List``: its state is what NNX says."""
+
+    @classmethod
+    def __subclasshook__(cls, other: type) -> Any:
+        if cls is not DeclaredPytree:
+            return NotImplemented
+        declared = issubclass(other, AttrsInstance) or issubclass(other, DataclassInstance)
+        return declared and issubclass(other, nnx.Pytree)
+
+
+@slots_of.register((nnx.Pytree, DeclaredPytree))
+def _slots(owner: Any, /) -> Iterator[Slot]:
+    for name, value in _data(owner):
+        yield name, value, _kind(value)
+
+
+def _data(owner: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the name and the value of each attribute that is data and not configuration."""
+    if isinstance(owner, nnx.List):
+        yield from enumerate(owner)
+        return
+    attributes = vars(owner)
+    for name, is_data in sorted(attributes.get("_pytree__nodes", {}).items()):
+        if is_data and name in attributes and not name.startswith("_pytree__"):
+            yield name, attributes[name]
+
+
+def _kind(value: Any) -> SlotKind:
+    if isinstance(value, _PASSING):
+        return "cache"
+    return "buffer" if isinstance(value, nnx.BatchStat) else "state"
+
+
+@put.register(nnx.Pytree)
+def _put(owner: Any, name: Any, value: Any, /) -> None:
+    setattr(owner, str(name), value)

@@ -1,0 +1,105 @@
+"""Trees of linen: dicts, frozen ones, boxes, train states, and the states of optax."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from caten_sd import get_state_dict, load_state_dict, read_state_dict, with_state, write_state_dict
+from caten_sd.errors import LoadError
+from caten_sd.extend import as_array
+from caten_sd.state.leaf import Numpy
+
+pytest.importorskip("flax", reason="Flax is not installed: pip install 'caten-sd[flax]'")
+
+import flax
+import flax.linen as nn
+import jax
+import optax
+from flax.core import meta
+from flax.training.train_state import TrainState
+
+jnp = jax.numpy
+
+
+class Net(nn.Module):  # type: ignore[misc]
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        init = nn.with_partitioning(nn.initializers.lecun_normal(), ("a", "b"))
+        x = nn.Dense(3, kernel_init=init, name="head-x")(x)
+        return nn.BatchNorm(use_running_average=True)(x)
+
+
+def variables(seed: int) -> Any:
+    return Net().init(jax.random.key(seed), jnp.ones((1, 2)))
+
+
+def numbers(tree: Any) -> dict[str, Any]:
+    return {k: as_array(Numpy(), leaf).tolist() for k, leaf in get_state_dict(tree).items()}
+
+
+@pytest.mark.parametrize("verb", [load_state_dict, with_state])
+@pytest.mark.parametrize("suffix", ["safetensors", "msgpack"])
+def test_variables_keep_their_names_and_boxes(tmp_path: Path, verb: Any, suffix: str) -> None:
+    write_state_dict(get_state_dict(variables(1)), tmp_path / f"v.{suffix}")
+    with read_state_dict(tmp_path / f"v.{suffix}") as file:
+        assert "params.head-x.kernel" in file
+        new = verb(variables(0), file, strict=True)
+    box = new["params"]["head-x"]["kernel"]
+    assert isinstance(box, meta.Partitioned)
+    assert box.names == ("a", "b")
+    assert numbers(new) == numbers(variables(1))
+    x = jnp.ones((1, 2))
+    assert np.array_equal(Net().apply(new, x), Net().apply(variables(1), x))
+
+
+def test_a_frozen_dict_is_replaced_and_never_changed() -> None:
+    old = flax.core.freeze(variables(0))
+    new = with_state(old, get_state_dict(variables(1)), strict=True)
+    assert isinstance(new, flax.core.FrozenDict)
+    assert isinstance(new["params"]["head-x"]["kernel"], meta.Partitioned)
+    assert numbers(old) == numbers(variables(0))
+    assert numbers(new) == numbers(variables(1))
+    with pytest.raises(LoadError, match="with_state"):
+        load_state_dict(old, get_state_dict(variables(1)), strict=True)
+
+
+def train_state(seed: int, steps: int) -> Any:
+    made = variables(seed)
+    state = TrainState.create(apply_fn=Net().apply, params=made["params"], tx=optax.adam(0.1))
+    state = state.replace(step=jnp.array(0))
+    for _ in range(steps):
+        state = state.apply_gradients(grads=jax.tree.map(jnp.ones_like, state.params))
+    return state
+
+
+def test_a_train_state_with_the_moments_of_its_parameters_by_name() -> None:
+    saved = get_state_dict(train_state(1, 2))
+    assert {"step", "params.head-x.kernel", "opt_state.0.mu.head-x.kernel"} < set(saved)
+    new = with_state(train_state(0, 0), saved, strict=True)
+    assert numbers(new) == numbers(train_state(1, 2))
+    assert new.step == 2
+    new.apply_gradients(grads=jax.tree.map(jnp.ones_like, new.params))
+
+
+def test_what_flax_writes_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "state.msgpack"
+    path.write_bytes(flax.serialization.to_bytes(train_state(1, 2)))
+    with read_state_dict(path, root="") as file:
+        new = with_state(train_state(0, 0), file, strict=True)
+    assert numbers(new) == numbers(train_state(1, 2))
+
+
+def test_the_state_of_optax_alone() -> None:
+    params = {"w": jnp.ones(2)}
+    old = optax.adamw(1e-3).init(params)
+    given = {
+        key: np.ones_like(as_array(Numpy(), leaf)) for key, leaf in get_state_dict(old).items()
+    }
+    assert set(given) == {"0.count", "0.mu.w", "0.nu.w"}
+    new = with_state(old, given, strict=True)
+    assert type(new[0]) is type(old[0])
+    assert (new[0].count, new[0].mu["w"].tolist()) == (1, [1, 1])
