@@ -1,32 +1,41 @@
-"""``caten-sd layouts [NAME]``: the layouts that are known and what proves each, or one's rows."""
+"""``caten-sd layouts [NAME]``: all architectures, the layouts of one, or the rows of a layout."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from caten_sd.cli import FINE, say, say_sheet
 from caten_sd.cli.arguments import LAYOUT, bare_parser
-from caten_sd.errors import CatenError
+from caten_sd.errors import CatenError, LayoutError
 from caten_sd.errors.printable import one_line
 from caten_sd.mapping.known import announced_layouts, built_in_layouts, find_layout
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.layout_modules import plain_name
 from caten_sd.mapping.rows import Drop, Lacks, Row
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.wording import counted
 
-SUMMARY = "list the layouts that are known, or the rows of one"
+SUMMARY = "list the layouts that are known, those of an architecture, or the rows of one"
 
 
 class LayoutList(HasSheet):
-    """The layouts of each architecture, and what shows that each is right."""
+    """The architectures, by the kinds of layouts that they have; each layout is in the JSON.
 
-    def __init__(self, layouts: Iterable[Layout], announced: Iterable[Layout] = ()) -> None:
+    With a ``word``, the layouts of the architectures that are called so, and what proves each.
+    """
+
+    def __init__(
+        self, layouts: Iterable[Layout], announced: Iterable[Layout] = (), word: str = ""
+    ) -> None:
         self.announced = {each.name for each in announced}
-        self.families: dict[str, list[Layout]] = {}
+        self.word = word
+        every: dict[str, list[Layout]] = {}
         for layout in sorted((*layouts, *announced), key=lambda each: each.name):
-            self.families.setdefault(layout.architecture, []).append(layout)
+            every.setdefault(layout.architecture, []).append(layout)
+        self.families = _called(word, every) if word else every
 
     @property
     def verdict(self) -> str:
@@ -40,12 +49,57 @@ class LayoutList(HasSheet):
             SheetGroup(one_line(family, 80), [self._row(each) for each in layouts])
             for family, layouts in sorted(self.families.items())
         ]
-        return Sheet("layouts", self.verdict, groups=groups)
+        return Sheet("layouts", self.verdict, [*self._notes()], groups)
 
     def _row(self, layout: Layout) -> SheetRow:
         source = "announced by a package" if layout.name in self.announced else "built in"
         detail = proof(layout) if source == "built in" else f"{proof(layout)}; {source}"
-        return SheetRow(layout.name, detail, data=lambda: {"source": source, **description(layout)})
+        return SheetRow(
+            layout.name,
+            detail,
+            quiet=not self.word,
+            data=lambda: {"source": source, **description(layout)},
+        )
+
+    def _notes(self) -> Iterator[str]:
+        """Yield the lines of a screen: architectures, what nothing proves, and where to look."""
+        if self.word:
+            return
+        kinds: dict[str, list[str]] = {}
+        for family, layouts in sorted(self.families.items()):
+            *firsts, last = sorted({each.name.partition("-")[0] for each in layouts})
+            named = f"{', '.join(firsts)} and {last}" if firsts else last
+            kinds.setdefault(named, []).append(one_line(family, 80))
+        for named, families in sorted(kinds.items(), key=lambda each: -len(each[1])):
+            yield from _wrapped(f"{named}: {', '.join(families)}")
+        every = [each for layouts in self.families.values() for each in layouts]
+        unproved = sorted(one_line(each.name, 80) for each in every if not each.proof)
+        if unproved:
+            yield from _wrapped(f"names only, which nothing proves: {', '.join(unproved)}")
+        if self.announced:
+            names = sorted(one_line(name, 80) for name in self.announced)
+            yield from _wrapped(f"announced by a package: {', '.join(names)}")
+        yield "caten-sd layouts llama lists those of Llama with what proves each"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 96, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _called(word: str, families: Mapping[str, list[Layout]]) -> dict[str, list[Layout]]:
+    """Return the architectures that are called so, or whose names have the word in them."""
+    names = {
+        family: {
+            plain_name(name)
+            for each in layouts
+            for name in (*each.architecture.split("/"), *each.model_types)
+        }
+        for family, layouts in families.items()
+    }
+    plain = plain_name(word)
+    equal = [family for family in names if plain in names[family]]
+    alike = [family for family in names if any(plain in name for name in names[family])]
+    return {family: families[family] for family in equal or alike}
 
 
 class LayoutRows(HasSheet):
@@ -81,7 +135,7 @@ class LayoutRows(HasSheet):
 
 
 def run(words: list[str]) -> int:
-    """Print the list, or the rows of one layout, or its TOML text."""
+    """Print the list, those of an architecture, the rows of one layout, or its TOML text."""
     parser = bare_parser("layouts", SUMMARY)
     parser.add_argument("name", nargs="?", metavar="LAYOUT", help=LAYOUT)
     parser.add_argument("--toml", action="store_true", help="the layout as the text of a TOML file")
@@ -92,13 +146,26 @@ def run(words: list[str]) -> int:
     if options.toml:
         say(*find_layout(options.name).to_toml().rstrip("\n").split("\n"))
         return FINE
-    shown: HasSheet
-    if options.name is None:
-        shown = LayoutList(built_in_layouts().values(), announced_layouts().values())
-    else:
-        shown = LayoutRows(find_layout(options.name))
+    shown = _shown(options.name)
     say_sheet(shown, as_json=options.json, every_line=True)
     return FINE
+
+
+def _shown(name: str | None) -> HasSheet:
+    """Return what is to be shown: all layouts, one, or those of an architecture."""
+    if name is None:
+        return _listed("")
+    try:
+        return LayoutRows(find_layout(name))
+    except LayoutError:
+        found = _listed(name)
+        if not found.families:
+            raise
+        return found
+
+
+def _listed(word: str) -> LayoutList:
+    return LayoutList(built_in_layouts().values(), announced_layouts().values(), word)
 
 
 def proof(layout: Layout) -> str:

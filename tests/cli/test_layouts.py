@@ -20,12 +20,39 @@ def test_every_layout_is_listed_with_what_proves_it(capsys: pytest.CaptureFixtur
     architectures = {layout.architecture for layout in built_in_layouts().values()}
     count = f"{len(built_in_layouts())} layouts of {len(architectures)} architectures"
     assert first == count
+    text = " ".join(map(str.strip, lines))
+    assert len(lines) <= 26
+    assert [each for each in architectures if each not in text] == []
+    assert "caten, flax, gguf, hf, nanogpt and tf: gpt2" in text
+    unproved = text.partition("names only, which nothing proves: ")[2]
+    names = [each.name for each in built_in_layouts().values() if not each.proof]
+    assert "nanogpt" in names
+    assert [name for name in names if name not in unproved] == []
+    assert lines[-1] == "  caten-sd layouts llama lists those of Llama with what proves each"
+
+
+@pytest.mark.parametrize("word", ["gpt2", "GPT-2"])
+def test_an_architecture_has_its_layouts_and_what_proves_each(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, "layouts", word)
+    assert code == FINE
+    first, title, *lines = out.splitlines()
     of_gpt2 = [each for each in built_in_layouts().values() if each.architecture == "gpt2"]
-    assert f"gpt2 ({len(of_gpt2)}):" in lines
-    told = dict(line.strip().split(": ", 1) for line in lines if line.startswith(" "))
-    assert told.keys() == built_in_layouts().keys()
+    assert first == f"{len(of_gpt2)} layouts of 1 architecture"
+    assert title == f"gpt2 ({len(of_gpt2)}):"
+    told = dict(line.strip().split(": ", 1) for line in lines)
+    assert told.keys() == {each.name for each in of_gpt2}
     assert told["nanogpt"] == "names only"
     assert "transformers" in told["hf-gpt2"]
+
+
+@pytest.mark.parametrize(("word", "some"), [("t5", "hf-mt5"), ("gemm", "hf-gemma2")])
+def test_an_architecture_is_found_by_another_name_and_by_a_part_of_one(
+    word: str, some: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(capsys, "layouts", word)
+    assert f"  {some}: " in out
 
 
 def test_the_list_as_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,6 +70,9 @@ def test_a_layout_of_a_plug_in_is_listed_as_such(
     theirs = Layout("theirs", [Row("a")], architecture="their\x1barchitecture")
     monkeypatch.setattr("caten_sd.cli.layouts.announced_layouts", lambda: {"theirs": theirs})
     _, out, _ = run(capsys, "layouts")
+    assert "  announced by a package: theirs" in out.splitlines()
+    assert "\x1b" not in out
+    _, out, _ = run(capsys, "layouts", "their")
     assert "  theirs: names only; announced by a package" in out.splitlines()
     assert "\x1b" not in out
     assert layout_modules.GROUP == "caten_sd.layouts"
@@ -104,6 +134,7 @@ def test_a_layout_is_printed_changed_and_used(
         (["--toml"], ["name the layout"]),
         (["hf-gpt2", "--toml", "--json"], ["leave out --json"]),
         (["hf-gtp2"], ["'hf-gtp2'", "did you mean 'hf-gpt2'"]),
+        (["gpt2", "--toml"], ["'gpt2'", "no layout"]),
         (["absent.toml"], ["absent.toml", "correct its path"]),
     ],
 )
