@@ -11,6 +11,8 @@ from caten_sd.wording import counted
 
 TUPLE = 96  # bytes that a small tuple takes
 CONTAINER = 240  # bytes that a list, dict or object takes: itself, and what the walks over it keep
+SMALL_OBJECT = 160  # bytes that an object of a few slots takes, with what is made of it
+FIELD = 88  # bytes that each of those takes in the mean: a tuple, a number or a text
 ENTRY = 160  # bytes that each further entry of a dict takes, and of those that are made of it
 LEAF = 240  # bytes that a tensor takes in a pickle: a leaf, and its places in dicts
 TEXT = 80  # bytes that a short text takes, with its place in a list

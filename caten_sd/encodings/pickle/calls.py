@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caten_sd.encodings.pickle.attributes_ahead import set_ahead
 from caten_sd.encodings.pickle.inert_values import Instance, Ordered, brief
+from caten_sd.encodings.pickle.known_object import KnownObject
 from caten_sd.encodings.pickle.stack import since_mark
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ def _reduce(m: Machine, at: int) -> int:
 
 def _new(m: Machine, at: int) -> int:
     args = m.stack.pop()
-    m.stack[-1] = m.call(m.stack[-1], args, bare=True)
-    return at
+    made = m.stack[-1] = m.call(m.stack[-1], args, bare=True)
+    return set_ahead(m, made, at) if isinstance(made, KnownObject) else at
 
 
 def _new_with_names(m: Machine, at: int) -> int:
@@ -68,6 +70,9 @@ def _object(m: Machine, at: int) -> int:
 
 def _build(m: Machine, at: int) -> int:
     state, target = m.stack.pop(), m.stack[-1]
+    if isinstance(target, KnownObject):
+        target.set_state(state)
+        return at
     if type(target) not in (Instance, Ordered):
         raise ValueError(f"a state is set on {brief(target)}, which is not an object")
     target.state = state

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.encodings.pickle.calls import CALLS
 from caten_sd.encodings.pickle.input import ShortWindowError
-from caten_sd.encodings.pickle.machine import Machine
+from caten_sd.encodings.pickle.machine import Machine, PassedOverError
 from caten_sd.encodings.pickle.scalars import SCALARS, Opcode
 from caten_sd.encodings.pickle.stack import STACK
 from caten_sd.errors import FormatError
@@ -74,6 +74,14 @@ def unpickle(
     else:
         source = Source(source_name, BytesBacking(data), 0, len(data))
     machine = Machine(source, start, persistent_load, allowed or {}, memory)
+    try:
+        return _unpickled(machine)
+    except PassedOverError:
+        rest = (start, persistent_load, allowed or {}, memory)
+        return _unpickled(Machine(source, *rest, passes_over=False))
+
+
+def _unpickled(machine: Machine) -> Unpickled:
     while (end := _run(machine)) is None:
         pass
     return Unpickled(machine.value, end, machine.opaque, machine.imports())

@@ -9,8 +9,16 @@ from typing import Any
 from caten_sd.encodings.pickle.arrays import NUMPY
 from caten_sd.encodings.pickle.inert_values import Instance, Ordered, Reference, brief
 from caten_sd.encodings.pickle.input import PickleInput
+from caten_sd.encodings.pickle.known_object import KnownObject, ObjectForm
 from caten_sd.encodings.pickle.plain import PLAIN, RENAMED
-from caten_sd.state.header_memory import CONTAINER, ENTRY, LEAF, TUPLE, HeaderMemory
+from caten_sd.state.header_memory import (
+    CONTAINER,
+    ENTRY,
+    LEAF,
+    SMALL_OBJECT,
+    TUPLE,
+    HeaderMemory,
+)
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
@@ -18,20 +26,30 @@ from caten_sd.state.source import Source
 _KNOWN = {**PLAIN, **NUMPY}
 _LEAVES = {LazyTensor, Instance}
 _ABSENT = object()
+PASSED_OVER = object()  # in the memo, for a value that was not made since nothing refers to it
 _COPIED = 2  # times what a copy takes: no walk adds to it, and the modules of a reader take 10 MB
 _EMPTY = 120  # bytes that an OrderedDict takes which no container gets
 
 
+class PassedOverError(Exception):
+    """A pickle refers to a value that was passed over."""
+
+
 class Machine(PickleInput):
-    """A pickle's stack, the outer stacks below its marks, and its memo."""
+    """A pickle's stack, the outer stacks below its marks, and its memo.
+
+    ``passes_over`` says that the attributes of known objects may be read in one step.
+    """
 
     __slots__ = (
         "_allowed",
         "_persistent_load",
         "_references",
+        "forms",
         "memo",
         "opaque",
         "outer",
+        "passes_over",
         "source_name",
         "sparse_memo",
         "stack",
@@ -45,6 +63,8 @@ class Machine(PickleInput):
         persistent_load: Callable[[Any], Any] | None,
         allowed: Mapping[tuple[str, str], Any],
         memory: HeaderMemory | None,
+        *,
+        passes_over: bool = True,
     ) -> None:
         super().__init__(source, start, memory)
         self.source_name = source.name
@@ -53,6 +73,8 @@ class Machine(PickleInput):
         self.memo: list[Any] = []  # by index; 8 bytes an entry, where a dict takes 100
         self.sparse_memo: dict[int, Any] = {}  # of indices that do not follow each other
         self.value: Any = None
+        self.passes_over = passes_over
+        self.forms: dict[type[KnownObject], ObjectForm] = {}
         self.opaque: Counter[str] = Counter()
         self._persistent_load, self._allowed = persistent_load, allowed
         self._references: dict[tuple[str, str], Any] = {}
@@ -64,6 +86,7 @@ class Machine(PickleInput):
             memo.append(_ABSENT)
         if index < len(memo):
             memo[index] = value
+            self.passes_over = False  # the forms have indices of the memo
         elif index == len(memo):
             memo.append(value)
             self.sparse_memo.pop(index, None)
@@ -73,11 +96,21 @@ class Machine(PickleInput):
 
     def remember_next(self) -> None:
         """Put the top of the stack into the memo, after all that is there."""
-        memo = self.memo
-        if self.sparse_memo or not memo or memo[0] is _ABSENT:
-            self.remember(self._memo_size())
+        if self._is_dense:
+            self.memo.append(self.stack[-1])
         else:
-            memo.append(self.stack[-1])
+            self.remember(self._memo_size())
+
+    @property
+    def _is_dense(self) -> bool:
+        """Whether the next index of the memo is the length of its list."""
+        memo = self.memo
+        return bool(memo) and memo[0] is not _ABSENT and not self.sparse_memo
+
+    @property
+    def may_pass_over(self) -> bool:
+        """Whether values may be added to the memo that were not made."""
+        return self.passes_over and self._is_dense
 
     def _memo_size(self) -> int:
         """Return how many entries the memo has."""
@@ -92,6 +125,8 @@ class Machine(PickleInput):
         value = self.memo[index] if index < len(self.memo) else self.sparse_memo[index]
         if value is _ABSENT:
             raise KeyError(index)
+        if value is PASSED_OVER:
+            raise PassedOverError
         if type(value) in _LEAVES:
             self.memory.take(LEAF)
         self.stack.append(value)
@@ -156,4 +191,6 @@ def _memory_of(made: Any) -> int:
         return _COPIED * len(made)
     if type(made) is LazyTensor:
         return LEAF
+    if isinstance(made, KnownObject):
+        return SMALL_OBJECT
     return CONTAINER if isinstance(made, Opaque) else 0

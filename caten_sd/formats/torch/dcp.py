@@ -27,9 +27,9 @@ from caten_sd.formats.torch.dcp_metadata import (
     Chunk,
     DcpMetadata,
     DcpTensor,
-    Record,
     read_dcp_metadata,
 )
+from caten_sd.formats.torch.dcp_objects import Record
 from caten_sd.formats.torch.dcp_output import (
     dcp_can_hold,
     dcp_metadata_bytes,

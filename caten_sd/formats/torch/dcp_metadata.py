@@ -7,37 +7,40 @@ pickle.load, which runs whatever it says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from operator import add, gt
+from collections.abc import Iterator, Mapping
+from operator import gt
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from caten_sd.encodings.pickle.inert_values import Instance, Reference
 from caten_sd.encodings.pickle.interpreter import Unpickled, unpickle
+from caten_sd.encodings.pickle.known_object import tuple_of
 from caten_sd.errors import FormatError
+from caten_sd.formats.torch.dcp_objects import (
+    DcpBox,
+    DcpIndex,
+    DcpObject,
+    DcpPlace,
+    Record,
+    dcp_sizes,
+)
 from caten_sd.formats.torch.types import TYPES, ElementType
 from caten_sd.state.dtype import DType
+from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.header_memory import HeaderMemory
-from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 from caten_sd.state.tiles import Sizes
 from caten_sd.state.tree import key_text
-from caten_sd.wording import a_or_an, counted
+from caten_sd.wording import a_or_an
 
 MODULE = "torch.distributed.checkpoint.metadata"
-_STORAGE_INFO = "torch.distributed.checkpoint.filesystem._StorageInfo"
+_FILES = "torch.distributed.checkpoint.filesystem"
+_PLACE = f"{_FILES}.{DcpPlace.torch_name}"
 EXTRA = "caten_sd"  # an attribute that torch ignores: the JSON text of a Sidecar
 
 
-class Record(NamedTuple):
-    """The file, the first byte and the length of one torch.save."""
-
-    path: str
-    offset: int
-    length: int
-
-
+_DcpObject = TypeVar("_DcpObject", bound=DcpObject)
 _Records = dict[tuple[str, Sizes | None], Record]  # by key and first corner, None if not recorded
 
 
@@ -72,6 +75,7 @@ class DcpMetadata(NamedTuple):
     records: tuple[Record, ...] = ()
 
 
+@collector_paused()
 def read_dcp_metadata(source: Source) -> DcpMetadata:
     """Return what a .metadata file lists; FormatError unless it is one that torch writes."""
     if not source.size:
@@ -88,7 +92,9 @@ def _imports(pickled: Unpickled) -> Mapping[str, bool]:
     """Return the imports; what torch's own metadata is made of is plain data here."""
     # A longer name could reach through what that module itself imports.
     imports = {
-        name: plain or name.rpartition(".")[0] == MODULE or name == _STORAGE_INFO
+        name: plain
+        or name.rpartition(".")[0] == MODULE
+        or name == f"{_FILES}.{DcpPlace.torch_name}"
         for name, plain in pickled.imports.items()
     }
     if pickled.opaque[_GETATTR]:
@@ -99,13 +105,11 @@ def _imports(pickled: Unpickled) -> Mapping[str, bool]:
 def _metadata(value: Any) -> DcpMetadata:
     state = _fields(value, "Metadata")
     records: _Records = {}
-    for index, info in dict(state.get("storage_data") or {}).items():
-        box, place = _fields(index, "MetadataIndex"), _fields(info, "_StorageInfo")
-        offset = None if box.get("offset") is None else _sizes(box["offset"])
-        records[key_text(box["fqn"]), offset] = _record(place)
+    for index, place in _taken(state.get("storage_data") or {}):
+        records[_of_class(index, DcpIndex).key()] = _of_class(place, DcpPlace).record()
     entries = {
         key_text(key): _entry(key_text(key), known, records)
-        for key, known in dict(state["state_dict_metadata"]).items()
+        for key, known in _taken(state["state_dict_metadata"])
     }
     planned = state.get("planner_data")
     paths = planned if isinstance(planned, dict) else {}
@@ -113,21 +117,31 @@ def _metadata(value: Any) -> DcpMetadata:
     return known._replace(records=tuple(dict.fromkeys(records.values())))
 
 
+def _taken(values: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the items of a dict and take each out of it: twice all of them would be too much."""
+    if not isinstance(values, dict):
+        raise ValueError(f"it has {_class_of(values)} in the place of a dict")
+    for key in list(values):
+        yield key, values.pop(key)
+
+
 def _fields(value: Any, name: str) -> dict[str, Any]:
     """Return the attributes of an object of the torch class of that name."""
     if not isinstance(value, Instance) or value.name.rpartition(".")[2] != name:
-        what = value.name if isinstance(value, Opaque) else type(value).__name__
-        raise ValueError(f"it has {a_or_an(what)} in the place of {a_or_an(name)}")
+        raise ValueError(f"it has {_class_of(value)} in the place of {a_or_an(name)}")
     return value.state if isinstance(value.state, dict) else {}
 
 
-def _record(state: dict[str, Any]) -> Record:
-    record = Record(state["relative_path"], state["offset"], state["length"])
-    if not isinstance(record.path, str) or not all(is_size(n) for n in record[1:]):
-        raise ValueError(f"{record} is not a range of bytes in a file")
-    if state.get("transform_descriptors"):
-        raise ValueError(f"{record.path} was transformed by {state['transform_descriptors']}")
-    return record
+def _of_class(value: Any, wanted: type[_DcpObject]) -> _DcpObject:
+    if type(value) is not wanted:
+        raise ValueError(f"it has {_class_of(value)} in the place of {a_or_an(wanted.torch_name)}")
+    return value
+
+
+def _class_of(value: Any) -> str:
+    """Return the name of an object's class, in torch if it is one of torch's, and its article."""
+    name = value.torch_name if isinstance(value, DcpObject) else type(value).__name__
+    return a_or_an(value.name if isinstance(value, Opaque) else name)
 
 
 def _entry(key: str, value: Any, records: _Records) -> DcpTensor:
@@ -135,7 +149,7 @@ def _entry(key: str, value: Any, records: _Records) -> DcpTensor:
         return DcpTensor("bytes", None, (), [])
     state = _fields(value, "TensorStorageMetadata")
     element = _properties(state["properties"])
-    shape = _sizes(state["size"])
+    shape = dcp_sizes(state["size"])
     dtype = element.dtype if element.dtype and element.dtype.itemsize else None
     chunks = [_chunk(key, chunk, shape, records) for chunk in list(state["chunks"])]
     return DcpTensor(element.name, dtype, shape, chunks)
@@ -151,19 +165,10 @@ def _properties(value: Any) -> ElementType:
 
 
 def _chunk(key: str, value: Any, shape: Sizes, records: _Records) -> Chunk:
-    state = _fields(value, "ChunkStorageMetadata")
-    start, sizes = _sizes(state["offsets"]), _sizes(state["sizes"])
-    stop = tuple(map(add, start, sizes))
-    if not len(start) == len(sizes) == len(shape) or any(map(gt, stop, shape)):
+    start, stop = _of_class(value, DcpBox).bounds()
+    if len(stop) != len(shape) or any(map(gt, stop, shape)):
         raise ValueError(f"{key} is {list(shape)} and one of its boxes ends at {list(stop)}")
     return Chunk(start, stop, records.get((key, start), records.get((key, None))))
-
-
-def _sizes(value: Any) -> Sizes:
-    sizes = tuple(value) if isinstance(value, (tuple, list)) else (None,)
-    if not is_shape(sizes):
-        raise ValueError(f"a value of {counted(len(sizes), 'item')} is not a shape")
-    return sizes
 
 
 def _paths(planned: dict[Any, Any]) -> dict[str, tuple[Any, ...]]:
@@ -178,12 +183,6 @@ def _refuse(source: Source, problem: str) -> NoReturn:
     raise FormatError(
         source.name, problem, "it is damaged or another kind of file, so get it again"
     )
-
-
-def _size(values: Any = ()) -> Sizes:
-    if not isinstance(values, (tuple, list)):
-        raise ValueError("a torch.Size is not made of a sequence")
-    return tuple(values)
 
 
 def _layout(name: Any = "") -> str:
@@ -207,8 +206,11 @@ _GETATTR = "builtins.getattr"
 _FORMATS = f"{MODULE}._MEM_FORMAT_ENCODING"
 _NAMES: dict[tuple[str, str], Any] = {
     **TYPES,
-    ("torch", "Size"): _size,
+    ("torch", "Size"): tuple_of,
     ("torch.serialization", "_get_layout"): _layout,
     ("builtins", "getattr"): _member,
     (MODULE, "_MEM_FORMAT_ENCODING"): int,
+    (MODULE, DcpBox.torch_name): DcpBox,
+    (MODULE, DcpIndex.torch_name): DcpIndex,
+    (_FILES, DcpPlace.torch_name): DcpPlace,
 }

@@ -25,7 +25,8 @@ from caten_sd.encodings.pickle.opcode_output import (
 )
 from caten_sd.encodings.zip_output import ZipOutput
 from caten_sd.files.sidecar import EMPTY
-from caten_sd.formats.torch.dcp_metadata import EXTRA, MODULE, Record
+from caten_sd.formats.torch.dcp_metadata import EXTRA, MODULE
+from caten_sd.formats.torch.dcp_objects import Record
 from caten_sd.formats.torch.pickle_output import pickle_of_one, torch_can_hold
 from caten_sd.state.leaf import Spec
 from caten_sd.state.state_dict import StateDict

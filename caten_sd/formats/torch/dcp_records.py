@@ -10,7 +10,8 @@ from caten_sd.errors import FormatError
 from caten_sd.files.catalog import find_format
 from caten_sd.files.format import Format, read, recognize
 from caten_sd.files.which_tree import model_tree
-from caten_sd.formats.torch.dcp_metadata import Chunk, Record
+from caten_sd.formats.torch.dcp_metadata import Chunk
+from caten_sd.formats.torch.dcp_objects import Record
 from caten_sd.formats.torch.zip import TorchZip
 from caten_sd.state.dtype import DType
 from caten_sd.state.leaf import spec

@@ -47,19 +47,25 @@ def sharded(folder: Path, shards: int, dimensions: int, tensor_count: int = TENS
     metadata = md.Metadata(tensors, {key: (key,) for key in keys}, stored)
     for shard in range(shards):
         with (folder / f"__{shard}_0.distcp").open("wb") as file:
-            file.truncate(TENSORS * SHARD)
+            file.truncate(tensor_count * SHARD)
     return (folder / ".metadata").write_bytes(pickle.dumps(metadata))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("shards", "dimensions"), [(1, 2), (8, 1), (8, 2), (8, 4)])
+@pytest.mark.parametrize(
+    ("tensors", "shards", "dimensions"),
+    [
+        *((TENSORS, 1, 2), (TENSORS, 8, 1), (TENSORS, 8, 2), (TENSORS, 8, 4)),
+        *((TENSORS, 16, 2), (TENSORS, 16, 4), (20_000, 8, 4), (2_000, 128, 2), (100_000, 1, 2)),
+    ],
+)
 def test_the_metadata_of_many_processes_is_read_within_the_law(
-    shards: int, dimensions: int, tmp_path: Path
+    tensors: int, shards: int, dimensions: int, tmp_path: Path
 ) -> None:
-    size = sharded(tmp_path, shards, dimensions)
+    size = sharded(tmp_path, shards, dimensions, tensors)
     most, longest = (64 << 20) + 8 * size, 1 + 10 * size / 100e6
     memory, seconds, outcome = reading(tmp_path, most)
-    assert outcome.strip() == f"read {TENSORS}"
+    assert outcome.strip() == f"read {tensors}"
     assert memory <= most
     assert seconds <= 2 * longest  # twice, for a machine with other work to do
 
