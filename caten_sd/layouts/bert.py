@@ -177,7 +177,7 @@ ROBERTA = extend(
     ],
     without=OF_WORDS,
     architecture="roberta",
-    model_types=("xlm-roberta",),
+    model_types=("xlm-roberta", "camembert"),
     prefixes=("roberta.", ""),
     proof="RobertaModel of transformers gives the same outputs, by way of GGUF",
 )  # fmt: skip
@@ -196,6 +196,7 @@ GGUF_ROBERTA = extend(
     without=["cls.predictions.{path...}", f"{NEXT}.{PART}"],
     base=ROBERTA,
     model_types=("bert",),
+    only_if={"tokenizer.ggml.model": "gpt2|t5"},
     sizes={"bert.context_length": "positions"},
     proof="llama.cpp's converter gives the same bytes",
 )  # fmt: skip

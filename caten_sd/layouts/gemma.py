@@ -1,4 +1,4 @@
-"""The architectures gemma and gemma2 and gemma3, as GGUF calls them.
+"""The architectures gemma, gemma2 and gemma3, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
@@ -27,6 +27,10 @@ HF_GEMMA = Layout(
         Row("layers.{i}.input_layernorm.weight"),
         Row("layers.{i}.post_attention_layernorm.weight"),
         Row("norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.bias", optional=True),
+        Row("layers.{i}.self_attn.o_proj.bias", optional=True),
+        Row("layers.{i}.self_attn.q_proj.bias", optional=True),
+        Row("layers.{i}.self_attn.v_proj.bias", optional=True),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
         Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
@@ -60,6 +64,10 @@ GGUF_GEMMA = Layout(
         Row("layers.{i}.input_layernorm.weight", "blk.{i}.attn_norm.weight", Offset(1.0)),
         Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.ffn_norm.weight", Offset(1.0)),
         Row("norm.weight", "output_norm.weight", Offset(1.0)),
+        Row("layers.{i}.self_attn.k_proj.bias", "blk.{i}.attn_k.bias", optional=True),
+        Row("layers.{i}.self_attn.o_proj.bias", "blk.{i}.attn_output.bias", optional=True),
+        Row("layers.{i}.self_attn.q_proj.bias", "blk.{i}.attn_q.bias", optional=True),
+        Row("layers.{i}.self_attn.v_proj.bias", "blk.{i}.attn_v.bias", optional=True),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
@@ -77,6 +85,12 @@ HF_GEMMA2 = extend(
     "hf-gemma2",
     architecture="gemma2",
     proof=PROOF,
+    without=[
+        "layers.{i}.self_attn.k_proj.bias",
+        "layers.{i}.self_attn.o_proj.bias",
+        "layers.{i}.self_attn.q_proj.bias",
+        "layers.{i}.self_attn.v_proj.bias",
+    ],
     rows=[
         Row("layers.{i}.post_feedforward_layernorm.weight"),
         Row("layers.{i}.pre_feedforward_layernorm.weight"),
@@ -91,6 +105,17 @@ GGUF_GEMMA2 = extend(
     model_types=["gemma2"],
     metadata={"general.architecture": "gemma2"},
     proof=PROOF,
+    without=[
+        "layers.{i}.self_attn.k_proj.bias",
+        "layers.{i}.self_attn.o_proj.bias",
+        "layers.{i}.self_attn.q_proj.bias",
+        "layers.{i}.self_attn.v_proj.bias",
+    ],
+    sizes={
+        "gemma2.attn_logit_softcapping": "attn_logit_softcapping",
+        "gemma2.final_logit_softcapping": "final_logit_softcapping",
+        "gemma2.attention.sliding_window": "sliding_window",
+    },
     rows=[
         Row(
             "layers.{i}.post_attention_layernorm.weight",
@@ -104,11 +129,6 @@ GGUF_GEMMA2 = extend(
         ),
         Row("layers.{i}.pre_feedforward_layernorm.weight", "blk.{i}.ffn_norm.weight", Offset(1.0)),
     ],
-    sizes={
-        "gemma2.attn_logit_softcapping": "attn_logit_softcapping",
-        "gemma2.final_logit_softcapping": "final_logit_softcapping",
-        "gemma2.attention.sliding_window": "sliding_window",
-    },
 )
 
 
@@ -146,9 +166,6 @@ GGUF_GEMMA3 = extend(
         Row("layers.{i}.self_attn.k_norm.weight", "blk.{i}.attn_k_norm.weight", Offset(1.0)),
         Row("layers.{i}.self_attn.q_norm.weight", "blk.{i}.attn_q_norm.weight", Offset(1.0)),
     ],
-    sizes={
-        "gemma3.attention.sliding_window": "sliding_window",
-    },
 )
 
 
@@ -159,7 +176,4 @@ GGUF_GEMMA_EMBEDDING = extend(
     model_types=["gemma-embedding"],
     metadata={"general.architecture": "gemma-embedding"},
     proof=PROOF,
-    sizes={
-        "gemma-embedding.attention.sliding_window": "sliding_window",
-    },
 )

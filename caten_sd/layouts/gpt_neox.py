@@ -20,8 +20,9 @@ HF_GPT_NEOX = Layout(
     proof=PROOF,
     rows=[
         Row("final_layer_norm.{part:weight|bias}"),
-        Row("layers.{i}.attention.dense.{part:weight|bias}"),
-        Row("layers.{i}.attention.query_key_value.bias"),
+        Row("layers.{i}.attention.dense.bias", optional=True),
+        Row("layers.{i}.attention.dense.weight"),
+        Row("layers.{i}.attention.query_key_value.bias", optional=True),
         Row("layers.{i}.attention.query_key_value.weight"),
         Row("layers.{i}.input_layernorm.{part:weight|bias}"),
         Row("layers.{i}.mlp.dense_4h_to_h.{part:weight|bias}"),
@@ -53,14 +54,13 @@ GGUF_GPTNEOX = Layout(
     proof=PROOF,
     rows=[
         Row("final_layer_norm.{part:weight|bias}", "output_norm.{part:weight|bias}"),
-        Row(
-            "layers.{i}.attention.dense.{part:weight|bias}",
-            "blk.{i}.attn_output.{part:weight|bias}",
-        ),
+        Row("layers.{i}.attention.dense.bias", "blk.{i}.attn_output.bias", optional=True),
+        Row("layers.{i}.attention.dense.weight", "blk.{i}.attn_output.weight"),
         Row(
             "layers.{i}.attention.query_key_value.bias",
             "blk.{i}.attn_qkv.bias",
             Regroup((1, 1, 1), "num_attention_heads", undo=True),
+            optional=True,
         ),
         Row(
             "layers.{i}.attention.query_key_value.weight",

@@ -1,4 +1,4 @@
-"""The architectures olmo and olmo2 and olmoe, as GGUF calls them.
+"""The architectures olmo, olmo2 and olmoe, as GGUF calls them.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """
@@ -25,6 +25,10 @@ HF_OLMO = Layout(
         Row("layers.{i}.self_attn.o_proj.weight"),
         Row("layers.{i}.self_attn.q_proj.weight"),
         Row("layers.{i}.self_attn.v_proj.weight"),
+        Row("layers.{i}.self_attn.k_proj.bias", optional=True),
+        Row("layers.{i}.self_attn.o_proj.bias", optional=True),
+        Row("layers.{i}.self_attn.q_proj.bias", optional=True),
+        Row("layers.{i}.self_attn.v_proj.bias", optional=True),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
         Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
@@ -63,6 +67,10 @@ GGUF_OLMO = Layout(
             Rotary("num_attention_heads", to="pairs"),
         ),
         Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
+        Row("layers.{i}.self_attn.k_proj.bias", "blk.{i}.attn_k.bias", optional=True),
+        Row("layers.{i}.self_attn.o_proj.bias", "blk.{i}.attn_output.bias", optional=True),
+        Row("layers.{i}.self_attn.q_proj.bias", "blk.{i}.attn_q.bias", optional=True),
+        Row("layers.{i}.self_attn.v_proj.bias", "blk.{i}.attn_v.bias", optional=True),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
@@ -106,6 +114,10 @@ GGUF_OLMO2 = extend(
     model_types=["olmo2"],
     metadata={"general.architecture": "olmo2"},
     proof=PROOF,
+    sizes={
+        "olmo2.attention.sliding_window": "sliding_window",
+        "olmo2.attention.sliding_window_pattern": "layer_types == sliding_attention",
+    },
     rows=[
         Row("layers.{i}.post_attention_layernorm.weight", "blk.{i}.post_attention_norm.weight"),
         Row("layers.{i}.post_feedforward_layernorm.weight", "blk.{i}.post_ffw_norm.weight"),
@@ -115,10 +127,6 @@ GGUF_OLMO2 = extend(
         Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
         Row("norm.weight", "output_norm.weight"),
     ],
-    sizes={
-        "olmo2.attention.sliding_window": "sliding_window",
-        "olmo2.attention.sliding_window_pattern": "layer_types == sliding_attention",
-    },
 )
 
 

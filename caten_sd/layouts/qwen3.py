@@ -28,6 +28,10 @@ HF_QWEN3 = Layout(
         Row("layers.{i}.self_attn.q_proj.weight"),
         Row("layers.{i}.self_attn.v_proj.weight"),
         Row("norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.bias", optional=True),
+        Row("layers.{i}.self_attn.o_proj.bias", optional=True),
+        Row("layers.{i}.self_attn.q_proj.bias", optional=True),
+        Row("layers.{i}.self_attn.v_proj.bias", optional=True),
         Row("embed_tokens.weight", shape=("vocab_size", "hidden_size")),
         Row("layers.{i}.mlp.down_proj.weight", shape=("hidden_size", "intermediate_size")),
         Row("layers.{i}.mlp.gate_proj.weight", shape=("intermediate_size", "hidden_size")),
@@ -63,6 +67,10 @@ GGUF_QWEN3 = Layout(
         Row("layers.{i}.self_attn.q_proj.weight", "blk.{i}.attn_q.weight"),
         Row("layers.{i}.self_attn.v_proj.weight", "blk.{i}.attn_v.weight"),
         Row("norm.weight", "output_norm.weight"),
+        Row("layers.{i}.self_attn.k_proj.bias", "blk.{i}.attn_k.bias", optional=True),
+        Row("layers.{i}.self_attn.o_proj.bias", "blk.{i}.attn_output.bias", optional=True),
+        Row("layers.{i}.self_attn.q_proj.bias", "blk.{i}.attn_q.bias", optional=True),
+        Row("layers.{i}.self_attn.v_proj.bias", "blk.{i}.attn_v.bias", optional=True),
         Row("embed_tokens.weight", "token_embd.weight"),
         Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
         Row("layers.{i}.mlp.gate_proj.weight", "blk.{i}.ffn_gate.weight"),
@@ -81,6 +89,12 @@ HF_QWEN3_VL = extend(
     architecture="qwen3_vl/qwen3_asr",
     prefixes=("model.language_model.", ""),
     proof=PROOF,
+    without=[
+        "layers.{i}.self_attn.k_proj.bias",
+        "layers.{i}.self_attn.o_proj.bias",
+        "layers.{i}.self_attn.q_proj.bias",
+        "layers.{i}.self_attn.v_proj.bias",
+    ],
     rows=[Row("model.visual.{path...}", prefixed=False, optional=True)],
 )
 
@@ -109,10 +123,14 @@ GGUF_QWEN3VL = extend(
     model_types=["qwen3vl"],
     metadata={"general.architecture": "qwen3vl"},
     proof=PROOF,
+    without=[
+        "layers.{i}.self_attn.k_proj.bias",
+        "layers.{i}.self_attn.o_proj.bias",
+        "layers.{i}.self_attn.q_proj.bias",
+        "layers.{i}.self_attn.v_proj.bias",
+    ],
+    sizes={"qwen3vl.n_deepstack_layers": "deepstack_layers or 0"},
     rows=[
         Lacks("model.visual.{path...}", "GGUF keeps this part of the model in a file of its own")
     ],
-    sizes={
-        "qwen3vl.n_deepstack_layers": "deepstack_layers or 0",
-    },
 )

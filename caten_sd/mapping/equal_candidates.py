@@ -8,7 +8,9 @@ from caten_sd.mapping.axis_lengths import Pad, Trim
 from caten_sd.mapping.known import is_same
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rows import Row
+from caten_sd.mapping.self_description import conditions_met
 from caten_sd.mapping.weighing import Candidate
+from caten_sd.state.state_dict import StateDict
 
 
 def others_than(best: Candidate, weighed: Iterable[Candidate]) -> list[Candidate]:
@@ -31,8 +33,17 @@ def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
     return found
 
 
-def without_padding(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-    """Return the candidates that have no padding, which no file shows; all if each has some."""
+def likeliest(candidates: Sequence[Candidate], state: StateDict) -> Sequence[Candidate]:
+    """Return those that the file itself speaks for, or else those that have no padding.
+
+    No file shows padding. If each candidate has some, all are returned.
+    """
+    met = [conditions_met(each.layout, state) for each in candidates]
+    candidates = (
+        [each for each, is_met in zip(candidates, met, strict=True) if is_met]
+        or [each for each in candidates if not each.layout.only_if]
+        or candidates
+    )
     return [each for each in candidates if not _has_padding(each.layout)] or candidates
 
 

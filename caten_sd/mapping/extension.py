@@ -41,9 +41,8 @@ def extend(
             f"a layout has no {unknown[0]}; what can be changed is {', '.join(sorted(fields))}"
         )
     merged = _merged(layout, list(rows), without)
-    inherited = {
-        each: getattr(layout, each) for each in fields - {"architecture", "model_types", "proof"}
-    }
+    own = {"architecture", "model_types", "only_if", "proof"}
+    inherited = {each: getattr(layout, each) for each in fields - own}
     said = {**layout.metadata, **changes.get("metadata", {})}
     inherited["sizes"] = {**_sizes(layout, said), **changes.pop("sizes", {})}
     if (base is None) != (layout.base is None) and base is not layout:

@@ -45,9 +45,11 @@ class Layout:
     layout says of itself, ``sizes`` the keys of its metadata that hold a number, each with the name
     of the number, or with a constant or an expression, as size_expressions.py has them.
     ``model_types`` are what a config.json or a GGUF calls the architecture; the architecture's own
-    name, and that of the layout behind its first hyphen, always count. ``proof`` says what shows
-    that the rows are right, such as equal outputs of the original code; without it nothing but the
-    names is known.
+    name, and that of the layout behind its first hyphen, always count. ``only_if`` has entries of a
+    file's metadata or config.json that tell the layout from one with the same names and shapes:
+    other values exclude it, and without any the other one is likelier; "|" divides values that
+    count alike. ``proof`` says what shows that the rows are right, such as equal outputs of the
+    original code; without it nothing but the names is known.
 
     >>> layout = Layout("mine", [Row("encoder.{i}.weight", "enc.{i}.w")])
     >>> layout, layout.canonical
@@ -66,6 +68,7 @@ class Layout:
     model_types: Collection[str] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int | float | str] = field(default_factory=dict)
+    only_if: Mapping[str, str] = field(default_factory=dict)
     proof: str = ""
 
     def __post_init__(self) -> None:
@@ -231,6 +234,7 @@ class Layout:
             "aliases": _besides(self.aliases, base.aliases if base else {}),
             "metadata": self.metadata,
             "sizes": self.sizes,
+            "only_if": self.only_if,
             "proof": self.proof,
         }
         return {**found, **{name: value for name, value in own.items() if value}, "rows": self.rows}

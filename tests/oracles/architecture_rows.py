@@ -19,7 +19,7 @@ from caten_sd.mapping.templates import Finder, Matcher
 from tests.oracles.families import NAMES
 from tests.oracles.row_templates import NUMBER, FoundRow, rows_of
 
-LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+LAYERS = ("num_layers_per_stack", "num_hidden_layers", "n_layer", "n_layers", "num_layers")
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "encoder_attention_heads")
 KV_HEADS = ("num_key_value_heads", "num_kv_heads")
@@ -39,6 +39,7 @@ SIZES = {
     "decoder_block_count": ("num_decoder_layers",),
     "expert_count": EXPERTS,
     "expert_used_count": ("num_experts_per_tok",),
+    "hrm.layers_per_stack": ("num_layers_per_stack",),
     "ssm.conv_kernel": ("conv_kernel", "mamba_d_conv", "linear_conv_kernel_dim"),
     "ssm.group_count": ("n_groups", "mamba_n_groups", "linear_num_key_heads"),
     "ssm.inner_size": ("mamba_d_ssm", "mamba_intermediate_size"),
@@ -47,8 +48,18 @@ SIZES = {
     "vocab_size": ("vocab_size",),
 }
 # Names of matrices whose axes are numbers of the model, and never a coincidence.
-SIZED = re.compile(r"(embed\w*|wte|gate_proj|up_proj|down_proj|fc1|fc2|wi|wo|lm_head)\.weight$")
-NAMES_OF_SIZES = ("vocab_size", "hidden_size", "n_embd", "d_model", "intermediate_size", "d_ff")
+SIZED = re.compile(
+    r"(embed\w*|wte|gate_proj|up_proj|down_proj|c_fc|mlp\.c_proj|fc1|fc2|wi|wo|lm_head)\.weight$"
+)
+NAMES_OF_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "n_embd",
+    "d_model",
+    "intermediate_size",
+    "d_ff",
+    "n_inner",
+)
 
 
 @dataclass
@@ -148,7 +159,8 @@ def architecture_of(name: str, pairs: list[Pair]) -> Architecture:
 def _add(made: Architecture, pair: Pair) -> None:
     found = _matches(pair)
     prefix = _prefix(found)
-    rows = _in_some_layers([_without_prefix(row, prefix) for row in rows_of(found)])
+    templates = rows_of(found, pair.names)
+    rows = _in_some_layers([_without_prefix(row, prefix) for row in templates])
     only_canonical = _rest(pair.canonical, [match.a for match in found])
     only_here = _rest(pair.here, [match.b for match in found])
     dialect = _dialect(made, pair, prefix, rows)

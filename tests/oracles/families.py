@@ -10,13 +10,14 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
     "arcee": {"arcee": ["ArceeForCausalLM"]},
     "bloom": {"bloom": ["BloomForCausalLM", "BloomModel"]},
     "cohere": {
-        "command-r": ["CohereForCausalLM"],
+        "command-r": ["CohereForCausalLM", "CohereForCausalLM-bias", "CohereForCausalLM-qknorm"],
         "cohere2": ["Cohere2ForCausalLM"],
         "cohere2moe": ["Cohere2MoeForCausalLM", "Cohere2MoeForCausalLM-dense"],
     },
     "deepseek": {
         "deepseek2": [
             "DeepseekV3ForCausalLM",
+            "DeepseekV3ForCausalLM-bias",
             "DeepseekV2ForCausalLM",
             "Glm4MoeLiteForCausalLM",
             "YoutuForCausalLM",
@@ -41,7 +42,7 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
     },
     "falcon_h1": {"falcon-h1": ["FalconH1ForCausalLM"]},
     "gemma": {
-        "gemma": ["GemmaForCausalLM"],
+        "gemma": ["GemmaForCausalLM", "GemmaForCausalLM-bias"],
         "gemma2": ["Gemma2ForCausalLM"],
         "gemma3": ["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", "Gemma3TextModel"],
     },
@@ -54,7 +55,8 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
         "glm4": ["Glm4ForCausalLM"],
         "glm4moe": ["Glm4MoeForCausalLM", "SolarOpenForCausalLM"],
     },
-    "gpt_neox": {"gptneox": ["GPTNeoXForCausalLM"]},
+    "gpt_bigcode": {"starcoder": ["GPTBigCodeForCausalLM"]},
+    "gpt_neox": {"gptneox": ["GPTNeoXForCausalLM", "GPTNeoXForCausalLM-nobias"]},
     "gpt_oss": {"gpt-oss": ["GptOssForCausalLM"]},
     "granite_moe": {
         "granitemoe": ["GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM"],
@@ -65,6 +67,7 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
         "granitehybrid-bamba": ["BambaForCausalLM"],
     },
     "granite_swa": {"granite_swa": ["GraniteSWAForCausalLM", "GraniteMoeSWAForCausalLM"]},
+    "hrm": {"hrm_text": ["HrmTextForCausalLM"]},
     "hunyuan": {
         "hunyuan-dense": ["HunYuanDenseV1ForCausalLM"],
         "hunyuan-moe": ["HunYuanMoEV1ForCausalLM"],
@@ -93,8 +96,8 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
         "nemotron_h_moe": ["NemotronHForCausalLM", "NemotronHForCausalLM-dense"],
     },
     "olmo": {
-        "olmo": ["OlmoForCausalLM"],
-        "olmo2": ["Olmo2ForCausalLM", "Olmo3ForCausalLM"],
+        "olmo": ["OlmoForCausalLM", "OlmoForCausalLM-bias"],
+        "olmo2": ["Olmo2ForCausalLM", "Olmo2ForCausalLM-bias", "Olmo3ForCausalLM"],
         "olmoe": ["OlmoeForCausalLM"],
     },
     "phi": {"phi2": ["PhiForCausalLM"], "phi3": ["Phi3ForCausalLM"]},
@@ -108,7 +111,7 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
         "qwen2vl": ["Qwen2_5_VLForConditionalGeneration"],
     },
     "qwen3": {
-        "qwen3": ["Qwen3ForCausalLM", "Qwen3Model"],
+        "qwen3": ["Qwen3ForCausalLM", "Qwen3ForCausalLM-bias", "Qwen3Model"],
         "qwen3vl": ["Qwen3VLForConditionalGeneration", "Qwen3ASRForConditionalGeneration"],
     },
     "qwen3_5": {
@@ -123,13 +126,13 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
     },
     "qwen3_next": {"qwen3next": ["Qwen3NextForCausalLM"]},
     "qwen_moe": {
-        "qwen2moe": ["Qwen2MoeForCausalLM"],
-        "qwen3moe": ["Qwen3MoeForCausalLM"],
+        "qwen2moe": ["Qwen2MoeForCausalLM", "Qwen2MoeForCausalLM-nobias"],
+        "qwen3moe": ["Qwen3MoeForCausalLM", "Qwen3MoeForCausalLM-bias"],
         "qwen3vlmoe": ["Qwen3VLMoeForConditionalGeneration"],
     },
     "seed_oss": {"seed_oss": ["SeedOssForCausalLM"]},
-    "stablelm": {"stablelm": ["StableLmForCausalLM"]},
-    "starcoder2": {"starcoder2": ["Starcoder2ForCausalLM"]},
+    "stablelm": {"stablelm": ["StableLmForCausalLM", "StableLmForCausalLM-bias"]},
+    "starcoder2": {"starcoder2": ["Starcoder2ForCausalLM", "Starcoder2ForCausalLM-nobias"]},
     "step": {"step35": ["Step3p7ForConditionalGeneration"]},
     "t5": {
         "t5": [
@@ -153,6 +156,9 @@ NAMES = {
     "t5encoder-relu": "t5-encoder-relu",
 }
 
+# Architectures with the names and shapes of another: only what a file says tells them from it.
+ONLY_IF_SAID = {"starcoder"}
+
 # What hand-written files have: their layouts are proved on these classes as well.
 BY_HAND = [
     "BertForMaskedLM",
@@ -163,7 +169,9 @@ BY_HAND = [
     "DistilBertModel",
     "GPT2LMHeadModel",
     "GraniteForCausalLM",
+    "GraniteForCausalLM-bias",
     "LlamaForCausalLM",
+    "LlamaForCausalLM-bias",
     "LlamaModel",
     "LlavaForConditionalGeneration",
     "MistralForCausalLM",
@@ -171,6 +179,7 @@ BY_HAND = [
     "RobertaForSequenceClassification",
     "RobertaModel",
     "SmolLM3ForCausalLM",
+    "SmolLM3ForCausalLM-bias",
     "VoxtralForConditionalGeneration",
     "XLMRobertaForSequenceClassification",
     "XLMRobertaModel",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from caten_sd.layout import Chain, NegExp, Offset, Operation, Regroup, Rotary, Split, Stack, Trim
+from caten_sd.mapping.known import layout_called
 from caten_sd.mapping.rearrange import Each
 from tests.oracles.architecture_rows import Architecture, Dialect
+from tests.oracles.families import ONLY_IF_SAID
 from tests.oracles.row_templates import FoundRow, merged
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
@@ -80,6 +84,7 @@ def _layouts(made: Architecture) -> Iterable[LayoutText]:
         "model_types": _choice([first.model_type], first.name),
         "prefixes": _prefixes(first),
         "counts": repr(made.counts),
+        "only_if": _only_if(made, {"model_type": first.model_type}),
         "proof": "PROOF",
     }
     yield LayoutText(hf, f"hf-{first.name}", _given(fields), dict(_hf_rows(made)))
@@ -99,12 +104,17 @@ def _layouts(made: Architecture) -> Iterable[LayoutText]:
             "base": hf,
             "model_types": repr([said]),
             "metadata": f"{{'general.architecture': {said!r}}}",
-            "sizes": repr({f"{said}.{key}": number for key, number in made.sizes.items()}),
+            "sizes": repr(_sizes(made, said, f"gguf-{name}")),
+            "only_if": _only_if(made, {"general.architecture": said}),
             "proof": "PROOF",
         }
         yield LayoutText(
             _variable("GGUF", name), f"gguf-{name}", _given(fields), dict(_gguf_rows(made))
         )
+
+
+def _only_if(made: Architecture, entry: Mapping[str, str]) -> str:
+    return repr(entry) if made.name in ONLY_IF_SAID else ""
 
 
 def _variable(kind: str, name: str) -> str:
@@ -148,14 +158,27 @@ def _written(text: LayoutText, known: list[LayoutText]) -> str:
             fields.pop(name, None)
         elif name not in fields:
             fields[name] = "('',)" if name == "prefixes" else "{}"
-    if _bare_sizes(best) == _bare_sizes(text):
-        fields.pop("sizes", None)
+    known = _bare_sizes(best)
+    own = {key: size for key, size in _bare_sizes(text).items() if known.get(key) != size}
+    said = ast.literal_eval(text.fields.get("metadata", "{}"))
+    start = f"{said.get('general.architecture', '')}."
+    fields.pop("sizes", None)
+    if own:
+        fields["sizes"] = repr({start + key: size for key, size in own.items()})
     return _call("extend", [best.variable, repr(text.name)], fields, rows, text)
 
 
-def _bare_sizes(text: LayoutText) -> str:
+def _bare_sizes(text: LayoutText) -> dict[str, Any]:
     """Return the sizes of a GGUF without the name of the architecture, which extend() renames."""
-    return re.sub(r"'[\w-]+\.", "'", text.fields.get("sizes", ""), count=0)
+    sizes = ast.literal_eval(text.fields.get("sizes", "{}"))
+    return {key.partition(".")[2]: size for key, size in sizes.items()}
+
+
+def _sizes(made: Architecture, said: str, name: str) -> dict[str, Any]:
+    """Return the sizes of a GGUF: those of its pair, and those that its layout has by hand."""
+    known = layout_called(name)
+    by_hand = known[name].sizes if known else {}
+    return {**{f"{said}.{key}": number for key, number in made.sizes.items()}, **by_hand}
 
 
 def _difference(one: LayoutText, other: LayoutText) -> int:
@@ -228,7 +251,8 @@ def _gguf_rows(made: Architecture) -> Iterable[tuple[tuple[str, ...], str]]:
         if row.canonical != (head,):
             operation = "" if row.is_plain else f", {operation_text(row.operation)}"
             names = f"{_names(row.canonical)}, {_names(row.here)}"
-            yield row.canonical, f"Row({names}{operation}{_options(*row.options)})"
+            where = f", where={row.where!r}" if row.where else ""
+            yield row.canonical, f"Row({names}{operation}{where}{_options(*row.options)})"
     if made.head:
         yield (head,), f"Row({head!r}, 'output.weight', tied={made.head[1]!r})"
     for name in made.rest:

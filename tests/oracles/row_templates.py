@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from caten_sd import MatchedTensors
 from caten_sd.layout import Operation, Stack
 
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
+SHIFTED = re.compile(r"\{(\w)\+(\w+)\}")  # an index that starts further on
 HOLE = "\0"
 PART = "{part:weight|bias}"
 LETTERS = {"dec.": "j"}  # the index of what such a key begins with counts another number
@@ -27,6 +28,7 @@ class FoundRow:
     seen: tuple[str, ...] = ()
     optional: bool = False
     in_some_layers: bool = False
+    where: str = ""
 
     @property
     def is_plain(self) -> bool:
@@ -50,7 +52,7 @@ class _Entry(NamedTuple):
     seen: tuple[str, ...]
 
 
-def rows_of(matches: Iterable[MatchedTensors]) -> list[FoundRow]:
+def rows_of(matches: Iterable[MatchedTensors], numbers: Mapping[str, int]) -> list[FoundRow]:
     """Return the rows that say what matches say, in the order in which they are met."""
     groups: dict[_Identity, tuple[MatchedTensors, list[_Entry]]] = {}
     for match in matches:
@@ -60,11 +62,20 @@ def rows_of(matches: Iterable[MatchedTensors]) -> list[FoundRow]:
         groups.setdefault(key, (match, []))[1].append(entry)
     found: dict[_Identity, FoundRow] = {}
     for (canonical, here, _), (match, entries) in groups.items():
-        for row in _rows(canonical, here, match.operation, entries):
+        for row in _rows(canonical, here, match.operation, entries, numbers):
             known = found.get(row.identity)
             seen = (*known.seen, *row.seen) if known else row.seen
             found[row.identity] = replace(row, seen=seen)
-    return list(found.values())
+    return [replace(row, where=_where(row, found.values())) for row in found.values()]
+
+
+def _where(row: FoundRow, rows: Iterable[FoundRow]) -> str:
+    """Return the condition without which a row would take the tensors of one further on."""
+    for other in rows:
+        shift = SHIFTED.search(other.here[0])
+        if shift and SHIFTED.sub(r"{\1}", other.here[0]) == row.here[0]:
+            return f"{shift[1]} < {shift[2]}"
+    return ""
 
 
 def _stacked(match: MatchedTensors) -> tuple[str, ...]:
@@ -80,7 +91,11 @@ def _stacked(match: MatchedTensors) -> tuple[str, ...]:
 
 
 def _rows(
-    canonical: tuple[str, ...], here: tuple[str, ...], operation: Operation, entries: list[_Entry]
+    canonical: tuple[str, ...],
+    here: tuple[str, ...],
+    operation: Operation,
+    entries: list[_Entry],
+    sizes: Mapping[str, int],
 ) -> Iterable[FoundRow]:
     place, offset = _counted(entries)
     for entry in entries:
@@ -90,13 +105,19 @@ def _rows(
         others = [str(number) for number in entry.here]
         if place is not None:
             numbers[place] = word
-            others[0] = word if offset == 0 else f"{{{letter}+{offset}}}"
+            others[0] = word if offset == 0 else f"{{{letter}+{_named(offset, sizes)}}}"
         yield FoundRow(
             tuple(_filled(name, numbers) for name in canonical),
             tuple(_filled(name, others) for name in here),
             operation,
             entry.seen,
         )
+
+
+def _named(offset: int, sizes: Mapping[str, int]) -> str:
+    """Return the number of layers that an offset is, by its name, or the offset."""
+    names = [name for name, size in sizes.items() if size == offset and "layer" in name]
+    return names[0] if len(names) == 1 else str(offset)
 
 
 def _counted(entries: Sequence[_Entry]) -> tuple[int | None, int]:

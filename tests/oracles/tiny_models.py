@@ -142,12 +142,30 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
 }
 
+# Tensors that a class has or not, by its configuration.
+BIASES = {"attention_bias": True, "mlp_bias": True}
+CHANGES |= {
+    "CohereForCausalLM-qknorm": {"use_qk_norm": True},
+    "DeepseekV3ForCausalLM-bias": {"num_key_value_heads": 4, "attention_bias": True},
+    "GPTNeoXForCausalLM-nobias": {"attention_bias": False},
+    "Olmo2ForCausalLM-bias": {"attention_bias": True},
+    "OlmoForCausalLM-bias": {"attention_bias": True},
+    "Qwen2MoeForCausalLM-nobias": {"qkv_bias": False},
+    "StableLmForCausalLM-bias": {"use_qkv_bias": True},
+    "Starcoder2ForCausalLM-nobias": {"use_bias": False},
+    **{
+        f"{name}ForCausalLM-bias": BIASES
+        for name in ("Cohere", "Gemma", "Granite", "Llama", "Qwen3", "Qwen3Moe", "SmolLM3")
+    },
+}
+
 # What a config.json on the hub has and one that transformers 5 saves has not.
 ENTRIES: dict[str, dict[str, Any]] = {
     "Cohere2ForCausalLM": {"rotary_pct": 1.0},
     "FalconH1ForCausalLM": {"head_dim": 16},
     "GPT2LMHeadModel": {"n_ctx": 112},
     "GPTNeoXForCausalLM": {"rotary_pct": 0.25},
+    "GPTNeoXForCausalLM-nobias": {"rotary_pct": 0.25},
     "HunYuanMoEV1ForCausalLM": {
         "moe_intermediate_size": [96] * 3,
         "moe_topk": [2] * 3,
