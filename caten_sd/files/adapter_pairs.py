@@ -15,6 +15,7 @@ import attrs
 from caten_sd.errors import LayoutError
 from caten_sd.errors.printable import one_line
 from caten_sd.files.adapter_scales import check_config, scale_of
+from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout_plan import plan_layout
 from caten_sd.state.json_text import parse_json
@@ -30,7 +31,11 @@ PARTS = {
     "text_encoder": "lora_te_ lora_te1_",
     "text_encoder_2": "lora_te2_",
 }
-_OF_PAIR = re.compile(r"(^lora_|\.)(lora_|lora\.|lora_linear_layer\.|\w+_lora\.|alpha$)")
+_KNOWN = re.compile(
+    r"alpha|lora_embedding_[AB](\.default)?|lora_[AB](\.default)?\.(weight|bias)"
+    r"|(lora_|lora\.|lora_linear_layer\.|\w+_lora\.)(down|up)\.weight"
+)
+_OF_PAIR = re.compile(r"^lora_|\.(lora_|lora\.|lora_linear_layer\.|\w+_lora\.|alpha$)")
 _ALPHA = ".alpha"
 _METADATA = "lora_adapter_metadata"
 _ROLES = {
@@ -49,7 +54,6 @@ class AdapterPair:
     path: str
     product: LowRank
     bias: Any = None
-    of_embedding: bool = False
 
     @property
     def part(self) -> str:
@@ -81,16 +85,27 @@ def read_pairs(adapter: StateDict, keys: Collection[str]) -> AdapterContent:
             f"{counted(len(adapter), 'key')} of the adapter are not of pairs of LoRA, as in "
             f"{first_few(list(adapter), 1)}; give the file that has the pairs"
         )
+    odd = [key for key in own if not any(map(_KNOWN.fullmatch, _endings(key)))]
+    _refuse(odd)
     canonical, untaken, dialect = _canonical(adapter, own, keys)
     without_model = _parts_without_model(untaken, canonical)
-    left = [key for key in untaken if _part_of_kohya(key) not in without_model]
-    if left:
-        raise LayoutError(
-            f"{counted(len(left), 'key')} of the adapter cannot be added: {first_few(left, 3)}; "
-            f"give the model that they are for, in the names of its library, and an adapter of "
-            f"pairs of LoRA alone"
-        )
+    _refuse([key for key in untaken if _part_of_kohya(key) not in without_model])
     return AdapterContent(tuple(_pairs(canonical, adapter, config, dialect)), full, without_model)
+
+
+def _endings(key: str) -> list[str]:
+    """Return the last one, two and three segments of a key."""
+    segments = key.split(".")
+    return [".".join(segments[-count:]) for count in (1, 2, 3)]
+
+
+def _refuse(keys: list[str]) -> None:
+    if keys:
+        raise LayoutError(
+            f"{counted(len(keys), 'key')} of the adapter cannot be added: {first_few(keys, 3)}; "
+            f"give pairs of LoRA alone, in the names of peft, diffusers or kohya, and the model "
+            f"that they are for in the names of its library"
+        )
 
 
 def _canonical(
@@ -104,9 +119,16 @@ def _canonical(
     state = StateDict(
         {key: leaf for key, leaf in own.items() if key not in apart}, metadata=metadata
     )
+    detection = detect_layout(state)
+    if detection.layout is None:
+        raise LayoutError(
+            f"the names of the adapter are not of one dialect, peft's, diffusers' or kohya's: "
+            f"{first_few(list(own), 3)}; give an adapter that one of these libraries wrote"
+        )
     plan = plan_layout(
         state,
         find_layout("peft-lora").canonical,
+        from_layout=detection.layout,
         config={},
         against=_model_paths(keys) if joined else None,
         lora_alpha=1,
@@ -187,8 +209,8 @@ def _pairs(
         scale = scale_of(path, rank, found.get("alpha"), stated)
         embedding = "embedding" in found
         turned = embedding or config.get("fan_in_fan_out") is True
-        product = LowRank(found["down"], found["up"], scale, turned)
-        yield AdapterPair(path, product, found.get("bias"), embedding)
+        product = LowRank(found["down"], found["up"], scale, turned, embedding)
+        yield AdapterPair(path, product, found.get("bias"))
 
 
 def _stated(

@@ -211,7 +211,8 @@ def _check_full(full: Mapping[str, Any], state: StateDict) -> None:
         if key not in state:
             raise LayoutError(
                 f"{one_line(key)} {shape} of the adapter is not of a pair of LoRA, and the model "
-                f"has no tensor of that name; leave it out of the adapter"
+                f"has no tensor of that name; give an adapter of pairs of LoRA alone, or a model "
+                f"that has it"
             )
         if list(spec(state[key]).shape) != shape:
             raise LayoutError(

@@ -136,7 +136,10 @@ def _by_numpy(kind: Kind, leaf: Any, /) -> Any:
 
 @generic
 def dequantize(block_type: Any, raw: Any, /) -> Any:
-    """Return float32 values (..., n) for raw uint8 blocks (..., n / per * bytes)."""
+    """Return float32 values (..., n) for raw uint8 blocks (..., n / per * bytes).
+
+    For a packing scheme, ``raw`` has the arrays of a packed weight by their roles.
+    """
     raise NotImplementedError
 
 

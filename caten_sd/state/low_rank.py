@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -19,12 +19,15 @@ class LowRank:
     """The product up @ down times a scale: (outputs, rank, ...) and (rank, inputs, ...).
 
     Where ``turned``, the weight has its inputs first, as an embedding and the Conv1D of GPT-2.
+    Where ``rounded``, the product is rounded to the dtype of the weight before the sum is, as peft
+    does for an embedding.
     """
 
     down: Any
     up: Any
     scale: float
     turned: bool = False
+    rounded: bool = False
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Return whether the product has the elements of a weight of this shape, in its order.
@@ -70,6 +73,7 @@ class Multiple:
 
     leaf: Any
     scale: float
+    rounded: ClassVar[bool] = False
 
     def origins(self) -> tuple[Any, ...]:
         """Return the leaf."""
@@ -88,7 +92,7 @@ class Multiple:
 
 
 class WeightSum(RowLeaf):
-    """A leaf of floats plus terms; the sum is rounded once to the dtype of the leaf."""
+    """A leaf of floats plus terms; the sum is rounded to the dtype of the leaf."""
 
     __slots__ = ("dtype", "leaf", "shape", "terms")
 
@@ -113,5 +117,6 @@ def _by_numpy(kind: Numpy, leaf: WeightSum, /) -> Any:
     array = as_array(kind, leaf.leaf)
     total = array.astype(np.promote_types(array.dtype, np.float32))
     for term in leaf.terms:
-        total += term.numpy(leaf.shape)
+        values = term.numpy(leaf.shape)
+        total += values.astype(array.dtype) if term.rounded else values
     return total.astype(numpy_dtype(leaf.dtype), copy=False)

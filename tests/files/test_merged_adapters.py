@@ -145,7 +145,13 @@ WRONG: dict[str, tuple[dict[str, Any], Any, str]] = {
     "loha": (
         base(),
         sd.StateDict({**kohya(pairs(), "lora_unet"), "lora_unet_x.hada_w1_a": numbers(2, 2)}),
-        "hada_w1_a",
+        "1 key of the adapter cannot.*hada_w1_a",
+    ),
+    "names of gguf": (base(), {"blk.0.attn_q.weight.lora_a": numbers(2, 5)}, "lora_a.*kohya"),
+    "two dialects": (
+        base(),
+        {**kohya(pairs(), "lora_unet"), **below("unet", pairs())},
+        "not of one dialect",
     ),
 }
 
@@ -195,6 +201,7 @@ def test_pairs_of_two_parts_for_one_weight_are_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:::peft", "ignore:`is_gradient", "ignore::FutureWarning")
 @pytest.mark.parametrize(
     "options",
     [

@@ -14,6 +14,7 @@ import attrs
 
 from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along
 from caten_sd.errors import StateDictError
+from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.json_text import parse_json
 from caten_sd.state.leaf import Numpy, as_array, dequantize, spec
 
@@ -77,8 +78,7 @@ def _description(key: str, leaf: Any) -> dict[str, Any]:
     said: dict[str, Any] = {"nested_offset": 0.0, "nested_blocksize": 0, "shape": None}
     said.update(found if isinstance(found, Mapping) else {})
     block, nested, shape = said.get("blocksize"), said["nested_blocksize"], said["shape"]
-    sizes = [block, nested, *(shape if isinstance(shape, list) else [None])]
-    known = all(type(size) is int and size >= 0 for size in sizes) and block and block % 2 == 0
+    known = is_shape(shape) and is_size(block) and is_size(nested) and block and block % 2 == 0
     if not known or type(said["nested_offset"]) is not float:
         raise StateDictError(
             f"{key} does not state the shape and the block size of its weight; get the file again"
@@ -130,6 +130,6 @@ def _scales(scheme: Bitsandbytes4, parts: Parts) -> NDArray[Any]:
     table = np.asarray(parts[".nested_quant_map"]).astype(np.float32).reshape(-1)
     found: NDArray[Any] = table[scales.view(np.uint8)]
     outer = np.asarray(parts[".nested_absmax"]).astype(np.float32).reshape(-1)
-    found *= outer.repeat(scheme.nested)[: found.size]
+    found *= outer[np.arange(found.size) // scheme.nested]
     found += np.float32(scheme.offset)
     return found

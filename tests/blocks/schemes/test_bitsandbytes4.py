@@ -66,12 +66,23 @@ def test_the_values_are_those_of_the_map_times_their_scale(nested: bool) -> None
         {"blocksize": 128},
         {"nested_blocksize": 0},
         {"nested_offset": "x"},
+        {"shape": [1] * 65 + [24, 32]},
     ],
 )
 def test_a_description_that_the_tensors_contradict_is_refused(stated: dict[str, Any]) -> None:
     tensors, _ = packed(nested=True, **stated)
     with pytest.raises(StateDictError, match=r"fc\.weight.*get the file again"):
         to_floats(tensors)
+
+
+@pytest.mark.parametrize("stated", [{"blocksize": 1 << 40}, {"nested_blocksize": 1 << 40}])
+def test_a_block_that_is_larger_than_the_weight_takes_no_memory(stated: dict[str, int]) -> None:
+    tensors, _ = packed(nested=True, **stated)
+    for key, count in (("absmax", 1), ("nested_absmax", 1)):
+        whole = tensors[f"fc.weight.{key}"]
+        tensors[f"fc.weight.{key}"] = whole[:count] if "blocksize" in stated else whole
+    tensors["fc.weight.nested_absmax"] = tensors["fc.weight.nested_absmax"][:1]
+    assert to_floats(tensors)["fc.weight"].numpy().shape == SHAPE
 
 
 @pytest.mark.slow
