@@ -57,6 +57,10 @@ class LoadTarget:
         """Every container in the object, each before those in it."""
         return [each.owner for each, _ in self._containers]
 
+    def constants(self) -> dict[int, Any]:
+        """Return what the owners do not want to be copied, by its id."""
+        return {id(each): each for _, hooks in self._containers for each in hooks.constants}
+
     def of(self, obj: Any) -> LoadTarget:
         """Return the target of another object, with the same keys for its paths."""
         return LoadTarget(obj, get_state_dict(obj, key_mapper=self._key), self._key)

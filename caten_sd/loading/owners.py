@@ -55,6 +55,7 @@ class OwnerHooks:
     adapts = False  # whether `adapt` may change anything
     synthesizes = False  # whether the state may have leaves that the owner does not store
     nested: Collection[str] = ()  # slots with a tree in place of a leaf; `put` takes it as a whole
+    constants: Iterable[Any] = ()  # what a copy of the owner has in common with it: no state
     files: FileLayout | None = None  # the layout of its files, if it is not that of its state
 
     def __init__(self, owner: Any) -> None:

@@ -106,7 +106,7 @@ class MovesIntoCopy(Moves):
             for name in old.names_of(move.key)
         }
         try:
-            made = deepcopy(old.obj, _with_proxies(old, new_arrays))
+            made = deepcopy(old.obj, _with_proxies(old, {**old.constants(), **new_arrays}))
         except Exception as error:
             raise LoadError(
                 f"{type(old.obj).__name__} cannot be copied ({type(error).__name__}: {error}); "

@@ -159,6 +159,11 @@ def keeps_another(owner: Any) -> TypeError:
     return TypeError(f"{type(owner).__name__} keeps another value than the one it is given")
 
 
+def never_put(owner: Any, name: Any, value: Any, /) -> None:
+    """Refuse every value; an adapter registers it for owners that cannot be changed."""
+    raise TypeError(f"{type(owner).__name__} cannot be changed")
+
+
 @unwrap.register(object)
 def _itself(obj: Any, /) -> Any:
     return obj
@@ -179,6 +184,8 @@ def cannot_put(owner: Any, name: Any, value: Any) -> str:
     It is tried on a shallow copy, unless an adapter teaches ``put`` for the owner's class.
     """
     method = put.dispatch(type(owner))
+    if method is never_put:
+        return "it cannot be changed"
     if type(owner) in (list, dict) or method not in (_BY_ITEM, _BY_ATTRIBUTE):
         return ""
     if method is _BY_ITEM and not hasattr(owner, "__setitem__"):

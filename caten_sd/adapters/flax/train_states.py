@@ -12,6 +12,7 @@ from typing import Any
 
 from flax.core import FrozenDict
 
+from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.objects.class_kinds import DataclassInstance
 from caten_sd.objects.owner import Slot, slots_of
 
@@ -28,9 +29,21 @@ class FlaxDataclass(DataclassInstance):
 
 @slots_of.register(FlaxDataclass)
 def _slots(node: Any, /) -> Iterator[Slot]:
+    for name, value in _fields(node, data=True):
+        yield name, value, "state"
+
+
+@hooks_of.register(FlaxDataclass)
+def _hooks(node: Any, /) -> OwnerHooks:
+    hooks = OwnerHooks(node)
+    hooks.constants = [value for _, value in _fields(node, data=False)]
+    return hooks
+
+
+def _fields(node: Any, *, data: bool) -> Iterator[tuple[str, Any]]:
     for field in dataclasses.fields(node):
-        if field.metadata.get("pytree_node", True) and hasattr(node, field.name):
-            yield field.name, getattr(node, field.name), "state"
+        if field.metadata.get("pytree_node", True) is data and hasattr(node, field.name):
+            yield field.name, getattr(node, field.name)
 
 
 def _reduced(frozen: FrozenDict[Any, Any]) -> tuple[Any, ...]:

@@ -1,0 +1,37 @@
+"""``equinox.nn.State``: what layers such as BatchNorm change, by the path of the layer's index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+
+from caten_sd.errors import StateDictError
+from caten_sd.objects.owner import Slot, never_put, put, slots_of
+
+_STEP = re.compile(r"\[(?:'([^']*)'|\"([^\"]*)\"|(\d+))\]")  # of a list or a dict, as JAX shows it
+
+
+@slots_of.register(eqx.nn.State)
+def _slots(state: Any, /) -> Iterator[Slot]:
+    if not isinstance(state._state, dict):
+        raise StateDictError(
+            "this State of Equinox was used up by its set(): use the State that set() returned"
+        )
+    for marker, value in state._state.items():
+        yield _name(marker), value, "buffer"
+
+
+put.register(eqx.nn.State)(never_put)
+
+
+def _name(marker: Any) -> str:
+    """Return the path of the index in its model, which the marker says after the model's class."""
+    if not isinstance(marker, str):
+        raise StateDictError(
+            "the layers of this State of Equinox have no names yet: build model and state with "
+            "equinox.nn.make_with_state(Model)(...)"
+        )
+    return _STEP.sub(r".\1\2\3", marker).partition(".")[2]
