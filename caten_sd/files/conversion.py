@@ -15,7 +15,7 @@ from caten_sd.files.atomic import checked
 from caten_sd.files.cast import cast_floats
 from caten_sd.files.catalog import format_called
 from caten_sd.files.checkpoint import format_to_write, read_state_dict, write_state_dict
-from caten_sd.files.conversion_steps import edited, in_layout, with_adapters
+from caten_sd.files.conversion_steps import described, edited, in_layout, with_adapters
 from caten_sd.files.floats_of_packed import floats_of_packed
 from caten_sd.files.format import Format
 from caten_sd.files.read_back import compare_written
@@ -69,6 +69,7 @@ class Conversion(HasSheet):
     findings: Findings | None = None
     memory: int = 0
     edits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -93,7 +94,7 @@ class Conversion(HasSheet):
         return Sheet(
             "conversion",
             self.verdict,
-            [*self.edits, *(self.findings.hints if self.findings else ())],
+            [*self.edits, *(self.findings.hints if self.findings else ()), *self.notes],
             [*(self.findings.groups() if self.findings else ()), left_out],
             data={
                 "source": self.source,
@@ -155,7 +156,8 @@ def convert(
         converted, findings = in_layout(added, layout, from_layout, prefix, against)
         chosen, edits = edited(converted, only, exclude, rename)
         second = floats_of_packed(chosen, dtype)  # by the keys that a dtype's patterns are for
-        expected = cast_floats(second.state_dict, dtype)
+        cast, format = cast_floats(second.state_dict, dtype), _format(target, options)
+        expected, said = described(format, cast, source) if findings is not None else (cast, ())
         need = estimate(expected)
         if announce is not None:
             announce(need)
@@ -166,8 +168,13 @@ def convert(
         findings=findings,
         memory=need.memory,
         edits=tuple(dict.fromkeys((*first.notes, *notes, *edits, *second.notes))),
+        notes=said,
         casts={**first.casts, **second.casts, **done.casts},
     )
+
+
+def _format(target: str | os.PathLike[str], options: Mapping[str, Any]) -> Format:
+    return format_called(options.get("format")) or format_to_write(target)
 
 
 def estimate(state_dict: StateDict) -> Estimate:
@@ -193,7 +200,7 @@ def _written(
     """Write the target, and compare what was written while the target is still as it was."""
     conversions: list[Conversion] = []
     source_path, target_path = Path(source), Path(target)
-    format = format_called(options.get("format")) or format_to_write(target)
+    format = _format(target, options)
 
     def compare(written: Path, named: Path) -> None:
         with read_uncommitted(written, named) as found:

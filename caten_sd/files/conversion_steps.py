@@ -1,12 +1,16 @@
-"""The steps of a conversion before anything is written: adapters, layout, selection, names."""
+"""The steps of a conversion before anything is written: adapters, layout, names, neighbors."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caten_sd.errors import LayoutError, StateDictError
+from caten_sd.files.catalog import file_suffixes
+from caten_sd.files.folders_below import meant_folder
+from caten_sd.files.format import Format
 from caten_sd.state.globs import Patterns
 from caten_sd.state.renames import Renamer, Rules
 from caten_sd.state.state_dict import StateDict
@@ -84,3 +88,21 @@ def edited(
     if changed:
         notes.append(f"{counted(len(changed), 'key was', 'keys were')} renamed, as asked")
     return names, tuple(notes)
+
+
+def described(
+    format: Format, state_dict: StateDict, source: str | os.PathLike[str]
+) -> tuple[StateDict, tuple[str, ...]]:
+    """Return a state dict with what the format's readers need besides, and notes of it."""
+    path = Path(str(source).partition("::")[0])
+    folder = meant_folder(path, file_suffixes) if path.is_dir() else path.parent
+    metadata, leaves, notes = format.described(state_dict, folder)
+    if not metadata and not leaves:
+        return state_dict, notes
+    new = StateDict(leaves)
+    return state_dict.with_entry(
+        {**state_dict, **new},
+        paths={**state_dict.paths, **new.paths},
+        ties=state_dict.ties,
+        metadata={**metadata, **state_dict.metadata},
+    ), notes

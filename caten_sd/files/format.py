@@ -7,11 +7,13 @@ over all formats are in ``checkpoint.py``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.state.source import Folder, Source
+from caten_sd.state.state_dict import StateDict
 
 ZIP = b"PK\3\4"  # how a zip file begins
 
@@ -37,6 +39,10 @@ class Format:
     # tar), each followed by a NUL. An archive in which it is found is a file of this format.
     member_names: str = ""
 
+    def described(self, state_dict: StateDict, folder: Path) -> Described:
+        """Return what its readers need besides the leaves, from the files next to their source."""
+        return Described({}, {})
+
     def zip_files(self, source: Source | Folder) -> Iterator[Source]:
         """Yield the zip files in a source, whose checksums ``digest --check`` compares."""
         sources = [source] if isinstance(source, Source) else map(source.member, source.names())
@@ -60,6 +66,14 @@ class Contents(NamedTuple):
     whole: bool = False
     imports: Mapping[str, bool] = MappingProxyType({})
     rest: Mapping[str, Any] = MappingProxyType({})
+
+
+class Described(NamedTuple):
+    """What a format adds to the leaves of a layout: metadata, leaves, and what to say of them."""
+
+    metadata: Mapping[str, Any]
+    leaves: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 @generic

@@ -8,12 +8,13 @@ bytes as gguf-py's GGUFWriter. The docstring of header.py says why gguf-py does 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from caten_sd.blocks.big_endian import SwappedBlocks
 from caten_sd.blocks.quantized_leaf import QuantizedLeaf
 from caten_sd.errors import FormatError
-from caten_sd.files.format import Contents, Format, read, recognize, write
+from caten_sd.files.format import Contents, Described, Format, read, recognize, write
 from caten_sd.files.shard_names import ShardName
 from caten_sd.files.stored_specs import stored_specs
 from caten_sd.formats.gguf.header import MAGIC, Header, read_header
@@ -39,6 +40,12 @@ class Gguf(Format):
     name = "gguf"
     suffixes = (".gguf",)
     reserved = ("caten_sd.tied.",)
+
+    def described(self, state_dict: StateDict, folder: Path) -> Described:
+        """Return the tokenizer, and the factors of scaled frequencies."""
+        from caten_sd.formats.gguf.neighbors import described  # which reading does without
+
+        return described(state_dict, folder)
 
 
 @recognize.register(Gguf, Source)

@@ -28,6 +28,7 @@ _FLOATS = re.compile(
     r"|(logit|residual|embedding|expert_weights)_scale|(attn|final|router)_logit_softcapping)"
 )
 _FLOAT_ARRAYS = re.compile(r"tokenizer\.ggml\.scores|.+\.activation_sparsity_scale")
+_ARRAYS = {"tokenizer.ggml.merges": ["string"], "tokenizer.ggml.precompiled_charsmap": ["uint8"]}
 
 _DENSE_NUMBERS = {dtype.name: number for number, dtype in DENSE.items()}
 
@@ -106,7 +107,8 @@ def _recorded_types(metadata: Mapping[str, Any]) -> dict[str, Any]:
         raise StateDictError(f"the metadata {TYPES!r} is not a map of key to type; leave it out")
     floats = {key: "float32" for key in metadata if _FLOATS.fullmatch(key)}
     arrays = {key: ["float32"] for key in metadata if _FLOAT_ARRAYS.fullmatch(key)}
-    return {ALIGNMENT: "uint32", **floats, **arrays, **types}
+    known = {key: type for key, type in _ARRAYS.items() if key in metadata}
+    return {ALIGNMENT: "uint32", **floats, **arrays, **known, **types}
 
 
 def _typed(key: str, value: Any, type: Any) -> bytes:

@@ -1,0 +1,110 @@
+"""A model of Hugging Face becomes a GGUF that others take whole: tokenizer and scaled positions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from gguf import GGUFReader
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+import caten_sd as sd
+from tests.formats.gguf.tokenizers_made import TEXTS, byte_level
+
+SIZES = {
+    "vocab_size": 400,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+
+
+def saved(folder: Path, **more: Any) -> LlamaForCausalLM:
+    """Save a tiny Llama with a tokenizer as transformers does, and return it."""
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(**SIZES, **more))
+    model.save_pretrained(folder)
+    byte_level().save(str(folder / "tokenizer.json"))
+    told = {"bos_token": "<|bos|>", "eos_token": "<|eos|>", "clean_up_tokenization_spaces": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    return model
+
+
+def test_transformers_takes_model_and_tokenizer_from_the_file_alone(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    meant = saved(tmp_path / "hf")
+    done = sd.convert(tmp_path / "hf", tmp_path / "m.gguf", layout="gguf-llama")
+    assert done.notes == ()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path, gguf_file="m.gguf")
+    own = byte_level()
+    for text in TEXTS:
+        ids = own.encode(text, add_special_tokens=False).ids
+        assert tokenizer(text, add_special_tokens=False).input_ids == ids
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="m.gguf", dtype=torch.float32)
+    tokens = torch.arange(40)[None]
+    torch.testing.assert_close(model(tokens).logits, meant(tokens).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_types_are_those_that_llama_cpp_asks_for(tmp_path: Path) -> None:
+    saved(tmp_path / "hf")
+    sd.convert(tmp_path / "hf", tmp_path / "m.gguf", layout="gguf-llama")
+    fields = GGUFReader(tmp_path / "m.gguf").fields
+    types = {key.rpartition(".")[2]: [each.name for each in field.types]
+             for key, field in fields.items() if key.startswith("tokenizer.ggml.")}  # fmt: skip
+    assert types["tokens"] == types["merges"] == ["ARRAY", "STRING"]
+    assert types["token_type"] == ["ARRAY", "INT32"]
+    assert types["bos_token_id"] == ["UINT32"]
+    assert types["add_bos_token"] == ["BOOL"]
+
+
+def test_a_scaled_llama_has_its_factors(tmp_path: Path) -> None:
+    saved(tmp_path / "hf", rope_parameters=LLAMA3)
+    sd.convert(tmp_path / "hf", tmp_path / "m.gguf", layout="gguf-llama", dtype="f16")
+    state = sd.read_state_dict(tmp_path / "m.gguf")
+    assert (str(state["rope_freqs.weight"].dtype), state["rope_freqs.weight"].shape) == (
+        "float32", (8,)
+    )  # fmt: skip
+    back = sd.to_layout(state, "hf-llama", strict=True)
+    assert "rope_freqs.weight" not in back
+
+
+def test_a_gguf_that_has_a_tokenizer_keeps_it(tmp_path: Path) -> None:
+    saved(tmp_path / "hf")
+    sd.convert(tmp_path / "hf", tmp_path / "m.gguf", layout="gguf-llama")
+    sd.convert(tmp_path / "m.gguf", tmp_path / "b.safetensors", layout="hf-llama")
+    done = sd.convert(tmp_path / "b.safetensors", tmp_path / "n.gguf", layout="gguf-llama")
+    first, second = (sd.read_state_dict(tmp_path / name).metadata for name in ("m.gguf", "n.gguf"))
+    key = "tokenizer.ggml.tokens"
+    assert (list(first[key]), done.notes) == (list(second[key]), ())
+
+
+@pytest.mark.parametrize("options", [{}, {"layout": "gguf-llama"}])
+def test_only_a_layout_of_gguf_in_a_gguf_has_more(tmp_path: Path, options: Any) -> None:
+    saved(tmp_path / "hf")
+    target = "m.safetensors" if options.get("layout") else "m.gguf"
+    done = sd.convert(tmp_path / "hf", tmp_path / target, **options)
+    assert done.notes == ()
+    keys = sd.read_state_dict(tmp_path / target).metadata
+    assert not any(key.startswith("tokenizer.") for key in keys)
+
+
+def test_a_missing_tokenizer_is_a_note_on_the_screen(tmp_path: Path) -> None:
+    saved(tmp_path / "hf")
+    (tmp_path / "hf" / "tokenizer.json").unlink()
+    done = sd.convert(tmp_path / "hf", tmp_path / "m.gguf", layout="gguf-llama")
+    assert "no tokenizer.json" in done.notes[0]
+    assert done.notes[0] in str(done)
