@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 FREQUENCIES = "rope_freqs.weight"
+_DEFAULTS = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
 LONG, SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
 
 
@@ -20,6 +27,15 @@ def rotary_factors(
     architecture: str, config: Mapping[str, Any], metadata: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
     """Return the factors that the configuration of a model asks for, by their names in a GGUF."""
+    import numpy as np  # which most models do without here
+
+    lists = _lists(architecture, config, metadata)
+    return {name: np.array(value, "f4") for name, value in lists.items()}
+
+
+def _lists(
+    architecture: str, config: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> dict[str, list[float]]:
     table = config.get("rope_parameters") or config.get("rope_scaling")
     if not isinstance(table, Mapping):
         return {}
@@ -27,21 +43,35 @@ def rotary_factors(
     if kind == "llama3":
         size = metadata.get(f"{architecture}.rope.dimension_count")
         base = metadata.get(f"{architecture}.rope.freq_base", 10000.0)
-        if not isinstance(size, int) or not isinstance(base, (int, float)):
+        if not isinstance(size, int) or not _are_numbers([base, *_numbers_of(table)]):
             return {}
-        return {FREQUENCIES: _llama3(size, base, table)}
+        return {FREQUENCIES: _llama3(size, base, *_numbers_of(table))}
     lists = {LONG: table.get("long_factor"), SHORT: table.get("short_factor")}
-    given = {name: value for name, value in lists.items() if isinstance(value, list)}
-    return {name: np.array(value, "f4") for name, value in given.items()}
+    return {name: value for name, value in lists.items() if _are_numbers(value)}
 
 
-def _llama3(size: int, base: float, table: Mapping[str, Any]) -> np.ndarray:
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(
+        isinstance(each, (int, float)) and each > 0 for each in values
+    )
+
+
+def _numbers_of(table: Mapping[str, Any]) -> list[Any]:
+    """Return the factor, those of the longest and the shortest waves, and the first length."""
+    return [table.get(name, default) for name, default in _DEFAULTS.items()]
+
+
+def _llama3(
+    size: int, base: float, factor: float, low: float, high: float, length: float
+) -> list[float]:
     """Return 1 for short waves, the factor for long ones, and between them what joins both."""
-    names = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-             "original_max_position_embeddings": 8192}  # fmt: skip
-    factor, low, high, length = (float(table.get(name, value)) for name, value in names.items())
-    waves = 2 * math.pi * np.power(base, np.arange(0, size, 2, dtype="f4") / size, dtype="f4")
-    smooth = (length / waves - low) / (high - low)
-    between = 1 / ((1 - smooth) / factor + smooth)
-    found = np.where(waves < length / high, 1, np.where(waves > length / low, factor, between))
-    return np.asarray(found, "f4")
+    found = []
+    for at in range(0, size, 2):
+        wave = 2 * math.pi * base ** (at / size)
+        if wave < length / high or low == high:
+            found.append(1.0 if wave < length / high else factor)
+            continue
+        smooth = (length / wave - low) / (high - low)
+        between = 1 / ((1 - smooth) / factor + smooth)
+        found.append(factor if wave > length / low else between)
+    return found
