@@ -47,13 +47,13 @@ def _lists(
             return {}
         return {FREQUENCIES: _llama3(size, base, *_numbers_of(table))}
     lists = {LONG: table.get("long_factor"), SHORT: table.get("short_factor")}
-    return {name: value for name, value in lists.items() if _are_numbers(value)}
+    return {name: list(value) for name, value in lists.items() if value and _are_numbers(value)}
 
 
 def _are_numbers(values: Any) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(each, (int, float)) and each > 0 for each in values
-    )
+    """Return whether a value is a list of numbers above 0."""
+    numbers = isinstance(values, list) and all(isinstance(each, (int, float)) for each in values)
+    return numbers and all(each > 0 for each in values)
 
 
 def _numbers_of(table: Mapping[str, Any]) -> list[Any]:
