@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+from caten_sd import read_state_dict, write_state_dict
 from caten_sd.errors import LayoutError
 from caten_sd.layout import Concat, Layout, NegExp, Rearrange, Rotary, Row, Stack, Transpose
 from caten_sd.mapping.layout_plan import plan_layout, to_layout
@@ -118,3 +121,89 @@ def test_codes_in_an_order_of_their_own_are_never_reordered(name: str) -> None:
     layout = Layout("mine", [Row("a.weight", "fc.weight", Transpose())])
     with pytest.raises(LayoutError, match="dequantize"):
         to_layout(UNITS[name], layout.canonical, from_layout=layout, silent=True)
+
+
+def of_bitsandbytes(kind: str, **options: Any) -> dict[str, Any]:
+    nn = pytest.importorskip("bitsandbytes.nn", reason="it quantizes the layer")
+    layer = getattr(nn, kind)(64, 128, bias=False, **options).to("cpu")
+    return dict(layer.state_dict())
+
+
+def of_compressed_tensors(scheme: str) -> dict[str, Any]:
+    library = pytest.importorskip("compressed_tensors", reason="it quantizes the layer")
+    quantization = pytest.importorskip("compressed_tensors.quantization", exc_type=ImportError)
+    torch = pytest.importorskip("torch")
+    model = torch.nn.ModuleDict({"fc": torch.nn.Linear(128, 128, bias=False)})
+    config = quantization.QuantizationConfig(config_groups={scheme: ["Linear"]})
+    quantization.apply_quantization_config(model, config)
+    torch.nn.init.constant_(model["fc"].weight_scale, 0.1)
+    library.ModelCompressor(quantization_config=config).compress_model(model)
+    return dict(model["fc"].state_dict())
+
+
+def of_mlx() -> dict[str, Any]:
+    nn = pytest.importorskip("mlx.nn", reason="it quantizes the layer")
+    layer = nn.QuantizedLinear.from_linear(nn.Linear(64, 128, bias=False))
+    return {name: np.array(value) for name, value in layer.parameters().items()}
+
+
+def of_transformers() -> dict[str, Any]:
+    module = pytest.importorskip("transformers.integrations.finegrained_fp8")
+    return dict(module.FP8Linear(256, 256, block_size=(128, 128)).state_dict())
+
+
+def of_autoawq() -> dict[str, Any]:
+    linear = pytest.importorskip("awq.modules.linear", exc_type=ImportError)
+    return dict(linear.WQLinear_GEMM(4, 32, 64, 128, False, "cpu").state_dict())
+
+
+LIBRARIES: dict[str, tuple[Callable[[], dict[str, Any]], set[str]]] = {
+    "bitsandbytes nf4": (
+        lambda: of_bitsandbytes("Linear4bit", quant_type="nf4", compress_statistics=True),
+        {"weight", "weight.absmax", "weight.nested_absmax", "weight.quant_map"}
+        | {"weight.nested_quant_map", "weight.quant_state.bitsandbytes__nf4"},
+    ),
+    "bitsandbytes fp4": (
+        lambda: of_bitsandbytes("Linear4bit", quant_type="fp4", compress_statistics=False),
+        {"weight", "weight.absmax", "weight.quant_map", "weight.quant_state.bitsandbytes__fp4"},
+    ),
+    "bitsandbytes int8": (
+        lambda: of_bitsandbytes("Linear8bitLt", has_fp16_weights=False),
+        {"weight", "SCB", "weight_format"},
+    ),
+    "compressed-tensors W4A16": (
+        lambda: of_compressed_tensors("W4A16"),
+        {"weight_packed", "weight_scale", "weight_shape"},
+    ),
+    "compressed-tensors W8A8": (
+        lambda: of_compressed_tensors("W8A8"),
+        {"weight", "weight_scale"},
+    ),
+    "compressed-tensors FP8": (
+        lambda: of_compressed_tensors("FP8"),
+        {"weight", "weight_scale", "input_scale"},
+    ),
+    "mlx": (of_mlx, {"weight", "scales", "biases"}),
+    "transformers fp8": (of_transformers, {"weight", "weight_scale_inv"}),
+    "autoawq": (of_autoawq, {"qweight", "qzeros", "scales"}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_what_a_library_packs_moves_together_and_is_not_computed_with(
+    name: str, tmp_path: Path
+) -> None:
+    make, names = LIBRARIES[name]
+    unit = make()
+    assert unit.keys() == names
+    write_state_dict({f"layers.3.fc.{key}": leaf for key, leaf in unit.items()}, tmp_path / "a.pt")
+    with read_state_dict(tmp_path / "a.pt") as given:
+        there = to_layout(given, RENAMED.canonical, from_layout=RENAMED, silent=True)
+        assert set(there) == {f"blocks.3.out.{key}" for key in names}
+        back = to_layout(there, RENAMED, from_layout=RENAMED.canonical, silent=True)
+        assert back.keys() == given.keys()
+        assert all(back[key] is given[key] for key in given)
+        across = Layout("across", [Row("layers.{i}.fc.weight", "w.{i}.weight", NegExp())])
+        with pytest.raises(LayoutError, match="dequantize"):
+            to_layout(given, across, from_layout=across.canonical, silent=True)
