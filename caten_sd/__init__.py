@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from caten_sd.proof.explanation import explain as explain
     from caten_sd.proof.likeness import Likeness as Likeness
     from caten_sd.proof.parting import LayerGap as LayerGap
+    from caten_sd.proof.suggestion import Suggestion as Suggestion
+    from caten_sd.proof.suggestion import suggest as suggest
     from caten_sd.proof.verification import Verification as Verification
     from caten_sd.proof.verification import verify as verify
     from caten_sd.state.block_tensor import BlockTensor as BlockTensor
@@ -136,6 +138,7 @@ _HOMES = homes(
         "proof.explanation": "Explanation MatchedTensors Undecided explain",
         "proof.likeness": "Likeness",
         "proof.parting": "LayerGap",
+        "proof.suggestion": "Suggestion suggest",
         "proof.verification": "Verification verify",
         "state.block_tensor": "BlockTensor",
         "state.digest": "digest",

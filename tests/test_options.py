@@ -20,6 +20,7 @@ GO_ON = {  # whatever else they are given, and where it goes
     "write_state_dict": "options",
     "plan_layout": "numbers",  # to the operations that name them
     "to_layout": "numbers",
+    "explain": "numbers",
 }
 
 

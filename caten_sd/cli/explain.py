@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--all", action="store_true", help="a line for every row and key")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
-    name = Path(options.output).stem if options.output else "explained"
+    name = Path(options.output).stem if options.output else "mine"
     with file_or_model(options.a, None) as a, file_or_model(options.b, None) as b:
         found = explain(a, b, name=name, **_numbers(options.number))
     say_sheet(found, as_json=options.json, every_line=options.all)

@@ -28,6 +28,7 @@ from caten_sd.loading.shape_signatures import by_shapes
 from caten_sd.loading.vocabulary_rows import vocabulary
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout_plan import to_layout
+from caten_sd.mapping.suggested_rows import suggestions
 from caten_sd.state.grouping import few_keys
 from caten_sd.state.packed_weights import is_packed
 from caten_sd.state.quoting import python_literal
@@ -176,7 +177,21 @@ def _other_names(case: Case) -> Cause | None:
     if len(case.file) == 1:
         return Cause(f"the file has one name, which {case.model} does not have ({keys})", "")
     names, occur = f"the file's {len(case.file):,} names", "occurs" if common == 1 else "occur"
-    return Cause(f"{common} of {names} {occur} in {case.model} ({keys})", "")
+    return Cause(f"{common} of {names} {occur} in {case.model} ({keys}){_alike(case)}", "")
+
+
+def _alike(case: Case) -> str:
+    """Return which names are alike by shapes and words, if those of most tensors are, else ""."""
+    found = suggestions(case.file_shapes, case.slot_shapes)
+    count = sum(each.a.tensors for each in found.pairs)
+    if count < 4 or count * 2 < min(len(case.file_shapes), len(case.slot_shapes)):
+        return ""
+    best = max(found.pairs, key=lambda each: (each.told, each.score))
+    return (
+        f"; by shapes and words, {counted(count, 'name')} may have a counterpart, as {best.a.text} "
+        f"in {best.b.text}: suggest(state_dict, model), or caten-sd suggest, drafts a layout to be "
+        f"corrected"
+    )
 
 
 _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (

@@ -148,7 +148,7 @@ def explain(
     b: Mapping[str, Any] | str | os.PathLike[str],
     *,
     config: Any = None,
-    name: str = "explained",
+    name: str = "mine",
     **numbers: int,
 ) -> Explanation:
     """Return the layout between two states of the same weights, found from their values.

@@ -1,0 +1,175 @@
+"""Pairs of names that do not meet, proposed by names and shapes alone; none is ever applied.
+
+Numbers are taken out of the keys, so that all layers are paired at once. Names are paired where
+their indices and their sizes are the same: told by that, where there is one on each side, else
+guessed by their words, and left open where two guesses are near each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from caten_sd.mapping.key_templates import Class, Shape, Template, templates
+from caten_sd.mapping.name_words import guessed
+
+Groups = dict[Class, list[Template]]
+Kind = Callable[[Template], Class]
+
+
+class Suggested(NamedTuple):
+    """Two templates that may be the same tensors.
+
+    ``told`` is whether no others have their sizes; else ``score`` says how alike the words are,
+    from 0 to 1.
+    """
+
+    a: Template
+    b: Template
+    score: float
+    told: bool
+
+
+class Suggestions(NamedTuple):
+    """Pairs of templates, and those of each side that are left open.
+
+    ``turned`` is whether the matrices of layers have their axes reversed in B.
+    """
+
+    pairs: Sequence[Suggested]
+    a: Sequence[Template]
+    b: Sequence[Template]
+    turned: bool
+
+
+def suggestions(a: Mapping[str, Shape], b: Mapping[str, Shape]) -> Suggestions:
+    """Return pairs of names of A and B, from the shapes of their tensors.
+
+    >>> found = suggestions({"h.0.q": (2, 2), "h.1.q": (2, 2)}, {"l.0.w": (2, 2), "l.1.w": (2, 2)})
+    >>> [(each.a.text, each.b.text, each.told) for each in found.pairs]
+    [('h.{i}.q', 'l.{i}.w', True)]
+    """
+    here, there = templates(a), templates(b)
+    turned = _are_turned(here, there)
+    search = _NamePairing(here, there, turned)
+    for step in (search.tell, search.modules, search.guess):
+        step()
+        search.follow()
+    place = {each.text: n for n, each in enumerate(here)}
+    pairs = sorted(search.pairs, key=lambda each: place[each.a.text])
+    return Suggestions(pairs, [*search.a.values()], [*search.b.values()], bool(turned))
+
+
+class _NamePairing:
+    def __init__(self, a: Sequence[Template], b: Sequence[Template], turned: bool | None) -> None:
+        self.a, self.b = ({each.text: each for each in own} for own in (a, b))
+        self.pairs: list[Suggested] = []
+        self._turned = turned
+
+    def _here(self, each: Template) -> Class:
+        return each.kind(self._turned)
+
+    def _there(self, each: Template) -> Class:
+        return each.kind(None if self._turned is None else False)
+
+    def _add(self, a: Template, b: Template, score: float, *, told: bool = False) -> None:
+        self.pairs.append(Suggested(a, b, score, told))
+        del self.a[a.text], self.b[b.text]
+
+    def tell(self) -> None:
+        """Pair those of which each side has one with such indices and sizes."""
+        here, there = (_grouped(own.values(), Template.kind) for own in (self.a, self.b))
+        for kind, own in here.items():
+            others = there.get(kind, [])
+            if len(own) == len(others) == 1:
+                self._add(own[0], others[0], 1.0, told=True)
+
+    def follow(self) -> None:
+        """Pair what is left of two modules of which other tensors are paired."""
+        known = {each.a.module: each for each in self.pairs}
+        here, there = _modules(self.a.values()), _modules(self.b.values())
+        for module, own in here.items():
+            pair = known.get(module)
+            if pair is None or not module or not pair.b.module:
+                continue
+            kinds = _grouped(own, self._here)
+            others = _grouped(there.get(pair.b.module, []), self._there)
+            for kind, alike in kinds.items():
+                if len(alike) == len(others.get(kind, [])) == 1:
+                    self._add(alike[0], others[kind][0], pair.score)
+
+    def modules(self) -> None:
+        """Guess pairs of modules with the same kinds of tensors, and so pairs of these."""
+        here = _by_kinds(_modules(self.a.values()), self._here)
+        there = _by_kinds(_modules(self.b.values()), self._there)
+        for kinds, own in here.items():
+            others = there.get(kinds, {})
+            for one, other, score in guessed(list(own), list(others)):
+                for first, second in self._members(own[one], others[other]):
+                    self._add(first, second, score)
+
+    def guess(self) -> None:
+        """Guess pairs of what is left."""
+        here = _grouped(self.a.values(), self._here)
+        there = _grouped(self.b.values(), self._there)
+        for kind, own in here.items():
+            for one, other, score in _guessed(own, there.get(kind, [])):
+                self._add(one, other, score)
+
+    def _members(
+        self, one: Sequence[Template], other: Sequence[Template]
+    ) -> Iterator[tuple[Template, Template]]:
+        """Yield the pairs of tensors of two modules: by kind, and by words within one kind."""
+        here, there = _grouped(one, self._here), _grouped(other, self._there)
+        for kind, own in here.items():
+            if len(own) == 1:
+                yield own[0], there[kind][0]
+            else:
+                yield from ((a, b) for a, b, _ in _guessed(own, there[kind]))
+
+
+def _are_turned(a: Sequence[Template], b: Sequence[Template]) -> bool | None:
+    """Return whether matrices of layers have their axes reversed in B; None if that is unknown."""
+    here, there = (Counter((t.indices, t.shape) for t in own) for own in (a, b))
+    said = set()
+    for (indices, shape), count in here.items():
+        if len(shape) != 2 or shape[0] == shape[1] or indices == ((),):
+            continue
+        counts = count, here[indices, shape[::-1]]
+        others = there[indices, shape], there[indices, shape[::-1]]
+        if counts[0] != counts[1] and sorted(counts) == sorted(others):
+            said.add(counts != others)
+    return said.pop() if len(said) == 1 else None
+
+
+def _grouped(found: Iterable[Template], kind: Kind) -> Groups:
+    groups: Groups = {}
+    for each in found:
+        groups.setdefault(kind(each), []).append(each)
+    return groups
+
+
+def _modules(found: Iterable[Template]) -> dict[str, list[Template]]:
+    members: dict[str, list[Template]] = {}
+    for each in found:
+        members.setdefault(each.module, []).append(each)
+    return members
+
+
+def _by_kinds(
+    modules: Mapping[str, list[Template]], kind: Kind
+) -> dict[tuple[Class, ...], dict[str, list[Template]]]:
+    """Return the modules by the kinds of their tensors."""
+    groups: dict[tuple[Class, ...], dict[str, list[Template]]] = {}
+    for module, own in modules.items():
+        groups.setdefault(tuple(sorted(map(kind, own))), {})[module] = own
+    return groups
+
+
+def _guessed(
+    a: Sequence[Template], b: Sequence[Template]
+) -> Iterator[tuple[Template, Template, float]]:
+    here, there = ({each.text: each for each in own} for own in (a, b))
+    for one, other, score in guessed(list(here), list(there)):
+        yield here[one], there[other], score
