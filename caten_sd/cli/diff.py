@@ -20,7 +20,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--root", metavar="NAME", help="take only what is under this name, in both files"
     )
-    parser.add_argument("--layout", metavar="LAYOUT", help=f"compare both in {LAYOUT}")
+    parser.add_argument("--to", metavar="LAYOUT", help=f"compare both in {LAYOUT}")
     parser.add_argument("--all", action="store_true", help="a line for every tensor")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     parser.add_argument(
@@ -30,7 +30,7 @@ def run(words: Sequence[str]) -> int:
     )
     options = parser.parse_args(words)
     with file_or_model(options.a, options.root) as a, file_or_model(options.b, options.root) as b:
-        found = diff(a, b, layout=options.layout)
+        found = diff(a, b, layout=options.to)
     if options.diffable:
         say(*found.diffable().split("\n"))
     else:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from caten_sd.errors import CatenError
-from caten_sd.proof.diff_tally import tallied
+from caten_sd.proof.diff_rounding import Rounding
+from caten_sd.proof.diff_tally import Tally, tallied
 from caten_sd.state.compare import BLOCK, flat_blocks
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.derived import sliced
@@ -16,6 +17,8 @@ from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
 from caten_sd.state.parts import cut_together, parts
 
+_SHARED = 1 << 21  # elements that are worth a second thread
+
 
 def blocks_of(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the same elements of two leaves of one shape, in flat arrays that a cache can hold.
@@ -23,7 +26,7 @@ def blocks_of(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
     A leaf in a file is read in parts, so that memory is bounded also next to a leaf in memory.
     """
     if _is_stored_plainly(a) and _is_stored_plainly(b):
-        yield from _stored(a, b)
+        yield from _stored(a, b, 0, math.prod(a.shape))
     elif isinstance(a, LazyLeaf) == isinstance(b, LazyLeaf):
         for one, other in cut_together(a, b):
             yield from _pairs(_array(one), _array(other))
@@ -33,22 +36,38 @@ def blocks_of(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
         yield from ((one, other) for other, one in _against(b, _array(a)))
 
 
+def tally_of(a: Any, b: Any, rounding: Rounding | None = None) -> Tally:
+    """Return the sums over all elements of two leaves, by two threads where both are large."""
+    if not (_is_stored_plainly(a) and _is_stored_plainly(b)):
+        return tallied(blocks_of(a, b), rounding)
+    count = math.prod(a.shape)
+    is_shared = a.source.is_random_access and b.source.is_random_access
+    if count < _SHARED or not is_shared:
+        return tallied(_stored(a, b, 0, count), rounding)
+    from concurrent.futures import ThreadPoolExecutor  # which small leaves do without
+
+    half = count // 2 // BLOCK * BLOCK
+    with ThreadPoolExecutor(1) as other:
+        second = other.submit(tallied, _stored(a, b, half, count), rounding)
+        first = tallied(_stored(a, b, 0, half), rounding)
+        return first.plus(second.result())
+
+
 def _is_stored_plainly(leaf: Any) -> bool:
     """Return whether a file has the elements of a leaf one after another, each in whole bytes."""
     return isinstance(leaf, LazyTensor) and leaf.is_canonical and leaf.dtype.itemsize > 0
 
 
-def _stored(a: LazyTensor, b: LazyTensor) -> Iterator[tuple[Any, Any]]:
-    """Yield the elements of two leaves in files, read into the same memory over and over."""
+def _stored(a: LazyTensor, b: LazyTensor, first: int, end: int) -> Iterator[tuple[Any, Any]]:
+    """Yield a range of elements of two leaves in files, read into the same memory each time."""
     import numpy as np
 
-    count = math.prod(a.shape)
     dtypes = [numpy_dtype(leaf.dtype) for leaf in (a, b)]
-    room = [np.empty(min(count, BLOCK) * dtype.itemsize, np.uint8) for dtype in dtypes]
-    for start in range(0, count, BLOCK):
+    room = [np.empty(min(end - first, BLOCK) * dtype.itemsize, np.uint8) for dtype in dtypes]
+    for start in range(first, end, BLOCK):
         pair = []
         for leaf, dtype, buffer in zip((a, b), dtypes, room, strict=True):
-            size = min(BLOCK, count - start) * dtype.itemsize
+            size = min(BLOCK, end - start) * dtype.itemsize
             leaf.source.read_into(leaf.offset + start * dtype.itemsize, buffer.data[:size])
             pair.append(buffer[:size].view(dtype))
         yield pair[0], pair[1]
@@ -76,7 +95,7 @@ def _array(leaf: Any) -> Any:
 
 def squares_of(leaf: Any) -> float:
     """Return the sum of the squares of the values of a leaf, which their order does not change."""
-    return tallied(blocks_of(leaf, leaf)).squares_a
+    return tally_of(leaf, leaf).squares_a
 
 
 def has_numbers(leaf: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from caten_sd.proof.diff_by_name import Met, met_by_name
@@ -18,7 +18,7 @@ from caten_sd.proof.diff_rows import DiffRow
 from caten_sd.proof.likeness import Likeness
 from caten_sd.proof.named_sizes import NamedSizes
 from caten_sd.state.compare import same_bytes
-from caten_sd.state.leaf import DENSE, spec_or_none
+from caten_sd.state.leaf import DENSE, Spec, spec_or_none
 from caten_sd.state.state_dict import StateDict
 
 _MOST_COPIES = 64  # tensors of one side alone that are looked for among the others of that side
@@ -89,16 +89,19 @@ def _alone(state: StateDict, keys: Sequence[str], likeness: Likeness) -> Iterato
         yield DiffRow(key, likeness, here, there, f"the same bytes as {first}" if first else "")
 
 
-def _copies(state: StateDict, keys: Iterable[str]) -> dict[str, str]:
+def _copies(state: StateDict, keys: Sequence[str]) -> dict[str, str]:
     """Return for each of these keys another one of the same state that has its bytes."""
-    specs = {key: spec_or_none(state[key]) for key in state}
+    wanted = {key: spec_or_none(state[key]) for key in keys}
+    tables = {key: each for key, each in wanted.items() if each and len(each.shape) > 1}
+    alike: dict[Spec, list[str]] = {each: [] for each in tables.values()}
+    for key in state if tables else ():
+        known = spec_or_none(state[key])
+        if known in alike and known.has_values and known.form == DENSE:
+            alike[known].append(key)
     found = {}
-    for key in keys:
-        known = specs[key]
-        if known is None or not known.has_values or known.form != DENSE or len(known.shape) < 2:
-            continue
-        alike = (each for each, spec in specs.items() if spec == known and each != key)
-        first = next((each for each in alike if same_bytes(state[each], state[key])), None)
+    for key, known in tables.items():
+        others = (each for each in alike[known] if each != key)
+        first = next((each for each in others if same_bytes(state[each], state[key])), None)
         if first is not None:
             found[key] = first
     return found

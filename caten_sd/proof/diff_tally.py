@@ -10,6 +10,10 @@ from caten_sd.proof.diff_rounding import Rounding
 from caten_sd.state.compare import wide_enough
 
 _FAINT = 1e-28  # a sum of squares below it may have lost some to underflow, in float32
+_SUMS = (
+    *("elements", "changed", "nan_a", "nan_b", "absolute"),
+    *("squares", "squares_a", "squares_b", "product"),
+)
 
 
 class Change(NamedTuple):
@@ -121,6 +125,14 @@ class Tally:
     def _check(self, a: Any, b: Any, gaps: Any) -> None:
         if self.is_within and self.rounding is not None:
             self.is_within = self.rounding.holds(a, b, gaps)
+
+    def plus(self, other: Tally) -> Tally:
+        """Return the sums over the elements of both, which are this one's from now on."""
+        self.is_within = self.is_within and other.is_within
+        self.largest = max(self.largest, other.largest)
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
 
     def result(self) -> Change:
         """Return the figures of all that was added."""

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import StateDictError
+from caten_sd.errors.printable import printable
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
 from caten_sd.objects.extract import get_state_dict
@@ -75,7 +76,7 @@ class Diff(HasSheet):
 
     def diffable(self) -> str:
         """Return a line for each tensor, in the order of the keys, for ``diff -u`` of two diffs."""
-        lines = sorted((row.key, row.likeness.value, row.text()) for row in self.rows)
+        lines = sorted((printable(row.key), row.likeness.value, row.text()) for row in self.rows)
         return "\n".join(": ".join(filter(None, line)) for line in lines)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, NamedTuple
 
-from caten_sd.proof.diff_pieces import blocks_of
+from caten_sd.proof.diff_pieces import tally_of
 from caten_sd.proof.diff_rounding import rounding_between
-from caten_sd.proof.diff_tally import Change, tallied
+from caten_sd.proof.diff_tally import Change
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.compare import same_bytes
 from caten_sd.state.leaf import spec
@@ -55,7 +55,7 @@ def judged(a: Any, b: Any) -> Judged:
     is_plain = len(types) != 1 and types[:1] == types[1:]
     if is_plain and here.dtype == there.dtype and same_bytes(a, b):
         return Judged(Likeness.BYTES)
-    tally = tallied(blocks_of(a, b), rounding_between(here.dtype, there.dtype))
+    tally = tally_of(a, b, rounding_between(here.dtype, there.dtype))
     change, squares = tally.result(), (tally.squares_a, tally.squares_b)
     if not change.changed:
         return Judged(Likeness.VALUES)

@@ -37,7 +37,8 @@ class Sheet(NamedTuple):
         groups = [group for group in self.groups if group.printed()]
         for detailed in (True, False):
             found = notes + [group.section(group.lines(detailed=detailed)) for group in groups]
-            if sum(section.height for section in found) <= room:
+            is_fixed = all(group.summary for group in groups)
+            if is_fixed or sum(section.height for section in found) <= room:
                 break
         return fitted(found, room)
 

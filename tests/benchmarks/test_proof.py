@@ -1,7 +1,10 @@
-"""What an explanation costs: seconds of the processor for a gigabyte of both files together."""
+"""What a proof costs: an explanation for a gigabyte of both files, a diff against cmp."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +14,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from caten_sd import explain
+from caten_sd import diff, explain
 from caten_sd.layout import Rotary
+from caten_sd.state.dtype import DTYPES, numpy_dtype
 
 from .conftest import Race
 
@@ -68,3 +72,38 @@ def test_explaining_two_files(race: Race, tmp_path: Path, kind: str, limit: floa
     save_file(b, paths[1])
     what = f"explain two files, {kind}, a gigabyte of both / {limit:.0f} s"
     race(what, cost(*paths), lambda: limit, 1.0, pairs=3, measure=measure, unit="s")
+
+
+def compare(a: Path, b: Path) -> float:
+    """Return the seconds of the processor that cmp takes for two equal files."""
+    start = os.times()
+    subprocess.run(["cmp", a, b], check=True)
+    end = os.times()
+    return end.children_user + end.children_system - start.children_user - start.children_system
+
+
+def differ(a: Path, b: Path) -> float:
+    """Return the seconds of the processor that all figures of a diff take."""
+    start = time.process_time()
+    assert not diff(a, b).is_same
+    return time.process_time() - start
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_diff_of_two_files(race: Race, tmp_path: Path, dtype: str) -> None:
+    """Every element of 240 MB differs, so that every figure is needed of every tensor."""
+    paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
+    kind = numpy_dtype(DTYPES[dtype])
+    tensors = {key: w.astype(kind) for key, w in weights().items()}
+    save_file(tensors, paths[0])
+    save_file({key: (w.astype("f4") * 1.01).astype(kind) for key, w in tensors.items()}, paths[1])
+    shutil.copy(paths[0], paths[2])
+    race(
+        f"all figures of a diff, {dtype} / cmp of two equal files",
+        lambda: differ(paths[0], paths[1]),
+        lambda: compare(paths[0], paths[2]),
+        3.0,
+        measure=measure,
+        unit="s of the processor",
+    )

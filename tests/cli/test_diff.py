@@ -54,6 +54,20 @@ def test_lines_for_diff_name_no_file(
     assert lines[1].startswith("h.1.w: changed: relative rms")
 
 
+def test_a_key_with_a_line_break_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
+    for n, path in enumerate(files):
+        save_file({"a\nb": np.full(2, n)}, path)
+    for words in ((), ("--diffable",), ("--all",)):
+        _, out, _ = run(
+            capsys, "diff", tmp_path / "x.safetensors", tmp_path / "y.safetensors", *words
+        )
+        assert "a\nb" not in out
+        assert "a\\nb" in out
+
+
 def test_a_model_in_python_is_compared(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,4 +82,4 @@ def test_errors_are_code_2(
     assert "no.safetensors" in failed(capsys, "diff", files[0], tmp_path / "no.safetensors")
     save_file({}, tmp_path / "empty.safetensors")
     assert "B has no tensors" in failed(capsys, "diff", files[0], tmp_path / "empty.safetensors")
-    assert "hf-nothing" in failed(capsys, "diff", *files, "--layout", "hf-nothing")
+    assert "hf-nothing" in failed(capsys, "diff", *files, "--to", "hf-nothing")

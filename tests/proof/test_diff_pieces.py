@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from caten_sd import read_state_dict
 from caten_sd.blocks.block_types import block_type
-from caten_sd.proof.diff_pieces import blocks_of, has_numbers, squares_of
+from caten_sd.proof.diff_pieces import blocks_of, has_numbers, squares_of, tally_of
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import derive
 from caten_sd.state.steps import Permute
@@ -60,3 +60,15 @@ def test_blocks_that_cannot_be_unpacked_have_no_numbers() -> None:
     kind = block_type("q8_k")
     assert not has_numbers(BlockTensor(kind, np.zeros((2, kind.size), "u1"), (2, kind.elements)))
     assert has_numbers(np.zeros(3))
+
+
+def test_two_threads_add_up_what_one_does(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    a = random.standard_normal((1 << 21) + 5, dtype="f4")
+    b = np.where(random.random(a.size) < 0.1, a * 1.5, a).astype("f4")
+    b[[3, -3]] = np.nan
+    save_file({"a": a, "b": b}, tmp_path / "x.safetensors")
+    state = read_state_dict(tmp_path / "x.safetensors")
+    found, wanted = tally_of(state["a"], state["b"]).result(), tally_of(a, b).result()
+    assert tuple(found) == pytest.approx(tuple(wanted), rel=1e-5)
+    assert (found.elements, found.nan_b) == (a.size, 2)

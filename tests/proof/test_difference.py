@@ -235,3 +235,25 @@ def test_a_worst_tensor_is_named_among_many() -> None:
     b = {key: each * 1.001 for key, each in a.items()}
     b["h.5.w"] = a["h.5.w"] * 2
     assert "1 in h.5.w, most at 0.001" in str(diff(a, b))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_a_lora_that_peft_merged_shows_in_its_projections_alone(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft", reason="peft merges the LoRA")
+    transformers = pytest.importorskip("transformers", reason="transformers has the model")
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**CONFIG))
+    model.save_pretrained(tmp_path / "base")
+    wrapped = peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj", "v_proj"], r=4))
+    for name, each in wrapped.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(each, std=0.01)
+    merged = wrapped.merge_and_unload()
+    merged.save_pretrained(tmp_path / "merged", safe_serialization=False)
+    for a in (tmp_path / "base", transformers.AutoModel.from_pretrained(tmp_path / "base")):
+        found = diff(a, tmp_path / "merged")
+        changed = {row.key.split(".")[-2] for row in found.of(Likeness.CHANGED)}
+        assert changed == {"q_proj", "v_proj"}
+        assert kinds(found).keys() - {"only_b"} == {"changed", "bytes"}
+        assert kinds(found)["changed"] == 8
