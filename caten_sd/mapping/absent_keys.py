@@ -17,7 +17,7 @@ def first_absent(names: Sequence[SeenName], lookup: Lookup | None) -> str:
     Without a lookup, rows with conditions on named numbers are not looked at.
     """
     every = by_label(names)
-    faults = _gaps(every), _apart(names), _required(names, every, lookup), _halves(names)
+    faults = _gaps(every), _apart(names), _required(names, lookup), _halves(names)
     return next(itertools.chain(*faults), "")
 
 
@@ -44,23 +44,33 @@ def _apart(names: Sequence[SeenName]) -> Iterator[str]:
             yield f"{_taken(name, name.seen[alike])}, and none with {indices}"
 
 
-def _required(
-    names: Sequence[SeenName], every: Mapping[str, Mapping[int, SeenName]], lookup: Lookup | None
-) -> Iterator[str]:
+def _required(names: Sequence[SeenName], lookup: Lookup | None) -> Iterator[str]:
     """Yield for each name that is required the first key that it lacks at an index of others."""
+    stacks: dict[tuple[str, str], list[SeenName]] = {}
+    for name in names:
+        for label in name.labels:
+            stacks.setdefault((label, name.stem(label)), []).append(name)
+    for (label, _), group in stacks.items():
+        yield from _lacking(group, label, by_label(group)[label], lookup)
+
+
+def _lacking(
+    names: Sequence[SeenName], label: str, every: Mapping[int, SeenName], lookup: Lookup | None
+) -> Iterator[str]:
+    """Yield the keys that required names of one list of layers lack."""
     for name in names:
         row = name.rule.row
         if row.optional or row.in_some_layers or not name.is_certain:
             continue
-        for at, label in enumerate(name.labels):
-            where = tuple(each for each in name.pattern.where if each.name == label)
-            if lookup is None and not all(each.bound.isdecimal() for each in where):
-                continue
-            mine = {int(each[at]) for each in name.seen}
-            for missing in sorted(every[label].keys() - mine):
-                if hold(where, {label: missing}, lookup):
-                    other = _key_with(every[label][missing], label, missing)
-                    yield _missing(name, {label: str(missing)}, other)
+        where = tuple(each for each in name.pattern.where if each.name == label)
+        if lookup is None and not all(each.bound.isdecimal() for each in where):
+            continue
+        at = name.labels.index(label)
+        mine = {int(each[at]) for each in name.seen}
+        for missing in sorted(every.keys() - mine):
+            if hold(where, {label: missing}, lookup):
+                other = _key_with(every[missing], label, missing)
+                yield _missing(name, {label: str(missing)}, other)
 
 
 def _halves(names: Sequence[SeenName]) -> Iterator[str]:

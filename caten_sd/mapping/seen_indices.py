@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -40,6 +41,11 @@ class SeenName(NamedTuple):
             return ""
         texts = ["".join(map(self._text, segment)) for segment in parents]
         return self.pattern.separator.join(texts)
+
+    def stem(self, label: str) -> str:
+        """Return what its keys have before an index; those of one stem are one list of layers."""
+        before = itertools.takewhile(lambda piece: label not in piece.captures, self.pattern.pieces)
+        return self.pattern.separator.join(map(self._text, before))
 
     def _text(self, piece: Piece) -> str:
         return self.texts.get(piece.text, piece.text)

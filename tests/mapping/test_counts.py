@@ -180,3 +180,16 @@ def test_names_that_do_not_follow_from_the_indices_are_not_required_in_each_laye
     keys = ["a.0.x", "a.0.y.z", "a.1.x", "a.2.x", "b.up.0.w", "b.down.1.w", "d.0.w", "d.2.w"]
     state = {key: np.zeros(2) for key in keys}
     assert list(to_layout(state, layout.canonical, from_layout=layout, silent=True)) != keys
+
+
+def test_two_lists_of_layers_that_one_number_counts_have_each_their_own_layers() -> None:
+    rows = [Row(f"{kind}.{{i}}.{name}") for kind in ("text", "vision") for name in "ab"]
+    layout = Layout("two", [*rows, Row("{side:up|down}.{i}.w")], counts={"i": "n_layer"})
+    keys = [f"text.{i}.{name}" for i in range(2) for name in "ab"]
+    keys += [f"vision.{i}.{name}" for i in range(4) for name in "ab"]
+    keys += ["up.0.w", "up.1.w", "down.0.w"]
+    state = {key: np.zeros(2) for key in keys}
+    assert list(to_layout(state, layout, from_layout=layout, strict=True)) == keys
+    del state["vision.3.b"]
+    with pytest.raises(LayoutError, match=r"vision\.3\.b of row"):
+        to_layout(state, layout, from_layout=layout)
