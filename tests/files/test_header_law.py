@@ -147,6 +147,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "one tensor.pkl": lambda: beside_an_array(ARRAY + b"q\1" + b"h\1" * 2 * M),
     "copies.pkl": lambda: beside_an_array(ARRAY + b"q\1" + b"2" * 2 * M),
     "objects.pkl": lambda: beside_an_array(b"ca\nb\nq\1" + b"h\1)R" * M),
+    "nested tuples.pkl": lambda: PROTOCOL + b")" + b"\x85" * (M // 2) + b".",
+    "nested pairs.pkl": lambda: PROTOCOL + b"N" + b")\x86" * (M // 2) + b".",
     "ordered dicts.pkl": lambda: beside_an_array(
         b"ccollections\nOrderedDict\nq\1" + b"h\1)R" * M
     ),

@@ -118,28 +118,37 @@ def _index(line: bytes) -> int:
 def _tuple(m: Machine, at: int) -> int:
     items = m.stack
     m.stack = m.outer.pop()
-    m.memory.take(TUPLE)
+    _take_tuple(m, items[:SMALL])
     if len(items) > SMALL:  # a short one is what a function is called with
         _take_objects(m, items)
     m.stack.append(tuple(items))
     return at
 
 
-def _tuple1(m: Machine, at: int) -> int:
+def _take_tuple(m: Machine, items: list[Any]) -> None:
+    """Take bytes for a tuple: the walks keep as much of a nest as of a list."""
+    for item in items:
+        if type(item) is tuple and tuple in map(type, item[:SMALL]):
+            m.memory.take(CONTAINER)
+            return
     m.memory.take(TUPLE)
+
+
+def _tuple1(m: Machine, at: int) -> int:
+    _take_tuple(m, m.stack[-1:])
     m.stack[-1] = (m.stack[-1],)
     return at
 
 
 def _tuple2(m: Machine, at: int) -> int:
-    m.memory.take(TUPLE)
+    _take_tuple(m, m.stack[-2:])
     last = m.stack.pop()
     m.stack[-1] = (m.stack[-1], last)
     return at
 
 
 def _tuple3(m: Machine, at: int) -> int:
-    m.memory.take(TUPLE)
+    _take_tuple(m, m.stack[-3:])
     last = m.stack.pop()
     middle = m.stack.pop()
     m.stack[-1] = (m.stack[-1], middle, last)
