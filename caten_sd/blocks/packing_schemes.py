@@ -16,6 +16,7 @@ import attrs
 
 from caten_sd.errors import StateDictError
 from caten_sd.state.derived import indexed
+from caten_sd.state.leaf import spec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -91,6 +92,18 @@ def scheme_of(key: str, parts: Parts, stated: Stated) -> PackingScheme | None:
 def methods() -> set[str]:
     """Return the names that config.json has for the schemes."""
     return {scheme.method for scheme in packing_schemes()}
+
+
+def are(kind: str, *leaves: Any, bits: int = 0) -> bool:
+    """Return whether leaves have elements of this kind, "float" or "int", and of so many bits.
+
+    >>> import numpy
+    >>> are("int", numpy.ones(2, "u1"), numpy.ones(2, "i4")), are("int", numpy.ones(2), bits=64)
+    (True, False)
+    """
+    dtypes = [spec(leaf).dtype for leaf in leaves]
+    kinds = ("int", "uint") if kind == "int" else (kind,)
+    return all(dtype.kind in kinds and bits in (0, dtype.bits) for dtype in dtypes)
 
 
 def along(leaf: Any, axis: int, start: int, stop: int) -> Any:

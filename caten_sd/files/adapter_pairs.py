@@ -6,13 +6,14 @@ unless the metadata of the file have more.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
 
-from caten_sd.errors import LayoutError
+from caten_sd.errors import FormatError, LayoutError
 from caten_sd.errors.printable import one_line
 from caten_sd.files.adapter_scales import check_config, scale_of
 from caten_sd.mapping.detection import detect_layout
@@ -119,16 +120,18 @@ def _canonical(
     state = StateDict(
         {key: leaf for key, leaf in own.items() if key not in apart}, metadata=metadata
     )
-    detection = detect_layout(state)
-    if detection.layout is None:
+    canonical = find_layout("peft-lora").canonical
+    are_canonical = all(_role(key) != ("", "") for key in state)
+    origin = detect_layout(state).layout or (canonical if are_canonical else None)
+    if origin is None:
         raise LayoutError(
             f"the names of the adapter are not of one dialect, peft's, diffusers' or kohya's: "
             f"{first_few(list(own), 3)}; give an adapter that one of these libraries wrote"
         )
     plan = plan_layout(
         state,
-        find_layout("peft-lora").canonical,
-        from_layout=detection.layout,
+        canonical,
+        from_layout=origin,
         config={},
         against=_model_paths(keys) if joined else None,
         lora_alpha=1,
@@ -232,5 +235,12 @@ def _stated(
 def _entries(text: Any) -> list[tuple[str, Any]]:
     if not isinstance(text, str):
         return []
-    entries = parse_json(_METADATA, text.encode())
-    return [*entries.items()] if isinstance(entries, dict) else []
+    entries: Any = None
+    with contextlib.suppress(ValueError, RecursionError, FormatError):
+        entries = parse_json(_METADATA, text.encode())
+    if not isinstance(entries, dict):
+        raise LayoutError(
+            f"the metadata of the adapter have {_METADATA} that is not JSON of names and values; "
+            f"get the adapter again"
+        )
+    return [*entries.items()]

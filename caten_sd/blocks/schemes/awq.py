@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from caten_sd.blocks.bit_streams import numbers_in
-from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along
+from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are
 from caten_sd.errors import StateDictError
 from caten_sd.state.leaf import dequantize, spec
 
@@ -37,7 +37,9 @@ class Awq(PackingScheme):
         if parts.keys() != {"qweight", "qzeros", "scales"}:
             return None
         shapes = [spec(parts[role]).shape for role in ("qweight", "qzeros", "scales")]
-        if any(len(shape) != 2 for shape in shapes) or spec(parts["qweight"]).dtype.bits != 32:
+        if not are("int", parts["qweight"], parts["qzeros"], bits=32):
+            return None
+        if any(len(shape) != 2 for shape in shapes) or not are("float", parts["scales"]):
             return None
         (inputs, words), (groups, width), (count, outputs) = shapes
         if not (words == width and count == groups and outputs == words * IN_WORD and groups):

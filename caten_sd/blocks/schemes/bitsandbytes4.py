@@ -6,14 +6,15 @@ own: nested_quant_map[absmax] * nested_absmax + nested_offset.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along
-from caten_sd.errors import StateDictError
+from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are
+from caten_sd.errors import FormatError, StateDictError
 from caten_sd.state.indexing import is_shape, is_size
 from caten_sd.state.json_text import parse_json
 from caten_sd.state.leaf import Numpy, as_array, dequantize, spec
@@ -46,6 +47,9 @@ class Bitsandbytes4(PackingScheme):
         states = [role for role in parts if role.startswith(STATE)]
         if len(states) != 1 or parts.keys() - {*states} not in (FLAT, FLAT | NESTED):
             return None
+        maps = [leaf for role, leaf in parts.items() if role.endswith(("_map", "nested_absmax"))]
+        if not are("int", parts[""], bits=8) or not are("float", *maps):
+            return None
         said = _description(f"{key}{states[0]}", parts[states[0]])
         nested = max(said["nested_blocksize"], 1) if parts.keys() > FLAT | NESTED else 0
         block, shape = said["blocksize"], tuple(said["shape"])
@@ -74,7 +78,9 @@ def _description(key: str, leaf: Any) -> dict[str, Any]:
     """Return what the JSON states, with every number checked."""
     if spec(leaf).nbytes > MOST:
         raise StateDictError(f"{key} has {spec(leaf).nbytes} bytes of JSON; get the file again")
-    found = parse_json(key, as_array(Numpy(), leaf).tobytes())
+    found: Any = None
+    with contextlib.suppress(ValueError, RecursionError, FormatError):
+        found = parse_json(key, as_array(Numpy(), leaf).tobytes())
     said: dict[str, Any] = {"nested_offset": 0.0, "nested_blocksize": 0, "shape": None}
     said.update(found if isinstance(found, Mapping) else {})
     block, nested, shape = said.get("blocksize"), said["nested_blocksize"], said["shape"]
@@ -86,6 +92,11 @@ def _description(key: str, leaf: Any) -> dict[str, Any]:
     return said
 
 
+def _has_scales(absmax: Any, nested: int) -> bool:
+    """Return whether scales are floats, or bytes if they are packed themselves."""
+    return are("int", absmax, bits=8) if nested else are("float", absmax)
+
+
 def _check(key: str, parts: Parts, count: int, block: int, nested: int) -> None:
     """Refuse a description that the sizes of the tensors contradict."""
     blocks = -(-count // block)
@@ -94,7 +105,7 @@ def _check(key: str, parts: Parts, count: int, block: int, nested: int) -> None:
         expected |= {".nested_absmax": -(-blocks // nested), ".nested_quant_map": 256}
     for role, size in expected.items():
         found = math.prod(spec(parts[role]).shape)
-        if found != size or (nested and role == ".absmax" and spec(parts[role]).dtype.bits != 8):
+        if found != size or (role == ".absmax" and not _has_scales(parts[role], nested)):
             raise StateDictError(
                 f"{key}{role} has {found} elements, and the quant_state of {key} needs {size}; "
                 f"get the file again"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along
+from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are
 from caten_sd.errors import StateDictError
 from caten_sd.state.leaf import Numpy, as_array, dequantize, spec
 
@@ -35,9 +35,13 @@ class Bitsandbytes8(PackingScheme):
         if parts.keys() - {FORMAT} != {"", "SCB"}:
             return None
         weight, scales = spec(parts[""]), spec(parts["SCB"])
-        if weight.dtype.name != "int8" or scales.shape != weight.shape[:1]:
+        if (
+            weight.dtype.name != "int8"
+            or not are("float", parts["SCB"])
+            or scales.shape != weight.shape[:1]
+        ):
             return None
-        if FORMAT in parts:
+        if FORMAT in parts and are("int", parts[FORMAT]) and 0 not in spec(parts[FORMAT]).shape:
             number = int(as_array(Numpy(), parts[FORMAT]).reshape(-1)[0])
             if number:
                 raise StateDictError(

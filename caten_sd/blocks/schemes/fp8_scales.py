@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along
+from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are
 from caten_sd.state.leaf import dequantize, spec
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Fp8Scales(PackingScheme):
         if "" not in parts or roles not in ({"_scale_inv"}, {"_scale"}):
             return None
         weight, (role,) = spec(parts[""]), roles
-        if weight.dtype.kind != "float" or weight.dtype.bits != 8:
+        if not are("float", parts[""], bits=8) or not are("float", parts[role]):
             return None
         counts = _counts(weight.shape, spec(parts[role]).shape)
         if counts is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from caten_sd.blocks.bit_streams import numbers_in
-from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along
+from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are
 from caten_sd.errors import StateDictError
 from caten_sd.state.leaf import dequantize, spec
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from caten_sd.blocks.stated_quantization import Stated
+
+BITS_OF_WORD = 32
 
 
 @attrs.frozen(slots=False)
@@ -38,13 +40,17 @@ class Gptq(PackingScheme):
         """Return the scheme; bits are told by the number of words for each row and column."""
         if parts.keys() - {"g_idx"} != {"qweight", "qzeros", "scales"}:
             return None
+        if not are("int", parts["qweight"], parts["qzeros"], bits=32):
+            return None
+        if not are("float", parts["scales"]) or not are("int", parts.get("g_idx", parts["qzeros"])):
+            return None
         shapes = {role: spec(leaf).shape for role, leaf in parts.items()}
         if any(len(shapes[role]) != 2 for role in ("qweight", "qzeros", "scales")):
             return None
         (words, outputs), (groups, width) = shapes["qweight"], shapes["qzeros"]
         if shapes["scales"] != (groups, outputs) or not words * outputs * groups:
             return None
-        size = spec(parts["qweight"]).dtype.bits
+        size = BITS_OF_WORD
         fitting = [bits for bits in (2, 3, 4, 8) if -(-outputs * bits // size) == width]
         if "g_idx" in shapes:
             inputs = math.prod(shapes["g_idx"])
@@ -67,8 +73,8 @@ class Gptq(PackingScheme):
 
     def cut(self, parts: Parts, start: int, stop: int) -> dict[str, Any]:
         """Return the columns that these rows of the float weight are."""
-        size = spec(parts["qzeros"]).dtype.bits
-        first, end = start * self.bits // size, -(-stop * self.bits // size)
+        first = start * self.bits // BITS_OF_WORD
+        end = -(-stop * self.bits // BITS_OF_WORD)
         return {
             **parts,
             "qweight": along(parts["qweight"], 1, start, stop),

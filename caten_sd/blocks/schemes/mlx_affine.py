@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from caten_sd.blocks.bit_streams import numbers_in
-from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along
+from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are
 from caten_sd.errors import StateDictError
 from caten_sd.state.leaf import dequantize, spec
 
@@ -41,6 +41,8 @@ class MlxAffine(PackingScheme):
         if weight.dtype.name != "uint32" or not weight.shape or scales[:-1] != weight.shape[:-1]:
             return None
         if spec(parts["biases"]).shape != scales or not scales[-1]:
+            return None
+        if not are("float", parts["scales"], parts["biases"]):
             return None
         fitting = [
             (bits, group)
