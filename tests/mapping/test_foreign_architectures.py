@@ -26,7 +26,7 @@ from tests.mapping.test_detection import caten
 WIDTH, LAYERS = 8, 2
 ARCHITECTURES = [name for name in MODEL_ARCH_NAMES.values() if name != "gpt2"]
 SAMPLED = [
-    name if number % 6 == 0 else pytest.param(name, marks=pytest.mark.slow)
+    name if number % 24 == 0 else pytest.param(name, marks=pytest.mark.slow)
     for number, name in enumerate(ARCHITECTURES)
 ]
 OF_NAME = {name: arch for arch, name in MODEL_ARCH_NAMES.items()}
@@ -109,7 +109,7 @@ def gpt2_itself(config: dict[str, Any] | None, name: str) -> StateDict:
     return StateDict(given, config=config)
 
 
-@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [100, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("layout", ["hf-gpt2", "gguf-gpt2", "caten-gpt2"])
 def test_the_very_keys_of_gpt2_are_not_gpt2_if_the_config_says_another_type(
     layout: str, step: int
@@ -170,7 +170,13 @@ def small_model(model_type: str) -> Any:
         return made.from_config(config)
 
 
-@pytest.mark.parametrize("model_type", TYPES)
+SAMPLED_TYPES = [
+    name if number % 6 == 0 else pytest.param(name, marks=pytest.mark.slow)
+    for number, name in enumerate(TYPES)
+]
+
+
+@pytest.mark.parametrize("model_type", SAMPLED_TYPES)
 def test_a_folder_of_another_model_type_is_not_gpt2(
     tmp_path: Path, model_type: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

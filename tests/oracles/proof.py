@@ -15,6 +15,7 @@ import numpy as np
 from caten_sd import detect_layout, plan_layout, read_state_dict
 from caten_sd.errors import CatenError
 from caten_sd.extend import Numpy, as_array
+from caten_sd.layout import Layout
 
 GOOD = {"exact", "close"}
 TOLERANCE = 1e-6  # of values that are computed: a norm's weight plus one, an exponential
@@ -33,15 +34,23 @@ class Proof:
 
 
 def prove(folder: Path) -> Proof:
-    """Return what the layouts that are detected give for the pair of a folder, both ways."""
+    """Return what the layouts that are detected give for the pair of a folder, both ways.
+
+    Where several layouts have the names of the GGUF, the one is meant that converts to the other.
+    """
     hf, gguf = (read_state_dict(folder / name) for name in ("model.safetensors", "model.gguf"))
-    return Proof(folder.name, _trial(hf, gguf), _trial(gguf, hf))
+    try:
+        here = _detected(hf)
+        there = plan_layout(gguf, here).source
+    except CatenError as error:
+        fault = str(error).splitlines()[0]
+        return Proof(folder.name, fault, fault)
+    return Proof(folder.name, _trial(hf, gguf, here, there), _trial(gguf, hf, there, here))
 
 
-def _trial(source: Any, wanted: Any) -> str:
+def _trial(source: Any, wanted: Any, before: Layout, after: Layout) -> str:
     """Return what comes of one file in the layout of the other."""
     try:
-        before, after = (_detected(each) for each in (source, wanted))
         prefix = after.prefix_in(list(wanted))
         plan = plan_layout(source, after, from_layout=before, prefix=prefix)
         back = plan_layout(wanted, before, from_layout=after)
@@ -52,7 +61,7 @@ def _trial(source: Any, wanted: Any) -> str:
     return compared(_arrays(plan.state_dict), _arrays(rest))
 
 
-def _detected(state: Any) -> Any:
+def _detected(state: Any) -> Layout:
     found = detect_layout(state)
     if found.layout is None:
         raise CatenError(f"not recognized: {str(found).splitlines()[0]}")
