@@ -21,6 +21,7 @@ GO_ON = {  # whatever else they are given, and where it goes
     "plan_layout": "numbers",  # to the operations that name them
     "to_layout": "numbers",
     "explain": "numbers",
+    "diff": "numbers",
 }
 
 

@@ -24,10 +24,16 @@ WIDTH = 80  # characters
 
 
 class FileSummary(HasSheet):
-    """What a checkpoint is and what it holds; ``every`` is whether its notes have everything."""
+    """What a checkpoint is and what it holds.
 
-    def __init__(self, file: str, state_dict: StateDict, *, every: bool = False) -> None:
-        self.file, self.state_dict, self.every = file, state_dict, every
+    ``every`` is whether its notes have everything, and ``stats`` whether statistics of the values
+    take the place of their shapes, for which all data is read.
+    """
+
+    def __init__(
+        self, file: str, state_dict: StateDict, *, every: bool = False, stats: bool = False
+    ) -> None:
+        self.file, self.state_dict, self.every, self.stats = file, state_dict, every, stats
         known = ((key, spec_or_none(leaf)) for key, leaf in state_dict.items())
         self.specs = {key: spec for key, spec in known if spec is not None}
 
@@ -44,16 +50,23 @@ class FileSummary(HasSheet):
     def sheet(self) -> Sheet:
         """Return the sheet: all that is not a tensor of the tree as notes, and the tensors."""
         state = self.state_dict
+        groups, notes = list(state.sheet().groups), list[str]()
+        if self.stats:
+            from caten_sd.proof.tensor_statistics import not_finite, statistics_group
+
+            groups = [statistics_group(state, every=self.every), *groups[1:]]
+            notes = not_finite(groups[0])
         return Sheet(
             "checkpoint",
             self.verdict,
             [
+                *notes,
                 *_metadata(state, every=self.every),
                 *_others(state, every=self.every),
                 *_raw(self.specs),
                 *_quantization(state),
             ],
-            state.sheet().groups,
+            groups,
             data={
                 "file": self.file,
                 "format": state.origin,
@@ -67,13 +80,20 @@ class FileSummary(HasSheet):
 
 
 def run(words: Sequence[str]) -> int:
-    """Print the summary; only headers are read."""
+    """Print the summary; only headers are read, unless statistics are asked for."""
     parser = parser_of("show", SUMMARY, "file", "FILE|module:callable", f"{CHECKPOINT}; or {MODEL}")
     parser.add_argument("--all", action="store_true", help="one line for every tensor")
+    parser.add_argument(
+        "--stats",
+        action="store_true",
+        help="the least, the largest and the mean value, the standard deviation, and how many "
+        "values are 0, NaN, infinite, or more than 6 deviations from the mean",
+    )
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
     with file_or_model(options.file, options.root) as state_dict:
-        found = FileSummary(options.file, state_dict, every=options.all or options.json)
+        every = options.all or options.json
+        found = FileSummary(options.file, state_dict, every=every, stats=options.stats)
         say_sheet(found, as_json=options.json, every_line=options.all)
     return FINE
 
