@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.key_kinds import common_prefixes
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
-from caten_sd.mapping.layout_plan import plan_layout
+from caten_sd.mapping.layout_plan import LayoutPlan, plan_layout
 from caten_sd.mapping.self_description import stated_numbers
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.leaf import LazyLeaf, spec_or_none
@@ -59,9 +60,8 @@ def under_same_names(
         return _without_prefixes(a, b)
     made, notes = [], []
     for side, one, other in zip("AB", tried, reversed(tried), strict=True):
-        options = _numbers(one.state, other.state, config, numbers)
         try:
-            plan = plan_layout(one.state, target, from_layout=one.layout, **options)
+            plan = _planned(one, other.state, target, config, numbers)
         except LayoutError as error:
             if layout is not None:
                 raise
@@ -72,13 +72,20 @@ def under_same_names(
     return SameNames(made[0], made[1], (said,), (_origins(made[0], a), _origins(made[1], b)))
 
 
-def _numbers(
-    state: StateDict, other: StateDict, config: Any, numbers: Mapping[str, int]
-) -> dict[str, Any]:
-    """Return the numbers for a layout; a file that has none of its own has those of the other."""
-    if config is None and state.config is None and not stated_numbers(state.metadata):
-        return {"config": other.config, **stated_numbers(other.metadata), **numbers}
-    return {"config": config, **numbers}
+def _planned(
+    one: Tried, other: StateDict, target: Layout, config: Any, numbers: Mapping[str, int]
+) -> LayoutPlan:
+    """Return the plan for one side; numbers that a file lacks are those that the other one has."""
+    own: dict[str, Any] = {"config": config, **numbers}
+    try:
+        return plan_layout(one.state, target, from_layout=one.layout, **own)
+    except LayoutError:
+        if config is not None or one.state.config is not None:
+            raise
+        options = {"config": other.config, **stated_numbers(other.metadata), **numbers}
+        with contextlib.suppress(LayoutError):  # what it lacks itself is the better message
+            return plan_layout(one.state, target, from_layout=one.layout, **options)
+        raise
 
 
 def _origins(made: StateDict, state: StateDict) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """Under which names two states are compared: their own, without a prefix, or canonical ones."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from caten_sd import LayoutError, StateDict, diff, to_layout
 from caten_sd.state.state_dict import STAMP
-from tests.proof.test_difference import CONFIG, kinds, llama, trained
+from tests.proof.test_difference import CONFIG, base, kinds, llama, trained
 
 
 def test_a_prefix_of_every_key_is_left_out() -> None:
@@ -62,3 +63,19 @@ def test_without_head_counts_contents_are_compared_and_it_is_said() -> None:
     assert "keeps its own names" in found.notes[0]
     assert "n_head" in found.notes[0]
     assert kinds(found) == {"turned": 8, "moved": 31}
+
+
+def test_a_side_without_a_config_has_the_numbers_of_the_other(tmp_path: Path) -> None:
+    bare = StateDict(dict(stamped(llama(), "gguf-llama")), metadata={STAMP: "gguf-llama"})
+    assert diff(base(tmp_path / "base"), bare).is_same
+    assert diff(bare, tmp_path / "base").is_same
+
+
+def test_fewer_layers_in_another_layout(tmp_path: Path) -> None:
+    short = {key: each for key, each in llama().items() if ".layers.3." not in key}
+    b = to_layout(
+        short, "gguf-llama", from_layout="hf-llama", config={**CONFIG, "num_hidden_layers": 3}
+    )
+    found = diff(base(tmp_path / "base"), b)
+    assert kinds(found) == {"only_a": 9, "bytes": 30}
+    assert found.sheet().cause == "B ends after 3 of the 4 layers that A has"
