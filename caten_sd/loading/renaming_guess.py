@@ -154,10 +154,18 @@ def hides_a_transposition(each: Renaming, file: Mapping[str, Shape]) -> bool:
     old, new = each.old.split("."), each.new.split(".")
     if old[-1] == new[-1]:
         return False
-    whole = re.compile(r"\.".join(r"\d+" if "{" in part else re.escape(part) for part in old))
     return any(
-        len(shape) > 1 and shape == shape[::-1] and whole.fullmatch(key)
+        len(shape) > 1 and shape == shape[::-1] and _is_of_rule(key, old)
         for key, shape in file.items()
+    )
+
+
+def _is_of_rule(key: str, rule: list[str]) -> bool:
+    """Return whether a key is that of a rule; a pattern made of a long key would take 100 MB."""
+    parts = key.split(".")
+    return len(parts) == len(rule) and all(
+        part.isdecimal() if "{" in each else part == each
+        for part, each in zip(parts, rule, strict=True)
     )
 
 
