@@ -87,16 +87,30 @@ def npy_leaf(source: Source, header: NpyHeader) -> Any:
     ``|V2`` and similar are leaves of an unknown dtype: their bytes are kept and not interpreted.
     """
     descr, fortran, shape, start = header
-    known = _DESCR.fullmatch(descr)
-    kind, size = (known[1], int(known[2] or 0)) if known else ("", 0)
-    dtype = _DTYPES.get(f"{kind}{size}")
-    if (kind == "V" and size) or f"{kind}{size}" == "f1":  # f1: what numpy makes of float8_e5m2
-        dtype = DType(f"unknown {size}-byte", "unknown", 8 * size)
+    kind, size = _kind_and_size(descr)
+    dtype = npy_dtype(descr)
     if dtype is None:
         return _not_a_tensor(source, header, kind, size)
     _check_size(source, header, dtype.nbytes(math.prod(shape)))
     strides = _fortran_strides(shape) if fortran and len(shape) > 1 else None
     return LazyTensor(source, start, dtype, shape, strides, ">" if descr[0] == ">" else "<")
+
+
+def npy_dtype(descr: str) -> DType | None:
+    """Return the dtype of an array with this descr, or None if no tensor has it.
+
+    >>> str(npy_dtype("<f4")), str(npy_dtype("|V2")), npy_dtype("<U3")
+    ('float32', 'unknown 2-byte', None)
+    """
+    kind, size = _kind_and_size(descr)
+    if (kind == "V" and size) or f"{kind}{size}" == "f1":  # f1: what numpy makes of float8_e5m2
+        return DType(f"unknown {size}-byte", "unknown", 8 * size)
+    return _DTYPES.get(f"{kind}{size}")
+
+
+def _kind_and_size(descr: str) -> tuple[str, int]:
+    known = _DESCR.fullmatch(descr)
+    return (known[1], int(known[2] or 0)) if known else ("", 0)
 
 
 def npy_header_bytes(dtype: DType, shape: Sequence[int]) -> bytes:
@@ -196,8 +210,7 @@ def _check_size(source: Source, header: NpyHeader, wanted: int) -> None:
         raise FormatError(
             source.name,
             "another array follows the first one, as Equinox writes",
-            "load it with equinox.tree_deserialise_leaves, or read one array after another with "
-            "numpy.load(file), and write them with numpy.savez",
+            "rename it to .eqx, or name the format: read_state_dict(path, format='eqx')",
         )
     if wanted < there:
         _refuse(source, f"it has {counted(there - wanted, 'byte')} after the data of its array")

@@ -181,6 +181,7 @@ STRUCTURED: dict[str, tuple[Mutator, ...]] = {
     "torch-legacy": (opcodes, opcodes),
     "npz": (zip_member(npy_header), zip_member(flipped), zip_fields),
     "npy": (npy_header,),
+    "eqx": (npy_header,),
     "gguf": (gguf_field, gguf_field),
     "msgpack": (packed_tree, packed_tree),
     "archive": (tar_field, zip_fields),

@@ -148,6 +148,13 @@ def _npy_folder(folder: Path) -> None:
     write_state_dict({"b": np.ones(3, ml_dtypes.bfloat16), "tied": W, "w": W}, f"{folder}/a.npy/")
 
 
+def _eqx(folder: Path) -> None:
+    with (folder / "a.eqx").open("wb") as file:
+        file.write(b'{"size": 3}\n')
+        for array in (W, np.array(0.5), np.ones(3, ml_dtypes.bfloat16).view("V2")):
+            np.save(file, array)
+
+
 SEEDS: dict[str, Callable[[Path], None]] = {
     "safetensors": _safetensors,
     "torch-zip": _torch_zip,
@@ -155,6 +162,7 @@ SEEDS: dict[str, Callable[[Path], None]] = {
     "torch-legacy": _torch_legacy,
     "npz": _npz,
     "npy": _npy,
+    "eqx": _eqx,
     "gguf": _gguf,
     "msgpack": _msgpack,
     "archive": _archive,

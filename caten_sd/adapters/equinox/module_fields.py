@@ -13,6 +13,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from caten_sd.adapters.equinox.saved_order import name_by_position, saved_in_order
 from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.objects.class_kinds import DataclassInstance
 from caten_sd.objects.owner import Slot, never_put, put, slots_of
@@ -37,9 +38,16 @@ def _slots(module: Any, /) -> Iterator[Slot]:
 put.register(EquinoxModule)(never_put)  # a copy that copy.copy() makes would take it
 
 
+class _UnnamedArrays(OwnerHooks):
+    adapts = True
+
+    def adapt(self, *, prefix: str, leaves: dict[str, Any], source: Any) -> None:
+        name_by_position(self.owner, saved_in_order(self.owner), prefix, leaves, source)
+
+
 @hooks_of.register(EquinoxModule)
 def _hooks(module: Any, /) -> OwnerHooks:
-    hooks = OwnerHooks(module)
+    hooks = _UnnamedArrays(module)
     dynamic = [value for _, value in _fields(module, static=False)]
     leaves = jax.tree_util.tree_leaves(dynamic, is_leaf=lambda each: isinstance(each, eqx.Module))
     functions = [each for each in leaves if callable(each) and not isinstance(each, eqx.Module)]

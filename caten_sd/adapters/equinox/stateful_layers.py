@@ -8,7 +8,9 @@ from typing import Any
 
 import equinox as eqx
 
+from caten_sd.adapters.equinox.saved_order import name_by_position, saved_in_order
 from caten_sd.errors import StateDictError
+from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.objects.owner import Slot, never_put, put, slots_of
 
 _STEP = re.compile(r"\[(?:'([^']*)'|\"([^\"]*)\"|(\d+))\]")  # of a list or a dict, as JAX shows it
@@ -25,6 +27,20 @@ def _slots(state: Any, /) -> Iterator[Slot]:
 
 
 put.register(eqx.nn.State)(never_put)
+
+
+class _UnnamedStatistics(OwnerHooks):
+    adapts = True
+
+    def adapt(self, *, prefix: str, leaves: dict[str, Any], source: Any) -> None:
+        items = self.owner._state.items()
+        saved = [each for key, value in items for each in saved_in_order(value, _name(key))]
+        name_by_position(self.owner, saved, prefix, leaves, source)
+
+
+@hooks_of.register(eqx.nn.State)
+def _hooks(state: Any, /) -> OwnerHooks:
+    return _UnnamedStatistics(state)
 
 
 def _name(marker: Any) -> str:
