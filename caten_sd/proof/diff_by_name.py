@@ -47,9 +47,9 @@ def met_by_name(a: Mapping[str, Any], b: Mapping[str, Any]) -> Met:
 def _meet(met: Met, longer: list[OtherShape], key: str, a: Any, b: Any) -> None:
     here, there = spec_or_none(a), spec_or_none(b)
     if here is None or there is None:
-        same = is_same_value(a, b)
-        likeness = Likeness.BYTES if same else Likeness.CHANGED
-        met.rows[key] = DiffRow(key, likeness, (key,), (key,), "not a tensor, another value")
+        likeness = Likeness.BYTES if is_same_value(a, b) else Likeness.CHANGED
+        text = "not a tensor" if likeness.is_same else "not a tensor, another value"
+        met.rows[key] = DiffRow(key, likeness, (key,), (key,), text)
     elif reason := _cannot_compare(here, there):
         met.rows[key] = DiffRow(key, Likeness.UNKNOWN, (key,), (key,), reason)
     elif here.shape == there.shape:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from caten_sd.proof.diff_tally import Change
 from caten_sd.proof.likeness import Judged, Likeness
 from caten_sd.state.leaf import spec
-from caten_sd.wording import counted
+from caten_sd.wording import counted, first_few
 
 
 class DiffRow(NamedTuple):
@@ -78,14 +78,16 @@ def _ranges(rows: Sequence[DiffRow], changes: Sequence[Change]) -> list[str]:
     low, high = f"{relative[0]:.2g}", f"{relative[-1]:.2g}"
     text = f"relative rms {low}" if low == high else f"relative rms {low} to {high}"
     if relative[-1] > 10 * relative[len(relative) // 2]:
-        worst = max(rows, key=lambda row: row.relative)
+        worst = next(row for row in rows if row.change and row.change.relative_rms == relative[-1])
         text += f" in {worst.key}, most at {relative[len(relative) // 2]:.2g}"
     largest = max(each.largest for each in changes)
     cosine = min(each.cosine for each in changes)
     share = sum(each.changed for each in changes) / sum(each.elements for each in changes)
     parts = [text, f"largest {largest:.2g}, cosine {_cosine(cosine)}"]
     parts += [f"{_percent(share)} of the elements"] * (share < 0.995)
-    return parts + _nans(sum(c.nan_a for c in changes), sum(c.nan_b for c in changes))
+    nans = _nans(sum(c.nan_a for c in changes), sum(c.nan_b for c in changes))
+    keys = [row.key for row in rows if row.change and (row.change.nan_a or row.change.nan_b)]
+    return [*parts, *nans, *([f"in {first_few(keys, 1)}"] if nans else [])]
 
 
 def _nans(here: int, there: int) -> list[str]:
