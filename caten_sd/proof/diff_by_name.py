@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +59,8 @@ def _meet(met: Met, longer: list[OtherShape], key: str, a: Any, b: Any) -> None:
         longer.append(found)
     else:
         met.rows[key] = _shaped(key, f"{list(here.shape)} in A, {list(there.shape)} in B")
-        met.reshaped.append(key)
+        if math.prod(here.shape) == math.prod(there.shape) > 0:
+            met.reshaped.append(key)
 
 
 def _meet_alike(met: Met, key: str, a: Any, b: Any) -> None:
@@ -85,7 +87,7 @@ def _cannot_compare(here: Spec, there: Spec) -> str:
     if empty:
         return f"no values in {' and '.join(empty)}"
     forms = [each.form for each in (here, there) if each.form != DENSE]
-    return f"a {forms[0]} tensor, whose elements are not all stored" if forms else ""
+    return f"a {forms[0]} tensor" if forms else ""
 
 
 def _shaped(key: str, text: str) -> DiffRow:

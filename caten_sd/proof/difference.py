@@ -62,7 +62,8 @@ class Diff(HasSheet):
         if found.keys() <= {Likeness.ONLY_A, Likeness.ONLY_B}:
             return f"no tensor is in both: {apart}"
         count = sum(not row.likeness.is_same for row in self.rows)
-        return "; ".join([f"{count:,} of {total} differ: {apart}", *([same] if same else [])])
+        verb = "differs" if count == 1 else "differ"
+        return "; ".join([f"{count:,} of {total} {verb}: {apart}", *([same] if same else [])])
 
     def sheet(self) -> Sheet:
         """Return the sheet: a group for each kind, the keys of each pattern on one line."""
@@ -105,7 +106,7 @@ def diff(
     >>> import numpy
     >>> w = numpy.ones((2, 2), "f4")
     >>> print(diff({"fc.weight": w, "fc.bias": w[0]}, {"fc.weight": w * 1.5, "fc.bias": w[0]}))
-    1 of 2 tensors differ: 1 changed; 1 the same bytes
+    1 of 2 tensors differs: 1 changed; 1 the same bytes
     changed (1):
       fc.weight: relative rms 0.5; largest 0.5, mean 0.5, cosine 1
     """

@@ -23,7 +23,7 @@ class Likeness(Enum):
     TURNED = "turned"
     MOVED = "moved"
     ROUNDED = "equal within the rounding"
-    UNKNOWN = "without values on one side, so not compared"
+    UNKNOWN = "not compared"
     VALUES = "the same values, other bytes"
     BYTES = "the same bytes"
 

@@ -24,7 +24,7 @@ def test_what_differs_is_code_1(
 ) -> None:
     code, out, err = run(capsys, "diff", *files)
     assert (code, err) == (1, "")
-    assert out.startswith("1 of 3 tensors differ: 1 changed; 2 the same bytes\n")
+    assert out.startswith("1 of 3 tensors differs: 1 changed; 2 the same bytes\n")
     assert "h.1.w: relative rms" in out
 
 

@@ -56,3 +56,7 @@ def test_a_changed_rest_and_another_axis() -> None:
 
 def test_shapes_that_differ_altogether() -> None:
     assert detail({"w": table(6)}, {"w": table(5, 7)}) == "[6, 8] in A, [5, 7] in B"
+
+
+def test_tensors_without_elements_differ_in_shape() -> None:
+    assert detail({"w": table(0, 3)}, {"w": table(3, 0)}) == "[0, 3] in A, [3, 0] in B"
