@@ -189,5 +189,8 @@ def _template(folder: Path, options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _notes(tokenizer: Mapping[str, Any]) -> Iterator[str]:
-    if "NFC" in _types(tokenizer.get("normalizer"), "normalizers"):
+    steps = _types(tokenizer.get("normalizer"), "normalizers")
+    if "Strip" in steps:
+        yield f"{FILE} strips line ends from the end of a text, where llama.cpp strips spaces only"
+    if "NFC" in steps:
         yield f"{FILE} brings text to NFC first, which llama.cpp does not do"

@@ -37,7 +37,7 @@ def test_each_kind_is_one_of_llama_cpp(
     tmp_path: Path, made: Tokenizer, model: str, has: set[str]
 ) -> None:
     found, notes = entries_of(tmp_path, as_json(made))
-    assert (found["model"], notes) == (model, ())
+    assert (found["model"], len(notes)) == (model, int(model == "t5"))  # it strips line ends
     assert has < found.keys()
     assert len(found["tokens"]) == len(found["token_type"]) == 500
 
