@@ -262,3 +262,47 @@ def _model(layers: list[str]) -> Any:
         hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, **sizes
     )
     return transformers.LlamaForCausalLM(config)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["diffusers", "diffusers with alpha", "kohya"])
+def test_diffusers_fuses_the_same_weights(name: str, tmp_path: Path) -> None:
+    diffusers = pytest.importorskip("diffusers", reason="it is the oracle")
+    peft = pytest.importorskip("peft", reason="diffusers adds its adapters")
+    torch = pytest.importorskip("torch")
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        layers_per_block=1,
+        block_out_channels=(32, 32),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    )
+    unet.save_pretrained(tmp_path / "unet")
+    alpha = 8 if name == "diffusers with alpha" else 4
+    layers = ["to_q", "to_out.0", "conv1", "proj_in"]
+    unet.add_adapter(peft.LoraConfig(r=4, lora_alpha=alpha, target_modules=layers))
+    with torch.no_grad():
+        for key, each in unet.named_parameters():
+            if "lora_" in key:
+                each.copy_(torch.randn_like(each))
+    given = peft.get_peft_model_state_dict(unet)
+    adapter = tmp_path / "pytorch_lora_weights.safetensors"
+    if name == "kohya":
+        named = {f"unet.{key}": leaf for key, leaf in given.items()}
+        sd.write_state_dict(diffusers.utils.convert_state_dict_to_kohya(named), adapter)
+    else:
+        stated = {"r": 4, "lora_alpha": alpha} if alpha != 4 else None
+        diffusers.StableDiffusionPipeline.save_lora_weights(
+            tmp_path, unet_lora_layers=given, unet_lora_adapter_metadata=stated
+        )
+    unet.fuse_lora()
+    expected = {key.replace(".base_layer", ""): leaf for key, leaf in unet.state_dict().items()}
+    out = tmp_path / "out.safetensors"
+    done = sd.convert(tmp_path / "unet", out, lora=adapter)
+    assert f"{len(given) // 2} pairs of the adapter" in str(done)
+    with sd.read_state_dict(out) as found:
+        assert all(torch.equal(leaf.torch(), expected[key]) for key, leaf in found.items())
