@@ -11,7 +11,7 @@ from caten_sd.proof.live_layers import LayerPair, LiveModel, SameWeights, has_pa
 from caten_sd.proof.model_runs import INPUT, OUTPUT
 from caten_sd.state.compare import same_values
 from caten_sd.state.leaf import Numpy, as_array, spec, spec_or_none
-from caten_sd.wording import a_or_an, first_few
+from caten_sd.wording import a_or_an, counted, first_few
 
 _GROWTH = 4  # times the largest difference before, which rounding may become in one step
 _PLAIN = (bool, int, float, str)
@@ -32,13 +32,18 @@ class LayerGap(NamedTuple):
     rounding: float
 
 
-def compared(a: str, b: str, moment: str, one: Any, other: Any) -> LayerGap | None:
-    """Return how far two arrays are apart; None if they do not have the same number of elements."""
+def compared(a: str, b: str, moment: str, one: Any, other: Any, *, alike: bool) -> LayerGap | None:
+    """Return how far two arrays are apart.
+
+    If they do not have the same number of elements, that is a difference where layers have to give
+    what is ``alike``, and else they are not comparable: None.
+    """
     import numpy as np
 
-    if one.size != other.size or not one.size:
-        return None
     rounding = max(_rounding(one.dtype), _rounding(other.dtype))
+    if one.size != other.size or not one.size:
+        differs = alike and one.size != other.size
+        return LayerGap(a, b, moment, math.inf, math.inf, rounding) if differs else None
     here, there = (each.astype(np.float64).reshape(-1) for each in (one, other))
     equal = (here == there) | (np.isnan(here) & np.isnan(there))
     finite = here[np.isfinite(here)]
@@ -147,7 +152,11 @@ def _difference(key: str, a: LiveModel, weights: SameWeights) -> str:
     swapped = next(_elsewhere(key, a, other), "")
     if swapped:
         return f"in B it has the values of {swapped} in A"
-    gaps = np.abs(one - two)
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(one - two)
+    if not np.isfinite(gaps).all():
+        count = int((~np.isfinite(gaps)).sum())
+        return f"{counted(count, 'value')} NaN or infinite in A or in B"
     scale = math.sqrt(float(np.mean(np.square(one)))) or 1.0
     rms = math.sqrt(float(np.mean(np.square(gaps)))) / scale
     return f"its values differ by up to {float(gaps.max()):.2g}, relative {rms:.2g}"

@@ -137,7 +137,7 @@ def verify(
     a, b = LiveModel("A", model_a), LiveModel("B", model_b)
     weights = same_weights(a, b, layout)
     pairs = layer_pairs(a, b, weights)
-    made, found = _runs(a, b, pairs, inputs, seed)
+    made, found = _runs(a, b, pairs, weights, inputs, seed)
     if not found:
         raise ModelError(
             "A and B gave no tensors of the same sizes, so nothing can be compared; pass inputs= "
@@ -149,14 +149,19 @@ def verify(
 
 
 def _runs(
-    a: LiveModel, b: LiveModel, pairs: Sequence[LayerPair], inputs: Any, seed: int
+    a: LiveModel,
+    b: LiveModel,
+    pairs: Sequence[LayerPair],
+    weights: SameWeights,
+    inputs: Any,
+    seed: int,
 ) -> tuple[str, list[LayerGap]]:
     """Return what is said of the inputs, and what both models did with them."""
     given = [_given(inputs)] if inputs is not None else made_inputs(a, b, seed)
     failure: ModelError | None = None
     for each, said in given:
         try:
-            return said, _run(a, b, pairs, each if inputs is not None else [each])
+            return said, _run(a, b, pairs, weights, each if inputs is not None else [each])
         except ModelError as error:  # which another shape may mend
             failure = failure or error
     assert failure is not None
@@ -173,7 +178,10 @@ def _given(inputs: Any) -> tuple[Inputs, str]:
     return list(inputs), f"{counted(len(inputs), 'given input')}"
 
 
-def _run(a: LiveModel, b: LiveModel, pairs: Sequence[LayerPair], inputs: Inputs) -> list[LayerGap]:
+def _run(
+    a: LiveModel, b: LiveModel, pairs: Sequence[LayerPair], weights: SameWeights, inputs: Inputs
+) -> list[LayerGap]:
+    own = {"", *(a.above(key)[-1] for key in weights.leaves)}  # which have weights, or are whole
     by_a, by_b = ({getattr(each, side): each for each in pairs} for side in "ab")
     taken: dict[tuple[str, str, int], Any] = {}
     counts: dict[tuple[str, str], int] = {}
@@ -194,7 +202,8 @@ def _run(a: LiveModel, b: LiveModel, pairs: Sequence[LayerPair], inputs: Inputs)
             return
         at = pair.a, moment, number(pair.a, moment)
         if at in taken:
-            found[at] = compared(pair.a, pair.b, moment, taken[at], array)
+            alike = moment == OUTPUT and pair.a in own
+            found[at] = compared(pair.a, pair.b, moment, taken[at], array, alike=alike)
 
     run(a, inputs, list(by_a), keep)
     counts.clear()

@@ -184,6 +184,18 @@ def test_a_layout_pairs_layers_of_other_names() -> None:
     assert verify(a, b, layout=layout).layer == "down"
 
 
+def test_outputs_of_other_sizes_part() -> None:
+    found = verify(torch.nn.Linear(3, 3), torch.nn.Linear(3, 4))
+    assert found.layer == ""
+    assert "weight: of shape [3, 3] in A and [4, 3] in B" in str(found)
+
+
+def test_nan_in_a_weight_is_named(net: Net) -> None:
+    other = copy.deepcopy(net)
+    other.mlp.down.bias.data[0] = torch.nan
+    assert "mlp.down.bias: 1 value NaN or infinite in A or in B" in str(verify(net, other))
+
+
 def test_inputs_are_given_by_name_by_position_or_made(net: Net) -> None:
     for inputs in ({"ids": np.array([[1, 2]])}, [np.array([[1]])], np.array([[1]]), tokens([1])):
         assert verify(net, net, inputs).agrees
