@@ -11,11 +11,12 @@ import math
 from typing import Any
 
 from caten_sd.encodings.npy import MAGIC, npy_dtype, npy_header, npy_leaf
-from caten_sd.errors import FormatError
-from caten_sd.files.format import Contents, Format, read, recognize
+from caten_sd.errors import FormatError, StateDictError
+from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.state.dtype import DTYPES, is_raw_pair
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.source import Source
+from caten_sd.state.state_dict import StateDict
 
 MAX_LINE = 1 << 20  # bytes of JSON before the first array
 
@@ -57,6 +58,14 @@ def _read(format: Eqx, source: Source, /) -> Contents:
         at = end
     metadata = {"hyperparameters": line.decode("utf-8", "replace").strip()} if line else {}
     return Contents(leaves, metadata, whole=True)
+
+
+@write.register(Eqx)
+def _write(format: Eqx, target: Any, state_dict: StateDict, /, **options: Any) -> None:
+    raise StateDictError(
+        "a state dict lacks the numbers that an .eqx file has between its arrays; write the model "
+        "with equinox.tree_serialise_leaves(path, model), or write a .safetensors file"
+    )
 
 
 def _first_line(source: Source) -> bytes:

@@ -153,7 +153,24 @@ def _again(move: Move, old: LoadTarget, copy: LoadTarget) -> Iterator[Move]:
         if move.how is not How.COPY and same_place(place, move.leaf):
             return
         if move.how is How.REPLACE and refusal(place, move.leaf):
-            for owner, name in copy.holders(move.key):  # its __deepcopy__ looks at no memo
-                put(owner, name, move.leaf)
+            _put_into(copy, move)
             return
         yield Move(move.key, local_shard(place).place, move.leaf)
+
+
+def _put_into(copy: LoadTarget, move: Move) -> None:
+    """Put a new array into a copy that has another one: its class copies without a look at it."""
+    holders = copy.holders(move.key)
+    if not holders:
+        raise LoadError(
+            f"{move.key} of the copy is in no slot, so its new value would be lost; nothing was "
+            f"changed: give the class that holds it a __deepcopy__ that uses its memo"
+        )
+    for owner, name in holders:
+        try:
+            put(owner, name, move.leaf)
+        except Exception as error:
+            raise LoadError(
+                f"{move.key} of the copy cannot take a new value ({error}); nothing was changed: "
+                f"keep it in a list or a dict, which {type(owner).__name__} is not"
+            ) from error

@@ -10,8 +10,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd import read_state_dict
-from caten_sd.errors import FormatError
+from caten_sd import read_state_dict, write_state_dict
+from caten_sd.errors import FormatError, StateDictError
 
 
 def written(path: Path, *arrays: Any, first: bytes = b"", last: bytes = b"") -> Path:
@@ -76,3 +76,9 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:-size])
     with pytest.raises(FormatError, match=r"m\.eqx"):
         read_state_dict(path)
+
+
+def test_it_is_not_written_and_the_error_says_what_writes_it(tmp_path: Path) -> None:
+    with pytest.raises(StateDictError, match=r"tree_serialise_leaves.*\.safetensors"):
+        write_state_dict({"w": ARRAYS[0]}, tmp_path / "m.eqx")
+    assert not list(tmp_path.iterdir())

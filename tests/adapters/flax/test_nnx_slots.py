@@ -202,3 +202,11 @@ def test_a_module_that_is_a_dataclass_has_the_slots_of_nnx() -> None:
             self.second = nnx.Param(jnp.ones(1))
 
     assert list(get_state_dict(Pair(nnx.Param(jnp.ones(2))))) == ["first", "second"]
+
+
+def test_an_array_in_a_tuple_of_a_module_is_refused_in_one_sentence() -> None:
+    model = nnx.Dict(pair=nnx.data((jnp.ones(1), jnp.ones(1))))
+    with pytest.raises(LoadError, match=r"pair\.0 of the copy.*in a list or a dict"):
+        with_state(model, {"pair.0": np.zeros(1, "f4")}, silent=True)
+    with pytest.raises(LoadError, match="with_state"):
+        load_state_dict(model, {"pair.0": np.zeros(1, "f4")}, silent=True)
