@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-shard-size", metavar="SIZE", help="write shards of at most this size, as in 5GB"
     )
     parser.add_argument(
-        "--digests", action="store_true", help="store digests for caten-sd digest --verify"
+        "--digests", action="store_true", help="store digests for caten-sd digest --check"
     )
     parser.add_argument("--json", action="store_true", help="print the result for programs")
     return parser

@@ -21,12 +21,12 @@ def test_digest_is_the_same_in_two_containers(gpt2: Path, capsys: pytest.Capture
 def test_digests_are_stored_and_verified(good: Path, capsys: pytest.CaptureFixture[str]):
     stored = good.with_name("stored.safetensors")
     assert run(capsys, "convert", good, stored, "--digests")[0] == 0
-    code, out, _ = run(capsys, "digest", "--verify", stored)
+    code, out, _ = run(capsys, "digest", "--check", stored)
     assert (code, out.split()[0]) == (0, run(capsys, "digest", good)[1].split()[0])
     damaged = bytearray(stored.read_bytes())
     damaged[-1] ^= 1
     stored.write_bytes(damaged)
-    assert "1 tensor not as saved: w" in failed(capsys, "digest", "--verify", stored)
+    assert "1 tensor not as saved: w" in failed(capsys, "digest", "--check", stored)
 
 
 def test_every_tensor_has_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

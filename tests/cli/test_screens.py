@@ -23,7 +23,7 @@ MODEL = "torch.nn:Linear(2, 2)"
 def command_lines(path: Path, text: str, folder: Path) -> Iterator[list[str]]:
     file = str(path)
     yield from (["show", file], ["show", file, "--all"], ["show", file, "--json"])
-    yield from (["keys", file], ["keys", file, "--caten"], ["digest", file, "--verify"])
+    yield from (["keys", file], ["keys", file, "--caten"], ["digest", file, "--check"])
     yield from (["digest", file], ["digest", file, "--all"])
     for against in ("hf-gpt2", MODEL):
         yield ["check", file, "--against", against]
