@@ -188,3 +188,15 @@ def test_it_meets_torch() -> None:
     assert module.weight.detach().eq(1).all()
     new = with_state({"weight": jnp.zeros((8, 4))}, module.state_dict(), strict=True)
     assert new["weight"].all()
+
+
+def test_the_very_same_array_in_two_slots_is_tied_until_it_is_copied() -> None:
+    params = {"w": jnp.zeros(2)}
+    given = {"online.w": np.ones(2, "f4"), "target.w": np.full(2, 2, "f4")}
+    with pytest.raises(LoadError, match="target"):
+        with_state({"online": params, "target": params}, given, strict=True)
+    apart = {"online": params, "target": jax.tree.map(jnp.copy, params)}
+    assert numbers(with_state(apart, given, strict=True)) == {
+        "online.w": [1, 1],
+        "target.w": [2, 2],
+    }
