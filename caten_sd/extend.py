@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from caten_sd.dispatch.generic import generic as generic
     from caten_sd.dispatch.method import Method as Method
     from caten_sd.files.format import Contents as Contents
+    from caten_sd.files.format import Described as Described
     from caten_sd.files.format import Format as Format
     from caten_sd.files.format import read as read
     from caten_sd.files.format import recognize as recognize
@@ -73,7 +74,7 @@ _HOMES = homes(
         "blocks.block_types": "BlockType",
         "dispatch.generic": "GenericFunction generic",
         "dispatch.method": "Method",
-        "files.format": "Contents Format read recognize write",
+        "files.format": "Contents Described Format read recognize write",
         "files.stored_specs": "stored_specs",
         "loading.owners": "FileLayout OwnerHooks SynthesizedSlot hooks_of",
         "mapping.operations": "Operation",

@@ -27,7 +27,7 @@ OF_ALL = {
     "embedding_length": ("hidden_size", "n_embd", "dim"),
     "feed_forward_length": ("intermediate_size", "n_inner", "hidden_dim"),
     "attention.head_count": ("num_attention_heads", "n_head", "n_heads"),
-    "attention.head_count_kv": ("num_key_value_heads", "n_kv_heads"),
+    "attention.head_count_kv": ("num_key_value_heads", "n_kv_heads", "n_kv_head"),
     "attention.key_length": ("head_dim",),
     "attention.value_length": ("head_dim",),
     "attention.layer_norm_rms_epsilon": ("rms_norm_eps", "norm_eps"),
