@@ -40,6 +40,11 @@ GGUF_HRM_TEXT = Layout(
     model_types=["hrm_text"],
     metadata={"general.architecture": "hrm_text"},
     sizes={
+        "hrm_text.rope.dimension_count": "rotary_dim",
+        "hrm_text.embedding_scale": "embedding_scale",
+        "hrm_text.hrm.h_cycles": "H_cycles",
+        "hrm_text.hrm.l_cycles": "L_cycles",
+        "hrm_text.hrm.prefix_lm": "prefix_lm",
         "hrm_text.block_count": "num_hidden_layers",
         "hrm_text.context_length": "max_position_embeddings",
         "hrm_text.embedding_length": "hidden_size",

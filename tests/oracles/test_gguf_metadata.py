@@ -1,0 +1,94 @@
+"""What a GGUF says of a model against llama.cpp's converter: entries that are equal, and reasons.
+
+The pairs are those of test_frozen_layouts.py; CATEN_SD_PAIRS names the folder that has them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import caten_sd as sd
+from caten_sd.errors import CatenError
+from tests.oracles.pairs import GGUF
+
+PAIRS = os.environ.get("CATEN_SD_PAIRS", "")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not PAIRS, reason="CATEN_SD_PAIRS names no folder of pairs"),
+]
+
+# Entries of the converter that ours lack, and why.
+LACKING = {
+    "rope.scaling.type": "its value is none, which llama.cpp takes where nothing is said",
+    "classifier.pooling_type": "it belongs to a head, which the layout has no row for",
+    "nextn_predict_layers": "it counts layers of another head, which are left out",
+    "tensor_data_layout": "llama.cpp does not use it",
+    "xielu.alpha_n": "it is a tensor of the model: Apertus does not run in llama.cpp yet",
+    "xielu.alpha_p": "as xielu.alpha_n",
+    "xielu.beta": "as xielu.alpha_n",
+    "xielu.eps": "as xielu.alpha_n",
+    "target_layers": "it counts from another layer than the configuration does",
+}
+# Entries with another value, and why; a list of equal numbers and that number are the same.
+DIFFERING = {
+    "context_length": "the configuration says it, and the converter writes a constant",
+    "feed_forward_length": "the shapes say it, and the converter writes 4 times the width",
+    "rope.dimension_count": "the configuration says it, and the converter's default differs",
+    "leading_dense_block_count": "mlp_layer_types says it, which the converter does not read",
+    "block_count": "the converter counts the layer of another head",
+    "attention.layer_norm_rms_epsilon": "the configuration has another name than it looks for",
+    "attention.head_count": "as attention.head_count_kv",
+    "attention.sliding_window_pattern": "as rope.freq_base",
+    "rope.freq_base": "the pair was made with a changed configuration",
+    "attention.head_count_kv": "the shapes say it; MiMo has one for each layer, which is not written yet",
+}
+
+
+def told(metadata: Any) -> dict[str, Any]:
+    architecture = f"{metadata['general.architecture']}."
+    return {
+        key.removeprefix(architecture): value
+        for key, value in metadata.items()
+        if key.startswith(architecture)
+    }
+
+
+def is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return bool(one == other)
+    lists = [list(each) if isinstance(each, Sequence) else [each] for each in (one, other)]
+    first, second = np.broadcast_arrays(*(np.array(each, "f4") for each in lists))
+    return bool(np.array_equal(first, second))
+
+
+def converted() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Yield each pair that layouts are known for: ours, and the converter's."""
+    for path in sorted(Path(PAIRS).glob(f"*/{GGUF}")):
+        theirs, source = (
+            sd.read_state_dict(path.with_name(n)) for n in (GGUF, "model.safetensors")
+        )
+        target, origin = sd.detect_layout(theirs).layout, sd.detect_layout(source).layout
+        try:
+            made = sd.plan_layout(source, target or "", from_layout=origin).state_dict.metadata
+        except CatenError:
+            continue
+        yield path.parent.name, told(made), told(theirs.metadata)
+
+
+def test_what_llama_cpps_converter_says_is_said_or_reasoned() -> None:
+    pairs, equal = 0, 0
+    for name, ours, theirs in converted():
+        pairs += 1
+        lacking = theirs.keys() - ours.keys()
+        other = {key for key in theirs.keys() & ours.keys() if not is_same(ours[key], theirs[key])}
+        assert lacking <= LACKING.keys(), (name, lacking)
+        assert other <= DIFFERING.keys(), (name, {key: (ours[key], theirs[key]) for key in other})
+        equal += not lacking and not other
+    assert pairs >= 100, (pairs, equal)
+    assert equal >= 80
