@@ -46,7 +46,7 @@ DIFFERING = {
     "attention.head_count": "as attention.head_count_kv",
     "attention.sliding_window_pattern": "as rope.freq_base",
     "rope.freq_base": "the pair was made with a changed configuration",
-    "attention.head_count_kv": "the shapes say it; MiMo has one for each layer, which is not written yet",
+    "attention.head_count_kv": "the shapes say it; MiMo has one for each layer",
 }
 
 
