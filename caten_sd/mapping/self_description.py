@@ -19,6 +19,7 @@ from caten_sd.state.state_dict import StateDict
 
 # What a class of transformers adds to the name of its architecture.
 _OF_TASK = re.compile(r"(.+?)(?:LMHead|DoubleHeads|PreTrained|For[A-Z]|Model$)")
+_WORD = re.compile(r"\w+")
 _LONGEST = 100  # characters of a name that a message shows
 
 # Where several configurations call one number differently, all of their names are found.
@@ -147,17 +148,24 @@ def config_for(layout: Layout, state: StateDict) -> Any:
 def stated_numbers(metadata: Mapping[str, Any], *layouts: Layout) -> dict[str, Any]:
     """Return the numbers that a GGUF's metadata has, under the names of configurations.
 
+    An entry that a layout calls otherwise has its usual names no longer: RoBERTa's context is
+    shorter than its table of positions.
+
     >>> said = {"general.architecture": "llama", "llama.attention.head_count": 9}
     >>> [stated_numbers(said)[name] for name in ("n_head", "num_key_value_heads")]
     [9, 9]
     """
     found: dict[str, Any] = {}
+    own: dict[str, set[str]] = {}
     for layout in layouts:
+        own.update((key, set(_WORD.findall(str(size)))) for key, size in layout.sizes.items())
         named = {key: str(name) for key, name in layout.sizes.items()}
         plain = {key: name for key, name in named.items() if name.isidentifier()}
         found.update((name, metadata.get(key)) for key, name in plain.items())
     start = f"{metadata.get(ARCHITECTURE)}."
     for key, words in _NUMBERS.items():
+        if own.get(start + key, set(words)).isdisjoint(words):
+            continue
         value = metadata.get(start + key)
         if value is None and key == "attention.head_count_kv":
             value = metadata.get(f"{start}attention.head_count")  # as the GGUF format has it

@@ -159,6 +159,25 @@ def test_sizes_of_a_layout_name_its_own_keys() -> None:
     assert stated_numbers({"mine.heads": 7}, own) == {"n_head": 7}
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ("positions", {"positions": 12}),
+        ("positions + 2", {}),
+        ("n_positions or 2048", {"n_positions": 12, "max_position_embeddings": 12}),
+        ("n_ctx", {"n_ctx": 12, "max_position_embeddings": 12}),
+    ],
+)
+def test_an_entry_that_a_layout_calls_otherwise_has_its_usual_names_no_longer(
+    size: str, expected: dict[str, int]
+) -> None:
+    layout = Layout("mine", [Row("w")], sizes={"mine.context_length": size})
+    said = {"general.architecture": "mine", "mine.context_length": 12}
+    found = stated_numbers(said, layout)
+    assert expected.items() <= found.items()
+    assert ("max_position_embeddings" in found) == ("max_position_embeddings" in expected)
+
+
 def test_the_evidence_is_where_the_file_says_it() -> None:
     found = detect_layout(gguf(), layouts=[GGUF, HF])
     assert found.layout is GGUF
