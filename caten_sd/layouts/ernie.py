@@ -11,7 +11,6 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rows import Drop, Lacks, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
-SHARED = "moe_intermediate_size*moe_num_shared_experts"
 UNTIED = ("tie_word_embeddings", False)
 
 HF_ERNIE4_5 = Layout(
@@ -123,22 +122,18 @@ GGUF_ERNIE4_5_MOE = extend(
     base=HF_ERNIE4_5_MOE,
     model_types=["ernie4_5-moe"],
     metadata={"general.architecture": "ernie4_5-moe"},
+    proof=PROOF,
     sizes={
-        "ernie4_5-moe.block_count": "num_hidden_layers",
-        "ernie4_5-moe.context_length": "max_position_embeddings",
-        "ernie4_5-moe.embedding_length": "hidden_size",
-        "ernie4_5-moe.feed_forward_length": "intermediate_size",
         "ernie4_5-moe.expert_feed_forward_length": "moe_intermediate_size",
-        "ernie4_5-moe.attention.head_count": "num_attention_heads",
-        "ernie4_5-moe.attention.head_count_kv": "num_key_value_heads",
         "ernie4_5-moe.expert_count": "moe_num_experts",
         "ernie4_5-moe.expert_used_count": "moe_k",
         "ernie4_5-moe.interleave_moe_layer_step": "moe_layer_interval",
         "ernie4_5-moe.leading_dense_block_count": "moe_layer_start_index",
         "ernie4_5-moe.expert_shared_count": "moe_num_shared_experts",
-        "ernie4_5-moe.expert_shared_feed_forward_length": SHARED,
+        "ernie4_5-moe.expert_shared_feed_forward_length": (
+            "moe_intermediate_size*moe_num_shared_experts"
+        ),
     },
-    proof=PROOF,
     rows=[
         Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight", in_some_layers=True),
         Row(

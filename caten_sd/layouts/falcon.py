@@ -93,8 +93,4 @@ GGUF_FALCON_7B = extend(
         Row("h.{i}.input_layernorm.{part:weight|bias}", "blk.{i}.attn_norm.{part:weight|bias}"),
         Row("h.{i}.self_attention.query_key_value.weight", "blk.{i}.attn_qkv.weight"),
     ],
-    sizes={
-        "falcon.context_length": 2048,
-        "falcon.feed_forward_length": "4*hidden_size",
-    },
 )

@@ -87,17 +87,11 @@ GGUF_GLM4 = extend(
     base=HF_GLM4,
     model_types=["glm4"],
     metadata={"general.architecture": "glm4"},
-    sizes={
-        "glm4.block_count": "num_hidden_layers",
-        "glm4.context_length": "max_position_embeddings",
-        "glm4.embedding_length": "hidden_size",
-        "glm4.feed_forward_length": "intermediate_size",
-        "glm4.attention.head_count": "num_attention_heads",
-        "glm4.attention.head_count_kv": "num_key_value_heads",
-        "glm4.attention.key_length": "head_dim",
-        "glm4.rope.dimension_count": "rotary_dim",
-    },
     proof=PROOF,
+    sizes={
+        "glm4.context_length": "max_position_embeddings",
+        "glm4.attention.key_length": "head_dim",
+    },
     rows=[
         Row("layers.{i}.post_mlp_layernorm.weight", "blk.{i}.post_ffw_norm.weight"),
         Row("layers.{i}.post_self_attn_layernorm.weight", "blk.{i}.post_attention_norm.weight"),

@@ -14,7 +14,6 @@ from caten_sd.mapping.rearrange import Rearrange
 from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
-KV_HEADS = "num_key_value_heads if layer_types == full_attention"
 UNTIED = ("tie_word_embeddings", False)
 
 HF_GRANITEMOEHYBRID = Layout(
@@ -75,7 +74,9 @@ GGUF_GRANITEHYBRID = Layout(
         "granitehybrid.logit_scale": "logits_scaling",
         "granitehybrid.expert_shared_feed_forward_length": "shared_intermediate_size",
         "granitehybrid.ssm.inner_size": "mamba_n_heads*mamba_d_head",
-        "granitehybrid.attention.head_count_kv": KV_HEADS,
+        "granitehybrid.attention.head_count_kv": (
+            "num_key_value_heads if layer_types == full_attention"
+        ),
         "granitehybrid.rope.scaling.finetuned": "attention_only",
     },
     proof=PROOF,
@@ -198,22 +199,6 @@ GGUF_GRANITEHYBRID_BAMBA = extend(
     base=HF_BAMBA,
     model_types=["granitehybrid"],
     metadata={"general.architecture": "granitehybrid"},
-    sizes={
-        "granitehybrid.block_count": "num_hidden_layers",
-        "granitehybrid.context_length": "max_position_embeddings",
-        "granitehybrid.embedding_length": "hidden_size",
-        "granitehybrid.feed_forward_length": "intermediate_size",
-        "granitehybrid.attention.head_count": "num_attention_heads",
-        "granitehybrid.ssm.conv_kernel": "mamba_d_conv",
-        "granitehybrid.ssm.group_count": "mamba_n_groups",
-        "granitehybrid.ssm.state_size": "mamba_d_state",
-        "granitehybrid.ssm.time_step_rank": "mamba_n_heads",
-        "granitehybrid.vocab_size": "vocab_size",
-        "granitehybrid.rope.dimension_count": "head_dim",
-        "granitehybrid.ssm.inner_size": "mamba_n_heads*mamba_d_head",
-        "granitehybrid.attention.head_count_kv": KV_HEADS,
-        "granitehybrid.rope.scaling.finetuned": True,
-    },
     proof=PROOF,
     without=[
         "layers.{i}.post_attention_layernorm.weight",
@@ -221,6 +206,11 @@ GGUF_GRANITEHYBRID_BAMBA = extend(
         "layers.{i}.shared_mlp.output_linear.weight",
         "norm.weight",
     ],
+    sizes={
+        "granitehybrid.context_length": "max_position_embeddings",
+        "granitehybrid.rope.dimension_count": "head_dim",
+        "granitehybrid.rope.scaling.finetuned": True,
+    },
     rows=[
         Row("final_layernorm.weight", "output_norm.weight"),
         Row("layers.{i}.pre_ff_layernorm.weight", "blk.{i}.ffn_norm.weight"),

@@ -13,7 +13,6 @@ from caten_sd.mapping.rearrange import Rearrange
 from caten_sd.mapping.rows import Drop, Row
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
-KV_HEADS = "num_key_value_heads if layer_types == full_attention"
 UNTIED = ("tie_word_embeddings", False)
 
 HF_NEMOTRON = Layout(
@@ -149,7 +148,9 @@ GGUF_NEMOTRON_H_MOE = Layout(
         "nemotron_h_moe.expert_shared_count": "n_shared_experts",
         "nemotron_h_moe.expert_weights_norm": "norm_topk_prob",
         "nemotron_h_moe.expert_weights_scale": "routed_scaling_factor",
-        "nemotron_h_moe.attention.head_count_kv": KV_HEADS,
+        "nemotron_h_moe.attention.head_count_kv": (
+            "num_key_value_heads if layer_types == full_attention"
+        ),
         "nemotron_h_moe.feed_forward_length": "moe_intermediate_size if layer_types == moe",
         "nemotron_h_moe.rope.scaling.finetuned": False,
     },

@@ -172,13 +172,6 @@ GGUF_T5_RELU = extend(
     base=HF_T5_RELU,
     model_types=["t5"],
     metadata={"general.architecture": "t5"},
-    sizes={
-        "t5.context_length": 512,
-        "t5.attention.value_length": "d_kv",
-        "t5.attention.relative_buckets_count": "relative_attention_num_buckets",
-        "t5.attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
-        "t5.decoder_start_token_id": "decoder_start_token_id or 0",
-    },
     proof=PROOF,
     without=[
         "decoder.block.{j}.layer.2.DenseReluDense.wi_0.weight",
@@ -280,12 +273,6 @@ GGUF_T5ENCODER_RELU = extend(
     base=HF_T5_ENCODER_RELU,
     model_types=["t5encoder"],
     metadata={"general.architecture": "t5encoder"},
-    sizes={
-        "t5encoder.context_length": 512,
-        "t5encoder.attention.value_length": "d_kv",
-        "t5encoder.attention.relative_buckets_count": "relative_attention_num_buckets",
-        "t5encoder.attention.layer_norm_rms_epsilon": "layer_norm_epsilon",
-    },
     proof=PROOF,
     without=[
         "encoder.block.{i}.layer.1.DenseReluDense.wi_0.weight",

@@ -344,14 +344,16 @@ def _sizes(said: str, pair: Pair) -> dict[str, str]:
 
 
 def _counts(made: Architecture, pair: Pair) -> dict[str, str]:
+    """Return what counts each index; a configuration may have the layers as a list of kinds."""
     text = " ".join(name for row in made.rows for name in row.canonical)
     wanted = {"{i}": LAYERS, "{e}": EXPERTS, "{j}": ("num_decoder_layers",)}
-    return {
-        letter[1]: name
+    found = {
+        letter[1]: next((name for name in names if name in pair.numbers), "")
         for letter, names in wanted.items()
         if letter in text
-        for name in [next((name for name in names if name in pair.numbers), names[0])]
     }
+    counts = {letter: name for letter, name in found.items() if name}
+    return {"i": "num_hidden_layers", **counts} if "i" in found else counts
 
 
 def _shapes(rows: list[FoundRow], pair: Pair) -> dict[str, tuple[str, ...]]:

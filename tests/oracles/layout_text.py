@@ -37,6 +37,7 @@ COMPUTED = "computed from the configuration"
 OLD = ("rotary_emb.inv_freq", "bias", "masked_bias")
 ROTARY = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
+WIDTH = 91  # of a line, without the indent and the comma of an entry
 NOT_A_WORD = re.compile(r"\W")
 
 Rows = dict[tuple[str, ...], str]  # a row's text by its canonical names
@@ -104,7 +105,7 @@ def _layouts(made: Architecture) -> Iterable[LayoutText]:
             "base": hf,
             "model_types": repr([said]),
             "metadata": f"{{'general.architecture': {said!r}}}",
-            "sizes": repr(_sizes(made, said, f"gguf-{name}")),
+            "sizes": _sizes_text(_sizes(made, said, f"gguf-{name}")),
             "only_if": _only_if(made, {"general.architecture": said}),
             "proof": "PROOF",
         }
@@ -164,7 +165,7 @@ def _written(text: LayoutText, known: list[LayoutText]) -> str:
     start = f"{said.get('general.architecture', '')}."
     fields.pop("sizes", None)
     if own:
-        fields["sizes"] = repr({start + key: size for key, size in own.items()})
+        fields["sizes"] = _sizes_text({start + key: size for key, size in own.items()})
     return _call("extend", [best.variable, repr(text.name)], fields, rows, text)
 
 
@@ -179,6 +180,19 @@ def _sizes(made: Architecture, said: str, name: str) -> dict[str, Any]:
     known = layout_called(name)
     by_hand = known[name].sizes if known else {}
     return {**{f"{said}.{key}": number for key, number in made.sizes.items()}, **by_hand}
+
+
+def _sizes_text(sizes: Mapping[str, Any]) -> str:
+    """Return the text of sizes; a size that is too long for the line of its key has its own.
+
+    >>> _sizes_text({"a.b": "n", "a.c": 2})
+    "{'a.b': 'n', 'a.c': 2}"
+    """
+    entries = [(f"{key!r}: ", repr(size)) for key, size in sizes.items()]
+    texts = [
+        f"{key}({size})" if len(key) + len(size) > WIDTH else key + size for key, size in entries
+    ]
+    return f"{{{', '.join(texts)}}}"
 
 
 def _difference(one: LayoutText, other: LayoutText) -> int:
