@@ -101,8 +101,21 @@ def _capture(body: str, text: str) -> Piece:
     return Piece("index", name, terms=index_terms(name))
 
 
+def is_name(key: str) -> bool:
+    """Return whether a row can have a key as its name.
+
+    >>> [is_name(key) for key in ("h.0.w", "a/b:0", "a..b", "{i}", "a b", "")]
+    [True, True, False, False, False, False]
+    """
+    return _is_literal(key) and all(key.split("."))
+
+
+def _is_literal(text: str) -> bool:
+    return not any(sign in text for sign in f"{{}}*{HOLE}") and text.split() == [text]
+
+
 def _check_literal(literal: str, text: str) -> None:
-    if any(sign in literal for sign in f"{{}}*{HOLE}") or literal.split() != [literal]:
+    if not _is_literal(literal):
         raise _not_a_pattern(text, literal)
 
 

@@ -13,6 +13,7 @@ from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.key_templates import Shape, Template
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Identity, Operation, Transpose
+from caten_sd.mapping.pattern_pieces import is_name
 from caten_sd.mapping.rearrange import Rearrange
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.suggested_rows import Suggested, Suggestions, suggestions
@@ -112,7 +113,7 @@ def suggest(
       fc.weight <-> dense.kernel: Transpose(axes=None)
     """
     here, there = _shapes("A", a), _shapes("B", b)
-    found = suggestions(*({k: s for k, s in each.items() if _is_name(k)} for each in (here, there)))
+    found = suggestions(*({k: s for k, s in each.items() if is_name(k)} for each in (here, there)))
     rows = {_row(pair, found): pair for pair in found.pairs}
     layout = Layout(name, list(rows)) if rows else None
     count = sum(pair.a.tensors for pair in found.pairs)
@@ -141,13 +142,8 @@ def _shapes(side: str, given: Any) -> dict[str, Shape]:
     return shapes
 
 
-def _is_name(key: str) -> bool:
-    """Return whether a row can have a key as its name."""
-    return not any(sign in key for sign in "{}*") and key.split() == [key] and all(key.split("."))
-
-
 def _left(found: Sequence[Template], shapes: Mapping[str, Shape]) -> list[str]:
-    return [each.text for each in found] + [key for key in shapes if not _is_name(key)]
+    return [each.text for each in found] + [key for key in shapes if not is_name(key)]
 
 
 def _row(pair: Suggested, found: Suggestions) -> Row:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from caten_sd.state.copied_bytes import with_bytes_copied
-from caten_sd.state.grouping import group_keys
+from caten_sd.state.grouping import few_keys
 from caten_sd.state.keys import INDEX_SEGMENT
 from caten_sd.state.leaf import DENSE, Numpy, as_array, spec_or_none
 from caten_sd.state.parts import parts
@@ -75,7 +75,7 @@ class Statistics(NamedTuple):
         said = [f"{_share(n, self.number)} {name}" for name, n in counts.items() if n]
         return ", ".join([shown, *said])
 
-    def to_dict(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float]:
         """Return the statistics by their names, as JSON has them."""
         finite = self.number > self.nans + self.infinities
         moments = {"min": self.minimum, "max": self.maximum, "mean": self.mean, "std": self.std}
@@ -179,15 +179,14 @@ def statistics_group(leaves: Mapping[str, Any], *, every: bool) -> SheetGroup:
     """Return the group of a sheet: a row for every tensor, or for all that differ in an index."""
     known = {key: found for key, leaf in leaves.items() if (found := statistics(leaf)) is not None}
     if every:
-        rows = [SheetRow(key, str(own), data=own.to_dict) for key, own in known.items()]
+        rows = [SheetRow(key, str(own), data=own.to_json) for key, own in known.items()]
         return SheetGroup("statistics", rows)
     alike: dict[tuple[str, ...], list[str]] = {}
     for key in known:
         alike.setdefault(tuple(INDEX_SEGMENT.split(key)), []).append(key)
     rows = []
     for keys in alike.values():
-        (group,) = group_keys(keys)
-        rows.append(SheetRow(str(group), str(joined(known[key] for key in keys))))
+        rows.append(SheetRow(few_keys(keys), str(joined(known[key] for key in keys))))
     return SheetGroup("statistics", rows)
 
 

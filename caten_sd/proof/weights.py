@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from caten_sd.mapping.pattern_pieces import HOLE
+from caten_sd.mapping.pattern_pieces import is_name
 from caten_sd.proof.fingerprints import Fingerprint, fingerprints, level_of
 from caten_sd.proof.key_indices import filled, indexed
 from caten_sd.state.leaf import DENSE, Spec, spec_or_none
@@ -26,7 +26,7 @@ class Weights:
         for key, known in specs.items():
             if known is None or not known.has_values:
                 continue
-            if not _is_name(key):
+            if not is_name(key):
                 self.refused[key] = "a name that no row can have"
             elif known.form != DENSE:
                 self.refused[key] = f"a {known.form} tensor, whose elements are not all stored"
@@ -43,16 +43,6 @@ class Weights:
     def read(self, levels: Collection[str]) -> None:
         """Read every tensor once, for its fingerprint."""
         self.prints = fingerprints(self.leaves, self.specs, levels)
-
-
-def _is_name(key: str) -> bool:
-    """Return whether a row can have a key as its name.
-
-    >>> [_is_name(key) for key in ("h.0.w", "a/b:0", "a..b", "{i}", "a b", "")]
-    [True, True, False, False, False, False]
-    """
-    plain = not any(sign in key for sign in f"{{}}*{HOLE}") and key.split() == [key]
-    return plain and all(key.split("."))
 
 
 class Bearer(NamedTuple):

@@ -71,7 +71,7 @@ def test_many_names_of_one_shape_take_little_time() -> None:
 
 
 # Models of transformers and the layouts that are known for them. The words of name_words.py were
-# written with the first ones in view; nothing was changed after the last six were counted.
+# written with the first ones in view, and not with the last six.
 IN_VIEW = [
     ("LlamaForCausalLM", "gguf-llama"),
     ("LlamaForCausalLM", "meta-llama"),

@@ -32,6 +32,9 @@ from caten_sd.mapping.layout_plan import LayoutPlan, plan_layout
 from caten_sd.mapping.rows import Row
 from caten_sd.proof.difference import Diff, diff
 from caten_sd.proof.explanation import Explanation, explain
+from caten_sd.proof.parting import LayerGap
+from caten_sd.proof.suggestion import Suggestion, suggest
+from caten_sd.proof.verification import Verification
 from caten_sd.state.grouping import MAX_LINES
 from caten_sd.state.sheet import VERSION, HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
@@ -68,6 +71,11 @@ def layout(keys: Keys, text: str) -> Layout:
     return Layout(text, rows or [Row("w")], proof=text)
 
 
+def verification(keys: Keys, text: str) -> Verification:
+    gaps = [LayerGap(key, f"{key}s", "output", 0.5, float("inf"), 1e-7) for key in [text, *keys]]
+    return Verification(text, text, gaps, 0, dict.fromkeys(keys, text), [text])
+
+
 MAKERS: dict[type[HasSheet], Callable[[Keys, str], HasSheet]] = {
     LoadPlan: load_plan,
     LoadReport: lambda keys, text: load_plan(keys, text).apply(),
@@ -79,6 +87,8 @@ MAKERS: dict[type[HasSheet], Callable[[Keys, str], HasSheet]] = {
     LayoutRows: lambda keys, text: LayoutRows(layout(keys, text)),
     Explanation: lambda keys, text: explain(state_of(keys, text), state_of(keys, f"{text}s")),
     Diff: lambda keys, text: diff(state_of(keys, text), state_of(keys, f"{text}s")),
+    Suggestion: lambda keys, text: suggest(state_of(keys, text), state_of(keys, f"{text}s")),
+    Verification: verification,
     FileSummary: lambda keys, text: FileSummary(text, state_of(keys, text)),
 }
 METHODS = {"sheet", "to_dict", "_repr_html_"}
