@@ -16,6 +16,7 @@ from caten_sd.lisp.port.python_text.expressions import FALSE, NIL, Expression
 from caten_sd.lisp.port.python_text.python_types import NONE, is_optional, optional
 from caten_sd.lisp.port.python_text.suites import Line, Suite
 from caten_sd.lisp.port.translator import Translator
+from caten_sd.lisp.port.untranslated import as_sentence
 from caten_sd.lisp.syntax.datum import Datum, Form, Literal, Symbol, is_nil
 
 Names = Callable[[str], str]
@@ -37,10 +38,25 @@ def parameters(
             texts.append("*")
         texts.append(_parameter(translator, name, each, fact_of(name), unknown))
     for each in arguments.of_kind("aux"):
-        fact = translator.fact_of(each.symbol)
-        found = NIL if each.default is None else translator.value_for(fact, each.default)
-        translator.bind(each.symbol, found, last=False)
+        translator.bind(each.symbol, _aux_value(translator, each), last=False)
     return texts
+
+
+def _aux_value(translator: Translator, argument: Argument) -> Expression:
+    """Return the value of a variable of the lambda list; None where a model is built without it."""
+    if argument.default is None:
+        return NIL
+    fact = translator.fact_of(argument.symbol)
+    try:
+        with translator.attempt():
+            return translator.value_for(fact, argument.default)
+    except (LispError, RecursionError) as error:
+        if not translator.builds:
+            raise
+        said = as_sentence(argument.default.place, error)
+        translator.untranslated.say(translator.suite, said)
+        translator.facts.miss(fact)
+        return NIL
 
 
 def _parameter(

@@ -103,6 +103,14 @@ def test_a_default_that_is_not_translated_must_be_passed(kind: str) -> None:
     assert shapes(module.Net(3, m=2)) == [("fc.weight", (2, 3)), ("fc.bias", (2,))]
 
 
+def test_an_aux_variable_that_is_not_translated_costs_what_reads_it_alone() -> None:
+    text = "(defmodel (Net (n &aux (m (getf n :a)))) ((fc (Linear n 2)) (x (Linear n m))))"
+    ported = port(text)
+    assert [each.split(" ")[1] for each in ported.problems] == ["getf", "m"]
+    with pytest.warns(UserWarning, match="Net has no state for its slot x: text:1"):
+        assert shapes(executed(ported.text).Net(3)) == REST[:2]
+
+
 def test_what_is_written_is_clean_and_quotes_what_it_names() -> None:
     said = Untranslated("/x/a.lisp", 'a"{b}\\n.lisp')
     from caten_sd.lisp.syntax.datum import SourcePlace
