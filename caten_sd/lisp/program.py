@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from caten_sd.errors import LispError, ModelError
+from caten_sd.lisp.definitions.class_bases import refuse_base
 from caten_sd.lisp.definitions.definition import ClassLike, Definitions
 from caten_sd.lisp.definitions.source_text import LispSource, named_source
-from caten_sd.lisp.evaluation.evaluator import DEEPEST_CALL, Evaluator
+from caten_sd.lisp.evaluation.evaluator import Evaluator
 from caten_sd.lisp.evaluation.scopes import Scope
 from caten_sd.lisp.functions.lisp_values import Function, text_of
 from caten_sd.lisp.syntax.datum import Datum, Symbol, brief
@@ -75,18 +76,7 @@ class LispProgram:
         from caten_sd.lisp.classes.model_classes import class_of
 
         name = definition.name.name
-        if name in self._begun:
-            raise LispError(
-                definition.place,
-                f"the class {definition.name} is a subclass of itself",
-                "name another base",
-            )
-        if len(self._begun) >= DEEPEST_CALL:
-            raise LispError(
-                definition.place,
-                f"{definition.name} is a base of more than {DEEPEST_CALL - 1} classes in a row",
-                "put their slots into fewer classes",
-            )
+        refuse_base(definition, self._begun)
         self._begun.add(name)
         try:
             return class_of(self.evaluator, definition, self.class_named)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import attrs
 
+from caten_sd.lisp.definitions.class_bases import refuse_base
 from caten_sd.lisp.definitions.definition import (
     CallDefinition,
     ClassDefinition,
@@ -152,17 +153,20 @@ def ported_names(definitions: Definitions, evaluator: Evaluator) -> PortedNames:
 
 
 def _add_class(
-    definition: ClassLike, definitions: Definitions, classes: dict[str, PortedClass]
+    definition: ClassLike,
+    definitions: Definitions,
+    classes: dict[str, PortedClass],
+    subclasses: tuple[str, ...] = (),
 ) -> PortedClass:
     name = definition.name.name
     if name in classes:
         return classes[name]
+    refuse_base(definition, subclasses)
     base, arguments = None, LambdaList(())
     if isinstance(definition, ClassDefinition):
         for each in definition.bases:
-            if (found := definitions.models.get(each.name)) not in (None, definition):
-                assert found is not None
-                base = _add_class(found, definitions, classes)
+            if (found := definitions.models.get(each.name)) is not None:
+                base = _add_class(found, definitions, classes, (*subclasses, name))
                 arguments = base.arguments
     else:
         arguments = definition.arguments

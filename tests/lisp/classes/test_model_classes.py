@@ -202,12 +202,18 @@ def test_a_number_of_a_tensor_is_state() -> None:
     assert shapes(model) == {"a": (), "c": (), "d.0": (2,), "d.1": ()}
 
 
+def chain(count: int) -> str:
+    """Return classes of which each is the base of the one before it."""
+    return " ".join(f"(defclass C{at} (C{at + 1}) ())" for at in range(1, count))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("(defclass M (Foo) ())", "Foo.*not defined"),
         ("(defclass M (M) ())", "subclass of itself"),
         ("(defclass M (N) ()) (defclass N (M) ())", "subclass of itself"),
+        (f"(defclass M (C1) ()) {chain(200)}", "C150 is a base of more than 149 classes"),
         (BASE + "(defmodel (C ()) ()) (defclass M (Base C) ())", "among others"),
         ("(defsequence M () 3)", "3.*not a node"),
         ("(defsequence M () (list 1))", r"\(1\).*cannot be called"),

@@ -7,6 +7,7 @@ import ast
 import pytest
 import torch
 
+from caten_sd.errors import LispError
 from caten_sd.lisp.port.ported_module import port
 from tests.lisp.port.modules import module_of, shapes
 
@@ -39,6 +40,20 @@ def test_no_name_stands_for_two_things(names: list[str], classes: list[str]) -> 
 def test_a_model_holds_one_whose_name_is_that_of_its_forward_pass() -> None:
     text = CALLED.format("net") + "(defmodel (Big (n)) ((net (net n))))"
     assert [key for key, _ in shapes(module_of(text).Big(3))] == ["net.fc.weight", "net.fc.bias"]
+
+
+@pytest.mark.parametrize(
+    ("bases", "said"),
+    [
+        ({"A": "A"}, "A is a subclass of itself"),
+        ({"A": "B", "B": "A"}, "A is a subclass of itself"),
+        ({f"C{at}": f"C{at + 1}" for at in range(2000)}, "C150 is a base of more than 149 classes"),
+    ],
+)
+def test_bases_that_never_end_or_end_too_late_are_refused(bases: dict[str, str], said: str) -> None:
+    text = "".join(f"(defclass {each} ({base}) ())" for each, base in bases.items())
+    with pytest.raises(LispError, match=rf"^text:1:\d+: .*{said}"):
+        port(text)
 
 
 @pytest.mark.parametrize("letter", ["\0", "\x1b", "\u2028", "\x0c", "\ufeff", "\\"])
