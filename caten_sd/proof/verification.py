@@ -134,6 +134,13 @@ def verify(
     >>> verify(model, model).agrees
     True
     """
+    if seed < 0:
+        raise ModelError(f"seed= or --seed is {seed}, which is negative; pass one of at least 0")
+    if tolerance is not None and not tolerance >= 0:
+        raise ModelError(
+            f"tolerance= or --tolerance is {tolerance}, which no difference is within; pass one of "
+            f"at least 0"
+        )
     a, b = LiveModel("A", model_a), LiveModel("B", model_b)
     weights = same_weights(a, b, layout)
     pairs = layer_pairs(a, b, weights)

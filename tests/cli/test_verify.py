@@ -54,6 +54,9 @@ def test_models_that_part_are_code_1(
 
 def test_bad_words_are_one_sentence(models: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "mine.toml" in failed(capsys, "verify", f"{models}:net", f"{models}:other")
+    pair = f"{models}:net", f"{models}:net"
+    for words in (("--seed", "-1"), ("--tolerance", "-1"), ("--tolerance", "nan")):
+        assert f"{words[0]} is {words[1]}" in failed(capsys, "verify", *pair, *words)
     with pytest.raises(SystemExit):
         run(capsys, "verify", f"{models}:net", f"{models}:net", "--tokens", "a")
     assert "1,2,3" in capsys.readouterr().err
