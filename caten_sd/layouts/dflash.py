@@ -1,4 +1,4 @@
-"""The architectures dflash, as GGUF calls them.
+"""The architecture dflash, as GGUF calls it.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """

@@ -1,4 +1,4 @@
-"""The architectures qwen3next, as GGUF calls them.
+"""The architecture qwen3next, as GGUF calls it.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """

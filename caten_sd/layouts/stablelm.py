@@ -1,4 +1,4 @@
-"""The architectures stablelm, as GGUF calls them.
+"""The architecture stablelm, as GGUF calls it.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """

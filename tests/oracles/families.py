@@ -22,6 +22,8 @@ FAMILIES: dict[str, dict[str, list[str]]] = {
             "Glm4MoeLiteForCausalLM",
             "YoutuForCausalLM",
         ],
+    },
+    "deepseek_v32": {
         "deepseek32": ["DeepseekV32ForCausalLM"],
         "glm-dsa": ["GlmMoeDsaForCausalLM"],
     },

@@ -16,7 +16,7 @@ from tests.oracles.families import ONLY_IF_SAID
 from tests.oracles.row_templates import FoundRow, merged
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
-DOCSTRING = '''"""The architectures {}, as GGUF calls them.
+DOCSTRING = '''"""{}.
 
 The canonical names are those of Hugging Face. tests/oracles/generate_layouts.py writes this file.
 """'''
@@ -70,8 +70,8 @@ def file_text(architectures: Iterable[Architecture]) -> str:
         if (used := [word for word in words.split() if re.search(rf"\b{word}\(", body)])
     )
     *firsts, last = [each.name for each in architectures]
-    named = " and ".join([", ".join(firsts), last] if firsts else [last])
-    doc = DOCSTRING.format(named)
+    several = f"The architectures {', '.join(firsts)} and {last}, as GGUF calls them"
+    doc = DOCSTRING.format(several if firsts else f"The architecture {last}, as GGUF calls it")
     tied = 'UNTIED = ("tie_word_embeddings", False)\n' if "UNTIED" in body else ""
     proof = f"PROOF = {PROOF!r}\n"
     return f"{doc}\n\nfrom __future__ import annotations\n\n{imports}\n\n{proof}{tied}\n{body}\n"
