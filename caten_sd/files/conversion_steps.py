@@ -64,7 +64,7 @@ def in_layout(
     plan = plan_layout(
         state_dict, layout or "", from_layout=from_layout, prefix=prefix, against=against
     )
-    refuse_to_write(plan.source, state_dict, plan.findings)
+    refuse_to_write(plan.source, plan.target, state_dict, plan.findings)
     return plan.state_dict, plan.findings
 
 

@@ -76,15 +76,21 @@ def refuse_read(origin: Layout, findings: Findings) -> None:
             )
 
 
-def refuse_to_write(origin: Layout, state: StateDict, findings: Findings) -> None:
-    """Refuse to write what a layout has read of a file: shapes contradict it, or most keys do."""
-    untaken, total = len(findings.untaken), len(state)
-    if findings.misfits or untaken * 2 > total:
-        taken = f"takes {total - untaken:,} of {counted(total, 'key')}"
+def refuse_to_write(origin: Layout, target: Layout, state: StateDict, findings: Findings) -> None:
+    """Refuse to write what was read of a file: shapes contradict a layout, or most keys do."""
+    total = len(state)
+    unread = sum(key in state for key in findings.untaken)
+    if findings.misfits or unread * 2 > total:
+        taken = f"takes {total - unread:,} of {counted(total, 'key')}"
         facts = _contradiction(origin, state, findings)
         raise LayoutError(
             f"layout {origin.name} {taken}, but {facts}; name the layout that the file is in with "
             f"from_layout= or --from, or correct the file"
+        )
+    if len(findings.untaken) * 2 > total:
+        raise LayoutError(
+            f"layout {target.name} has no row for most of what {origin.name} has, as for "
+            f"{findings.untaken[0]}; name another layout with layout= or --to"
         )
 
 

@@ -240,3 +240,19 @@ def test_an_adapter_is_added_and_its_pairs_are_counted(
     assert code == 0
     assert "1 pair of the adapter added to 1 weight, scale 2" in shown
     assert np.load(out)["fc.weight"].tolist() == [[3, 2], [2, 3]]
+
+
+def test_a_target_without_rows_for_most_tensors_is_refused_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "adapter_model.safetensors"
+    pair = {"lora_A.weight": np.ones((1, 2), "f4"), "lora_B.weight": np.ones((2, 1), "f4")}
+    save_file(
+        {f"base_model.model.h.fc.{key}": torch.from_numpy(leaf) for key, leaf in pair.items()},
+        theirs,
+    )
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "lora_alpha": 2, "r": 1}')
+    words = ["convert", theirs, tmp_path / "out.safetensors", "--to", "kohya-lora"]
+    code, _, err = run(capsys, *words)
+    assert code == 2
+    assert "layout kohya-lora has no row for most of what peft-lora has, as for h.fc." in err
