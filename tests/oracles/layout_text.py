@@ -6,14 +6,13 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from caten_sd.layout import Chain, NegExp, Offset, Operation, Regroup, Rotary, Split, Stack, Trim
-from caten_sd.mapping.known import layout_called
 from caten_sd.mapping.rearrange import Each
 from tests.oracles.architecture_rows import Architecture, Dialect
 from tests.oracles.families import ONLY_IF_SAID
 from tests.oracles.row_templates import FoundRow, merged
+from tests.oracles.size_text import bare_sizes, sizes_of, sizes_text
 
 PROOF = "llama.cpp's converter gives the same tensors, and they come back"
 DOCSTRING = '''"""{}.
@@ -37,7 +36,6 @@ COMPUTED = "computed from the configuration"
 OLD = ("rotary_emb.inv_freq", "bias", "masked_bias")
 ROTARY = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
-WIDTH = 91  # of a line, without the indent and the comma of an entry
 NOT_A_WORD = re.compile(r"\W")
 
 Rows = dict[tuple[str, ...], str]  # a row's text by its canonical names
@@ -105,7 +103,7 @@ def _layouts(made: Architecture) -> Iterable[LayoutText]:
             "base": hf,
             "model_types": repr([said]),
             "metadata": f"{{'general.architecture': {said!r}}}",
-            "sizes": _sizes_text(_sizes(made, said, f"gguf-{name}")),
+            "sizes": sizes_text(sizes_of(made, said, f"gguf-{name}")),
             "only_if": _only_if(made, {"general.architecture": said}),
             "proof": "PROOF",
         }
@@ -159,40 +157,14 @@ def _written(text: LayoutText, known: list[LayoutText]) -> str:
             fields.pop(name, None)
         elif name not in fields:
             fields[name] = "('',)" if name == "prefixes" else "{}"
-    known = _bare_sizes(best)
-    own = {key: size for key, size in _bare_sizes(text).items() if known.get(key) != size}
+    inherited, sizes = (bare_sizes(each.fields.get("sizes", "{}")) for each in (best, text))
+    own = {key: size for key, size in sizes.items() if inherited.get(key) != size}
     said = ast.literal_eval(text.fields.get("metadata", "{}"))
     start = f"{said.get('general.architecture', '')}."
     fields.pop("sizes", None)
     if own:
-        fields["sizes"] = _sizes_text({start + key: size for key, size in own.items()})
+        fields["sizes"] = sizes_text({start + key: size for key, size in own.items()})
     return _call("extend", [best.variable, repr(text.name)], fields, rows, text)
-
-
-def _bare_sizes(text: LayoutText) -> dict[str, Any]:
-    """Return the sizes of a GGUF without the name of the architecture, which extend() renames."""
-    sizes = ast.literal_eval(text.fields.get("sizes", "{}"))
-    return {key.partition(".")[2]: size for key, size in sizes.items()}
-
-
-def _sizes(made: Architecture, said: str, name: str) -> dict[str, Any]:
-    """Return the sizes of a GGUF: those of its pair, and those that its layout has by hand."""
-    known = layout_called(name)
-    by_hand = known[name].sizes if known else {}
-    return {**{f"{said}.{key}": number for key, number in made.sizes.items()}, **by_hand}
-
-
-def _sizes_text(sizes: Mapping[str, Any]) -> str:
-    """Return the text of sizes; a size that is too long for the line of its key has its own.
-
-    >>> _sizes_text({"a.b": "n", "a.c": 2})
-    "{'a.b': 'n', 'a.c': 2}"
-    """
-    entries = [(f"{key!r}: ", repr(size)) for key, size in sizes.items()]
-    texts = [
-        f"{key}({size})" if len(key) + len(size) > WIDTH else key + size for key, size in entries
-    ]
-    return f"{{{', '.join(texts)}}}"
 
 
 def _difference(one: LayoutText, other: LayoutText) -> int:
