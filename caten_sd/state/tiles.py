@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
+from random import randrange
 from typing import Any, NamedTuple
 
 from caten_sd.errors import CatenError
@@ -103,6 +107,7 @@ def _first_from(axis: range, index: int) -> int:
 
 Run = tuple[int, int]
 Bounds = tuple[Sizes, Sizes]  # start and stop
+_PRIME = 2**61 - 1
 
 
 class CoverageFault(NamedTuple):
@@ -120,40 +125,82 @@ def coverage_fault(shape: Sizes, boxes: Sequence[Bounds]) -> CoverageFault | Non
     >>> coverage_fault((4, 2), [((0, 0), (1, 2)), ((3, 0), (4, 2))])
     CoverageFault(axis=0, once=[(0, 1), (3, 4)], missing=[(1, 3)], twice=[])
     """
-    return _fault(shape, boxes, 0) if 0 not in shape else None
-
-
-def _fault(shape: Sizes, boxes: Sequence[Bounds], axis: int) -> CoverageFault | None:
-    """Return the fault on this axis or a later one, among boxes that agree on the earlier ones."""
-    if len(boxes) == 1 and not any(boxes[0][0][axis:]) and boxes[0][1][axis:] == shape[axis:]:
+    whole = ((0,) * len(shape), shape)
+    if 0 in shape or (len(boxes) == 1 and boxes[0] == whole):
         return None
-    if axis == len(shape):
-        return _fault_of_element(shape, len(boxes))
-    layers = _layers(shape[axis], boxes, axis)
-    if missing := [run for run, here in layers if not here]:
-        once = [run for run, here in layers if here]
-        return CoverageFault(axis, _joined(once), _joined(missing), [])
-    for run, here in layers:
-        if found := _fault(shape, here, axis + 1):
-            return found if found.once or found.missing else CoverageFault(axis, [], [], [run])
-    return None
+    return _Coverage(shape, boxes, _volumes([*boxes, whole])).fault(range(len(boxes)), 0)
 
 
-def _fault_of_element(shape: Sizes, count: int) -> CoverageFault:
-    """Return the fault of an element that no box covers, or that several do."""
-    run = [(0, shape[-1] if shape else 1)]
-    return CoverageFault(max(len(shape) - 1, 0), [], [] if count else run, run if count else [])
+class _Layer(NamedTuple):
+    """A run of an axis between edges of boxes: how many cover it, and whether each place once."""
+
+    run: Run
+    boxes: int
+    is_covered: bool
 
 
-def _layers(size: int, boxes: Sequence[Bounds], axis: int) -> list[tuple[Run, list[Bounds]]]:
-    """Return the runs of an axis between the edges of boxes, each with the boxes that cover it."""
-    edges = sorted({0, size, *(edge[axis] for box in boxes for edge in box)})
-    place = {edge: number for number, edge in enumerate(edges)}
-    layers: list[list[Bounds]] = [[] for _ in edges[1:]]
-    for box in boxes:
-        for number in range(place[box[0][axis]], place[box[1][axis]]):
-            layers[number].append(box)
-    return list(zip(pairwise(edges), layers, strict=True))
+class _Coverage(NamedTuple):
+    """Boxes of a shape, with the volumes of each and of the shape from every axis on."""
+
+    shape: Sizes
+    boxes: Sequence[Bounds]
+    volumes: Sequence[Sequence[int]]
+
+    def fault(self, numbers: Sequence[int], axis: int) -> CoverageFault | None:
+        """Return the fault on this axis or a later one, of boxes that agree on the earlier ones."""
+        if axis == len(self.shape):
+            return self._fault_of_element(len(numbers))
+        layers = self._layers(numbers, axis)
+        if missing := [layer.run for layer in layers if not layer.boxes]:
+            once = [layer.run for layer in layers if layer.boxes]
+            return CoverageFault(axis, _joined(once), _joined(missing), [])
+        run = next((layer.run for layer in layers if not layer.is_covered), None)
+        if run is None:
+            return None
+        edges = ((number, *self.boxes[number]) for number in numbers)
+        here = [number for number, start, stop in edges if start[axis] <= run[0] < stop[axis]]
+        found = self.fault(here, axis + 1)
+        return found if found and found.missing else CoverageFault(axis, [], [], [run])
+
+    def _fault_of_element(self, count: int) -> CoverageFault:
+        """Return the fault of an element that no box covers, or that several do."""
+        run = [(0, self.shape[-1] if self.shape else 1)]
+        axis = max(len(self.shape) - 1, 0)
+        return CoverageFault(axis, [], [] if count else run, run if count else [])
+
+    def _layers(self, numbers: Sequence[int], axis: int) -> list[_Layer]:
+        """Return the layers of an axis.
+
+        The boxes of a layer cover it exactly if their volumes add up to its own.
+        """
+        volumes = self.volumes[axis + 1]
+        changes = dict.fromkeys((0, self.shape[axis]), (0, 0))  # of the count and the volume
+        for number in numbers:
+            start, stop = self.boxes[number]
+            for edge, sign in ((start[axis], 1), (stop[axis], -1)):
+                count, volume = changes.get(edge, (0, 0))
+                changes[edge] = count + sign, volume + sign * volumes[number]
+        layers, boxes, covered = [], 0, 0
+        for run in pairwise(sorted(changes)):
+            count, volume = changes[run[0]]
+            boxes, covered = boxes + count, covered + volume
+            layers.append(_Layer(run, boxes, (covered - volumes[-1]) % _PRIME == 0))
+        return layers
+
+
+def _volumes(boxes: Sequence[Bounds]) -> list[array[int]]:
+    """Return the volumes of boxes from every axis on, modulo a prime.
+
+    Every place on an axis gets a random number, which sizes are measured in. So volumes of boxes
+    that overlap and leave gaps add up to the right one with a chance of less than 1 in 10**15.
+    """
+    volumes = [array("q", [1]) * len(boxes)]
+    for axis in reversed(range(len(boxes[-1][0]))):
+        places: defaultdict[int, int] = defaultdict(partial(randrange, _PRIME))
+        sizes = (places[stop[axis]] - places[start[axis]] for start, stop in boxes)
+        later = volumes[-1]
+        volumes.append(array("q", (a * b % _PRIME for a, b in zip(sizes, later, strict=True))))
+    return volumes[::-1]
 
 
 def _joined(runs: Sequence[Run]) -> list[Run]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,32 @@ def test_many_tiles_are_checked_in_time() -> None:
     boxes = [((r, c), (r + 1, c + 1)) for r in range(side) for c in range(side)]
     assert coverage_fault((side, side), boxes) is None
     assert coverage_fault((side, side), boxes[:-1]) == CoverageFault(1, [(0, 99)], [(99, 100)], [])
+
+
+def test_boxes_that_overlap_in_many_layers_are_checked_in_time() -> None:
+    size = 10_000
+    tops = [((0, i), (i + 1, i + 1)) for i in range(size)]
+    bottoms = [((i + 1, i), (size, i + 1)) for i in range(size - 1)]
+    started = time.process_time()
+    assert coverage_fault((size, size), [*tops, *bottoms]) is None
+    assert coverage_fault((size, size), [*tops, *bottoms[1:]]) == CoverageFault(
+        1, [(1, size)], [(0, 1)], []
+    )
+    many = [((0,) * 64, (2,) * 64)] * 2000
+    assert coverage_fault((2,) * 64, many) == CoverageFault(0, [], [], [(0, 2)])
+    assert time.process_time() - started < 10  # one layer after another took over 100 s
+
+
+@given(st.data())
+def test_a_fault_is_where_the_boxes_are_not_one(data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+    edges = st.tuples(*(st.tuples(st.integers(0, n), st.integers(0, n)) for n in shape))
+    drawn = data.draw(st.lists(edges, max_size=4))
+    boxes = [tuple(zip(*map(sorted, box), strict=True)) for box in drawn]
+    counts = np.zeros(shape, int)
+    for start, stop in boxes:
+        counts[tuple(map(slice, start, stop))] += 1
+    assert (coverage_fault(shape, boxes) is None) == bool((counts == 1).all())
 
 
 def test_what_cannot_be() -> None:
