@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caten_sd.loading.renaming_guess import renamings
+from caten_sd.loading.renaming_guess import Renaming, hides_a_transposition, renamings
 from caten_sd.state.renames import renamed
 
 names = st.sampled_from(["attn", "mlp", "ln", "h", "0", "1", "wte"])
@@ -61,3 +64,31 @@ def test_names_that_a_rule_cannot_spell_are_not_guessed() -> None:
 def test_a_key_with_a_sign_of_a_rule_is_not_put_into_one() -> None:
     for sign in "{}*":
         assert renamings({f"old{sign}.w": (2, 3)}, {f"new{sign}.w": (2, 3)}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "hides"),
+    [
+        ("h.0.kernel", True),
+        ("h.10.kernel", True),
+        ("h.a.kernel", False),
+        ("h.0.x.kernel", False),
+        ("h.0.bias", False),
+        ("h.0\n.kernel", False),
+    ],
+)
+def test_a_square_matrix_of_another_last_name_may_be_transposed(key: str, hides: bool) -> None:
+    rule = Renaming("h.{i}.kernel", "h.{i}.weight", 1, 1)
+    assert hides_a_transposition(rule, {key: (3, 3)}) is hides
+    assert not hides_a_transposition(rule, {key: (3, 4)})
+    assert not hides_a_transposition(rule._replace(new="g.{i}.kernel"), {key: (3, 3)})
+
+
+def test_a_rule_of_a_long_key_takes_little_memory() -> None:
+    long = "a(" * 500_000
+    tracemalloc.start()
+    try:
+        assert hides_a_transposition(Renaming(long, "weight", 1, 1), {long: (3, 3)})
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
