@@ -43,10 +43,10 @@ class DiffRow(NamedTuple):
 def row_of(key: str, a: Any, b: Any, found: Judged) -> DiffRow:
     """Return the row of two leaves of one name."""
     names = [spec(leaf).dtype.name for leaf in (a, b)]
-    same = names[0] == names[1]
-    return DiffRow(
-        key, found.likeness, (key,), (key,), "" if same else " -> ".join(names), found.change
-    )
+    detail = "" if names[0] == names[1] else " -> ".join(names)
+    if found.reason:
+        detail = f"the bytes differ: {found.reason}"
+    return DiffRow(key, found.likeness, (key,), (key,), detail, found.change)
 
 
 def summary_of(rows: Sequence[DiffRow]) -> str:

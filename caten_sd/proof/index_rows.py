@@ -176,7 +176,7 @@ def _captures(numbers: Sequence[Numbers], kind: RowKind) -> list[str] | None:
             continue
         text = known.get(column) or _shifted(column, known)
         if text is None:
-            if place >= here:
+            if place >= here or len(known) == len(_LETTERS):
                 return None
             text = known[column] = _LETTERS[len(known)]
         texts.append(f"{{{text}}}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, NamedTuple
 
+from caten_sd.errors import CatenError, NoApplicableMethodError
+from caten_sd.errors.printable import one_line
 from caten_sd.proof.diff_pieces import tally_of
 from caten_sd.proof.diff_rounding import rounding_between
 from caten_sd.proof.diff_tally import Change
@@ -34,11 +36,15 @@ class Likeness(Enum):
 
 
 class Judged(NamedTuple):
-    """How two leaves are alike, how far apart, and the sums of the squares of their values."""
+    """How two leaves are alike, how far apart, and the sums of the squares of their values.
+
+    ``reason`` is why values whose bytes differ are not compared, or "".
+    """
 
     likeness: Likeness
     change: Change | None = None
     squares: tuple[float, float] = (0.0, 0.0)
+    reason: str = ""
 
 
 def judged(a: Any, b: Any) -> Judged:
@@ -55,7 +61,15 @@ def judged(a: Any, b: Any) -> Judged:
     is_plain = len(types) != 1 and types[:1] == types[1:]
     if is_plain and here.dtype == there.dtype and same_bytes(a, b):
         return Judged(Likeness.BYTES)
-    tally = tally_of(a, b, rounding_between(here.dtype, there.dtype))
+    for each in (here.dtype, there.dtype):
+        if each.kind == "other":
+            return Judged(Likeness.UNKNOWN, reason=f"values of dtype {each} are not compared")
+    try:
+        tally = tally_of(a, b, rounding_between(here.dtype, there.dtype))
+    except CatenError as error:
+        if type(error) not in (CatenError, NoApplicableMethodError):  # of the file, say
+            raise
+        return Judged(Likeness.UNKNOWN, reason=one_line(str(error)))
     change, squares = tally.result(), (tally.squares_a, tally.squares_b)
     if not change.changed:
         return Judged(Likeness.VALUES)

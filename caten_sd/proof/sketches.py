@@ -21,13 +21,17 @@ class Sketches(NamedTuple):
 def sketches(
     a: Weights, here: Collection[str], b: Weights, there: Collection[str]
 ) -> list[tuple[Sketches, Sketches]]:
-    """Return the sketches of floats of A and of B, for each count of elements that both have."""
+    """Return the sketches of floats of A and of B, for each count of elements that both have.
+
+    Tensors with NaN or infinities have none, since every formula would leave those as they are.
+    """
     counts = [_by_count(weights, keys) for weights, keys in ((a, here), (b, there))]
-    return [
+    both = [
         (_sketches(a, counts[0][count]), _sketches(b, counts[1][count]))
         for count in counts[0]
         if count in counts[1]
     ]
+    return [(one, other) for one, other in both if one.keys and other.keys]
 
 
 def _by_count(weights: Weights, keys: Collection[str]) -> dict[int, list[str]]:
@@ -44,7 +48,9 @@ def _by_count(weights: Weights, keys: Collection[str]) -> dict[int, list[str]]:
 def _sketches(weights: Weights, keys: list[str]) -> Sketches:
     import numpy as np
 
-    return Sketches(keys, np.array([sketch(flat(weights.leaves[key])) for key in keys]))
+    rows = np.array([sketch(flat(weights.leaves[key])) for key in keys])
+    finite = np.isfinite(rows).all(axis=1)  # the ends show whether all values are
+    return Sketches([key for key, kept in zip(keys, finite, strict=True) if kept], rows[finite])
 
 
 def sketch(array: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from caten_sd.mapping.pattern_pieces import is_name
+from caten_sd.proof.diff_pieces import has_numbers
 from caten_sd.proof.fingerprints import Fingerprint, fingerprints, level_of
 from caten_sd.proof.key_indices import filled, indexed
 from caten_sd.state.leaf import DENSE, Spec, spec_or_none
@@ -30,6 +31,8 @@ class Weights:
                 self.refused[key] = "a name that no row can have"
             elif known.form != DENSE:
                 self.refused[key] = f"a {known.form} tensor, whose elements are not all stored"
+            elif not has_numbers(state.entry[key]):
+                self.refused[key] = f"values of dtype {known.dtype}, which are not compared"
             else:
                 self.specs[key] = known
         self.leaves: dict[str, Any] = {key: state.entry[key] for key in self.specs}

@@ -46,6 +46,28 @@ def test_blocks_that_cannot_be_unpacked_are_compared_by_their_bytes() -> None:
     assert len(diff({"w": blocks(1), "x": np.ones(3)}, {"v": blocks(1), "x": np.ones(3)}).rows) == 3
 
 
+WORDS = np.array(["a", "b", "c", "d"] * 5)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "likeness"),
+    [
+        (WORDS, WORDS.copy(), Likeness.BYTES),
+        (WORDS, WORDS[::-1].copy(), Likeness.UNKNOWN),
+        (WORDS, np.ones(20), Likeness.UNKNOWN),
+        (WORDS, WORDS[1:].copy(), Likeness.SHAPE),
+        (WORDS, WORDS.reshape(4, 5), Likeness.SHAPE),
+        (WORDS.astype(object), WORDS.astype(object), Likeness.UNKNOWN),
+        (blocks(1), blocks(2), Likeness.UNKNOWN),
+        (blocks(1), np.ones((1, 512)), Likeness.SHAPE),
+        (np.arange(20).astype("M8[s]"), np.arange(20)[::-1].astype("M8[s]"), Likeness.UNKNOWN),
+    ],
+)
+def test_values_that_are_not_numbers_do_not_end_a_diff(a: Any, b: Any, likeness: Likeness) -> None:
+    assert the_row(a, b).likeness is likeness
+    assert len(diff({"w": a, "x": np.ones(3)}, {"v": b, "x": np.ones(3)}).rows) == 3
+
+
 @pytest.mark.parametrize(
     ("a", "b", "same"),
     [

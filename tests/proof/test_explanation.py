@@ -244,6 +244,30 @@ def test_tensors_that_no_row_can_explain_have_a_reason() -> None:
     assert "sparse" in reasons["s"]
 
 
+@pytest.mark.parametrize("words", [np.array(["a", "b"]), np.array([1, "b"], object)])
+def test_values_that_are_not_numbers_have_a_reason(words: Any) -> None:
+    w = values(4, 4)
+    found = explain({"w": w, "words": words}, {"v": w, "words": words})
+    assert [row.canonical for row in found.rows] == ["w"]
+    assert {each.key for each in found.undecided} == {"words"}
+    assert all(words.dtype.str in each.reason for each in found.undecided)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_masks_of_infinities_that_differ_are_left_alone(odd: float) -> None:
+    w = values(4, 4)
+    mask = np.where(w > 0, np.float32(odd), 0)
+    found = explain({"w": w, "m": mask}, {"w": w, "m": mask + 1})
+    assert [row.canonical for row in found.rows] == ["w"]
+
+
+def test_names_with_more_numbers_than_letters_for_them() -> None:
+    random = np.random.default_rng(0)
+    names = [".".join(f"l.{n}" for n in random.integers(0, 9, 11)) for _ in range(40)]
+    a = {f"{name}.w": values(3, 5, seed=n) for n, name in enumerate(names)}
+    assert explain(a, {key.replace("l.", "m."): w for key, w in a.items()}).is_whole
+
+
 @pytest.mark.parametrize("dtype", ["int64", "bool", "float64", "float16", ">f4", "complex64"])
 def test_every_dtype_is_compared_by_its_bits(dtype: str) -> None:
     w = np.arange(35).reshape(7, 5).astype(dtype)
