@@ -16,7 +16,7 @@ from transformers import LlamaForCausalLM
 
 from caten_sd import load_state_dict, read_state_dict
 from caten_sd.errors import FormatError, LayoutError
-from caten_sd.layouts import llama
+from caten_sd.layouts import llama, megatron
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import plan_layout, to_layout
@@ -40,8 +40,8 @@ SIZES: dict[str, Any] = {
     "pad_token_id": 0,
 }
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
-DENSE = [llama.META, llama.GGUF, llama.MISTRAL, llama.MEGATRON, llama.MEGATRON_LOCAL,
-         llama.MEGATRON_SAVED]  # fmt: skip
+DENSE = [llama.META, llama.GGUF, llama.MISTRAL, megatron.MEGATRON, megatron.MEGATRON_LOCAL,
+         megatron.MEGATRON_SAVED]  # fmt: skip
 
 
 def random_model(kind: str, **changes: Any) -> Any:
@@ -79,7 +79,9 @@ def test_there_and_back_gives_the_same_model(target: Layout, tied: bool) -> None
 
 @pytest.mark.parametrize("flag", ["attention_bias", "mlp_bias"])
 @pytest.mark.parametrize(
-    "target", [llama.GGUF, llama.MEGATRON, llama.MEGATRON_SAVED], ids=lambda layout: layout.name
+    "target",
+    [llama.GGUF, megatron.MEGATRON, megatron.MEGATRON_SAVED],
+    ids=lambda layout: layout.name,
 )
 def test_biases_go_where_the_layout_has_them(target: Layout, flag: str) -> None:
     model = random_model("Llama", **{flag: True})
@@ -225,7 +227,7 @@ def test_megatron_core_gives_the_same_logits_and_its_folder_the_same_weights(
     assert float((tmp_path / "difference").read_text()) < 1e-5
     model = random_model("Llama")
     with read_state_dict(tmp_path / "saved") as state:
-        assert detect_layout(state).layout is llama.MEGATRON_SAVED
+        assert detect_layout(state).layout is megatron.MEGATRON_SAVED
         found = to_layout(state, llama.HF, config=model.config)
         assert same(stored(found), model.state_dict())
 
@@ -282,7 +284,7 @@ def test_the_files_of_megatron_s_ranks_are_one_model(tmp_path: Path) -> None:
             "down_proj": 1, "embed_tokens": 0, "lm_head": 0}  # fmt: skip
     for number, part in enumerate(divided(given, axes, 2)):
         heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
-        rank = stored(to_layout(part, llama.MEGATRON, from_layout=llama.HF, **heads))
+        rank = stored(to_layout(part, megatron.MEGATRON, from_layout=llama.HF, **heads))
         folder = tmp_path / f"mp_rank_{number:02}"
         folder.mkdir()
         torch.save({"model": dict(rank), "iteration": 3}, folder / "model_optim_rng.pt")
