@@ -92,9 +92,7 @@ def _imports(pickled: Unpickled) -> Mapping[str, bool]:
     """Return the imports; what torch's own metadata is made of is plain data here."""
     # A longer name could reach through what that module itself imports.
     imports = {
-        name: plain
-        or name.rpartition(".")[0] == MODULE
-        or name == f"{_FILES}.{DcpPlace.torch_name}"
+        name: plain or name.rpartition(".")[0] == MODULE or name == _PLACE
         for name, plain in pickled.imports.items()
     }
     if pickled.opaque[_GETATTR]:
