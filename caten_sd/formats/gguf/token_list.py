@@ -24,12 +24,15 @@ class TokenList(NamedTuple):
 def token_list(tokenizer: Mapping[str, Any], count: int) -> TokenList:
     """Return ``count`` tokens; those that the tokenizer does not have are unused.
 
-    StateDictError if the tokenizer has more, or its numbers are not those of tokens.
+    StateDictError if these are too many, if the tokenizer has more, or if its numbers are not
+    those of tokens.
     """
+    if count > _MOST:
+        raise StateDictError(f"the model has {count:,} tokens, and at most {_MOST:,} are written")
     numbered = {number: text for text, number in vocabulary(tokenizer).items()}
     added = {each["id"]: each for each in tokenizer.get("added_tokens") or ()}
     every = [*numbered, *added]
-    if not all(isinstance(number, int) and 0 <= number < min(count, _MOST) for number in every):
+    if not all(isinstance(number, int) and 0 <= number < count for number in every):
         raise StateDictError(f"it has tokens beyond the {count:,} of the model")
     unknown = next(iter(unknown_token(tokenizer)), None)
     texts, kinds = [], []

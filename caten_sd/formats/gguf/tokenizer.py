@@ -51,7 +51,7 @@ def tokenizer_entries(folder: Path, config: Mapping[str, Any], count: int) -> To
         _check_texts(entries)
     except (StateDictError, FormatError, OSError) as error:
         return TokenizerEntries({}, (_without(f"{FILE}: {error}"),))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
         return TokenizerEntries({}, (_without(f"{FILE} is not as its library writes it"),))
     return TokenizerEntries(entries, tuple(_notes(tokenizer)))
 

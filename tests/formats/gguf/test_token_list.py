@@ -49,8 +49,10 @@ def test_pieces_have_scores() -> None:
     assert scores_of_pieces(UNIGRAM, tokens) == [0.0, -1.5, 0.0]
 
 
-@pytest.mark.parametrize(("count", "fact"), [(5, "beyond the 5"), (1, "beyond the 1")])
-def test_more_tokens_than_the_model_has_are_refused(count: int, fact: str) -> None:
+@pytest.mark.parametrize(
+    ("count", "fact"), [(5, "beyond the 5"), (1, "beyond the 1"), (1 << 40, "at most 16,777,216")]
+)
+def test_numbers_of_tokens_that_cannot_be_are_refused(count: int, fact: str) -> None:
     with pytest.raises(StateDictError, match=fact):
         token_list(BPE, count)
 

@@ -69,6 +69,7 @@ PUNCTUATION = {"type": "Punctuation", "behavior": "Isolated"}
         (changed(GPT2, "model", value=None), "not as its library"),
         (changed(GPT2, "added_tokens", value=[{"id": -1, "content": "x"}]), "beyond"),
         (changed(GPT2, "added_tokens", value=[{"id": 9, "content": "\ud800"}]), "not as its"),
+        (changed(as_json(unigram()), "model", "vocab", value=[["a", 10**400]]), "not as its"),
         ([1, 2], "not a JSON object"),
         (changed(as_json(unigram()), "normalizer", value={"type": "Strip"}), "'Strip' alone"),
         (changed(as_json(sentencepiece()), "normalizer", value={"type": "NFKC"}), "'NFKC'"),
