@@ -25,7 +25,7 @@ from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.wording import counted
 
 TOLD = "told by its shape"
-_ROW = "[[rows]]"  # how each begins in a TOML file; no name has brackets
+_ROW = "\n[[rows]]\n"  # how each begins in a TOML file; no name there has a line end
 
 
 @attrs.frozen(repr=False)
@@ -82,7 +82,7 @@ class Suggestion(HasSheet):
             raise StateDictError("nothing is suggested, so there is no layout to write")
         head, *rows = self.layout.to_toml().split(_ROW)
         said = [self._said(row) for row in self.layout.rows if isinstance(row, Row)]
-        marked = [f"# {text}\n{_ROW}{row}" for text, row in zip(said, rows, strict=True)]
+        marked = [f"\n# {text}{_ROW}{row}" for text, row in zip(said, rows, strict=True)]
         return head + "".join(marked)
 
     def _said(self, row: Row) -> str:

@@ -51,6 +51,11 @@ def test_the_file_says_what_shows_each_row() -> None:
     assert text.count("# a guess: the words are 1.00 alike; correct it or remove it") == 2
 
 
+def test_a_name_may_look_like_a_table_of_the_file() -> None:
+    text = suggest({"[[rows]]": np.zeros(3)}, {"w": np.zeros(3)}).to_toml()
+    assert text.count("# told by its shape") == 1
+
+
 def test_what_is_open_is_listed() -> None:
     a, b = state({"h.{i}.one": (2,), "h.{i}.two": (2,)}), state({"l.{i}.x": (2,), "l.{i}.y": (2,)})
     found = suggest(a | {"{odd}": np.zeros(9)}, b)
