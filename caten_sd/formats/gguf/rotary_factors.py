@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 FREQUENCIES = "rope_freqs.weight"
+_MOST = 1 << 16  # elements of a head; known ones have a hundredth of it
+_LARGEST = 3.4e38
 _DEFAULTS = {
     "factor": 8.0,
     "low_freq_factor": 1.0,
@@ -43,7 +45,11 @@ def _lists(
     if kind == "llama3":
         size = metadata.get(f"{architecture}.rope.dimension_count")
         base = metadata.get(f"{architecture}.rope.freq_base", 10000.0)
-        if not isinstance(size, int) or not _are_numbers([base, *_numbers_of(table)]):
+        if (
+            not isinstance(size, int)
+            or size > _MOST
+            or not _are_numbers([base, *_numbers_of(table)])
+        ):
             return {}
         return {FREQUENCIES: _llama3(size, base, *_numbers_of(table))}
     lists = {LONG: table.get("long_factor"), SHORT: table.get("short_factor")}
@@ -51,9 +57,9 @@ def _lists(
 
 
 def _are_numbers(values: Any) -> bool:
-    """Return whether a value is a list of numbers above 0."""
+    """Return whether a value is a list of numbers above 0 that a float32 holds."""
     numbers = isinstance(values, list) and all(isinstance(each, (int, float)) for each in values)
-    return numbers and all(each > 0 for each in values)
+    return numbers and all(0 < each < _LARGEST for each in values)
 
 
 def _numbers_of(table: Mapping[str, Any]) -> list[Any]:

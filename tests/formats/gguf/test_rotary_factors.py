@@ -54,3 +54,17 @@ def test_phi_3_has_a_factor_for_each_frequency() -> None:
 )
 def test_others_have_none(config: dict[str, object]) -> None:
     assert rotary_factors("llama", config, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"factor": 10**400}, {}),
+        ({"factor": float("inf")}, {}),
+        ({}, {"llama.rope.freq_base": 10**400}),
+        ({}, {"llama.rope.dimension_count": 1 << 40}),
+        ({"rope_type": "longrope", "long_factor": [10**400]}, {}),
+    ],
+)
+def test_numbers_that_no_model_has_give_none(more: dict[str, object], said: dict[str, int]) -> None:
+    assert rotary_factors("llama", {"rope_scaling": {**TABLE, **more}}, {**SAID, **said}) == {}
