@@ -21,7 +21,8 @@ def numbers_in(words: Any, bits: int, count: int) -> NDArray[Any]:
 
     little = np.ascontiguousarray(words)
     little = little.astype(little.dtype.newbyteorder("<"), copy=False)
-    raw = little.view(np.uint8).reshape(*little.shape[:-1], -1)
+    *rows, length = little.shape
+    raw = little.view(np.uint8).reshape(*rows, length * little.itemsize)
     if bits == 8:
         return raw[..., :count]
     if 8 % bits == 0:

@@ -7,6 +7,7 @@ stacks all that it stacks once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -90,6 +91,12 @@ class AllNames:
                     kept: KeyMatch[Taker] = KeyMatch(match.pattern, taker, *match[2:])
                     found.setdefault(number, {}).setdefault(template, []).append((fixed, kept))
         return found
+
+
+@functools.lru_cache(maxsize=2)
+def all_names(layouts: tuple[Layout, ...]) -> AllNames:
+    """Return the names of layouts; those of the last calls are kept, as arranging takes longest."""
+    return AllNames(layouts)
 
 
 def by_names(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import lzma
 import struct
 import time
@@ -47,13 +46,6 @@ def joblib_dump() -> bytes:
     return b"\x80\x02}U\x01w" + named + W.tobytes() + b"s."
 
 
-def arrays() -> bytes:
-    file = io.BytesIO()
-    np.save(file, W)
-    np.save(file, W)
-    return file.getvalue()
-
-
 FOREIGN = {
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "h5py"),
     "TensorFlow Lite": (b"\x1c\0\0\0TFL3" + bytes(40), "litert"),
@@ -67,7 +59,6 @@ FOREIGN = {
     "joblib": (joblib_dump(), "joblib.load"),
     "zlib data, as joblib": (zlib.compress(joblib_dump()), "joblib.load"),
     "lzma data": (lzma.compress(joblib_dump(), lzma.FORMAT_ALONE, preset=3), "joblib.load"),
-    "Equinox": (arrays(), "equinox"),
     "old GGML": (struct.pack("<I", 0x67676A74) + bytes(40), "GGUF"),
     "TensorRT": (b"ftrt" + bytes(40), "export"),
     "SQLite": (b"SQLite format 3\0" + bytes(40), "sqlite3"),

@@ -137,7 +137,6 @@ def test_a_tensor_of_any_form_becomes_an_array(tensor: torch.Tensor) -> None:
 @pytest.mark.parametrize(
     ("tensor", "why"),
     [
-        (torch.empty(2, device="meta"), "on meta"),
         (torch.eye(2).to_sparse(), "torch.sparse_coo"),
         (torch.zeros(4, dtype=torch.uint8).view(torch.bits8), "bits8"),
     ],
@@ -147,6 +146,11 @@ def test_a_tensor_without_plain_bytes_is_an_error_that_says_so(
 ) -> None:
     with pytest.raises(CatenError, match=rf"a Tensor .*{why}.*dense"):
         as_array(Numpy(), tensor)
+
+
+def test_a_tensor_without_data_is_an_error_that_says_so() -> None:
+    with pytest.raises(CatenError, match="meta device and has no data"):
+        as_array(Numpy(), torch.empty(2, device="meta"))
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize:UserWarning")  # of torch, once in a process
