@@ -29,9 +29,9 @@ def numbers_in(words: Any, bits: int, count: int) -> NDArray[Any]:
         found = np.empty((*raw.shape, 8 // bits), np.uint8)
         for place in range(8 // bits):
             found[..., place] = raw >> (place * bits) & (1 << bits) - 1
-        return found.reshape(*raw.shape[:-1], -1)[..., :count]
+        return found.reshape(*rows, raw.shape[-1] * (8 // bits))[..., :count]
     single = np.unpackbits(raw, axis=-1, count=count * bits, bitorder="little")
-    table = single.reshape(*raw.shape[:-1], count, bits)
+    table = single.reshape(*rows, count, bits)
     found = table[..., 0].copy()
     for place in range(1, bits):
         found |= table[..., place] << np.uint8(place)
