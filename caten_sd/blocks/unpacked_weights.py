@@ -45,6 +45,10 @@ class UnpackedWeight(RowLeaf):
 
 @as_array.register(Numpy, UnpackedWeight)
 def _by_numpy(kind: Numpy, leaf: UnpackedWeight, /) -> Any:
+    if 0 in leaf.shape:  # numpy cannot tell the length of an axis of nothing
+        import numpy as np
+
+        return np.zeros(leaf.shape, np.float32)
     arrays = {role: as_array(kind, each) for role, each in leaf.parts.items()}
     return dequantize(leaf.scheme, arrays)
 
