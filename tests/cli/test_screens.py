@@ -18,6 +18,7 @@ from tests.cli.hostile_files import hostile_files
 from tests.hostile_texts import TEXTS
 
 MODEL = "torch.nn:Linear(2, 2)"
+DAILY = ("clear", "lines", "shell", "nul")
 
 
 def command_lines(path: Path, text: str, folder: Path) -> Iterator[list[str]]:
@@ -33,7 +34,9 @@ def command_lines(path: Path, text: str, folder: Path) -> Iterator[list[str]]:
         yield ["convert", file, str(folder / target)]
     yield ["convert", file, str(folder / "x.safetensors"), "--to", "hf-gpt2", "--json"]
     yield from (["keys", file, f"--root={text}"], ["keys", f"{file}::{text}"])
-    yield from (["show", file, text], [text, file])
+    yield from (["show", file, text], [text, file], ["show", file, "--stats"])
+    yield from ([verb, file, file] for verb in ("explain", "suggest", "diff"))
+    yield from (["diff", file, file, "--diffable"], ["explain", file, file, "--all", "--json"])
 
 
 def argument(word: str) -> str:
@@ -67,7 +70,13 @@ def no_constant(text: str) -> NoReturn:
     raise AssertionError(f"{text} is not JSON")
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=name, marks=[] if name in DAILY else pytest.mark.slow)
+        for name, text in TEXTS.items()
+    ],
+)
 def test_every_command_prints_text_and_fixes_that_run_nothing(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

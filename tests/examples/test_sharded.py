@@ -36,6 +36,7 @@ def check_output(output: str, world: int) -> None:
     assert "In the beginning of the children of Israel" in output
 
 
+@pytest.mark.slow
 def test_two_processes_load_save_and_load(tmp_path: Path) -> None:
     check_output(torchrun(2, "--out", tmp_path), 2)
     with read_state_dict(tmp_path / "gpt2.dcp") as state:

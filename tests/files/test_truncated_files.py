@@ -174,7 +174,7 @@ CASES = [
 ]
 
 
-DAILY = ("load", "digest", "read")
+DAILY = ("load", "read")
 SEVERAL_FILES = ("shards/", "a.dcp/", "a.npy/", "a.tar.gz", "packed.zip")
 
 

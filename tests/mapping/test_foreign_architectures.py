@@ -26,7 +26,7 @@ from tests.mapping.test_detection import caten
 WIDTH, LAYERS = 8, 2
 ARCHITECTURES = [name for name in MODEL_ARCH_NAMES.values() if name != "gpt2"]
 SAMPLED = [
-    name if number % 24 == 0 else pytest.param(name, marks=pytest.mark.slow)
+    name if number % 48 == 0 else pytest.param(name, marks=pytest.mark.slow)
     for number, name in enumerate(ARCHITECTURES)
 ]
 OF_NAME = {name: arch for arch, name in MODEL_ARCH_NAMES.items()}
@@ -171,7 +171,7 @@ def small_model(model_type: str) -> Any:
 
 
 SAMPLED_TYPES = [
-    name if number % 6 == 0 else pytest.param(name, marks=pytest.mark.slow)
+    name if number % 24 == 0 else pytest.param(name, marks=pytest.mark.slow)
     for number, name in enumerate(TYPES)
 ]
 
