@@ -25,14 +25,7 @@ from caten_sd.mapping.known import (
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of
 from caten_sd.mapping.self_description import names_said, said, veto
-from caten_sd.mapping.weighing import (
-    AllNames,
-    Candidate,
-    all_names,
-    by_items,
-    by_names,
-    by_samples,
-)
+from caten_sd.mapping.weighing import AllNames, Candidate, by_items, by_names, by_samples
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.quoting import root_choice
 from caten_sd.state.sheet import HasSheet, Sheet
@@ -161,7 +154,7 @@ def _besides(given: Collection[Layout], known: Mapping[str, Layout]) -> list[Lay
 
 def _detect(state: StateDict, keys: Arranged, known: Sequence[Layout]) -> Detection:
     """Detect which of these layouts the keys are in, or are without a common prefix of theirs."""
-    names = all_names(tuple(known))
+    names = AllNames.of(tuple(known))
     found = _weigh(state, keys, list(_named(state, known, names, keys)))
     if found.is_complete:
         return found

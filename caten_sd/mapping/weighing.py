@@ -74,6 +74,12 @@ class Candidate(NamedTuple):
 class AllNames:
     """The names of many layouts, arranged so that a kind of key is looked for once in all."""
 
+    @classmethod
+    @functools.lru_cache(maxsize=2)
+    def of(cls, layouts: tuple[Layout, ...]) -> AllNames:
+        """Return the names of layouts; those asked for last are kept: arranging takes longest."""
+        return cls(layouts)
+
     def __init__(self, layouts: Sequence[Layout]) -> None:
         entries: dict[str, list[tuple[Pattern, tuple[int, Taker]]]] = {}
         for number, layout in enumerate(layouts):
@@ -91,12 +97,6 @@ class AllNames:
                     kept: KeyMatch[Taker] = KeyMatch(match.pattern, taker, *match[2:])
                     found.setdefault(number, {}).setdefault(template, []).append((fixed, kept))
         return found
-
-
-@functools.lru_cache(maxsize=2)
-def all_names(layouts: tuple[Layout, ...]) -> AllNames:
-    """Return the names of layouts; those of the last calls are kept, as arranging takes longest."""
-    return AllNames(layouts)
 
 
 def by_names(
