@@ -43,11 +43,15 @@ VERBS: dict[str, Callable[[Path], Any]] = {
     "digest": lambda path: sd.digest(sd.read_state_dict(path)),
     "convert": lambda path: sd.convert(path, path.with_name("made.npz")),
 }
+DAILY = ("show", "convert")
 SOME = ["lists.pkl", "tuples.pkl", "none.pkl", "numbers.msgpack", "record.safetensors"]
 GIVEN = {**FILES, **{name: CROWDED[name] for name in SOME}}
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    "verb",
+    [each if each in DAILY else pytest.param(each, marks=pytest.mark.slow) for each in VERBS],
+)
 @pytest.mark.parametrize("file", GIVEN)
 def test_a_verb_stays_within_its_limits(file: str, verb: str, tmp_path: Path) -> None:
     path = tmp_path / file

@@ -177,6 +177,7 @@ def test_the_line_runs_in_a_shell_of_its_own(tmp_path: Path) -> None:
     assert run.stdout.startswith("7 of 7 slots of ModuleDict fit")
 
 
+@pytest.mark.slow
 def test_the_text_does_not_depend_on_the_hash_seed() -> None:
     program = (
         "import warnings; warnings.simplefilter('ignore'); from caten_sd import plan_load; "
