@@ -158,8 +158,8 @@ def _shown(name: str | None) -> HasSheet:
     try:
         return LayoutRows(find_layout(name))
     except LayoutError:
-        found = _listed(name)
-        if not found.families:
+        found = _listed(name) if plain_name(name) else None
+        if found is None or not found.families:
             raise
         return found
 

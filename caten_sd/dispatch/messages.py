@@ -19,7 +19,10 @@ def missing(
     """
     known = [each.classes for each in methods if each.qualifier == "primary"]
     listed = first_few([f"({class_names(classes)})" for classes in known], SHOWN)
-    others = sorted({each.qualifier for each in methods if each.applies(types)})
+    aimed = [each for each in methods if each.applies(types)]
+    if all(cls is object for each in aimed for cls in each.classes):
+        aimed = []  # what watches every call says nothing of these types
+    others = sorted({each.qualifier for each in aimed})
     kind = "primary method" if others else "method"
     existing = f"its methods take {listed}" if known else f"it has no {kind}s yet"
     only = f", only {' and '.join(others)} methods do" if others else ""

@@ -12,7 +12,7 @@ from caten_sd.mapping.layout_modules import announced, built_in, built_in_of, ca
 from caten_sd.mapping.named_code import module_of, names_code, split_name
 from caten_sd.wording import first_few
 
-_MOST_NAMES = 12  # in a sentence
+_MOST_NAMES, _EXAMPLES = 12, 3  # in a sentence: all names, or some of more
 
 
 @functools.cache
@@ -97,8 +97,9 @@ def names_text(names: Collection[str]) -> str:
     >>> names_text(["hf-b", "hf-a"])
     'hf-a, hf-b'
     """
-    some = first_few(sorted(names), _MOST_NAMES)
-    return some if len(names) <= _MOST_NAMES else f"{some}, which caten-sd layouts lists"
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(sorted(names))
+    return f"{first_few(sorted(names), _EXAMPLES)}, which caten-sd layouts lists"
 
 
 def _from_toml(path: Path) -> Layout:

@@ -136,6 +136,7 @@ def test_a_layout_is_printed_changed_and_used(
         (["hf-gtp2"], ["'hf-gtp2'", "did you mean 'hf-gpt2'"]),
         (["gpt2", "--toml"], ["'gpt2'", "no layout"]),
         (["absent.toml"], ["absent.toml", "correct its path"]),
+        ([""], ["no layout is called ''"]),
     ],
 )
 def test_what_cannot_be_shown_is_answered(

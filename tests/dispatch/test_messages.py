@@ -45,6 +45,17 @@ def test_a_missing_method_names_both_sides_and_how_to_add_it() -> None:
         fresh(2)(1, 2)
 
 
+def test_a_method_around_every_call_is_not_said_to_take_these_types() -> None:
+    function = fresh()
+    function.around(object)(lambda call_next_method, thing: call_next_method(thing))
+    with pytest.raises(NoApplicableMethodError, match=r"^no method of \w+ takes [^;]*; ") as caught:
+        function(A())
+    assert "around" not in str(caught.value)
+    function.around(A)(lambda call_next_method, thing: call_next_method(thing))
+    with pytest.raises(NoApplicableMethodError, match="only around methods do"):
+        function(A())
+
+
 def test_an_ambiguity_names_both_methods_their_files_and_the_way_out() -> None:
     function = fresh()
 
