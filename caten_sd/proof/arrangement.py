@@ -106,9 +106,18 @@ def _factors(levels: Sequence[Level], known: Mapping[Level, Size]) -> list[str]:
     counts = [level.size for level in levels]
     words = [_WORDS.get(known.get(level), "") for level in levels]
     return [
-        word if word and counts.count(count) == 1 else _LETTERS[n]
+        word if word and counts.count(count) == 1 else axis_name(n)
         for n, (word, count) in enumerate(zip(words, counts, strict=True))
     ]
+
+
+def axis_name(n: int) -> str:
+    """Return the name of an axis in a pattern: a letter, or one with a number if those are used up.
+
+    >>> axis_name(0), axis_name(25), axis_name(26)
+    ('a', 'z', 'a1')
+    """
+    return f"{_LETTERS[n % len(_LETTERS)]}{n // len(_LETTERS) or ''}"
 
 
 def _axis(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from caten_sd.mapping.assembly import Split
 from caten_sd.mapping.heads import Regroup
 from caten_sd.mapping.operations import Chain, Identity, Operation
 from caten_sd.mapping.rearrange import Each, Rearrange
-from caten_sd.proof.arrangement import arrangement
+from caten_sd.proof.arrangement import arrangement, axis_name
 from caten_sd.proof.named_sizes import NamedSizes
 from caten_sd.proof.strided_views import Level, View, boundaries, within
 
@@ -131,7 +131,7 @@ def _moved(view: View, period: int, length: int) -> View:
 
 def _periods(whole: Shape, parts: int, place: Place, names: NamedSizes) -> Operation:
     """Return the operation that gives the periods an axis of their own."""
-    axes = [chr(ord("a") + n) for n in range(len(whole) + 1)]
+    axes = [axis_name(n) for n in range(len(whole) + 1)]
     joined = f"({axes[place.axis]} {axes[place.axis + 1]})"
     before = [*axes[: place.axis], joined, *axes[place.axis + 2 :]]
     many = whole[place.axis] // place.periods

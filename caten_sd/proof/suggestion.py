@@ -18,6 +18,7 @@ from caten_sd.mapping.rearrange import Rearrange
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.suggested_rows import Suggested, Suggestions, suggestions
 from caten_sd.objects.extract import get_state_dict
+from caten_sd.proof.arrangement import axis_name
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
@@ -157,7 +158,7 @@ def _operation(here: Shape, there: Shape, turned: bool) -> Operation:
         return Identity()
     if here == there[::-1]:
         return Transpose()
-    letters = [chr(ord("a") + n) for n in range(len(here))]
+    letters = [axis_name(n) for n in range(len(here))]
     left = " ".join("1" if n == 1 else letters[i] for i, n in enumerate(here))
     rest = [letters[i] for i, n in enumerate(here) if n != 1]
     sizes = [n for n in here if n != 1]

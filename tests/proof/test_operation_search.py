@@ -26,6 +26,7 @@ from caten_sd.proof.weights import Bearer, SameValues, Weights
 from caten_sd.state.state_dict import StateDict
 
 NAMES = NamedSizes({"n_head": 4, "n_kv_head": 2, "head_dim": 16, "n_expert": 8, "rank": 24})
+AXES = "abcdefghijklmnopqrstuvwxyz"
 GROUPED = ("n_head", "n_kv_head", "n_kv_head")
 
 ALONE: list[tuple[tuple[int, ...], Operation]] = [
@@ -71,6 +72,14 @@ DIVIDED: list[tuple[tuple[int, ...], Operation]] = [
             Rearrange("(a b) c -> a b c", b=2),
             Split((1, 1), 1),
             Rearrange("a 1 b -> a b"),
+        ),
+    ),
+    (
+        (*[1] * 26, 60),  # more axes than there are letters
+        Chain(
+            Rearrange(f"{' '.join(AXES)} (a1 b1) -> {' '.join(AXES)} a1 b1", b1=2),
+            Split((1, 1), 27),
+            Rearrange(f"{'1 ' * 26}a 1 -> {'1 ' * 26}a"),
         ),
     ),
 ]

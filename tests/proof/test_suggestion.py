@@ -56,6 +56,14 @@ def test_a_name_may_look_like_a_table_of_the_file() -> None:
     assert text.count("# told by its shape") == 1
 
 
+def test_there_may_be_more_axes_than_letters() -> None:
+    a, b = np.zeros((1,) * 27 + (2, 3, 4)), np.zeros((4, 2, 3))
+    found = suggest({"a": a}, {"b": b})
+    assert found.layout is not None
+    made = to_layout({"a": a}, found.layout, from_layout=found.layout.canonical)
+    assert made["b"].shape == b.shape
+
+
 def test_what_is_open_is_listed() -> None:
     a, b = state({"h.{i}.one": (2,), "h.{i}.two": (2,)}), state({"l.{i}.x": (2,), "l.{i}.y": (2,)})
     found = suggest(a | {"{odd}": np.zeros(9)}, b)
