@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 
 from caten_sd.mapping.axis_lengths import Pad, Trim
 from caten_sd.mapping.operations import Operation
-from caten_sd.proof.fingerprints import bits_of
+from caten_sd.proof.fingerprints import bits_of, native
 from caten_sd.proof.named_sizes import NamedSizes
 from caten_sd.proof.operation_search import Between
 from caten_sd.proof.pairing import Pairing
 from caten_sd.proof.weights import Bearer, SameValues, Weights
-from caten_sd.state.copied_bytes import with_bytes_copied
-from caten_sd.state.leaf import Numpy, as_array
 
 _MOST = 10_000  # pairs of tensors that are looked at
 _LEAST = 8  # elements that both have: fewer may be alike by chance
@@ -65,16 +63,16 @@ def _alike(found: Pairing, a: Weights, b: Weights) -> Iterator[tuple[str, str]]:
     for one, other in itertools.product(found.a, found.b):
         here, there = a.specs[one], b.specs[other]
         if here.dtype == there.dtype and here.dtype.kind == "float":
-            longer = _longer(here.shape, there.shape)
+            longer = longer_axis(here.shape, there.shape)
             least = min(a.prints[one].elements, b.prints[other].elements)
             if longer is not None and longer.short and least >= _LEAST:
                 yield one, other
 
 
-def _longer(here: Shape, there: Shape) -> LongerAxis | None:
+def longer_axis(here: Shape, there: Shape) -> LongerAxis | None:
     """Return the axis in which two shapes differ, if it is one.
 
-    >>> _longer((12, 8), (10, 8)), _longer((12, 8), (10, 6))
+    >>> longer_axis((12, 8), (10, 8)), longer_axis((12, 8), (10, 6))
     (LongerAxis(axis=0, short=10, long=12), None)
     """
     if len(here) != len(there):
@@ -88,7 +86,7 @@ def _longer(here: Shape, there: Shape) -> LongerAxis | None:
 
 def _cut(a: Weights, one: str, b: Weights, other: str, names: NamedSizes) -> EndCut | None:
     """Return what one tensor is of the other, or None if neither is an end of the other."""
-    longer = _longer(a.specs[one].shape, b.specs[other].shape)
+    longer = longer_axis(a.specs[one].shape, b.specs[other].shape)
     if longer is None or a.prints[one].is_constant or b.prints[other].is_constant:
         return None
     is_cut = a.specs[one].shape[longer.axis] == longer.long
@@ -122,8 +120,7 @@ def _along(array: Any, longer: LongerAxis, places: slice) -> Any:
 def _values(weights: Weights, key: str) -> Any:
     import numpy as np
 
-    array = np.ascontiguousarray(with_bytes_copied(as_array, Numpy(), weights.leaves[key]))
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return np.ascontiguousarray(native(weights.leaves[key]))
 
 
 def _lengths(longer: LongerAxis, names: NamedSizes) -> dict[str, Any]:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.loading.vocabulary_rows import is_of_tokens, padded_to
+from caten_sd.proof.axis_ends import longer_axis
 from caten_sd.proof.likeness import Judged, Likeness, judged
 from caten_sd.state.derived import sliced
 from caten_sd.state.leaf import spec
 from caten_sd.wording import counted
-
-Shape = tuple[int, ...]
 
 
 class OtherShape(NamedTuple):
@@ -36,28 +35,16 @@ class OtherShape(NamedTuple):
         return f"{more} in {'B' if b > a else 'A'}; the {kept} {alike}"
 
 
-def axis_apart(here: Shape, there: Shape) -> int | None:
-    """Return the one axis in which two shapes differ, or None if it is not one.
-
-    >>> axis_apart((5, 3), (4, 3)), axis_apart((5, 3), (3, 5))
-    (0, None)
-    """
-    if len(here) != len(there):
-        return None
-    axes = [n for n, (one, other) in enumerate(zip(here, there, strict=True)) if one != other]
-    return axes[0] if len(axes) == 1 else None
-
-
 def other_shape(key: str, a: Any, b: Any) -> OtherShape | None:
     """Return how two tensors differ on one axis, with what both have compared, or None."""
     here, there = spec(a).shape, spec(b).shape
-    axis = axis_apart(here, there)
-    if axis is None or not min(here[axis], there[axis]):
+    longer = longer_axis(here, there)
+    if longer is None or not longer.short:
         return None
     least = [min(sizes) for sizes in zip(here, there, strict=True)]
     box = tuple(slice(0, size) for size in least)
     rest = judged(sliced(a, box), sliced(b, box))
-    return OtherShape(key, axis, (here[axis], there[axis]), rest)
+    return OtherShape(key, longer.axis, (here[longer.axis], there[longer.axis]), rest)
 
 
 def is_padding(one: OtherShape, others: Sequence[OtherShape]) -> bool:

@@ -140,10 +140,13 @@ def _batch(leaves: Sequence[Any], dtype: DType, known: Collection[str]) -> dict[
 
 def flat(leaf: Any) -> Any:
     """Return the elements of a leaf as a flat array, in the order of memory."""
+    return native(leaf).ravel(order="K")
+
+
+def native(leaf: Any) -> Any:
+    """Return a leaf as an array in the byte order of this machine."""
     array = with_bytes_copied(as_array, Numpy(), leaf)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array.ravel(order="K")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def bits_of(array: Any, level: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from caten_sd.mapping.heads import Rotary
@@ -41,7 +41,7 @@ class SampledOrder(NamedTuple):
 
 def pair_near(found: Pairing, a: Weights, b: Weights, names: NamedSizes) -> list[Between]:
     """Add the pairs of tensors that are left and near, and return their operations."""
-    here, there = _by_count(a, found.a), _by_count(b, found.b)
+    here, there = a.by_count(found.a, _LEAST), b.by_count(found.b, _LEAST)
     done = []
     for count in here.keys() & there.keys():
         if max(len(here[count]), len(there[count])) > _MOST:
@@ -77,16 +77,6 @@ def _values(leaf: Any) -> Any:
     import numpy as np
 
     return with_bytes_copied(as_array, Numpy(), leaf).astype(np.float32)
-
-
-def _by_count(weights: Weights, keys: Collection[str]) -> Mapping[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for key in keys:
-        known = weights.prints[key]
-        is_float = weights.specs[key].dtype.kind in ("float", "block")
-        if is_float and not known.is_constant and known.elements >= _LEAST:
-            found.setdefault(known.elements, []).append(key)
-    return found
 
 
 def _nearest(

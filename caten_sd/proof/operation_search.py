@@ -11,15 +11,13 @@ from caten_sd.mapping.heads import Regroup, regrouped_order
 from caten_sd.mapping.operations import Chain, Identity, Operation, inverted
 from caten_sd.proof.arrangement import arrangement
 from caten_sd.proof.division import Found, Shape, division
-from caten_sd.proof.fingerprints import bits_of
+from caten_sd.proof.fingerprints import bits_of, native
 from caten_sd.proof.joined_views import found_pieces, rejoined
 from caten_sd.proof.named_sizes import NamedSizes
 from caten_sd.proof.partial_order import partly_ordered
 from caten_sd.proof.strided_views import boundaries, likely_strides, strided_view, within
 from caten_sd.proof.weights import Bearer, SameValues, Weights
 from caten_sd.state.compare import same_bytes
-from caten_sd.state.copied_bytes import with_bytes_copied
-from caten_sd.state.leaf import Numpy, as_array
 
 STACKED = "e"  # the capture of an index that is stacked
 
@@ -77,10 +75,7 @@ def _bits(weights: Weights, bearer: Bearer, level: str) -> Any:
 def _array(leaf: Any, level: str) -> Any:
     import numpy as np
 
-    array = np.ascontiguousarray(with_bytes_copied(as_array, Numpy(), leaf)).reshape(-1)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return bits_of(array, level)
+    return bits_of(np.ascontiguousarray(native(leaf)).reshape(-1), level)
 
 
 def _packed(whole: Any, part: Any, shape: Shape, names: NamedSizes) -> Operation | None:

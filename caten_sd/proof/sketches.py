@@ -25,24 +25,13 @@ def sketches(
 
     Tensors with NaN or infinities have none, since every formula would leave those as they are.
     """
-    counts = [_by_count(weights, keys) for weights, keys in ((a, here), (b, there))]
+    counts = [weights.by_count(keys, 3) for weights, keys in ((a, here), (b, there))]
     both = [
         (_sketches(a, counts[0][count]), _sketches(b, counts[1][count]))
         for count in counts[0]
         if count in counts[1]
     ]
     return [(one, other) for one, other in both if one.keys and other.keys]
-
-
-def _by_count(weights: Weights, keys: Collection[str]) -> dict[int, list[str]]:
-    """Return the keys of each count of elements, without tensors of one value or very few."""
-    found: dict[int, list[str]] = {}
-    for key in keys:
-        known = weights.prints[key]
-        is_float = weights.specs[key].dtype.kind in ("float", "block")
-        if is_float and not known.is_constant and known.elements > 2:
-            found.setdefault(known.elements, []).append(key)
-    return found
 
 
 def _sketches(weights: Weights, keys: list[str]) -> Sketches:

@@ -47,6 +47,19 @@ class Weights:
         """Read every tensor once, for its fingerprint."""
         self.prints = fingerprints(self.leaves, self.specs, levels)
 
+    def by_count(self, keys: Collection[str], least: int) -> dict[int, list[str]]:
+        """Return the floats among keys by how many elements they have, which is ``least`` or more.
+
+        Those of one value throughout are left out.
+        """
+        found: dict[int, list[str]] = {}
+        for key in keys:
+            known = self.prints[key]
+            is_float = self.specs[key].dtype.kind in ("float", "block")
+            if is_float and not known.is_constant and known.elements >= least:
+                found.setdefault(known.elements, []).append(key)
+        return found
+
 
 class Bearer(NamedTuple):
     """A tensor, or several that differ in one number of their key and are taken as one stack.
