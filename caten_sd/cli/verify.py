@@ -57,7 +57,8 @@ def _inputs(options: argparse.Namespace) -> Any:
         return tokens(options.tokens)
     if options.inputs is None:
         return None
-    arrays = {key: leaf.numpy() for key, leaf in read_state_dict(options.inputs).items()}
+    with read_state_dict(options.inputs) as state:
+        arrays = {key: leaf.numpy() for key, leaf in state.items()}
     if not arrays:
         raise CatenError(f"{options.inputs} has no arrays; save the inputs with numpy.savez")
     if all(key.startswith("arr_") for key in arrays):  # as numpy.savez names those without names

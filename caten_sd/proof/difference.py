@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from caten_sd.errors import StateDictError
 from caten_sd.errors.printable import printable
-from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.proof.diff_cause import likely_cause
 from caten_sd.proof.diff_rest import diff_rows
 from caten_sd.proof.diff_rows import DiffRow, summary_of
 from caten_sd.proof.diff_sides import SameNames, under_same_names
 from caten_sd.proof.explanation import numbers_of
+from caten_sd.proof.given_states import given_states
 from caten_sd.proof.key_indices import indexed
 from caten_sd.proof.likeness import Likeness
 from caten_sd.proof.named_sizes import NamedSizes
-from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
-from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.wording import counted
 
 
@@ -110,28 +104,11 @@ def diff(
     changed (1):
       fc.weight: relative rms 0.5; largest 0.5, mean 0.5, cosine 1
     """
-    with contextlib.ExitStack() as opened:
-        here, there = _state("A", a, opened), _state("B", b, opened)
+    with given_states(a, b, done="compared") as (here, there):
         sides = under_same_names(here, there, layout, config, numbers)
         names = NamedSizes(numbers_of(here, there, config, numbers))
         rows = diff_rows(sides.a, sides.b, names)
         return Diff(_ordered(_with_origins(rows, sides)), sides.notes)
-
-
-def _state(side: str, given: Any, opened: contextlib.ExitStack) -> StateDict:
-    """Return the state dict that is given; one of a location is closed with ``opened``."""
-    if isinstance(given, Mapping):
-        found = as_state_dict(given)
-    elif isinstance(given, (str, os.PathLike)):
-        found = opened.enter_context(read_state_dict(given))
-    else:
-        found = get_state_dict(given)
-    if not any(spec_or_none(leaf) for leaf in found.values()):
-        raise StateDictError(
-            f"{side} has no tensors, so there is nothing to compare; name the file or the tree "
-            f"that has the weights"
-        )
-    return found
 
 
 def _with_origins(rows: Sequence[DiffRow], sides: SameNames) -> list[DiffRow]:

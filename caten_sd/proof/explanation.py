@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import attrs
 
-from caten_sd.errors import StateDictError
-from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Operation
 from caten_sd.mapping.rows import Drop, Row, canonical_rows
 from caten_sd.mapping.self_description import said, stated_numbers
 from caten_sd.proof.axis_ends import pair_by_ends
+from caten_sd.proof.given_states import given_states, no_tensors
 from caten_sd.proof.index_rows import Rows, index_rows
 from caten_sd.proof.name_evidence import pair_by_names
 from caten_sd.proof.named_sizes import NamedSizes
@@ -28,7 +26,7 @@ from caten_sd.proof.value_changes import pair_by_formula
 from caten_sd.proof.weights import Weights
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
-from caten_sd.state.state_dict import StateDict, as_state_dict
+from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
 
 
@@ -144,8 +142,8 @@ class Explanation(HasSheet):
 
 
 def explain(
-    a: Mapping[str, Any] | str | os.PathLike[str],
-    b: Mapping[str, Any] | str | os.PathLike[str],
+    a: Any,
+    b: Any,
     *,
     config: Any = None,
     name: str = "mine",
@@ -153,10 +151,10 @@ def explain(
 ) -> Explanation:
     """Return the layout between two states of the same weights, found from their values.
 
-    The states are state dicts or locations. The names of ``a`` are the canonical ones, and the
-    layout, of this ``name``, is that of ``b``. ``config``, or else the config.json next to a file,
-    and the keywords give the numbers whose names operations have, such as head counts. How alike
-    two names are counts for nothing.
+    The states are state dicts, locations or live models. The names of ``a`` are the canonical ones,
+    and the layout, of this ``name``, is that of ``b``. ``config``, or else the config.json next to
+    a file, and the keywords give the numbers whose names operations have, such as head counts. How
+    alike two names are counts for nothing.
 
     >>> import numpy
     >>> w = numpy.arange(6.0).reshape(2, 3)
@@ -165,8 +163,9 @@ def explain(
     name in A <-> name in B (1):
       fc.weight <-> dense/kernel: Transpose(axes=None)
     """
-    here, there = _state(a), _state(b)
-    return _explained(here, there, name, NamedSizes(numbers_of(here, there, config, numbers)))
+    with given_states(a, b, done="explained") as (here, there):
+        names = NamedSizes(numbers_of(here, there, config, numbers))
+        return _explained(here, there, name, names)
 
 
 def _explained(a: StateDict, b: StateDict, name: str, names: NamedSizes) -> Explanation:
@@ -201,10 +200,6 @@ def _explained(a: StateDict, b: StateDict, name: str, names: NamedSizes) -> Expl
     )
 
 
-def _state(given: Mapping[str, Any] | str | os.PathLike[str]) -> StateDict:
-    return as_state_dict(given) if isinstance(given, Mapping) else read_state_dict(given)
-
-
 def _evidence(rows: Sequence[Rows]) -> dict[str, str]:
     said = {
         str(each.row): dict.fromkeys(m.match.said for m in each.members if m.match.said)
@@ -216,10 +211,7 @@ def _evidence(rows: Sequence[Rows]) -> dict[str, str]:
 def _refuse_empty(a: Weights, b: Weights) -> None:
     for side, weights in (("A", a), ("B", b)):
         if not weights.specs and not weights.refused:
-            raise StateDictError(
-                f"{side} has no tensors with values, so nothing can be explained; name the file "
-                f"or the tree that has the weights"
-            )
+            raise no_tensors(side, "no tensors with values", "explained")
 
 
 def numbers_of(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from caten_sd.errors import StateDictError
-from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.key_templates import Shape, Template
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.operations import Identity, Operation, Transpose
@@ -17,12 +15,12 @@ from caten_sd.mapping.pattern_pieces import is_name
 from caten_sd.mapping.rearrange import Rearrange
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.suggested_rows import Suggested, Suggestions, suggestions
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.proof.arrangement import axis_name
+from caten_sd.proof.given_states import given_states
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
-from caten_sd.state.state_dict import StateDict, as_state_dict
+from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
 
 TOLD = "told by its shape"
@@ -93,8 +91,8 @@ class Suggestion(HasSheet):
 
 
 def suggest(
-    a: Mapping[str, Any] | str | os.PathLike[str] | Any,
-    b: Mapping[str, Any] | str | os.PathLike[str] | Any,
+    a: Any,
+    b: Any,
     *,
     name: str = "mine",
 ) -> Suggestion:
@@ -113,7 +111,8 @@ def suggest(
     told by its shape (1):
       fc.weight <-> dense.kernel: Transpose(axes=None)
     """
-    here, there = _shapes("A", a), _shapes("B", b)
+    with given_states(a, b, done="suggested") as states:
+        here, there = map(_shapes, states)
     found = suggestions(*({k: s for k, s in each.items() if is_name(k)} for each in (here, there)))
     rows = {_row(pair, found): pair for pair in found.pairs}
     layout = Layout(name, list(rows)) if rows else None
@@ -128,19 +127,9 @@ def suggest(
     )
 
 
-def _shapes(side: str, given: Any) -> dict[str, Shape]:
-    if isinstance(given, (str, os.PathLike)):
-        state: StateDict = read_state_dict(given)
-    else:
-        state = as_state_dict(given) if isinstance(given, Mapping) else get_state_dict(given)
+def _shapes(state: StateDict) -> dict[str, Shape]:
     known = {key: spec_or_none(leaf) for key, leaf in state.items() if key not in state.ties}
-    shapes = {key: each.shape for key, each in known.items() if each is not None}
-    if not shapes:
-        raise StateDictError(
-            f"{side} has no tensors, so nothing can be suggested; name the file, the tree or the "
-            f"model that has the weights"
-        )
-    return shapes
+    return {key: each.shape for key, each in known.items() if each is not None}
 
 
 def _left(found: Sequence[Template], shapes: Mapping[str, Shape]) -> list[str]:

@@ -37,14 +37,6 @@ def test_a_file_that_was_cut_off_meanwhile_is_an_error(tmp_path: Path) -> None:
             diff(a, b)
 
 
-def test_a_file_is_closed_when_the_diff_is_there(tmp_path: Path) -> None:
-    path = tmp_path / "a.safetensors"
-    save_file({"w": np.ones(3)}, path)
-    before = len(os.listdir("/dev/fd"))
-    assert diff(path, path).is_same
-    assert len(os.listdir("/dev/fd")) == before
-
-
 def test_a_copy_of_a_layer_that_was_inserted_is_found() -> None:
     """Depth up-scaling repeats layers: what follows is moved, and the copy is said to be one."""
     layers = [np.random.default_rng(n).standard_normal((32, 32), dtype="f4") for n in range(4)]

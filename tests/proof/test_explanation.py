@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from caten_sd import Explanation, StateDictError, explain, to_layout
+from caten_sd import Explanation, explain, to_layout
 from caten_sd.layout import (
     Chain,
     Concat,
@@ -212,12 +212,6 @@ def test_files_with_a_configuration_next_to_them(tmp_path: Path) -> None:
     save_file(b, tmp_path / "other.safetensors")
     found = explain(tmp_path / "model.safetensors", tmp_path / "other.safetensors")
     assert operations(found)["blk.{i}.attn_q.weight"] == Rotary("num_attention_heads", to="pairs")
-
-
-@pytest.mark.parametrize(("a", "b", "side"), [({}, {"w": 1}, "A"), ({"w": values(2)}, {}, "B")])
-def test_a_state_without_tensors_is_refused(a: State, b: State, side: str) -> None:
-    with pytest.raises(StateDictError, match=f"{side} has no tensors"):
-        explain(a, b)
 
 
 def test_equal_tensors_on_both_sides_are_left_open() -> None:

@@ -84,8 +84,6 @@ def test_models_are_taken_and_nothing_is_read() -> None:
         "b.w <-> out.weight",
         "a.b <-> fc.bias",
     }
-    with pytest.raises(StateDictError, match=r"^B has no tensors"):
-        suggest(A, {})
 
 
 def test_a_check_that_finds_nothing_else_names_the_likeness() -> None:
