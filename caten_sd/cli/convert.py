@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from caten_sd.cli import DIFFERS, FINE, say, say_sheet
-from caten_sd.cli.arguments import FROM, LAYOUT, parser_of
+from caten_sd.cli.arguments import FROM, LAYOUT, NUMBER, numbers_of, parser_of, sides
 from caten_sd.errors import CatenError
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.files.conversion import Estimate, convert
@@ -28,13 +28,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "target", metavar="OUT", help="the suffix names the format; DIR/ is a folder"
     )
-    parser.add_argument(
-        "--lora",
-        action="append",
-        default=[],
-        metavar="ADAPTER",
-        help="a LoRA adapter (peft, diffusers, kohya) to add to the weights; repeatable",
-    )
     parser.add_argument("--to", metavar="LAYOUT", help=f"rename and transform to {LAYOUT}")
     parser.add_argument("--from", dest="from_layout", metavar="LAYOUT", help=FROM)
     parser.add_argument(
@@ -42,20 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         help="what keys begin with: one of the prefixes of the layout of --to, as '' for none",
     )
-    parser.add_argument(
-        "--against",
-        action="append",
-        metavar="MODEL",
-        help="the model whose names kohya's files join by '_': a file or a folder; repeatable",
-    )
-    _add_edits(parser)
-    parser.add_argument(
-        "--dtype",
-        action="append",
-        default=[],
-        metavar="[PATTERN=]DTYPE",
-        help="the dtype of floats (f32, bf16, f16, ...), or of those whose keys match; repeatable",
-    )
+    _add_repeatable(parser)
     parser.add_argument(
         "--max-shard-size", metavar="SIZE", help="write shards of at most this size, as in 5GB"
     )
@@ -66,17 +46,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_edits(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose, rename and describe what is written; each may be repeated."""
+def _add_repeatable(parser: argparse.ArgumentParser) -> None:
+    """Add the options that may be repeated."""
     for flag, metavar, text in (
+        ("--lora", "ADAPTER", "a LoRA adapter (peft, diffusers, kohya) to add to the weights"),
+        (
+            "--against",
+            "MODEL",
+            "the model, a file or a folder, whose names kohya's files join by '_'",
+        ),
+        ("--number", NUMBER, "a number that a layout needs and no file states, as n_head=12"),
         ("--only", "PATTERN", "write only the keys that match, as in 'h.*'"),
         ("--except", "PATTERN", "leave out the keys that match"),
         ("--rename", "OLD=NEW", "new beginnings of keys, as in 'h.*.attn=l.*.mixer'"),
+        (
+            "--dtype",
+            "[PATTERN=]DTYPE",
+            "the dtype of floats (f32, bf16, ...), or of those whose keys match",
+        ),
         ("--metadata", "KEY=VALUE", "text to add to the metadata"),
     ):
         dest = {"--except": "exclude"}.get(flag, flag[2:])
         parser.add_argument(
-            flag, dest=dest, action="append", default=[], metavar=metavar, help=text
+            flag,
+            dest=dest,
+            action="append",
+            default=[],
+            metavar=metavar,
+            help=f"{text}; repeatable",
         )
 
 
@@ -93,12 +90,13 @@ def run(words: Sequence[str]) -> int:
             layout=options.to,
             from_layout=options.from_layout,
             prefix=options.prefix,
-            against=options.against and _keys_of(options.against),
+            against=_keys_of(options.against) if options.against else None,
+            numbers=_numbers(options.number),
             only=options.only,
             exclude=options.exclude,
             rename=_renames(options.rename) or None,
             dtype=_dtypes(options.dtype),
-            metadata=_sides("--metadata", "KEY=VALUE", options.metadata),
+            metadata=sides("--metadata", "KEY=VALUE", options.metadata),
             root=options.root,
             lora=options.lora,
             announce=None if options.json else _announce,
@@ -118,6 +116,14 @@ def _keys_of(models: Sequence[str]) -> list[str]:
     return found
 
 
+def _numbers(texts: Sequence[str]) -> dict[str, int]:
+    if not texts:
+        return {}
+    from caten_sd.mapping.layout_plan import plan_layout  # all layouts come with it
+
+    return numbers_of(texts, plan_layout)
+
+
 def _announce(need: Estimate) -> None:
     say(
         f"to write: {counted(need.tensors, 'tensor')}, {bytes_text(need.size)}; "
@@ -132,22 +138,7 @@ def _renames(texts: Sequence[str]) -> dict[str, str]:
                 f"--rename {text!r} has more than one =, and which of them is between the two keys "
                 f"cannot be told; rename keys with an = in Python, as convert(..., rename={{...}})"
             )
-    return _sides("--rename", "OLD=NEW", texts)
-
-
-def _sides(option: str, form: str, texts: Sequence[str]) -> dict[str, str]:
-    """Return what is left and right of the first "=" of each text; no left side comes twice."""
-    found: dict[str, str] = {}
-    for text in texts:
-        left, sign, right = text.partition("=")
-        if not sign:
-            raise CatenError(f"{option} {text!r} is not {form}; write the two sides around an =")
-        if left in found:
-            raise CatenError(
-                f"{option} gives {left!r} twice, {found[left]!r} and {right!r}; leave one out"
-            )
-        found[left] = right
-    return found
+    return sides("--rename", "OLD=NEW", texts)
 
 
 def _dtypes(texts: Sequence[str]) -> dict[str, str] | None:

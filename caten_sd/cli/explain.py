@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from caten_sd.cli import DIFFERS, FINE, say_sheet, say_to_stderr
-from caten_sd.cli.arguments import CHECKPOINT, bare_parser
+from caten_sd.cli.arguments import CHECKPOINT, NUMBER, bare_parser, numbers_of
 from caten_sd.cli.file_or_model import file_or_model
-from caten_sd.errors import CatenError
 from caten_sd.files.atomic import replacing
 from caten_sd.proof.explanation import Explanation, explain
 
@@ -25,7 +24,7 @@ def run(words: Sequence[str]) -> int:
         "--number",
         action="append",
         default=[],
-        metavar="NAME=NUMBER",
+        metavar=NUMBER,
         help="a number of the model, as n_head=12, whose name the layout has instead; repeatable",
     )
     parser.add_argument("--all", action="store_true", help="a line for every row and key")
@@ -33,21 +32,11 @@ def run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     name = Path(options.output).stem if options.output else "mine"
     with file_or_model(options.a, None) as a, file_or_model(options.b, None) as b:
-        found = explain(a, b, name=name, **_numbers(options.number))
+        found = explain(a, b, name=name, **numbers_of(options.number, explain))
     say_sheet(found, as_json=options.json, every_line=options.all)
     if options.output:
         _write(found, Path(options.output))
     return FINE if found.is_whole else DIFFERS
-
-
-def _numbers(texts: Sequence[str]) -> dict[str, int]:
-    found = {}
-    for text in texts:
-        name, _, number = text.partition("=")
-        if not name.isidentifier() or not (number.isascii() and number.isdecimal()):
-            raise CatenError(f"--number {text!r} is not NAME=NUMBER; write it as in n_head=12")
-        found[name] = int(number)
-    return found
 
 
 def _write(found: Explanation, path: Path) -> None:

@@ -118,6 +118,7 @@ def convert(
     from_layout: str | Layout | None = None,
     prefix: str | None = None,
     against: Collection[str] | None = None,
+    numbers: Mapping[str, int] | None = None,
     only: Patterns = (),
     exclude: Patterns = (),
     rename: Rules | Renamer | None = None,
@@ -136,7 +137,8 @@ def convert(
     or state dicts, as for ``merge_lora``. ``layout`` names the layout to write, ``from_layout``
     that of the source if it cannot be detected, and ``prefix`` is one of the layout's prefixes, to
     be written instead of the first. ``against`` has the keys of the models, for a layout that joins
-    names by "_", as kohya's. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does,
+    names by "_", as kohya's, and ``numbers`` those that a layout needs and no file states, such as
+    head counts. ``only`` and ``exclude`` select keys, as ``StateDict.select`` does,
     and ``rename`` gives them new beginnings, as ``StateDict.rename`` does. ``dtype`` is the new
     dtype of floats: a name ("bf16", "bfloat16", "q8_0"), the dtype of any package, "keep", or a
     mapping of glob patterns to these, of which the first that matches applies. A packed weight of
@@ -153,7 +155,7 @@ def convert(
     with read_state_dict(source, root=root, streaming=True) as given:
         first = floats_of_packed(given, dtype)
         added, notes = with_adapters(first.state_dict, lora)
-        converted, findings = in_layout(added, layout, from_layout, prefix, against)
+        converted, findings = in_layout(added, layout, from_layout, prefix, against, numbers or {})
         chosen, edits = edited(converted, only, exclude, rename)
         second = floats_of_packed(chosen, dtype)  # by the keys that a dtype's patterns are for
         cast, format = cast_floats(second.state_dict, dtype), _format(target, options)

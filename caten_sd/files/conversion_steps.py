@@ -42,30 +42,47 @@ def in_layout(
     from_layout: str | Layout | None,
     prefix: str | None,
     against: Collection[str] | None,
+    numbers: Mapping[str, int],
 ) -> tuple[StateDict, Findings | None]:
     """Return the leaves in the layout that is asked for, if one is, and what there is to say."""
-    if layout is None and from_layout is None and prefix is None and against is None:
+    if layout is None and from_layout is None:
+        _refuse_without_layout(prefix, against, numbers)
         return state_dict, None
     from caten_sd.mapping.layout_plan import plan_layout
     from caten_sd.mapping.refusals import refuse_source_alone, refuse_to_write
 
-    if layout is None and from_layout is None and prefix is None:
-        raise LayoutError(
-            "against= or --against gives the names of a model, and no layout to write is named; "
-            "name it with layout= or --to, or leave the other out"
-        )
-    if layout is None and from_layout is None:
+    refuse_source_alone(layout, from_layout)
+    plan = plan_layout(
+        state_dict,
+        layout or "",
+        from_layout=from_layout,
+        prefix=prefix,
+        against=against,
+        **numbers,
+    )
+    refuse_to_write(plan.source, plan.target, state_dict, plan.findings)
+    return plan.state_dict, plan.findings
+
+
+def _refuse_without_layout(
+    prefix: str | None, against: Collection[str] | None, numbers: Mapping[str, int]
+) -> None:
+    """Raise LayoutError for what only a layout to write uses."""
+    if prefix is not None:
         raise LayoutError(
             f"prefix= or --prefix is {prefix!r}, one of a layout's prefixes, and no layout to "
             f"write is named; name it with layout= or --to, or give keys new beginnings with "
             f"rename= or --rename"
         )
-    refuse_source_alone(layout, from_layout)
-    plan = plan_layout(
-        state_dict, layout or "", from_layout=from_layout, prefix=prefix, against=against
-    )
-    refuse_to_write(plan.source, plan.target, state_dict, plan.findings)
-    return plan.state_dict, plan.findings
+    for given, what in (
+        (against is not None, "against= or --against gives the names of a model"),
+        (bool(numbers), "numbers= or --number gives numbers of a model"),
+    ):
+        if given:
+            raise LayoutError(
+                f"{what}, and no layout to write is named; name it with layout= or --to, or "
+                f"leave the other out"
+            )
 
 
 def edited(

@@ -13,6 +13,11 @@ Size = int | str
 Lookup = Callable[[str], int]
 
 
+def number_fix(name: str) -> str:
+    """Return how a number is given that a layout needs."""
+    return f"pass {name}= or config=, or to convert numbers= or --number {name}=NUMBER"
+
+
 Term = tuple[int, tuple[str, ...]]  # a constant and the names that it is multiplied by
 
 
@@ -131,7 +136,7 @@ class Numbers:
         """Return the number of this name."""
         found = self.find(name)
         if found is None:
-            raise LayoutError(f"{name} is needed and no shape gives it; pass {name}= or config=")
+            raise LayoutError(f"{name} is needed and no shape gives it; {number_fix(name)}")
         if isinstance(found, bool) or not isinstance(found, int) or found < 1:
             raise LayoutError(f"{name} is {found!r}; pass a whole number above 0")
         return found

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.axis_sizes import Lookup
+from caten_sd.mapping.axis_sizes import Lookup, number_fix
 
 _COMPARISON = re.compile(
     r"\s*([^\W\d])\s*(?:%\s*([1-9][0-9]*))?\s*(==|!=|<=|>=|<|>)\s*([^\W\d]\w+|[0-9]+)\s*"
@@ -38,7 +38,7 @@ class Comparison(NamedTuple):
         if self.bound.isdecimal():
             bound = int(self.bound)
         elif lookup is None:
-            raise LayoutError(f"{self.bound} is needed; pass {self.bound}= or config=")
+            raise LayoutError(f"{self.bound} is needed; {number_fix(self.bound)}")
         else:
             bound = lookup(self.bound)
         return _TESTS[self.test](index % self.divisor if self.divisor else index, bound)

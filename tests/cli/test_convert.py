@@ -209,8 +209,15 @@ def test_names_that_kohya_joins_are_told_by_the_model(
     assert (code, "--against" in err) == (2, True)
     assert run(capsys, *words, "--against", model)[0] == 0
     assert set(load_file(ours)) == {f"unet.mid_block.to_q.lora_{each}.weight" for each in "AB"}
-    code, _, err = run(capsys, "convert", theirs, ours, "--against", model)
+    words = ["convert", theirs, ours, "--against", model]
+    code, _, err = run(capsys, *words)
     assert (code, "--to" in err) == (2, True)
+    code, _, err = run(capsys, *words, "--to", "peft-lora")
+    assert (code, "--number lora_alpha=" in err) == (2, True)
+    assert run(capsys, *words, "--to", "peft-lora", "--number", "lora_alpha=2")[0] == 0
+    for more in (["--number", "lora_alpha=2"], ["--to", "peft-lora", "--number", "config=2"]):
+        code, _, err = run(capsys, "convert", theirs, ours, *more)
+        assert (code, "--number" in err) == (2, True)
 
 
 def test_keys_that_are_left_over_are_said_with_the_exit_code(

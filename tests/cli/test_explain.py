@@ -68,7 +68,11 @@ def test_what_is_undecided_is_code_1(
 def test_bad_words_are_one_sentence(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "n_head=12" in failed(capsys, "explain", *files, "--number", "n_head=x")
+    for number in ("n_head=x", f"n_head={'9' * 5000}"):
+        assert "n_head=12" in failed(capsys, "explain", *files, "--number", number)
+    assert "'name'" in failed(capsys, "explain", *files, "--number", "name=4")
+    twice = ["--number", "n_head=3", "--number", "n_head=4"]
+    assert "'3' and '4'" in failed(capsys, "explain", *files, *twice)
     assert "no.safetensors" in failed(capsys, "explain", files[0], tmp_path / "no.safetensors")
     empty = tmp_path / "empty.safetensors"
     save_file({}, empty)
