@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from caten_sd.cli import DIFFERS, FINE, say_sheet
 from caten_sd.cli.arguments import LAYOUT, MODEL, bare_parser
 from caten_sd.cli.models import build
 from caten_sd.errors import CatenError
+from caten_sd.errors.printable import one_line
 from caten_sd.files.checkpoint import read_state_dict
 
 SUMMARY = "run two models on the same input, and say where they part"
@@ -72,9 +74,11 @@ def _ids(text: str) -> list[int]:
     >>> _ids("1, 2,3")
     [1, 2, 3]
     """
-    try:
-        return [int(each) for each in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a list of integers; write it as in 1,2,3"
-        ) from None
+    with contextlib.suppress(ValueError):
+        ids = [int(each) for each in text.split(",")]
+        if all(0 <= each < 2**63 for each in ids):
+            return ids
+    raise argparse.ArgumentTypeError(
+        f"{one_line(text, 80)!r} is not a list of token ids, which are integers of 64 bits from 0; "
+        "write it as in 1,2,3"
+    )

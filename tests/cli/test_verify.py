@@ -57,6 +57,7 @@ def test_bad_words_are_one_sentence(models: str, capsys: pytest.CaptureFixture[s
     pair = f"{models}:net", f"{models}:net"
     for words in (("--seed", "-1"), ("--tolerance", "-1"), ("--tolerance", "nan")):
         assert f"{words[0]} is {words[1]}" in failed(capsys, "verify", *pair, *words)
-    with pytest.raises(SystemExit):
-        run(capsys, "verify", f"{models}:net", f"{models}:net", "--tokens", "a")
-    assert "1,2,3" in capsys.readouterr().err
+    for tokens in ("a", "-1", f"1,{2**63}"):
+        with pytest.raises(SystemExit):
+            run(capsys, "verify", *pair, f"--tokens={tokens}")
+        assert "1,2,3" in capsys.readouterr().err
