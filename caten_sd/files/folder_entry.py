@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from caten_sd.errors import FormatError
 from caten_sd.files.foreign_members import foreign_folder
-from caten_sd.files.rank_files import rank_files
+from caten_sd.files.rank_files import rank_sets
 from caten_sd.files.shard_index import INDEX
 from caten_sd.files.shard_names import ShardName, shard_name
 from caten_sd.state.quoting import path_choice
@@ -46,7 +46,7 @@ def find_entry(folder: Folder, suffixes: Sequence[str]) -> FolderEntry | None:
         return FolderEntry(folder.index) if folder.index.endswith(INDEX) else None
     if (foreign := foreign_folder(folder)) is not None:
         raise foreign
-    ranks = rank_files(folder)
+    ranks = {name for each in rank_sets(folder) for name in each.values()}
     names = [n for n in folder.names() if n not in ranks and is_candidate(n, suffixes)]
     safe = [name for name in names if _ends_in(name, (".safetensors", f".safetensors{INDEX}"))]
     found = _entries(safe or names)

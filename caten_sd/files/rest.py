@@ -1,7 +1,8 @@
-"""Everything in a nested checkpoint outside the chosen tree."""
+"""What files hold besides the tensors of the model, such as all outside the chosen tree."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from caten_sd.state.keys import joined_key
@@ -28,3 +29,9 @@ def outside_root(contents: Any, root: str) -> dict[str, Any]:
         }
         node, at = children.get(chosen), chosen
     return found
+
+
+def add_named(found: dict[str, Any], more: Mapping[str, Any], file: str) -> None:
+    """Add what one file of several holds; by the file's name too, if another file has it."""
+    for key, value in more.items():
+        found[f"{file}: {key}" if key in found else key] = value

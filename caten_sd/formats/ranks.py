@@ -14,7 +14,8 @@ from caten_sd.errors import FormatError, LayoutError
 from caten_sd.files.catalog import file_suffixes, find_format
 from caten_sd.files.folder_entry import find_entry
 from caten_sd.files.format import Contents, Format, read, recognize
-from caten_sd.files.rank_files import rank_files
+from caten_sd.files.rank_files import rank_files, rank_sets
+from caten_sd.files.rest import add_named, outside_root
 from caten_sd.files.which_tree import model_tree
 from caten_sd.state.source import Folder
 from caten_sd.wording import counted
@@ -29,9 +30,9 @@ class Ranks(Format):
 
 @recognize.register(Ranks, Folder)
 def _recognize(format: Ranks, folder: Folder, /) -> str | None:
-    names = rank_files(folder)
-    whole = find_entry(folder, file_suffixes()) if names else None
-    return f"{counted(len(names), 'rank')} of a model in it" if names and not whole else None
+    if not rank_sets(folder) or find_entry(folder, file_suffixes()):
+        return None
+    return f"{counted(len(rank_files(folder)), 'rank')} of a model in it"
 
 
 @read.register(Ranks, Folder)
@@ -44,10 +45,15 @@ def _read(format: Ranks, folder: Folder, /) -> Contents:
     ranks: dict[str, Mapping[str, Any]] = {}
     metadata: dict[str, Any] = {}
     imports: dict[str, bool] = {}
+    others: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
     for name in names:
         member = folder.member(name)
         contents = read(find_format(member), member)
-        ranks[name] = model_tree(contents.tree, f"{folder.name}: {name}").leaves
+        tree = model_tree(contents.tree, f"{folder.name}: {name}")
+        ranks[name] = tree.leaves
+        add_named(others, tree.others, name)
+        add_named(rest, {**contents.rest, **outside_root(contents.tree, tree.root)}, name)
         metadata.update(contents.metadata)
         imports.update(contents.imports)
     try:
@@ -57,4 +63,5 @@ def _read(format: Ranks, folder: Folder, /) -> Contents:
             folder.name, str(error), "open one of its files by its own path"
         ) from None
     origin = f"{counted(len(names), 'rank')}, {names[0]} the first"
-    return Contents(leaves, metadata, None, origin, whole=True, imports=imports)
+    every = {**others, **leaves}
+    return Contents(every, metadata, None, origin, whole=True, imports=imports, rest=rest)

@@ -17,7 +17,7 @@ from caten_sd.files.catalog import file_suffixes, find_format, format_of_target,
 from caten_sd.files.file_set import FileSet, file_set
 from caten_sd.files.folder_entry import FolderEntry, find_entry
 from caten_sd.files.format import Contents, Format, read, recognize, write
-from caten_sd.files.rest import outside_root
+from caten_sd.files.rest import add_named, outside_root
 from caten_sd.files.shard_index import INDEX, Index, read_index
 from caten_sd.files.shard_names import ShardName, free_generation, shard_name, shards_of
 from caten_sd.files.shard_sizes import byte_count, split_sizes
@@ -108,8 +108,8 @@ def _merged(folder: Folder, index: Index | None, shards: list[str], entry: Folde
         contents = _shard(folder, name, entry)
         tree = model_tree(contents.tree, f"{folder.name}: {name}")
         found[name] = tree.leaves
-        _add(others, tree.others, name)
-        _add(rest, {**contents.rest, **outside_root(contents.tree, tree.root)}, name)
+        add_named(others, tree.others, name)
+        add_named(rest, {**contents.rest, **outside_root(contents.tree, tree.root)}, name)
         ties.update(contents.ties or {})
         imports.update(contents.imports)
         metadata = {**contents.metadata, **metadata}
@@ -123,12 +123,6 @@ def _merged(folder: Folder, index: Index | None, shards: list[str], entry: Folde
     origin = f"{counted(len(shards), 'shard')} of {entry.name}"
     every = {**others, **leaves}
     return Contents(every, metadata, ties or None, origin, imports=imports, rest=rest)
-
-
-def _add(found: dict[str, Any], more: Mapping[str, Any], shard: str) -> None:
-    """Add what a shard holds besides its tensors; by the shard's name too, if another has it."""
-    for key, value in more.items():
-        found[f"{shard}: {key}" if key in found else key] = value
 
 
 def _holders(folder: Folder, found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

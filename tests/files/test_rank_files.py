@@ -41,3 +41,9 @@ def test_one_rank_in_two_formats_is_not_two_ranks(tmp_path: Path) -> None:
     assert one == []
     with pytest.raises(FormatError, match=r"consolidated\.00\.pth and of consolidated\.00\.safe"):
         files_of(tmp_path, "consolidated.01.pth", "consolidated.01.safetensors")
+
+
+def test_a_rank_of_megatron_that_is_missing_is_named(tmp_path: Path) -> None:
+    names = [f"mp_rank_{n:02}/model_optim_rng.pt" for n in (0, 2)]
+    with pytest.raises(FormatError, match=r"it has mp_rank_02/\S+ and lacks mp_rank_01/"):
+        files_of(tmp_path, *names)

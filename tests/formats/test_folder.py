@@ -19,3 +19,11 @@ def test_a_folder_with_one_file_is_that_file(tmp_path: Path) -> None:
     torch.save({"w": torch.ones(2)}, tmp_path / "weights.pt")
     with read_state_dict(tmp_path) as state:
         assert list(state) == ["w"]
+
+
+def test_a_model_next_to_some_ranks_of_one_is_read(tmp_path: Path) -> None:
+    for number in (0, 2):
+        torch.save({"w": torch.ones(2)}, tmp_path / f"consolidated.{number:02}.pth")
+    write_state_dict({"whole": np.ones(3)}, tmp_path / "model.safetensors")
+    with read_state_dict(tmp_path) as state:
+        assert list(state) == ["whole"]

@@ -290,3 +290,4 @@ def test_the_files_of_megatron_s_ranks_are_one_model(tmp_path: Path) -> None:
         torch.save({"model": dict(rank), "iteration": 3}, folder / "model_optim_rng.pt")
     with read_state_dict(tmp_path) as state:
         assert same(stored(to_layout(state, llama.HF, config=model.config)), given)
+        assert state.rest == {"iteration": 3, "mp_rank_01/model_optim_rng.pt: iteration": 3}
