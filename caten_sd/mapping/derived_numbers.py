@@ -8,10 +8,11 @@ from statistics import NormalDist
 from typing import Any
 
 from caten_sd.mapping.rope_parameters import rope_parameters
-from caten_sd.mapping.size_expressions import Find
+from caten_sd.mapping.size_expressions import Find, first
 
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 _FULL, _RECURRENT = "full_attention", "linear_attention"
+_MOST_LAYERS = 1 << 16  # of which a list is made, whatever a configuration says
 
 # The kinds of layers, as older configurations and Nemotron's letters call them.
 _KINDS = {"attention": _FULL, "mamba": _RECURRENT}
@@ -34,11 +35,6 @@ def with_derived(find: Find) -> Find:
     return known
 
 
-def first(find: Find, *words: str) -> Any:
-    """Return what is found under the first of several names that is known, or None."""
-    return next((value for word in words if (value := find(word)) is not None), None)
-
-
 def _head_dim(known: Find, find: Find) -> int | None:
     width, heads = (
         first(find, "hidden_size", "n_embd"),
@@ -51,7 +47,10 @@ def _rotary_dim(known: Find, find: Find) -> int | None:
     size, share = known("head_dim"), rope_parameters(find).get("partial_rotary_factor")
     if not isinstance(size, int) or not isinstance(share, (int, float, type(None))):
         return None
-    return size if share is None else int(size * share)
+    try:
+        return size if share is None else int(size * share)
+    except (OverflowError, ValueError):  # Python's JSON has NaN, infinity and any whole number
+        return None
 
 
 def _sections(known: Find, find: Find) -> list[int] | None:
@@ -68,7 +67,7 @@ def _layer_types(known: Find, find: Find) -> list[str] | None:
         return [_LETTERS.get(letter, letter) for letter in letters]
     count, indices = find("num_hidden_layers"), find("attn_layer_indices")
     period, offset = find("attn_layer_period"), find("attn_layer_offset")
-    if not isinstance(count, int):
+    if not isinstance(count, int) or count > _MOST_LAYERS:
         return None
     if isinstance(period, int) and isinstance(offset, int) and period > 0:
         indices = range(offset, count, period)
@@ -103,7 +102,9 @@ def _global_head_dim(known: Find, find: Find) -> Any:
     if not isinstance(layers, Mapping) or not isinstance(kinds, list):
         return None
     own = [layers.get(str(n)) for n, kind in enumerate(kinds) if kind == _FULL]
-    return next((each["head_dim"] for each in own if each and "head_dim" in each), None)
+    return next(
+        (each["head_dim"] for each in own if isinstance(each, Mapping) and "head_dim" in each), None
+    )
 
 
 def _positions(known: Find, find: Find) -> int | None:

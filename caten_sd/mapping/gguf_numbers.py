@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from caten_sd.mapping.derived_numbers import EXPERTS, first, with_derived
+from caten_sd.mapping.derived_numbers import EXPERTS, with_derived
 from caten_sd.mapping.rope_parameters import rope_entries
-from caten_sd.mapping.size_expressions import Find, value_of
+from caten_sd.mapping.size_expressions import Find, first, value_of
 
 # Those that the file of any architecture may have, wherever its configuration has them.
 OF_ALL = {

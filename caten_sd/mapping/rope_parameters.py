@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from caten_sd.mapping.size_expressions import Find
+from caten_sd.mapping.size_expressions import Find, first
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 
@@ -36,10 +36,13 @@ def rope_parameters(find: Find) -> dict[str, Any]:
     """
     tables = (find(name) for name in ("rope_parameters", "rope_scaling"))
     table = next((dict(each) for each in tables if isinstance(each, Mapping)), {})
-    if isinstance(table.get(_FULL), Mapping) or isinstance(table.get(_SLIDING), Mapping):
-        full, local = (table.get(name) or {} for name in (_FULL, _SLIDING))
-        return {**full, "local_theta": local.get("rope_theta")}
-    around = {name: _first(find, words) for name, words in _AROUND.items()}
+    kinds = {
+        name: table[name] for name in (_FULL, _SLIDING) if isinstance(table.get(name), Mapping)
+    }
+    if kinds:
+        local = kinds.get(_SLIDING, {}).get("rope_theta")
+        return {**kinds.get(_FULL, {}), "local_theta": local}
+    around = {name: first(find, *words) for name, words in _AROUND.items()}
     given = {**around, "rope_type": table.get("type"), **table}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -54,10 +57,6 @@ def rope_entries(find: Find) -> dict[str, Any]:
     if kind in ("su", "longrope"):
         entries["scaling.type"] = "longrope"
     if kind == "yarn" and factor is not None:
-        yarn = {key: _first(said.get, words) for key, words in _YARN.items()}
+        yarn = {key: first(said.get, *words) for key, words in _YARN.items()}
         entries.update((f"scaling.{key}", value) for key, value in yarn.items())
     return {f"rope.{key}": value for key, value in entries.items()}
-
-
-def _first(find: Find, words: tuple[str, ...]) -> Any:
-    return next((value for word in words if (value := find(word)) is not None), None)

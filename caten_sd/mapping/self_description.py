@@ -85,7 +85,7 @@ def conditions_met(layout: Layout, state: StateDict) -> bool | None:
 def names_said(state: StateDict) -> frozenset[str]:
     """Return the names, as they are compared, one of which each layout has that is not excluded.
 
-    None if the file says nothing.
+    Empty if the file says nothing.
     """
     where, name = next(_said(state), ("", ""))
     parts = _parts(state) if where.endswith(" config.json") else ()

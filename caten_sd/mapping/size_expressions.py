@@ -25,6 +25,11 @@ Find = Callable[[str], Any]
 _OR, _IF, _IS = " or ", " if ", "=="
 
 
+def first(find: Find, *words: str) -> Any:
+    """Return what is found under the first of several names that is known, or None."""
+    return next((value for word in words if (value := find(word)) is not None), None)
+
+
 class SizeExpression(NamedTuple):
     """The parts of an expression; those that it does not have are empty or None."""
 

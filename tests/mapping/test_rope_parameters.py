@@ -34,6 +34,8 @@ LAYERS = {"full_attention": {"rope_theta": 5e6}, "sliding_attention": {"rope_the
         ),
         ({"rope_scaling": {"type": "su"}}, {"scaling.type": "longrope"}),
         ({"rope_parameters": LAYERS}, {"freq_base": 5e6, "freq_base_swa": 1e4}),
+        ({"rope_parameters": {**LAYERS, "sliding_attention": "none"}}, {"freq_base": 5e6}),
+        ({"rope_parameters": {**LAYERS, "full_attention": [1]}}, {"freq_base_swa": 1e4}),
         (
             {"rope_theta": 1e6, "rope_local_base_freq": 1e4},
             {"freq_base": 1e6, "freq_base_swa": 1e4},
