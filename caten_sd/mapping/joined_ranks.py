@@ -21,6 +21,7 @@ from caten_sd.state.compare import same_bytes
 from caten_sd.state.derived import derive
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.steps import Cut, Join
+from caten_sd.wording import counted, first_few
 
 Parts = Mapping[str, Any]  # rank -> its part of one tensor
 
@@ -66,7 +67,8 @@ def _layout_of(leaves: Mapping[str, Any]) -> tuple[Layout, dict[str, Row | None]
             }
             return layout, {key: rows.get(key) for key in leaves}
     some = f", among them {tensors[0]}" if tensors else ""
-    raise LayoutError(f"no layout says how ranks divide its {len(tensors)} tensors{some}")
+    count = counted(len(tensors), "tensor")
+    raise LayoutError(f"no layout says how ranks divide its {count}{some}")
 
 
 def _whole(
@@ -78,7 +80,10 @@ def _whole(
         _require_equal(key, parts)
         return leaves[0]
     for axis in row.ranks:
-        joined = _joined(row, leaves, axis)
+        try:
+            joined = _joined(row, leaves, axis)
+        except LayoutError as error:
+            raise LayoutError(f"{key} of {first_few(list(parts), 2)}: {error}") from None
         if len(row.ranks) == 1 or _fits(layout, row, shape_of(joined), dict(sizes)):
             return joined
     raise LayoutError(

@@ -152,7 +152,9 @@ class Join(Step):
     axis: int
 
     def shape(self, shapes: Sequence[Shape]) -> Shape:
-        """Return the joined shape; LayoutError unless all other axes agree."""
+        """Return the joined shape; LayoutError unless all have the axis, and all others agree."""
+        if short := [shape for shape in shapes if self.axis >= len(shape)]:
+            raise LayoutError(f"shape {short[0]} has no axis {self.axis} to be joined along")
         if len({_replaced(shape, self.axis, 0) for shape in shapes}) > 1:
             raise LayoutError(f"shapes {_listed(shapes)} cannot be joined along axis {self.axis}")
         return _replaced(shapes[0], self.axis, sum(shape[self.axis] for shape in shapes))

@@ -34,3 +34,12 @@ def test_an_axis_that_no_shape_allows_is_refused() -> None:
     narrow = {"tok_embeddings.weight": np.ones((6, 2)), "norm.weight": np.ones(4)}
     found = joined_ranks({"a": narrow, "b": narrow})
     assert found["tok_embeddings.weight"].shape == (6, 4)
+
+
+@pytest.mark.parametrize("shapes", [((), ()), ((3, 4), (3, 5))])
+def test_parts_that_cannot_be_joined_are_named(shapes: tuple[tuple[int, ...], ...]) -> None:
+    ranks = {
+        name: {"output.weight": np.ones(shape)} for name, shape in zip("ab", shapes, strict=True)
+    }
+    with pytest.raises(LayoutError, match=r"output\.weight of a, b: .*axis 0"):
+        joined_ranks(ranks)

@@ -41,6 +41,7 @@ def test_a_step_is_one_thing_to_numpy_and_torch(step: Step, count: int, meant: A
 @pytest.mark.parametrize(
     ("step", "shapes", "problem"),
     [
+        (Join(0), [(), ()], r"\(\) has no axis 0"),
         (Join(0), [(2, 3), (2, 4)], r"\(2, 3\), \(2, 4\) cannot be joined along axis 0"),
         (Pile(0), [(2, 3), (3, 2)], r"\(2, 3\), \(3, 2\) differ and cannot be stacked"),
         (Pile(4), [(2, 3), (2, 3)], "no place for a new axis 4"),
