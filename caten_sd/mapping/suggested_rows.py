@@ -8,14 +8,16 @@ guessed by their words, and left open where two guesses are near each other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from caten_sd.mapping.key_templates import Class, Shape, Template, templates
-from caten_sd.mapping.name_words import guessed
+from caten_sd.mapping.name_words import MOST, guessed
 
 Groups = dict[Class, list[Template]]
 Kind = Callable[[Template], Class]
+
+_MOST_COMPARED = 500_000  # pairs of names of all kinds, which take about 20 s
 
 
 class Suggested(NamedTuple):
@@ -66,6 +68,7 @@ class _NamePairing:
         self.a, self.b = ({each.text: each for each in own} for own in (a, b))
         self.pairs: list[Suggested] = []
         self._turned = turned
+        self._compared = 0
 
     def _here(self, each: Template) -> Class:
         return each.kind(self._turned)
@@ -105,7 +108,7 @@ class _NamePairing:
         there = _by_kinds(_modules(self.b.values()), self._there)
         for kinds, own in here.items():
             others = there.get(kinds, {})
-            for one, other, score in guessed(list(own), list(others)):
+            for one, other, score in self._guessed(own, others):
                 for first, second in self._members(own[one], others[other]):
                     self._add(first, second, score)
 
@@ -114,8 +117,9 @@ class _NamePairing:
         here = _grouped(self.a.values(), self._here)
         there = _grouped(self.b.values(), self._there)
         for kind, own in here.items():
-            for one, other, score in _guessed(own, there.get(kind, [])):
-                self._add(one, other, score)
+            texts = [[each.text for each in side] for side in (own, there.get(kind, []))]
+            for one, other, score in self._guessed(*texts):
+                self._add(self.a[one], self.b[other], score)
 
     def _members(
         self, one: Sequence[Template], other: Sequence[Template]
@@ -126,7 +130,13 @@ class _NamePairing:
             if len(own) == 1:
                 yield own[0], there[kind][0]
             else:
-                yield from ((a, b) for a, b, _ in _guessed(own, there[kind]))
+                texts = [[each.text for each in side] for side in (own, there[kind])]
+                yield from ((self.a[a], self.b[b]) for a, b, _ in self._guessed(*texts))
+
+    def _guessed(self, a: Collection[str], b: Collection[str]) -> Iterable[tuple[str, str, float]]:
+        """Return pairs of names that are alike, none once too many have been compared."""
+        self._compared += min(len(a) * len(b), MOST)
+        return guessed(list(a), list(b)) if self._compared <= _MOST_COMPARED else []
 
 
 def _are_turned(a: Sequence[Template], b: Sequence[Template]) -> bool | None:
@@ -165,11 +175,3 @@ def _by_kinds(
     for module, own in modules.items():
         groups.setdefault(tuple(sorted(map(kind, own))), {})[module] = own
     return groups
-
-
-def _guessed(
-    a: Sequence[Template], b: Sequence[Template]
-) -> Iterator[tuple[Template, Template, float]]:
-    here, there = ({each.text: each for each in own} for own in (a, b))
-    for one, other, score in guessed(list(here), list(there)):
-        yield here[one], there[other], score

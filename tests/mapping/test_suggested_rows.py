@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from caten_sd.mapping import suggested_rows
 from caten_sd.mapping.key_templates import Shape, Template, templates
 from caten_sd.mapping.suggested_rows import Suggestions, suggestions
 from caten_sd.state.leaf import LazyLeaf, spec
@@ -65,6 +66,14 @@ def test_many_names_of_one_shape_stay_open() -> None:
     assert len(found.a) == 5_000
     wide = {f"h.{i}.w": (2, 2) for i in range(5_000)}
     assert len(suggestions(wide, {k.replace("h", "l"): s for k, s in wide.items()}).pairs) == 1
+
+
+def test_names_of_many_kinds_stay_open_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("up_{}2", "up_{}3", "down_{}2", "down_{}3")
+    a, b = ({each.format(word): (int(each[-1]),) for each in names} for word in "xy")
+    assert len(suggestions(a, b).pairs) == 4
+    monkeypatch.setattr(suggested_rows, "_MOST_COMPARED", 5)  # modules, and names of one size
+    assert pairs(suggestions(a, b)) == {"up_x2": "up_y2", "down_x2": "down_y2"}
 
 
 # Models of transformers and the layouts that are known for them. The words of name_words.py were
