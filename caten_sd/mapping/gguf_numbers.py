@@ -87,8 +87,13 @@ def _one(value: Any) -> Any:
 def _is_plain(value: Any) -> bool:
     """Return whether a value may be an entry: a number, a text, or a list of numbers."""
     if isinstance(value, list):
-        return bool(value) and all(isinstance(each, (int, float)) for each in value)
-    return isinstance(value, (int, float, str))
+        return bool(value) and all(map(_is_number, value))
+    return isinstance(value, str) or _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a GGUF has a type for a value, as it has none for an int of 65 bits."""
+    return isinstance(value, float) or (isinstance(value, int) and -(1 << 63) <= value < 1 << 64)
 
 
 def _gating(find: Find) -> int | None:

@@ -28,6 +28,7 @@ MOE = {
         ({"rms_norm_eps": 1e-6, "hidden_size": {}}, {"attention.layer_norm_rms_epsilon": 1e-6}),
         ({"num_experts_per_tok": [8, 8]}, {"expert_used_count": 8}),
         ({"intermediate_size": [8, 4]}, {"feed_forward_length": [8, 4]}),
+        ({"n_positions": 10**400, "intermediate_size": [8, 1 << 64]}, {}),
         ({"n_positions": 8, "n_ctx": 9}, {"context_length": 9}),
     ],
 )  # fmt: skip
