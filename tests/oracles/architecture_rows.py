@@ -2,98 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from caten_sd import MatchedTensors, explain, read_state_dict
-from caten_sd.extend import Numpy, as_array
+from caten_sd import MatchedTensors, explain
 from caten_sd.layout import Stack
 from caten_sd.mapping.patterns import pattern
 from caten_sd.mapping.templates import Finder, Matcher
 from tests.oracles.families import NAMES
+from tests.oracles.model_numbers import Pair, counts_in, shapes_in, sizes_in
 from tests.oracles.row_templates import NUMBER, FoundRow, rows_of
 
-LAYERS = ("num_layers_per_stack", "num_hidden_layers", "n_layer", "n_layers", "num_layers")
-EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
-HEADS = ("num_attention_heads", "n_head", "num_heads", "encoder_attention_heads")
-KV_HEADS = ("num_key_value_heads", "num_kv_heads")
-DERIVED = ("qk_head_dim", "index_n_heads")
-SIZES = {
-    "block_count": LAYERS,
-    "context_length": ("max_position_embeddings", "n_positions", "seq_length"),
-    "embedding_length": ("hidden_size", "n_embd", "d_model"),
-    "feed_forward_length": ("intermediate_size", "n_inner", "d_ff", "ffn_hidden_size"),
-    "expert_feed_forward_length": ("moe_intermediate_size",),
-    "expert_shared_feed_forward_length": ("shared_expert_intermediate_size",),
-    "attention.head_count": ("num_attention_heads", "n_head", "num_heads"),
-    "attention.head_count_kv": ("num_key_value_heads", "num_kv_heads"),
-    "attention.key_length": ("head_dim", "d_kv"),
-    "attention.kv_lora_rank": ("kv_lora_rank",),
-    "attention.q_lora_rank": ("q_lora_rank",),
-    "decoder_block_count": ("num_decoder_layers",),
-    "expert_count": EXPERTS,
-    "expert_used_count": ("num_experts_per_tok",),
-    "hrm.layers_per_stack": ("num_layers_per_stack",),
-    "ssm.conv_kernel": ("conv_kernel", "mamba_d_conv", "linear_conv_kernel_dim"),
-    "ssm.group_count": ("n_groups", "mamba_n_groups", "linear_num_key_heads"),
-    "ssm.inner_size": ("mamba_d_ssm", "mamba_intermediate_size"),
-    "ssm.state_size": ("state_size", "mamba_d_state", "ssm_state_size", "linear_key_head_dim"),
-    "ssm.time_step_rank": ("num_heads", "mamba_n_heads", "linear_num_value_heads"),
-    "vocab_size": ("vocab_size",),
-}
-# Names of matrices whose axes are numbers of the model, and never a coincidence.
-SIZED = re.compile(
-    r"(embed\w*|wte|gate_proj|up_proj|down_proj|c_fc|mlp\.c_proj|fc1|fc2|wi|wo|lm_head)\.weight$"
+# What the keys of those parts of a model begin with that GGUF keeps in another file.
+PARTS = (
+    "audio_tower",
+    "mlp_AR",
+    "model.audio_tower",
+    "model.multi_modal_projector",
+    "model.projector",
+    "model.vision_tower",
+    "model.visual",
+    "model.vit",
+    "multi_modal_projector",
+    "vision_model",
+    "vision_tower",
+    "visual",
+    "vit",
 )
-NAMES_OF_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "n_embd",
-    "d_model",
-    "intermediate_size",
-    "d_ff",
-    "n_inner",
-)
-
-
-@dataclass
-class Pair:
-    """Two files of the same weights, and the numbers of the model."""
-
-    name: str
-    config: Mapping[str, Any]
-    canonical: dict[str, np.ndarray]
-    here: dict[str, np.ndarray]
-    metadata: Mapping[str, Any]
-
-    @property
-    def model_type(self) -> str:
-        """What config.json calls the architecture."""
-        return str(self.config["model_type"])
-
-    @property
-    def numbers(self) -> dict[str, int]:
-        """The whole numbers of the configuration, those of a part of it last."""
-        parts = [self.config, self.config.get("text_config") or {}]
-        flat = {key: value for part in reversed(parts) for key, value in part.items()}
-        return {key: value for key, value in flat.items() if type(value) is int}
-
-    @property
-    def names(self) -> dict[str, int]:
-        """The numbers without those that follow from others, by which operations are named."""
-        numbers = dict(self.numbers)
-        heads = next((numbers[name] for name in HEADS if name in numbers), 0)
-        return {
-            name: number
-            for name, number in numbers.items()
-            if name not in DERIVED and not (name in KV_HEADS and number == heads)
-        }
 
 
 @dataclass
@@ -132,27 +67,14 @@ class Architecture:
     shapes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def read_pair(folder: Path) -> Pair:
-    """Return the pair of a folder."""
-    canonical, here = (
-        read_state_dict(folder / name) for name in ("model.safetensors", "model.gguf")
-    )
-    config = json.loads((folder / "config.json").read_text())
-    arrays = [
-        {key: np.asarray(as_array(Numpy(), leaf)) for key, leaf in side.items()}
-        for side in (canonical, here)
-    ]
-    return Pair(folder.name, config, *arrays, dict(here.metadata))
-
-
 def architecture_of(name: str, pairs: list[Pair]) -> Architecture:
     """Return the rows of an architecture from its pairs."""
     first = pairs[0]
     said = [pair.metadata["general.architecture"] for pair in pairs]
-    made = Architecture(name, list(dict.fromkeys(said)), sizes=_sizes(said[0], first))
+    made = Architecture(name, list(dict.fromkeys(said)), sizes=sizes_in(first, said[0]))
     for pair in pairs:
         _add(made, pair)
-    made.counts = _counts(made, first)
+    made.counts = counts_in(first, made.rows)
     return made
 
 
@@ -173,7 +95,7 @@ def _add(made: Architecture, pair: Pair) -> None:
         rows = [_with_head(row, made, dialect) for row in rows]
     made.rows = _joined(made.rows, rows, pair) if made.rows else rows
     made.computed += [key for key in only_here if key not in made.computed]
-    made.shapes.update(_shapes(rows, pair))
+    made.shapes.update(shapes_in(pair, rows))
     if prefix and is_own:
         outside = [key for key in only_canonical if not key.startswith(prefix)]
         made.unprefixed |= {_template(key, prefix) for key in outside}
@@ -307,13 +229,7 @@ def _without_prefix(row: FoundRow, prefix: str) -> FoundRow:
 def _template(key: str, prefix: str) -> str:
     """Return the pattern of a key that the other side does not have, or of all in its part."""
     bare = key.removeprefix(prefix)
-    for start in ("model.visual", "visual", "vision_tower", "audio_tower", "model.vision_tower"):
-        if key.startswith(f"{start}."):
-            return f"{start}.{{path...}}"
-    for start in ("model.audio_tower", "vision_model", "multi_modal_projector", "vit"):
-        if key.startswith(f"{start}."):
-            return f"{start}.{{path...}}"
-    for start in ("model.multi_modal_projector", "model.projector", "model.vit", "mlp_AR"):
+    for start in PARTS:
         if key.startswith(f"{start}."):
             return f"{start}.{{path...}}"
     letters = iter("ijkl")
@@ -331,41 +247,3 @@ def _head(rows: list[FoundRow], pair: Pair) -> tuple[str, str] | None:
 
 def _has_head(pair: Pair) -> bool:
     return pair.name.partition("-")[0].endswith(("ForCausalLM", "ForConditionalGeneration"))
-
-
-def _sizes(said: str, pair: Pair) -> dict[str, str]:
-    found = {}
-    for key, names in SIZES.items():
-        value = pair.metadata.get(f"{said}.{key}")
-        name = next((name for name in names if pair.numbers.get(name) == value), None)
-        if value is not None and name:
-            found[key] = name
-    return found
-
-
-def _counts(made: Architecture, pair: Pair) -> dict[str, str]:
-    """Return what counts each index; a configuration may have the layers as a list of kinds."""
-    text = " ".join(name for row in made.rows for name in row.canonical)
-    wanted = {"{i}": LAYERS, "{e}": EXPERTS, "{j}": ("num_decoder_layers",)}
-    found = {
-        letter[1]: next((name for name in names if name in pair.numbers), "")
-        for letter, names in wanted.items()
-        if letter in text
-    }
-    counts = {letter: name for letter, name in found.items() if name}
-    return {"i": "num_hidden_layers", **counts} if "i" in found else counts
-
-
-def _shapes(rows: list[FoundRow], pair: Pair) -> dict[str, tuple[str, ...]]:
-    values: dict[int, str] = {}
-    for name in NAMES_OF_SIZES:
-        if name in pair.numbers:
-            values.setdefault(pair.numbers[name], name)
-    found = {}
-    for row in rows:
-        name, key = row.canonical[0], row.seen[0]
-        shape = pair.canonical[key].shape
-        axes = tuple(values.get(axis, "") for axis in shape)
-        if len(row.canonical) == 1 and SIZED.search(name) and len(set(axes)) == 2 and all(axes):
-            found[name] = axes
-    return found

@@ -1,7 +1,11 @@
 """Write the files of ``caten_sd/layouts/`` from pairs of other people's files, and prove them.
 
 ``python -m tests.oracles.generate_layouts PAIRS [FILE ...]`` writes the files of families.py, or
-those that are named, and says for each class what its layouts give. What it writes is reviewed.
+those that are named, and prints their paths. What it writes is reviewed.
+
+A layout extends another one of its own file only, even where files repeat one another. Modules that
+name a layout are imported with it, so a model that says what it is would import its relatives, and
+these would be weighed as well.
 """
 
 from __future__ import annotations
@@ -11,9 +15,10 @@ import sys
 from pathlib import Path
 
 import caten_sd.layouts
-from tests.oracles.architecture_rows import architecture_of, read_pair
+from tests.oracles.architecture_rows import architecture_of
 from tests.oracles.families import FAMILIES
 from tests.oracles.layout_text import file_text
+from tests.oracles.model_numbers import read_pair
 
 TARGET = Path(caten_sd.layouts.__file__).parent
 

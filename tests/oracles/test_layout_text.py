@@ -7,8 +7,9 @@ import numpy as np
 from caten_sd import to_layout
 from caten_sd.extend import Numpy, as_array
 from caten_sd.layout import Layout, Rotary
-from tests.oracles.architecture_rows import Pair, architecture_of
+from tests.oracles.architecture_rows import architecture_of
 from tests.oracles.layout_text import file_text
+from tests.oracles.model_numbers import Pair
 
 CONFIG = {
     "hidden_size": 8,
