@@ -27,6 +27,8 @@ from caten_sd.lisp.syntax.datum import Datum, Form, Literal, Symbol, is_nil, ite
 
 def condition(translator: Translator, datum: Datum) -> Expression:
     """Return whether the value of a form is not nil."""
+    if isinstance(datum, Form) and datum.tail is None and datum.head in _JOINED:
+        return all_or_one(translator, datum)
     return tested(translator, translator.values(datum))
 
 
@@ -63,31 +65,20 @@ def _not(translator: Translator, form: Form, want: str) -> Expression:
     return negated(condition(translator, form.rest[0]))
 
 
-def _all_of(translator: Translator, form: Form, want: str) -> Expression:
-    return _joined(translator, form, "and", AND)
+_JOINED = {"AND": ("and", AND), "OR": ("or", OR)}
 
 
-def _joined(translator: Translator, form: Form, sign: str, strength: int) -> Expression:
+def all_or_one(translator: Translator, form: Form) -> Expression:
+    """Return whether all tests hold, or one of them."""
+    sign, strength = _JOINED[form.head]
     found = [condition(translator, each) for each in form.rest]
-    ends = sign == "or"  # the test that decides it alone
+    ends = form.head == "OR"  # the test that decides it alone
     if any(each.text == str(ends) for each in found):
         return truth(ends)
     left = [each for each in found if each.text != str(not ends)]
     if len(left) < 2:
         return left[0] if left else truth(not ends)
     return infix(sign, strength, left, "bool")
-
-
-def _one_of(translator: Translator, form: Form, want: str) -> Expression:
-    if len(form.rest) != 2:
-        return _joined(translator, form, "or", OR)
-    first = translator.value(form.rest[0])
-    if not (is_optional(first.type) or (first.type == NONE and first.fact)):
-        return _joined(translator, form, "or", OR)
-    second = translator.value(form.rest[1], present(first.type))
-    type_ = joined(present(first.type), second.type)
-    text = f"{first.within(OR)} if {first.text} is not None else {second.within(CHOICE)}"
-    return Expression(text, type_, CHOICE, first.loose or second.loose)
 
 
 def _equal(translator: Translator, form: Form, want: str) -> Expression:
@@ -132,7 +123,14 @@ def _cond(translator: Translator, form: Form, finish: Finish) -> Expression:
 
 
 def _case(translator: Translator, form: Form, finish: Finish) -> Expression:
+    start = len(translator.suite.lines)
     subject = translator.value(form.rest[0])
+    if subject.acts or len(translator.suite.lines) > start:  # it is translated for each clause
+        name = translator.fresh("key")
+        translator.suite.assign(name, subject.text)
+        subject = Expression(name, subject.type)
+        translator.scope[name] = subject
+        form = Form((form.items[0], Symbol(name, name), *form.rest[1:]), None, form.place)
     return _cases(translator, subject, form, form.rest[1:], finish)
 
 
@@ -241,8 +239,6 @@ def _is_list(translator: Translator, form: Form, want: str) -> Expression:
 VALUE_FORMS: Mapping[str, ValueForm] = {
     "NOT": _not,
     "NULL": _not,
-    "AND": _all_of,
-    "OR": _one_of,
     "LISTP": _is_list,
     "EQ": _equal,
     "EQL": _equal,
