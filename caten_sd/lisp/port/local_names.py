@@ -13,7 +13,12 @@ from caten_sd.lisp.definitions.names import python_name
 from caten_sd.lisp.port.facts import Facts, device_fact
 from caten_sd.lisp.port.ported_classes import PortedFunction, PortedNames
 from caten_sd.lisp.port.ported_imports import PortedImports
-from caten_sd.lisp.port.python_text.expressions import ATOM, Expression, indexed
+from caten_sd.lisp.port.python_text.expressions import (
+    ATOM,
+    COMPARISON,
+    Expression,
+    indexed,
+)
 from caten_sd.lisp.port.python_text.python_types import NONE, is_optional, present
 from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.untranslated import Untranslated
@@ -73,9 +78,21 @@ class LocalNames:
         if found.items is not None and found.text.startswith("["):
             self.lists[name] = found
         self.scope[symbol.name] = Expression(
-            name, found.type, loose=loose, items=indexed(name, found), fact=fact, base=found.base,
-            floating=found.floating,
+            name, found.type, loose=loose, items=self.items_of(name, found), fact=fact,
+            base=found.base, floating=found.floating,
         )  # fmt: skip
+
+    @property
+    def items_fact(self) -> str:
+        """The name under which it is found out that an item of a list is set."""
+        return self.variable_fact("[]")
+
+    def items_of(self, name: str, found: Expression) -> tuple[Expression, ...] | None:
+        """Return the items of a list that a variable holds; no value of one that may be set."""
+        items = indexed(name, found)
+        if items is None or self.items_fact not in self.facts.set_again:
+            return items
+        return tuple(attrs.evolve(each, number=None) for each in items)
 
     def narrow(self, name: str, found: Expression) -> Expression | None:
         """Return a reduction as a variable may hold it, not repeated to the shape of another one.
@@ -192,7 +209,7 @@ class LocalNames:
         if not is_optional(expression.type):
             return expression
         if expression.text not in self.known:
-            self.suite.add(f"assert {expression.text} is not None")
+            self.suite.add(f"assert {expression.within(COMPARISON + 1)} is not None")
             self.known.add(expression.text)
         return attrs.evolve(expression, type=present(expression.type))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 
@@ -18,10 +19,12 @@ from caten_sd.lisp.port.python_text.expressions import (
     text_literal,
 )
 from caten_sd.lisp.port.python_text.python_types import is_optional, present, value_types
+from caten_sd.lisp.port.python_text.suites import Suite, is_read
 from caten_sd.lisp.syntax.datum import Character, Datum, Form, Literal, Symbol, brief
 
 Finish = Callable[[Datum], Expression]  # what becomes of the value of the last form of a body
 ValueForm = Callable[["Translator", Form, str], Expression]
+D = TypeVar("D", bound=Datum)
 ControlForm = Callable[["Translator", Form, Finish], Expression]
 
 
@@ -121,7 +124,20 @@ class Translator(LocalNames):
 
     def items(self, data: Sequence[Datum], want: str = "") -> list[Expression]:
         """Return the values of several forms, in order."""
-        return [self.value(each, want) for each in data]
+        return self.in_order(data, lambda each: self.value(each, want))
+
+    def in_order(self, data: Sequence[D], value: Callable[[D], Expression]) -> list[Expression]:
+        """Return several values; LispError if one reads a variable that a later one sets."""
+        found: list[Expression] = []
+        for each in data:
+            start = len(self.suite.lines)
+            result = value(each)
+            lines = Suite(self.suite.lines[start:]).flat()
+            changed = {name for line in lines for name in line.targets}
+            if any(is_read(name, before.text) for name in changed for before in found):
+                raise self.untranslatable(each, "it sets a variable that is read before it")
+            found.append(result)
+        return found
 
     # Bodies
 

@@ -47,10 +47,10 @@ def _value(translator: Translator, symbol: Symbol, datum: Datum | None) -> Expre
 def _bind_at_once(
     translator: Translator, pairs: Sequence[tuple[Symbol, Datum | None]], *, last: bool
 ) -> None:
-    found = []
-    for symbol, datum in pairs:
+    for symbol, _ in pairs:
         _refuse_global(translator, symbol)
-        found.append(_value(translator, symbol, datum))
+    data = dict(pairs)
+    found = translator.in_order(list(data), lambda each: _value(translator, each, data[each]))
     hides = {symbol.name for symbol, _ in pairs} & set(translator.scope)
     for (symbol, _), each in zip(pairs, found, strict=True):
         # A name that is hidden may still be read by a form of a later variable.
@@ -67,12 +67,17 @@ def _bind_values(translator: Translator, form: Form, finish: Finish) -> Expressi
     symbols = variables_of(names)
     with translator.inner():
         found = bound_values(translator, datum) or translator.values(datum)
-        _unpack(translator, symbols, found, last=finish == translator.answer)
+        _unpack(translator, datum, symbols, found, last=finish == translator.answer)
         return translator.body(body, finish)
 
 
 def _unpack(
-    translator: Translator, symbols: Sequence[Symbol], found: Expression, *, last: bool
+    translator: Translator,
+    datum: Datum,
+    symbols: Sequence[Symbol],
+    found: Expression,
+    *,
+    last: bool,
 ) -> None:
     parts = found.values if found.values is not None else found.items
     if parts is not None and not any(each.is_splat for each in parts):
@@ -80,6 +85,8 @@ def _unpack(
             translator.bind(symbol, parts[at] if at < len(parts) else NIL, last=last)
         return
     types = value_types(found.type)
+    if not symbols or found.is_plain:
+        raise translator.untranslatable(datum, "its values are not written out")
     if types[1:2] == ["..."]:
         types = types[:1] * len(symbols)
     if not types and found.type not in ("Size", "") and found.items is None:
@@ -134,8 +141,7 @@ def _assign(translator: Translator, place: Datum, target: Expression, value: Exp
     if value.base == target.text and isinstance(place, Symbol):
         translator.scope[place.name] = attrs.evolve(value, acts=False)  # its base keeps the name
         return
-    translator.facts.sets_again(translator.variable_fact(target.text))
-    translator.forget(target.text)
+    _forget(translator, target)
     if target.text.isidentifier():
         translator.suite.assign(target.text, value.text, keeps=value.acts)
     else:
@@ -145,6 +151,12 @@ def _assign(translator: Translator, place: Datum, target: Expression, value: Exp
         translator.scope[place.name] = attrs.evolve(
             translator.scope[place.name], base=value.base, items=None, floating=value.floating
         )
+
+
+def _forget(translator: Translator, target: Expression) -> None:
+    """Forget what was known of a place that gets another value."""
+    translator.facts.sets_again(translator.variable_fact(target.text))
+    translator.forget(target.text)
 
 
 def _target(translator: Translator, place: Datum) -> Expression:
@@ -159,6 +171,8 @@ def _target(translator: Translator, place: Datum) -> Expression:
         if place.head in ("NTH", "ELT", "AREF", "CAR", "FIRST", "SECOND", "THIRD"):
             found = translator.values(place)
             if found.text.endswith("]"):
+                translator.facts.sets_again(translator.items_fact)
+                translator.lists = {}
                 return found
     raise translator.untranslatable(place, "it cannot be set")
 
@@ -166,12 +180,14 @@ def _target(translator: Translator, place: Datum) -> Expression:
 def _changed(translator: Translator, form: Form, finish: Finish) -> Expression:
     target = _target(translator, form.rest[0])
     by = translator.value(form.rest[1]).text if len(form.rest) > 1 else "1"
+    _forget(translator, target)
     translator.suite.add(f"{target.text} {'+' if form.head == 'INCF' else '-'}= {by}")
     return _finished(translator, target, finish)
 
 
 def _push(translator: Translator, form: Form, finish: Finish) -> Expression:
     item, target = translator.value(form.rest[0]), _target(translator, form.rest[1])
+    _forget(translator, target)
     translator.suite.assign(target.text, f"[{item.text}, *({target.text} or ())]")
     if target.fact:
         translator.facts.give(target.fact, f"list[{item.type}]")
@@ -212,7 +228,9 @@ def _assert(translator: Translator, form: Form, finish: Finish) -> Expression:
 
 def _values(translator: Translator, form: Form, want: str) -> Expression:
     found = tuple(translator.items(form.rest))
-    return found[0] if len(found) == 1 else Expression(comma(found), values=found)
+    if len(found) < 2:
+        return found[0] if found else NIL
+    return Expression(comma(found), values=found)
 
 
 def _nth_value(translator: Translator, form: Form, want: str) -> Expression:

@@ -28,7 +28,7 @@ from caten_sd.lisp.syntax.datum import Datum, Form, Symbol, items_of, symbol_of
 
 def _list(translator: Translator, form: Form, want: str) -> Expression:
     exact, translator.exact = translator.exact, False
-    found = [item_value(translator, each) for each in form.rest]
+    found = translator.in_order(form.rest, partial(item_value, translator))
     translator.exact = exact
     return listed(found) if found else NIL
 
@@ -131,6 +131,8 @@ def comprehension(
     """Return the list of the values of a form, or one built line by line if it needs lines."""
     with translator.writing(Suite()) as lines:
         found = translator.value(element)
+    if any(map(loop.keeps_variable, [found.text, *(each.source for each in lines.flat())])):
+        raise translator.untranslatable(element, "a function in it keeps a variable of the loop")
     type_ = f"list[{found.type}]"
     if not lines.lines:
         ifs = [f"if {each.text}" for each in tests]

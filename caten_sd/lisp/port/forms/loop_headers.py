@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 
@@ -21,6 +22,14 @@ class LoopHeader:
     def is_read(self, text: str) -> bool:
         """Return whether a text reads a variable of the loop."""
         return any(_found(name, text) for name in (*self.names, *dict(self.computed)))
+
+    def keeps_variable(self, text: str) -> bool:
+        """Return whether a lambda of a text reads a variable, which would be the last one."""
+        if "lambda" not in text:
+            return False
+        tree = ast.parse(text.replace("\0", ""))
+        lambdas = [each for each in ast.walk(tree) if isinstance(each, ast.Lambda)]
+        return any(self.is_read(ast.unparse(each)) for each in lambdas)
 
     def clause(self, *reads: str) -> str:
         """Return the loop of a comprehension; a variable that nothing reads is ``_``.

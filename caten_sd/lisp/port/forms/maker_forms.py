@@ -18,7 +18,14 @@ from caten_sd.lisp.port.forms.operands import (
     shape_text,
     sizes,
 )
-from caten_sd.lisp.port.python_text.expressions import SIGN, Expression, called, comma, number
+from caten_sd.lisp.port.python_text.expressions import (
+    PRODUCT,
+    SIGN,
+    Expression,
+    called,
+    comma,
+    number,
+)
 from caten_sd.lisp.port.translator import Translator, ValueForm
 from caten_sd.lisp.syntax.datum import Datum, Form, Symbol
 
@@ -102,11 +109,11 @@ def _linspace(translator: Translator, form: Form, want: str) -> Expression:
     if slope.number == 0:
         return _made(translator, _filled(translator, shape, start), options)
     torch = translator.imports.use("torch", "")
-    count = " * ".join(each.text for each in shape)
+    count = " * ".join(each.text if len(shape) == 1 else each.within(SIGN) for each in shape)
     text = _new(translator, "arange", count, f"dtype={torch}.float32")
     text += f".reshape({comma(shape)})" if len(shape) > 1 else ""
     text += f" * {slope.within(SIGN)}" if slope.number != 1 else ""
-    text += f" + {start.text}" if start.number != 0 else ""
+    text += f" + {start.within(PRODUCT)}" if start.number != 0 else ""
     return _made(translator, f"({text})" if options else text, options)
 
 

@@ -65,7 +65,7 @@ def _numbers(translator: Translator, form: Form, want: str = "") -> list[Express
     wanted = "float" if want == "float" else NUMBER
     if any(_is_fractional(translator, each) for each in form.rest):
         wanted = ""
-    found = [translator.value(each) for each in form.rest]
+    found = translator.items(form.rest)
     for each in found:
         translator.facts.need(each.fact, wanted or "float")
     if not found:
@@ -163,16 +163,16 @@ def _absolute(translator: Translator, form: Form, want: str) -> Expression:
 
 
 def _modulo(translator: Translator, form: Form, want: str) -> Expression:
-    operands = _numbers(translator, form, want)
-    return folded("MOD", operands) or infix("%", PRODUCT, operands, number_type(*operands))
+    a, b = _numbers(translator, form, want)
+    return folded("MOD", [a, b]) or infix("%", PRODUCT, [a, b], number_type(a, b))
 
 
 def _remainder(translator: Translator, form: Form, want: str) -> Expression:
-    operands = _numbers(translator, form, want)
-    if (known := folded("REM", operands)) is not None:
+    a, b = _numbers(translator, form, want)
+    if (known := folded("REM", [a, b])) is not None:
         return known
-    left = called(f"{translator.imports.use('math', '')}.fmod", *operands, type_="float")
-    return called("int", left, type_="int") if number_type(*operands) == "int" else left
+    left = called(f"{translator.imports.use('math', '')}.fmod", a, b, type_="float")
+    return called("int", left, type_="int") if number_type(a, b) == "int" else left
 
 
 def _stepped(by: int, translator: Translator, form: Form, want: str) -> Expression:

@@ -21,6 +21,12 @@ class Line:
     source: str = ""
     keeps: bool = False  # its value has an effect, so that it is evaluated in any case
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The variables and other places that it sets."""
+        set_ = re.match(r"([\w.]+)\S* [-+]?= ", self.text)
+        return self.names or ((set_[1],) if set_ else ())
+
 
 @attrs.define
 class Suite:
@@ -103,6 +109,11 @@ class Suite:
             else:
                 for line in each.text.split("\n"):
                     yield from broken(f"{' ' * indent}{line}".rstrip())
+
+
+def is_read(name: str, text: str) -> bool:
+    """Return whether an expression reads a variable."""
+    return re.search(rf"(?<![\w.]){re.escape(name)}\b", text) is not None
 
 
 def _kept(line: Line, every: list[Line]) -> list[Line]:

@@ -115,3 +115,10 @@ def test_a_ratio_takes_part_in_operations_on_tensors(form: str) -> None:
 def test_single_floats_that_are_written_out_are_calculated_as_such(form: str) -> None:
     _, ported = both(f"(defmodel (M ()) ((a (Linear {form} 1))))", "M")
     assert ported.a.weight.shape == (1, 7)
+
+
+def test_the_sizes_of_a_range_are_multiplied_as_they_are() -> None:
+    text = "(defmodel (M (a b)) ((w (ax+b `(,(+ a 1) ,b) 1 (if (> a b) 3 4)))))"
+    direct, ported = both(text, "M", 2, 3)
+    assert torch.equal(ported.w, torch.arange(9.0).reshape(3, 3) + 4)
+    assert torch.equal(ported.w, direct.w)
