@@ -8,9 +8,13 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 
+from caten_sd.errors import LayoutError
 from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rows import Row
+
+_LOAD = "load the file with peft.set_peft_model_state_dict(model, state_dict)"
+_SAVE = "save with model.save_pretrained(folder)"
 
 
 class AdapterFiles:
@@ -23,32 +27,38 @@ class AdapterFiles:
 
     def to_read(self, leaves: Mapping[str, Any], slots: Mapping[str, Any]) -> Layout | None:
         """Return the layout of a file with these leaves; None if they have the slots' names."""
-        names = self._names(slots, embeddings=True)
-        rows = [Row(names[key], key) for key in leaves if key in names]
-        return self._layout(rows)
+        saved = self._saved(slots, embeddings=True)
+        return self._layout({key: saved[key] for key in leaves if key in saved}, _LOAD)
 
     def to_write(self, slots: Mapping[str, Any]) -> Layout | None:
         """Return the layout that ``save_pretrained`` writes."""
-        names = self._names(slots, embeddings="auto")
-        return self._layout([Row(slot, key) for key, slot in names.items()])
+        return self._layout(self._saved(slots, embeddings="auto"), _SAVE)
 
     def unsaved(self, slots: Mapping[str, Any]) -> Collection[str]:
         """Return the slots of the model that has the adapters, and those of other adapters."""
-        return slots.keys() - set(self._names(slots, embeddings="auto").values())
+        return slots.keys() - set(self._saved(slots, embeddings="auto").values())
 
-    def _layout(self, rows: list[Row]) -> Layout | None:
+    def _layout(self, saved: Mapping[str, str | None], remedy: str) -> Layout | None:
+        name, rows = type(self.model).__name__, []
+        for key, slot in saved.items():
+            if slot is None:
+                raise LayoutError(f"{key} of peft is not in the state of {name}: {remedy}")
+            rows.append(Row(slot, key))
         if all(row.names == row.canonical_names for row in rows):
             return None
-        return Layout(f"peft-{type(self.model).__name__}-{self.adapter}", rows)
+        return Layout(f"peft-{name}-{self.adapter}", rows)
 
-    def _names(self, slots: Mapping[str, Any], *, embeddings: bool | str) -> dict[str, str]:
-        """Return the slot of each key of a file, which peft tells for tensors without data."""
+    def _saved(self, slots: Mapping[str, Any], *, embeddings: bool | str) -> dict[str, str | None]:
+        """Return the slot of each key of a file, which peft tells for tensors without data.
+
+        It is None for what peft does not take from the state, as the embeddings of a prompt.
+        """
         empty = {key: torch.empty(0, device="meta") for key in slots}
         slot_of = {id(tensor): key for key, tensor in empty.items()}
         saved = get_peft_model_state_dict(
             self.model, empty, self.adapter, save_embedding_layers=embeddings
         )
-        return {key: slot_of[id(each)] for key, each in saved.items() if id(each) in slot_of}
+        return {key: slot_of.get(id(each)) for key, each in saved.items()}
 
 
 @hooks_of.register(PeftModel)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
-from caten_sd import StateDict, load, plan_load, read_state_dict, save
+from caten_sd import CatenError, StateDict, load, plan_load, read_state_dict, save
 from caten_sd.state.leaf import Numpy, as_array
 
 with warnings.catch_warnings():
@@ -97,3 +97,14 @@ def test_a_tensor_that_the_adapter_needs_is_missing(tmp_path: Path) -> None:
     plan = plan_load(adapted("LoRA", 1, "default"), StateDict(state))
     assert [row.outcome.name for row in plan.rows].count("MISSING") == 1
     assert not plan.fits
+
+
+def test_what_is_not_in_the_state_is_not_dropped_without_a_word(tmp_path: Path) -> None:
+    config = peft.PromptTuningConfig(num_virtual_tokens=3, task_type="SEQ_CLS")
+    model = peft.get_peft_model(adapted("LoRA", 0, "default").unload(), config)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(CatenError, match=r"prompt_embeddings.*save_pretrained"):
+        save(model, tmp_path / "w.safetensors")
+    assert not (tmp_path / "w.safetensors").exists()
+    with pytest.raises(CatenError, match=r"prompt_embeddings.*nothing was changed"):
+        load(model, tmp_path)
