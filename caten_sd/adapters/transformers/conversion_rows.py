@@ -65,7 +65,8 @@ def _taken(model: Any, leaves: Mapping[str, Any], slots: Mapping[str, Any]) -> l
     prefix, known = model.base_model_prefix, dict(slots)
     found: dict[str, Taken] = {}
     # Some conversions depend on the keys before, in the order in which transformers loads them.
-    for key in sorted(leaves, key=dot_natural_key):
+    orders = {key: order for key in leaves if (order := _order(key)) is not None}
+    for key in sorted(orders, key=orders.__getitem__):
         name, pattern = rename_source_key(key, renamings, converters, prefix, known)
         if name not in slots and key in slots:
             name, pattern = rename_source_key(key, [], [], prefix, known)
@@ -74,6 +75,14 @@ def _taken(model: Any, leaves: Mapping[str, Any], slots: Mapping[str, Any]) -> l
             taken = found.setdefault(name, Taken(name, converter))
             taken.keys.setdefault(pattern, []).append(key)
     return list(found.values())
+
+
+def _order(key: str) -> Any:
+    """Return what transformers sorts a key by; None if it cannot read the numbers in it."""
+    try:
+        return dot_natural_key(key)
+    except ValueError:  # digits of another kind, or 5,000 of them
+        return None
 
 
 def _refuse_two_sources(taken: Taken) -> None:
@@ -103,9 +112,14 @@ class _RowsOfOne:
         self.shapes = tuple(_shape(slots[name]) for name in self.names if name in slots)
 
     def rows(self) -> list[Row]:
-        """Return the rows; none if the file lacks a tensor that the conversion needs."""
+        """Return the rows; none if the file lacks a tensor that the conversion needs.
+
+        What is not a tensor is not one that it needs.
+        """
         kinds = {type(operation).__name__ for operation in self.operations}
         if not all(self.keys) or len(self.shapes) < len(self.names):
+            return []
+        if any(spec_or_none(self.leaves[key]) is None for some in self.keys for key in some):
             return []
         if kinds == {EXPERTS}:
             return self._experts()
@@ -128,7 +142,14 @@ class _RowsOfOne:
         around = Surroundings(self.targets, self.shapes, self.config)
         steps: list[Operation] = []
         for operation in self.operations:
-            translated = operation_of(operation, tensors, around)
+            try:
+                translated = operation_of(operation, tensors, around)
+            except (IndexError, LayoutError) as error:  # too few axes, or an empty one
+                raise LayoutError(
+                    f"{firsts[0]} of the file is {list(shapes[0])}, of which "
+                    f"{type(operation).__name__} of transformers cannot make {self.names[0]} "
+                    f"{list(self.shapes[0])}: load a file of a model of this class"
+                ) from error
             if translated is None:
                 return []
             steps.append(translated[0])

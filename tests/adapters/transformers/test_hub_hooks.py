@@ -193,6 +193,32 @@ def test_a_missing_expert_leaves_its_slot_and_names_the_others(mixtral: Path) ->
     assert unexpected == {f"{OLD}.{n}.w2.weight" for n in range(8)} & entry.keys()
 
 
+@pytest.mark.parametrize("key", ["h.²", f"{OLD}.{'9' * 5000}.w1.weight"])
+def test_a_number_that_transformers_cannot_read_is_in_no_slot(mixtral: Path, key: str) -> None:
+    plan = plan_load(other_mixtral(), {**read_state_dict(mixtral), key: torch.zeros(1)})
+    assert [row.key for row in plan.rows if row.outcome.name == "UNEXPECTED"] == [key]
+    assert sum(row.outcome.name == "LOADED" for row in plan.rows) == 21
+
+
+@pytest.mark.parametrize("given", [None, "text", {"a": torch.zeros(1)}])
+def test_an_expert_that_is_not_a_tensor_leaves_its_slot(mixtral: Path, given: object) -> None:
+    plan = plan_load(other_mixtral(), {**read_state_dict(mixtral), f"{OLD}.1.w2.weight": given})
+    missing = [row.key for row in plan.rows if row.outcome.name == "MISSING"]
+    assert missing == [f"{EXPERTS}.down_proj"]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (0, 4)])
+def test_a_tensor_with_too_few_axes_or_none_of_a_part_is_named(
+    mixtral: Path, shape: tuple[int, ...]
+) -> None:
+    key = f"{OLD}.0.w1.weight"
+    with pytest.raises(LoadError) as caught:
+        plan_load(other_mixtral(), {**read_state_dict(mixtral), key: torch.zeros(shape)})
+    assert f"{key} of the file is {list(shape)}" in str(caught.value)
+    assert f"{EXPERTS}.gate_up_proj" in str(caught.value)
+    assert "nothing was changed" in str(caught.value)
+
+
 def test_a_slot_that_the_file_has_in_both_forms_is_an_error_that_names_both(
     mixtral: Path,
 ) -> None:
