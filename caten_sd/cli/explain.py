@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from caten_sd.cli import DIFFERS, FINE, say_sheet
 from caten_sd.cli.arguments import CHECKPOINT, NUMBER, bare_parser, numbers_of
+from caten_sd.cli.edited_file import refuse_to_replace
 from caten_sd.cli.file_or_model import file_or_model
 from caten_sd.cli.layout_output import add_output, layout_name, write_layout
 from caten_sd.proof.explanation import explain
@@ -29,10 +30,11 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--all", action="store_true", help="a line for every row and key")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
+    refuse_to_replace(options)
     with file_or_model(options.a, None) as a, file_or_model(options.b, None) as b:
         found = explain(
             a, b, name=layout_name(options.output), **numbers_of(options.number, explain)
         )
     say_sheet(found, as_json=options.json, every_line=options.all)
-    write_layout(options.output, found.layout.to_toml() if found.layout else "")
+    write_layout(options.output, found.layout.to_toml() if found.layout else "", "explain")
     return FINE if found.is_whole else DIFFERS

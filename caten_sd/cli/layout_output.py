@@ -6,16 +6,13 @@ import argparse
 from pathlib import Path
 
 from caten_sd.cli import say_to_stderr
-from caten_sd.errors import LayoutError
-from caten_sd.files.atomic import replacing
-from caten_sd.mapping.layout import Layout
+from caten_sd.cli.edited_file import output_arguments, write
+from caten_sd.files.written_mark import marked
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add the option, whose path is refused if a file that is not a layout would be lost."""
-    parser.add_argument(
-        "-o", "--output", metavar="FILE.toml", type=_path, help="write the layout to this file"
-    )
+    """Let a command take ``-o FILE.toml`` and ``--force``."""
+    output_arguments(parser, "FILE.toml", "write the layout to this file", _path)
 
 
 def layout_name(output: Path | None) -> str:
@@ -23,11 +20,10 @@ def layout_name(output: Path | None) -> str:
     return output.stem if output else "mine"
 
 
-def write_layout(output: Path | None, text: str) -> None:
+def write_layout(output: Path | None, text: str, command: str) -> None:
     """Write the text of a layout, if a file is asked for; if there is no text, say so."""
     if output and text:
-        with replacing(output) as file:
-            file.write(text.encode())
+        write(output, marked(text, command))
     elif output:
         say_to_stderr(f"no layout was found, so nothing is written to {output}")
 
@@ -38,11 +34,4 @@ def _path(text: str) -> Path:
         raise argparse.ArgumentTypeError(
             f"{text!r} does not end in .toml, as files of layouts do; write it as in mine.toml"
         )
-    if path.exists():
-        try:
-            Layout.from_toml(path)
-        except (LayoutError, OSError):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is there and is not a layout, and would be lost; choose another path"
-            ) from None
     return path

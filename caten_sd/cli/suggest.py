@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from caten_sd.cli import DIFFERS, FINE, say_sheet
 from caten_sd.cli.arguments import CHECKPOINT, bare_parser
+from caten_sd.cli.edited_file import refuse_to_replace
 from caten_sd.cli.file_or_model import file_or_model
 from caten_sd.cli.layout_output import add_output, layout_name, write_layout
 
@@ -23,8 +24,9 @@ def run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     from caten_sd.proof.suggestion import suggest
 
+    refuse_to_replace(options)
     with file_or_model(options.a, None) as a, file_or_model(options.b, None) as b:
         found = suggest(a, b, name=layout_name(options.output))
     say_sheet(found, as_json=options.json, every_line=options.all)
-    write_layout(options.output, found.to_toml() if found.layout else "")
+    write_layout(options.output, found.to_toml() if found.layout else "", "suggest")
     return FINE if found.is_whole else DIFFERS

@@ -11,6 +11,7 @@ import attrs
 
 from caten_sd.errors import LispError
 from caten_sd.errors.printable import escaped
+from caten_sd.files.written_mark import marked
 from caten_sd.lisp.classes.caches import places_set
 from caten_sd.lisp.definitions.definition import (
     CallDefinition,
@@ -52,7 +53,6 @@ from caten_sd.lisp.port.python_text.line_breaks import WIDTH
 from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.translator import ControlForm, Translator, ValueForm
 from caten_sd.lisp.port.untranslated import Untranslated, as_sentence
-from caten_sd.lisp.port.written_mark import marked
 from caten_sd.lisp.vocabulary import evaluator_of
 
 _VALUE_FORMS: Mapping[str, ValueForm] = {
@@ -104,7 +104,7 @@ def port(path_or_text: str | os.PathLike[str]) -> PortedModule:
         facts.spread()
         if not facts.changed:
             break
-    return PortedModule(marked(text), tuple(writer.untranslated.problems))
+    return PortedModule(marked(text, "port"), tuple(writer.untranslated.problems))
 
 
 @attrs.define(eq=False)
