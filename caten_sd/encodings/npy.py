@@ -6,6 +6,7 @@ numpy's reader passes the header to Python's parser, which a long or deep one ca
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from caten_sd.wording import counted
 
 MAGIC = b"\x93NUMPY"
 START = 10  # bytes before the text of a header of version 1, whose last two are its length
+_USUAL = 128  # bytes of the header of nearly every array, which are read at once
 MAX_HEADER = 1 << 16  # bytes; numpy's own default is 10,000
 MAX_TEXT = 1 << 12  # bytes of a text that is read with the headers
 
@@ -62,7 +64,7 @@ class NpyHeader(NamedTuple):
 
 def npy_header(source: Source) -> NpyHeader:
     """Return the header of an .npy file; FormatError unless it is exactly what numpy writes."""
-    head = source.head(12)
+    head = source.head(_USUAL)
     if not head.startswith(MAGIC) or len(head) < START:
         _refuse(source, "it does not begin as an .npy file")
     version = head[6]
@@ -73,7 +75,8 @@ def npy_header(source: Source) -> NpyHeader:
     if length > min(MAX_HEADER, source.size - start):
         _refuse(source, f"its .npy header claims {length} bytes")
     try:
-        text = source.read(start, length).decode("utf-8" if version == 3 else "latin-1")
+        read = head[start:] if start + length <= len(head) else source.read(start, length)
+        text = read[:length].decode("utf-8" if version == 3 else "latin-1")
     except UnicodeDecodeError:
         _refuse(source, "its .npy header is not UTF-8")
     return _header(source, _entries(source, text.strip()), start + length)
@@ -96,6 +99,7 @@ def npy_leaf(source: Source, header: NpyHeader) -> Any:
     return LazyTensor(source, start, dtype, shape, strides, ">" if descr[0] == ">" else "<")
 
 
+@functools.lru_cache(64)
 def npy_dtype(descr: str) -> DType | None:
     """Return the dtype of an array with this descr, or None if no tensor has it.
 
@@ -108,6 +112,7 @@ def npy_dtype(descr: str) -> DType | None:
     return _DTYPES.get(f"{kind}{size}")
 
 
+@functools.lru_cache(64)
 def _kind_and_size(descr: str) -> tuple[str, int]:
     known = _DESCR.fullmatch(descr)
     return (known[1], int(known[2] or 0)) if known else ("", 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from caten_sd.encodings.npy import MAGIC, npy_dtype, npy_header, npy_leaf
+from caten_sd.encodings.npy import MAGIC, NpyHeader, npy_dtype, npy_header, npy_leaf
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.state.dtype import DTYPES, is_raw_pair
@@ -37,7 +37,7 @@ def _recognize(format: Eqx, source: Source, /) -> str | None:
     if source.head(len(MAGIC)) != MAGIC:
         return None
     try:
-        end = _end(source, 0)
+        _, end = _header_and_end(source, 0)
     except FormatError:
         return None
     if source.name.lower().endswith(".eqx"):
@@ -52,9 +52,9 @@ def _read(format: Eqx, source: Source, /) -> Contents:
     at = len(line)
     leaves: dict[str, Any] = {}
     while at < source.size or not leaves:
-        end = min(_end(source, at), source.size)
-        window = source.window(at, end - at)
-        leaves[str(len(leaves))] = _known(npy_leaf(window, npy_header(window)))
+        header, end = _header_and_end(source, at)
+        end = min(end, source.size)
+        leaves[str(len(leaves))] = _known(npy_leaf(source.window(at, end - at), header))
         at = end
     metadata = {"hyperparameters": line.decode("utf-8", "replace").strip()} if line else {}
     return Contents(leaves, metadata, whole=True)
@@ -76,8 +76,8 @@ def _first_line(source: Source) -> bytes:
     return line + newline if rest[: len(MAGIC)] == MAGIC else b""
 
 
-def _end(source: Source, at: int) -> int:
-    """Return where the array that begins at a position ends, by its header."""
+def _header_and_end(source: Source, at: int) -> tuple[NpyHeader, int]:
+    """Return the header of the array that begins at a position, and where the array ends."""
     rest = source.window(at, source.size - at)
     header = npy_header(rest)
     dtype = npy_dtype(header.descr)
@@ -87,7 +87,7 @@ def _end(source: Source, at: int) -> int:
             f"its array at byte {at} is of the dtype {header.descr[:40]!r}, which no tensor has",
             "it is damaged or not of Equinox, so get it again",
         )
-    return at + header.start + dtype.nbytes(math.prod(header.shape))
+    return header, at + header.start + dtype.nbytes(math.prod(header.shape))
 
 
 def _known(leaf: Any) -> Any:

@@ -239,6 +239,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     ),
     "members.zip": lambda: zipped(M // 4),
     "arrays.npz": lambda: npz(M // 4, np.zeros(1)),
+    "arrays.eqx": lambda: saved(np.zeros(1)) * (M // 4),
     "members.tar": lambda: tarred(b"", M // 10),
     "members.tar.gz": lambda: gzip.compress(tarred(b"", M // 10)),
     "pax records.tar.gz": lambda: gzip.compress(tarred(b"9 path=a\n" * 110_000, 30)),
