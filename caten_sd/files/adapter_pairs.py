@@ -80,7 +80,7 @@ def read_pairs(adapter: StateDict, keys: Collection[str]) -> AdapterContent:
     config = adapter.config if isinstance(adapter.config, Mapping) else {}
     check_config(config)
     own = {key: leaf for key, leaf in adapter.items() if _OF_PAIR.search(key)}
-    full = {_full_name(key): leaf for key, leaf in adapter.items() if key not in own}
+    full = _full({key: leaf for key, leaf in adapter.items() if key not in own})
     if not own:
         raise LayoutError(
             f"{counted(len(adapter), 'key')} of the adapter are not of pairs of LoRA, as in "
@@ -155,6 +155,19 @@ def _model_paths(keys: Collection[str]) -> list[str]:
 
 def _without_model(key: str) -> str:
     return key.removeprefix("base_model.model.")
+
+
+def _full(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tensors that an adapter has whole, by the keys of the model."""
+    found: dict[str, str] = {}
+    for key in tensors:
+        first = found.setdefault(_full_name(key), key)
+        if first != key:
+            raise LayoutError(
+                f"{first} and {key} of the adapter are both {_full_name(key)} of the model; leave "
+                f"one of them out"
+            )
+    return {name: tensors[key] for name, key in found.items()}
 
 
 def _full_name(key: str) -> str:

@@ -27,6 +27,7 @@ _OTHERS = (
 )
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "milora")
 _NAMES = re.compile(r"\^?(?:[\w-]|\\?\.)+")  # a pattern of names and dots alone
+_LARGEST = 3.4e38  # of what a float32 holds
 _LONGEST = 100  # characters of a value that a message shows
 
 
@@ -59,8 +60,8 @@ def scale_of(path: str, rank: int, alpha: Any, stated: Mapping[str, Any] | None)
     """
     config = stated or {}
     number: Any = rank
-    if alpha is not None and math.prod(spec(alpha).shape) == 1:
-        number = float(as_array(Numpy(), alpha).astype("f8").reshape(-1)[0])
+    if alpha is not None:
+        number = _number_in(alpha)
     elif stated is not None:
         number = _by_pattern(path, config, "alpha_pattern", config.get("lora_alpha"))
         _check_rank(path, rank, config)
@@ -69,7 +70,20 @@ def scale_of(path: str, rank: int, alpha: Any, stated: Mapping[str, Any] | None)
             f"nothing states the alpha of {one_line(path)}, whose pair has rank {rank}; put the "
             f"adapter_config.json with its lora_alpha next to the file of the adapter"
         )
+    if not abs(number) < _LARGEST:
+        raise LayoutError(
+            f"the alpha of {one_line(path)} is {one_line(number, _LONGEST)}, which is not a number "
+            f"that a float32 holds; get the adapter again"
+        )
     return number / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
+
+
+def _number_in(alpha: Any) -> float | None:
+    """Return the number in a tensor of one; None if it holds something else."""
+    known = spec(alpha)
+    if math.prod(known.shape) != 1 or known.dtype.kind not in ("float", "int", "uint"):
+        return None
+    return float(as_array(Numpy(), alpha).astype("f8").reshape(-1)[0])
 
 
 def _check_rank(path: str, rank: int, config: Mapping[str, Any]) -> None:

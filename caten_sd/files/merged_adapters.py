@@ -19,6 +19,8 @@ from caten_sd.state.packed_weights import packed_groups
 from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.wording import counted, first_few
 
+_MOST_SEGMENTS = 16  # that a path may have before the model's own; wrappers add three
+
 Adapter = str | os.PathLike[str] | Mapping[str, Any]
 
 
@@ -133,7 +135,7 @@ def _start_of(part: str, content: AdapterContent, state: StateDict) -> Start | N
 def _other_starts(path: str, keys: Iterable[str]) -> Iterable[Start]:
     """Yield the beginnings with which a path, or its rest after some segments, is in a model."""
     segments = path.split(".")
-    for count in range(len(segments)):
+    for count in range(min(len(segments), _MOST_SEGMENTS)):
         if all(segment.isidentifier() for segment in segments[:count]):
             yield ".".join((*segments[:count], "")) if count else "", ""
     for key in keys:
@@ -183,6 +185,12 @@ def _check(pair: AdapterPair, key: str, state: StateDict, packed: set[str]) -> N
             f"it a float first, by {remedy}"
         )
     product = pair.product
+    dtypes = [spec(each).dtype for each in product.origins()]
+    if odd := [dtype for dtype in dtypes if dtype.kind not in ("float", "block")]:
+        raise LayoutError(
+            f"the pair of {key} is {odd[0]} in the adapter, and a pair of LoRA is of floats; get "
+            f"the adapter again"
+        )
     if not product.fits(known.shape):
         down, up = (list(spec(each).shape) for each in (product.down, product.up))
         turned = " turned, as fan_in_fan_out states," if product.turned else ""

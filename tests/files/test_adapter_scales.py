@@ -38,6 +38,8 @@ def test_alpha_is_found_where_it_is_stated(alpha: Any, stated: Any, expected: fl
     [
         ({}, rf"{PATH}.*rank 4.*lora_alpha"),
         ({"lora_alpha": "16"}, "lora_alpha"),
+        ({"lora_alpha": 10**400}, rf"{PATH} is 10+…0+, .*float32"),
+        ({"lora_alpha": float("nan")}, rf"{PATH} is nan, .*float32"),
         ({"lora_alpha": 16, "r": 8}, rf"{PATH} has rank 4.*states 8"),
         ({"lora_alpha": 16, "alpha_pattern": {"(a+)+$": 2}}, r"\(a\+\)\+\$.*merge_and_unload"),
     ],
@@ -45,6 +47,12 @@ def test_alpha_is_found_where_it_is_stated(alpha: Any, stated: Any, expected: fl
 def test_what_is_not_stated_or_contradicts_the_pair_is_named(stated: Any, match: str) -> None:
     with pytest.raises(LayoutError, match=match):
         scale_of(PATH, 4, None, stated)
+
+
+@pytest.mark.parametrize("alpha", [np.array([2.0, 3.0]), np.array(2j)])
+def test_an_alpha_that_is_not_one_number_is_not_left_out(alpha: Any) -> None:
+    with pytest.raises(LayoutError, match=f"alpha of {PATH}"):
+        scale_of(PATH, 4, alpha, None)
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,17 @@ WRONG: dict[str, tuple[dict[str, Any], Any, str]] = {
         "1 key of the adapter cannot.*hada_w1_a",
     ),
     "names of gguf": (base(), {"blk.0.attn_q.weight.lora_a": numbers(2, 5)}, "lora_a.*kohya"),
+    "complex numbers": (
+        base(),
+        of_peft({key: leaf.astype("c8") for key, leaf in pairs().items()}),
+        rf"{LAYERS[0]}\.weight is complex64",
+    ),
+    "two tensors for one": (
+        {**base(), "head.weight": numbers(2, 2)},
+        of_peft({**pairs(), "head.weight": numbers(2, 2), "head.base_layer.weight": numbers(2, 2)}),
+        r"head\.weight and \S+head\.base_layer\.weight of the adapter are both head\.weight",
+    ),
+    "a deep name": (base(), of_peft(pairs("a." * 20_000 + "b")), "no pair"),
     "two dialects": (
         base(),
         {**kohya(pairs(), "lora_unet"), **below("unet", pairs())},
