@@ -51,8 +51,8 @@ class Stated:
         stated = self.number(name)
         if stated is not None and stated != found:
             raise StateDictError(
-                f"{key} has {name} {found} by its shapes, and config.json states {stated}; get "
-                f"the config.json of this checkpoint"
+                f"{key} has {name} {found} by its shapes, and config.json states "
+                f"{one_line(stated, _LONGEST)}; get the config.json of this checkpoint"
             )
 
 

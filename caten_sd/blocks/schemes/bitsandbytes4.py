@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from caten_sd.blocks.stated_quantization import Stated
 
+CUT = {"", ".absmax", ".nested_absmax"}
 STATE = ".quant_state.bitsandbytes__"
 FLAT, NESTED = {"", ".absmax", ".quant_map"}, {".nested_absmax", ".nested_quant_map"}
 MOST = 1 << 16  # bytes of a quant_state
@@ -50,6 +51,8 @@ class Bitsandbytes4(PackingScheme):
         maps = [leaf for role, leaf in parts.items() if role.endswith(("_map", "nested_absmax"))]
         if not are("int", parts[""], bits=8) or not are("float", *maps):
             return None
+        if not all(_is_flat(parts[role]) for role in CUT & parts.keys()):
+            return None
         said = _description(f"{key}{states[0]}", parts[states[0]])
         nested = max(said["nested_blocksize"], 1) if parts.keys() > FLAT | NESTED else 0
         block, shape = said["blocksize"], tuple(said["shape"])
@@ -74,6 +77,12 @@ class Bitsandbytes4(PackingScheme):
         return found
 
 
+def _is_flat(leaf: Any) -> bool:
+    """Return whether all elements are along the first axis, where a range of them is cut out."""
+    shape = spec(leaf).shape
+    return shape[:1] == (math.prod(shape),)
+
+
 def _description(key: str, leaf: Any) -> dict[str, Any]:
     """Return what the JSON states, with every number checked."""
     if spec(leaf).nbytes > MOST:
@@ -85,7 +94,7 @@ def _description(key: str, leaf: Any) -> dict[str, Any]:
     said.update(found if isinstance(found, Mapping) else {})
     block, nested, shape = said.get("blocksize"), said["nested_blocksize"], said["shape"]
     known = is_shape(shape) and is_size(block) and is_size(nested) and block and block % 2 == 0
-    if not known or type(said["nested_offset"]) is not float:
+    if not known or not shape or type(said["nested_offset"]) is not float:
         raise StateDictError(
             f"{key} does not state the shape and the block size of its weight; get the file again"
         )

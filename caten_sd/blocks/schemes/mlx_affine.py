@@ -38,7 +38,11 @@ class MlxAffine(PackingScheme):
         if parts.keys() != {"", "scales", "biases"}:
             return None
         weight, scales = spec(parts[""]), spec(parts["scales"]).shape
-        if weight.dtype.name != "uint32" or not weight.shape or scales[:-1] != weight.shape[:-1]:
+        if (
+            weight.dtype.name != "uint32"
+            or len(weight.shape) < 2
+            or scales[:-1] != weight.shape[:-1]
+        ):
             return None
         if spec(parts["biases"]).shape != scales or not scales[-1]:
             return None

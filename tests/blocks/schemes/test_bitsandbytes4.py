@@ -60,6 +60,7 @@ def test_the_values_are_those_of_the_map_times_their_scale(nested: bool) -> None
         {"shape": [1 << 40, 1 << 20]},
         {"shape": [24, 33]},
         {"shape": "24"},
+        {"shape": []},
         {"shape": [24, -32]},
         {"blocksize": 0},
         {"blocksize": 63},
@@ -83,6 +84,25 @@ def test_a_block_that_is_larger_than_the_weight_takes_no_memory(stated: dict[str
         tensors[f"fc.weight.{key}"] = whole[:count] if "blocksize" in stated else whole
     tensors["fc.weight.nested_absmax"] = tensors["fc.weight.nested_absmax"][:1]
     assert to_floats(tensors)["fc.weight"].numpy().shape == SHAPE
+
+
+@pytest.mark.parametrize("count", [1, 127, 129])
+def test_an_odd_count_of_values_leaves_half_a_byte_out(count: int) -> None:
+    tensors, values = packed(nested=False, shape=[count])
+    tensors["fc.weight"] = tensors["fc.weight"][: -(-count // 2)]
+    tensors["fc.weight.absmax"] = tensors["fc.weight.absmax"][: -(-count // BLOCK)]
+    leaf = to_floats(tensors)["fc.weight"]
+    assert leaf.numpy().tolist() == values.reshape(-1)[:count].tolist()
+    assert leaf[count - 1 : count].numpy().tolist() == [values.reshape(-1)[count - 1]]
+
+
+@pytest.mark.parametrize("key", ["fc.weight", "fc.weight.absmax"])
+def test_tensors_that_do_not_lie_along_their_first_axis_are_not_cut(key: str) -> None:
+    """bitsandbytes does not write them so, and a range of rows would not be one of values."""
+    tensors, _ = packed(nested=False)
+    tensors[key] = tensors[key].reshape(2, -1)
+    with pytest.raises(StateDictError, match=r"no scheme.*fc\.weight"):
+        to_floats(tensors)
 
 
 @pytest.mark.slow

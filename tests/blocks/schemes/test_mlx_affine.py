@@ -53,6 +53,13 @@ def test_bits_that_nothing_tells_are_not_guessed(config: Any) -> None:
     assert "config.json" in quantization_notes(state)[0]
 
 
+def test_one_row_without_an_axis_of_rows_is_not_of_mlx() -> None:
+    """MLX packs at least two axes, and rows are what is cut out."""
+    row = {"fc.weight": np.zeros(8, "u4"), "fc.scales": np.ones(1), "fc.biases": np.ones(1)}
+    with pytest.raises(StateDictError, match=r"no scheme.*fc\.weight"):
+        to_floats(StateDict(row, config={"quantization": {"bits": 4, "group_size": 64}}))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("group", [32, 64, 128])
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 8])
