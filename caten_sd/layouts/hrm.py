@@ -40,11 +40,6 @@ GGUF_HRM_TEXT = Layout(
     model_types=["hrm_text"],
     metadata={"general.architecture": "hrm_text"},
     sizes={
-        "hrm_text.rope.dimension_count": "rotary_dim",
-        "hrm_text.embedding_scale": "embedding_scale",
-        "hrm_text.hrm.h_cycles": "H_cycles",
-        "hrm_text.hrm.l_cycles": "L_cycles",
-        "hrm_text.hrm.prefix_lm": "prefix_lm",
         "hrm_text.block_count": "num_hidden_layers",
         "hrm_text.context_length": "max_position_embeddings",
         "hrm_text.embedding_length": "hidden_size",
@@ -52,6 +47,11 @@ GGUF_HRM_TEXT = Layout(
         "hrm_text.attention.head_count": "num_attention_heads",
         "hrm_text.attention.key_length": "head_dim",
         "hrm_text.hrm.layers_per_stack": "num_layers_per_stack",
+        "hrm_text.rope.dimension_count": "rotary_dim",
+        "hrm_text.embedding_scale": "embedding_scale",
+        "hrm_text.hrm.h_cycles": "H_cycles",
+        "hrm_text.hrm.l_cycles": "L_cycles",
+        "hrm_text.hrm.prefix_lm": "prefix_lm",
     },
     proof=PROOF,
     rows=[
