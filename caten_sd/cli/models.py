@@ -61,7 +61,11 @@ def python_of(text: str, model: Any) -> str:
 
 
 def _called(text: str, module: Any, call: str) -> Any:
-    """Return what a name or a call in a module gives; CatenError if that is no model."""
+    """Return what a name or a call in a module gives; CatenError if that is not a model."""
+    if not call:
+        near = _callables(module, "")
+        fix = f"name one of its callables after a colon{near and f', such as {near}'}"
+        raise _no_model(text, "it names a module alone", fix)
     try:
         name, args, keywords = _parse(call)
     except (SyntaxError, ValueError) as error:

@@ -74,6 +74,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("Model(width)", "is not a call with literals; write"),
         ("Model(**{'width': 1})", "is not a call with literals; write"),
         ("Model(", "is not a call with literals; write"),
+        ("", "names a module alone; name one of its callables after a colon, such as "),
         ("nothing", "nothing returns None; let it return one"),
         ("EMPTY", "EMPTY is None"),
         ("nn", "nn is a module; name a callable in it"),
