@@ -17,8 +17,7 @@ from caten_sd.files.checkpoint import read_state_dict
 SUMMARY = "run two models on the same input, and say where they part"
 
 
-def run(words: Sequence[str]) -> int:
-    """Print the first layer that differs, and its weights; 0 if there is none, 1 if there is."""
+def _parser() -> argparse.ArgumentParser:
     parser = bare_parser("verify", SUMMARY)
     parser.add_argument("a", metavar="A", help=MODEL)
     parser.add_argument("b", metavar="B", help="another such model")
@@ -37,7 +36,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of random inputs; 0 if left out")
     parser.add_argument("--all", action="store_true", help="a line for every layer near it")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
-    options = parser.parse_args(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Print the first layer that differs, and its weights; 0 if there is none, 1 if there is."""
+    options = _parser().parse_args(words)
     from caten_sd.proof.verification import verify
 
     found = verify(
