@@ -10,8 +10,8 @@ from typing import Any
 
 from caten_sd.cli import DIFFERS, FINE, say, say_sheet
 from caten_sd.cli.arguments import FROM, LAYOUT, NUMBER, numbers_of, parser_of, sides
+from caten_sd.cli.file_or_model import file_or_model
 from caten_sd.errors import CatenError
-from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.files.conversion import Estimate, convert
 from caten_sd.wording import bytes_text, counted
 
@@ -53,7 +53,7 @@ def _add_repeatable(parser: argparse.ArgumentParser) -> None:
         (
             "--against",
             "MODEL",
-            "the model, a file or a folder, whose names kohya's files join by '_'",
+            "the model, a file or module:callable, whose names kohya's files join by '_'",
         ),
         ("--number", NUMBER, "a number that a layout needs and no file states, as n_head=12"),
         ("--only", "PATTERN", "write only the keys that match, as in 'h.*'"),
@@ -108,10 +108,10 @@ def run(words: Sequence[str]) -> int:
 
 
 def _keys_of(models: Sequence[str]) -> list[str]:
-    """Return the keys of all models, of which only headers are read."""
+    """Return the keys of all models; of files, only headers are read."""
     found: list[str] = []
     for model in models:
-        with read_state_dict(model) as state:
+        with file_or_model(model, None) as state:
             found += state
     return found
 

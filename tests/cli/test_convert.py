@@ -209,6 +209,11 @@ def test_names_that_kohya_joins_are_told_by_the_model(
     assert (code, "--against" in err) == (2, True)
     assert run(capsys, *words, "--against", model)[0] == 0
     assert set(load_file(ours)) == {f"unet.mid_block.to_q.lora_{each}.weight" for each in "AB"}
+    (tmp_path / "nets.py").write_text(
+        "import torch\ndef net():\n    mid = torch.nn.ModuleDict({'to_q': torch.nn.Linear(3, 3)})\n"
+        "    return torch.nn.ModuleDict({'mid_block': mid})\n"
+    )
+    assert run(capsys, *words, "--against", f"{tmp_path}/nets.py:net")[0] == 0
     words = ["convert", theirs, ours, "--against", model]
     code, _, err = run(capsys, *words)
     assert (code, "--to" in err) == (2, True)
