@@ -76,7 +76,8 @@ def _tie(
 
 
 def _same(one: Any, other: Any) -> bool:
-    return same_place(one, other) or same_values(one, other)
+    """Return whether a leaf of the file, which may not be a tensor, has the values of a tensor."""
+    return same_place(one, other) or (spec_or_none(one) is not None and same_values(one, other))
 
 
 def _adopted_once(rows: Iterable[PlannedRow]) -> Iterator[PlannedRow]:

@@ -63,6 +63,15 @@ def test_tied_names_that_are_equal_as_values_do_not_differ(value: np.ndarray) ->
     assert plan.fits
 
 
+def test_a_tied_name_that_is_not_a_tensor_in_the_file_differs() -> None:
+    shared = np.zeros(2)
+    plan = plan_load({"a": shared, "b": shared}, {"a": np.ones(2), "b": "text"})
+    assert [(row.key, row.outcome.name) for row in plan.rows] == [
+        ("a", "LOADED"),
+        ("b", "CONFLICT"),
+    ]
+
+
 def test_tied_names_with_one_leaf_are_not_compared_by_reading() -> None:
     model = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
     model.b.weight = model.a.weight
