@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,8 @@ from caten_sd.errors import StateDictError
 from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.objects.owner import Slot, never_put, put, slots_of
 
-_STEP = re.compile(r"\[(?:'([^']*)'|\"([^\"]*)\"|(\d+))\]")  # of a list or a dict, as JAX shows it
+# A step into a list or a dict, as JAX shows it: its index, or its key as a literal of Python.
+_STEP = re.compile(r"""\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\d+)\]""")
 
 
 @slots_of.register(eqx.nn.State)
@@ -50,4 +52,4 @@ def _name(marker: Any) -> str:
             "the layers of this State of Equinox have no names yet: build model and state with "
             "equinox.nn.make_with_state(Model)(...)"
         )
-    return _STEP.sub(r".\1\2\3", marker).partition(".")[2]
+    return _STEP.sub(lambda step: f".{literal_eval(step[1])}", marker).partition(".")[2]

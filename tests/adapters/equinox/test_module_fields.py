@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,20 @@ def test_the_statistics_of_batch_norm_have_the_path_of_their_layer() -> None:
     ]
     new = with_state(make(0)[1], get_state_dict(trained(1)), strict=True)
     assert same(new, trained(1))
+
+
+class Named(eqx.Module):
+    """A layer under the key of a dict."""
+
+    table: dict[str, eqx.nn.BatchNorm]
+
+
+def test_a_layer_under_any_key_of_a_dict_has_the_path_that_it_has_in_the_model() -> None:
+    key = "a'b\"c\\\n"
+    layer = functools.partial(eqx.nn.BatchNorm, 3, "batch", mode="batch")
+    model, state = eqx.nn.make_with_state(lambda: Named({key: layer()}))()
+    assert next(iter(get_state_dict(model))).startswith(f"table.{key}.")
+    assert {each.rpartition("batch_")[0] for each in get_state_dict(state)} == {f"table.{key}."}
 
 
 def test_a_model_and_its_state_go_together() -> None:
