@@ -13,11 +13,13 @@ from typing import Any
 from caten_sd.state.derived import Derived, narrowed_in_file, sliced
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, spec
+from caten_sd.state.row_leaf import RowLeaf
 from caten_sd.state.scratch import keep_scratch
 from caten_sd.state.steps import Box
 
 PART = 1 << 21  # bytes; small enough that the memory of one part is used again for the next one
 _FLOAT = 4  # bytes of a value that was in a block
+_SEVERAL = 16  # bytes of a value while it is computed from those of several arrays
 SCATTERED = 1 << 25  # bytes of a part whose rows lie apart in the file, so that each costs a read
 
 
@@ -63,10 +65,17 @@ def _can_be_cut(leaf: Any) -> bool:
     return all(map(_can_be_cut, leaf.origins()))
 
 
+def bytes_computed(leaf: Any) -> int:
+    """Return how many bytes a leaf takes at most while all of it is computed."""
+    return _bytes_of_an_element(leaf) * math.prod(spec(leaf).shape)
+
+
 def _bytes_of_an_element(leaf: Any) -> int:
     """Return how many bytes an element takes at most while it is computed."""
     known = spec(leaf).dtype
     own = _FLOAT if known.kind == "block" else known.itemsize
+    if isinstance(leaf, RowLeaf):
+        own = max(own, _SEVERAL)
     before = [_bytes_of_an_element(each) * _ratio(each, leaf) for each in leaf.origins()]
     return max(own, 1, *before)
 

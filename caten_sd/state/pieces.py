@@ -15,7 +15,7 @@ from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, as_array, spec
 from caten_sd.state.nibbles import packed
-from caten_sd.state.parts import bytes_read, parts
+from caten_sd.state.parts import bytes_computed, bytes_read, parts
 
 PIECE = 1 << 20  # bytes; small enough to be written while still in the cache
 
@@ -143,7 +143,7 @@ def bytes_at_once(leaf: Any) -> int:
         return bytes_at_once(leaf.raw)
     if _is_stored_so(leaf):
         return min(spec(leaf).nbytes, PIECE)
-    return max(max(bytes_read(part), spec(part).nbytes) for part in parts(leaf))
+    return max(max(bytes_read(part), bytes_computed(part)) for part in parts(leaf))
 
 
 def _is_stored_so(leaf: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from caten_sd.state.derived import derive
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, as_array, spec
+from caten_sd.state.low_rank import LowRank, WeightSum
 from caten_sd.state.parts import bytes_read, cut_together
 from caten_sd.state.pieces import bytes_at_once, pieces
 from caten_sd.state.source import Source, open_file
@@ -224,6 +226,20 @@ def test_what_is_picked_from_many_is_cut_by_its_own_size(monkeypatch: pytest.Mon
     list(pieces(few))
     assert stack.source._backing.count < 2 * 4 * 16 * 32  # and not all that is turned
     assert bytes_at_once(derive(Pick(0, 1), [in_file(np.zeros(1000, "f4"))])) == 4
+
+
+def test_what_is_computed_from_several_arrays_takes_the_memory_that_is_said() -> None:
+    """A sum takes a weight, a product of float32 and a total of float32 at a time."""
+    weight, down, up = (
+        in_file(np.ones(shape, "f2")) for shape in ((4096, 1024), (8, 1024), (4096, 8))
+    )
+    leaf = WeightSum(weight, [LowRank(down, up, 1.0)])
+    tracemalloc.start()
+    for _ in pieces(leaf):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 2 * bytes_at_once(leaf) < weight.extent
 
 
 @pytest.mark.parametrize("preadv", [True, False])
