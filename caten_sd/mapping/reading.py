@@ -15,7 +15,7 @@ from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.patterns import pattern
 from caten_sd.mapping.rows import Lacks
-from caten_sd.mapping.rule_run import run_rules
+from caten_sd.mapping.rule_run import RuleRun, run_rules
 from caten_sd.mapping.rules import Rule, Side, Taker, lacking
 from caten_sd.mapping.templates import Finder, Matcher
 from caten_sd.state.accompanied import Accompanied
@@ -54,10 +54,25 @@ def read_canonical(
     finder = Finder(layout.reading.matcher)
     items, members = accompanied(list(items), lambda key: bool(finder.matches(key)[0]))
     run = run_rules(layout.name, layout.reading, items, lookup, counted=counts, lenient=lenient)
-    result, idle = run.items, run.idle(layout.reading)
     untaken = [key for name in run.untaken for key in members.get(name, [name])]
     findings = Findings(dropped=run.dropped, untaken=untaken, gap=run.gap)
-    for rule in [rule for rule in layout.reading.rules if rule.row.tied]:
+    result = _with_ties(layout.reading, run, lookup, findings)
+    result += [] if lenient else _made_items(layout, result, findings, lookup, target)
+    numbers, findings.misfits, unsolved = check_shapes(layout.canonical.reading, result, lookup)
+    if isinstance(lookup, Numbers) and not lenient:
+        wrong = *wrong_numbers(numbers, unsolved, lookup), *wrong_flags(layout, run.fired, lookup)
+        findings.contradicted = list(wrong)
+    counted = {counts[label]: count for label, count in run.counts.items()}
+    return Reading(result, findings, {**counted, **numbers})
+
+
+def _with_ties(side: Side, run: RuleRun, lookup: Lookup, findings: Findings) -> list[Item]:
+    """Return the items with one leaf for tied tensors, and with those that are left out as tied.
+
+    These, and the rows that found no key, are added to the findings.
+    """
+    result, idle = run.items, run.idle(side)
+    for rule in [rule for rule in side.rules if rule.row.tied]:
         if id(rule) in run.fired:
             result = _with_one_leaf(rule, result)
         elif not _says_untied(rule, lookup) and _may_be_tied(rule, result):
@@ -66,13 +81,7 @@ def read_canonical(
             findings.tied.update({item.key: rule.row.tied for item in tied})
             idle = [other for other in idle if other is not rule]
     findings.idle = [rule.row for rule in idle]
-    result += [] if lenient else _made_items(layout, result, findings, lookup, target)
-    numbers, findings.misfits, unsolved = check_shapes(layout.canonical.reading, result, lookup)
-    if isinstance(lookup, Numbers) and not lenient:
-        wrong = *wrong_numbers(numbers, unsolved, lookup), *wrong_flags(layout, run.fired, lookup)
-        findings.contradicted = list(wrong)
-    counted = {counts[label]: count for label, count in run.counts.items()}
-    return Reading(result, findings, {**counted, **numbers})
+    return result
 
 
 def _tied_items(rule: Rule, items: Sequence[Item]) -> list[Item]:
