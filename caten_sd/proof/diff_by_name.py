@@ -93,14 +93,32 @@ def is_same_value(a: Any, b: Any) -> bool:
     >>> is_same_value(Opaque("a.B", (1,)), Opaque("a.B", (1,))), is_same_value(1, True)
     (True, False)
     """
+    waiting = [(a, b)]
+    seen: dict[tuple[int, int], tuple[Any, Any]] = {}  # a value may hold itself, or one many times
+    while waiting:
+        both = waiting.pop()
+        if seen.setdefault((id(both[0]), id(both[1])), both) is both:
+            held = _held(*both)
+            if held is None:
+                return False
+            waiting += held
+    return True
+
+
+def _held(a: Any, b: Any) -> list[tuple[Any, Any]] | None:
+    """Return what two values hold, side by side, or None if they differ themselves."""
     if type(a) is not type(b):
-        return False
+        return None
     if isinstance(a, Opaque):
-        return is_same_value([a.name, a.args, a.state], [b.name, b.args, b.state])
+        return [(a.name, b.name), (a.args, b.args), (a.state, b.state)]
     if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(is_same_value, a, b))
+        return list(zip(a, b, strict=True)) if len(a) == len(b) else None
     if isinstance(a, Mapping):
-        return a.keys() == b.keys() and all(is_same_value(a[key], b[key]) for key in a)
+        return [(a[key], b[key]) for key in a] if a.keys() == b.keys() else None
+    return [] if _is_equal(a, b) else None
+
+
+def _is_equal(a: Any, b: Any) -> bool:
     try:
         return a is b or bool(a == b)
     except Exception:  # of a class of somebody else, which may compare as it likes

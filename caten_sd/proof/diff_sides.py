@@ -138,9 +138,11 @@ def _canonical(a: Tried, b: Tried) -> Layout | None:
 def _without_prefixes(a: StateDict, b: StateDict) -> SameNames:
     """Return both states without a beginning that most of their keys have, if more keys meet."""
     best, most = ("", ""), len(a.keys() & b.keys())
+    seconds = ("", *_beginnings(b))
     for first in ("", *_beginnings(a)):
-        for second in ("", *_beginnings(b)):
-            met = len(_shortened(a, first).keys() & _shortened(b, second).keys())
+        names = _shortened(a, first).keys()
+        for second in seconds:
+            met = len(names & _shortened(b, second).keys())
             if met > most:
                 best, most = (first, second), met
     notes = tuple(

@@ -7,6 +7,7 @@ in a narrower dtype meet, there is one for each of the dtypes that the tensor ca
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -79,7 +80,7 @@ def fingerprints(
         dtype, shape = specs[key].dtype, specs[key].shape
         if id(leaf) in found:
             continue
-        if _product(shape) > _SMALL or dtype.kind == "block":
+        if math.prod(shape) > _SMALL or dtype.kind == "block":
             found[id(leaf)] = _large(leaf, dtype, known)
             continue
         found[id(leaf)] = Fingerprint(0, {}, None)
@@ -90,10 +91,6 @@ def fingerprints(
     for dtype, batch in waiting.items():
         found.update(_batch(batch, dtype, known))
     return {key: found[id(leaf)] for key, leaf in leaves.items()}
-
-
-def _product(shape: Sequence[int]) -> int:
-    return functools.reduce(lambda one, other: one * other, shape, 1)
 
 
 def _large(leaf: Any, dtype: DType, known: Collection[str]) -> Fingerprint:

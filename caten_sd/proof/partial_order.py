@@ -5,7 +5,6 @@ Queries and keys stay as they are and values change places, all in one tensor.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from caten_sd.mapping.assembly import Concat, Split
@@ -13,7 +12,7 @@ from caten_sd.mapping.operations import Chain, Identity, Operation
 from caten_sd.mapping.rearrange import Each
 from caten_sd.proof.arrangement import arrangement
 from caten_sd.proof.named_sizes import NamedSizes
-from caten_sd.proof.strided_views import Level, likely_strides, strided_view, within
+from caten_sd.proof.strided_views import Level, boundaries, likely_strides, strided_view, within
 
 Shape = tuple[int, ...]
 
@@ -40,8 +39,8 @@ def partly_ordered(
 
 def _in_order(shape: Shape) -> list[Level]:
     """Return the levels of all elements of a shape as they are."""
-    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    return [Level(size, stride) for size, stride in zip(shape, strides, strict=True) if size > 1]
+    steps = zip(shape, boundaries(shape), strict=True)
+    return [Level(size, stride) for size, stride in steps if size > 1]
 
 
 def _ordered_end(whole: Any, part: Any, shape: Shape, names: NamedSizes) -> Chain | None:

@@ -12,12 +12,12 @@ from caten_sd.mapping.axis_lengths import Trim
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import plan_layout
 from caten_sd.mapping.operations import Identity
-from caten_sd.proof.fingerprints import level_of
+from caten_sd.proof.fingerprints import level_of, native
 from caten_sd.proof.near_values import FARTHEST, distance
 from caten_sd.proof.operation_search import Between
 from caten_sd.state.compare import largest_error, same_values
 from caten_sd.state.dtype import DTYPES
-from caten_sd.state.leaf import Numpy, as_array, spec
+from caten_sd.state.leaf import spec
 from caten_sd.state.state_dict import StateDict
 
 
@@ -110,6 +110,6 @@ def _unit(leaf: Any) -> float:
     """Return the epsilon of a leaf's dtype, times its largest element where that is above 1."""
     import numpy as np
 
-    array = as_array(Numpy(), leaf)
+    array = native(leaf)
     epsilon = 2.0**-7 if array.dtype.name == "bfloat16" else float(np.finfo(array.dtype).eps)
     return epsilon * max(1.0, float(np.abs(array.astype(np.float64)).max(initial=0.0)))

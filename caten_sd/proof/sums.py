@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from caten_sd.proof.key_indices import context
@@ -68,8 +68,7 @@ def _term(weights: Weights, bearer: Bearer, level: str) -> Term | None:
 
 def _blocks(terms: Iterable[Term]) -> Iterator[list[Term]]:
     """Yield the terms of each block of the model, single ones and stacks apart."""
-    blocks: Mapping[tuple[int, tuple[int, ...]], list[Term]] = {}
-    blocks = {}
+    blocks: dict[tuple[int, tuple[int, ...]], list[Term]] = {}
     for term in terms:
         size = len(term.bearer.keys)
         blocks.setdefault((size, context(term.bearer.name)), []).append(term)

@@ -9,14 +9,13 @@ from typing import Any
 
 from caten_sd.mapping.operations import Chain, Identity, NegExp, Offset, Operation, Scale
 from caten_sd.proof.arrangement import arrangement
-from caten_sd.proof.fingerprints import level_of, levels_of
+from caten_sd.proof.fingerprints import level_of, levels_of, native
 from caten_sd.proof.named_sizes import NamedSizes
 from caten_sd.proof.operation_search import Between
 from caten_sd.proof.pairing import Pairing
 from caten_sd.proof.sketches import sketches
 from caten_sd.proof.strided_views import boundaries, strided_view, within
 from caten_sd.proof.weights import Bearer, SameValues, Weights
-from caten_sd.state.leaf import Numpy, as_array
 
 _STEP = 0.25  # an offset is a multiple of it: no model adds another number to its weights
 _ROUNDING = {"float64": 1e-14, "float32": 1e-6, "float16": 4e-3, "bfloat16": 3e-2}
@@ -145,8 +144,8 @@ def _order(
     """Return the order that the elements have after the formula, or None if there is none."""
     import numpy as np
 
-    made = as_array(Numpy(), operation.apply({(): a.leaves[one]})[()]).astype(np.float64)
-    wanted = as_array(Numpy(), b.leaves[other]).astype(np.float64)
+    made = native(operation.apply({(): a.leaves[one]})[()]).astype(np.float64)
+    wanted = native(b.leaves[other]).astype(np.float64)
     rounding = _ROUNDING.get(_level(a, one, b, other), 1e-1)
     room = 2 * rounding * np.maximum(1.0, np.abs(wanted))
     if made.shape == wanted.shape and (np.abs(made - wanted) <= room).all():

@@ -81,3 +81,18 @@ def test_values_that_are_not_numbers_do_not_end_a_diff(a: Any, b: Any, likeness:
 )
 def test_values_that_are_not_tensors(a: Any, b: Any, same: bool) -> None:
     assert is_same_value(a, b) is same
+
+
+@pytest.mark.parametrize("kind", ["deep", "shared", "cyclic"])
+def test_values_that_hold_others_without_end(kind: str) -> None:
+    def nested(last: int) -> list[Any]:
+        value: list[Any] = [last]
+        for _ in range(100_000 if kind == "deep" else 100):
+            value = [value, value] if kind == "shared" else [value]
+        if kind == "cyclic":
+            value.append(value)
+        return value
+
+    values = [nested(1), nested(1), nested(2)]
+    assert is_same_value(values[0], values[1])
+    assert not is_same_value(values[0], values[2])
