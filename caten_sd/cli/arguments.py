@@ -69,8 +69,8 @@ def numbers_of(texts: Sequence[str], verb: Callable[..., Any]) -> dict[str, int]
     for name, number in found.items():
         digits = number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS
         if not name.isidentifier() or not digits:
-            text = one_line(f"{name}={number}", 80)
-            raise CatenError(f"--number {text!r} is not {NUMBER}; write it as in n_head=12")
+            text = f"{name}={number}"
+            raise CatenError(f"--number {text!r:.60} is not {NUMBER}; write it as in n_head=12")
         if name in inspect.signature(verb).parameters:
             raise CatenError(
                 f"--number names {name!r}, which is not a number of a model; leave it out"

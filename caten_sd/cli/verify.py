@@ -11,7 +11,6 @@ from caten_sd.cli import DIFFERS, FINE, say_sheet
 from caten_sd.cli.arguments import LAYOUT, MODEL, bare_parser
 from caten_sd.cli.models import build
 from caten_sd.errors import CatenError
-from caten_sd.errors.printable import one_line
 from caten_sd.files.checkpoint import read_state_dict
 
 SUMMARY = "run two models on the same input, and say where they part"
@@ -83,6 +82,6 @@ def _ids(text: str) -> list[int]:
         if all(0 <= each < 2**63 for each in ids):
             return ids
     raise argparse.ArgumentTypeError(
-        f"{one_line(text, 80)!r} is not a list of token ids, which are integers of 64 bits from 0; "
+        f"{text!r:.60} is not a list of token ids, which are integers of 64 bits from 0; "
         "write it as in 1,2,3"
     )
