@@ -28,9 +28,9 @@ class Facts:
     changed: bool = False
     _missed: set[str] = attrs.field(factory=set)  # those of this pass
 
-    def call(self, unit: str, name: str) -> None:
+    def call(self, caller: str, name: str) -> None:
         """Remember that a definition calls a function, so that none of its variables hides it."""
-        known = self.calls.setdefault(unit, set())
+        known = self.calls.setdefault(caller, set())
         if name not in known:
             known.add(name)
             self.changed = True

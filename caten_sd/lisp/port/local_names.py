@@ -35,7 +35,7 @@ class LocalNames:
     facts: Facts
     imports: PortedImports
     untranslated: Untranslated
-    unit: str = ""  # the definition that is being written
+    caller: str = ""  # the place of the definition that is being written
     result_fact: str = ""
     taken: set[str] = attrs.field(factory=set)  # names of Python in this function
     scope: dict[str, Expression] = attrs.field(factory=dict)
@@ -50,7 +50,7 @@ class LocalNames:
     def fresh(self, name: str) -> str:
         """Return a name that nothing in this function has."""
         found, count = name, 1
-        calls = self.facts.calls.get(self.unit, set())
+        calls = self.facts.calls.get(self.caller, set())
         while found in self.taken or found in self.names.reserved or found in calls:
             count += 1
             found = f"{name}_{count}"

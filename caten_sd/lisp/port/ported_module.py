@@ -140,7 +140,7 @@ class _Writer:
         before = ""
         for block in blocks:
             gap = 1 if _is_short(block) and _is_short([before] if before else block) else 2
-            lines += ["", ""][:gap] if before or not _is_beside_imports(block) else [""]
+            lines += ["", ""][:gap] if before or not _takes_one_blank_line(block) else [""]
             lines += block
             before = block[-1]
         return "\n".join(lines) + "\n"
@@ -152,7 +152,7 @@ class _Writer:
 
     def block(self, translator: Translator, definition: Definition) -> Iterator[list[str]]:
         """Yield the lines of a definition, or a comment that says why it is not there."""
-        own = attrs.evolve(translator, suite=Suite(), unit=str(definition.place))
+        own = attrs.evolve(translator, suite=Suite(), caller=str(definition.place))
         try:
             self.write(own, definition)
         except (LispError, RecursionError) as error:
@@ -279,6 +279,6 @@ def _is_short(block: list[str]) -> bool:
     return len(block) == 1 and bool(block[0]) and not block[0].startswith((" ", "#", "@", "def "))
 
 
-def _is_beside_imports(block: list[str]) -> bool:
+def _takes_one_blank_line(block: list[str]) -> bool:
     """Return whether one blank line is before a block that comes first, as a formatter has it."""
     return _is_short(block) or all(line.startswith("#") for line in block)

@@ -198,7 +198,7 @@ def _function(translator: Translator, form: Form, function: PortedFunction) -> E
     if translator.facts.needed.get(device_fact(function.result_fact)):
         texts += translator.where()
     if function in translator.names.functions.values():
-        translator.facts.call(translator.unit, function.name)
+        translator.facts.call(translator.caller, function.name)
     return Expression(f"{function.name}({', '.join(texts)})", type_, acts=True)
 
 

@@ -25,7 +25,7 @@ def _function_value(translator: Translator, form: Form, want: str) -> Expression
         if name in known:
             translator.require(getattr(known[name], "result_fact", ""), form)
             if known is not translator.functions:
-                translator.facts.call(translator.unit, known[name].name)
+                translator.facts.call(translator.caller, known[name].name)
             return Expression(known[name].name, "Callable[..., Any]")
     text = function_text(translator, name)
     if not text:

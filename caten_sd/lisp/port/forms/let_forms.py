@@ -25,7 +25,7 @@ def _progn(translator: Translator, form: Form, finish: Finish) -> Expression:
 
 
 def _let(translator: Translator, form: Form, finish: Finish) -> Expression:
-    """Bind variables; in a ``let`` of several, no form may see one that is bound beside it."""
+    """Bind variables; in a ``let`` of several, no form sees another variable of it."""
     pairs = list(bindings(form))
     last = finish == translator.answer
     with translator.inner():
@@ -210,8 +210,8 @@ def _local_functions(translator: Translator, form: Form, finish: Finish) -> Expr
 def _return_from(translator: Translator, form: Form, finish: Finish) -> Expression:
     data = form.rest[1:] if form.head == "RETURN-FROM" else form.rest
     name = getattr(form.rest[0], "name", "") if form.head == "RETURN-FROM" else "NIL"
-    inside = finish in (translator.discard, translator.answer)
-    if name not in translator.blocks or not inside:
+    leaves = finish in (translator.discard, translator.answer)
+    if name not in translator.blocks or not leaves:
         raise translator.untranslatable(form, "it leaves something else than the function")
     translator.body(data, translator.answer)
     return NIL

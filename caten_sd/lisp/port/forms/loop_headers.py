@@ -45,12 +45,12 @@ class LoopHeader:
 
     def write(self, suite: Suite, body: Suite) -> None:
         """Add the loop as a statement."""
-        inside = Suite()
+        lines = Suite()
         for name, value in self.computed:
-            inside.assign(name, value)
-        inside.lines += body.lines
-        reads = [each.text for each in inside.flat()]
-        suite.block(f"{_with_blanks(f'for {self.text}', self.names, reads)}:", inside)
+            lines.assign(name, value)
+        lines.lines += body.lines
+        reads = [each.text for each in lines.flat()]
+        suite.block(f"{_with_blanks(f'for {self.text}', self.names, reads)}:", lines)
 
 
 def _with_blanks(text: str, names: Sequence[str], reads: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Pairs: lists with items at their front, pairs whose second item is no list, and their parts."""
+"""Pairs: lists with items at their front, pairs that end in another item, and their parts."""
 
 from __future__ import annotations
 
