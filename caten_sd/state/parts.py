@@ -52,10 +52,14 @@ def bytes_read(leaf: Any, *, gaps: bool = False) -> int:
     """Return how many bytes of files it takes to have a leaf, and those in the gaps if asked."""
     if isinstance(leaf, Derived) and (narrowed := narrowed_in_file(leaf)) is not None:
         leaf = narrowed
-    origins = leaf.origins() if isinstance(leaf, LazyLeaf) else ()
-    if origins:
+    if origins := _origins(leaf):
         return sum(bytes_read(each, gaps=gaps) for each in origins)
     return leaf.extent if gaps and isinstance(leaf, LazyTensor) else spec(leaf).nbytes
+
+
+def _origins(leaf: Any) -> tuple[Any, ...]:
+    """Return the leaves that a leaf is computed from: none for an array in memory."""
+    return leaf.origins() if isinstance(leaf, LazyLeaf) else ()
 
 
 def _can_be_cut(leaf: Any) -> bool:
@@ -76,7 +80,7 @@ def _bytes_of_an_element(leaf: Any) -> int:
     own = _FLOAT if known.kind == "block" else known.itemsize
     if isinstance(leaf, RowLeaf):
         own = max(own, _SEVERAL)
-    before = [_bytes_of_an_element(each) * _ratio(each, leaf) for each in leaf.origins()]
+    before = [_bytes_of_an_element(each) * _ratio(each, leaf) for each in _origins(leaf)]
     return max(own, 1, *before)
 
 
