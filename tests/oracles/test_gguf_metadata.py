@@ -15,6 +15,7 @@ import pytest
 
 import caten_sd as sd
 from caten_sd.errors import CatenError
+from caten_sd.formats.gguf.container import Gguf
 from tests.oracles.pairs import GGUF
 
 PAIRS = os.environ.get("CATEN_SD_PAIRS", "")
@@ -50,13 +51,32 @@ DIFFERING = {
 }
 
 
+# Entries of ours that the converter's file of the same pair lacks, and why.
+ADDED = {
+    "vocab_size": "the converter writes it with a tokenizer, and the pairs have none",
+    "general.file_type": "the converter forgets it for GPT-NeoX",
+    "attention.key_length": "the number that llama.cpp takes where nothing is said",
+    "attention.value_length": "as attention.key_length",
+    "attention.layer_norm_epsilon": "the configuration says it, and llama.cpp does not use it",
+    "rope.freq_base": "as attention.key_length",
+    "rope.freq_base_swa": "as attention.key_length",
+    "feed_forward_length": "the configuration says it, and no layer is dense",
+    "expert_weights_norm": "as attention.key_length",
+    "ssm.dt_b_c_rms": "as attention.key_length",
+}
+# The pairs were converted with this name, and without the names of tokens.
+GIVEN = {"general.name": "tiny"}
+
+
 def told(metadata: Any) -> dict[str, Any]:
+    """Return the entries of metadata, by their names without that of the architecture."""
     architecture = f"{metadata['general.architecture']}."
-    return {
+    known = {
         key.removeprefix(architecture): value
         for key, value in metadata.items()
-        if key.startswith(architecture)
+        if key.startswith((architecture, "general."))
     }
+    return {**known, **GIVEN}
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -75,10 +95,11 @@ def converted() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
         )
         target, origin = sd.detect_layout(theirs).layout, sd.detect_layout(source).layout
         try:
-            made = sd.plan_layout(source, target or "", from_layout=origin).state_dict.metadata
+            made = sd.plan_layout(source, target or "", from_layout=origin).state_dict
         except CatenError:
             continue
-        yield path.parent.name, told(made), told(theirs.metadata)
+        more = Gguf().described(made, path.parent).metadata
+        yield path.parent.name, told({**more, **made.metadata}), told(theirs.metadata)
 
 
 def test_what_llama_cpps_converter_says_is_said_or_reasoned() -> None:
@@ -89,6 +110,8 @@ def test_what_llama_cpps_converter_says_is_said_or_reasoned() -> None:
         other = {key for key in theirs.keys() & ours.keys() if not is_same(ours[key], theirs[key])}
         assert lacking <= LACKING.keys(), (name, lacking)
         assert other <= DIFFERING.keys(), (name, {key: (ours[key], theirs[key]) for key in other})
-        equal += not lacking and not other
+        added = ours.keys() - theirs.keys()
+        assert added <= ADDED.keys(), (name, added)
+        equal += not lacking and not other and not added
     assert pairs >= 100, (pairs, equal)
-    assert equal >= 80
+    assert equal >= 60, equal

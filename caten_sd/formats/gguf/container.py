@@ -17,6 +17,7 @@ from caten_sd.errors import FormatError
 from caten_sd.files.format import Contents, Described, Format, read, recognize, write
 from caten_sd.files.shard_names import ShardName
 from caten_sd.files.stored_specs import stored_specs
+from caten_sd.formats.gguf.file_types import FILE_TYPE, true_file_type
 from caten_sd.formats.gguf.header import MAGIC, Header, read_header
 from caten_sd.formats.gguf.header_output import can_store, header_bytes, padding
 from caten_sd.formats.gguf.split import joined_metadata, read_split, split_count, split_name
@@ -153,6 +154,8 @@ def _write(format: Gguf, target: BinaryIO, state_dict: StateDict, /) -> None:
     said = dict(state_dict.metadata)
     if any(isinstance(getattr(leaf, "raw", None), QuantizedLeaf) for leaf in state_dict.values()):
         said.setdefault("general.quantization_version", 2)  # GGML_QNT_VERSION of ggml.h
+    if FILE_TYPE in said:
+        said[FILE_TYPE] = true_file_type(specs, said[FILE_TYPE])
     head, alignment = header_bytes(specs, {**said, **ties})
     target.write(head)
     for key, known in specs.items():

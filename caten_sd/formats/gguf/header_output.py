@@ -26,6 +26,7 @@ _FLOATS = re.compile(
     r"|scale|(output|value|temperature)_scale)"
     r"|rope\.(freq_base(_swa)?|scaling\.(factor|alpha|attn_factor|yarn_\w+))"
     r"|(logit|residual|embedding|expert_weights)_scale|(attn|final|router)_logit_softcapping)"
+    r"|general\.sampling\.(top_p|min_p|xtc_\w+|temp|penalty_repeat|mirostat_(tau|eta))"
 )
 _FLOAT_ARRAYS = re.compile(r"tokenizer\.ggml\.scores|.+\.activation_sparsity_scale")
 _ARRAYS = {"tokenizer.ggml.merges": ["string"], "tokenizer.ggml.precompiled_charsmap": ["uint8"]}

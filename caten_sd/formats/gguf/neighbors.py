@@ -1,4 +1,4 @@
-"""What a GGUF has of the files next to its source: the tokenizer, and scaled frequencies."""
+"""What a GGUF has of the files next to its source: names, tokenizer, scaled frequencies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from caten_sd.files.format import Described
+from caten_sd.formats.gguf.file_types import FILE_TYPE, file_type
+from caten_sd.formats.gguf.general_entries import general_entries
 from caten_sd.formats.gguf.rotary_factors import rotary_factors
 from caten_sd.formats.gguf.tokenizer import PREFIX, tokenizer_entries
 from caten_sd.state.leaf import spec_or_none
@@ -19,15 +21,28 @@ def described(state_dict: StateDict, folder: Path) -> Described:
     """Return what is missing of a model in a layout of GGUF; nothing of anything else."""
     architecture = state_dict.metadata.get(ARCHITECTURE)
     config = state_dict.config if isinstance(state_dict.config, Mapping) else {}
-    known = spec_or_none(state_dict.get(EMBEDDING))
-    if not isinstance(architecture, str) or known is None or len(known.shape) != 2:
+    if not isinstance(architecture, str):
         return Described({}, {})
     factors = rotary_factors(architecture, config, state_dict.metadata)
     leaves = {key: leaf for key, leaf in factors.items() if key not in state_dict}
+    general = _general(state_dict, leaves, folder, config)
+    known = spec_or_none(state_dict.get(EMBEDDING))
+    if known is None or len(known.shape) != 2:
+        return Described(general, leaves)
     if any(str(key).startswith(PREFIX) for key in state_dict.metadata):
-        return Described({}, leaves)
+        return Described(general, leaves)
     tokenizer = tokenizer_entries(folder, _with_text(config), known.shape[0])
-    return Described(tokenizer.entries, leaves, tokenizer.notes)
+    return Described({**general, **tokenizer.entries}, leaves, tokenizer.notes)
+
+
+def _general(
+    state_dict: StateDict, more: Mapping[str, Any], folder: Path, config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the entries that say which model it is; those that were there before count."""
+    specs = {key: known for key, leaf in {**state_dict, **more}.items()
+             if (known := spec_or_none(leaf)) and key not in state_dict.ties}  # fmt: skip
+    entries = {FILE_TYPE: file_type(specs), **general_entries(folder, config, specs)}
+    return {key: value for key, value in entries.items() if value is not None}
 
 
 def _with_text(config: Mapping[str, Any]) -> dict[str, Any]:

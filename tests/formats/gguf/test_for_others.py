@@ -39,7 +39,6 @@ def test_what_the_layout_and_the_configuration_know_is_written(tmp_path: Path) -
     assert {name: found[name][1] for name in KNOWN} == KNOWN
     assert found["gpt2.block_count"][0] == "UINT32"
     assert found["gpt2.attention.layer_norm_epsilon"][0] == "FLOAT32"
-    assert "general.quantization_version" not in found
 
 
 def test_a_quantized_file_says_the_version_of_its_blocks(tmp_path: Path) -> None:
