@@ -11,6 +11,7 @@ from caten_sd.loading.file_layout import as_library_saves
 from caten_sd.loading.load import load_state_dict
 from caten_sd.loading.policy import Patterns, Repair
 from caten_sd.objects.extract import get_state_dict
+from caten_sd.objects.slots import Kinds
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.state_dict import StateDict
 
@@ -32,6 +33,7 @@ def save(
     metadata: Mapping[str, Any] | None = None,
     digests: bool = False,
     max_shard_size: int | str | None = None,
+    include: Kinds = (),
 ) -> None:
     """Write the state of an object to a file: ``get_state_dict``, and then ``write_state_dict``.
 
@@ -49,7 +51,7 @@ def save(
     >>> load({"w": numpy.zeros(2)}, file)
     {'w': array([1., 1.])}
     """
-    state = get_state_dict(obj, key_mapper=key_mapper)
+    state = get_state_dict(obj, key_mapper=key_mapper, include=include)
     if from_layout is None:
         state = as_library_saves(obj, state)
     write_state_dict(
@@ -83,6 +85,7 @@ def load(
     dtype: Any = None,
     map_location: Any = None,
     check_values: bool = False,
+    include: Kinds = (),
 ) -> T:
     """Load a file into an object, by default leniently: what does not fit is only warned about.
 
@@ -115,6 +118,7 @@ def load(
             dtype=dtype,
             map_location=map_location,
             check_values=check_values,
+            include=include,
         )
 
 

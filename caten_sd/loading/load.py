@@ -32,6 +32,7 @@ from caten_sd.loading.slot_matcher import PlannedRow, SlotMatcher
 from caten_sd.loading.value_check import finding
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.shards import refusing_together
+from caten_sd.objects.slots import Kinds
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.grouping import few_keys
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
@@ -56,6 +57,7 @@ def load_state_dict(
     dtype: Any = None,
     map_location: Any = None,
     check_values: bool = False,
+    include: Kinds = (),
 ) -> T:
     """Load a state dict, by default leniently: what does not fit is only warned about.
 
@@ -81,6 +83,7 @@ def load_state_dict(
             dtype=dtype,
             map_location=map_location,
             check_values=check_values,
+            include=include,
         )
         if strict:
             require_fit(plan)
@@ -103,6 +106,7 @@ def plan_load(
     dtype: Any = None,
     map_location: Any = None,
     check_values: bool = False,
+    include: Kinds = (),
 ) -> LoadPlan:
     """Return what ``load_state_dict`` would do, without changing anything; ``print`` it.
 
@@ -114,6 +118,7 @@ def plan_load(
     place), a name, or a mapping of patterns to these.
     ``map_location`` is as for ``torch.load``; without it, leaves go to the device of their slot.
     ``check_values`` reads all data, and names NaN, Inf, all zeros and slots that get no value.
+    ``include`` names kinds of slots that are otherwise left as they are, as for ``get_state_dict``.
 
     ``apply()`` raises LoadError, and changes nothing, if nothing would be loaded, if names that
     are tied or slots that share memory differ in the file, or if a slot cannot be changed. A
@@ -131,6 +136,7 @@ def plan_load(
         "dtype": dtype,
         "map_location": map_location,
         "check_values": check_values,
+        "include": include,
     }
     return hooks_of(obj).plan(state_dict, options, _plan_by_slot)
 
@@ -148,6 +154,7 @@ def plan_with_moves(
     assign: bool,
     rename: Mapping[str, str] | None,
     map_location: Any,
+    include: Kinds = (),
     anew: type[Moves] | None = None,
     **rules: Any,
 ) -> tuple[LoadPlan, Moves]:
@@ -157,7 +164,7 @@ def plan_with_moves(
     """
     source = as_state_dict(state_dict)
     policy = Policy(**rules)
-    target = LoadTarget(obj, get_state_dict(obj, key_mapper=key_mapper), key_mapper)
+    target = LoadTarget(obj, key_mapper, include)
     named = _named(source, target, rename or {}, state_dict)
     replace = assign or map_location is not None or anew is not None
     matcher = SlotMatcher(

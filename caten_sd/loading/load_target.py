@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import attrs
 
 from caten_sd.errors import LoadError
 from caten_sd.loading.changed_slots import changed_slots
+from caten_sd.loading.hidden_leaves import hidden_in, hides_leaves
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.owners import OwnerHooks, SynthesizedSlot, hooks_of
 from caten_sd.loading.report import LoadReport, Outcome
 from caten_sd.objects.containers import Container, computed, containers
 from caten_sd.objects.extract import attributes_of, get_state_dict, to_state_dict
-from caten_sd.objects.owner import slots_of, unwrap
+from caten_sd.objects.owner import unwrap
+from caten_sd.objects.slots import OPTIONAL, PASSING, Kinds, with_included
 from caten_sd.state.keys import KeyMapper
-from caten_sd.state.leaf import Spec, spec, spec_or_none
+from caten_sd.state.leaf import Spec, spec_or_none
 from caten_sd.state.same_place import known_apart, same_place
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import first_few
@@ -48,9 +50,11 @@ class LoadTarget:
     only the file can have values for it. Properties are computed when they are first needed.
     """
 
-    def __init__(self, obj: Any, slots: StateDict, key_mapper: KeyMapper) -> None:
-        self.obj, self._declared, self._key = obj, slots, key_mapper
-        self._containers = [(each, hooks_of(each.owner)) for each in containers(obj)]
+    def __init__(self, obj: Any, key_mapper: KeyMapper, include: Kinds = ()) -> None:
+        self.obj, self._key, self._include = obj, key_mapper, include
+        self._declared, self._kinds = self._extracted(obj), with_included(include)
+        found = containers(obj, self._kinds)
+        self._containers = [(each, hooks_of(each.owner)) for each in found]
 
     @property
     def owners(self) -> list[Any]:
@@ -63,7 +67,7 @@ class LoadTarget:
 
     def of(self, obj: Any) -> LoadTarget:
         """Return the target of another object, with the same keys for its paths."""
-        return LoadTarget(obj, get_state_dict(obj, key_mapper=self._key), self._key)
+        return LoadTarget(obj, self._key, self._include)
 
     def refuse_changes(self, specs: Mapping[str, Spec | None]) -> None:
         """Raise LoadError if slots hold other arrays now than when the plan had these specs."""
@@ -75,7 +79,10 @@ class LoadTarget:
             )
 
     def _leaves_now(self) -> Mapping[str, Any]:
-        return get_state_dict(self.obj, key_mapper=self._key).entry
+        return self._extracted(self.obj).entry
+
+    def _extracted(self, obj: Any) -> StateDict:
+        return get_state_dict(obj, key_mapper=self._key, include=self._include)
 
     @functools.cached_property
     def slots(self) -> StateDict:
@@ -122,10 +129,15 @@ class LoadTarget:
     def _holders(self) -> dict[int, list[Holder]]:
         """The slots that hold each object, by its id."""
         known: dict[int, list[Holder]] = {}
-        todo = [(each.owner, name, v) for each, _ in self._containers for name, v in _held(each)]
-        todo += [(self.obj, name, v) for name, v in _hidden_in(self.obj)]
+        todo = [
+            (each.owner, name, value)
+            for each, _ in self._containers
+            for name, value, kind in each.slots
+            if (kind not in PASSING or kind in self._kinds) and value is not None
+        ]
+        todo += [(self.obj, name, v) for name, v in hidden_in(self.obj)]
         # For this load alone, as a method may be added before the next one.
-        hidden: Callable[..., bool] = functools.cache(_hides_leaves)
+        hidden: Callable[..., bool] = functools.cache(hides_leaves)
         for owner, name, value in todo:
             first = id(value) not in known
             known.setdefault(id(value), []).append(Holder(owner, name))
@@ -222,8 +234,11 @@ class LoadTarget:
 
     @functools.cached_property
     def _computed(self) -> set[str]:
+        kinds = set(OPTIONAL) - self._kinds
         return {
-            self._key([*each.path, name]) for each, _ in self._containers for name in computed(each)
+            self._key([*each.path, name])
+            for each, _ in self._containers
+            for name in computed(each, kinds)
         }
 
     @functools.cached_property
@@ -278,21 +293,3 @@ class LoadTarget:
 def _lacks_values(leaf: Any) -> bool:
     known = spec_or_none(leaf)
     return known is not None and not known.has_values
-
-
-def _held(container: Container) -> Iterator[tuple[Any, Any]]:
-    """Yield the name and the value of each slot that a load may fill."""
-    return ((n, v) for n, v, kind in container.slots if kind != "cache" and v is not None)
-
-
-def _hidden_in(obj: Any) -> Iterable[tuple[str, Any]]:
-    return attributes_of(obj).items() if _hides_leaves(type(obj)) else ()
-
-
-def _hides_leaves(cls: type) -> bool:
-    """Return whether only a method of to_state_dict knows the leaves in objects of this class."""
-    if slots_of.dispatch(cls) is not slots_of.dispatch(object):
-        return False
-    if to_state_dict.dispatch(cls) is to_state_dict.dispatch(object):
-        return False
-    return not spec.methods(cls)

@@ -21,6 +21,7 @@ from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.owner import put
 from caten_sd.objects.place import refusal
 from caten_sd.objects.shards import local_shard, refusing_together
+from caten_sd.objects.slots import Kinds
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.same_place import same_place
 
@@ -42,6 +43,7 @@ def with_state(
     dtype: Any = None,
     map_location: Any = None,
     check_values: bool = False,
+    include: Kinds = (),
 ) -> T:
     """Return a new object of the same type with this state; the old one stays as it was.
 
@@ -70,6 +72,7 @@ def with_state(
             dtype=dtype,
             map_location=map_location,
             check_values=check_values,
+            include=include,
         )
         if strict:
             require_fit(plan)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from caten_sd.objects.owner import Slot, slots_of, unwrap
-from caten_sd.objects.slots import SAVED
+from caten_sd.objects.slots import OPTIONAL, SAVED
 from caten_sd.state.keys import Path, path_element
 
 
@@ -18,8 +18,10 @@ class Container(NamedTuple):
     slots: list[Slot]
 
 
-def containers(obj: Any) -> Iterator[Container]:
+def containers(obj: Any, kinds: Collection[str] = SAVED) -> Iterator[Container]:
     """Yield the object and each container in it; a shared one once for each of its paths.
+
+    Those in slots of other ``kinds`` are left out.
 
     Attributes that are not slots are not searched. A wrapper comes before the object inside it,
     under the same path, if it has slots of its own. One that holds itself is not entered again.
@@ -39,7 +41,7 @@ def containers(obj: Any) -> Iterator[Container]:
         below = [
             ([*path, path_element(name)], value, inner)
             for name, value, kind in container.slots
-            if owners[type(value)] and kind in SAVED
+            if owners[type(value)] and kind in kinds
         ]
         stack.extend(reversed(below))
 
@@ -57,8 +59,6 @@ def _own_slots(wrapper: Any) -> list[Slot]:
     return [slot for slot in slots_of(wrapper) or () if slots_of(slot[1]) is None]
 
 
-def computed(
-    container: Container, kinds: Collection[str] = ("computed", "cache")
-) -> dict[str, Any]:
+def computed(container: Container, kinds: Collection[str] = OPTIONAL) -> dict[str, Any]:
     """Return what a container computes itself, by name: buffers that are not saved, and caches."""
     return {name: value for name, value, kind in container.slots if kind in kinds}

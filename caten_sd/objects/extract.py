@@ -12,7 +12,7 @@ from caten_sd.dispatch.generic import generic
 from caten_sd.errors import NoApplicableMethodError, StateDictError
 from caten_sd.objects.checked_pairs import checked_pairs
 from caten_sd.objects.owner import slots_of
-from caten_sd.objects.slots import SAVED
+from caten_sd.objects.slots import SAVED, Kinds, with_included
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import (
     KeyMapper,
@@ -44,20 +44,26 @@ def to_state_dict(obj: Any, parent: Path, /) -> list[Pair]:
 
 
 @collector_paused()
-def get_state_dict(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:
+def get_state_dict(
+    obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key, include: Kinds = ()
+) -> StateDict:
     """Return the state of an object as key -> live leaf, in order, with paths and ties.
 
-    The leaves are the object's own, not copies. StateDictError if two paths have one key, or if
-    the object holds itself; NoApplicableMethodError if its class has no method.
+    The leaves are the object's own, not copies. ``include`` names kinds of slots that are otherwise
+    left out: "computed" (buffers that are not saved), "cache", "random" (keys and counts of
+    generators) and "intermediate". StateDictError if two paths have one key, or if the object holds
+    itself; NoApplicableMethodError if its class has no method.
     """
     # Whatever an interruption of an earlier extraction left behind is not of this one.
-    around = _extraction.open, _extraction.in_unknown, _extraction.is_checked
-    _extraction.open, _extraction.in_unknown, _extraction.is_checked = {}, False, _is_taught()
+    around = dict(vars(_extraction))
+    vars(_extraction).update(
+        open={}, in_unknown=False, is_checked=_is_taught(), kinds=with_included(include)
+    )
     try:
         pairs = to_state_dict(obj, [])
         pairs = checked_pairs(obj, [], pairs) if _extraction.is_checked else pairs
     finally:
-        _extraction.open, _extraction.in_unknown, _extraction.is_checked = around
+        vars(_extraction).update(around)
     if not pairs:
         _refuse_stateless(obj)
     paths = [path for path, _ in pairs]
@@ -105,16 +111,23 @@ def _collision(obj: Any, paths: list[Path], key_mapper: KeyMapper) -> StateDictE
 class _Extraction(threading.local):
     """Where this thread is in an object: the containers around it, by id, with their paths.
 
-    ``is_checked`` if methods of others may return something else than pairs.
+    ``is_checked`` if methods of others may return something else than pairs. ``kinds`` are those of
+    the slots that are extracted.
     """
 
     def __init__(self) -> None:
         self.open: dict[int, Path] = {}
         self.in_unknown = False
         self.is_checked = False
+        self.kinds: frozenset[str] = frozenset(SAVED)
 
 
 _extraction = _Extraction()
+
+
+def is_extracted(kind: str) -> bool:
+    """Return whether the extraction that is under way takes slots of this kind."""
+    return kind in _extraction.kinds
 
 
 def children(obj: Any, parent: Path, items: Iterable[tuple[Any, Any]]) -> list[Pair]:
@@ -153,8 +166,9 @@ def _by_slots(obj: Any, parent: Path, /) -> list[Pair]:
     slots = slots_of(obj)
     if slots is None:
         return _unknown(obj, parent)
+    kinds = _extraction.kinds
     return children(
-        obj, parent, [(path_element(name), value) for name, value, kind in slots if kind in SAVED]
+        obj, parent, [(path_element(name), value) for name, value, kind in slots if kind in kinds]
     )
 
 

@@ -34,8 +34,9 @@ def slots_of(owner: Any, /) -> Iterable[Slot] | None:
     """Return (name, value, kind) for each slot of an owner, in order; None for any other object.
 
     ``name`` is the element that the slot adds to a path, and what ``put`` takes. ``kind`` is
-    "state" or "buffer", which are saved, "computed" (a buffer that is not saved) or "cache". A slot
-    that was never set is left out.
+    "state" or "buffer", which are saved, or else "computed" (a buffer that is not saved), "cache",
+    "random" (the state of a generator) or "intermediate" (what a call has left behind). A slot that
+    was never set is left out.
 
     >>> list(slots_of([1, 2])), slots_of(3)
     ([(0, 1, 'state'), (1, 2, 'state')], None)

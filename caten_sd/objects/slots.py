@@ -7,17 +7,22 @@ neither, as a KV cache. Its key is its name unless ``key="MLP.0"`` declares anot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, Protocol, get_args
 
 import attrs
 
-from caten_sd.errors import ModelError
+from caten_sd.errors import ModelError, StateDictError
 
 SLOT, KEY = "caten_sd.slot", "caten_sd.key"  # in the metadata of a field
 
-SlotKind = Literal["state", "buffer", "computed", "cache"]
+SlotKind = Literal["state", "buffer", "computed", "cache", "random", "intermediate"]
 SAVED: tuple[SlotKind, ...] = ("state", "buffer")
+# The kinds of slots that hold what a call leaves behind; "random" is the state of a generator.
+PASSING: tuple[SlotKind, ...] = ("cache", "random", "intermediate")
+OPTIONAL: tuple[SlotKind, ...] = ("computed", *PASSING)
+
+Kinds = str | Collection[str]
 
 
 class Field(Protocol):
@@ -105,6 +110,21 @@ def checked_kind(kind: Any) -> str:
     raise ModelError(
         f"{kind!r} cannot be the kind of a slot; declare one of {', '.join(get_args(SlotKind))}"
     )
+
+
+def with_included(include: Kinds) -> frozenset[str]:
+    """Return the kinds of slots that are saved, and the others that ``include`` names.
+
+    StateDictError for what is not the kind of such a slot.
+    """
+    asked = (include,) if isinstance(include, str) else tuple(include)
+    for kind in asked:
+        if kind not in OPTIONAL:
+            raise StateDictError(
+                f"include={kind!r} is not a kind of slot that is left out: include one or more of "
+                f"{', '.join(OPTIONAL)}"
+            )
+    return frozenset((*SAVED, *asked))
 
 
 def checked_key(key: Any) -> str:

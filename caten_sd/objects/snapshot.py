@@ -7,16 +7,20 @@ from typing import Any
 
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.place import can_be_replaced, replacement
+from caten_sd.objects.slots import Kinds
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec_or_none
 from caten_sd.state.state_dict import StateDict
 
 
-def snapshot(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> StateDict:
+def snapshot(
+    obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key, include: Kinds = ()
+) -> StateDict:
     """Return a copy of the state of an object; it shares no memory, and tied names stay tied.
 
-    A leaf of a type for which no ``replacement`` is taught becomes a numpy array.
+    A leaf of a type for which no ``replacement`` is taught becomes a numpy array. ``include`` is
+    that of ``get_state_dict``.
 
     >>> import numpy
     >>> model = {"w": numpy.zeros(2)}
@@ -25,7 +29,7 @@ def snapshot(obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key) -> Sta
     >>> before["w"].tolist()
     [0.0, 0.0]
     """
-    state = get_state_dict(obj, key_mapper=key_mapper)
+    state = get_state_dict(obj, key_mapper=key_mapper, include=include)
     copies: dict[str, Any] = {}
     for key, leaf in state.items():
         first = state.ties.get(key)

@@ -16,7 +16,6 @@ from caten_sd.loading.policy import Policy
 from caten_sd.loading.repairs import fill, skip
 from caten_sd.loading.report import Outcome
 from caten_sd.loading.slot_matcher import PlannedRow, SlotMatcher
-from caten_sd.objects.extract import get_state_dict
 from caten_sd.state.keys import pytorch_style_dict_key
 
 
@@ -24,7 +23,7 @@ def planned(
     slot: Any, leaf: Any, *, adopt: bool = False, replace: bool = False, **policy: Any
 ) -> PlannedRow:
     model = {"w": slot}
-    target = LoadTarget(model, get_state_dict(model), pytorch_style_dict_key)
+    target = LoadTarget(model, pytorch_style_dict_key)
     named = NamedLeaves({} if leaf is None else {"w": leaf})
     matcher = SlotMatcher(target, named, Policy(**policy), adopt=adopt, replace=replace)
     return matcher.plan("w", target.slots["w"], "w")
@@ -97,7 +96,7 @@ def test_extra_state_goes_back_to_its_module() -> None:
             pass
 
     model = Counting()
-    target = LoadTarget(model, get_state_dict(model), pytorch_style_dict_key)
+    target = LoadTarget(model, pytorch_style_dict_key)
     matcher = SlotMatcher(
         target, NamedLeaves({"_extra_state": 4}), Policy(), adopt=False, replace=False
     )

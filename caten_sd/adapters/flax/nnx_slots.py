@@ -1,7 +1,8 @@
 """The slots of the modules, lists, dicts and optimizers of NNX, in the order of ``nnx.state``.
 
-Random keys, caches and intermediate values are not saved with a module; a state that was filtered,
-as ``nnx.state(model, nnx.RngState)``, has all that is in it.
+Random keys, caches and intermediate values are not saved with a module, unless they are asked for:
+``get_state_dict(model, include="random")``. A state that was filtered, as
+``nnx.state(model, nnx.RngState)``, has all that is in it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.owner import Slot, put, slots_of
 from caten_sd.objects.slots import SlotKind
 
-_PASSING = (nnx.RngState, nnx.Cache, nnx.Intermediate)
+_PASSING: dict[type, SlotKind] = {
+    nnx.RngState: "random",
+    nnx.Cache: "cache",
+    nnx.Intermediate: "intermediate",
+}
 
 
 class DeclaredPytree(AttrsInstance, DataclassInstance):
@@ -47,8 +52,9 @@ def _data(owner: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _kind(value: Any) -> SlotKind:
-    if isinstance(value, _PASSING):
-        return "cache"
+    for passing, kind in _PASSING.items():
+        if isinstance(value, passing):
+            return kind
     return "buffer" if isinstance(value, nnx.BatchStat) else "state"
 
 

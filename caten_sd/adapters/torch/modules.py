@@ -11,7 +11,7 @@ from caten_sd.adapters.torch.wrapper_modules import inner_name, inner_of
 from caten_sd.errors import StateDictError
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.declared_slots import DeclaredSlot, declared_slots
-from caten_sd.objects.extract import children, to_state_dict
+from caten_sd.objects.extract import children, is_extracted, to_state_dict
 from caten_sd.state.keys import Pair, Path, path_element, path_text
 from caten_sd.wording import a_or_an
 
@@ -62,7 +62,7 @@ def _plain_pairs(root: nn.Module, parent: Path) -> list[Pair] | None:
     pairs: list[Pair] = []
     if not _is_plain(type(root)):
         return None
-    plain = _PlainClasses()
+    plain, all_buffers = _PlainClasses(), is_extracted("computed")
     stack = [(root, list(parent))]
     while stack:
         module, path = stack.pop()
@@ -73,7 +73,9 @@ def _plain_pairs(root: nn.Module, parent: Path) -> list[Pair] | None:
             if parameter is not None:
                 pairs.append(([*path, path_element(name)], parameter))
         for name, buffer in module._buffers.items():
-            if buffer is not None and name not in module._non_persistent_buffers_set:
+            if buffer is None:
+                continue
+            if all_buffers or name not in module._non_persistent_buffers_set:
                 pairs.append(([*path, path_element(name)], buffer))
         below = [(m, [*path, path_element(n)]) for n, m in module._modules.items() if m is not None]
         stack += below[::-1]
@@ -135,7 +137,19 @@ def _classes_below(root: nn.Module) -> dict[type, None]:
 def _pairs_by_torch(module: nn.Module, parent: Path) -> list[Pair]:
     """Let torch run the hooks and overrides, which may look at all of the module."""
     state = module.state_dict(keep_vars=True)
+    if is_extracted("computed"):
+        state |= {
+            f"{prefix}.{name}".lstrip("."): buffer
+            for prefix, inner in module.named_modules(remove_duplicate=False)
+            for name, buffer in _computed(inner)
+        }
     return [([*parent, *_path(module, key)], leaf) for key, leaf in state.items()]
+
+
+def _computed(module: nn.Module) -> list[tuple[str, Any]]:
+    """Return the buffers that a module holds itself and does not save."""
+    names = module._non_persistent_buffers_set
+    return [(n, b) for n, b in module._buffers.items() if n in names and b is not None]
 
 
 def _path(root: nn.Module, key: str) -> Path:
@@ -155,6 +169,8 @@ def _pairs_by_child(module: nn.Module, parent: Path) -> list[Pair]:
     """Return the module's own pairs, then each child's by the method for its class."""
     own: dict[str, Any] = {}
     module._save_to_state_dict(own, "", True)
+    if is_extracted("computed"):
+        own |= _computed(module)
     pairs = [([*parent, path_element(name)], leaf) for name, leaf in own.items()]
     named = [(path_element(n), m) for n, m in module._modules.items() if m is not None]
     return pairs + children(module, parent, named)

@@ -135,6 +135,42 @@ def test_random_keys_caches_and_sown_values_are_not_saved_and_a_filtered_state_h
     assert jax.random.key_data(model.drop.rngs.key[...]).tolist() == [0, 0]
 
 
+PASSING = {
+    "random": {"drop.rngs.count", "drop.rngs.key"},
+    "cache": {"key_cache"},
+    "intermediate": {"sown"},
+    "computed": set(),
+}
+
+
+@pytest.mark.parametrize("include", [*PASSING, ("random", "cache", "intermediate")])
+@pytest.mark.parametrize("verb", [load_state_dict, with_state])
+def test_what_is_left_out_is_saved_and_loaded_if_it_is_included(
+    tmp_path: Path, verb: Any, include: Any
+) -> None:
+    wanted = set().union(*(PASSING[n] for n in ([include] if type(include) is str else include)))
+    old, other = Model(0), Model(1)
+    other.drop(jnp.ones(2))
+    other.sown.set_value(jnp.ones(3))
+    write_state_dict(get_state_dict(other, include=include), tmp_path / "m.safetensors")
+    with read_state_dict(tmp_path / "m.safetensors") as file:
+        assert set(file) == {*KEYS, *wanted}
+        new = verb(old, file, strict=True, include=include)
+    has = get_state_dict(new, include=include)
+    for key, leaf in get_state_dict(other, include=include).items():
+        assert as_array(Numpy(), has[key]).tolist() == as_array(Numpy(), leaf).tolist(), key
+    if "random" in include:
+        assert np.array_equal(new.drop(jnp.ones(99)), other.drop(jnp.ones(99)))
+
+
+def test_what_is_included_and_not_in_the_file_is_missing() -> None:
+    plan = plan_load(Model(0), get_state_dict(Model(1)), include="random")
+    assert [row.key for row in plan.rows if row.outcome.name == "MISSING"] == [
+        "drop.rngs.count",
+        "drop.rngs.key",
+    ]
+
+
 def test_a_state_is_filled_and_its_model_with_it() -> None:
     model = Model(0)
     state = nnx.state(model, nnx.Param)
