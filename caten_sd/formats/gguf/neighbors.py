@@ -9,12 +9,15 @@ from typing import Any
 from caten_sd.files.format import Described
 from caten_sd.formats.gguf.file_types import FILE_TYPE, file_type
 from caten_sd.formats.gguf.general_entries import general_entries
+from caten_sd.formats.gguf.pooling import pooling_type
 from caten_sd.formats.gguf.rotary_factors import rotary_factors
 from caten_sd.formats.gguf.tokenizer import PREFIX, tokenizer_entries
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.state_dict import StateDict
 
 ARCHITECTURE, EMBEDDING = "general.architecture", "token_embd.weight"
+TYPES = "token_types.weight"
+TOKENIZER = f"{PREFIX}model"
 
 
 def described(state_dict: StateDict, folder: Path) -> Described:
@@ -29,7 +32,7 @@ def described(state_dict: StateDict, folder: Path) -> Described:
     known = spec_or_none(state_dict.get(EMBEDDING))
     if known is None or len(known.shape) != 2:
         return Described(general, leaves)
-    if any(str(key).startswith(PREFIX) for key in state_dict.metadata):
+    if TOKENIZER in state_dict.metadata:
         return Described(general, leaves)
     tokenizer = tokenizer_entries(folder, _with_text(config), known.shape[0])
     return Described({**general, **tokenizer.entries}, leaves, tokenizer.notes)
@@ -42,6 +45,8 @@ def _general(
     specs = {key: known for key, leaf in {**state_dict, **more}.items()
              if (known := spec_or_none(leaf)) and key not in state_dict.ties}  # fmt: skip
     entries = {FILE_TYPE: file_type(specs), **general_entries(folder, config, specs)}
+    entries[f"{state_dict.metadata[ARCHITECTURE]}.pooling_type"] = pooling_type(folder)
+    entries[f"{PREFIX}token_type_count"] = specs[TYPES].shape[0] if TYPES in specs else None
     return {key: value for key, value in entries.items() if value is not None}
 
 

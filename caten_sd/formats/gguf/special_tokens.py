@@ -16,6 +16,7 @@ _KEYS = {
     "mask": "mask_token_id",
 }
 
+_ENCODERS = {"bos_token_id": "cls_token_id", "eos_token_id": "seperator_token_id"}
 ENDS = ("bos", "eos")
 
 
@@ -34,7 +35,11 @@ def special_tokens(
         number = config.get(f"{word}_token_id") if number is None else number
         if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
             found[key] = number
-    return {**found, **_added(tokenizer, options, numbers, found)}
+    added = _added(tokenizer, options, numbers, found)
+    for word, other in _ENCODERS.items():  # whose texts begin and end with other tokens
+        if other in found:
+            found.setdefault(word, found[other])
+    return {**found, **added}
 
 
 def _numbers(tokenizer: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
@@ -66,24 +71,27 @@ def _added(
     What tokenizer.json does counts before the options, which it was made from. Where nothing adds
     them, that is said, since llama.cpp adds the first to some texts of itself.
     """
-    template = next(_templates(tokenizer.get("post_processor")), None)
-    if template is None:
+    around = next(_around(tokenizer.get("post_processor")), None)
+    if around is None:
         says = {} if tokenizer.get("post_processor") is not None else options
         return {f"add_{word}_token": says.get(f"add_{word}_token") is True for word in ENDS}
-    first, last = (numbers.get(_special(template[at])) for at in (0, -1))
+    first, last = (numbers.get(each) for each in around)
     begins = {found.get("bos_token_id"), found.get("cls_token_id")} - {None}
     ends = {found.get("eos_token_id"), found.get("seperator_token_id")} - {None}
     return {"add_bos_token": first in begins, "add_eos_token": last in ends}
 
 
-def _templates(processor: Any) -> Iterator[list[Any]]:
-    """Yield what is put around one text, of each processor that puts something around it."""
+def _around(processor: Any) -> Iterator[tuple[str, str]]:
+    """Yield what is put before and behind one text, of each processor that puts something there."""
     if not isinstance(processor, Mapping):
         return
     for each in processor.get("processors", ()):
-        yield from _templates(each)
-    if processor.get("type") == "TemplateProcessing" and processor.get("single"):
-        yield processor["single"]
+        yield from _around(each)
+    kind, template = processor.get("type"), processor.get("single")
+    if kind == "TemplateProcessing" and template:
+        yield _special(template[0]), _special(template[-1])
+    if kind in ("BertProcessing", "RobertaProcessing"):
+        yield str(processor["cls"][0]), str(processor["sep"][0])
 
 
 def _special(part: Any) -> str:

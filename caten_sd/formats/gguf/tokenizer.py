@@ -22,6 +22,8 @@ from caten_sd.formats.gguf.token_list import (
     token_list,
     with_bytes,
 )
+from caten_sd.formats.gguf.word_pieces import KIND as WORD_PIECE
+from caten_sd.formats.gguf.word_pieces import notes_of_words, word_pieces
 from caten_sd.state.json_text import parse_json
 
 FILE, OPTIONS, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
@@ -91,6 +93,8 @@ def _kind(tokenizer: Mapping[str, Any], options: Mapping[str, Any], count: int) 
         return _byte_level(tokenizer, options, count)
     if kind == "Unigram":
         return _unigram(tokenizer, count)
+    if kind == WORD_PIECE:
+        return word_pieces(tokenizer, count)
     raise StateDictError(f"it is of the kind {kind!r:.40}, which is not written yet")
 
 
@@ -189,6 +193,8 @@ def _template(folder: Path, options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _notes(tokenizer: Mapping[str, Any]) -> Iterator[str]:
+    if tokenizer["model"].get("type") == WORD_PIECE:
+        yield from notes_of_words(tokenizer)
     steps = _types(tokenizer.get("normalizer"), "normalizers")
     if "Strip" in steps:
         yield f"{FILE} strips line ends from the end of a text, where llama.cpp strips spaces only"

@@ -30,7 +30,7 @@ def around(*parts: Any) -> dict[str, Any]:
         (None, {"bos_token": "<s>"}, {"bos_token_id": 3}, {"bos_token_id": 7}),
         (None, {"pad_token": "none"}, {"pad_token_id": True}, {}),
         (None, {"mask_token": "<s>", "sep_token": "</s>"}, {},
-         {"mask_token_id": 7, "seperator_token_id": 8}),
+         {"mask_token_id": 7, "seperator_token_id": 8, "eos_token_id": 8}),
         (None, {"add_bos_token": True, "add_eos_token": None}, {}, {"add_bos_token": True}),
         ({"type": "ByteLevel"}, WORDS, {},
          {**NUMBERS, "add_bos_token": False, "add_eos_token": False}),

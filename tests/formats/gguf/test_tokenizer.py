@@ -64,7 +64,7 @@ PUNCTUATION = {"type": "Punctuation", "behavior": "Isolated"}
     [
         (changed(GPT2, "pre_tokenizer", value=PUNCTUATION), "splits text by rules"),
         (changed(GPT2, "normalizer", value={"type": "Lowercase"}), "changes text"),
-        (changed(GPT2, "model", "type", value="WordPiece"), "WordPiece"),
+        (changed(GPT2, "model", "type", value="WordLevel"), "WordLevel"),
         (changed(GPT2, "model", "merges", value=7), "not as its library"),
         (changed(GPT2, "model", value=None), "not as its library"),
         (changed(GPT2, "added_tokens", value=[{"id": -1, "content": "x"}]), "beyond"),

@@ -6,7 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, trainers
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    processors,
+    trainers,
+)
 from tokenizers import pre_tokenizers as splits
 
 TEXTS = [
@@ -54,6 +62,21 @@ def unigram() -> Tokenizer:
     made.pre_tokenizer = splits.Metaspace(prepend_scheme="always")
     special = ["<unk>", "<s>", "</s>"]
     return _trained(made, trainers.UnigramTrainer, special, unk_token="<unk>")
+
+
+def word_pieces(*, lowercase: bool = True, strip_accents: bool | None = None) -> Tokenizer:
+    """Return a WordPiece as BERT has it, cased or not."""
+    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strip_accents)
+    made.pre_tokenizer = splits.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trained = _trained(made, trainers.WordPieceTrainer, special)
+    trained.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return trained
 
 
 def _trained(
