@@ -8,6 +8,7 @@ from typing import Any
 from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.moves import How
 from caten_sd.loading.named_leaves import NamedLeaves
+from caten_sd.loading.packed_together import kept_together
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.repairs import skip
 from caten_sd.loading.report import COPIED, LoadRow, Outcome
@@ -20,7 +21,7 @@ from caten_sd.state.same_place import same_place
 def matched(matcher: SlotMatcher) -> list[PlannedRow]:
     """Return a row for each slot, in the model's order, and for each key that no slot gets."""
     target, named, policy = matcher.target, matcher.named, matcher.policy
-    rows = _slot_rows(matcher)
+    rows = kept_together(_slot_rows(matcher), target.slots.entry)
     if matcher.adopt:
         rows = list(_adopted_once(rows))
     unused = [name for name in named.leaves if name not in target.slots.entry]
