@@ -11,7 +11,8 @@ from caten_sd.blocks.quantized_leaf import QuantizedLeaf, divides_into_blocks, q
 from caten_sd.errors import StateDictError
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import indexed
-from caten_sd.state.dtype import DTYPE_NAMES, DType, dtype_called, numpy_dtype
+from caten_sd.state.dtype import DTYPE_NAMES, DType, dtype_called, is_raw_pair, numpy_dtype
+from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec, spec_or_none
 from caten_sd.state.packed_weights import packed_keys
 from caten_sd.state.state_dict import StateDict
@@ -43,7 +44,12 @@ def _by_numpy(kind: Numpy, leaf: Cast, /) -> Any:
 
 
 def cast(leaf: Any, dtype: DType) -> Any:
-    """Return the leaf in another dtype, unread; unchanged if a block type cannot hold it."""
+    """Return the leaf in another dtype, unread; unchanged if a block type cannot hold it.
+
+    Raw elements of two bytes, of which a file does not say what they are, are taken for bfloat16.
+    """
+    if isinstance(leaf, LazyTensor) and is_raw_pair(leaf.dtype):
+        return leaf.taken_as(dtype)
     if dtype.kind != "block":
         return Cast(leaf, dtype)
     kind = block_type(dtype.name)
@@ -89,13 +95,18 @@ def cast_floats(state_dict: StateDict, dtype: Any) -> StateDict:
         used.add(pattern)
         target = dtypes.get(pattern)
         known = None if key in packed else spec_or_none(leaf)
-        if target and known and known.dtype.kind in ("float", "block") and known.dtype != target:
+        if target and known and known.dtype != target and _takes(known.dtype, target):
             leaf = casts.setdefault(id(leaf), cast(leaf, target))
         entry[key] = leaf
     for pattern in dtypes:
         if pattern not in used:
             raise StateDictError(_unused(pattern, state_dict))
     return state_dict.with_entry(entry, paths=state_dict.paths, ties=state_dict.ties)
+
+
+def _takes(own: DType, target: DType) -> bool:
+    """Return whether a leaf is cast: a float, or what may be bfloat16 and is asked for as that."""
+    return own.kind in ("float", "block") or (is_raw_pair(own) and target.name == "bfloat16")
 
 
 def _unused(pattern: str, keys: Iterable[str]) -> str:

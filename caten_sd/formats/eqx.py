@@ -14,7 +14,6 @@ from caten_sd.encodings.npy import MAGIC, NpyHeader, npy_dtype, npy_header, npy_
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.state.dtype import DTYPES, is_raw_pair
-from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
 
@@ -92,7 +91,4 @@ def _header_and_end(source: Source, at: int) -> tuple[NpyHeader, int]:
 
 def _known(leaf: Any) -> Any:
     """Return the leaf; of JAX's dtypes without a name in numpy, bfloat16 alone has two bytes."""
-    if not is_raw_pair(leaf.dtype):
-        return leaf
-    dtype = DTYPES["bfloat16"]
-    return LazyTensor(leaf.source, leaf.offset, dtype, leaf.shape, leaf.strides, leaf.order)
+    return leaf.taken_as(DTYPES["bfloat16"]) if is_raw_pair(leaf.dtype) else leaf

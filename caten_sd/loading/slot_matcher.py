@@ -14,6 +14,7 @@ from caten_sd.loading.methods import Specs
 from caten_sd.loading.moves import How, Move
 from caten_sd.loading.named_leaves import NamedLeaves
 from caten_sd.loading.policy import Policy
+from caten_sd.loading.raw_elements import taken_for
 from caten_sd.loading.readable import why_unreadable
 from caten_sd.loading.repairs import Fill, skip
 from caten_sd.loading.report import COPIED, LoadRow, Outcome
@@ -109,6 +110,9 @@ class SlotMatcher:
 
     def _judged(self, row: LoadRow, slot: Spec, leaf: Spec, place: Any, value: Any) -> PlannedRow:
         """Plan a slot that takes the leaf if shape and dtype allow it."""
+        if (made := taken_for(slot, leaf, value)) is not None:
+            note = f"raw elements of the file, taken for {slot.dtype}"
+            row, leaf, value = row._replace(leaf=slot, note=note), slot, made
         dtype = self.policy.target(row.key, slot, leaf, self.default_dtype)
         route = self.router.route(row.key, place, value, recast=dtype != slot.dtype)
         if not route.replaces:

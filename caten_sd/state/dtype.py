@@ -102,8 +102,8 @@ def is_raw_pair(dtype: DType) -> bool:
 
 
 RAW_BFLOAT16 = (
-    "if MLX or Equinox wrote it, use numpy.load(path).view(ml_dtypes.bfloat16), with [key] before "
-    ".view for an .npz"
+    "if MLX or Equinox wrote it, it is bfloat16, which convert(file, new_file, dtype='bf16') or "
+    "caten-sd convert --dtype bf16 takes it for"
 )
 
 

@@ -51,6 +51,10 @@ class LazyTensor(LazyLeaf):
         """Whether a large extent holds more bytes of other elements than of this leaf's."""
         return self.extent > _LARGE and self.extent > 2 * self.dtype.nbytes(math.prod(self.shape))
 
+    def taken_as(self, dtype: DType) -> LazyTensor:
+        """Return the leaf whose bytes are elements of another dtype, of the same size."""
+        return LazyTensor(self.source, self.offset, dtype, self.shape, self.strides, self.order)
+
     @property
     def is_canonical(self) -> bool:
         """Whether the stored bytes are as files hold them: C order, little endian."""

@@ -9,7 +9,9 @@ import pytest
 
 from caten_sd.errors import CatenError, FormatError, StateDictError
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
+from caten_sd.files.conversion import convert
 from caten_sd.files.sidecar import RECORD_FILE
+from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.state.state_dict import StateDict
 
 
@@ -139,7 +141,7 @@ def test_an_array_without_a_tensor_is_named_for_what_it_is(tmp_path: Path, array
         assert list(found.others) == ["w"]
 
 
-def test_raw_bfloat16_of_mlx_and_equinox_is_not_guessed_and_the_way_to_say_so_works(
+def test_raw_bfloat16_of_mlx_and_equinox_is_taken_for_it_where_that_is_asked_for(
     tmp_path: Path,
 ) -> None:
     values = np.array([1, 2], ml_dtypes.bfloat16)
@@ -149,7 +151,26 @@ def test_raw_bfloat16_of_mlx_and_equinox_is_not_guessed_and_the_way_to_say_so_wo
         lambda: np.asarray(state_dict["w"]),
         lambda: write_state_dict(state_dict, tmp_path / "w.safetensors"),
     ):
-        with pytest.raises(CatenError, match=r"Equinox .*\.view\(ml_dtypes\.bfloat16\)"):
+        with pytest.raises(CatenError, match=r"Equinox .*--dtype bf16"):
             refused()
     assert not (tmp_path / "w.safetensors").exists()
-    assert np.array_equal(np.load(tmp_path / "w.npy").view(ml_dtypes.bfloat16), values)
+    for dtype in ("bf16", {"w": "bf16"}):
+        convert(tmp_path / "w.npy", tmp_path / "w.safetensors", dtype=dtype)
+        with read_state_dict(tmp_path / "w.safetensors") as found:
+            assert found["w"].numpy().tobytes() == values.tobytes()
+    with pytest.raises(CatenError, match=r"Equinox .*--dtype bf16"):
+        convert(tmp_path / "w.npy", tmp_path / "v.safetensors", dtype="f32")
+
+
+def test_raw_elements_get_into_a_slot_that_says_what_they_are(tmp_path: Path) -> None:
+    values = np.array([1, -2], ml_dtypes.bfloat16)
+    np.savez(tmp_path / "w.npz", w=values)
+    model = {"w": np.zeros(2, ml_dtypes.bfloat16)}
+    with read_state_dict(tmp_path / "w.npz") as found:
+        (row,) = plan_load(model, found).rows
+        assert "taken for bfloat16" in row.note
+        load_state_dict(model, found, strict=True)
+        assert model["w"].tolist() == [1, -2]
+        for other in (np.float16, np.int16, np.float32):
+            assert not plan_load({"w": np.zeros(2, other)}, found).fits
+        assert not plan_load({"w": np.zeros(3, ml_dtypes.bfloat16)}, found).fits
