@@ -11,6 +11,7 @@ from caten_sd.errors import StateDictError
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.state.leaf import spec_or_none
+from caten_sd.state.live_mapping import is_live_mapping
 from caten_sd.state.state_dict import StateDict, as_state_dict
 
 
@@ -29,7 +30,7 @@ def given_states(a: Any, b: Any, *, done: str) -> Iterator[tuple[StateDict, Stat
 
 
 def _state(given: Any, files: contextlib.ExitStack) -> StateDict:
-    if isinstance(given, Mapping):
+    if isinstance(given, Mapping) and not is_live_mapping(given):
         return as_state_dict(given)
     if isinstance(given, (str, os.PathLike)):
         return files.enter_context(read_state_dict(given))

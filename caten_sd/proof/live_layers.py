@@ -17,6 +17,7 @@ from caten_sd.objects.owner import slots_of, unwrap
 from caten_sd.state.derivation import derivation
 from caten_sd.state.keys import Path, joined_key, pytorch_style_dict_key
 from caten_sd.state.leaf import LazyLeaf, spec_or_none
+from caten_sd.state.live_mapping import is_live_mapping
 from caten_sd.state.padding_steps import Padded, Trimmed
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.steps import Permute
@@ -56,7 +57,7 @@ def _layers(model: Any) -> Iterator[tuple[str, Any]]:
         if slots is None:
             continue
         seen.add(id(owner))
-        if not isinstance(owner, (Mapping, list, tuple)):
+        if is_live_mapping(owner) or not isinstance(owner, (Mapping, list, tuple)):
             yield pytorch_style_dict_key(path), owner
         waiting += [([*path, name], value) for name, value, kind in slots if kind != "cache"][::-1]
 

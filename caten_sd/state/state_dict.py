@@ -20,6 +20,7 @@ from caten_sd.state.grouping import LONGEST_KEY
 from caten_sd.state.keys import Path, renamed_path, split_key
 from caten_sd.state.leaf import Opaque, spec_or_none
 from caten_sd.state.leaf_table import LeafTable
+from caten_sd.state.live_mapping import is_live_mapping
 from caten_sd.wording import a_or_an, counted
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def as_state_dict(state_dict: Mapping[str, Any]) -> StateDict:
     """Return a StateDict for any mapping of str to leaf; the mapping is not changed."""
     if isinstance(state_dict, StateDict):
         return state_dict
-    if not isinstance(state_dict, Mapping):
+    if not isinstance(state_dict, Mapping) or is_live_mapping(state_dict):
         raise StateDictError(
             f"a state dict is a mapping of key to leaf, not {a_or_an(type(state_dict).__name__)}; "
             f"pass get_state_dict(obj) for a model, which save(obj, path) and load(obj, path) do "
