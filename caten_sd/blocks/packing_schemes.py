@@ -17,6 +17,7 @@ import attrs
 from caten_sd.errors import StateDictError
 from caten_sd.state.derived import indexed
 from caten_sd.state.leaf import spec
+from caten_sd.wording import counted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,13 +33,14 @@ Parts = Mapping[str, Any]  # the leaves of a packed weight, by how their keys ex
 class PackingScheme:
     """How one weight is packed, as a value to dispatch on.
 
-    ``method`` is the name that config.json has for it. ``shape`` is that of the float weight, and
-    ``rows_together`` how many rows of it cannot be cut from one another. ``blocks`` says in words
-    what has a scale of its own. attrs makes a class with slots anew, and both would be subclasses
-    to be found, so that schemes have none.
+    ``method`` is the name that config.json has for it, and ``tools`` are the names of others that
+    pack so. ``shape`` is that of the float weight, and ``rows_together`` how many rows of it cannot
+    be cut from one another. ``blocks`` says in words what has a scale of its own. attrs makes a
+    class with slots anew, and both would be subclasses to be found, so that schemes have none.
     """
 
     method: ClassVar[str]
+    tools: ClassVar[frozenset[str]] = frozenset()
 
     shape: tuple[int, ...]
     bits: int
@@ -58,8 +60,12 @@ class PackingScheme:
         """Return the parts of some rows of the float weight; ``start`` is whole rows together."""
         raise NotImplementedError
 
+    def of_rows(self, start: int, stop: int) -> Self:
+        """Return the scheme of what ``cut`` returns, for a scheme that has to know the rows."""
+        return self
+
     def __str__(self) -> str:
-        return f"{self.method}, {self.bits} bits, {self.blocks}"
+        return f"{self.method}, {counted(self.bits, 'bit')}, {self.blocks}"
 
 
 @functools.cache
@@ -80,7 +86,7 @@ def scheme_of(key: str, parts: Parts, stated: Stated) -> PackingScheme | None:
     """Return the scheme by which a weight is packed; None if none of them fits its shapes."""
     for scheme in packing_schemes():
         if found := scheme.of(key, parts, stated):
-            if stated.method and stated.method != found.method and stated.method in methods():
+            if stated.method in methods() - {found.method, *found.tools}:
                 raise StateDictError(
                     f"{key} is packed as {found}, by its shapes, and config.json states the "
                     f"quant_method {stated.method!r}; get the config.json of this checkpoint"
@@ -91,7 +97,8 @@ def scheme_of(key: str, parts: Parts, stated: Stated) -> PackingScheme | None:
 
 def methods() -> set[str]:
     """Return the names that config.json has for the schemes."""
-    return {scheme.method for scheme in packing_schemes()}
+    schemes = packing_schemes()
+    return {name for scheme in schemes for name in (scheme.method, *scheme.tools)}
 
 
 def are(kind: str, *leaves: Any, bits: int = 0) -> bool:
@@ -104,6 +111,17 @@ def are(kind: str, *leaves: Any, bits: int = 0) -> bool:
     dtypes = [spec(leaf).dtype for leaf in leaves]
     kinds = ("int", "uint") if kind == "int" else (kind,)
     return all(dtype.kind in kinds and bits in (0, dtype.bits) for dtype in dtypes)
+
+
+def misfit(key: str, parts: Parts) -> StateDictError:
+    """Return the error that a packed weight and what it is packed with contradict one another."""
+    shapes = ", ".join(
+        f"{role.lstrip('_.') or 'weight'} {spec(leaf).dtype.name} {list(spec(leaf).shape)}"
+        for role, leaf in parts.items()
+    )
+    return StateDictError(
+        f"{key} and what it is packed with do not fit one another ({shapes}); get the file again"
+    )
 
 
 def along(leaf: Any, axis: int, start: int, stop: int) -> Any:

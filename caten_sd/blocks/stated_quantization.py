@@ -40,6 +40,13 @@ class Stated:
         numbers = (each for each in values if isinstance(each, int) and not isinstance(each, bool))
         return next(numbers, None)
 
+    def of_groups(self, name: str) -> list[Any]:
+        """Return what compressed-tensors states under a name for the weights of each group."""
+        groups = self.entries.get("config_groups")
+        each = groups.values() if isinstance(groups, Mapping) else ()
+        weights = [group.get("weights") for group in each if isinstance(group, Mapping)]
+        return [known[name] for known in weights if isinstance(known, Mapping) and name in known]
+
     def text(self, *names: str) -> str:
         """Return the first text under one of these names, in small letters, or ""."""
         values = (self.entries.get(name) for name in names)

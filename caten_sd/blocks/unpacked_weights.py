@@ -40,17 +40,20 @@ class UnpackedWeight(RowLeaf):
 
     def rows(self, start: int, stop: int) -> UnpackedWeight:
         """Return some rows, for which only what they are packed in is read."""
-        return UnpackedWeight(self.scheme, self.scheme.cut(self.parts, start, stop), stop - start)
+        scheme, parts = self.scheme.of_rows(start, stop), self.scheme.cut(self.parts, start, stop)
+        return UnpackedWeight(scheme, parts, stop - start)
 
 
 @as_array.register(Numpy, UnpackedWeight)
 def _by_numpy(kind: Numpy, leaf: UnpackedWeight, /) -> Any:
-    if 0 in leaf.shape:  # numpy cannot tell the length of an axis of nothing
-        import numpy as np
+    import numpy as np
 
+    if 0 in leaf.shape:  # numpy cannot tell the length of an axis of nothing
         return np.zeros(leaf.shape, np.float32)
     arrays = {role: as_array(kind, each) for role, each in leaf.parts.items()}
-    return dequantize(leaf.scheme, arrays)[: leaf.shape[0]]  # the last byte may be half empty
+    with np.errstate(all="ignore"):  # a NaN or infinite scale is what the file holds
+        values = dequantize(leaf.scheme, arrays)
+    return values[: leaf.shape[0]]  # the last byte may be half empty
 
 
 @attrs.frozen
@@ -85,9 +88,9 @@ def packed_weights(
 def to_floats(state_dict: Mapping[str, Any]) -> StateDict:
     """Return the state dict with float32 leaves for all packed weights, computed when read.
 
-    These are weights of GPTQ, AWQ, bitsandbytes, MLX and fp8 with scales; their scales and whatever
-    else they are packed with are left out. The config.json next to the file is compared with the
-    shapes. StateDictError if one is packed in another way.
+    These are weights of GPTQ, AWQ, bitsandbytes, MLX, HQQ, compressed-tensors, MXFP4, NVFP4 and fp8
+    with scales. Their scales and whatever else they are packed with are left out. The config.json
+    next to the file is compared with the shapes. StateDictError if one is packed in another way.
 
     >>> import numpy
     >>> packed = {"fc.weight": numpy.full((1, 2), 127, "i1"), "fc.SCB": numpy.ones(1, "f4")}
@@ -106,7 +109,7 @@ def to_floats(state_dict: Mapping[str, Any]) -> StateDict:
 
 def with_floats(state: StateDict, groups: list[PackedGroup]) -> StateDict:
     """Return the state dict with a float leaf for each of these packed weights."""
-    made: dict[tuple[int, ...], UnpackedWeight] = {}  # tied keys still share one leaf
+    made: dict[tuple[Any, ...], UnpackedWeight] = {}  # tied keys still share one leaf
     names: dict[str, tuple[str, Any]] = {}
     gone: set[str] = set()
     for group in groups:
@@ -114,7 +117,10 @@ def with_floats(state: StateDict, groups: list[PackedGroup]) -> StateDict:
             continue
         parts = {role: state[key] for key, role in group.keys.items()}
         leaf = UnpackedWeight(group.scheme, parts)
-        names[group.key] = group.name, made.setdefault(tuple(map(id, parts.values())), leaf)
+        names[group.key] = (
+            group.name,
+            made.setdefault((group.scheme, *map(id, parts.values())), leaf),
+        )
         gone |= group.keys.keys() - {group.key}
         if group.name != group.key and group.name in state:
             raise StateDictError(

@@ -44,7 +44,9 @@ def floats_of_packed(state_dict: StateDict, dtype: Any) -> Floats:
     if unknown:
         stay = counted(len(unknown), "packed weight stays", "packed weights stay")
         notes.append(f"{stay} packed, in a way that is not known: {first_few(unknown, 3)}")
-    casts = Counter(f"{scheme.method} {scheme.bits} bits to float32" for _, scheme in known)
+    casts = Counter(
+        f"{scheme.method} {counted(scheme.bits, 'bit')} to float32" for _, scheme in known
+    )
     return Floats(with_floats(state_dict, groups), casts, tuple(notes))
 
 

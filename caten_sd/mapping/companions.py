@@ -37,6 +37,17 @@ def accompanied(
     return [made.get(item.key, item) for item in items if item.key not in gone], members
 
 
+def refuse_own_axes(leaves: Iterable[Any]) -> None:
+    """Refuse an operation on packed weights whose axes are not those of their values."""
+    for leaf in leaves:
+        if isinstance(leaf, Accompanied) and leaf.has_own_axes:
+            raise LayoutError(
+                f"a packed weight {list(leaf.shape)} has other axes than its values, so only its "
+                f"name can be another; dequantize it first, by to_floats or --dtype f16, or leave "
+                f"it in its layout"
+            )
+
+
 def expanded(items: Iterable[Item], separator: str) -> list[Item]:
     """Return the items with each packed weight and its companions apart, under their own names."""
     found = []

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.absent_keys import first_absent
 from caten_sd.mapping.axis_sizes import Lookup, Numbers, solve
+from caten_sd.mapping.companions import refuse_own_axes
 from caten_sd.mapping.conditions import or_one
 from caten_sd.mapping.constants import check_left_out
 from caten_sd.mapping.gathered import Gathered, Item, check_complete, check_lengths, coordinates
@@ -289,6 +290,7 @@ class _RuleRunner:
         Leaves are tied if they are one object.
         """
         operand = group.operand
+        refuse_own_axes(operand.values())
         if not any(id(leaf) in self._shared for leaf in operand.values()):
             return operation.apply(operand)
         place = operation, tuple((at, id(leaf)) for at, leaf in sorted(operand.items()))

@@ -13,7 +13,9 @@ from caten_sd.state.steps import Cut, Join, Permute, Pick, Pile, Reorder, Shape,
 Derive = Callable[[Step, Sequence[Any]], Any]
 
 # What follows the weight by its shape; other companions, such as a recorded shape, follow no step.
-_FOLLOWS = ("scale", "scales", "scale_inv", "SCB", "biases", "zero_point")
+_FOLLOWS = ("scale", "scale_2", "scales", "scale_inv", "SCB", "biases", "zero_point")
+# Weights whose axes are not those of the values: words down the columns, a table, or an axis more.
+_OWN_AXES = ("qweight", "W_q", "_blocks", ".blocks")
 
 
 class Accompanied(LazyLeaf):
@@ -34,6 +36,11 @@ class Accompanied(LazyLeaf):
         """Return the weight and its companions."""
         return (self.weight, *self.companions.values())
 
+    @property
+    def has_own_axes(self) -> bool:
+        """Whether the axes of the weight are not those of its values."""
+        return self.role in _OWN_AXES
+
     def after(self, step: Step, leaves: Sequence[Any], derive: Derive) -> Accompanied:
         """Return weights and companions after a step; LayoutError if it would part their blocks."""
         weights = [leaf for leaf in leaves if isinstance(leaf, Accompanied)]
@@ -50,7 +57,7 @@ class Accompanied(LazyLeaf):
             found = _step_of(name, pairs, step)
             companions = [companion for _, companion in pairs]
             moved[name] = companions[0] if found is None else derive(found, companions)
-        if self.role == "qweight":
+        if self.has_own_axes:
             raise _parts("its scales, as its axes are in an order of their own", step)
         return Accompanied(derive(step, [leaf.weight for leaf in weights]), moved, self.role)
 
@@ -65,8 +72,9 @@ def _step_of(name: str, pairs: Sequence[tuple[Spec, Any]], step: Step) -> Step |
         raise _parts(name, step)
     if isinstance(step, Pile):
         return step
-    # An element of more than 8 bits holds several of the weight, side by side on the last axis.
-    last = len(weight.shape) - 1 if weight.dtype.bits > 8 else -1
+    # A word, or a byte without sign, holds several of the weight, side by side on the last axis.
+    several = weight.dtype.bits > 8 or weight.dtype.name == "uint8"
+    last = len(weight.shape) - 1 if several else -1
     if isinstance(step, Permute):
         if len(blocks) == len(weight.shape) and (last < 0 or step.axes[last] == last):
             return step

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 # How the key of a packed weight ends, and how it does as a float.
-_ENDINGS = (("qweight", "weight"), ("weight_packed", "weight"), ("_blocks", ""))
+_ENDINGS = (
+    ("qweight", "weight"),
+    ("W_q", "weight"),
+    ("_packed", ""),
+    ("_blocks", ""),
+    (".blocks", ""),
+)
 
 
 def plain_name(weight: str) -> str:

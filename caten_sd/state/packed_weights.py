@@ -1,7 +1,7 @@
 """Packed weights: tensors that mean nothing without the scales that lie next to them.
 
 The names are those of GPTQ and AWQ, bitsandbytes (8 and 4 bits), fp8 with scales (DeepSeek,
-compressed-tensors, ModelOpt), MXFP4 as in GPT-OSS, and MLX.
+compressed-tensors, ModelOpt), MXFP4 as in GPT-OSS, HQQ, and MLX.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from caten_sd.state.leaf import spec
 # A key of scales, and the keys that its packed weight may have; {} is what stands before it.
 _SCALES = (
     (re.compile(r"(.*\.|)SCB"), ("{}weight",)),
-    (re.compile(r"(.*\.|)scales"), ("{}qweight", "{}weight")),
+    (re.compile(r"(.*\.|)scales"), ("{}qweight", "{}weight", "{}blocks")),
+    (re.compile(r"(.*\.|)scale"), ("{}W_q",)),
     (re.compile(r"(.*)_scales"), ("{}_blocks", "{}")),
     (re.compile(r"(.*?)_(?:global_)?scale(?:_inv|_2)?"), ("{}", "{}_packed")),
     (re.compile(r"(.*)\.(?:absmax|nested_absmax|quant_map|quant_state\..*)"), ("{}",)),
@@ -27,7 +28,14 @@ _AFTER = re.compile(
     r"|shape|g_idx)|_(?:global_)?scale(?:_inv|_2)?|_scales)"
 )
 _NEXT = re.compile(
-    r"(.*\.|)(?:qweight|qzeros|scales|biases|g_idx|SCB|weight_format|input_scale|output_scale)"
+    r"(.*\.|)(?:qweight|qzeros|scales|biases|g_idx|SCB|weight_format|pre_quant_scale"
+    r"|(?:input|output)_(?:global_scale|scale|scale_ub|zero_point))"
+)
+# What HQQ states of a weight, each in a tensor.
+_STATED = re.compile(
+    r"(.*\.|)(?:W_q|scale|zero|nbits|group_size|shape|axis|packing|channel_wise|optimize|round_zero"
+    r"|view_as_float|unpack_view_dtype|compute_dtype|quant_scale|quant_zero|offload_meta"
+    r"|encoded_state_dict|stores_quant_config)"
 )
 
 
@@ -110,8 +118,12 @@ def _pairs(leaves: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 names = (weight.format(match[1]) for weight in weights)
                 # A leaf that is not there is not asked for its spec, which costs an exception.
                 there = (name for name in names if name in leaves)
-                yield from ((key, name) for name in there if is_packed(leaves[name]))
+                yield from ((key, name) for name in there if _is_weight(name, leaves[name]))
                 break
+
+
+def _is_weight(name: str, leaf: Any) -> bool:
+    return is_packed(leaf) or name.rpartition(".")[2] == "W_q"  # HQQ may call its bytes floats
 
 
 def is_packed(leaf: Any) -> bool:
@@ -132,4 +144,8 @@ def _weights_of(key: str) -> Iterator[str]:
     if match := _AFTER.fullmatch(key):
         yield from (match[1], f"{match[1]}_packed", f"{match[1]}_blocks")
     if match := _NEXT.fullmatch(key):
-        yield from (f"{match[1]}{name}" for name in ("weight", "qweight", "weight_packed"))
+        yield from (
+            f"{match[1]}{name}" for name in ("weight", "qweight", "weight_packed", "blocks")
+        )
+    if match := _STATED.fullmatch(key):
+        yield f"{match[1]}W_q"

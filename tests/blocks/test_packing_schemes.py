@@ -14,7 +14,16 @@ from caten_sd.blocks.packing_schemes import methods, packing_schemes
 from caten_sd.blocks.unpacked_weights import quantization_notes, to_floats
 from caten_sd.errors import CatenError
 from caten_sd.state.state_dict import StateDict
-from tests.blocks.schemes import test_awq, test_bitsandbytes4, test_gptq, test_mlx_affine
+from tests.blocks.schemes import (
+    test_awq,
+    test_bitsandbytes4,
+    test_compressed_integers,
+    test_gptq,
+    test_hqq,
+    test_mlx_affine,
+    test_mxfp4,
+    test_nvfp4,
+)
 
 SOUND: list[dict[str, Any]] = [
     test_gptq.packed(4)[0],
@@ -25,16 +34,24 @@ SOUND: list[dict[str, Any]] = [
     dict(test_mlx_affine.packed(4, 32)[0]),
     {"w": np.ones((256, 384), ml_dtypes.float8_e4m3fn), "w_scale_inv": np.ones((2, 3), "f4")},
     {"fc.weight": np.ones((4, 6), "i1"), "fc.SCB": np.ones(4, "f4")},
+    test_compressed_integers.packed(4, groups=2, zeros=True)[0],
+    test_compressed_integers.packed(3, groups=1)[0],
+    test_hqq.packed("4bit_u8", axis=1)[0],
+    test_hqq.packed("3bit_32", axis=0)[0],
+    test_mxfp4.packed("experts.up_blocks", "experts.up_scales", (3, 5, 2))[0],
+    test_mxfp4.packed("fc.weight_packed", "fc.weight_scale", (5, 2))[0],
+    test_nvfp4.packed("weight", "weight_scale_2")[0],
+    test_nvfp4.packed("weight_packed", "weight_global_scale")[0],
 ]
 DTYPES = ["i1", "u1", "u4", "i8", "f2", "f4", "?", "c8", ml_dtypes.float8_e4m3fn]
 DAMAGE = {
     "gone": lambda leaf: None,
-    "shorter": lambda leaf: leaf[: len(leaf) // 2],
+    "shorter": lambda leaf: np.atleast_1d(leaf)[: np.atleast_1d(leaf).shape[0] // 2],
     "flat": lambda leaf: leaf.reshape(-1),
     "turned": lambda leaf: leaf.T,
-    "empty": lambda leaf: leaf[:0],
+    "empty": lambda leaf: np.atleast_1d(leaf)[:0],
     "scalar": lambda leaf: np.array(leaf.reshape(-1)[0]),
-    "longer": lambda leaf: np.concatenate([leaf, leaf]),
+    "longer": lambda leaf: np.concatenate([np.atleast_1d(leaf)] * 2),
 }
 CONFIGS = st.fixed_dictionaries(
     {},
@@ -48,8 +65,20 @@ CONFIGS = st.fixed_dictionaries(
 
 
 def test_every_scheme_is_found_with_the_name_that_config_json_has() -> None:
-    assert methods() == {"awq", "bitsandbytes", "fp8", "gptq", "mlx"}
-    assert len(packing_schemes()) == 6
+    own = {
+        "awq",
+        "bitsandbytes",
+        "compressed-tensors",
+        "fp8",
+        "gptq",
+        "hqq",
+        "mlx",
+        "mxfp4",
+        "nvfp4",
+    }
+    assert {scheme.method for scheme in packing_schemes()} == own
+    assert methods() == {*own, "fbgemm_fp8", "modelopt", "quark"}
+    assert len(packing_schemes()) == 10
 
 
 @settings(max_examples=150, deadline=None)

@@ -116,9 +116,19 @@ def test_a_step_across_the_blocks_is_refused(operation: Operation, scales: tuple
         to_layout(given, layout, from_layout=layout.canonical)
 
 
-@pytest.mark.parametrize("name", ["gptq", "awq", "bitsandbytes 4", "compressed-tensors", "mlx"])
-def test_codes_in_an_order_of_their_own_are_never_reordered(name: str) -> None:
-    layout = Layout("mine", [Row("a.weight", "fc.weight", Transpose())])
+OF_OWN_ORDER = {
+    *("gptq", "awq", "bitsandbytes 4", "compressed-tensors", "mlx", "gpt-oss", "openai", "mxfp4"),
+    *("nvfp4", "modelopt", "hqq", "hqq as floats"),
+}
+
+
+@pytest.mark.parametrize("operation", [Transpose(), NegExp(), Rearrange("a b c -> (a b) c", a=2)])
+@pytest.mark.parametrize("name", sorted(OF_OWN_ORDER))
+def test_codes_in_an_order_of_their_own_are_never_reordered(
+    name: str, operation: Operation
+) -> None:
+    rows = [Row("a.weight", "fc.weight", operation), Row("a.up", "experts.up", operation)]
+    layout = Layout("mine", rows)
     with pytest.raises(LayoutError, match="dequantize"):
         to_layout(UNITS[name], layout.canonical, from_layout=layout, silent=True)
 

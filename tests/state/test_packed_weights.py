@@ -38,6 +38,15 @@ UNITS: dict[str, dict[str, Any]] = {
         "fc.weight_zero_point": I32,
     },
     "gpt-oss": {"experts.up_blocks": U8, "experts.up_scales": U8},
+    "openai": {"experts.up.blocks": U8, "experts.up.scales": U8},
+    "mxfp4": {"fc.weight_packed": U8, "fc.weight_scale": U8},
+    "nvfp4": {"fc.weight_packed": U8, "fc.weight_scale": FP8, "fc.weight_global_scale": F4}
+    | {"fc.input_global_scale": F4},
+    "modelopt": {"fc.weight": U8, "fc.weight_scale": FP8, "fc.weight_scale_2": F4}
+    | {"fc.input_scale": F4, "fc.pre_quant_scale": F4},
+    "hqq": {"fc.W_q": U8, "fc.scale": F2, "fc.zero": F2}
+    | {f"fc.{name}": I32 for name in ("nbits", "group_size", "shape", "axis", "packing")},
+    "hqq as floats": {"fc.W_q": F2, "fc.scale": F2, "fc.zero": F2, "fc.view_as_float": U8},
     "mlx": {"fc.weight": U32, "fc.scales": F2, "fc.biases": F2},
     "bare": {"w": I8, "w_scale": F4},
 }

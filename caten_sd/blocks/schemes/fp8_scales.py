@@ -1,17 +1,18 @@
 """Floats of 8 bits with scales: one for the tensor, one a row, or one for each rectangle.
 
 The value is number * scale, also where the scale is called ``scale_inv``, as DeepSeek does. Its
-squares of 128 may be cut off at the end of an axis.
+squares of 128 may be cut off at the end of an axis. Scales of bytes are powers of two, as in MXFP8.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
 from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are
+from caten_sd.blocks.small_floats import e8m0
 from caten_sd.state.leaf import dequantize, spec
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class Fp8Scales(PackingScheme):
     """A weight in floats of 8 bits; ``sides`` are those of what has one scale."""
 
     method = "fp8"
+    tools: ClassVar[frozenset[str]] = frozenset(
+        {"compressed-tensors", "modelopt", "fbgemm_fp8", "quark"}
+    )
 
     role: str
     sides: tuple[int, ...]
@@ -40,12 +44,14 @@ class Fp8Scales(PackingScheme):
         if "" not in parts or roles not in ({"_scale_inv"}, {"_scale"}):
             return None
         weight, (role,) = spec(parts[""]), roles
-        if not are("float", parts[""], bits=8) or not are("float", parts[role]):
+        exponents = spec(parts[role]).dtype.name == "uint8"  # of two, as in MXFP8
+        if not are("float", parts[""], bits=8) or not (exponents or are("float", parts[role])):
             return None
         counts = _counts(weight.shape, spec(parts[role]).shape)
         if counts is None:
             return None
-        sides = _sides(weight.shape, counts, stated.entries.get("weight_block_size"))
+        blocks = [stated.entries.get("weight_block_size"), *stated.of_groups("block_structure")]
+        sides = _sides(weight.shape, counts, next(filter(None, blocks), None))
         if sides is None:
             return None
         return cls(weight.shape, 8, _words(weight.shape, sides), sides[0], role, sides)
@@ -93,6 +99,8 @@ def _words(shape: tuple[int, ...], sides: tuple[int, ...]) -> str:
         return "one scale"
     if sides[0] == 1 and sides[1:] == shape[1:]:
         return "a scale for each row"
+    if all(side == 1 for side in sides[:-1]):
+        return f"groups of {sides[-1]}"
     return f"blocks of {'x'.join(map(str, sides[-2:]))}"
 
 
@@ -101,7 +109,8 @@ def _values(scheme: Fp8Scales, parts: Parts, /) -> NDArray[Any]:
     import numpy as np
 
     values = np.asarray(parts[""]).astype(np.float32)
-    scales = np.asarray(parts[scheme.role]).astype(np.float32)
+    scales = np.asarray(parts[scheme.role])
+    scales = e8m0(scales) if scales.dtype == np.uint8 else scales.astype(np.float32)
     scales = scales.reshape(scales.shape[: values.ndim] + (1,) * (values.ndim - scales.ndim))
     if scales.size == 1:
         values *= scales.reshape(-1)[0]
