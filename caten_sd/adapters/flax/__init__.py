@@ -1,5 +1,5 @@
 """Flax: NNX modules and states, and the boxes and train states of linen."""
 
-from caten_sd.adapters.flax import nnx_slots, train_states, value_holders
+from caten_sd.adapters.flax import field_numbers, nnx_slots, train_states, value_holders
 
-__all__ = ["nnx_slots", "train_states", "value_holders"]
+__all__ = ["field_numbers", "nnx_slots", "train_states", "value_holders"]

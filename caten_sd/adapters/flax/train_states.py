@@ -1,6 +1,6 @@
 """What of linen is frozen: dataclasses such as TrainState, and dicts.
 
-A field that is not data holds no state.
+A field that is not data holds no state. A number in one that is data is a leaf.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 from flax.core import FrozenDict
 
+from caten_sd.adapters.flax.field_numbers import NewNumber, as_leaf, with_numbers
 from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.objects.class_kinds import DataclassInstance
-from caten_sd.objects.owner import Slot, slots_of
+from caten_sd.objects.owner import Slot, put, slots_of
 
 
 class FlaxDataclass(DataclassInstance):
@@ -30,12 +31,28 @@ class FlaxDataclass(DataclassInstance):
 @slots_of.register(FlaxDataclass)
 def _slots(node: Any, /) -> Iterator[Slot]:
     for name, value in _fields(node, data=True):
-        yield name, value, "state"
+        yield name, with_numbers(node, name, value), "state"
+
+
+@put.register(FlaxDataclass, object, NewNumber)
+def _put_number(node: Any, name: Any, value: Any, /) -> None:
+    put(node, name, value.number)
+
+
+class _FrozenHooks(OwnerHooks):
+    """A file may have a number where this has an array, or the other way round."""
+
+    adapts = True
+
+    def adapt(self, *, prefix: str, leaves: dict[str, Any], source: Any) -> None:
+        for name, _ in _fields(self.owner, data=True):
+            if (key := f"{prefix}{name}") in leaves:
+                leaves[key] = as_leaf(leaves[key])
 
 
 @hooks_of.register(FlaxDataclass)
 def _hooks(node: Any, /) -> OwnerHooks:
-    hooks = OwnerHooks(node)
+    hooks = _FrozenHooks(node)
     hooks.constants = [value for _, value in _fields(node, data=False)]
     return hooks
 

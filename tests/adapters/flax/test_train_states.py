@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caten_sd import get_state_dict, load_state_dict, read_state_dict, with_state, write_state_dict
-from caten_sd.errors import LoadError
+from caten_sd import (
+    get_state_dict,
+    load_state_dict,
+    read_state_dict,
+    snapshot,
+    with_state,
+    write_state_dict,
+)
+from caten_sd.errors import CatenError, LoadError
 from caten_sd.extend import as_array
 from caten_sd.state.leaf import Numpy
 
@@ -83,6 +90,64 @@ def test_a_train_state_with_the_moments_of_its_parameters_by_name() -> None:
     assert numbers(new) == numbers(train_state(1, 2))
     assert new.step == 2
     new.apply_gradients(grads=jax.tree.map(jnp.ones_like, new.params))
+
+
+@pytest.mark.parametrize("file_has", [int, jnp.array])
+@pytest.mark.parametrize("slot_has", [int, jnp.array])
+@pytest.mark.parametrize("suffix", ["safetensors", "npz", "pt", "msgpack", "flax"])
+def test_a_step_is_a_number_or_an_array_as_it_was(
+    tmp_path: Path, file_has: Any, slot_has: Any, suffix: str
+) -> None:
+    saved, path = train_state(1, 2).replace(step=file_has(2)), tmp_path / f"s.{suffix}"
+    if suffix == "flax":
+        path.write_bytes(flax.serialization.to_bytes(saved))
+    else:
+        write_state_dict(get_state_dict(saved), path)
+    old = train_state(0, 0).replace(step=slot_has(0))
+    with read_state_dict(path, root="") as file:
+        new = with_state(old, file, strict=True)
+    assert type(new.step) is type(old.step)
+    assert (new.step, old.step) == (2, 0)
+    assert new.apply_gradients(grads=new.params).step == 3
+    with pytest.raises(LoadError, match="with_state"):
+        load_state_dict(old, get_state_dict(saved), strict=True)
+    with pytest.raises(LoadError, match="with_state"):
+        load_state_dict(old, snapshot(saved), strict=True)
+    assert old.step == 0
+
+
+@flax.struct.dataclass
+class Settings:
+    rate: float
+    on: bool = True
+    turn: complex = 1j
+    rest: Any = flax.struct.field(pytree_node=False, default=7)
+    name: str = "x"
+    count: int = 1
+
+
+def test_numbers_are_those_that_flax_itself_saves() -> None:
+    old, other = Settings(0.5), Settings(1.5, False, 2j, 8, "y", -(2**63))
+    theirs = flax.serialization.to_state_dict(other)
+    assert set(get_state_dict(other)) == set(theirs) - {"name"}
+    assert with_state(old, get_state_dict(other), strict=True) == other.replace(rest=7, name="x")
+    assert with_state(old, snapshot(other), strict=True).count == -(2**63)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"count": np.array(1.5)}, "count.*float64"),
+        ({"count": np.zeros(2, int)}, r"count.*\[2\]"),
+        ({"count": 2**70}, "too large for 64 bits"),
+        ({"count": "7"}, "count.*str"),
+        ({"on": np.array(0.5)}, "on.*float64"),
+        ({"rate": jax.ShapeDtypeStruct((), np.float32)}, "rate.*abstract"),
+    ],
+)
+def test_what_is_not_such_a_number_is_refused(given: Any, why: str) -> None:
+    with pytest.raises(CatenError, match=rf"(?s){why}"):
+        with_state(Settings(0.5), {**get_state_dict(Settings(1.5)), **given}, strict=True)
 
 
 def test_what_flax_writes_is_loaded(tmp_path: Path) -> None:
