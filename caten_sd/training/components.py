@@ -10,8 +10,14 @@ import attrs
 
 from caten_sd.dispatch.generic import generic
 from caten_sd.errors import CatenError, LoadError, StateDictError
+from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.loading.report import LoadRow, Outcome
+from caten_sd.objects.containers import containers
+from caten_sd.objects.extract import to_state_dict
+from caten_sd.objects.owner import slots_of
+from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import spec_or_none
+from caten_sd.state.plain_values import tree_pairs
 from caten_sd.state.saved_leaf import live, saved_leaves
 from caten_sd.state.training_keys import VALUES
 from caten_sd.training.saved_training import SavedTraining
@@ -55,9 +61,13 @@ class Component:
         if not hasattr(self.held, "state_dict") or not hasattr(self.held, "load_state_dict"):
             raise StateDictError(
                 f"{a_or_an(name)} cannot be in a training state: it needs the methods "
-                f"state_dict() and load_state_dict(state)"
+                f"state_dict() and load_state_dict(state), or slots with arrays"
             )
         return {"class": name, "state": self.held.state_dict()}
+
+    def pairs(self, parent: Path, model: Any = None) -> list[Pair]:
+        """Return the state as pairs of path and leaf, all below ``parent``."""
+        return tree_pairs(self.tree(model), parent)
 
     def restore(self, tree: Any) -> None:
         """Give the object the state that ``tree`` returned; it may keep the arrays."""
@@ -116,9 +126,28 @@ def component_of(held: Any, /) -> Component:
     raise NotImplementedError
 
 
+class FilledComponent(Component):
+    """A component whose arrays lie in slots; it is saved, and loaded, as a model is."""
+
+    def pairs(self, parent: Path, model: Any = None) -> list[Pair]:
+        """Return the arrays under their paths."""
+        return to_state_dict(self.held, parent)
+
+
 @component_of.register(object)
-def _in_one_piece(held: Any, /) -> Component:
-    return Component(held)
+def _by_what_it_has(held: Any, /) -> Component:
+    if hasattr(held, "state_dict") or not _is_filled(held):
+        return Component(held)
+    return FilledComponent(held)
+
+
+def _is_filled(held: Any) -> bool:
+    """Return whether an object is a leaf, or has slots and nothing that plans its own load."""
+    if spec_or_none(held) is not None:
+        return True
+    inner = [value for each in containers(held) for _, value, _ in each.slots]
+    plans = (type(hooks_of(each)).plan for each in [held, *inner])
+    return slots_of(held) is not None and all(each is OwnerHooks.plan for each in plans)
 
 
 def _without_state(row: LoadRow, tree: Any, prefix: str) -> LoadRow:

@@ -47,10 +47,6 @@ class SavedTraining:
         found = renamed_as_asked(keys, self.rename) if self.rename else {key: key for key in keys}
         return {name: found[f"{start}{name}"].removeprefix(start) for name in names}
 
-    def below(self, prefix: str) -> StateDict:
-        """Return the leaves below a prefix, under their full keys."""
-        return StateDict({key: self.leaves[key] for key in self.keys(prefix)})
-
     def tree(self, prefix: str) -> Any:
         """Return the tree below a prefix with a SavedLeaf for each tensor; None if it is empty."""
         if joined_key(prefix, VALUES) in self.leaves:

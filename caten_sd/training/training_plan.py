@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import attrs
-
 from caten_sd.errors import LoadError
 from caten_sd.loading.misfit import Cause
 from caten_sd.loading.policy import Policy
@@ -19,10 +17,12 @@ from caten_sd.state.training_keys import STEP
 from caten_sd.training.components import (
     Commit,
     ComponentPlan,
+    FilledComponent,
     Undo,
     component_of,
     prepare_nothing,
 )
+from caten_sd.training.filled_parts import FilledParts, PartsPlanner
 from caten_sd.training.saved_training import SavedTraining
 
 # The line that loads a model's state dict together with what its file has beside it.
@@ -30,13 +30,6 @@ _BESIDE = (
     'load_state_dict(model, {**{f"model.{key}": leaf for key, leaf in state_dict.items()}, '
     "**state_dict.rest})"
 )
-
-
-@attrs.frozen
-class Model:
-    """Holds the model as a slot, so that its keys are those of a training state."""
-
-    model: Any
 
 
 def plan_training(
@@ -47,25 +40,41 @@ def plan_training(
 ) -> LoadPlan:
     """Return what loading a training state would do, each key under its name in the file."""
     saved = SavedTraining(state_dict, options.get("rename"))
-    model = by_slot(Model(training.model), _model_state(saved), **options)
+    components = {name: component_of(each) for name, each in training.components()}
+    filled = {n: each.held for n, each in components.items() if isinstance(each, FilledComponent)}
+    planner = PartsPlanner(training, saved, options, by_slot)
+    replaceable = ["model", *filled] if len(filled) == len(components) else [*filled]
+    parts = planner.plan({"model": training.model, **filled}, replaceable)
     plans = [
-        component_of(component).plan(name, saved, training.model)
-        for name, component in training.components()
+        *parts.anew.values(),
+        *(c.plan(n, saved, training.model) for n, c in components.items() if n not in filled),
+        _plan_step(training, saved),
     ]
-    plans.append(_plan_step(training, saved))
     policy = _policy(options)
-    rows = list(model.rows)
+    rows = list(parts.in_place.rows) if parts.in_place is not None else []
     for plan in plans:
         rows += [_allowed(row, policy) for row in plan.rows]
     rows += [_allowed(row, policy) for row in _left(saved, rows)]
-    notes = [*_notes(model, policy, rows), *(note for plan in plans for note in plan.notes)]
     return LoadPlan(
         type(training).__name__,
         rows,
-        notes,
-        *(_model_alone(training, state_dict) or (model.cause, model.fix)),
-        apply=lambda plan, unchanged: _apply(plan, model, plans, unchanged),
+        _notes([parts.in_place, *plans], policy, rows),
+        *(_model_alone(training, state_dict) or parts.cause),
+        apply=lambda plan, unchanged: _apply_to(training, plan, parts, plans, unchanged),
     )
+
+
+def _apply_to(
+    training: Any,
+    plan: LoadPlan,
+    parts: FilledParts,
+    plans: Sequence[ComponentPlan],
+    unchanged: bool,
+) -> LoadReport:
+    report = _apply(plan, parts.in_place, plans, unchanged)
+    for name, held in parts.replaced().items():
+        setattr(training, name, held)
+    return report
 
 
 def _model_alone(training: Any, state_dict: Mapping[str, Any]) -> Cause | None:
@@ -105,12 +114,6 @@ def plan_alone(
     return LoadPlan(name, rows, planned.notes, apply=lambda plan, _: _apply(plan, None, [planned]))
 
 
-def _model_state(saved: SavedTraining) -> StateDict:
-    state = saved.below("model")
-    state.metadata.update(saved.metadata or {})
-    return state
-
-
 def _policy(options: Mapping[str, Any]) -> Policy:
     return Policy(options.get("allow_missing", ()), options.get("allow_unexpected", ()))
 
@@ -127,11 +130,14 @@ def _allowed(row: LoadRow, policy: Policy) -> LoadRow:
     return row
 
 
-def _notes(plan: LoadPlan, policy: Policy, rows: Sequence[LoadRow]) -> list[str]:
-    """Return the model's notes without those about patterns that match a component's key."""
+def _notes(
+    plans: Sequence[LoadPlan | ComponentPlan | None], policy: Policy, rows: Sequence[LoadRow]
+) -> list[str]:
+    """Return the notes without those about patterns that match a key of another part."""
     unused = set(policy.unused(row.key for row in rows))
     known = set(policy.unused(())) - unused
-    return [note for note in plan.notes if note not in known]
+    notes = [note for plan in plans if plan is not None for note in plan.notes]
+    return [note for note in dict.fromkeys(notes) if note not in known]
 
 
 def _left(saved: SavedTraining, rows: Sequence[LoadRow]) -> list[LoadRow]:

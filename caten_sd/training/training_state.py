@@ -12,7 +12,6 @@ from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.loading.report import LoadPlan
 from caten_sd.objects.extract import children, to_state_dict
 from caten_sd.state.keys import Pair, Path
-from caten_sd.state.plain_values import tree_pairs
 from caten_sd.state.training_keys import COMPONENTS
 from caten_sd.training.components import component_of
 
@@ -28,6 +27,9 @@ class TrainingState:
 
     ``scheduler``, ``scaler`` and ``rng`` can be any object with ``state_dict()`` and
     ``load_state_dict(state)``. For ``rng``, give a ``ProcessRandomness`` or a torch.Generator.
+    Every component can also be an object with slots, as a model is: an optimizer of NNX, the state
+    of optax, a random key of JAX. What cannot be changed is replaced in the training, as is a model
+    that cannot, unless a component is of another kind: take it from ``training.model``.
 
     >>> import torch
     >>> model = torch.nn.Linear(2, 1)
@@ -60,7 +62,7 @@ def _pairs(training: TrainingState, parent: Path, /) -> list[Pair]:
         )
     pairs = children(training, parent, [("model", training.model)])
     for name, component in training.components():
-        pairs += tree_pairs(component_of(component).tree(training.model), [*parent, name])
+        pairs += component_of(component).pairs([*parent, name], training.model)
     return [*pairs, ([*parent, "step"], np.asarray(training.step, np.int64))]
 
 

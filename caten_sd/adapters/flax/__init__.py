@@ -1,5 +1,11 @@
 """Flax: NNX modules and states, and the boxes and train states of linen."""
 
-from caten_sd.adapters.flax import field_numbers, nnx_slots, train_states, value_holders
+from caten_sd.adapters.flax import (
+    field_numbers,
+    nnx_slots,
+    random_streams,
+    train_states,
+    value_holders,
+)
 
-__all__ = ["field_numbers", "nnx_slots", "train_states", "value_holders"]
+__all__ = ["field_numbers", "nnx_slots", "random_streams", "train_states", "value_holders"]

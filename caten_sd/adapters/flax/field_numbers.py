@@ -39,7 +39,8 @@ class FieldNumber(NewNumber):
 
     def detach(self) -> Array:
         """Return the number apart from its field."""
-        return as_array(Numpy(), self)
+        found: Array = as_array(Numpy(), self)
+        return found
 
 
 def with_numbers(owner: Any, name: str, value: Any) -> Any:
