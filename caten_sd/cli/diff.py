@@ -28,9 +28,14 @@ def run(words: Sequence[str]) -> int:
         action="store_true",
         help="a line for every tensor in the order of the keys, for diff -u with another run",
     )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="leave out the mean difference and how many elements changed, which takes a third off",
+    )
     options = parser.parse_args(words)
     with file_or_model(options.a, options.root) as a, file_or_model(options.b, options.root) as b:
-        found = diff(a, b, layout=options.to)
+        found = diff(a, b, layout=options.to, quick=options.quick)
     if options.diffable:
         say(*found.diffable().split("\n"))
     else:

@@ -21,18 +21,19 @@ class Met:
     """The rows of what met by name, and the keys whose tensors may belong to others instead.
 
     ``squares`` has the sums of the squares of both tensors of a key that changed, and ``unlike``
-    the keys of which hardly anything is alike.
+    the keys of which hardly anything is alike. ``quick`` says that some figures are left out.
     """
 
+    quick: bool = False
     rows: dict[str, DiffRow] = field(default_factory=dict)
     squares: dict[str, tuple[float, float]] = field(default_factory=dict)
     unlike: set[str] = field(default_factory=set)
     reshaped: list[str] = field(default_factory=list)
 
 
-def met_by_name(a: Mapping[str, Any], b: Mapping[str, Any]) -> Met:
-    """Compare the leaves of each key that both have."""
-    met = Met()
+def met_by_name(a: Mapping[str, Any], b: Mapping[str, Any], *, quick: bool = False) -> Met:
+    """Compare the leaves of each key that both have; ``quick`` is that of a diff."""
+    met = Met(quick)
     longer: list[OtherShape] = []
     for key, leaf in a.items():
         if key in b:
@@ -63,7 +64,7 @@ def _meet(met: Met, longer: list[OtherShape], key: str, a: Any, b: Any) -> None:
 
 def _meet_alike(met: Met, key: str, a: Any, b: Any) -> None:
     """Compare two leaves of one shape."""
-    found = judged(a, b)
+    found = judged(a, b, quick=met.quick)
     met.rows[key] = row_of(key, a, b, found)
     change = found.change if found.likeness is Likeness.CHANGED else None
     if change is not None and change.elements >= _LEAST:

@@ -9,7 +9,8 @@ from typing import Any
 from caten_sd.errors import CatenError
 from caten_sd.proof.diff_rounding import Rounding
 from caten_sd.proof.diff_tally import Tally, tallied
-from caten_sd.state.compare import BLOCK, flat_blocks
+from caten_sd.proof.wider_blocks import room_for
+from caten_sd.state.compare import flat_blocks
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.derived import sliced
 from caten_sd.state.dtype import numpy_dtype
@@ -17,6 +18,8 @@ from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
 from caten_sd.state.parts import cut_together, parts
 
+_BLOCK = 1 << 15  # elements; they and what is made of them fit in half of a cache
+_READ = 1 << 17  # bytes read at a time
 _SHARED = 1 << 21  # elements that are worth a second thread
 
 
@@ -36,20 +39,20 @@ def blocks_of(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
         yield from ((one, other) for other, one in _against(b, _array(a)))
 
 
-def tally_of(a: Any, b: Any, rounding: Rounding | None = None) -> Tally:
+def tally_of(a: Any, b: Any, rounding: Rounding | None = None, *, quick: bool = False) -> Tally:
     """Return the sums over all elements of two leaves, by two threads where both are large."""
     if not (_is_stored_plainly(a) and _is_stored_plainly(b)):
-        return tallied(blocks_of(a, b), rounding)
+        return tallied(blocks_of(a, b), rounding, quick=quick)
     count = math.prod(a.shape)
     is_shared = a.source.is_random_access and b.source.is_random_access
     if count < _SHARED or not is_shared:
-        return tallied(_stored(a, b, 0, count), rounding)
+        return tallied(_stored(a, b, 0, count), rounding, quick=quick)
     from concurrent.futures import ThreadPoolExecutor  # which small leaves do without
 
-    half = count // 2 // BLOCK * BLOCK
+    half = count // 2 // _BLOCK * _BLOCK
     with ThreadPoolExecutor(1) as other:
-        second = other.submit(tallied, _stored(a, b, half, count), rounding)
-        first = tallied(_stored(a, b, 0, half), rounding)
+        second = other.submit(tallied, _stored(a, b, half, count), rounding, quick=quick)
+        first = tallied(_stored(a, b, 0, half), rounding, quick=quick)
         return first.plus(second.result())
 
 
@@ -63,14 +66,17 @@ def _stored(a: LazyTensor, b: LazyTensor, first: int, end: int) -> Iterator[tupl
     import numpy as np
 
     dtypes = [numpy_dtype(leaf.dtype) for leaf in (a, b)]
-    room = [np.empty(min(end - first, BLOCK) * dtype.itemsize, np.uint8) for dtype in dtypes]
-    for start in range(first, end, BLOCK):
+    many = max(_READ // max(dtype.itemsize for dtype in dtypes) // _BLOCK, 1) * _BLOCK
+    rooms = [room_for(min(end - first, many) * dtype.itemsize, np.uint8) for dtype in dtypes]
+    for start in range(first, end, many):
+        count = min(many, end - start)
         pair = []
-        for leaf, dtype, buffer in zip((a, b), dtypes, room, strict=True):
-            size = min(BLOCK, end - start) * dtype.itemsize
-            leaf.source.read_into(leaf.offset + start * dtype.itemsize, buffer.data[:size])
-            pair.append(buffer[:size].view(dtype))
-        yield pair[0], pair[1]
+        for leaf, dtype, room in zip((a, b), dtypes, rooms, strict=True):
+            bytes_read = room[: count * dtype.itemsize]
+            leaf.source.read_into(leaf.offset + start * dtype.itemsize, bytes_read.data)
+            pair.append(bytes_read.view(dtype))
+        for at in range(0, count, _BLOCK):
+            yield pair[0][at : at + _BLOCK], pair[1][at : at + _BLOCK]
 
 
 def _against(lazy: Any, whole: Any) -> Iterator[tuple[Any, Any]]:
@@ -95,7 +101,7 @@ def _array(leaf: Any) -> Any:
 
 def squares_of(leaf: Any) -> float:
     """Return the sum of the squares of the values of a leaf, which their order does not change."""
-    return tally_of(leaf, leaf).squares_a
+    return tally_of(leaf, leaf, quick=True).squares_a
 
 
 def has_numbers(leaf: Any) -> bool:

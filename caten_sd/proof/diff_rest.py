@@ -24,9 +24,11 @@ from caten_sd.state.state_dict import StateDict
 _MOST_COPIES = 64  # tensors of one side alone that are looked for among the others of that side
 
 
-def diff_rows(a: StateDict, b: StateDict, names: NamedSizes) -> list[DiffRow]:
+def diff_rows(
+    a: StateDict, b: StateDict, names: NamedSizes, *, quick: bool = False
+) -> list[DiffRow]:
     """Return a row for each tensor of both: by its name first, then by its contents."""
-    met = met_by_name(a, b)
+    met = met_by_name(a, b, quick=quick)
     left = _left(a, b), _left(b, a)
     found = _by_contents(a, b, met, left, names)
     taken = {key for each in found for key in each.a}, {key for each in found for key in each.b}

@@ -64,13 +64,22 @@ def summary_of(rows: Sequence[DiffRow]) -> str:
 def _figures(change: Change | None) -> list[str]:
     if change is None:
         return []
-    share = change.changed / max(change.elements, 1)
+    share = _share([change])
+    mean = "" if change.mean is None else f"mean {change.mean:.2g}, "
     parts = [
         f"relative rms {change.relative_rms:.2g}",
-        f"largest {change.largest:.2g}, mean {change.mean:.2g}, cosine {_cosine(change.cosine)}",
+        f"largest {change.largest:.2g}, {mean}cosine {_cosine(change.cosine)}",
     ]
     parts += [f"{_percent(share)} of {counted(change.elements, 'element')}"] * (share < 0.995)
     return parts + _nans(change.nan_a, change.nan_b)
+
+
+def _share(changes: Sequence[Change]) -> float:
+    """Return which share of the elements changed, and all where that is not known of each."""
+    known = [each.changed for each in changes if each.changed is not None]
+    if len(known) < len(changes):
+        return 1.0
+    return sum(known) / max(sum(each.elements for each in changes), 1)
 
 
 def _ranges(rows: Sequence[DiffRow], changes: Sequence[Change]) -> list[str]:
@@ -82,7 +91,7 @@ def _ranges(rows: Sequence[DiffRow], changes: Sequence[Change]) -> list[str]:
         text += f" in {worst.key}, most at {relative[len(relative) // 2]:.2g}"
     largest = max(each.largest for each in changes)
     cosine = min(each.cosine for each in changes)
-    share = sum(each.changed for each in changes) / sum(each.elements for each in changes)
+    share = _share(changes)
     parts = [text, f"largest {largest:.2g}, cosine {_cosine(cosine)}"]
     parts += [f"{_percent(share)} of the elements"] * (share < 0.995)
     nans = _nans(sum(c.nan_a for c in changes), sum(c.nan_b for c in changes))

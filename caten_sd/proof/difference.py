@@ -88,6 +88,7 @@ def diff(
     *,
     layout: str | Layout | None = None,
     config: Any = None,
+    quick: bool = False,
     **numbers: int,
 ) -> Diff:
     """Return what differs between two states: state dicts, locations or live models.
@@ -95,7 +96,8 @@ def diff(
     Where the layouts of both are known and differ, both are compared in the canonical names, and
     in those of ``layout`` if that is given. What does not meet by name is looked for by contents.
     ``config``, or else the config.json next to a file, and the keywords give the numbers that
-    layouts name, such as head counts.
+    layouts name, such as head counts. ``quick`` leaves out the mean difference and how many
+    elements changed, of tensors of one name, which saves a third of the time.
 
     >>> import numpy
     >>> w = numpy.ones((2, 2), "f4")
@@ -107,7 +109,7 @@ def diff(
     with given_states(a, b, done="compared") as (here, there):
         sides = under_same_names(here, there, layout, config, numbers)
         names = NamedSizes(numbers_of(here, there, config, numbers))
-        rows = diff_rows(sides.a, sides.b, names)
+        rows = diff_rows(sides.a, sides.b, names, quick=quick)
         return Diff(_ordered(_with_origins(rows, sides)), sides.notes)
 
 

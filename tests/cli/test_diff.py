@@ -44,6 +44,14 @@ def test_json_has_every_tensor(
     assert [row["key"] for row in found["groups"]["the same bytes"]] == ["h.0.w", "h.2.w"]
 
 
+def test_a_quick_diff_has_no_counts_of_elements(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, "diff", *files, "--json", "--quick")
+    (row,) = json.loads(out)["groups"]["changed"]
+    assert (code, row["largest"], row["changed"], row["mean"]) == (1, 1.0, None, None)
+
+
 def test_lines_for_diff_name_no_file(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,6 +67,24 @@ def test_dtypes(dtype: Any) -> None:
     assert close(tallied([(a, b)]).result(), expected(a, b))
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 0.1, 10.0, 1e3, 1e6])
+def test_the_cosine_of_values_of_other_sizes(scale: float) -> None:
+    """The product is that of the sums where they tell it, else it is summed up itself."""
+    random = np.random.default_rng(0)
+    a, noise = (random.standard_normal(5000).astype("f4") for _ in range(2))
+    for b in (a, a + noise, noise, -a):
+        assert close(tallied([(a, b * np.float32(scale))]).result(), expected(a, b * scale))
+
+
+def test_a_quick_sum_leaves_two_figures_out() -> None:
+    a = np.linspace(-1, 1, 1000, dtype="f4")
+    for b in (a * 2, np.where(a > 0.5, np.nan, a).astype("f4"), a.copy(), a + np.float32(1e-25)):
+        tallies = [tallied([(a, b)], quick=quick) for quick in (False, True)]
+        whole, quick = (each.result() for each in tallies)
+        assert quick == whole._replace(changed=None, mean=None)
+        assert tallies[0].is_changed == tallies[1].is_changed == bool(whole.changed)
+
+
 def test_large_integers_are_not_rounded() -> None:
     a = np.array([2**62, 5])
     assert tallied([(a, a + 1)]).result()[1:3] == (2, 1.0)

@@ -183,6 +183,19 @@ def test_live_models_and_state_dicts_are_compared() -> None:
     assert diff(one, {key: each.numpy() for key, each in one.state_dict().items()}).is_same
 
 
+def test_a_quick_diff_tells_the_same_but_two_figures(tmp_path: Path) -> None:
+    here = base(tmp_path / "base")
+    for make in (fine_tune, without_a_layer, mixed, rounded):
+        there = make(tmp_path)
+        whole, quick = diff(here, there), diff(here, there, quick=True)
+        assert quick.verdict == whole.verdict
+        assert [row.key for row in quick.rows] == [row.key for row in whole.rows]
+        for one, other in zip(quick.rows, whole.rows, strict=True):
+            if one.change and other.change and one.a == one.b:
+                assert one.change == other.change._replace(changed=None, mean=None)
+                assert "mean" not in one.text()
+
+
 def test_a_pair_is_in_the_json_with_its_own_names(tmp_path: Path) -> None:
     found = diff(base(tmp_path / "base"), quantized(tmp_path)).to_dict()
     rows = {row["key"]: row for group in found["groups"].values() for row in group}
