@@ -1,6 +1,7 @@
 """Flax: NNX modules and states, and the boxes and train states of linen."""
 
 from caten_sd.adapters.flax import (
+    configurations,
     field_numbers,
     nnx_slots,
     random_streams,
@@ -8,4 +9,11 @@ from caten_sd.adapters.flax import (
     value_holders,
 )
 
-__all__ = ["field_numbers", "nnx_slots", "random_streams", "train_states", "value_holders"]
+__all__ = [
+    "configurations",
+    "field_numbers",
+    "nnx_slots",
+    "random_streams",
+    "train_states",
+    "value_holders",
+]

@@ -1,7 +1,8 @@
-"""Leaves that hold an array and what Flax knows of it: a Variable of NNX, a Partitioned of linen.
+"""Leaves that hold an array and what Flax knows of it: a Variable of NNX, a box of linen.
 
 A Variable takes a new value and stays the object that it is, with its metadata; so variables that
-are shared stay shared. A Partitioned cannot be changed, and a new one with its names replaces it.
+are shared stay shared. A box, such as Partitioned, cannot be changed, and a new one with its names
+replaces it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ from caten_sd.objects.place import assign, refusal, replacement
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import Kind, Memory, Numpy, Spec, as_array, memory, spec, spec_or_none
 
-HOLDERS = (nnx.Variable, meta.Partitioned)
+HOLDERS = (nnx.Variable, meta.AxisMetadata)
 
 
 def value_of(leaf: Any) -> Any:
-    """Return the array in a Variable or a Partitioned; any other leaf itself."""
+    """Return the array in a Variable or a box; any other leaf itself.
+
+    A box of linen may place its array on a mesh when it is unboxed, which is not asked for.
+    """
     if isinstance(leaf, nnx.Variable):
         return leaf.get_value()
-    return leaf.value if isinstance(leaf, meta.Partitioned) else leaf
+    if not isinstance(leaf, meta.AxisMetadata):
+        return leaf
+    return leaf.value if isinstance(leaf, meta.Partitioned) else leaf.unbox()
 
 
 @to_state_dict.register(HOLDERS)
@@ -79,7 +85,7 @@ def _memory(variable: Any, /) -> Memory:
     return Memory((("Variable", id(variable)),), _itself)
 
 
-@memory.register(meta.Partitioned)
+@memory.register(meta.AxisMetadata)
 def _memory_of_box(box: Any, /) -> Memory:
     return Memory((), _itself)
 
@@ -93,9 +99,9 @@ def _takes_values(variable: Any, leaf: Any, /) -> str:
     return ""
 
 
-@refusal.register(meta.Partitioned)
+@refusal.register(meta.AxisMetadata)
 def _refusal(box: Any, leaf: Any, /) -> str:
-    return "a Partitioned of Flax cannot be changed: put a new one into the tree"
+    return "a box of Flax cannot be changed: put a new one into the tree"
 
 
 @assign.register(nnx.Variable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ class Net(eqx.Module):  # type: ignore[misc]
 
     def __call__(self, x: Any, state: Any) -> Any:
         return self.layers[1](self.layers[0](x), state)
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["w"], meta_fields=["n"])
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    w: Any
+    n: int
 
 
 def make(seed: int) -> Any:
@@ -138,3 +146,37 @@ def test_an_abstract_module_gets_arrays() -> None:
 def test_a_wrong_shape_is_refused() -> None:
     with pytest.raises(LoadError, match=r"layers\.0\.bias"):
         with_state(make(0)[0], {"layers.0.bias": np.ones(9, "f4")}, strict=True)
+
+
+class Tied(eqx.Module):  # type: ignore[misc]
+    both: Any
+
+    def __init__(self, seed: int) -> None:
+        keys = jax.random.split(jax.random.key(seed))
+        layers = eqx.nn.Embedding(3, 2, key=keys[0]), eqx.nn.Linear(2, 3, key=keys[1])
+        self.both = eqx.nn.Shared(layers, lambda two: two[1].weight, lambda two: two[0].weight)
+
+
+def test_a_shared_layer_has_its_weight_once() -> None:
+    assert list(get_state_dict(Tied(0))) == ["both.pytree.0.weight", "both.pytree.1.bias"]
+    embed, linear = with_state(Tied(0), get_state_dict(Tied(1)), strict=True).both()
+    assert linear.weight is embed.weight
+    assert embed.weight.tolist() == Tied(1).both()[0].weight.tolist()
+
+
+@pytest.mark.parametrize("make", [lambda x: Plain(x, 3), lambda x: [Plain(x, 3)]])
+def test_a_frozen_dataclass_that_jax_knows_as_a_tree(make: Any) -> None:
+    old = make(jnp.zeros(2))
+    new = with_state(old, get_state_dict(make(jnp.ones(2))), strict=True)
+    assert jax.tree.structure(new) == jax.tree.structure(old)
+    assert [leaf.tolist() for leaf in jax.tree.leaves((old, new))] == [[0, 0], [1, 1]]
+
+
+def test_inside_a_function_that_jax_traces_a_module_is_refused() -> None:
+    @eqx.filter_jit
+    def inside(model: Any) -> None:
+        for act in (get_state_dict, lambda each: with_state(each, {"layers.0.bias": np.ones(3)})):
+            with pytest.raises(StateDictError, match=r"layers\.0\.weight.*traced"):
+                act(model)
+
+    inside(make(0)[0])

@@ -16,7 +16,7 @@ from caten_sd import (
     with_state,
     write_state_dict,
 )
-from caten_sd.errors import CatenError, LoadError
+from caten_sd.errors import CatenError, LoadError, StateDictError
 from caten_sd.extend import as_array
 from caten_sd.state.leaf import Numpy
 
@@ -26,6 +26,7 @@ import flax
 import flax.linen as nn
 import jax
 import optax
+from flax import nnx
 from flax.core import meta
 from flax.training.train_state import TrainState
 
@@ -168,3 +169,57 @@ def test_the_state_of_optax_alone() -> None:
     new = with_state(old, given, strict=True)
     assert type(new[0]) is type(old[0])
     assert (new[0].count, new[0].mu["w"].tolist()) == (1, [1, 1])
+
+
+class Box(flax.struct.PyTreeNode, meta.AxisMetadata):  # type: ignore[misc]
+    """A box of somebody's own, with further names for its field."""
+
+    inner: Any
+    axes: Any = flax.struct.field(pytree_node=False, default=("x",))
+
+    def unbox(self) -> Any:
+        return self.inner
+
+    def replace_boxed(self, value: Any) -> Any:
+        return self.replace(inner=value)
+
+    def add_axis(self, index: int, params: Any) -> Any:
+        return self
+
+    def remove_axis(self, index: int, params: Any) -> Any:
+        return self
+
+
+@pytest.mark.parametrize("key", ["w", "w.value"])
+@pytest.mark.parametrize("verb", [load_state_dict, with_state])
+def test_a_box_of_another_class_keeps_what_it_knows(verb: Any, key: str) -> None:
+    old = {"w": Box(jnp.zeros(2), ("a",))}
+    assert list(get_state_dict(old)) == ["w"]
+    new = verb(old, {key: np.ones(2, "f4")}, strict=True)["w"]
+    assert (type(new), new.axes, new.inner.tolist()) == (Box, ("a",), [1, 1])
+
+
+@pytest.mark.parametrize("make", [
+    lambda x: {"w": Box(x)},
+    lambda x: {"w": meta.Partitioned(x, ("a",))},
+    lambda x: nnx.Dict(w=nnx.Param(x)),
+    lambda x: nnx.State({"w": nnx.Param(x)}),
+    lambda x: flax.core.freeze({"w": x}),
+    lambda x: TrainState.create(apply_fn=None, params={"w": x}, tx=optax.sgd(1)),
+])  # fmt: skip
+def test_inside_a_function_that_jax_traces_every_verb_is_refused(make: Any) -> None:
+    outside = get_state_dict(make(jnp.ones(2)))
+
+    @jax.jit
+    def inside(x: Any) -> Any:
+        model = make(x)
+        for act in (
+            lambda: get_state_dict(model),
+            lambda: load_state_dict(model, outside),
+            lambda: with_state(model, outside),
+        ):
+            with pytest.raises(StateDictError, match=r"w'? is traced by JAX.*outside"):
+                act()
+        return x
+
+    inside(jnp.ones(2))
