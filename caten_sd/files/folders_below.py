@@ -17,6 +17,7 @@ from caten_sd.wording import counted, first_few
 
 _DEPTH = 3  # levels that are searched
 _MOST_FOLDERS, _MOST_ENTRIES = 200, 2000  # that are searched, and that each may have
+_COMMITS = (".metadata", "_CHECKPOINT_METADATA", "_METADATA")  # of DCP and of Orbax
 _FLAVOR = re.compile(r"^  (\w+):", re.MULTILINE)
 
 
@@ -76,7 +77,7 @@ def _checkpoints_below(path: Path, suffixes: Sequence[str]) -> list[Path]:
 
 def _has_checkpoint(path: Path, suffixes: Sequence[str]) -> bool:
     names = (entry.name for entry in _entries(path) if not entry.is_dir())
-    return any(name == ".metadata" or is_candidate(name, suffixes) for name in names)
+    return any(name in _COMMITS or is_candidate(name, suffixes) for name in names)
 
 
 def _folders(path: Path) -> list[Path]:

@@ -63,8 +63,8 @@ _WITHOUT_MODEL = (
     ),
     (
         r"\0(?:_CHECKPOINT_METADATA|manifest\.ocdbt|_METADATA)\0",
-        "an Orbax checkpoint",
-        "restore it with orbax.checkpoint, and write its arrays with numpy.savez",
+        "an Orbax checkpoint in an archive",
+        "unpack it, and open the folder",
     ),
     (
         r"\0(?:zarr\.json|\.zgroup|\.zarray|\.zmetadata)\0",

@@ -38,8 +38,10 @@ def new_folder(path: Path) -> Iterator[FileSet]:
             cleanup.enter_context(FolderLock(working))
             if target.is_dir():
                 working.chmod(stat.S_IMODE(target.stat().st_mode))
-            yield FileSet(path, place=working)
-            sync_folder(working)
+            files = FileSet(path, place=working)
+            yield files
+            for each in {working, *files.folders, *(each.parent for each in files.folders)}:
+                sync_folder(each)
             before_rename(working, path)
             os.rename(working, target)
     except OSError as error:

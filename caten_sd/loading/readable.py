@@ -7,7 +7,7 @@ from typing import Any
 from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.derived import Derived
 from caten_sd.state.lazy_tensor import LazyTensor
-from caten_sd.state.leaf import Numpy, as_array, dequantize
+from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, dequantize
 from caten_sd.state.tiles import TiledTensor
 
 
@@ -16,7 +16,7 @@ def readable(leaf: Any) -> Any:
     if isinstance(leaf, LazyTensor):
         leaf.raw()  # fails if the file is closed or too short
         return leaf if leaf.source.mapped else as_array(Numpy(), leaf)
-    if isinstance(leaf, TiledTensor):
+    if isinstance(leaf, TiledTensor) or (isinstance(leaf, LazyLeaf) and leaf.bytes_of_chunks):
         return as_array(Numpy(), leaf)
     if isinstance(leaf, BlockTensor):
         return _readable_blocks(leaf)

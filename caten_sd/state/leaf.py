@@ -154,6 +154,11 @@ class LazyLeaf:
     shape: tuple[int, ...]
     dtype: DType
 
+    @property
+    def bytes_of_chunks(self) -> int:
+        """The bytes of all chunks that are read to have the leaf; 0 if it is read by itself."""
+        return 0
+
     def origins(self) -> tuple[Any, ...]:
         """Return the leaves that this one is computed from; () if its bytes are its own."""
         return ()

@@ -54,7 +54,10 @@ def bytes_read(leaf: Any, *, gaps: bool = False) -> int:
         leaf = narrowed
     if origins := _origins(leaf):
         return sum(bytes_read(each, gaps=gaps) for each in origins)
-    return leaf.extent if gaps and isinstance(leaf, LazyTensor) else spec(leaf).nbytes
+    if isinstance(leaf, LazyTensor) and gaps:
+        return leaf.extent
+    chunks = leaf.bytes_of_chunks if isinstance(leaf, LazyLeaf) else 0
+    return chunks or spec(leaf).nbytes
 
 
 def _origins(leaf: Any) -> tuple[Any, ...]:

@@ -64,7 +64,7 @@ INNER = {
     "dcp": {"torch.zip"},
 }
 # Asked in turn if no suffix names one.
-FOLDERS = {"folder", "gguf.container", "npy", "ranks", "sharded"}
+FOLDERS = {"folder", "gguf.container", "npy", "orbax.orbax_folder", "ranks", "sharded"}
 ZIPPED = (".pt", ".pth", ".bin", ".ckpt", ".npz", ".zip", ".pt2")
 
 

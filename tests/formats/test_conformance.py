@@ -39,6 +39,7 @@ REFUSED = {
     "gguf": {"bool"} | COMPLEX | UNSIGNED | NARROW,
     "torch zip": PACKED,
     "dcp": PACKED,
+    "orbax": PACKED | {"float8_e8m0fnu"},
 }
 
 

@@ -12,7 +12,16 @@ from typing import Any
 
 import msgpack
 
-from caten_sd.testing.damage import SIZES, Mutator, StructureError, flipped
+from caten_sd.formats.orbax.crc32c import crc32c
+from caten_sd.testing.damage import (
+    SIZES,
+    Mutator,
+    StructureError,
+    cut,
+    flipped,
+    sized,
+    spliced,
+)
 
 VALUES: list[Any] = [None, True, -1, 0, 1, 1 << 63, 1 << 200, 1.5, 1e400, "", "x" * 300, "\ud800"]
 VALUES += ["\x1b[2J", "../../etc/passwd", [], {}, [[[]]], {"a": {"b": 1}}, "F32", "a\nb", [1] * 70]
@@ -174,6 +183,21 @@ def tar_field(data: bytes, random: Random) -> bytes:
 TAR_FIELDS = [(0, 100), (100, 108), (124, 136), (156, 157), (157, 257), (345, 500)]
 TAR_KINDS = [b"L", b"x", b"1", b"2", b"S"]
 
+
+def ocdbt_block(data: bytes, random: Random) -> bytes:
+    """Change the body of a block of OCDBT, its length and checksum kept right."""
+    starts = [at for at in range(len(data) - 16) if data[at : at + 2] == b"\x0c\xdb"]
+    if not starts:
+        raise StructureError
+    at = random.choice(starts)
+    size = int.from_bytes(data[at + 4 : at + 12], "little")
+    if not 16 <= size <= len(data) - at:
+        raise StructureError
+    body = random.choice([flipped, sized, cut, spliced])(data[at + 12 : at + size - 4], random)
+    block = data[at : at + 4] + (len(body) + 16).to_bytes(8, "little") + body
+    return data[:at] + block + crc32c(block).to_bytes(4, "little") + data[at + size :]
+
+
 STRUCTURED: dict[str, tuple[Mutator, ...]] = {
     "safetensors": (header_json, header_json),
     "torch-zip": (zip_member(opcodes), zip_member(opcodes), zip_member(flipped), zip_fields),
@@ -188,4 +212,5 @@ STRUCTURED: dict[str, tuple[Mutator, ...]] = {
     "sharded": (plain_json, header_json),
     "dcp": (opcodes, zip_member(opcodes)),
     "npy-folder": (npy_header, plain_json),
+    "orbax": (plain_json, ocdbt_block, ocdbt_block),
 }

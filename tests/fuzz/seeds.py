@@ -20,6 +20,7 @@ import torch.distributed.checkpoint as dcp
 
 from caten_sd import write_state_dict
 
+_DATA = Path(__file__).parents[1] / "data"
 W = np.arange(12, dtype="f4").reshape(3, 4)
 STATE = {"h.0.w": W, "h.0.b": np.ones(3, "f2"), "n": np.array(7, "i8"), "e": np.zeros((0, 2), "u1")}
 TENSORS = {key: torch.tensor(array) for key, array in STATE.items()}
@@ -155,6 +156,13 @@ def _eqx(folder: Path) -> None:
             np.save(file, array)
 
 
+def _orbax(folder: Path) -> None:
+    write_state_dict({**STATE, "tied": W, "h.0.w": W}, f"{folder}/a/", format="orbax")
+    for name in ("interior_nodes", "numbered"):  # not packed
+        with zipfile.ZipFile(_DATA / "orbax" / f"{name}.zip") as archive:
+            archive.extractall(folder / name)
+
+
 SEEDS: dict[str, Callable[[Path], None]] = {
     "safetensors": _safetensors,
     "torch-zip": _torch_zip,
@@ -170,6 +178,7 @@ SEEDS: dict[str, Callable[[Path], None]] = {
     "folder": _folder,
     "dcp": _dcp,
     "ranks": _ranks,
+    "orbax": _orbax,
     "npy-folder": _npy_folder,
 }
 

@@ -1,0 +1,1 @@
+"""Orbax: its folders, the OCDBT store, zarr arrays and the format itself."""

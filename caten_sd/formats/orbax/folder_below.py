@@ -1,0 +1,53 @@
+"""The files of one folder below that of a checkpoint, by their names in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from itertools import islice
+
+from caten_sd.state.source import Folder, Source
+
+_MOST_ENTRIES = 100_000  # of a folder that is listed
+
+
+class FolderBelow:
+    """A folder below that of a checkpoint, or that folder itself, whose ``place`` is "".
+
+    The checkpoint's folder opens all files, so that it bounds and closes them.
+    """
+
+    def __init__(self, folder: Folder, place: str = "") -> None:
+        self._folder, self.place = folder, place
+        self._start = f"{place}/" if place else ""
+        self.name = f"{folder.name.rstrip('/')}/{place}" if place else folder.name
+
+    def below(self, name: str) -> FolderBelow:
+        """Return a folder in this one."""
+        return FolderBelow(self._folder, self._start + name)
+
+    def has(self, name: str) -> bool:
+        """Return whether a regular file of that name is in it."""
+        return self._folder.has(self._start + name)
+
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes, or 0 if it does not exist."""
+        return self._folder.size(self._start + name)
+
+    def member(self, name: str) -> Source:
+        """Open a file below the folder, keeping no handle; FormatError for a path outside."""
+        return self._folder.member(self._start + name, held=False)
+
+    def files(self) -> list[str]:
+        """Return the names of its files, sorted."""
+        return sorted(entry.name for entry in self._entries() if entry.is_file())
+
+    def folders(self) -> list[str]:
+        """Return the names of its folders, sorted; links are left out."""
+        entries = self._entries()
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+    def _entries(self) -> list[os.DirEntry[str]]:
+        with contextlib.suppress(OSError), os.scandir(self._folder.path / self.place) as entries:
+            return list(islice(entries, _MOST_ENTRIES))
+        return []

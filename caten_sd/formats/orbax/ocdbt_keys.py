@@ -1,0 +1,64 @@
+"""The keys of an OCDBT node: each says how much of the one before it begins with."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import overload
+
+from caten_sd.formats.orbax.varint_columns import Columns
+from caten_sd.state.header_memory import HeaderMemory
+
+_MOST_ENTRIES = 1 << 20  # of a node, as in tensorstore
+_LONGEST = 65535  # bytes of a key, as in tensorstore
+_KEY = 48  # bytes that a key takes, besides its own, with the columns that it is made of
+
+
+class KeyTable(Sequence[bytes]):
+    """Keys in order, in one piece of memory: an object for each would take three times as much."""
+
+    def __init__(self) -> None:
+        self._text, self._ends = bytearray(), array("Q")
+
+    def append(self, key: bytes) -> None:
+        """Add a key."""
+        self._text += key
+        self._ends.append(len(self._text))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[bytes]: ...
+    def __getitem__(self, at: int | slice) -> bytes | list[bytes]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        start = self._ends[at - 1] if at else 0
+        return bytes(self._text[start : self._ends[at]])
+
+
+def read_keys(
+    columns: Columns, prefix: bytes, memory: HeaderMemory, *, interior: bool
+) -> tuple[KeyTable, list[int]]:
+    """Return the keys of a node with what they begin with, and how much of each its child lacks."""
+    count = columns.varint()
+    if not 0 < count <= _MOST_ENTRIES:
+        columns.refuse(f"it has {count:,} entries")
+    shared = [0, *columns.varints(count - 1).tolist()]
+    own = columns.varints(count).tolist()
+    commons = columns.varints(count).tolist() if interior else []
+    memory.take(_KEY * count)
+    keys, key = KeyTable(), b""
+    for at, (start, size) in enumerate(zip(shared, own, strict=True)):
+        if start > len(key) or start + size > _LONGEST:
+            columns.refuse(f"its key {at} has a length that cannot be")
+        before, key = key, key[:start] + columns.take(size)
+        if at and before >= key:
+            columns.refuse(f"its keys are out of order at {at}")
+        memory.take(len(prefix) + len(key))
+        keys.append(prefix + key)
+        if interior and commons[at] > len(key):
+            columns.refuse(f"its key {at} is shorter than what its child lacks")
+    return keys, commons
