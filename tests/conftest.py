@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A busy machine is not a failure.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+import tests.properties  # registers the profiles  # noqa: F401
+
+settings.load_profile("quarter")
+# Tensors are small here: threads of torch and BLAS would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,12 @@ SAME_IDEA = {
 Sources = dict[str, str]  # a module's name, "caten_sd.nn.linear", and its text
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    """Return the tree of a module, which is the same for all rules."""
+    return ast.parse(text)
+
+
 def sources() -> Sources:
     found = {}
     for path in ROOT.rglob("*.py"):
@@ -98,7 +105,7 @@ def targets(node: ast.AST, modules: Sources) -> Iterator[str]:
 def imports(modules: Sources) -> Iterator[tuple[str, str]]:
     """Yield every import of the house's own modules, late ones and those for types too."""
     for module, text in modules.items():
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             for target in targets(node, modules):
                 if target.split(".")[0] == ROOT.name and target != module:
                     yield module, target
@@ -140,7 +147,7 @@ def by_name(modules: Sources) -> list[str]:
 def root_imports(modules: Sources) -> list[str]:
     found = []
     for module, text in modules.items():
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             relative = isinstance(node, ast.ImportFrom) and node.level
             if relative or ROOT.name in targets(node, modules):
                 found.append(f"{module}:{node.lineno} imports the package root")  # type: ignore[attr-defined]
@@ -152,7 +159,7 @@ def foreign(modules: Sources) -> list[str]:
         f"{module} imports {target}"
         for module, text in modules.items()
         if not module.removeprefix(f"{ROOT.name}.").startswith(AT_HOME)
-        for node in at_top(ast.parse(text))
+        for node in at_top(parsed(text))
         for target in targets(node, modules)
         if target.split(".")[0] in FOREIGN
     ]
@@ -176,7 +183,7 @@ def named_twice(modules: Sources) -> list[str]:
     classes: dict[str, list[str]] = {}
     for module, text in modules.items():
         files.setdefault(module.rpartition(".")[2], []).append(module)
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             if isinstance(node, ast.ClassDef):
                 classes.setdefault(node.name.lstrip("_"), []).append(module)
     return [
@@ -193,7 +200,7 @@ def format_names(modules: Sources) -> list[str]:
     return [
         f"{module}:{node.lineno} asks for {text.value!r} by its name"
         for module, source in modules.items()
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.Compare) and "name" in map(attribute, ast.walk(node))
         for text in ast.walk(node)
         if isinstance(text, ast.Constant) and text.value in names
@@ -209,7 +216,7 @@ def caches(modules: Sources) -> list[str]:
     return [
         f"{module}:{node.lineno} is an empty container, filled while the program runs"
         for module, source in modules.items()
-        for node in ast.parse(source).body
+        for node in parsed(source).body
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
         if ast.unparse(node.value) in ("[]", "{}", "list()", "dict()", "set()")
     ]
@@ -235,7 +242,7 @@ def torch_words(modules: Sources) -> list[str]:
         f"{module}:{node.lineno} knows torch's {word}"
         for module, source in modules.items()
         if not module.startswith(TORCH_AT_HOME)
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         for word in (attribute(node), getattr(node, "value", None))
         if isinstance(word, str) and word in TORCH_WORDS
     ]
@@ -356,7 +363,7 @@ def generics() -> list[str]:
     return [
         node.name
         for source in sources().values()
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.FunctionDef) and "generic" in map(ast.unparse, node.decorator_list)
     ]
 

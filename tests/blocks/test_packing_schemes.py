@@ -24,6 +24,7 @@ from tests.blocks.schemes import (
     test_mxfp4,
     test_nvfp4,
 )
+from tests.properties import examples
 
 SOUND: list[dict[str, Any]] = [
     test_gptq.packed(4)[0],
@@ -81,7 +82,7 @@ def test_every_scheme_is_found_with_the_name_that_config_json_has() -> None:
     assert len(packing_schemes()) == 10
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.sampled_from(SOUND), st.data(), CONFIGS)
 def test_damaged_tensors_become_floats_or_an_error_of_ours(
     sound: dict[str, Any], data: st.DataObject, stated: dict[str, Any]

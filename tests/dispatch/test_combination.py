@@ -17,6 +17,7 @@ from caten_sd.errors import (
     NoApplicableMethodError,
     NoNextMethodError,
 )
+from tests.properties import examples
 
 
 class A: ...
@@ -108,7 +109,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Step], tuple[type, ...]]:
     return steps, draw(st.tuples(*[st.sampled_from(CLASSES)] * arity))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(cases())
 def test_methods_run_in_the_standard_order(case: Any) -> None:
     steps, types = case

@@ -28,10 +28,11 @@ from multipledispatch.dispatcher import Dispatcher
 
 from caten_sd.dispatch.generic import GenericFunction, generic
 from caten_sd.errors import AmbiguousMethodError, DispatchError, NoApplicableMethodError
+from tests.properties import examples
 
 Classes = tuple[type, ...]
 
-thorough = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 
 
 def empty(arity: int) -> GenericFunction[..., Any]:

@@ -13,6 +13,7 @@ from caten_sd.encodings.tar_headers import BLOCK, SourceStream, TarMember, is_ta
 from caten_sd.errors import FormatError
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.source import Source
+from tests.properties import examples
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 LONG = "a/" * 60 + "weights.ckpt"
@@ -134,7 +135,7 @@ def test_the_number_of_members_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         members_of(tar_of(*((f"f{n}", b"") for n in range(5))))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.sampled_from(FORMATS), st.integers(0), st.binary(min_size=1, max_size=4))
 def test_no_damage_gets_past_the_library(form: int, at: int, patch: bytes) -> None:
     data = tar_of(("a", b"x" * 30), (LONG[:90], b"y" * 600), form=form)

@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 
 from caten_sd import StateDictError, read_state_dict, write_state_dict
 from caten_sd.state.state_dict import StateDict
+from tests.properties import examples
 
 SEGMENTS = ["step", "opt", "optimizer", "model", "ema", "state_dict", "params", "epoch", "w", "0"]
 SEGMENTS += ["1", "optics", "opt_state", "lr", "rng", "values", "\u00fc", "state", "param_groups"]
@@ -49,7 +50,7 @@ def leaf(number: int, spec: tuple[tuple[int, ...], str]) -> Any:
 @example({"model.w": ((2,), "f4"), "optimizer.w": ((2,), "f4"), "step": ((), "i8")}, {})
 @example({"params.w": ((2,), "f4"), "opt_state.mu": ((2,), "f4"), "step": ((), "i8")}, {})
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -125,7 +126,7 @@ def flat(tree: Any, prefix: str = "") -> dict[str, torch.Tensor]:
     AROUND,
 )
 @settings(
-    max_examples=150,
+    max_examples=examples(150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

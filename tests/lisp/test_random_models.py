@@ -12,9 +12,10 @@ from caten_sd.lisp.lisp_file import read_lisp
 from caten_sd.lisp.syntax.reader import read_data
 from caten_sd.objects.extract import get_state_dict
 from tests.lisp.random_models import RandomModel, random_models
+from tests.properties import examples
 
 SMALL = st.integers(-4, 9)
-FEW = settings(max_examples=20, deadline=None)
+FEW = settings(max_examples=examples(20))
 
 
 def shapes_of(text: str, n: int, size: int, options: dict[str, int]) -> dict[str, tuple[int, ...]]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import caten_sd
 from caten_sd.loading.load import plan_load
+from tests.properties import examples
 
 State = dict[str, torch.Tensor]
 NAMES = st.sampled_from(
@@ -145,7 +146,7 @@ CHANGED = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(models(), CHANGED)
 @example(  # both keys have the shape and, but for its number, the name of the other one's slot
     {"fc2.weight": torch.ones(3), "attn.fc1.weight": torch.zeros(3)}, [(counted_up, "net")]
@@ -180,7 +181,7 @@ def test_a_fix_loads_no_wrong_value(
 ODD = st.text(alphabet=".0123ab_{}*/:\n", max_size=6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(
     st.dictionaries(ODD, SHAPES, min_size=1, max_size=5),
     st.dictionaries(ODD, SHAPES, min_size=1, max_size=5),

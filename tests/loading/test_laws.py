@@ -25,6 +25,7 @@ from caten_sd.state.dtype import DTYPES
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.source import Source
+from tests.properties import examples
 
 
 @attrs.frozen
@@ -106,7 +107,7 @@ def key_of(index: int, kind: str) -> str:
     return f"s{index}" + {"module": ".weight", "frozen": ".leaf", "tuple": ".0"}.get(kind, "")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(
     st.lists(
         st.tuples(st.sampled_from(sorted(PLACES)), st.sampled_from([*LEAVES, "absent"])),
@@ -178,7 +179,7 @@ OWNERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("verb", ["apply", "with_state"])
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250))
 @given(
     st.lists(
         st.tuples(

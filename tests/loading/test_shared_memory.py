@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from caten_sd import LoadError, load_state_dict, plan_load, read_state_dict, write_state_dict
+from tests.properties import examples
 
 State = dict[str, Any]
 
@@ -80,7 +81,7 @@ def test_elements_side_by_side_are_not_shared() -> None:
     assert whole.tolist() == [[1, 2, 1, 2]] * 3
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 def test_what_is_loaded_is_what_the_file_has(data: st.DataObject) -> None:
     whole = np.zeros((4, 4), "f4")

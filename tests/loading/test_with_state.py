@@ -23,6 +23,7 @@ from caten_sd.objects.extract import get_state_dict, to_state_dict
 from caten_sd.state.compare import same_values
 from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.training.training_state import TrainingState
+from tests.properties import examples
 
 
 @attrs.frozen
@@ -215,7 +216,7 @@ def test_what_cannot_be_copied_is_named() -> None:
         with_state([Locked()], {"0.w": np.ones(1)})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.recursive(
     st.sampled_from(["array", "read-only", "tensor", "scalar"]),
     lambda below: st.one_of(

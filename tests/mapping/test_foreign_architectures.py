@@ -22,13 +22,10 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.state.state_dict import StateDict
 from tests.mapping.test_detection import caten
+from tests.properties import sampled
 
 WIDTH, LAYERS = 8, 2
 ARCHITECTURES = [name for name in MODEL_ARCH_NAMES.values() if name != "gpt2"]
-SAMPLED = [
-    name if number % 48 == 0 else pytest.param(name, marks=pytest.mark.slow)
-    for number, name in enumerate(ARCHITECTURES)
-]
 OF_NAME = {name: arch for arch, name in MODEL_ARCH_NAMES.items()}
 
 # Shapes that GPT-2 has too wherever a name is one of its own, so that names and not shapes differ.
@@ -91,7 +88,7 @@ def test_gguf_py_knows_many_architectures() -> None:
     assert {"llama", "qwen3", "gemma2", "gptneox", "starcoder", "falcon"} <= set(ARCHITECTURES)
 
 
-@pytest.mark.parametrize("architecture", SAMPLED)
+@pytest.mark.parametrize("architecture", sampled(ARCHITECTURES, 48))
 def test_a_gguf_of_another_architecture_is_not_gpt2(
     tmp_path: Path, architecture: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +121,7 @@ def test_the_very_keys_of_gpt2_are_not_gpt2_if_the_config_says_another_type(
         } == expected, model_type
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", sampled(ARCHITECTURES, 8))
 def test_the_very_keys_of_gpt2_are_not_gpt2_if_the_gguf_says_another_architecture(
     architecture: str,
 ) -> None:
@@ -170,13 +167,7 @@ def small_model(model_type: str) -> Any:
         return made.from_config(config)
 
 
-SAMPLED_TYPES = [
-    name if number % 24 == 0 else pytest.param(name, marks=pytest.mark.slow)
-    for number, name in enumerate(TYPES)
-]
-
-
-@pytest.mark.parametrize("model_type", SAMPLED_TYPES)
+@pytest.mark.parametrize("model_type", sampled(TYPES, 24))
 def test_a_folder_of_another_model_type_is_not_gpt2(
     tmp_path: Path, model_type: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from caten_sd.mapping.rearrange import Rearrange
 from caten_sd.mapping.rows import Row
 from caten_sd.state.leaf import Numpy, Torch, as_array
 from caten_sd.state.state_dict import StateDict
+from tests.properties import examples
 
 NUMBERS = {"n_head": 2, "n_kv_head": 1}
 SHAPE = (12, 8)
@@ -103,7 +104,7 @@ def bits_of(state: Any) -> dict[str, Any]:
     return {key: (leaf.dtype, leaf.shape, leaf.tobytes()) for key, leaf in state.items()}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 @given(worlds(), st.sampled_from([Numpy(), Torch()]))
 def test_every_layout_is_a_bijection(world: tuple[Layout, dict[str, Any]], kind: Any) -> None:
     layout, canonical = world
@@ -116,7 +117,7 @@ def test_every_layout_is_a_bijection(world: tuple[Layout, dict[str, Any]], kind:
     assert list(again) == list(here)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(worlds())
 def test_there_and_back_unread_gives_the_very_leaves(world: tuple[Layout, dict[str, Any]]) -> None:
     layout, canonical = world

@@ -21,6 +21,7 @@ from caten_sd.mapping.layout_modules import (
     plain_name,
 )
 from caten_sd.mapping.rows import Row
+from tests.properties import sampled
 
 MODULE = """
 from caten_sd.layout import Layout, Row
@@ -104,7 +105,7 @@ def test_importing_layouts_costs_nothing_until_one_is_asked_for(
     assert done.stdout.strip() == imported
 
 
-@pytest.mark.parametrize("name", sorted(built_in(Layout)))
+@pytest.mark.parametrize("name", sampled(sorted(built_in(Layout)), 8))
 def test_each_layout_is_found_by_what_a_file_says(name: str) -> None:
     """The text of its module has its name and its model types between quotes, or has its base."""
     layout = built_in_called(Layout, name)

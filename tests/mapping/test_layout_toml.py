@@ -39,6 +39,7 @@ from caten_sd.mapping.rows import Constant, Drop, Lacks, Row
 from caten_sd.mapping.toml_fields import OPERATIONS
 from caten_sd.mapping.toml_input import LONGEST_TEXT
 from caten_sd.state.state_dict import STAMP, StateDict
+from tests.properties import examples, sampled
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -128,7 +129,7 @@ def back(layout: Layout, folder: Path) -> Layout:
     return Layout.from_toml(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(layouts())
 def test_every_layout_comes_back_as_it_was(tmp_path_factory: Any, layout: Layout) -> None:
     folder = tmp_path_factory.getbasetemp()
@@ -139,7 +140,7 @@ def test_every_layout_comes_back_as_it_was(tmp_path_factory: Any, layout: Layout
     assert fields_of(back(based, folder)) == fields_of(based)
 
 
-@pytest.mark.parametrize("name", sorted(built_in_layouts()))
+@pytest.mark.parametrize("name", sampled(sorted(built_in_layouts()), 8))
 def test_the_layouts_of_the_package_come_back(name: str, tmp_path: Path) -> None:
     layout = find_layout(name)
     again = back(layout, tmp_path)

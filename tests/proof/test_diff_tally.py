@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caten_sd.proof.diff_tally import Change, tallied
+from tests.properties import examples
 
 SPECIAL = [0.0, -0.0, 1.0, 1.5, -2.0, 1e-30, 1e-22, 3e19, 1e38, math.inf, -math.inf, math.nan]
 DTYPES = ["f4", "f8", "f2", ml_dtypes.bfloat16, "i4", "i8", "u1", "?"]
@@ -48,7 +49,7 @@ def close(found: Change, wanted: Change) -> bool:
     return near and cosines[0] == pytest.approx(cosines[1], abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.tuples(st.sampled_from(SPECIAL), st.sampled_from(SPECIAL)), min_size=1),
     st.integers(0, 3),

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from caten_sd import read_state_dict
 from caten_sd.proof.tensor_statistics import BLOCK, FAR, statistics
 from tests.cli.running import run
+from tests.properties import examples
 
 
 def check(array: Any, leaf: Any) -> None:
@@ -52,7 +53,7 @@ def test_what_is_far_from_0_keeps_its_deviation_and_large_values_do_not_overflow
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 def test_what_is_not_finite_is_counted_and_left_out(values: list[float]) -> None:
     array = np.array(values, "f4")
     found = statistics(array)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from caten_sd.state import c_order as module
 from caten_sd.state.c_order import contiguous
+from tests.properties import examples
 
 DTYPES = ["u1", "f2", "f4", ">f4", "f8", "c16", "?", ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn]
 
@@ -20,7 +21,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COLUMNS", 3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.data(), st.sampled_from(DTYPES))
 def test_every_view_becomes_the_same_array_in_c_order(data: Any, dtype: Any) -> None:
     shape = data.draw(st.lists(st.integers(0, 9), max_size=4))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from caten_sd.errors import FormatError
 from caten_sd.state import json_members
 from caten_sd.state.json_members import members_of
+from tests.properties import examples
 
 NAMES = st.text('ab{}[]",:\\ é日😀\n', max_size=4)
 VALUES = st.recursive(
@@ -56,7 +57,7 @@ def test_members_are_those_of_json(tree: dict[str, Any], form: Any, first: int) 
     assert members(text, first) == as_json_reads(text)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(OBJECTS, FORMS, CHANGES, st.sampled_from([1, 2, 5, 1 << 16]))
 def test_damage_is_seen_where_json_sees_it(
     tree: dict[str, Any], form: Any, changes: list[tuple[float, int]], first: int

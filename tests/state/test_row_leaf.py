@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.row_leaf import RowLeaf
+from tests.properties import examples
 
 ROWS = np.arange(70, dtype="f4").reshape(10, 7)
 
@@ -43,7 +44,7 @@ AXIS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(AXIS, AXIS)
 def test_any_index_gives_what_numpy_gives(first: Any, last: Any) -> None:
     assert np.array_equal(ByThree()[first, last].numpy(), ROWS[first, last])

@@ -13,6 +13,7 @@ from torch import nn
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import FAULTS, FITS, Outcome
 from caten_sd.objects.extract import get_state_dict
+from tests.properties import examples, sampled
 
 from .loading import MODELS, Shared, alike, both, filled
 from .test_architectures import USUAL, _quiet
@@ -52,7 +53,7 @@ def test_an_extra_or_missing_key_or_another_shape_is_refused(make: Callable[[], 
 actions = st.sampled_from(["keep", "drop", "shape", "rename", "none"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.sampled_from(sorted(MODELS)), st.lists(actions, max_size=12), st.booleans())
 def test_torch_and_we_agree_on_every_fault(name: str, deeds: list[str], assign: bool) -> None:
     file: dict[str, object] = {}
@@ -83,7 +84,9 @@ class TestTies:
 
 
 @pytest.mark.parametrize("assign", [False, True])
-@pytest.mark.parametrize("name", [name for name in LAYERS if not name.startswith("Lazy")])
+@pytest.mark.parametrize(
+    "name", sampled((name for name in LAYERS if not name.startswith("Lazy")), 4)
+)
 def test_every_layer_of_torch(name: str, assign: bool) -> None:
     """Load each layer's own state dict, and the same without one of its keys."""
     torch.manual_seed(0)

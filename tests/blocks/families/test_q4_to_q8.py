@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from caten_sd.blocks.block_types import block_type, quantize
 from caten_sd.state.leaf import dequantize
+from tests.properties import examples
 
 from .oracle import assert_packs, assert_unpacks, random_blocks, special_blocks
 
@@ -51,7 +52,7 @@ def test_other_dtypes_pack_through_float32_as_in_gguf_py(name: str, dtype: type)
     assert_packs(name, np.random.default_rng(1).normal(size=(4, 64)).astype(dtype))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(
     name=st.sampled_from(NAMES),
     row=st.lists(st.floats(-65000, 65000, width=32), min_size=32, max_size=32),

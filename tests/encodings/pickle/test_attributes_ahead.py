@@ -14,6 +14,7 @@ from caten_sd.encodings.pickle import interpreter
 from caten_sd.encodings.pickle.known_object import KnownObject, tuple_of
 from caten_sd.encodings.pickle.machine import Machine
 from caten_sd.errors import FormatError
+from tests.properties import examples
 
 
 class Sizes(tuple[Any, ...]):
@@ -76,7 +77,7 @@ def plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("protocol", range(6))
 @given(st.lists(st.tuples(values, values, st.booleans()), max_size=8), values)
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_attributes_are_the_same_in_one_step_as_in_many(
     protocol: int, rows: list[tuple[Any, Any, bool]], shared: Any
 ) -> None:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from caten_sd import read_state_dict
 from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.errors import FormatError
+from tests.properties import examples
 
 
 class Config(argparse.Namespace):
@@ -213,7 +214,7 @@ def test_neither_reading_nor_freeing_depth_recurses(data: bytes) -> None:
     gc.collect()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.sampled_from(range(6)), st.data())
 def test_damage_never_escapes_the_librarys_own_error(protocol: int, data: Any) -> None:
     value = [{"a": (1, 2.5, None), ("b", 2): {True, 1 << 70}}, "é", b"x" * 9, Config(lr=1j)]
@@ -224,7 +225,7 @@ def test_damage_never_escapes_the_librarys_own_error(protocol: int, data: Any) -
         read(bytes(pickled))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(
     st.lists(
         st.sampled_from([bytes([code]) for code in range(256)] + [b"cm\nf\n", b"\0\0\0\0", b"1\n"]),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from caten_sd.encodings.pickle.inert_values import Instance, Reference
 from caten_sd.encodings.pickle.interpreter import OPCODES, Unpickled, _unknown, unpickle
 from caten_sd.errors import FormatError
+from tests.properties import examples
 
 PROTOCOLS = range(6)
 
@@ -57,7 +58,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(values, st.sampled_from(PROTOCOLS), st.booleans())
 def test_plain_values_are_read_as_python_reads_them(
     value: Any, protocol: int, mapped: bool

@@ -14,6 +14,7 @@ from caten_sd.encodings.pickle.interpreter import unpickle
 from caten_sd.encodings.pickle.object_tree import ObjectTree
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.tree import flatten
+from tests.properties import examples
 
 from .absent import Absent, AbsentDict, AbsentList, Reduced, SetByFunction, Slotted
 
@@ -154,7 +155,7 @@ def mixed(draw: Any, count: list[int]) -> Any:
     return [value(0) for _ in range(3)]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), st.sampled_from([2, 4, 5]))
 def test_every_tensor_of_a_nest_of_absent_objects_comes_out(data: Any, protocol: int) -> None:
     count: list[int] = []

@@ -23,6 +23,7 @@ from caten_sd.state.block_tensor import BlockTensor
 from caten_sd.state.leaf import Numpy, Opaque, as_array
 from caten_sd.state.source import Source
 from caten_sd.state.state_dict import StateDict
+from tests.properties import examples
 
 
 @pytest.fixture
@@ -80,9 +81,7 @@ def test_every_changed_byte_is_read_or_refused(small: bytes) -> None:
     assert not any("\n" in message for message in refusals)
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=9)), max_size=4))
 def test_nothing_but_our_own_error_comes_out(small: bytes, cuts: list[tuple[int, bytes]]) -> None:
     data = small

@@ -19,6 +19,7 @@ from caten_sd import FormatError, read_state_dict
 from caten_sd.formats.safetensors import json_header
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.source import Source
+from tests.properties import examples
 
 KEYS = st.text(string.ascii_letters + string.digits + '._é日😀}]{,:\\"', max_size=6)
 SHAPES = st.lists(st.integers(0, 3), max_size=3)
@@ -63,7 +64,7 @@ def test_what_the_reference_writes_is_read_as_json_reads_it(data: bytes) -> None
 PLACES = st.lists(st.tuples(st.floats(0, 1), st.sampled_from(list(b'{}[]",:0123456789 \\F\xc3\0'))))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(files(), PLACES)
 def test_what_is_taken_for_compact_is_what_json_reads(
     data: bytes, changes: list[tuple[float, int]]

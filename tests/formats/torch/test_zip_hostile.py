@@ -21,6 +21,7 @@ from caten_sd.files.which_tree import model_tree
 from caten_sd.formats.torch.zip import TorchZip
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.source import Source
+from tests.properties import examples
 
 BASE = torch.arange(60, dtype=torch.float32)
 
@@ -187,7 +188,7 @@ def damaged(data: bytes, choices: st.DataObject) -> bytes:
     return bytes(changed)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data(), st.booleans())
 def test_damage_never_escapes_the_librarys_own_error(choices: st.DataObject, inside: bool) -> None:
     data = damaged(RICH_PICKLE if inside else RICH, choices)

@@ -18,6 +18,7 @@ from caten_sd.loading.load import load_state_dict
 from caten_sd.objects.call import call
 from caten_sd.objects.extract import get_state_dict
 from tests.lisp.gpt_text import GPT
+from tests.properties import examples
 
 SIZES = (16, 2, 2, 1e-5, 11)
 TOKENS = torch.tensor([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 0, 1]])
@@ -282,7 +283,7 @@ expressions = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(expressions)
 def test_any_expression_is_what_torch_gives_for_it(expression: Expression) -> None:
     text, expected = expression

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from caten_sd.lisp.lisp_file import read_lisp
 from caten_sd.lisp.port.ported_module import port
+from tests.properties import examples
 
 from ..random_models import RandomModel, random_models
 from .modules import executed, shapes
@@ -14,7 +15,7 @@ from .modules import executed, shapes
 SMALL = st.integers(1, 6)
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.generate])
+@settings(max_examples=examples(25), phases=[Phase.generate])
 @given(random_models(), SMALL, SMALL, SMALL)
 def test_keys_and_shapes(model: RandomModel, n: int, size: int, k: int) -> None:
     ported = port(model.text)
