@@ -74,7 +74,7 @@ GGUF_ROWS: list[Row | Drop | Lacks] = [
     Row(f"{LAYER}.intermediate.dense.{PART}", f"blk.{{i}}.ffn_up.{PART}"),
     Row(f"{LAYER}.output.dense.{PART}", f"blk.{{i}}.ffn_down.{PART}"),
     Row(f"{LAYER}.output.LayerNorm.{PART}", f"blk.{{i}}.layer_output_norm.{PART}"),
-    Row(f"classifier.{PART}", f"cls.{PART}", optional=True),
+    Row(f"classifier.{PART}", f"cls.output.{PART}", optional=True),
     Lacks(f"{POOLER}.{PART}", NO_POOLER),
     Lacks("cls.predictions.{path...}", NO_HEAD),
     Lacks(f"{NEXT}.{PART}", "a GGUF keeps no head that tells whether a sentence follows"),

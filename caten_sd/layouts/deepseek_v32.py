@@ -82,6 +82,7 @@ GGUF_DEEPSEEK32 = Layout(
         "deepseek32.attention.q_lora_rank": "q_lora_rank",
         "deepseek32.expert_count": "n_routed_experts",
         "deepseek32.expert_used_count": "num_experts_per_tok",
+        "deepseek32.expert_gating_func": 2,
         "deepseek32.vocab_size": "vocab_size",
         "deepseek32.attention.head_count_kv": 1,
         "deepseek32.attention.key_length": "kv_lora_rank + qk_rope_head_dim",

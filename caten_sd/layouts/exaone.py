@@ -156,6 +156,7 @@ GGUF_EXAONE_MOE = Layout(
         "exaone-moe.expert_shared_count": "num_shared_experts",
         "exaone-moe.expert_shared_feed_forward_length": "moe_intermediate_size*num_shared_experts",
         "exaone-moe.expert_weights_scale": "routed_scaling_factor",
+        "exaone-moe.expert_gating_func": 2,
         "exaone-moe.expert_weights_norm": "norm_topk_prob",
         "exaone-moe.leading_dense_block_count": "first_k_dense_replace",
     },

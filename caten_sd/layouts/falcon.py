@@ -23,7 +23,7 @@ HF_FALCON = Layout(
         Row("h.{i}.ln_attn.{part:weight|bias}"),
         Row("h.{i}.ln_mlp.{part:weight|bias}"),
         Row("h.{i}.mlp.dense_4h_to_h.weight"),
-        Row("h.{i}.mlp.dense_h_to_4h.weight"),
+        Row("h.{i}.mlp.dense_h_to_4h.weight", shape=("ffn_hidden_size", "hidden_size")),
         Row("h.{i}.self_attention.dense.weight"),
         Row("h.{i}.self_attention.query_key_value.weight"),
         Row("ln_f.{part:weight|bias}"),
@@ -44,7 +44,7 @@ GGUF_FALCON = Layout(
         "falcon.attention.head_count": "num_attention_heads",
         "falcon.attention.head_count_kv": "num_kv_heads",
         "falcon.context_length": 2048,
-        "falcon.feed_forward_length": "4*hidden_size",
+        "falcon.feed_forward_length": "ffn_hidden_size",
     },
     proof=PROOF,
     rows=[

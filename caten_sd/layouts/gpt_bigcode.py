@@ -45,6 +45,7 @@ GGUF_STARCODER = Layout(
         "starcoder.context_length": "n_positions",
         "starcoder.embedding_length": "n_embd",
         "starcoder.attention.head_count": "n_head",
+        "starcoder.attention.head_count_kv": 1,
     },
     only_if={"general.architecture": "starcoder"},
     proof=PROOF,

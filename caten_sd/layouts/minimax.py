@@ -56,6 +56,7 @@ GGUF_MINIMAX_M2 = Layout(
         "minimax-m2.expert_count": "num_local_experts",
         "minimax-m2.expert_used_count": "num_experts_per_tok",
         "minimax-m2.expert_feed_forward_length": "intermediate_size",
+        "minimax-m2.expert_gating_func": 2,
         "minimax-m2.rope.dimension_count": "rotary_dim",
     },
     proof=PROOF,

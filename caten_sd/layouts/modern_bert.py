@@ -41,6 +41,7 @@ GGUF_MODERN_BERT = Layout(
         "modern-bert.feed_forward_length": "intermediate_size",
         "modern-bert.attention.head_count": "num_attention_heads",
         "modern-bert.vocab_size": "vocab_size",
+        "modern-bert.attention.layer_norm_epsilon": "norm_eps",
         "modern-bert.attention.causal": False,
         "modern-bert.attention.sliding_window": "local_attention",
         "modern-bert.hidden_activation": "hidden_activation",

@@ -30,7 +30,7 @@ LACKING = {
     "classifier.pooling_type": "it belongs to a head, which the layout has no row for",
     "nextn_predict_layers": "it counts layers of another head, which are left out",
     "tensor_data_layout": "llama.cpp does not use it",
-    "xielu.alpha_n": "it is a tensor of the model: Apertus does not run in llama.cpp yet",
+    "xielu.alpha_n": "it is a tensor elsewhere: llama.cpp does not open our Apertus",
     "xielu.alpha_p": "as xielu.alpha_n",
     "xielu.beta": "as xielu.alpha_n",
     "xielu.eps": "as xielu.alpha_n",
@@ -54,6 +54,9 @@ DIFFERING = {
 # Entries of ours that the converter's file of the same pair lacks, and why.
 ADDED = {
     "vocab_size": "the converter writes it with a tokenizer, and the pairs have none",
+    "tokenizer.ggml.token_type_count": "as vocab_size",
+    "classifier.output_labels": "llama.cpp counts the classes by it; the pairs have no names",
+    "expert_gating_func": "llama.cpp asks for it, and the pair's configuration has it not",
     "general.file_type": "the converter forgets it for GPT-NeoX",
     "attention.key_length": "the number that llama.cpp takes where nothing is said",
     "attention.value_length": "as attention.key_length",

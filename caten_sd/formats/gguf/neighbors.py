@@ -12,11 +12,12 @@ from caten_sd.formats.gguf.general_entries import general_entries
 from caten_sd.formats.gguf.pooling import pooling_type
 from caten_sd.formats.gguf.rotary_factors import rotary_factors
 from caten_sd.formats.gguf.tokenizer import PREFIX, tokenizer_entries
-from caten_sd.state.leaf import spec_or_none
+from caten_sd.state.leaf import Spec, spec_or_none
 from caten_sd.state.state_dict import StateDict
 
 ARCHITECTURE, EMBEDDING = "general.architecture", "token_embd.weight"
-TYPES = "token_types.weight"
+TYPES, CLASSES, BERT = "token_types.weight", "cls.output.weight", "bert"
+_MOST_LABELS = 1 << 16
 TOKENIZER = f"{PREFIX}model"
 
 
@@ -26,6 +27,7 @@ def described(state_dict: StateDict, folder: Path) -> Described:
     config = state_dict.config if isinstance(state_dict.config, Mapping) else {}
     if not isinstance(architecture, str):
         return Described({}, {})
+    config = _with_text(config)
     factors = rotary_factors(architecture, config, state_dict.metadata)
     leaves = {key: leaf for key, leaf in factors.items() if key not in state_dict}
     general = _general(state_dict, leaves, folder, config)
@@ -34,7 +36,7 @@ def described(state_dict: StateDict, folder: Path) -> Described:
         return Described(general, leaves)
     if TOKENIZER in state_dict.metadata:
         return Described(general, leaves)
-    tokenizer = tokenizer_entries(folder, _with_text(config), known.shape[0])
+    tokenizer = tokenizer_entries(folder, config, known.shape[0])
     return Described({**general, **tokenizer.entries}, leaves, tokenizer.notes)
 
 
@@ -45,9 +47,28 @@ def _general(
     specs = {key: known for key, leaf in {**state_dict, **more}.items()
              if (known := spec_or_none(leaf)) and key not in state_dict.ties}  # fmt: skip
     entries = {FILE_TYPE: file_type(specs), **general_entries(folder, config, specs)}
-    entries[f"{state_dict.metadata[ARCHITECTURE]}.pooling_type"] = pooling_type(folder)
-    entries[f"{PREFIX}token_type_count"] = specs[TYPES].shape[0] if TYPES in specs else None
+    architecture = state_dict.metadata[ARCHITECTURE]
+    entries[f"{architecture}.pooling_type"] = pooling_type(folder)
+    entries[f"{architecture}.classifier.output_labels"] = _labels(specs.get(CLASSES), config)
+    entries[f"{PREFIX}token_type_count"] = _segments(architecture, specs.get(TYPES), config)
     return {key: value for key, value in entries.items() if value is not None}
+
+
+def _segments(architecture: str, known: Spec | None, config: Mapping[str, Any]) -> int | None:
+    """Return how many kinds of segments a text may have, without which no BERT is opened."""
+    if known is not None:
+        return known.shape[0]
+    said = config.get("type_vocab_size", 1)
+    return said if architecture == BERT and isinstance(said, int) else None
+
+
+def _labels(known: Spec | None, config: Mapping[str, Any]) -> list[str] | None:
+    """Return the names of the classes that a model tells apart, which llama.cpp counts."""
+    if known is None or known.shape[0] > _MOST_LABELS:
+        return None
+    said = config.get("id2label")
+    named = said if isinstance(said, Mapping) else {}
+    return [str(named.get(str(number), f"LABEL_{number}")) for number in range(known.shape[0])]
 
 
 def _with_text(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FREQUENCIES = "rope_freqs.weight"
 _MOST = 1 << 16  # elements of a head; known ones have a hundredth of it
 _LARGEST = 3.4e38
+_NEVER = 1e30  # as llama.cpp's converter has it
+_PARTIAL = "partial_rotary_factor"
 _DEFAULTS = {
     "factor": 8.0,
     "low_freq_factor": 1.0,
@@ -52,8 +54,26 @@ def _lists(
         ):
             return {}
         return {FREQUENCIES: _llama3(size, base, *_numbers_of(table))}
+    if (full := _partial(architecture, table, metadata)) is not None:
+        return {FREQUENCIES: full}
     lists = {LONG: table.get("long_factor"), SHORT: table.get("short_factor")}
     return {name: list(value) for name, value in lists.items() if value and _are_numbers(value)}
+
+
+def _partial(
+    architecture: str, table: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> list[float] | None:
+    """Return 1 for the turned frequencies of Gemma 4's full attention, and infinity for others."""
+    full = table.get("full_attention")
+    if not isinstance(full, Mapping) or full.get("rope_type") != "proportional":
+        return None
+    size, share = metadata.get(f"{architecture}.rope.dimension_count"), full.get(_PARTIAL)
+    if not isinstance(size, int) or size > _MOST:
+        return None
+    if not isinstance(share, float) or not 0 < share <= 1:
+        return None
+    turned = int(size * share / 2)
+    return [1.0] * turned + [_NEVER] * (size // 2 - turned)
 
 
 def _are_numbers(values: Any) -> bool:

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from gguf import GGUFReader
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import caten_sd as sd
+from caten_sd.formats.gguf.rotary_factors import rotary_factors
 from tests.formats.gguf.tokenizers_made import TEXTS, byte_level
 
 SIZES = {
@@ -108,3 +110,46 @@ def test_a_missing_tokenizer_is_a_note_on_the_screen(tmp_path: Path) -> None:
     done = sd.convert(tmp_path / "hf", tmp_path / "m.gguf", layout="gguf-llama")
     assert "no tokenizer.json" in done.notes[0]
     assert done.notes[0] in str(done)
+
+
+def bert(folder: Path, kind: str, **more: Any) -> Any:
+    """Save a tiny BERT of a class of transformers, and return what its GGUF says."""
+    import transformers
+
+    options = {key: value for key, value in SIZES.items() if key != "num_key_value_heads"}
+    made = getattr(transformers, kind)
+    made(made.config_class(**options, **more)).save_pretrained(folder)
+    path = folder / "m.gguf"
+    sd.convert(folder, path, layout="gguf-bert")
+    return sd.read_state_dict(path)
+
+
+def test_a_bert_says_how_many_kinds_of_segments_it_has(tmp_path: Path) -> None:
+    found = bert(tmp_path, "BertModel", type_vocab_size=5)
+    assert found.metadata["tokenizer.ggml.token_type_count"] == 5
+
+
+@pytest.mark.parametrize("names", [{}, {"id2label": {0: "no", 1: "yes", 2: "\u00fc"}}])
+def test_the_names_of_its_classes_are_counted_by_llama_cpp(tmp_path: Path, names: Any) -> None:
+    found = bert(tmp_path, "BertForSequenceClassification", num_labels=3, **names)
+    meant = list(names["id2label"].values()) if names else ["LABEL_0", "LABEL_1", "LABEL_2"]
+    assert list(found.metadata["bert.classifier.output_labels"]) == meant
+    assert found["cls.output.weight"].shape == (3, 64)
+
+
+PROPORTIONAL = {"rope_type": "proportional", "partial_rotary_factor": 0.25}
+FREQUENCIES = [
+    ({"full_attention": PROPORTIONAL}, 32, [1.0] * 4 + [1e30] * 12),
+    ({"full_attention": {**PROPORTIONAL, "partial_rotary_factor": 1.0}}, 4, [1.0, 1.0]),
+    ({"full_attention": {**PROPORTIONAL, "partial_rotary_factor": 2.0}}, 4, None),
+    ({"full_attention": {"rope_type": "default"}}, 4, None),
+    ({"full_attention": PROPORTIONAL}, 1 << 40, None),
+    ({"full_attention": {**PROPORTIONAL, "partial_rotary_factor": "x"}}, 4, None),
+]
+
+
+@pytest.mark.parametrize(("table", "size", "meant"), FREQUENCIES)
+def test_frequencies_that_do_not_turn_are_infinite(table: Any, size: int, meant: Any) -> None:
+    found = rotary_factors("g", {"rope_parameters": table}, {"g.rope.dimension_count": size})
+    values = [each.tolist() for each in found.values()]
+    assert values == ([] if meant is None else [np.float32(meant).tolist()])
