@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from threading import get_ident
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from caten_sd.errors import DispatchError
@@ -99,6 +100,20 @@ class ForeignPackages:
 
             self._entry_points = list(entry_points(group=self.group))
         return self._entry_points
+
+
+def packages_used_by(cls: type) -> frozenset[str]:
+    """Return the packages of the modules, classes and functions that a class's module has by name.
+
+    >>> "abc" in packages_used_by(ForeignPackages)
+    False
+    >>> "importlib" in packages_used_by(ForeignPackages)
+    True
+    """
+    found = vars(module) if (module := sys.modules.get(cls.__module__)) else {}
+    values = [each for each in found.values() if isinstance(each, (ModuleType, type, FunctionType))]
+    names = (v.__name__ if isinstance(v, ModuleType) else v.__module__ for v in values)
+    return frozenset(name.partition(".")[0] for name in names if isinstance(name, str))
 
 
 def _packages(types: tuple[type, ...]) -> Iterator[str]:

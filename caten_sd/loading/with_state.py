@@ -19,7 +19,7 @@ from caten_sd.loading.policy import Patterns, Repair
 from caten_sd.loading.report import require_fit
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.owner import put
-from caten_sd.objects.place import refusal
+from caten_sd.objects.place import can_be_replaced, refusal, replacement
 from caten_sd.objects.shards import local_shard, refusing_together
 from caten_sd.objects.slots import Kinds
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
@@ -109,7 +109,8 @@ class MovesIntoCopy(Moves):
             for name in old.names_of(move.key)
         }
         try:
-            made = deepcopy(old.obj, _with_proxies(old, {**old.constants(), **new_arrays}))
+            kept = _copies_of_kept(old, new_arrays)
+            made = deepcopy(old.obj, _with_proxies(old, {**old.constants(), **kept, **new_arrays}))
         except Exception as error:
             raise LoadError(
                 f"{type(old.obj).__name__} cannot be copied ({type(error).__name__}: {error}); "
@@ -121,6 +122,29 @@ class MovesIntoCopy(Moves):
         prepared.clear()
         write_all(copies[::-1])
         return copy
+
+
+def _copies_of_kept(old: LoadTarget, new_arrays: Mapping[int, Any]) -> dict[int, Any]:
+    """Return copies, by id, of the arrays that are not loaded and that a deepcopy would share."""
+    found: dict[int, Any] = {}
+    is_shared: dict[type, bool] = {}
+    for place in old.slots.entry.values():
+        if id(place) in new_arrays or id(place) in found or not can_be_replaced(*[type(place)] * 2):
+            continue
+        cls = type(place)
+        if cls not in is_shared:
+            is_shared[cls] = _is_shared_by_deepcopy(place)
+        if is_shared[cls]:
+            found[id(place)] = replacement(place, place, copy=True)
+    return found
+
+
+def _is_shared_by_deepcopy(place: Any) -> bool:
+    """Return whether an array that can be written is in the same memory after a deepcopy."""
+    try:
+        return refusal(place, place) == "" and same_place(place, deepcopy(place))
+    except Exception:  # what cannot be copied is said when all of the object is
+        return False
 
 
 def _with_proxies(old: LoadTarget, memo: dict[int, Any]) -> dict[int, Any]:

@@ -6,14 +6,17 @@ its containers by these two generic functions alone.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
-from collections.abc import Iterable, Mapping, MutableSequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence
 from contextlib import suppress
 from copy import copy
 from itertools import count, repeat
 from typing import Any
 
+from caten_sd.dispatch.foreign import packages_used_by
 from caten_sd.dispatch.generic import generic
+from caten_sd.errors import DispatchError
 from caten_sd.objects.class_kinds import (
     AttrsInstance,
     DataclassInstance,
@@ -57,8 +60,21 @@ def unwrap(obj: Any, /) -> Any:
 
 
 @slots_of.register(object)
-def _no_owner(owner: Any, /) -> None:
-    return None
+def _no_owner(owner: Any, /) -> Iterable[Slot] | None:
+    """Return the slots of an object of a plain class whose world is known by its module alone."""
+    cls: Any = type(owner)
+    known = _by_its_module(cls)
+    return None if known is None else known(owner)
+
+
+@functools.lru_cache(1 << 12)
+def _by_its_module(cls: type) -> Callable[..., Iterable[Slot]] | None:
+    """Return the method for a class once the adapters of what its module uses are imported."""
+    for name in packages_used_by(cls):
+        with suppress(DispatchError):  # the class may have nothing to do with it
+            slots_of.foreign.import_named(name)
+    method = slots_of.dispatch(cls)
+    return None if method is slots_of.dispatch(object) else method
 
 
 @slots_of.register((AttrsInstance, DataclassInstance, DeclaredMapping))

@@ -47,6 +47,33 @@ def watching_calls(owner: Any, watch: Watch) -> Iterator[None]:
         _watches.reset(token)
 
 
+@contextmanager
+def watching_class(owner: Any, watch: Watch) -> Iterator[None]:
+    """Tell the watch of each call of an object, by a class that it has in this context.
+
+    >>> class Double:
+    ...     def __call__(self, x):
+    ...         return 2 * x
+    >>> told, model = [], Double()
+    >>> with watching_class(model, Watch(told.append, told.append)):
+    ...     value = model(21)
+    >>> value, told, type(model) is Double
+    (42, [((21,), {}), 42], True)
+    """
+    cls = type(owner)
+
+    def called(self: Any, *inputs: Any, **options: Any) -> Any:
+        return observed(cls.__call__, self, *inputs, **options)
+
+    with watching_calls(owner, watch):
+        if callable(owner):
+            owner.__class__ = type(cls.__name__, (cls,), {"__call__": called})
+        try:
+            yield
+        finally:
+            owner.__class__ = cls
+
+
 def observed(run: Callable[..., Any], model: Any, /, *inputs: Any, **options: Any) -> Any:
     """Return what ``run`` makes of a model and its inputs, and tell the model's watch of it.
 

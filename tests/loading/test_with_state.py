@@ -285,3 +285,19 @@ def test_a_training_is_loaded_in_place() -> None:
     training = TrainingState(model, torch.optim.SGD(model.parameters()))
     with pytest.raises(LoadError, match=r"TrainingState.*nothing was changed.*load_state_dict\("):
         with_state(training, get_state_dict(training))
+
+
+class SharedByCopies(np.ndarray):
+    """An array of which a deepcopy is a view, as it is of a tensor of tinygrad."""
+
+    def __deepcopy__(self, memo: Any) -> SharedByCopies:
+        return self.view()
+
+
+def test_what_is_not_loaded_is_copied_also_where_a_deepcopy_shares_it() -> None:
+    old = {key: np.zeros(2, "f4").view(SharedByCopies) for key in "ab"}
+    new = with_state(old, {"a": np.ones(2, "f4")}, silent=True)
+    assert (new["a"].tolist(), new["b"].tolist()) == ([1, 1], [0, 0])
+    assert type(new["b"]) is SharedByCopies
+    new["b"] += 5
+    assert old["b"].tolist() == [0, 0]

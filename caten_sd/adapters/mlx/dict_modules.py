@@ -19,7 +19,7 @@ from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.owner import Slot, put, slots_of
 from caten_sd.objects.slots import SlotKind
-from caten_sd.objects.watching import Watch, observed
+from caten_sd.objects.watching import Watch, watching_class
 from caten_sd.state.keys import Path, path_text
 from caten_sd.state.live_mapping import LiveMapping
 from caten_sd.wording import a_or_an
@@ -81,20 +81,13 @@ class _DictModuleHooks(OwnerHooks):
     @contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
         """Tell the watch of each call, by a class that the module has meanwhile."""
-        module, cls = self.owner, type(self.owner)
-        trained = module.training
-
-        def called(self: Any, *inputs: Any, **options: Any) -> Any:
-            return observed(cls.__call__, self, *inputs, **options)
-
-        module._set_training_mode(False)
-        module.__class__ = type(cls.__name__, (cls,), {"__call__": called})
+        trained = self.owner.training
+        self.owner._set_training_mode(False)
         try:
-            with super().watched(watch):
+            with watching_class(self.owner, watch):
                 yield
         finally:
-            module.__class__ = cls
-            module._set_training_mode(trained)
+            self.owner._set_training_mode(trained)
 
 
 @hooks_of.register((nn.Module, DeclaredDictModule))
