@@ -18,7 +18,8 @@ from caten_sd.errors.printable import one_line
 from caten_sd.files.adapter_scales import check_config, scale_of
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.known import find_layout
-from caten_sd.mapping.layout_plan import plan_layout
+from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.layout_plan import LayoutPlan, plan_layout
 from caten_sd.state.json_text import parse_json
 from caten_sd.state.leaf import spec
 from caten_sd.state.low_rank import LowRank
@@ -37,6 +38,14 @@ _KNOWN = re.compile(
     r"|(lora_|lora\.|lora_linear_layer\.|\w+_lora\.)(down|up)\.weight"
 )
 _OF_PAIR = re.compile(r"^lora_|\.(lora_|lora\.|lora_linear_layer\.|\w+_lora\.|alpha$)")
+# Adapters that are not a sum with products of two matrices, and what their keys have.
+_OTHER_KINDS = {
+    "LoHa": ".hada_",
+    "LoKr": ".lokr_",
+    "DoRA": ".dora_scale",
+    "OFT": ".oft_",
+    "a product of three matrices": ".lora_mid.",
+}
 _ALPHA = ".alpha"
 _METADATA = "lora_adapter_metadata"
 _ROLES = {
@@ -102,10 +111,12 @@ def _endings(key: str) -> list[str]:
 
 def _refuse(keys: list[str]) -> None:
     if keys:
+        kinds = [kind for kind, sign in _OTHER_KINDS.items() if any(sign in key for key in keys)]
+        of_kinds = f", which are of {' and '.join(kinds)}," if kinds else ""
         raise LayoutError(
-            f"{counted(len(keys), 'key')} of the adapter cannot be added: {first_few(keys, 3)}; "
-            f"give pairs of LoRA alone, in the names of peft, diffusers or kohya, and the model "
-            f"that they are for in the names of its library"
+            f"{counted(len(keys), 'key')} of the adapter{of_kinds} cannot be added: "
+            f"{first_few(keys, 3)}; give pairs of LoRA alone, in the names of peft, diffusers or "
+            f"kohya, and the model that they are for in the names of its library"
         )
 
 
@@ -120,22 +131,7 @@ def _canonical(
     state = StateDict(
         {key: leaf for key, leaf in own.items() if key not in apart}, metadata=metadata
     )
-    canonical = find_layout("peft-lora").canonical
-    are_canonical = all(_role(key) != ("", "") for key in state)
-    origin = detect_layout(state).layout or (canonical if are_canonical else None)
-    if origin is None:
-        raise LayoutError(
-            f"the names of the adapter are not of one dialect, peft's, diffusers' or kohya's: "
-            f"{first_few(list(own), 3)}; give an adapter that one of these libraries wrote"
-        )
-    plan = plan_layout(
-        state,
-        canonical,
-        from_layout=origin,
-        config={},
-        against=_model_paths(keys) if joined else None,
-        lora_alpha=1,
-    )
+    plan = _plan(state, keys, joined)
     found = dict(plan.state_dict)
     if not joined:  # what a layout takes for alpha is not what the adapter states
         found = {key: leaf for key, leaf in found.items() if not key.endswith(_ALPHA)}
@@ -145,6 +141,33 @@ def _canonical(
     ]
     known = {key: leaf for key, leaf in found.items() if key not in untaken}
     return known, untaken, plan.source.name
+
+
+def _plan(state: StateDict, keys: Collection[str], joined: bool) -> LayoutPlan:
+    """Return the plan to the canonical names of LoRA.
+
+    Names that are joined are first looked for among those of the model itself.
+    """
+    canonical = find_layout("peft-lora").canonical
+    paths = _model_paths(keys) if joined else None
+
+    def plan_from(origin: Layout) -> LayoutPlan:
+        return plan_layout(
+            state, canonical, from_layout=origin, config={}, against=paths, lora_alpha=1
+        )
+
+    all_joined = joined and all(key.startswith("lora_") for key in state)
+    plans = [plan_from(find_layout("kohya-lora"))] if all_joined else []
+    if not plans or plans[0].findings.untaken:
+        are_canonical = all(_role(key) != ("", "") for key in state)
+        origin = detect_layout(state).layout or (canonical if are_canonical else None)
+        plans += [plan_from(origin)] if origin else []
+    if not plans:
+        raise LayoutError(
+            f"the names of the adapter are not of one dialect, peft's, diffusers' or kohya's: "
+            f"{first_few(list(state), 3)}; give an adapter that one of these libraries wrote"
+        )
+    return min(plans, key=lambda plan: len(plan.findings.untaken))
 
 
 def _model_paths(keys: Collection[str]) -> list[str]:

@@ -13,6 +13,8 @@ from caten_sd.errors.printable import one_line
 from caten_sd.files.adapter_pairs import AdapterContent, AdapterPair, read_pairs
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.files.config import adapter_config_of
+from caten_sd.mapping.detection import detect_layout
+from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.state.leaf import spec
 from caten_sd.state.low_rank import LowRank, Multiple, WeightSum
 from caten_sd.state.packed_weights import packed_groups
@@ -58,8 +60,27 @@ def adapter_state(adapter: Adapter) -> StateDict:
 
 
 def merged(given: StateDict, adapter: Adapter) -> Merge:
-    """Return the state dict with an adapter added to its weights, and what was added."""
-    content = read_pairs(adapter_state(adapter), list(given))
+    """Return the state dict with an adapter added to its weights, and what was added.
+
+    Where the adapter does not have the names of the model, it may have those that the layout of the
+    model has for it, as an adapter of diffusers for a file of ldm. The model keeps its names.
+    """
+    pairs = adapter_state(adapter)
+    try:
+        return _added(given, pairs)
+    except LayoutError:
+        layout = detect_layout(given).layout
+        if layout is None or layout.is_canonical:
+            raise
+    names = to_layout(given, layout.canonical, from_layout=layout, silent=True)
+    found = _added(names, pairs)
+    back = to_layout(found.state_dict, layout, from_layout=layout.canonical, silent=True)
+    entry = {key: back[key] for key in given}
+    return Merge(given.with_entry(entry, paths=given.paths, ties=given.ties), found.notes)
+
+
+def _added(given: StateDict, adapter: StateDict) -> Merge:
+    content = read_pairs(adapter, list(given))
     packed = {key for weight, others in packed_groups(given).items() for key in (weight, *others)}
     pairs, full, absent = _by_key(content, given)
     state = _with_whole(given, full)

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LayoutError
-from caten_sd.mapping.equal_candidates import distinct, likeliest, others_than
+from caten_sd.mapping.equal_candidates import distinct, likeliest, of_one_meaning, others_than
 from caten_sd.mapping.key_kinds import Arranged, arranged, common_prefixes
 from caten_sd.mapping.known import (
     announced_layouts,
@@ -233,7 +233,7 @@ def _decide(state: StateDict, keys: Arranged, named: Sequence[Candidate]) -> Det
         weighed = _weighed(weighed, keys)
         similar = [each for each in weighed if each.is_similar]
         equal = distinct([each for each in similar if each.rank == similar[0].rank])
-        likely = likeliest(equal, state)
+        likely = of_one_meaning(likeliest(equal, state), keys.alone.items)
         if len(likely) != 1:
             return _undecided(state, equal, weighed)
         best = by_items(likely[0], keys.alone.items)

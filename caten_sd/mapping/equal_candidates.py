@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from caten_sd.mapping.axis_lengths import Pad, Trim
+from caten_sd.mapping.axis_sizes import Numbers
+from caten_sd.mapping.gathered import Item
 from caten_sd.mapping.known import is_same
 from caten_sd.mapping.layout import Layout
+from caten_sd.mapping.reading import read_canonical
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.self_description import conditions_met
 from caten_sd.mapping.weighing import Candidate
@@ -36,7 +39,8 @@ def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
 def likeliest(candidates: Sequence[Candidate], state: StateDict) -> Sequence[Candidate]:
     """Return those that the file itself speaks for, or else those that have no padding.
 
-    No file shows padding. If each candidate has some, all are returned.
+    No file shows padding. If each candidate has some, all are returned. Names that only the keys of
+    a model could tell apart are less likely than names that are known.
     """
     met = [conditions_met(each.layout, state) for each in candidates]
     candidates = (
@@ -44,12 +48,39 @@ def likeliest(candidates: Sequence[Candidate], state: StateDict) -> Sequence[Can
         or [each for each in candidates if not each.layout.only_if]
         or candidates
     )
-    return [each for each in candidates if not _has_padding(each.layout)] or candidates
+    candidates = [each for each in candidates if not _has_padding(each.layout)] or candidates
+    return [each for each in candidates if not _needs_a_model(each.layout)] or candidates
 
 
 def _has_padding(layout: Layout) -> bool:
     operations = [row.operation for row in layout.rows if isinstance(row, Row)]
     return any(isinstance(each, (Pad, Trim)) for each in operations)
+
+
+def of_one_meaning(candidates: Sequence[Candidate], items: Sequence[Item]) -> Sequence[Candidate]:
+    """Return the first one if all give these items the same canonical names and leaves."""
+    bases = {id(each.layout.canonical) for each in candidates}
+    if len(candidates) < 2 or len(bases) > 1 or not all(each.is_complete for each in candidates):
+        return candidates
+    meanings = (_meaning(each.layout, items) for each in candidates)
+    first = next(meanings)
+    same = first is not None and all(each == first for each in meanings)
+    return candidates[:1] if same else candidates
+
+
+def _meaning(layout: Layout, items: Sequence[Item]) -> dict[str, int] | None:
+    """Return the identity of the leaf of each canonical name; None if the layout fails."""
+    try:
+        reading = read_canonical(layout, items, Numbers({}), lenient=True)
+    except Exception:  # which is said where the layout is applied
+        return None
+    return {item.key: id(item.leaf) for item in reading.items if not item.foreign}
+
+
+def _needs_a_model(layout: Layout) -> bool:
+    """Return whether the keys of a model are needed to read names of the layout."""
+    names = (name for name, _ in layout.reading.patterns)
+    return any(piece.kind == "joined" for name in names for piece in name.pieces)
 
 
 def _first(layout: Layout) -> Layout:

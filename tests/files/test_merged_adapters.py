@@ -145,8 +145,23 @@ WRONG: dict[str, tuple[dict[str, Any], Any, str]] = {
     "loha": (
         base(),
         sd.StateDict({**kohya(pairs(), "lora_unet"), "lora_unet_x.hada_w1_a": numbers(2, 2)}),
-        "1 key of the adapter cannot.*hada_w1_a",
+        "1 key of the adapter.*LoHa.*cannot.*hada_w1_a",
     ),
+    "lokr": (base(), {"lora_unet_x.lokr_w1": numbers(2, 2)}, "LoKr.*cannot.*lokr_w1"),
+    "dora of kohya": (
+        base(),
+        {
+            **kohya(pairs(), "lora_unet"),
+            "lora_unet_model_layers_0_q_proj.dora_scale": numbers(6, 1),
+        },
+        "1 key.*DoRA.*dora_scale",
+    ),
+    "three matrices": (
+        base(),
+        {**kohya(pairs(), "lora_unet"), "lora_unet_x.lora_mid.weight": numbers(2, 2, 3, 3)},
+        "three matrices.*lora_mid",
+    ),
+    "oft": (base(), {"lora_unet_x.oft_blocks": numbers(2, 2)}, "OFT.*oft_blocks"),
     "names of gguf": (base(), {"blk.0.attn_q.weight.lora_a": numbers(2, 5)}, "lora_a.*kohya"),
     "complex numbers": (
         base(),
@@ -209,6 +224,51 @@ def test_pairs_of_two_parts_for_one_weight_are_refused() -> None:
     adapter = {**below("text_encoder", found), **below("text_encoder_2", found)}
     with pytest.raises(sd.LayoutError, match=r"text_encoder .*text_encoder_2.*folder"):
         sd.merge_lora(base("text_model.q"), adapter)
+
+
+SIZES = {"hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1}
+
+
+def llama() -> sd.StateDict:
+    """Return a small Llama in the names of Hugging Face."""
+    layer = "model.layers.0."
+    shapes = {
+        "model.embed_tokens.weight": (12, 8),
+        f"{layer}input_layernorm.weight": (8,),
+        f"{layer}self_attn.q_proj.weight": (8, 8),
+        f"{layer}self_attn.k_proj.weight": (4, 8),
+        f"{layer}self_attn.v_proj.weight": (4, 8),
+        f"{layer}self_attn.o_proj.weight": (8, 8),
+        f"{layer}post_attention_layernorm.weight": (8,),
+        f"{layer}mlp.gate_proj.weight": (10, 8),
+        f"{layer}mlp.up_proj.weight": (10, 8),
+        f"{layer}mlp.down_proj.weight": (8, 10),
+        "model.norm.weight": (8,),
+        "lm_head.weight": (12, 8),
+    }
+    config = {"model_type": "llama", "tie_word_embeddings": False, **SIZES}
+    return sd.StateDict({key: numbers(*shape) for key, shape in shapes.items()}, config=config)
+
+
+@pytest.mark.parametrize("layout", ["meta-llama", "gguf-llama", "megatron-llama"])
+def test_a_model_in_another_layout_keeps_its_names_and_gets_the_same_sums(layout: str) -> None:
+    model = llama()
+    layers = ["self_attn.q_proj", "self_attn.k_proj", "mlp.gate_proj"]
+    found = {}
+    for name in layers:
+        path = f"model.layers.0.{name}"
+        outputs, inputs = model[f"{path}.weight"].shape
+        found[f"{path}.lora_A.weight"] = numbers(2, inputs)
+        found[f"{path}.lora_B.weight"] = numbers(outputs, 2)
+    other = sd.to_layout(model, layout, silent=True)
+    other.config = model.config
+    merged = sd.merge_lora(other, of_peft(found))
+    assert list(merged) == list(other)
+    expected = sd.to_layout(sd.merge_lora(model, of_peft(found)), layout, silent=True)
+    assert not np.array_equal(next(iter(merged.values())), 0)
+    for key, leaf in expected.items():
+        assert np.array_equal(np.asarray(merged[key]), np.asarray(leaf)), key
+    assert any(not np.array_equal(np.asarray(merged[key]), other[key]) for key in merged)
 
 
 @pytest.mark.slow
