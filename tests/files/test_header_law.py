@@ -31,6 +31,7 @@ from tests.files.test_bounds import (
     header,
     text,
 )
+from tests.formats.orbax import ocdbt_made
 
 M = 1_000_000
 
@@ -100,6 +101,12 @@ def short_entries(count: int, form: str) -> bytes:
     return header(
         b"{" + ",".join(form.replace("#", f"{n:x}") for n in range(count)).encode() + b"}"
     )
+
+
+def orbax_array(n: int) -> dict[bytes, bytes]:
+    """Return the metadata and the only chunk of an array; no two have the same shape."""
+    said = {"shape": [n + 1, 0], "chunks": [1, 1], "dtype": "<f4", "compressor": None}
+    return {b"%x/.zarray" % n: json.dumps(said, separators=(",", ":")).encode()}
 
 
 def saved(array: np.ndarray) -> bytes:
@@ -244,8 +251,39 @@ FILES: dict[str, Callable[[], bytes]] = {
     "members.tar.gz": lambda: gzip.compress(tarred(b"", M // 10)),
     "pax records.tar.gz": lambda: gzip.compress(tarred(b"9 path=a\n" * 110_000, 30)),
     "pax records.tar": lambda: tarred(b"9 path=a\n" * 110_000, 20),
+    "values/_METADATA": lambda: ocdbt_made.metadata((f"{n:x}" for n in range(M // 4)), "None"),
+    "parts of a path/_METADATA": lambda: index({}, {"x": [{"key": "a", "key_type": 2}] * M}),
+    "numbers/_METADATA": lambda: ocdbt_made.metadata([], numbers=[300] * 6 * M),
+    "keys/nodes": lambda: ocdbt_made.leaf_node({b"%x" % n: b"" for n in range(M)}),
+    "children/nodes": lambda: ocdbt_made.interior_node(
+        1, [(b"%x" % n, 0, 0) for n in sorted(range(M), key=lambda n: b"%x" % n)]
+    ),
+    "files/nodes": lambda: ocdbt_made.block(
+        ocdbt_made.NODE, b"\0" + ocdbt_made.files([b"%x" % n for n in range(M)])
+    ),
+    "arrays/nodes": lambda: ocdbt_made.leaf_node(
+        {key: value for n in range(M // 20) for key, value in orbax_array(n).items()}
+    ),
     "record/caten_sd.json": lambda: record("metadata", {"x": ["ab"] * 3 * M}).encode(),
 }  # fmt: skip
+
+
+def around_nodes(folder: Path) -> dict[str, bytes]:
+    """Return the files around the only node of a store, which lists all arrays that are in it."""
+    node = (folder / "nodes").read_bytes()
+    names = [f"{n:x}" for n in range(M // 20)] if folder.name == "arrays" else []
+    height = int(folder.name == "children")
+    manifest = ocdbt_made.manifest(height, 0, len(node))
+    return {"manifest.ocdbt": manifest, "_METADATA": ocdbt_made.metadata(names)}
+
+
+# What makes a folder with such a file a checkpoint.
+AROUND: dict[str, Callable[[Path], dict[str, bytes]]] = {
+    ".metadata": lambda _: {"__0_0.distcp": b""},
+    "caten_sd.json": lambda _: {"w.npy": saved(ROW)},
+    "_METADATA": lambda _: {},
+    "nodes": around_nodes,
+}
 
 
 @pytest.mark.slow
@@ -254,12 +292,10 @@ def test_a_header_takes_no_more_than_the_law_allows(file: str, tmp_path: Path) -
     path = tmp_path / file
     path.parent.mkdir(exist_ok=True)
     size = path.write_bytes(FILES[file]())
-    if path.name == ".metadata":
-        (path.parent / "__0_0.distcp").touch()
-    if path.name == "caten_sd.json":
-        (path.parent / "w.npy").write_bytes(saved(ROW))
-    if path.name in (".metadata", "caten_sd.json"):
+    if path.name in AROUND:
         path = path.parent
+        for name, data in AROUND[Path(file).name](path).items():
+            size += (path / name).write_bytes(data)
     most, longest = (64 << 20) + 8 * size, 1 + 10 * size / 100e6
     memory, seconds, _ = reading(path, most)
     assert memory <= most

@@ -22,8 +22,8 @@ class ArrayStore(Protocol):
     def holds(self, key: str) -> bool:
         """Return whether there is a value."""
 
-    def count(self, start: str) -> int | None:
-        """Return how many keys begin like this; None if that is not known."""
+    def has_many(self, start: str, count: int) -> bool:
+        """Return whether so many keys begin like this, as far as that is known at once."""
 
 
 class FileStore:
@@ -42,8 +42,9 @@ class FileStore:
         self.stored += size
         return size > 0 or self._folder.has(key)
 
-    def count(self, start: str) -> None:
-        """Return None: other files may lie among them."""
+    def has_many(self, start: str, count: int) -> bool:
+        """Return False: other files may lie among them."""
+        return False
 
 
 class OcdbtStore:
@@ -72,18 +73,17 @@ class OcdbtStore:
         """Return whether there is a value."""
         return self._place(_key(key)) is not None
 
-    def count(self, start: str) -> int:
-        """Return how many keys begin like this."""
+    def has_many(self, start: str, count: int) -> bool:
+        """Return whether so many keys begin like this, which then follow one another."""
         first = _key(start)
-        after = first[:-1] + bytes([first[-1] + 1])
-        return self._rank(after) - self._rank(first)
-
-    def _rank(self, key: bytes) -> int:
-        """Return how many keys are before this one."""
-        at = bisect_right(self._firsts, key) - 1
-        if at < 0:
-            return 0
-        return sum(len(node.keys) for node in self._nodes[:at]) + self._nodes[at].position(key)
+        at = max(bisect_right(self._firsts, first) - 1, 0)
+        position = self._nodes[at].position(first) if self._nodes else 0
+        last = position + count - 1
+        for node in self._nodes[at:]:
+            if last < len(node.keys):
+                return node.keys[last].startswith(first)
+            last -= len(node.keys)
+        return False
 
 
 def _key(text: str) -> bytes:

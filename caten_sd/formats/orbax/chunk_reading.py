@@ -77,7 +77,7 @@ class ChunkReader:
     def _leaf(self, source: Source, codecs: tuple[str, ...]) -> Any:
         array = self._array
         size = math.prod(self.sizes) * array.itemsize
-        if not codecs and array.is_plain:
+        if not codecs and array.dtype.itemsize and array.dtype.kind != "other":
             _require_size(source, size)
             strides = _fortran_strides(self.sizes) if array.fortran else None
             return LazyTensor(source, 0, array.dtype, self.sizes, strides, array.order)

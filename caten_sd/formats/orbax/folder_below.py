@@ -34,9 +34,9 @@ class FolderBelow:
         """Return a file's size in bytes, or 0 if it does not exist."""
         return self._folder.size(self._start + name)
 
-    def member(self, name: str) -> Source:
-        """Open a file below the folder, keeping no handle; FormatError for a path outside."""
-        return self._folder.member(self._start + name, held=False)
+    def member(self, name: str, *, held: bool = False) -> Source:
+        """Open a file, by default without a handle of its own; FormatError for one outside."""
+        return self._folder.member(self._start + name, held=held)
 
     def files(self) -> list[str]:
         """Return the names of its files, sorted."""

@@ -14,7 +14,7 @@ from caten_sd.formats.orbax.folder_below import FolderBelow
 from caten_sd.formats.orbax.ocdbt_blocks import MANIFEST, NODE, block_body
 from caten_sd.formats.orbax.ocdbt_keys import read_keys
 from caten_sd.formats.orbax.ocdbt_leaf import LeafNode
-from caten_sd.formats.orbax.ocdbt_places import FileRange, FileTable, read_files, window
+from caten_sd.formats.orbax.ocdbt_places import FileRange, FileTable, data_file, read_files
 from caten_sd.formats.orbax.orbax_steps import MANIFEST_NAME
 from caten_sd.formats.orbax.varint_columns import Columns
 from caten_sd.state.header_memory import HeaderMemory
@@ -91,7 +91,9 @@ def _leaves(
     waiting, seen = [(root, height)], set[FileRange]()
     while waiting:
         child, height = waiting.pop()
-        source = window(folder, child.place, "the node")
+        path, offset, length = child.place
+        label = f"{folder.name}/{path}, the node at {offset}"
+        source = data_file(folder, path).window(offset, length, label)
         memory.add(source.size)
         columns = block_body(source, NODE, memory)
         if child.place in seen:  # such a tree unfolds without bound

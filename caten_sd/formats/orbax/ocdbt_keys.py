@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import overload
 
@@ -11,7 +12,8 @@ from caten_sd.state.header_memory import HeaderMemory
 
 _MOST_ENTRIES = 1 << 20  # of a node, as in tensorstore
 _LONGEST = 65535  # bytes of a key, as in tensorstore
-_KEY = 48  # bytes that a key takes, besides its own, with the columns that it is made of
+_SOME = 16
+_KEY = 80  # bytes that a key takes, besides its own, with the columns that it is made of
 
 
 class KeyTable(Sequence[bytes]):
@@ -19,11 +21,19 @@ class KeyTable(Sequence[bytes]):
 
     def __init__(self) -> None:
         self._text, self._ends = bytearray(), array("Q")
+        self._some: list[bytes] = []  # every few, so that a search begins near its end
 
     def append(self, key: bytes) -> None:
-        """Add a key."""
+        """Add a key, which is after all others."""
+        if len(self._ends) % _SOME == 0:
+            self._some.append(key)
         self._text += key
         self._ends.append(len(self._text))
+
+    def position(self, key: bytes) -> int:
+        """Return the position of the first key that is not before this one."""
+        stop = _SOME * bisect_left(self._some, key)
+        return bisect_left(self, key, max(stop - _SOME, 0), min(stop, len(self)))
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -46,10 +56,10 @@ def read_keys(
     count = columns.varint()
     if not 0 < count <= _MOST_ENTRIES:
         columns.refuse(f"it has {count:,} entries")
+    memory.take(_KEY * count)
     shared = [0, *columns.varints(count - 1).tolist()]
     own = columns.varints(count).tolist()
     commons = columns.varints(count).tolist() if interior else []
-    memory.take(_KEY * count)
     keys, key = KeyTable(), b""
     for at, (start, size) in enumerate(zip(shared, own, strict=True)):
         if start > len(key) or start + size > _LONGEST:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 from caten_sd.formats.orbax.folder_below import FolderBelow
 from caten_sd.formats.orbax.ocdbt_keys import read_keys
-from caten_sd.formats.orbax.ocdbt_places import FileRange, FileTable, window
+from caten_sd.formats.orbax.ocdbt_places import FileTable, data_file
 from caten_sd.formats.orbax.varint_columns import Columns
 from caten_sd.state.backing import BytesBacking
 from caten_sd.state.header_memory import HeaderMemory
@@ -27,6 +25,7 @@ class LeafNode:
         memory: HeaderMemory,
     ) -> None:
         self._folder, self._paths = folder, files.paths
+        self._opened: dict[int, Source] = {}
         self.keys, _ = read_keys(columns, prefix, memory, interior=False)
         memory.take(_ENTRY * len(self.keys))
         self._read_places(columns)
@@ -60,7 +59,7 @@ class LeafNode:
 
     def position(self, key: bytes) -> int:
         """Return the position of the first key that is not before this one."""
-        return bisect_left(self.keys, key)
+        return self.keys.position(key)
 
     def size(self, at: int) -> int:
         """Return how many bytes a value has."""
@@ -69,12 +68,13 @@ class LeafNode:
     def source(self, at: int, name: str) -> Source:
         """Return the bytes of a value, unread."""
         start, length = int(self._starts[at]), int(self._lengths[at])
-        if self._kinds[at]:
-            return window(
-                self._folder, FileRange(self._paths[self._files[at]], start, length), name
-            )
         label = f"{self._folder.name}, {name}"
-        return Source(label, BytesBacking(self._inline[start : start + length]), 0, length)
+        if not self._kinds[at]:
+            return Source(label, BytesBacking(self._inline[start : start + length]), 0, length)
+        number = int(self._files[at])
+        if number not in self._opened:
+            self._opened[number] = data_file(self._folder, self._paths[number])
+        return self._opened[number].window(start, length, label)
 
     @property
     def stored(self) -> int:

@@ -49,10 +49,9 @@ def read_files(columns: Columns, base: str, memory: HeaderMemory) -> FileTable:
     return files
 
 
-def window(folder: FolderBelow, place: FileRange, name: str) -> Source:
-    """Return the bytes of a place; FormatError if its file is missing or too short."""
-    if not folder.has(place.path):
-        problem = f"its file {place.path!r} is missing"
+def data_file(folder: FolderBelow, path: str) -> Source:
+    """Return a file that holds values or nodes; FormatError if it is missing."""
+    if not folder.has(path):
+        problem = f"its file {path!r} is missing"
         raise FormatError(folder.name, problem, "get all files of the folder again")
-    label = f"{folder.name}/{place.path}, {name} at {place.offset}"
-    return folder.member(place.path).window(place.offset, place.length, label)
+    return folder.member(path, held=True)

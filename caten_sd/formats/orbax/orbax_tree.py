@@ -14,6 +14,7 @@ from caten_sd.errors.printable import one_line
 from caten_sd.files.json_hooks import unique
 from caten_sd.state.json_text import parse_json
 from caten_sd.state.source import Source
+from caten_sd.state.tree import MAX_DEPTH
 
 MOST_TEXT = 1 << 30  # bytes
 _KEY = {"key", "key_type"}
@@ -66,7 +67,7 @@ def _members(pairs: list[tuple[str, Any]]) -> Any:
 def _value(source: Source, name: str, said: Any) -> SavedValue:
     keys = said.get("key_metadata") if isinstance(said, dict) else None
     about = said.get("value_metadata") if isinstance(said, dict) else None
-    if not isinstance(keys, list) or not isinstance(about, dict):
+    if not isinstance(keys, list) or len(keys) > MAX_DEPTH or not isinstance(about, dict):
         _refuse(source, f"what it says of {one_line(name, 80)} is not a path and a kind")
     for key in keys:
         if type(key) is not tuple or not isinstance(key[0], str) or key[1] not in _KEY_TYPES:

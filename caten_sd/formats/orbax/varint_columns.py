@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from caten_sd.errors import FormatError
 
 _LONGEST = 10  # bytes of a varint of 64 bits
+_PIECE = 1 << 16  # numbers that are read at a time
 
 
 class Columns:
@@ -50,17 +51,25 @@ class Columns:
         import numpy as np
 
         if count > len(self.body) - self.at:
-            self.refuse(f"it ends at byte {len(self.body)}, before {count} numbers that it claims")
-        end = self.at + _LONGEST * count
-        data = np.frombuffer(self.body[self.at : end], np.uint8)
+            self.refuse(f"it ends at byte {len(self.body)}, before {count:,} numbers of a column")
+        found = np.empty(count, np.uint64)
+        for start in range(0, count, _PIECE):
+            piece = found[start : start + _PIECE]
+            piece[:] = self._piece(len(piece))
+        return found
+
+    def _piece(self, count: int) -> Any:
+        import numpy as np
+
+        data = np.frombuffer(self.body[self.at : self.at + _LONGEST * count], np.uint8)
         ends = np.flatnonzero(data < 128)[:count]
         if len(ends) < count:
-            self.refuse(f"it ends at byte {len(self.body)}, in a number that goes on")
-        starts = np.concatenate(([0], ends[:-1] + 1)) if count else ends
+            self.refuse(f"it ends at byte {len(self.body)}, or a number in it is too long")
+        starts = np.concatenate(([0], ends[:-1] + 1))
         lengths = ends - starts + 1
-        if count and int(lengths.max()) > _LONGEST:
+        if int(lengths.max()) > _LONGEST:
             self.refuse(f"a number at byte {self.at} takes over {_LONGEST} bytes")
-        self.at += int(ends[-1]) + 1 if count else 0
+        self.at += int(ends[-1]) + 1
         return _values(data, starts, lengths)
 
     def end(self) -> None:
@@ -73,7 +82,7 @@ def _values(data: Any, starts: Any, lengths: Any) -> Any:
     import numpy as np
 
     values = np.zeros(len(starts), np.uint64)
-    for place in range(int(lengths.max()) if len(starts) else 0):
+    for place in range(int(lengths.max())):
         longer = np.flatnonzero(lengths > place)
         part = (data[starts[longer] + place] & 127).astype(np.uint64)
         values[longer] |= part << np.uint64(7 * place)

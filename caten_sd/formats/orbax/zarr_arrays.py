@@ -6,6 +6,7 @@ their names, whose elements take a byte each where they are narrower.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -18,6 +19,7 @@ from caten_sd.state.json_text import parse_json
 from caten_sd.state.source import Source
 
 MOST_TEXT = 1 << 20  # bytes
+_SHORT = 1000  # bytes of a text whose values take little memory
 _MOST_AXES = 64
 _OF_BYTES = ("int2", "int4", "uint2", "uint4", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz")
 
@@ -57,8 +59,9 @@ class ZarrArray(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether an element lies in a chunk as in any other file."""
-        return self.dtype.itemsize > 0 and self.dtype.kind != "other"
+        """Whether the bytes of a chunk are those of its elements, as in other files."""
+        is_packed = self.codecs or self.inner or not self.dtype.itemsize
+        return not is_packed and self.dtype.kind != "other"
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -79,8 +82,9 @@ class Said:
         self.name = source.name
         if source.size > MOST_TEXT:
             self.refuse(f"it is of {source.size:,} bytes")
+        text = source.read(0, source.size)
         try:
-            fields = parse_json(source.name, source.read(0, source.size))
+            fields = json.loads(text) if len(text) < _SHORT else parse_json(source.name, text)
         except (ValueError, RecursionError):
             self.refuse("it is not JSON")
         if not isinstance(fields, dict):
