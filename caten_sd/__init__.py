@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from caten_sd.lisp.lisp_file import read_lisp as read_lisp
     from caten_sd.lisp.port.ported_module import PortedModule as PortedModule
     from caten_sd.lisp.port.ported_module import port as port
+    from caten_sd.loading.between import between as between
     from caten_sd.loading.load import load_state_dict as load_state_dict
     from caten_sd.loading.load import plan_load as plan_load
     from caten_sd.loading.repairs import Fill as Fill
@@ -118,6 +119,7 @@ _HOMES = homes(
         "files.merged_adapters": "merge_lora",
         "lisp.lisp_file": "LispFile read_lisp",
         "lisp.port.ported_module": "PortedModule port",
+        "loading.between": "between",
         "loading.load": "load_state_dict plan_load",
         "loading.repairs": "Fill PadRows Skip TrimRows fill pad_rows skip trim_rows",
         "loading.report": "LoadPlan LoadReport LoadRow Outcome",

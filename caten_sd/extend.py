@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from caten_sd.loading.owners import OwnerHooks as OwnerHooks
     from caten_sd.loading.owners import SynthesizedSlot as SynthesizedSlot
     from caten_sd.loading.owners import hooks_of as hooks_of
+    from caten_sd.mapping.layer_kinds import StandardLayer as StandardLayer
     from caten_sd.mapping.operations import Operation as Operation
     from caten_sd.objects.call import call as call
     from caten_sd.objects.extract import to_state_dict as to_state_dict
@@ -77,6 +78,7 @@ _HOMES = homes(
         "files.format": "Contents Described Format read recognize write",
         "files.stored_specs": "stored_specs",
         "loading.owners": "FileLayout OwnerHooks SynthesizedSlot hooks_of",
+        "mapping.layer_kinds": "StandardLayer",
         "mapping.operations": "Operation",
         "objects.call": "call",
         "objects.extract": "to_state_dict",

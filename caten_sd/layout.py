@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from caten_sd.mapping.heads import Rotary as Rotary
     from caten_sd.mapping.heads import packing as packing
     from caten_sd.mapping.known import find_layout as find_layout
+    from caten_sd.mapping.layer_operations import Flip as Flip
+    from caten_sd.mapping.layer_operations import GruBiases as GruBiases
+    from caten_sd.mapping.layer_operations import SumOfBiases as SumOfBiases
     from caten_sd.mapping.layout import Layout as Layout
     from caten_sd.mapping.operations import Chain as Chain
     from caten_sd.mapping.operations import Identity as Identity
@@ -41,6 +44,7 @@ _HOMES = homes(
         "mapping.extension": "extend",
         "mapping.heads": "Regroup Rotary packing",
         "mapping.known": "find_layout",
+        "mapping.layer_operations": "Flip GruBiases SumOfBiases",
         "mapping.layout": "Layout",
         "mapping.operations": "Chain Identity NegExp Offset Operation Scale Transpose",
         "mapping.axis_lengths": "Pad Trim",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -14,6 +14,7 @@ from caten_sd.objects.declared_slots import declared_slots
 from caten_sd.objects.watching import Watch, watching_calls
 
 if TYPE_CHECKING:  # all of mapping comes with it
+    from caten_sd.mapping.layer_kinds import StandardLayer
     from caten_sd.mapping.layout import Layout
 
 
@@ -60,6 +61,15 @@ class OwnerHooks:
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
+
+    def layers(self) -> Sequence[StandardLayer]:
+        """Return what the owner is as a layer, such as a convolution, and how its parts lie.
+
+        Nothing for what is not a layer itself, and several where one object holds several. The
+        default is what its class says in a method ``__layers__``.
+        """
+        declared = getattr(type(self.owner), "__layers__", None)
+        return declared(self.owner) if callable(declared) else ()
 
     def adapt(self, *, prefix: str, leaves: dict[str, Any], source: Any) -> None:
         """Change ``leaves`` as the owner changes the state dict of an older version of itself.

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.layout_modules import called
@@ -70,6 +70,9 @@ class Layout:
     sizes: Mapping[str, int | float | str] = field(default_factory=dict)
     only_if: Mapping[str, str] = field(default_factory=dict)
     proof: str = ""
+
+    stamps: ClassVar[bool] = True  # whether a file in the layout has its name in its metadata
+    implies_source: ClassVar[bool] = False  # whether what is put into it is in its canonical layout
 
     def __post_init__(self) -> None:
         if not self.name or not self.rows:
@@ -243,6 +246,11 @@ class Layout:
         """Return the model types to write: none where they are as they would be without them."""
         own = set(self.model_types)
         return [] if own == inherited else sorted(own - implied or own)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever reads what it gives should know, beyond names and the order of axes."""
+        return ()
 
     def __repr__(self) -> str:
         return f"Layout({self.name!r})"

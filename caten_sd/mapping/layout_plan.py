@@ -161,6 +161,7 @@ def plan_layout(
     lookup = Numbers(numbers, config, {**origin.aliases, **target.aliases}, joined, stated)
     read = read_canonical(origin, items_of(state, with_record(state)), lookup, target=target)
     refuse_read(origin, read.findings)
+    read.findings.hints += target.notes
     if origin is target and detection is None and prefix is None:
         return LayoutPlan(
             origin, target, _stamped(state, target, read.findings), read.findings, None
@@ -224,6 +225,8 @@ def source_layout(
     state: StateDict, from_layout: str | Layout | None, target: Layout
 ) -> tuple[Layout, Detection | None]:
     """Return the layout a state dict is in: the declared, the stamped or the detected one."""
+    if from_layout is None and target.implies_source:
+        return target.canonical, None
     # A layout of the caller's own cannot be found by name; the target and its canonical one can.
     by_name = {layout.name: layout for layout in (target.canonical, target)}
     stamp = state.metadata.get(STAMP)
@@ -272,7 +275,7 @@ def _collected(
 def _stamped(state: StateDict, layout: Layout, findings: Findings) -> StateDict:
     """Return the state dict with the layout's name in its metadata if all its keys are matched."""
     matched = not findings.untaken and not findings.misfits
-    name = layout.name if matched else None
+    name = layout.name if matched and layout.stamps else None
     if state.metadata.get(STAMP) == name:
         return state
     metadata = {key: value for key, value in state.metadata.items() if key != STAMP}

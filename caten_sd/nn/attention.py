@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from caten_sd.errors import ModelError
+from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.world_layers import joined_attention
 from caten_sd.nn.linear import Linear
 from caten_sd.nn.module import Module
 from caten_sd.nn.sizes import require_sizes
@@ -30,6 +32,11 @@ class Attention(Module):
     max_seq_len: int
     k_cache: Tensor | None = transient(default=None)
     v_cache: Tensor | None = transient(default=None)
+
+    def __layers__(self) -> tuple[StandardLayer, ...]:
+        """Return what it is in every framework, which may have two dense layers in its place."""
+        rows = joined_attention("c_attn", "c_proj")
+        return (StandardLayer("attention", rows, heads=self.n_heads, opens=True),)
 
     def __init__(self, dim: int, n_heads: int, max_seq_len: int = 1024) -> None:
         require_sizes("Attention", dim=dim, n_heads=n_heads, max_seq_len=max_seq_len)

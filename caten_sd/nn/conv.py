@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import Parameter, functional
 
 from caten_sd.errors import ModelError
+from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.world_layers import plain
 from caten_sd.nn.module import Module
 from caten_sd.nn.sizes import Sizes, require_sizes, spread_sizes
 from caten_sd.objects.call import call
@@ -33,6 +35,10 @@ class ConvND(Module):
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
+
+    def __layers__(self) -> tuple[StandardLayer, ...]:
+        """Return what it is in every framework."""
+        return (StandardLayer("convolution", plain("weight", "bias")),)
 
     def __init__(
         self,

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import Parameter, functional
 
 from caten_sd.errors import ModelError
+from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.world_layers import plain
 from caten_sd.nn.module import Module
 from caten_sd.nn.sizes import require_sizes
 from caten_sd.objects.call import call
@@ -20,6 +22,10 @@ class Embedding(Module):
     vocab_size: int
     embedding_dim: int
     weight: Tensor
+
+    def __layers__(self) -> tuple[StandardLayer, ...]:
+        """Return what it is in every framework."""
+        return (StandardLayer("embedding", plain("weight")),)
 
     def __init__(self, vocab_size: int, embedding_dim: int) -> None:
         require_sizes("Embedding", vocab_size=vocab_size, embedding_dim=embedding_dim)

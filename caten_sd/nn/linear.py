@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter, functional, init
 
+from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.world_layers import plain
 from caten_sd.nn.module import Module
 from caten_sd.nn.sizes import require_sizes
 from caten_sd.objects.call import call
@@ -22,6 +24,10 @@ class Linear(Module):
 
     weight: Tensor
     bias: Tensor | None
+
+    def __layers__(self) -> tuple[StandardLayer, ...]:
+        """Return what it is in every framework."""
+        return (StandardLayer("dense", plain("weight", "bias")),)
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
         require_sizes("Linear", in_features=in_features, out_features=out_features)

@@ -10,10 +10,14 @@ from torch import Tensor
 from torch.nn import Parameter, functional
 
 from caten_sd.errors import ModelError
+from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.world_layers import STATISTICS, plain
 from caten_sd.nn.module import Module
 from caten_sd.nn.sizes import as_sizes, require_sizes
 from caten_sd.objects.call import call
 from caten_sd.objects.slots import buffer
+
+_BATCH_NORM = plain("bias", *STATISTICS, weight="affine")
 
 
 @attrs.define(init=False)
@@ -32,6 +36,10 @@ class LayerNorm(Module):
     eps: float
     dims: tuple[int, ...]
     last_axis_only: bool
+
+    def __layers__(self) -> tuple[StandardLayer, ...]:
+        """Return what it is in every framework."""
+        return (StandardLayer("layer norm", plain("bias", weight="affine"), epsilon=self.eps),)
 
     def __init__(
         self,
@@ -70,6 +78,10 @@ class RMSNorm(Module):
     eps: float
     dims: tuple[int, ...]
     last_axis_only: bool
+
+    def __layers__(self) -> tuple[StandardLayer, ...]:
+        """Return what it is in every framework."""
+        return (StandardLayer("RMS norm", plain("weight"), epsilon=self.eps),)
 
     def __init__(
         self,
@@ -111,6 +123,10 @@ class BatchNorm(Module):
     running_mean: Tensor = buffer()
     running_var: Tensor = buffer()
     num_batches_tracked: Tensor = buffer()
+
+    def __layers__(self) -> tuple[StandardLayer, ...]:
+        """Return what it is in every framework."""
+        return (StandardLayer("batch norm", _BATCH_NORM, epsilon=self.eps),)
 
     def __init__(
         self,

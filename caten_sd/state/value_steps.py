@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from caten_sd.errors import LayoutError
 from caten_sd.state.steps import Box, Needed, Shape, Step
 
 
@@ -93,6 +94,34 @@ class NegatedExponential(ValueStep):
     def undoes(self, last: Step) -> bool:
         """Return whether one is the inverse of the other."""
         return last == NegatedExponential(not self.back)
+
+
+@dataclass(frozen=True)
+class Added(ValueStep):
+    """The sum of two arrays of one shape."""
+
+    def shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the shape of both; LayoutError if they differ."""
+        one, other = shapes
+        if one != other:
+            raise LayoutError(f"tensors of shapes {one} and {other} cannot be added")
+        return one
+
+    def run(self, library: Any, arrays: Sequence[Any]) -> Any:
+        """Return the sums, rounded once."""
+        dtype = arrays[0].dtype
+        wide = [
+            _cast(library, each, library.float32) if dtype.itemsize < 4 else each for each in arrays
+        ]
+        return _cast(library, library.asarray(wide[0] + wide[1]), dtype)
+
+    def needed(self, shapes: Sequence[Shape], box: Box) -> Needed:
+        """Return the same box of both."""
+        return self, [(0, box), (1, box)]
+
+    def undoes(self, last: Step) -> bool:
+        """Return False: what was added cannot be told from a sum."""
+        return False
 
 
 def _cast(library: Any, array: Any, dtype: Any) -> Any:

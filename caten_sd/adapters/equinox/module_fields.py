@@ -7,14 +7,16 @@ objects.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 
+from caten_sd.adapters.equinox.module_layers import layers_of_module
 from caten_sd.adapters.equinox.saved_order import name_by_position, saved_in_order
 from caten_sd.loading.owners import OwnerHooks, hooks_of
+from caten_sd.mapping.layer_kinds import StandardLayer
 from caten_sd.objects.class_kinds import DataclassInstance
 from caten_sd.objects.owner import Slot, never_put, put, slots_of
 
@@ -40,6 +42,9 @@ put.register(EquinoxModule)(never_put)  # a copy that copy.copy() makes would ta
 
 class _UnnamedArrays(OwnerHooks):
     adapts = True
+
+    def layers(self) -> Sequence[StandardLayer]:
+        return super().layers() or layers_of_module(self.owner)
 
     def adapt(self, *, prefix: str, leaves: dict[str, Any], source: Any) -> None:
         name_by_position(self.owner, saved_in_order(self.owner), prefix, leaves, source)

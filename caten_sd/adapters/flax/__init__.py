@@ -3,6 +3,7 @@
 from caten_sd.adapters.flax import (
     configurations,
     field_numbers,
+    nnx_layers,
     nnx_slots,
     random_streams,
     train_states,
@@ -12,6 +13,7 @@ from caten_sd.adapters.flax import (
 __all__ = [
     "configurations",
     "field_numbers",
+    "nnx_layers",
     "nnx_slots",
     "random_streams",
     "train_states",

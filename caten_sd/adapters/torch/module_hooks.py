@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -13,12 +13,14 @@ from caten_sd.adapters.torch.buffers import rebuilt
 from caten_sd.adapters.torch.load_hooks import adapt, may_adapt, run_post_hooks
 from caten_sd.adapters.torch.module_slots import EXTRA_STATE
 from caten_sd.adapters.torch.modules import DeclaredModule
+from caten_sd.adapters.torch.standard_layers import layers_of_module
 from caten_sd.adapters.torch.synthesized_state import (
     SynthesizedState,
     may_synthesize,
     synthesized_state,
 )
 from caten_sd.loading.owners import OwnerHooks, hooks_of
+from caten_sd.mapping.layer_kinds import StandardLayer
 from caten_sd.objects.watching import Watch
 
 
@@ -40,6 +42,10 @@ class ModuleHooks(OwnerHooks):
         """The extra state, if the module has any."""
         extra = type(self.owner).get_extra_state is not nn.Module.get_extra_state
         return (EXTRA_STATE,) if extra else ()
+
+    def layers(self) -> Sequence[StandardLayer]:
+        """Return what the module is as a layer: what its class says, or torch's own classes."""
+        return super().layers() or layers_of_module(self.owner)
 
     def adapt(self, *, prefix: str, leaves: dict[str, Any], source: Any) -> None:
         """Run the hooks that rewrite a state dict, and an overridden ``_load_from_state_dict``."""

@@ -1,0 +1,211 @@
+"""The layout between two models of standard layers, each of whatever world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from caten_sd.errors import LayoutError
+from caten_sd.loading.layer_matching import (
+    KnownLayer,
+    Matched,
+    likeness,
+    matched,
+    root_of,
+    words_of,
+)
+from caten_sd.loading.model_layers import ModelLayers, layers_of
+from caten_sd.loading.named_model import as_of_world
+from caten_sd.mapping.layer_pairs import rows_between
+from caten_sd.mapping.layout_between import LayoutBetween
+from caten_sd.mapping.rows import Lacks, Row
+from caten_sd.mapping.world_tables import WORLDS
+from caten_sd.state.renames import renamed
+from caten_sd.state.state_dict import StateDict
+from caten_sd.wording import counted, first_few
+
+if TYPE_CHECKING:
+    from caten_sd.mapping.layout import Layout
+
+
+def between(
+    source: Any, target: Any, *, names: Mapping[str, str] | None = None, world: str | None = None
+) -> Layout:
+    """Return the layout in which the state of one model is that of another.
+
+    The models may be of two frameworks, such as torch and Flax. Each layer is known by its kind,
+    which decides how its kernel lies, and is found in the other model by its name, by its shapes if
+    no other layer has them, and by the numbers in names. ``names`` maps the beginnings of keys of
+    the source to those of the target where that does not tell. LayoutError if a layer has none, or
+    if several may be it.
+
+    One of the two may be a state dict, as of a file: its layers are known by those of the other,
+    and its framework by names and shapes. ``world`` names it ("torch", "flax", "equinox", "mlx",
+    "caten_sd") where several are possible that differ.
+
+    Use it as ``to_layout(get_state_dict(source), between(source, target))``, or as the ``layout=``
+    of ``load`` and ``convert``. ``notes`` of the layout say where more than names and orders of
+    axes differ: biases that are added, what is filled in or left out, an epsilon.
+    """
+    one, other = layers_of(source), layers_of(target)
+    if one.kinds and other.kinds:
+        if world is not None:
+            raise LayoutError(
+                f"both models say what their layers are, so leave out world={world!r}"
+            )
+        kinds = one.kinds & other.kinds
+        return _of_layers(one.opened(kinds), other.opened(kinds), names or {})
+    if not one.kinds and not other.kinds:
+        raise LayoutError(
+            f"neither {one.name} nor {other.name} says what kinds of layers it has, which decide "
+            f"how a kernel lies: give a live model of a framework in place of one of them"
+        )
+    return _of_worlds(one, other, names or {}, world)
+
+
+def _of_worlds(
+    one: ModelLayers, other: ModelLayers, names: Mapping[str, str], world: str | None
+) -> Layout:
+    """Return the layout where one side is known by names: of the only framework that it may be."""
+    if world is not None and world not in WORLDS:
+        known = ", ".join(map(repr, WORLDS))
+        raise LayoutError(f"world={world!r} is not one of {known}; give one, or a live model")
+    found: dict[str, LayoutBetween] = {}
+    errors: dict[str, LayoutError] = {}
+    for each in [world] if world is not None else WORLDS:
+        try:
+            sides = (
+                (as_of_world(one, each, other), other)
+                if other.kinds
+                else (one, as_of_world(other, each, one))
+            )
+            kinds = sides[0].kinds & sides[1].kinds
+            found[each] = _of_layers(sides[0].opened(kinds), sides[1].opened(kinds), names)
+        except LayoutError as error:
+            errors[each] = error
+    if not found:
+        raise min(errors.values(), key=lambda error: len(str(error)))
+    (first, layout), *others = found.items()
+    for name, another in others:
+        if set(another.rows) != set(layout.rows):
+            side = one if other.kinds else other
+            raise LayoutError(
+                f"{side.name} may be of {first} or of {name}, whose layers do not lie alike, and "
+                f"neither its names nor its shapes tell: pass world={first!r} or world={name!r}"
+            )
+    return layout
+
+
+def _of_layers(one: ModelLayers, other: ModelLayers, names: Mapping[str, str]) -> LayoutBetween:
+    found = matched(*_known(one, other, names))
+    left_out = _tied_left_out(one.state, other.state, found)
+    _require_all(found, one, other)
+    rows: list[Row | Lacks] = []
+    notes: list[str] = []
+    for mine, its in found.pairs:
+        more, said = rows_between(mine.layer, its.layer)
+        rows += more
+        notes += said
+    if not rows:
+        raise LayoutError(f"{one.name} and {other.name} have no layer; give models with parameters")
+    return LayoutBetween(f"{one.name}-to-{other.name}", [*rows, *left_out], said=tuple(notes))
+
+
+def _known(
+    one: ModelLayers, other: ModelLayers, names: Mapping[str, str]
+) -> tuple[list[KnownLayer], list[KnownLayer]]:
+    """Return the layers of both models with the words of their names, of the source as renamed."""
+    places = [layer.place for layer in one.layers]
+    new = renamed(places, names) if names else {place: place for place in places}
+    roots = root_of(one.layers), root_of(other.layers)
+    mine = [
+        KnownLayer(
+            layer,
+            _words(new[layer.place], roots[0] if new[layer.place] == layer.place else roots[1]),
+            likeness(layer, one.state),
+        )
+        for layer in one.layers
+    ]
+    its = [
+        KnownLayer(layer, _words(layer.place, roots[1]), likeness(layer, other.state))
+        for layer in other.layers
+    ]
+    return mine, its
+
+
+def _words(place: str, root: str) -> tuple[str, ...]:
+    return words_of(place.removeprefix(root))
+
+
+def _tied_left_out(one: StateDict, other: StateDict, found: Matched) -> list[Lacks]:
+    """Take those layers out of the unmatched that are a matched one under another name.
+
+    Return the rows of those of the source; those of the target get their values with the tie.
+    """
+    here = {name for mine, _ in found.pairs for name in _keys(mine)}
+    there = {name for _, its in found.pairs for name in _keys(its)}
+    for each in list(found.only_other):
+        if all(_tied_to(other, key, there) for key in _keys(each)):
+            found.only_other.remove(each)
+    rows = []
+    for each in list(found.only_one):
+        firsts = {key: _tied_to(one, key, here) for key in _keys(each)}
+        if all(firsts.values()):
+            found.only_one.remove(each)
+            rows += [Lacks(key, "tied", tied=first) for key, first in firsts.items()]
+    return rows
+
+
+def _keys(known: KnownLayer) -> list[str]:
+    return [name for row in known.layer.rows for name in row.names]
+
+
+def _tied_to(state: StateDict, key: str, keys: set[str]) -> str:
+    """Return which of some keys has the tensor of a key, or ""."""
+    first = state.ties.get(key, key)
+    same = [name for name in keys if state.ties.get(name, name) == first]
+    return min(same, default="")
+
+
+def _require_all(found: Matched, one: ModelLayers, other: ModelLayers) -> None:
+    """LayoutError if a layer of either model is not known in the other."""
+    if not found.only_one and not found.only_other:
+        return
+    sides = [
+        f"{counted(len(layers), 'layer')} of {model.name} ({_listed(layers)})"
+        for layers, model in ((found.only_one, one), (found.only_other, other))
+        if layers
+    ]
+    verb = "has" if len(found.only_one) + len(found.only_other) == 1 else "have"
+    raise LayoutError(
+        f"{' and '.join(sides)} {verb} no certain counterpart in the other; {_fix(found)}"
+    )
+
+
+def _fix(found: Matched) -> str:
+    proposal = _proposal(found)
+    if proposal:
+        return f"if their order is the same, pass names={proposal!r}"
+    return (
+        "build the models of the same layers, or pass names={...}, the beginnings of keys of the "
+        "first to those of the second"
+    )
+
+
+def _listed(layers: Sequence[KnownLayer]) -> str:
+    return first_few([_said(layer) for layer in layers], 4)
+
+
+def _said(known: KnownLayer) -> str:
+    kind, shapes = known.likeness
+    listed = ", ".join(str(list(shape)) for _, shape in shapes)
+    return f"{known.layer.place or 'the model itself'}, {kind} {listed}"
+
+
+def _proposal(found: Matched) -> dict[str, str]:
+    """Return the names in the order of the models, if all that is left is alike in that order."""
+    pairs = list(zip(found.only_one, found.only_other, strict=False))
+    alike = all(mine.likeness == its.likeness for mine, its in pairs)
+    if not alike or len(found.only_one) != len(found.only_other):
+        return {}
+    return {mine.layer.place: its.layer.place for mine, its in pairs}

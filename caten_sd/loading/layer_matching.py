@@ -1,0 +1,220 @@
+"""Which layer of one model is which of another, by names, by kinds and shapes, and by numbers.
+
+Names count where the layers that they name are alike. Layers that nothing else is like are one
+another. What is alike is in the order of the numbers in its names, if it has such. Nothing else is
+decided: a wrong pair of layers of one shape would not be noticed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import attrs
+
+from caten_sd.mapping.layer_kinds import KINDS
+from caten_sd.mapping.layer_operations import by_position, in_order
+from caten_sd.mapping.layer_pairs import PlacedLayer
+from caten_sd.state.leaf import spec_or_none
+from caten_sd.state.state_dict import StateDict
+from caten_sd.state.steps import Shape
+
+_WORDS = re.compile(r"[^\W\d_]+|\d+")
+K = TypeVar("K")
+
+Likeness = tuple[str, tuple[tuple[str, Shape], ...]]  # a kind, and the shapes of its parts
+Words = tuple[str, ...]
+
+
+@attrs.frozen
+class KnownLayer:
+    """A layer with the words of its name, and what another has to be to be the same layer."""
+
+    layer: PlacedLayer
+    words: Words
+    likeness: Likeness
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers in its name."""
+        return tuple(int(word) for word in self.words if word.isdecimal())
+
+    @property
+    def template(self) -> Words:
+        """Its name without the numbers."""
+        return tuple("" if word.isdecimal() else word for word in self.words)
+
+
+Pair = tuple[KnownLayer, KnownLayer]
+
+
+@attrs.frozen
+class Matched:
+    """The pairs of layers, and those of either model that are in none."""
+
+    pairs: list[Pair]
+    only_one: list[KnownLayer]
+    only_other: list[KnownLayer]
+
+
+def likeness(layer: PlacedLayer, leaves: StateDict) -> Likeness:
+    """Return a layer's kind and the shapes of the parts that each layer of the kind has."""
+    shapes: dict[str, Shape] = {}
+    usual = KINDS.get(layer.kind, {})
+    for row in layer.rows:
+        if all(usual.get(part) is not None for part in row.canonical_names):
+            continue
+        taken = by_position([leaves[name] for name in row.names])
+        parts = in_order(row.operation.inverse().apply(taken))
+        for part, leaf in zip(row.canonical_names, parts, strict=True):
+            known = spec_or_none(leaf)
+            if usual.get(part) is None and known is not None:
+                shapes[part] = known.shape
+    return layer.kind, tuple(sorted(shapes.items()))
+
+
+def words_of(place: str) -> Words:
+    """Return the words and the numbers of a name, whatever is between them.
+
+    >>> words_of("Block_0.mlp.fc1")
+    ('block', '0', 'mlp', 'fc', '1')
+    """
+    return tuple(word.lower() for word in _WORDS.findall(place))
+
+
+def root_of(layers: Sequence[PlacedLayer]) -> str:
+    """Return what the names of all layers begin with, as "params." in Flax."""
+    places = [layer.place for layer in layers]
+    first = places[0].partition(".")[0] if len(places) > 1 else ""
+    return f"{first}." if first and all(each.startswith(f"{first}.") for each in places) else ""
+
+
+def matched(one: Sequence[KnownLayer], other: Sequence[KnownLayer]) -> Matched:
+    """Return which layers of two models are one another."""
+    pairs, left, others = _within(list(one), list(other), 0, 0)
+    return Matched(pairs, left, others)
+
+
+Left = tuple[list[Pair], list[KnownLayer], list[KnownLayer]]
+
+
+def _within(one: list[KnownLayer], other: list[KnownLayer], at: int, to: int) -> Left:
+    """Match layers whose names begin with ``at`` and ``to`` words that are settled already."""
+    at, to = _shared(one, at), _shared(other, to)
+    if len(one) == len(other) == 1:
+        return (
+            ([(one[0], other[0])], [], [])
+            if one[0].likeness == other[0].likeness
+            else (
+                [],
+                one,
+                other,
+            )
+        )
+    groups, others = _by_word(one, at), _by_word(other, to)
+    pairs: list[Pair] = []
+    left: list[KnownLayer] = []
+    right: list[KnownLayer] = []
+    for word, word_of_other in _settled(groups, others):
+        found = _within(groups.pop(word), others.pop(word_of_other), at + 1, to + 1)
+        pairs += found[0]
+        left += found[1]
+        right += found[2]
+    left += [each for group in groups.values() for each in group]
+    right += [each for group in others.values() for each in group]
+    found = _by_likeness(left, right)
+    return pairs + found[0], found[1], found[2]
+
+
+def _shared(layers: Sequence[KnownLayer], at: int) -> int:
+    """Return up to which word all names are the same, but for the last word of one."""
+    while (
+        layers
+        and all(len(each.words) > at + 1 for each in layers)
+        and len({each.words[at] for each in layers}) == 1
+    ):
+        at += 1
+    return at
+
+
+def _by_word(layers: Iterable[KnownLayer], at: int) -> dict[str, list[KnownLayer]]:
+    found: dict[str, list[KnownLayer]] = {}
+    for each in layers:
+        found.setdefault(each.words[at] if at < len(each.words) else "", []).append(each)
+    return found
+
+
+def _settled(
+    groups: dict[str, list[KnownLayer]], others: dict[str, list[KnownLayer]]
+) -> list[tuple[str, str]]:
+    """Return which words of two models are one another: equal, numbered, or alone alike."""
+    kinds = {word: _tally(group) for word, group in groups.items()}
+    other_kinds = {word: _tally(group) for word, group in others.items()}
+    found = [
+        (word, word)
+        for word in groups
+        if word in others and not word.isdecimal() and kinds[word] & other_kinds[word]
+    ]
+    numbers, other_numbers = (
+        sorted((word for word in each if word.isdecimal()), key=int) for each in (groups, others)
+    )
+    paired = list(zip(numbers, other_numbers, strict=False))
+    if len(numbers) == len(other_numbers) and all(kinds[a] == other_kinds[b] for a, b in paired):
+        found += paired
+    elif numbers and set(numbers) & set(other_numbers):
+        found += [(n, n) for n in numbers if n in others and kinds[n] == other_kinds[n]]
+    seen, other_seen = {one for one, _ in found}, {other for _, other in found}
+    left = {word: kinds[word] for word in groups if word not in seen}
+    right = {word: other_kinds[word] for word in others if word not in other_seen}
+    return found + _alone_alike(left, right)
+
+
+def _tally(group: Iterable[KnownLayer]) -> Counter[Likeness]:
+    return Counter(each.likeness for each in group)
+
+
+def _alone_alike(
+    left: dict[str, Counter[Likeness]], right: dict[str, Counter[Likeness]]
+) -> list[tuple[str, str]]:
+    """Return the words of which each has layers that those of no other word are like."""
+    found = []
+    for word, kinds in left.items():
+        same = [other for other, others in right.items() if others == kinds]
+        if len(same) == 1 and sum(each == kinds for each in left.values()) == 1:
+            found.append((word, same[0]))
+    return found
+
+
+def _by_likeness(one: list[KnownLayer], other: list[KnownLayer]) -> Left:
+    """Match layers without regard to where they are: those alone alike, and those with numbers."""
+    groups, others = (_grouped(each, lambda layer: layer.likeness) for each in (one, other))
+    pairs: list[Pair] = []
+    for kind, group in groups.items():
+        same = others.get(kind, [])
+        if len(group) == len(same) == 1 or (
+            len(group) == len(same) and _is_numbered(group) and _is_numbered(same)
+        ):
+            order = sorted(group, key=lambda each: each.numbers)
+            pairs += zip(order, sorted(same, key=lambda each: each.numbers), strict=True)
+    seen = {id(each) for pair in pairs for each in pair}
+    return (
+        pairs,
+        [each for each in one if id(each) not in seen],
+        [each for each in other if id(each) not in seen],
+    )
+
+
+def _grouped(
+    layers: Iterable[KnownLayer], kind: Callable[[KnownLayer], K]
+) -> dict[K, list[KnownLayer]]:
+    found: dict[K, list[KnownLayer]] = {}
+    for each in layers:
+        found.setdefault(kind(each), []).append(each)
+    return found
+
+
+def _is_numbered(group: Sequence[KnownLayer]) -> bool:
+    """Return whether layers have names that differ in numbers alone."""
+    return len({each.template for each in group}) == 1 and bool(group[0].numbers)

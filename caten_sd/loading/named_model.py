@@ -1,0 +1,132 @@
+"""The layers of a file, of which only names and shapes are known, by those of a live model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from caten_sd.errors import LayoutError
+from caten_sd.loading.layer_matching import Likeness, likeness, root_of, words_of
+from caten_sd.loading.model_layers import ModelLayers, PartKeys, array_layer
+from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.layer_pairs import PlacedLayer
+from caten_sd.mapping.world_layers import APART, Rows
+from caten_sd.mapping.world_tables import WORLDS, LayerNumbers, Table
+from caten_sd.state.state_dict import StateDict
+
+
+@attrs.frozen
+class _Likely:
+    """A layer that keys may be, what the live model's has to be, and whether that has its name."""
+
+    layer: PlacedLayer
+    likeness: Likeness
+    is_named_so: bool
+
+    @property
+    def rank(self) -> tuple[int, bool]:
+        """The rank among others that have one of its keys; the lowest takes it."""
+        return -len(_names(self.layer)), not self.is_named_so
+
+
+def as_of_world(named: ModelLayers, world: str, live: ModelLayers) -> ModelLayers:
+    """Return a model by the layers that its keys would be in this framework.
+
+    Only layers as the live model has them count. Where a key may be in several, the one of most
+    keys is it, or the one that has the name of one in the live model.
+    """
+    taken: dict[str, _Likely] = {}
+    for each in sorted(_likely(named.state, world, live), key=lambda each: each.rank):
+        names = _names(each.layer)
+        before = next((taken[name] for name in names if name in taken), None)
+        if before is None:
+            taken.update(dict.fromkeys(names, each))
+        elif before.rank == each.rank and set(_names(before.layer)) == set(names):
+            raise _two_ways(before.layer, each.layer, world)
+    layers = {id(each): each.layer for each in taken.values()}.values()
+    arrays = [array_layer(key) for key in named.state if key not in taken]
+    return attrs.evolve(named, layers=(*layers, *arrays), inside={})
+
+
+def _likely(state: StateDict, world: str, live: ModelLayers) -> list[_Likely]:
+    """Return the layers that the keys may be, of which the live model has one of the shapes."""
+    root = root_of(live.layers)
+    known = {
+        (likeness(layer, live.state), words_of(layer.place.removeprefix(root)))
+        for layer in live.layers
+    }
+    kinds = {kind for kind, _ in known}
+    found: dict[Any, PlacedLayer] = {}
+    for kind, numbers in _asked(live):
+        for each in _candidates(state, kind, WORLDS[world], numbers):
+            place = each.kind, each.rows
+            found[place] = max(each, found.get(place, each), key=_own)
+    shaped = [(each, _likeness_or_none(each, state)) for each in found.values()]
+    alike = [(each, seen) for each, seen in shaped if seen is not None and seen in kinds]
+    own_root = root_of([each for each, _ in alike])
+    return [
+        _Likely(each, seen, (seen, words_of(each.place.removeprefix(own_root))) in known)
+        for each, seen in alike
+    ]
+
+
+def _two_ways(one: PlacedLayer, other: PlacedLayer, world: str) -> LayoutError:
+    kinds = " or as ".join(dict.fromkeys((one.kind, other.kind)))
+    return LayoutError(
+        f"{one.place or 'the model'} may lie in two ways in {world} as {kinds}, and its shape does "
+        f"not tell which: give the live model in place of its names"
+    )
+
+
+def _own(layer: PlacedLayer) -> int:
+    """Return how many of a layer's names are below its place."""
+    return sum(name.startswith(f"{layer.place}.") for name in _names(layer))
+
+
+def _names(layer: PlacedLayer) -> list[str]:
+    return [name for row in layer.rows for name in row.names]
+
+
+def _likeness_or_none(layer: PlacedLayer, state: StateDict) -> Likeness | None:
+    try:
+        return likeness(layer, state)
+    except LayoutError:  # it has another rank, or does not divide into heads
+        return None
+
+
+def _asked(live: ModelLayers) -> Iterator[tuple[str, LayerNumbers]]:
+    """Yield each kind of the live model with the numbers that its rows may depend on."""
+    seen = set()
+    for each in live.layers:
+        if each.layer is not None:
+            shapes = dict(likeness(each, live.state)[1])
+            rank = len(shapes.get("weight", ()))
+            numbers = LayerNumbers(rank, each.layer.heads, each.layer.key_heads, each.layer.groups)
+            if (each.kind, numbers) not in seen:
+                seen.add((each.kind, numbers))
+                yield each.kind, numbers
+
+
+def _candidates(
+    state: StateDict, kind: str, table: Table, numbers: LayerNumbers
+) -> Iterator[PlacedLayer]:
+    places = PartKeys(state)
+    for rows in table[kind](numbers) if kind in table else ():
+        for place in _places(state, rows):
+            if (placed := places.placed(place, StandardLayer(kind, rows, apart=APART))) is not None:
+                yield placed
+
+
+def _places(state: Iterable[str], rows: Rows) -> list[str]:
+    """Return the beginnings of keys that end in a name of the rows."""
+    ends = tuple(name for row in rows for name in row.names)
+    found: dict[str, None] = {}
+    for key in state:
+        for end in ends:
+            if key == end:
+                found[""] = None
+            elif key.endswith(f".{end}"):
+                found[key[: -len(end) - 1]] = None
+    return list(found)

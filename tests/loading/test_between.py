@@ -1,0 +1,250 @@
+"""Layouts between two models: which layer is which, and what is said or refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from caten_sd import (
+    LayoutError,
+    StateDict,
+    between,
+    convert,
+    get_state_dict,
+    load,
+    read_state_dict,
+    save,
+    to_layout,
+    with_state,
+)
+from caten_sd.layout import Row, Transpose
+from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.nn import Attention, BatchNorm, Conv2d, Linear, Module, Transformer, call
+from caten_sd.state.state_dict import STAMP
+
+
+class Net(nn.Module):
+    """Layers of which two are of one shape, below others."""
+
+    def __init__(self, body: str = "body") -> None:
+        super().__init__()
+        layers = [nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), nn.Conv2d(3, 3, 3)]
+        self.add_module(body, nn.Sequential(*layers))
+        self.head = nn.Linear(3, 2)
+        self.scale = nn.Parameter(torch.ones(3))
+
+
+@attrs.define
+class Turned:
+    """A layer of a made-up world, which says by itself how its kernel lies."""
+
+    kernel: Any
+    shift: Any
+
+    def __layers__(self) -> tuple[StandardLayer, ...]:
+        return (
+            StandardLayer("dense", (Row("weight", "kernel", Transpose()), Row("bias", "shift"))),
+        )
+
+
+def keys(layout: Any) -> dict[str, str]:
+    """Return the names that each row takes and gives."""
+    return {" ".join(row.canonical_names): " ".join(row.names) for row in layout.rows}
+
+
+def test_a_model_and_its_like_have_the_same_names() -> None:
+    layout = between(Net(), Net())
+    assert all(one == other for one, other in keys(layout).items())
+    state = get_state_dict(Net())
+    assert to_layout(state, layout).keys() == state.keys()
+
+
+def test_layers_that_are_alike_are_in_the_order_of_their_numbers() -> None:
+    other = {"stem_4": nn.Conv2d(3, 3, 3), "stem_12": nn.Conv2d(3, 3, 3)}
+    layout = between(nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3)), other)
+    assert keys(layout)["0.weight"] == "stem_4.weight"
+    assert keys(layout)["2.weight"] == "stem_12.weight"
+
+
+def test_a_layer_that_is_alone_of_its_shape_needs_no_name() -> None:
+    layout = between(
+        {"a": nn.Linear(2, 3), "b": nn.Linear(3, 2)}, [nn.Linear(3, 2), nn.Linear(2, 3)]
+    )
+    assert keys(layout)["a.weight"] == "1.weight"
+
+
+def test_names_below_another_root_are_found() -> None:
+    layout = between(Net("body"), {"model": Net("trunk")})
+    assert keys(layout)["body.2.weight"] == "model.trunk.2.weight"
+
+
+def test_layers_that_nothing_distinguishes_are_refused_with_a_line_that_settles_it() -> None:
+    one, other = ({name: nn.Linear(3, 3) for name in names} for names in ("ab", "xy"))
+    with pytest.raises(LayoutError, match="no certain counterpart") as caught:
+        between(one, other)
+    found = re.search(r"names=(\{.*?\})", str(caught.value))
+    assert found
+    layout = between(one, other, names={"a": "y", "b": "x"})
+    assert keys(layout)["a.weight"] == "y.weight"
+    assert keys(between(one, other, names=eval(found[1])))["a.weight"] == "x.weight"
+
+
+def test_a_layer_of_another_size_is_refused_with_both() -> None:
+    with pytest.raises(LayoutError, match=r"head, dense \[2, 3\].*head, dense \[2, 4\]"):
+        between({"head": nn.Linear(3, 2)}, {"head": nn.Linear(4, 2)})
+
+
+def test_the_layout_is_used_by_load_and_convert_and_leaves_no_stamp(tmp_path: Any) -> None:
+    source, target = Net("body"), Net("trunk")
+    layout = between(source, target)
+    save(source, tmp_path / "a.safetensors")
+    load(target, tmp_path / "a.safetensors", layout=layout, strict=True)
+    assert torch.equal(source.body[2].weight, target.trunk[2].weight)
+    convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", layout=layout)
+    with read_state_dict(tmp_path / "b.safetensors") as file:
+        assert file.keys() == get_state_dict(target).keys()
+        assert STAMP not in file.metadata
+    back = to_layout(get_state_dict(target), layout.canonical, from_layout=layout)
+    assert back.keys() == get_state_dict(source).keys()
+
+
+def test_a_tied_layer_that_the_other_lacks_is_left_out_or_comes_with_the_tie() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(5, 3)
+            self.out = nn.Linear(3, 5, bias=False)
+            self.out.weight = self.embed.weight
+
+    plain = nn.ModuleDict({"embed": nn.Embedding(5, 3)})
+    there, back = between(Tied(), plain), between(plain, Tied())
+    assert list(to_layout(get_state_dict(Tied()), there)) == ["embed.weight"]
+    loaded = with_state(Tied(), to_layout(get_state_dict(plain), back), strict=True)
+    assert torch.equal(loaded.out.weight, plain["embed"].weight)
+
+
+def test_attention_of_two_dense_layers_is_one_of_torch_or_two_as_the_other_has_it() -> None:
+    model = Attention(8, 2)
+    other = {"attn": {"c_attn": nn.Linear(8, 24), "c_proj": nn.Linear(8, 8)}}
+    assert keys(between({"attn": model}, other))["attn.c_attn.weight"] == "attn.c_attn.weight"
+    torch_layer = made_attention()
+    layout = between(torch_layer, model)
+    loaded = with_state(model, to_layout(get_state_dict(torch_layer), layout), strict=True)
+    x = torch.randn(1, 5, 8)
+    mask = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    expected = torch_layer(*[x.transpose(0, 1)] * 3, attn_mask=mask)[0].transpose(0, 1)
+    assert torch.allclose(call(loaded, x), expected, atol=1e-6)
+
+
+def made_attention() -> Any:
+    torch.manual_seed(0)
+    return nn.MultiheadAttention(8, 2)
+
+
+@attrs.define
+class Small(Module):
+    """The layers of Caten's that have another name for a part than torch."""
+
+    conv: Any
+    norm: Any
+    head: Any
+
+
+def test_layers_of_caten_are_those_of_torch() -> None:
+    ours = Small(Conv2d(3, 4, 3), BatchNorm(4), Linear(4, 2))
+    theirs = nn.ModuleDict(
+        {"conv": nn.Conv2d(3, 4, 3), "norm": nn.BatchNorm2d(4), "head": nn.Linear(4, 2)}
+    )
+    layout = between(theirs, ours)
+    assert keys(layout)["norm.weight"] == "norm.affine"
+    assert not layout.notes
+
+
+def test_a_world_of_one_class_says_how_its_kernel_lies() -> None:
+    layer, other = nn.Linear(3, 2), Turned(np.zeros((3, 2), "f4"), np.zeros(2, "f4"))
+    state = to_layout(get_state_dict(layer), between(layer, other))
+    loaded = with_state(other, state, strict=True)
+    assert np.array_equal(loaded.kernel, layer.weight.detach().numpy().T)
+
+
+class TestAFile:
+    """A state dict whose names alone are known, and a live model."""
+
+    def test_a_file_of_torch_is_put_into_a_model_of_another_world(self) -> None:
+        model = nn.ModuleDict({"conv": nn.Conv2d(3, 5, 3), "norm": nn.BatchNorm2d(5)})
+        file = StateDict(dict(get_state_dict(model)))
+        ours = Small(Conv2d(3, 5, 3), BatchNorm(5), None)
+        assert keys(between(file, ours))["norm.weight"] == "norm.affine"
+
+    def test_names_of_flax_are_known_without_flax(self) -> None:
+        file = flax_file(5)
+        model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.Linear(5, 2))
+        layout = between(file, model)
+        assert keys(layout)["batch_stats.BatchNorm_0.var"] == "1.running_var"
+        state = to_layout(file, layout)
+        assert np.array_equal(
+            np.asarray(state["0.weight"]), file["params.Conv_0.kernel"].transpose(3, 2, 0, 1)
+        )
+        with_state(model, state, strict=True)
+        again = to_layout(get_state_dict(model), between(model, file))
+        assert again.keys() == file.keys()
+
+    def test_frameworks_that_differ_are_refused_until_one_is_named(self) -> None:
+        model = {"conv": nn.Conv2d(3, 3, 3, bias=False)}
+        file = StateDict({"conv.weight": np.zeros((3, 3, 3, 3), "f4")})
+        with pytest.raises(LayoutError, match="world='torch' or world='mlx'"):
+            between(file, model)
+        (row,) = between(file, model, world="mlx").rows
+        assert row.operation == Transpose((0, 3, 1, 2))
+
+    def test_a_transposed_kernel_whose_shape_does_not_tell_is_refused(self) -> None:
+        model = {"up": nn.ConvTranspose2d(3, 3, 3)}
+        kernel = np.zeros((3, 3, 3, 3), "f4")
+        file = StateDict({"up.kernel": kernel, "up.bias": np.zeros(3, "f4")})
+        with pytest.raises(LayoutError, match="two ways"):
+            between(file, model)
+
+    def test_two_files_are_refused(self) -> None:
+        with pytest.raises(LayoutError, match="give a live model"):
+            between(flax_file(5), flax_file(5))
+
+    def test_a_world_that_is_unknown_or_not_needed_is_refused(self) -> None:
+        with pytest.raises(LayoutError, match="world='jax' is not one of"):
+            between(flax_file(5), nn.Linear(3, 2), world="jax")
+        with pytest.raises(LayoutError, match="leave out world="):
+            between(nn.Linear(3, 2), nn.Linear(3, 2), world="torch")
+
+
+def flax_file(channels: int) -> StateDict:
+    random = np.random.default_rng(0)
+    shapes = {
+        "params.Conv_0.kernel": (3, 3, 3, channels),
+        "params.Conv_0.bias": (channels,),
+        "params.BatchNorm_0.scale": (channels,),
+        "params.BatchNorm_0.bias": (channels,),
+        "params.Dense_0.kernel": (channels, 2),
+        "params.Dense_0.bias": (2,),
+        "batch_stats.BatchNorm_0.mean": (channels,),
+        "batch_stats.BatchNorm_0.var": (channels,),
+    }
+    return StateDict(
+        {key: random.uniform(1, 2, shape).astype("f4") for key, shape in shapes.items()}
+    )
+
+
+def test_names_that_no_layout_can_have_are_refused() -> None:
+    with pytest.raises(LayoutError, match="cannot be a name"):
+        between({"a b": nn.Linear(2, 2)}, {"a b": nn.Linear(2, 2)})
+
+
+def test_transformers_of_caten_are_matched_as_a_whole() -> None:
+    model = Transformer(32, 2, 2, 1e-5, 32)
+    layout = between(model, Transformer(32, 2, 2, 1e-5, 32))
+    assert keys(layout)["h.1.attn.c_attn.weight"] == "h.1.attn.c_attn.weight"
+    assert len(layout.rows) == len(get_state_dict(model))
