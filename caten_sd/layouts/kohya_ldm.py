@@ -87,12 +87,13 @@ def _text() -> list[Row]:
     ]
 
 
-SDXL, SD = (
-    Layout(
-        f"kohya-lora-{unet}",
-        [*_unet(find_layout(unet)), *_text()],
-        base=find_layout("peft-lora"),
-        proof="diffusers converts to the same keys and values",
-    )
-    for unet in ("ldm-sdxl-unet", "ldm-sd-unet")
+PEFT, PROOF = find_layout("peft-lora"), "diffusers converts to the same keys and values"
+SDXL = Layout(
+    "kohya-lora-ldm-sdxl",
+    [*_unet(find_layout("ldm-sdxl-unet")), *_text()],
+    base=PEFT,
+    proof=PROOF,
+)
+SD = Layout(
+    "kohya-lora-ldm-sd", [*_unet(find_layout("ldm-sd-unet")), *_text()], base=PEFT, proof=PROOF
 )
