@@ -17,6 +17,8 @@ from caten_sd.mapping.rows import Constant, Drop, Lacks, Row
 
 UNTIED = ("tie_word_embeddings", False)
 
+NANOGPT_PROOF = "the model.py of nanoGPT gives the logits of GPT2LMHeadModel"
+
 CATEN = Layout(
     "caten-gpt2",
     architecture="gpt2",
@@ -75,6 +77,7 @@ HF = Layout(
 NANOGPT = Layout(
     "nanogpt",
     base=CATEN,
+    proof=NANOGPT_PROOF,
     prefixes=("transformer.", ""),
     rows=[
         Row("wte.weight"),
@@ -139,6 +142,7 @@ NANOGPT_PADDED = extend(
         Row("lm_head.weight", operation=PADDED, prefixed=False, tied="wte.weight", untied=UNTIED),
     ],
     base=CATEN,
+    proof=NANOGPT_PROOF,
 )
 
 LINEAR = ("h.{i}.attn.c_attn", "h.{i}.attn.c_proj", "h.{i}.mlp.c_fc", "h.{i}.mlp.c_proj")
@@ -159,11 +163,13 @@ NANOGPT_BIASLESS = extend(
         ),
     ],
     base=CATEN,
+    proof=NANOGPT_PROOF,
 )
 
 FLAX = Layout(
     "flax-gpt2",
     base=CATEN,
+    proof="FlaxGPT2LMHeadModel of transformers 4 gives the same logits",
     prefixes=("transformer.", "", "params.transformer."),
     rows=[
         Row("wte.weight", "wte.embedding"),
@@ -187,6 +193,7 @@ FLAX = Layout(
 TF = Layout(
     "tf-gpt2",
     base=CATEN,
+    proof="the converter of transformers 4 gives the same tensors",
     separator="/",
     prefixes=("model/", ""),
     rows=[
