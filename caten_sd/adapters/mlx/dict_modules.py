@@ -6,15 +6,17 @@ a list or a module is passed over in such a dict or list too, so that an array t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
 from mlx import nn
 
+from caten_sd.adapters.mlx.dict_module_layers import layers_of_module
 from caten_sd.errors import StateDictError
 from caten_sd.loading.owners import OwnerHooks, hooks_of
+from caten_sd.mapping.layer_kinds import StandardLayer
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.owner import Slot, put, slots_of
@@ -78,6 +80,10 @@ def _put(module: Any, name: Any, value: Any, /) -> None:
 
 
 class _DictModuleHooks(OwnerHooks):
+    def layers(self) -> Sequence[StandardLayer]:
+        """Return what the module is as a layer: what its class says, or MLX's own classes."""
+        return super().layers() or layers_of_module(self.owner)
+
     @contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
         """Tell the watch of each call, by a class that the module has meanwhile."""

@@ -6,14 +6,16 @@ Such a class is in tinygrad.nn, or in a module that uses tinygrad, and has no ot
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from tinygrad import Tensor
 
+from caten_sd.adapters.tinygrad.plain_module_layers import layers_of_module
 from caten_sd.dispatch.foreign import packages_used_by
 from caten_sd.loading.owners import OwnerHooks, hooks_of
+from caten_sd.mapping.layer_kinds import StandardLayer
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.owner import Slot, slots_of
@@ -67,6 +69,10 @@ def _slots(module: Any, /) -> Iterator[Slot]:
 
 
 class _PlainModuleHooks(OwnerHooks):
+    def layers(self) -> Sequence[StandardLayer]:
+        """Return what the module is as a layer: what its class says, or tinygrad's own classes."""
+        return super().layers() or layers_of_module(self.owner)
+
     @contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
         """Tell the watch of each call, by a class that the module has meanwhile."""
