@@ -14,7 +14,7 @@ from caten_sd.loading.layer_matching import (
     root_of,
     words_of,
 )
-from caten_sd.loading.model_layers import ModelLayers, layers_of
+from caten_sd.loading.model_layers import ModelLayers, layers_of, with_modules
 from caten_sd.loading.named_model import as_of_world
 from caten_sd.mapping.layer_pairs import rows_between
 from caten_sd.mapping.layout_between import LayoutBetween
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 
 def between(
-    source: Any, target: Any, *, names: Mapping[str, str] | None = None, world: str | None = None
+    source: Any,
+    target: Any,
+    *,
+    names: Mapping[str, str] | None = None,
+    world: str | None = None,
+    modules: Mapping[Any, Any] | None = None,
 ) -> Layout:
     """Return the layout in which the state of one model is that of another.
 
@@ -41,13 +46,16 @@ def between(
 
     One of the two may be a state dict, as of a file: its layers are known by those of the other,
     and its framework by names and shapes. ``world`` names it ("torch", "flax", "equinox", "mlx",
-    "caten_sd") where several are possible that differ.
+    "caten_sd") where several are possible that differ. ``modules`` has the modules of a side that
+    is the variables of Flax's linen, by their paths: ``model.module_paths(key, x)``.
 
     Use it as ``to_layout(get_state_dict(source), between(source, target))``, or as the ``layout=``
     of ``load`` and ``convert``. ``notes`` of the layout say where more than names and orders of
     axes differ: biases that are added, what is filled in or left out, an epsilon.
     """
     one, other = layers_of(source), layers_of(target)
+    if modules is not None:
+        one, other = _by_modules(one, other, modules)
     if one.kinds and other.kinds:
         if world is not None:
             raise LayoutError(
@@ -61,6 +69,17 @@ def between(
             f"how a kernel lies: give a live model of a framework in place of one of them"
         )
     return _of_worlds(one, other, names or {}, world)
+
+
+def _by_modules(
+    one: ModelLayers, other: ModelLayers, modules: Mapping[Any, Any]
+) -> tuple[ModelLayers, ModelLayers]:
+    """Return both models, of which that without known layers has those of the modules."""
+    if not one.kinds:
+        return with_modules(one, modules), other
+    if not other.kinds:
+        return one, with_modules(other, modules)
+    raise LayoutError("both models say what their layers are, so leave out modules=")
 
 
 def _of_worlds(

@@ -74,6 +74,38 @@ def layers_of(model: Any) -> ModelLayers:
     return ModelLayers(_name(model), state, tuple(everything), inside)
 
 
+def with_modules(model: ModelLayers, modules: Mapping[Any, Any]) -> ModelLayers:
+    """Return a model of variables by the modules that a library has for them, by their paths.
+
+    A path is a text with "/" between its names, as of linen's ``module_paths``, or a tuple of
+    names, and begins at the root or below it. LayoutError if no module has variables.
+    """
+    found = PartKeys(model.state)
+    starts = ("", *(f"{root}." for root in found.roots))
+    layers: list[PlacedLayer] = []
+    for path, module in modules.items():
+        names = path.split("/") if isinstance(path, str) else path
+        inner = ".".join(map(str, names))
+        if any(_is_below(inner, layer.place, starts) for layer in layers):
+            continue  # a dense layer of an attention
+        for layer in hooks_of(module).layers():
+            places = (f"{start}{inner}".removesuffix(".") for start in starts)
+            placed = [each for place in places if (each := found.placed(place, layer))]
+            layers += [max(placed, key=lambda each: len(each.rows))] if placed else []
+    if not layers:
+        raise LayoutError(
+            f"no module of modules= has variables in {model.name}: pass those of this model by "
+            f"their paths, as its module_paths(key, x) returns them"
+        )
+    taken = {name for layer in layers for row in layer.rows for name in row.names}
+    arrays = (array_layer(key) for key in model.state if key not in taken)
+    return attrs.evolve(model, layers=(*layers, *arrays), inside={})
+
+
+def _is_below(inner: str, place: str, starts: tuple[str, ...]) -> bool:
+    return any(f"{start}{inner}".startswith(f"{place}.") for start in starts)
+
+
 def _name(model: Any) -> str:
     """Return the class of a model, or of the first of several that are one, with their state."""
     return type(model[0] if isinstance(model, tuple) and model else model).__name__
@@ -122,7 +154,7 @@ class PartKeys:
 
     def __init__(self, state: StateDict) -> None:
         self._keys = state.entry
-        self._roots = dict.fromkeys(key.partition(".")[0] for key in state)
+        self.roots = dict.fromkeys(key.partition(".")[0] for key in state)
 
     def placed(self, place: str, layer: StandardLayer) -> PlacedLayer | None:
         """Return a layer with the full names of its parts; None if one that it needs is not there.
@@ -147,5 +179,5 @@ class PartKeys:
             return own if own in self._keys else None
         _, dot, rest = place.partition(".")
         below = f"{rest}.{name}" if dot else name
-        others = [f"{root}.{below}" for root in self._roots if f"{root}.{below}" in self._keys]
+        others = [f"{root}.{below}" for root in self.roots if f"{root}.{below}" in self._keys]
         return others[0] if place and len(others) == 1 else None

@@ -3,6 +3,7 @@
 from caten_sd.adapters.flax import (
     configurations,
     field_numbers,
+    linen_layers,
     nnx_layers,
     nnx_slots,
     random_streams,
@@ -13,6 +14,7 @@ from caten_sd.adapters.flax import (
 __all__ = [
     "configurations",
     "field_numbers",
+    "linen_layers",
     "nnx_layers",
     "nnx_slots",
     "random_streams",
