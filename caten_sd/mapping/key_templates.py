@@ -49,15 +49,35 @@ class Template:
         ``turned`` is whether its matrices have their axes reversed there; None if that is unknown.
         """
         sizes = tuple(n for n in self.shape if n != 1)
-        if turned is None or len(self.parts) == 1:
-            sizes = tuple(sorted(sizes))
+        if turned is None or len(self.parts) == 1 or len(sizes) > 2:
+            return self.indices, tuple(sorted(sizes))
         return self.indices, sizes[::-1] if turned else sizes
 
     @cached_property
     def module(self) -> str:
         """The pattern without its last name."""
-        end = max(self.text.rfind("."), self.text.rfind("/"))
-        return self.text[: max(end, 0)]
+        return parent_module(self.text)
+
+
+def parent_module(name: str) -> str:
+    """Return a pattern without its last name.
+
+    >>> parent_module("h.{i}.attn.q"), parent_module("wte")
+    ('h.{i}.attn', '')
+    """
+    return name[: max(name.rfind("."), name.rfind("/"), 0)]
+
+
+def outer_modules(name: str) -> list[str]:
+    """Return the modules around a name, the innermost first.
+
+    >>> outer_modules("h.{i}.attn.q")
+    ['h.{i}.attn', 'h.{i}', 'h']
+    """
+    found = []
+    while name := parent_module(name):
+        found.append(name)
+    return found
 
 
 def templates(shapes: Mapping[str, Shape]) -> list[Template]:

@@ -15,7 +15,8 @@ _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 # What libraries call one thing, each as a regular expression and the words for it.
 _PHRASES: Sequence[tuple[str, str]] = (
-    (r"input_layernorm|ln_1|norm_?1|ln_attn", "norm first"),
+    (r"input_layernorm|ln_1|norm_?1|ln_attn|(layer_?)?norm_before", "norm first"),
+    (r"(layer_?)?norm_after", "norm second"),
     (r"layer_?norm|rms_?norm|batch_?norm", "norm"),
     (r"post_attention|post_attn|post_self_attn", "second"),
     (r"pre_(feed_?forward|ffn?w?|mlp)", "premlp"),
@@ -24,10 +25,14 @@ _PHRASES: Sequence[tuple[str, str]] = (
     (r"intermediate", "up"),
     (r"(?<!attention\.)output\.dense", "down"),
     (r"(encoder|cross|enc_dec)_(decoder_)?(attn|attention)", "cross attention"),
+    (r"(self_?)?(attn|attention)[._/](c_)?proj", "attention out"),
     (r"self_?(attn|attention)", "attention"),
     (r"ln_2|norm_?2|ln_mlp", "norm second"),
     (r"ln_3|norm_?3", "norm third"),
-    (r"(final|last)_norm|norm_(final|last|f)|output_norm|ln_f|ln_out|embedding_norm", "norm final"),
+    (
+        r"(final|last)_norm|norm_(final|last|f)|(?<!_)output_norm|ln_f|ln_out|embedding_norm",
+        "norm final",
+    ),
     (r"lm_head|embed_out|unembed\w*", "head"),
     (r"qkv|query_key_value|c_attn", "qkv"),
     (r"wte|tok_embeddings|embed_tokens|token_embd|word_embeddings|embed_in", "token embedding"),
@@ -58,6 +63,7 @@ _WORDS: Mapping[str, str] = {
 # Where a word is said in one library, another may say this one, as it names a norm after what
 # follows it.
 _NEAR: Mapping[str, str] = {"first": "attention", "second": "mlp", "premlp": "mlp"}
+NOTHING: Mapping[str, Collection[str]] = {}
 _FILLING = frozenset(
     {"proj", "projection", "layer", "model", "transformer", "c", "module", "linear"}
 )
@@ -76,8 +82,12 @@ def words(name: str) -> list[str]:
     return [word for word in found if word not in _FILLING]
 
 
-def likeness(one: Collection[str], other: Collection[str]) -> float:
+def likeness(
+    one: Collection[str], other: Collection[str], apart: Collection[str] = frozenset()
+) -> float:
     """Return how alike two collections of words are, from 0 to 1.
+
+    Two words of ``apart`` mean two things, however they are spelled.
 
     >>> likeness(["q"], ["q"]), likeness(["q"], ["k"])
     (1.0, 0.0)
@@ -85,16 +95,18 @@ def likeness(one: Collection[str], other: Collection[str]) -> float:
     a, b = dict.fromkeys(one), dict.fromkeys(other)
     if not a and not b:
         return 0.5
-    shared = sum(max((_alike(word, each) for each in b), default=0.0) for word in a)
-    shared += sum(max((_alike(word, each) for each in a), default=0.0) for word in b)
+    shared = sum(max((_alike(word, each, apart) for each in b), default=0.0) for word in a)
+    shared += sum(max((_alike(word, each, apart) for each in a), default=0.0) for word in b)
     return shared / (len(a) + len(b))
 
 
-def _alike(one: str, other: str) -> float:
+def _alike(one: str, other: str, apart: Collection[str]) -> float:
     if one == other:
         return 1.0
     if _NEAR.get(one) == other or _NEAR.get(other) == one:
         return 0.6
+    if one in apart and other in apart:
+        return 0.0
     short, long = sorted((one, other), key=len)
     if len(short) >= 3 and long.startswith(short):
         return 0.8
@@ -107,16 +119,25 @@ def _alike(one: str, other: str) -> float:
     return ratio if ratio > _ALIKE else 0.0
 
 
-def guessed(a: Sequence[str], b: Sequence[str]) -> list[tuple[str, str, float]]:
+def guessed(
+    a: Sequence[str], b: Sequence[str], more: Mapping[str, Collection[str]] = NOTHING
+) -> list[tuple[str, str, float]]:
     """Return pairs of names that are alike in words, the surest first; the rest is left open.
+
+    ``more`` has words that are known of a name though it does not say them.
 
     >>> guessed(["h.attn.q", "h.attn.k"], ["blk.attn_k", "blk.attn_q"])
     [('h.attn.q', 'blk.attn_q', 1.0), ('h.attn.k', 'blk.attn_k', 1.0)]
     """
     if len(a) * len(b) > MOST:
         return []
-    left, right = _telling(a), _telling(b)
-    scores = {(one, other): likeness(left[one], right[other]) for one in left for other in right}
+    left, right = _telling(
+        *({name: [*words(name), *more.get(name, ())] for name in own} for own in (a, b))
+    )
+    apart = set().union(*left.values()) & set().union(*right.values())
+    scores = {
+        (one, other): likeness(left[one], right[other], apart) for one in left for other in right
+    }
     found: list[tuple[str, str, float]] = []
     while sure := _sure(scores):
         found += [(*pair, scores[pair]) for pair in sure]
@@ -131,11 +152,18 @@ def guessed(a: Sequence[str], b: Sequence[str]) -> list[tuple[str, str, float]]:
     return found
 
 
-def _telling(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the words of each name but those that all of them have."""
-    said = {name: words(name) for name in names}
-    common = set.intersection(*map(set, said.values())) if len(said) > 1 else set()
-    return {name: [word for word in own if word not in common] for name, own in said.items()}
+def _telling(*sides: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
+    """Return the words of the names of both sides but those that tell none from another one.
+
+    A word that all names of a side have tells none there, unless only some of the other have it.
+    """
+    every = [set().union(*own.values()) for own in sides]
+    common = [set.intersection(*map(set, own.values())) if len(own) > 1 else set() for own in sides]
+    idle = [common[n] & (common[1 - n] | (common[n] - every[1 - n])) for n in (0, 1)]
+    return [
+        {name: [word for word in own if word not in idle[n]] for name, own in sides[n].items()}
+        for n in (0, 1)
+    ]
 
 
 def _sure(scores: Mapping[tuple[str, str], float]) -> list[tuple[str, str]]:

@@ -11,8 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from caten_sd.mapping.key_templates import Class, Shape, Template, templates
-from caten_sd.mapping.name_words import MOST, guessed
+from caten_sd.mapping.key_templates import (
+    Class,
+    Shape,
+    Template,
+    outer_modules,
+    parent_module,
+    templates,
+)
+from caten_sd.mapping.name_words import MOST, NOTHING, guessed, words
 
 Groups = dict[Class, list[Template]]
 Kind = Callable[[Template], Class]
@@ -55,7 +62,7 @@ def suggestions(a: Mapping[str, Shape], b: Mapping[str, Shape]) -> Suggestions:
     here, there = templates(a), templates(b)
     turned = _are_turned(here, there)
     search = _NamePairing(here, there, turned)
-    for step in (search.tell, search.modules, search.guess):
+    for step in (search.tell, search.modules, search.guess, search.guess_near):
         step()
         search.follow()
     place = {each.text: n for n, each in enumerate(here)}
@@ -112,14 +119,33 @@ class _NamePairing:
                 for first, second in self._members(own[one], others[other]):
                     self._add(first, second, score)
 
-    def guess(self) -> None:
+    def guess_near(self) -> None:
+        """Guess pairs of what is left, with what is known of those that are paired around it."""
+        self.guess({**self._around(self.a, 0), **self._around(self.b, 1)})
+
+    def guess(self, around: Mapping[str, Collection[str]] = NOTHING) -> None:
         """Guess pairs of what is left."""
         here = _grouped(self.a.values(), self._here)
         there = _grouped(self.b.values(), self._there)
         for kind, own in here.items():
             texts = [[each.text for each in side] for side in (own, there.get(kind, []))]
-            for one, other, score in self._guessed(*texts):
+            for one, other, score in self._guessed(texts[0], texts[1], around):
                 self._add(self.a[one], self.b[other], score)
+
+    def _around(self, own: Mapping[str, Template], side: int) -> dict[str, Collection[str]]:
+        """Return the words of all counterparts of the tensors near a name, but of those farther."""
+        known: dict[str, set[str]] = {}
+        for pair in self.pairs:
+            sides = pair.a, pair.b
+            said = set(words(sides[1 - side].text))
+            for outer in (*outer_modules(sides[side].text), ""):
+                known.setdefault(outer, set(said)).intersection_update(said)
+        found: dict[str, Collection[str]] = {}
+        for text in own:
+            near = next((outer for outer in outer_modules(text) if outer in known), "")
+            if near:
+                found[text] = known[near] - known[parent_module(near)]
+        return found
 
     def _members(
         self, one: Sequence[Template], other: Sequence[Template]
@@ -131,12 +157,18 @@ class _NamePairing:
                 yield own[0], there[kind][0]
             else:
                 texts = [[each.text for each in side] for side in (own, there[kind])]
-                yield from ((self.a[a], self.b[b]) for a, b, _ in self._guessed(*texts))
+                known = self._guessed(texts[0], texts[1])
+                yield from ((self.a[first], self.b[second]) for first, second, _ in known)
 
-    def _guessed(self, a: Collection[str], b: Collection[str]) -> Iterable[tuple[str, str, float]]:
+    def _guessed(
+        self,
+        a: Collection[str],
+        b: Collection[str],
+        around: Mapping[str, Collection[str]] = NOTHING,
+    ) -> Iterable[tuple[str, str, float]]:
         """Return pairs of names that are alike, none once too many have been compared."""
         self._compared += min(len(a) * len(b), MOST)
-        return guessed(list(a), list(b)) if self._compared <= _MOST_COMPARED else []
+        return guessed(list(a), list(b), around) if self._compared <= _MOST_COMPARED else []
 
 
 def _are_turned(a: Sequence[Template], b: Sequence[Template]) -> bool | None:

@@ -73,6 +73,7 @@ CONVOLVED = {"layer_types": ["conv", "full_attention", "conv"]}
 CHANGES: dict[str, dict[str, Any]] = {
     "BambaForCausalLM": {"attn_layer_indices": [1]},
     "EuroBertModel": {"classifier_pooling": "mean"},
+    "WhisperForConditionalGeneration": {"encoder_attention_heads": 4, "decoder_attention_heads": 4},
     "FalconForCausalLM": {"new_decoder_architecture": True},
     "FalconForCausalLM-7b": {"new_decoder_architecture": False, "num_kv_heads": 1},
     "FalconMambaForCausalLM": {"intermediate_size": 128},
