@@ -63,7 +63,6 @@ _WORDS: Mapping[str, str] = {
 # Where a word is said in one library, another may say this one, as it names a norm after what
 # follows it.
 _NEAR: Mapping[str, str] = {"first": "attention", "second": "mlp", "premlp": "mlp"}
-NOTHING: Mapping[str, Collection[str]] = {}
 _FILLING = frozenset(
     {"proj", "projection", "layer", "model", "transformer", "c", "module", "linear"}
 )
@@ -120,7 +119,7 @@ def _alike(one: str, other: str, apart: Collection[str]) -> float:
 
 
 def guessed(
-    a: Sequence[str], b: Sequence[str], more: Mapping[str, Collection[str]] = NOTHING
+    a: Sequence[str], b: Sequence[str], more: Mapping[str, Collection[str]] | None = None
 ) -> list[tuple[str, str, float]]:
     """Return pairs of names that are alike in words, the surest first; the rest is left open.
 
@@ -131,6 +130,7 @@ def guessed(
     """
     if len(a) * len(b) > MOST:
         return []
+    more = more or {}
     left, right = _telling(
         *({name: [*words(name), *more.get(name, ())] for name in own} for own in (a, b))
     )

@@ -19,7 +19,7 @@ from caten_sd.mapping.key_templates import (
     parent_module,
     templates,
 )
-from caten_sd.mapping.name_words import MOST, NOTHING, guessed, words
+from caten_sd.mapping.name_words import MOST, guessed, words
 
 Groups = dict[Class, list[Template]]
 Kind = Callable[[Template], Class]
@@ -123,7 +123,7 @@ class _NamePairing:
         """Guess pairs of what is left, with what is known of those that are paired around it."""
         self.guess({**self._around(self.a, 0), **self._around(self.b, 1)})
 
-    def guess(self, around: Mapping[str, Collection[str]] = NOTHING) -> None:
+    def guess(self, around: Mapping[str, Collection[str]] | None = None) -> None:
         """Guess pairs of what is left."""
         here = _grouped(self.a.values(), self._here)
         there = _grouped(self.b.values(), self._there)
@@ -164,7 +164,7 @@ class _NamePairing:
         self,
         a: Collection[str],
         b: Collection[str],
-        around: Mapping[str, Collection[str]] = NOTHING,
+        around: Mapping[str, Collection[str]] | None = None,
     ) -> Iterable[tuple[str, str, float]]:
         """Return pairs of names that are alike, none once too many have been compared."""
         self._compared += min(len(a) * len(b), MOST)
