@@ -10,8 +10,9 @@ from typing import Any
 
 from caten_sd.cli import DIFFERS, FINE, say, say_sheet
 from caten_sd.cli.arguments import FROM, LAYOUT, NUMBER, numbers_of, parser_of, sides
-from caten_sd.cli.file_or_model import file_or_model
+from caten_sd.cli.file_or_model import file_or_model, is_model
 from caten_sd.errors import CatenError
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.files.conversion import Estimate, convert
 from caten_sd.wording import bytes_text, counted
 
@@ -53,7 +54,8 @@ def _add_repeatable(parser: argparse.ArgumentParser) -> None:
         (
             "--against",
             "MODEL",
-            "the model, a file or module:callable, whose names kohya's files join by '_'",
+            "the model, a file or module:callable, whose names kohya's files join by '_'; without "
+            "--to, the one model, of whatever framework, whose keys and kernels are to be written",
         ),
         ("--number", NUMBER, "a number that a layout needs and no file states, as n_head=12"),
         ("--only", "PATTERN", "write only the keys that match, as in 'h.*'"),
@@ -87,10 +89,8 @@ def run(words: Sequence[str]) -> int:
         done = convert(
             options.source,
             options.target,
-            layout=options.to,
-            from_layout=options.from_layout,
+            **_layouts(options),
             prefix=options.prefix,
-            against=_keys_of(options.against) if options.against else None,
             numbers=_numbers(options.number),
             only=options.only,
             exclude=options.exclude,
@@ -105,6 +105,22 @@ def run(words: Sequence[str]) -> int:
         )
     say_sheet(done, as_json=options.json)
     return DIFFERS if done.findings and done.findings.complaint else FINE
+
+
+def _layouts(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the layouts of the conversion: without --to, that between the file and the model.
+
+    --from is the framework that the file is of, then.
+    """
+    models: list[str] = options.against
+    if options.to is None and len(models) == 1 and is_model(models[0]):
+        from caten_sd.cli.models import build  # all layouts come with it
+        from caten_sd.loading.between import between
+
+        with read_state_dict(options.source, root=options.root) as file:
+            return {"layout": between(file, build(models[0]), world=options.from_layout)}
+    keys = _keys_of(models) if models else None
+    return {"layout": options.to, "from_layout": options.from_layout, "against": keys}
 
 
 def _keys_of(models: Sequence[str]) -> list[str]:

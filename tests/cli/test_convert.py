@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -268,3 +269,37 @@ def test_a_target_without_rows_for_most_tensors_is_refused_by_its_name(
     code, _, err = run(capsys, *words)
     assert code == 2
     assert "layout kohya-lora has no row for most of what peft-lora has, as for h.fc." in err
+
+
+def test_a_file_of_another_framework_becomes_one_of_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    shapes = {
+        "params.norm.scale": (3,),
+        "params.norm.bias": (3,),
+        "params.conv.kernel": (3, 3, 3, 3),
+        "batch_stats.norm.mean": (3,),
+        "batch_stats.norm.var": (3,),
+    }
+    theirs = {
+        key: torch.arange(math.prod(shape)).reshape(shape).float() for key, shape in shapes.items()
+    }
+    save_file(theirs, tmp_path / "flax.safetensors")
+    (tmp_path / "nets.py").write_text(
+        "import torch\ndef net():\n    conv = torch.nn.Conv2d(3, 3, 3, bias=False)\n"
+        "    return torch.nn.ModuleDict({'conv': conv, 'norm': torch.nn.BatchNorm2d(3)})\n"
+    )
+    words = ["--against", f"{tmp_path}/nets.py:net"]
+    ours = tmp_path / "torch.safetensors"
+    code, out, _ = run(capsys, "convert", tmp_path / "flax.safetensors", ours, *words)
+    assert (code, "num_batches_tracked is filled with 0" in out) == (0, True)
+    made = load_file(ours)
+    assert torch.equal(made["conv.weight"], theirs["params.conv.kernel"].permute(3, 2, 0, 1))
+    assert torch.equal(made["norm.running_var"], theirs["batch_stats.norm.var"])
+    alone = {"conv.weight": torch.ones(3, 3, 3, 3), "norm.weight": torch.ones(3)}
+    stats = {f"norm.{name}": torch.ones(3) for name in ("bias", "running_mean", "running_var")}
+    save_file({**alone, **stats}, tmp_path / "mlx.safetensors")
+    code, _, err = run(capsys, "convert", tmp_path / "mlx.safetensors", ours, *words)
+    assert (code, "world=" in err) == (2, True)
+    more = [*words, "--from", "mlx"]
+    assert run(capsys, "convert", tmp_path / "mlx.safetensors", ours, *more)[0] == 0
