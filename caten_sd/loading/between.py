@@ -110,8 +110,8 @@ def _of_worlds(
             side = one if other.kinds else other
             raise LayoutError(
                 f"{side.name} may be of {first} or of {name}, whose layers do not lie alike, and "
-                f"neither its names nor its shapes tell: pass world={first!r} or world={name!r}, or "
-                f"--from with one of them"
+                f"neither its names nor its shapes tell: pass world={first!r} or world={name!r}, "
+                f"or --from with one of them"
             )
     return layout
 
