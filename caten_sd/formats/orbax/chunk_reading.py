@@ -88,9 +88,9 @@ class ChunkReader:
 
         array = self._array
         data = unpacked(source.name, source.view(0, source.size), codecs, size)
-        flat = np.frombuffer(data, self.stored)
-        if array.order == ">" and array.itemsize > 1:
-            flat = np.frombuffer(data, f">{self.stored.str[1:]}").astype(self.stored)
+        part = array.itemsize // (2 if array.dtype.kind == "complex" else 1)
+        flat = np.frombuffer(data, f"u{part}")
+        flat = (flat.byteswap() if array.order == ">" else flat).view(self.stored)
         return flat.reshape(self.sizes, order="F" if array.fortran else "C")
 
     def _without(self, key: str) -> Any:

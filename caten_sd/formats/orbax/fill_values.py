@@ -21,22 +21,29 @@ def fill_value(array: ZarrArray, stored: Any) -> Any:
     """Return the fill value as an array without axes; FormatError for one that cannot be."""
     import numpy as np
 
-    said = array.fill
     try:
-        if said is None:
-            return np.zeros((), stored)
-        if isinstance(said, str) and said.startswith("0x"):  # zarr 3: the bits of a float
-            size = stored.itemsize
-            return np.frombuffer(int(said, 16).to_bytes(size, "little"), stored).reshape(())
-        if isinstance(said, list):
-            said = complex(*(float(part) for part in said))
-        elif isinstance(said, str) and said not in ("NaN", "Infinity", "-Infinity"):
-            return np.frombuffer(base64.b64decode(said, validate=True), stored).reshape(())
         with np.errstate(all="ignore"):
-            return np.array(float(said) if isinstance(said, str) else said).astype(stored)
+            return _value(array, stored).reshape(())
     except (ValueError, TypeError, OverflowError):
         raise FormatError(
             array.name,
             f"its fill value {one_line(array.fill, 60)} is not one of {array.dtype}",
             "it is damaged, so get it again",
         ) from None
+
+
+def _value(array: ZarrArray, stored: Any) -> Any:
+    import numpy as np
+
+    said = array.fill
+    if said is None:
+        return np.zeros((), stored)
+    if isinstance(said, str) and said.startswith("0x"):  # zarr 3: the bits of a float
+        return np.frombuffer(int(said, 16).to_bytes(stored.itemsize, "little"), stored)
+    if isinstance(said, list) and array.dtype.kind == "complex":
+        said = complex(*(float(part) for part in said))
+    elif said in ("NaN", "Infinity", "-Infinity"):
+        said = float(said)
+    elif isinstance(said, str):  # zarr 2: the bytes of an element
+        return np.frombuffer(base64.b64decode(said, validate=True), stored)
+    return np.array(said).astype(stored)

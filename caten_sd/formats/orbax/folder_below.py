@@ -22,6 +22,11 @@ class FolderBelow:
         self._start = f"{place}/" if place else ""
         self.name = f"{folder.name.rstrip('/')}/{place}" if place else folder.name
 
+    @property
+    def last(self) -> str:
+        """The last part of its path."""
+        return (self._folder.path / self.place).name
+
     def below(self, name: str) -> FolderBelow:
         """Return a folder in this one."""
         return FolderBelow(self._folder, self._start + name)

@@ -15,6 +15,7 @@ from caten_sd.wording import counted, first_few
 
 METADATA, MANIFEST_NAME = "_METADATA", "manifest.ocdbt"  # of an item
 OF_CHECKPOINT = "_CHECKPOINT_METADATA"
+_MARKS = (METADATA, OF_CHECKPOINT, MANIFEST_NAME)
 UNFINISHED = ".orbax-checkpoint-tmp"
 _STEP = re.compile(r"(?:.*_)?([0-9]{1,18})", re.DOTALL)
 _MOST_LOOKS = 200  # folders that are looked into to tell what a folder is
@@ -30,80 +31,80 @@ class ItemsFound(NamedTuple):
 
 def evidence(folder: FolderBelow) -> str | None:
     """Return what says that a folder is of Orbax, or None."""
-    for name in (METADATA, OF_CHECKPOINT, MANIFEST_NAME):
+    for name in _MARKS:
         if folder.has(name):
             return f"{name} in it"
     names = folder.folders()
-    unfinished = [name for name in names if UNFINISHED in name]
-    steps = _steps(names)[:_MOST_LOOKS]
-    if unfinished or any(_is_checkpoint(folder.below(name)) for _, name in steps):
+    if any(UNFINISHED in name for name in (folder.last, *names)) and not folder.files():
+        return f"{UNFINISHED} in the name of a folder"
+    if steps := _steps(folder, names):
         return f"{counted(len(steps), 'step')} in it"
-    return None
+    return "the items of a step in it" if _are_items(folder, names) else None
 
 
 def find_items(folder: FolderBelow) -> ItemsFound:
     """Return what to read: the items of a folder, or of its newest step that is done."""
-    refuse_unfinished(folder)
-    if _is_checkpoint(folder):
-        return ItemsFound(folder, _items(folder), "")
+    if UNFINISHED in folder.last:
+        raise _unfinished(folder)
     names = folder.folders()
-    steps = [(n, name) for n, name in _steps(names) if _is_checkpoint(folder.below(name))]
-    if not steps:
-        unfinished = [name for name in names if UNFINISHED in name]
-        what = f"; not done: {first_few(unfinished, 4)}" if unfinished else ""
-        raise FormatError(
-            folder.name, f"no save in it is done{what}", "take another checkpoint, or save again"
-        )
-    name = steps[-1][1]
-    chosen = folder.below(name)
-    text = f"step {name}, the newest of {len(steps)}" if steps[1:] else f"step {name}"
-    return ItemsFound(chosen, _items(chosen), text)
+    if any(map(folder.has, _MARKS)):
+        return ItemsFound(folder, _items(folder, names), "")
+    if steps := _steps(folder, names):
+        chosen = folder.below(steps[-1])
+        text = f", the newest of {len(steps)}" * (len(steps) > 1)
+        return ItemsFound(chosen, _items(chosen, chosen.folders()), f"step {steps[-1]}{text}")
+    if _are_items(folder, names):
+        return ItemsFound(folder, _items(folder, names), "")
+    unfinished = first_few([name for name in names if UNFINISHED in name], 4)
+    problem = f"no save in it is done{'; not done: ' * bool(unfinished)}{unfinished}"
+    raise FormatError(folder.name, problem, "take another checkpoint, or save again")
 
 
-def refuse_unfinished(folder: FolderBelow) -> None:
-    """Refuse a folder whose name says that the save into it is not done."""
-    last = folder.name.rstrip("/").rpartition("/")[2]
-    if UNFINISHED in last:
-        raise FormatError(
-            folder.name,
-            "its save is not done, as its name says",
-            f"take another checkpoint, or, if you know that all of it is there, rename it to "
-            f"{last.partition(UNFINISHED)[0]!r}",
-        )
+def _unfinished(folder: FolderBelow) -> FormatError:
+    """Return the error for a folder whose name says that the save into it is not done."""
+    return FormatError(
+        folder.name,
+        "its save is not done, as its name says",
+        f"take another checkpoint, or, if you know that all of it is there, rename it to "
+        f"{folder.last.partition(UNFINISHED)[0]!r}",
+    )
 
 
-def _steps(names: list[str]) -> list[tuple[int, str]]:
-    """Return the folders with the name of a step, which ends in its number, in order."""
+def _steps(folder: FolderBelow, names: list[str]) -> list[str]:
+    """Return the folders of steps that are done, in the order of the numbers they end in."""
     found = [(int(match[1]), name) for name in names if (match := _STEP.fullmatch(name))]
-    return sorted(found)
+    numbered = [name for _, name in sorted(found)[-_MOST_LOOKS:]]
+    return [name for name in numbered if _is_step(folder.below(name))]
 
 
-def _is_checkpoint(folder: FolderBelow) -> bool:
-    """Return whether a folder is an item, or a step that holds some."""
-    if any(map(folder.has, (METADATA, OF_CHECKPOINT, MANIFEST_NAME))):
-        return True
-    return any(folder.below(name).has(METADATA) for name in folder.folders()[:_MOST_LOOKS])
+def _is_step(folder: FolderBelow) -> bool:
+    return any(map(folder.has, _MARKS)) or _are_items(folder, folder.folders())
 
 
-def _items(folder: FolderBelow) -> dict[str, FolderBelow]:
+def _are_items(folder: FolderBelow, names: list[str]) -> bool:
+    """Return whether a folder without marks holds items, as those that older ones wrote do."""
+    known = "default" in names or _STEP.fullmatch(folder.last)
+    return bool(known) and any(folder.below(name).has(METADATA) for name in names[:_MOST_LOOKS])
+
+
+def _items(folder: FolderBelow, names: list[str]) -> dict[str, FolderBelow]:
     if folder.has(METADATA):
         return {"": folder}
-    names = folder.folders()
-    found = {name: folder.below(name) for name in names if folder.below(name).has(METADATA)}
+    places = {name: folder.below(name) for name in names}
+    found = {name: place for name, place in places.items() if place.has(METADATA)}
     if not found:
-        _refuse_without_tree(folder, names)
+        raise _without_tree(folder, [folder, *places.values()])
     return found
 
 
-def _refuse_without_tree(folder: FolderBelow, names: list[str]) -> None:
-    places = [folder, *(folder.below(name) for name in names)]
+def _without_tree(folder: FolderBelow, places: list[FolderBelow]) -> FormatError:
     if any(place.has("checkpoint") for place in places):
-        raise FormatError(
+        return FormatError(
             folder.name,
             f"it is a checkpoint of an Orbax that wrote no {METADATA} yet",
             "restore it with orbax.checkpoint and save it again",
         )
-    raise FormatError(
+    return FormatError(
         folder.name,
         f"it is an Orbax checkpoint without {METADATA}, the list of its arrays, which is written "
         f"last",

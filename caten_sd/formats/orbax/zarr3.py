@@ -72,7 +72,7 @@ def _within(
         said.refuse(f"its chunks of {list(chunks)} do not consist of chunks of {list(sizes)}")
     order, codecs, deeper = _codecs(said, known.get("codecs"), sizes)
     little, of_index, _ = _codecs(said, known.get("index_codecs"), sizes)
-    if deeper or little != "<" or set(of_index) > {"crc32c"}:
+    if deeper or little != "<" or not set(of_index) <= {"crc32c"}:
         said.unknown("codec", "sharding_indexed in another, or with a packed index")
     where = known.get("index_location", "end")
     if where not in ("start", "end"):
