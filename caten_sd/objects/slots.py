@@ -117,7 +117,8 @@ def with_included(include: Kinds) -> frozenset[str]:
 
     StateDictError for what is not the kind of such a slot.
     """
-    asked = (include,) if isinstance(include, str) else tuple(include)
+    asked = tuple(include) if isinstance(include, Collection) else (include,)
+    asked = (include,) if isinstance(include, str) else asked
     for kind in asked:
         if kind not in OPTIONAL:
             raise StateDictError(

@@ -88,6 +88,17 @@ def renamed(keys: Collection[str], rules: Rules | Renamer) -> dict[str, str]:
     return names
 
 
+def rules_of(keys: Collection[str], rules: Rules) -> dict[str, str]:
+    """Return those of the rules that give one of these keys its new name.
+
+    >>> rules_of(["a.w"], {"a": "b", "c": "d"})
+    {'a': 'b'}
+    """
+    rule_set = _RuleSet(rules)
+    fired = {found[0] for key in keys if (found := rule_set.find(key)) is not None}
+    return {old: new for number, (old, new) in enumerate(rules.items()) if number in fired}
+
+
 def renamed_ties(ties: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
     """Return the ties among the keys that have a new name, by their new names.
 

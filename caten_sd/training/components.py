@@ -15,6 +15,7 @@ from caten_sd.loading.report import LoadRow, Outcome
 from caten_sd.objects.containers import containers
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.owner import slots_of
+from caten_sd.objects.slots import SAVED
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.plain_values import tree_pairs
@@ -61,7 +62,7 @@ class Component:
         if not hasattr(self.held, "state_dict") or not hasattr(self.held, "load_state_dict"):
             raise StateDictError(
                 f"{a_or_an(name)} cannot be in a training state: it needs the methods "
-                f"state_dict() and load_state_dict(state), or slots with arrays"
+                f"state_dict() and load_state_dict(state), or slots with nothing but arrays"
             )
         return {"class": name, "state": self.held.state_dict()}
 
@@ -142,12 +143,23 @@ def _by_what_it_has(held: Any, /) -> Component:
 
 
 def _is_filled(held: Any) -> bool:
-    """Return whether an object is a leaf, or has slots and nothing that plans its own load."""
+    """Return whether an object is a leaf or holds nothing but leaves, so that none of it is lost.
+
+    A number or a text in a slot would be, and so would the state of an optimizer of torch.
+    """
     if spec_or_none(held) is not None:
         return True
-    inner = [value for each in containers(held) for _, value, _ in each.slots]
-    plans = (type(hooks_of(each)).plan for each in [held, *inner])
-    return slots_of(held) is not None and all(each is OwnerHooks.plan for each in plans)
+    slots = (slot for each in containers(held) for slot in each.slots)
+    inner = (value for _, value, kind in slots if kind in SAVED)
+    return _is_owner(held) and all(map(_is_kept, inner))
+
+
+def _is_kept(value: Any) -> bool:
+    return value is None or callable(value) or spec_or_none(value) is not None or _is_owner(value)
+
+
+def _is_owner(held: Any) -> bool:
+    return slots_of(held) is not None and type(hooks_of(held)).plan is OwnerHooks.plan
 
 
 def _without_state(row: LoadRow, tree: Any, prefix: str) -> LoadRow:

@@ -13,8 +13,10 @@ import attrs
 
 from caten_sd.loading.apply import apply
 from caten_sd.loading.load import plan_with_moves
+from caten_sd.loading.named_leaves import renamed_as_asked
 from caten_sd.loading.report import LoadPlan, LoadRow, Outcome
 from caten_sd.loading.with_state import MovesIntoCopy
+from caten_sd.state.renames import rules_of
 from caten_sd.state.state_dict import StateDict
 from caten_sd.training.components import Commit, ComponentPlan, Undo
 from caten_sd.training.saved_training import SavedTraining
@@ -48,6 +50,8 @@ class PartsPlanner:
     ) -> None:
         self.training, self.saved, self.by_slot = training, saved, by_slot
         self.options = dict(options)
+        rename, leaves = options.get("rename"), saved.leaves
+        self.names = renamed_as_asked(leaves, rename) if rename else {key: key for key in leaves}
         if not isinstance(dtype := options.get("dtype"), (Mapping, type(None))):
             self.options["dtype"] = {"model.*": dtype}  # what is asked for is the model's
 
@@ -74,11 +78,12 @@ class PartsPlanner:
     def _in_place(self, parts: Mapping[str, Any]) -> LoadPlan | None:
         if not parts:
             return None
-        return self.by_slot(parts, self._state(parts), **self.options)
+        state = self._state(parts)
+        return self.by_slot(parts, state, **self._options(state))
 
     def _anew(self, name: str, held: Any) -> tuple[LoadPlan, ComponentPlan]:
         state, part = self._state([name]), Parts({name: held})
-        plan, moves = plan_with_moves(part, state, anew=MovesIntoCopy, **self.options)
+        plan, moves = plan_with_moves(part, state, anew=MovesIntoCopy, **self._options(state))
         errors: dict[str, float] = {}
 
         def prepare() -> Commit:
@@ -90,12 +95,18 @@ class PartsPlanner:
         notes = [*plan.notes, f"{name}: a new {kind} in the training, as this cannot be changed"]
         return plan, ComponentPlan(list(plan.rows), prepare, notes, errors)
 
-    def _state(self, names: Iterable[str]) -> StateDict:
-        leaves = self.saved.leaves
-        own = [key for name in names for key in (name, *self.saved.keys(name)) if key in leaves]
-        state = StateDict({key: leaves[key] for key in own})
+    def _state(self, parts: Iterable[str]) -> StateDict:
+        """Return the leaves of these parts, which the caller's rules may give their names."""
+        wanted = set(parts)
+        own = [key for key, name in self.names.items() if name.partition(".")[0] in wanted]
+        state = StateDict({key: self.saved.leaves[key] for key in own})
         state.metadata.update(self.saved.metadata or {})
         return state
+
+    def _options(self, state: StateDict) -> dict[str, Any]:
+        """Return the options with those rules alone that are for these leaves."""
+        rename = self.options.get("rename")
+        return {**self.options, "rename": rules_of(state, rename)} if rename else self.options
 
 
 def _stuck(rows: Iterable[LoadRow], name: str) -> int:

@@ -81,7 +81,9 @@ def test_buffers_of_torch_that_are_not_saved(make: Callable[[float], Any], tmp_p
     assert list(get_state_dict(old)) == list(old.state_dict())
 
 
-@pytest.mark.parametrize("kind", ["rng", "state", "", "*", ("random", "Random"), [None], "\n"])
+@pytest.mark.parametrize(
+    "kind", ["rng", "state", "", "*", ("random", "Random"), [None], None, 1, "\n"]
+)
 def test_another_word_is_refused_with_those_that_there_are(kind: Any) -> None:
     with pytest.raises(StateDictError, match="computed, cache, random, intermediate"):
         get_state_dict(attention(0), include=kind)
