@@ -17,6 +17,7 @@ from caten_sd.loading.normed_weights import normed_weights, parts_of_norms
 from caten_sd.loading.number_places import numbers_elsewhere
 from caten_sd.loading.orientation import joined_axes, turned_matrices, unit_axes
 from caten_sd.loading.other_sizes import other_sizes
+from caten_sd.loading.packed_slots import packed_slots
 from caten_sd.loading.policy import exactly
 from caten_sd.loading.raw_elements import raw_elements
 from caten_sd.loading.rename_trial import doubt_about, line_if_settled, names_settle
@@ -197,6 +198,7 @@ def _alike(case: Case) -> str:
 _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
     _training,
     _other_kind,
+    packed_slots,
     _tied,
     raw_elements,
     _other_layout,

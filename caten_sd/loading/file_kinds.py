@@ -48,7 +48,7 @@ KINDS = (
     FileKind(
         re.compile(
             r"(^|\.)(qweight|qzeros|scales|g_idx|SCB|absmax|quant_map|quant_state(\..*)?|weight_packed|"
-            r"weight_scale(_inv)?|weight_format)$"
+            r"weight(_global)?_scale(_inv|_2)?|weight_format|\w+_blocks|\w+_scales|W_q)$"
         ),
         0.1,
         "the file is quantized ({}): its packed weights mean nothing without their scales, which "

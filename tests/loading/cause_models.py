@@ -116,6 +116,16 @@ def conv() -> nn.Module:
     return nn.Conv2d(4, 6, 3)
 
 
+def packed() -> nn.Module:
+    """Return a layer whose weight is in 4 bits, as compressed-tensors replaces a linear one."""
+    layer = nn.Module()
+    layer.register_buffer("weight_packed", torch.zeros(4, 2, dtype=torch.int32))
+    layer.register_buffer("weight_scale", torch.ones(4, 1))
+    layer.register_buffer("weight_shape", torch.tensor([4, 16]))
+    layer.register_parameter("bias", nn.Parameter(torch.zeros(4)))
+    return layer
+
+
 def turned_conv() -> nn.Module:
     return nn.ConvTranspose2d(4, 6, 3)
 

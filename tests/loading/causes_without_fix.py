@@ -34,6 +34,7 @@ from tests.loading.cause_models import (
     numbered_layers,
     oblong,
     of,
+    packed,
     padded,
     plus,
     pruned,
@@ -81,6 +82,7 @@ UNFIXED: list[Row] = [
     Row("_other_kind", "quantized as MLX does", of(lambda: Linear(4, 4), change=chained(
         mapped(lambda leaf: leaf.to(torch.uint8), 2),
         plus(scales=torch.ones(4, 1), biases=torch.ones(4, 1))))),
+    Row("packed_slots", "floats for a quantized model", of(packed, lambda: Linear(16, 4))),
     Row("normed_weights", "orthogonal", of(square, lambda: Sequential(
         parametrizations.orthogonal(Linear(4, 4)), Linear(4, 4)))),
     Row("normed_weights", "below a prefix, and something else is missing", of(square, lambda:
