@@ -126,9 +126,26 @@ def coverage_fault(shape: Sizes, boxes: Sequence[Bounds]) -> CoverageFault | Non
     CoverageFault(axis=0, once=[(0, 1), (3, 4)], missing=[(1, 3)], twice=[])
     """
     whole = ((0,) * len(shape), shape)
-    if 0 in shape or (len(boxes) == 1 and boxes[0] == whole):
+    if 0 in shape or (len(boxes) == 1 and boxes[0] == whole) or _are_slices(whole, boxes):
         return None
     return _Coverage(shape, boxes, _volumes([*boxes, whole])).fault(range(len(boxes)), 0)
+
+
+def _are_slices(whole: Bounds, boxes: Sequence[Bounds]) -> bool:
+    """Return whether boxes are the slices of a shape along one axis, as most are, in any order."""
+    first, last = whole
+    ordered = sorted(boxes)
+    axis = next((n for n, end in enumerate(last) if ordered and ordered[0][1][n] != end), -1)
+    if axis < 0:
+        return False
+    at, before, after = 0, slice(axis), slice(axis + 1, None)
+    for start, stop in ordered:
+        if start != (*first[before], at, *first[after]) or stop[before] != last[before]:
+            return False
+        if stop[after] != last[after]:
+            return False
+        at = stop[axis]
+    return at == last[axis]
 
 
 class _Layer(NamedTuple):

@@ -1,37 +1,46 @@
 """Read known objects with plain attributes in one step each, not one opcode at a time.
 
-The .metadata of a torch distributed checkpoint has an object for each box of a tensor, and two for
-the place of the box. Each takes some 40 opcodes, and those of 160,000 boxes take 4.2 s one at a
-time. But for their values they are alike, so a regular expression that is made for one object of a
-class finds the values of all that follow.
+The .metadata of a torch distributed checkpoint has an object for each tensor, which holds two more,
+and two for the place of each box of a tensor. Each takes some 40 opcodes, and those of 160,000
+boxes take 4.2 s one at a time. A form that is learned from one object finds the values of all that
+follow.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from caten_sd.encodings.pickle.inert_values import Reference
 from caten_sd.encodings.pickle.known_object import KnownObject, ObjectForm, tuple_of
-from caten_sd.encodings.pickle.machine import PASSED_OVER
+from caten_sd.encodings.pickle.learned_forms import (
+    CALLED,
+    ITEM,
+    LIST,
+    MADE,
+    NUMBER,
+    SET,
+    learned_form,
+    value_in_memo,
+)
+from caten_sd.encodings.pickle.machine import COUNTED_AGAIN, PASSED_OVER
 from caten_sd.state.header_memory import FIELD, SMALL_OBJECT
 
 if TYPE_CHECKING:
     from caten_sd.encodings.pickle.machine import Machine
 
-_MAX_FIELDS = 8
-_MADE, _HEAD, _TAIL = b")\x81", b"\x94}\x94(", b"ub"  # before the attributes, and after them
-_GET = rb"h.|j.{4}"
-_NUMBER = rb"K.|M..|J.{4}|\x8a(?:\x05.{5}|\x06.{6}|\x07.{7}|\x08.{8})"
-_TEXT = rb"\x8c.[^\x94]{0,255}\x94"
-_TUPLE = rb"(?:#)(?:\x85|(?:#)(?:\x86|(?:#)\x87))|\((?:#){4,64}t".replace(b"#", _NUMBER)
-_CALLED = b"\x94\x85\x94R\x94"  # with that tuple; the memo gets it, the arguments and the result
-_VALUE = rb"@(?:%b)%b|%b|%b|N|%b" % (_TUPLE, _CALLED, _GET, _NUMBER, _TEXT)  # @ gets tuple_of
-_NUMBERS = re.compile(_NUMBER, re.DOTALL)
-_OTHER = object()
+Known = tuple[Any, tuple[Any, ...]]  # a value, and what its opcodes put into the memo
+
+_NUMBERS, _ITEMS = re.compile(NUMBER, re.DOTALL), re.compile(ITEM, re.DOTALL)
+_MAX_KNOWN = 4096  # values that are looked up by their opcodes
 _SIZES = {ord("h"): 2, ord("j"): 5}  # bytes of an opcode that gets a value of the memo
-_LONG, _SIGNED, _SHORT_TEXT, _NONE = 0x8A, b"J\x8a", 0x8C, ord("N")
+_LONG, _SIGNED, _TEXT, _LIST = 0x8A, b"J\x8a", 0x8C, LIST[0]
+_CONSTANTS = {ord("N"): None, 0x88: True, 0x89: False}
+
+
+class _OtherValueError(Exception):
+    """A value has to be made one opcode at a time."""
 
 
 def set_ahead(m: Machine, target: KnownObject, at: int) -> int:
@@ -39,107 +48,139 @@ def set_ahead(m: Machine, target: KnownObject, at: int) -> int:
 
     Return the place after them. What has another form is left to be run one opcode at a time.
     """
-    if not m.may_pass_over:
+    form = m.forms.get(type(target)) or _learned(m, target, at) if m.may_pass_over else None
+    found = form.attributes.match(m.data, at) if form else None
+    if form is None or found is None or not _is_set(m, target, form, found.groups()):
         return at
-    form = m.forms.get(type(target)) or _learned(m, target, at)
-    while form and (found := form.fields.match(m.data, at)):
-        values, remembered = _values(m, found.groups())
-        if _OTHER in values:
-            break
-        m.memory.take(FIELD * len(values))
-        target.set_state(dict(zip(form.names, values, strict=True)))
-        m.memo += target, PASSED_OVER, *remembered
-        at = found.end()
-        for form in m.forms.values():
-            if m.data.startswith(form.opcodes, at):
-                target = form.make()
-                break
-        else:
-            break
-        m.memory.take(SMALL_OBJECT)
+    at = found.end()
+    follows: dict[type[KnownObject], ObjectForm] = {}  # a class, what followed it the last time
+    while entry := _entry(m, follows.get(form.make, form), at):
+        before, (found, form) = form, entry
+        follows[before.make] = form
+        target = form.make()
+        key, *fields = found.groups()
+        if not _is_set(m, target, form, fields, key):
+            return at
         m.stack.append(target)
-        at += len(form.opcodes)
+        at = found.end()
     return at
 
 
-def _values(m: Machine, fields: tuple[bytes, ...]) -> tuple[list[Any], list[Any]]:
-    """Return the values of fields, and what their opcodes put into the memo."""
-    values: list[Any] = []
-    remembered: list[Any] = []
-    for opcodes in fields:
-        if _SIZES.get(opcodes[0]) == len(opcodes):
-            value = _from_memo(m, opcodes)
-            values.append(value if type(value) in (str, tuple) else _OTHER)
-            continue
-        value, kept = _plain(opcodes)
-        values.append(value)
-        remembered += kept
-    return values, remembered
+def _entry(m: Machine, likely: ObjectForm, at: int) -> tuple[re.Match[bytes], ObjectForm] | None:
+    """Return where the next object lies, and its form."""
+    if found := likely.entry.match(m.data, at):
+        return found, likely
+    for form in m.forms.values():
+        if found := form.entry.match(m.data, at):
+            return found, form
+    return None
+
+
+def _learned(m: Machine, target: KnownObject, at: int) -> ObjectForm | None:
+    """Return the form of the objects of a class; it is not looked for at each of them."""
+    count = m.unlearned[type(target)] = m.unlearned[type(target)] + 1
+    form = None if count & (count - 1) else learned_form(m, target, at)
+    if form:
+        m.forms[type(target)] = form
+    return form
+
+
+def _is_set(
+    m: Machine,
+    target: KnownObject,
+    form: ObjectForm,
+    fields: Sequence[bytes],
+    key: bytes | None = None,
+) -> bool:
+    """Set the attributes of an object; return False, with nothing changed, if one is not plain."""
+    memo, known, values = m.memo, m.known_values, []
+    before = len(memo)
+    try:
+        if key is not None:
+            name, kept = _made(m, key)
+            memo += kept
+        memo += target, PASSED_OVER
+        for opcodes in fields:
+            value, kept = known.get(opcodes) or _new_value(m, opcodes)
+            values.append(value)
+            if kept:
+                memo += kept
+    except _OtherValueError:
+        del memo[before:]
+        return False
+    if key is not None:
+        m.stack.append(name)
+    m.memory.take(SMALL_OBJECT + FIELD * len(values))
+    form.set_values(target, values)
+    return True
+
+
+def _new_value(m: Machine, opcodes: bytes) -> Known:
+    """Return the value of a field, and what its opcodes put into the memo."""
+    if opcodes[0] == _LIST:
+        return _list(m, opcodes), ()
+    known = _made(m, opcodes)
+    if len(m.known_values) >= _MAX_KNOWN:
+        m.known_values.clear()
+    m.known_values[opcodes] = known
+    return known
+
+
+def _list(m: Machine, opcodes: bytes) -> list[KnownObject]:
+    """Return a new list of objects."""
+    made: list[KnownObject] = []
+    m.memo.append(made)
+    at = len(LIST) + opcodes.startswith(b"(", len(LIST))
+    while at < len(opcodes) - 1:
+        form = next(form for form in m.forms.values() if opcodes.startswith(form.opcodes, at))
+        found = form.attributes.match(opcodes, at + len(form.opcodes))
+        target = form.make()
+        if found is None or not _is_set(m, target, form, found.groups()):
+            raise _OtherValueError
+        made.append(target)
+        at = found.end()
+    return made
+
+
+def _made(m: Machine, opcodes: bytes) -> Known:
+    """Return the value of a field, and what its opcodes put into the memo."""
+    kind = opcodes[0]
+    if kind in _SIZES:
+        size = _SIZES[kind]
+        value = _from_memo(m, opcodes[:size])
+        return _made_by(m, value, opcodes[size:]) if len(opcodes) > size else (value, ())
+    if kind == _TEXT:
+        if opcodes[1] != len(opcodes) - 3:
+            raise _OtherValueError
+        text = str(opcodes[2:-1], "utf-8", "surrogatepass")
+        return text, (text,)
+    return _CONSTANTS[kind] if kind in _CONSTANTS else _number(opcodes), ()
+
+
+def _made_by(m: Machine, maker: Any, opcodes: bytes) -> Known:
+    """Return a tuple that a function makes of numbers, or an object whose state is a tuple.
+
+    The object is passed over in the memo, since it becomes the value of several fields.
+    """
+    make = maker.make if type(maker) is Reference else None
+    if opcodes.endswith(CALLED) and make is tuple_of:
+        made = tuple(map(_number, _NUMBERS.findall(opcodes[: -len(CALLED)])))
+        return made, (made, PASSED_OVER, made)
+    if not isinstance(make, type) or not issubclass(make, KnownObject):
+        raise _OtherValueError
+    items = _ITEMS.findall(opcodes[len(MADE) + 1 : -len(SET)])
+    target = make()
+    target.set_state(tuple(_made(m, item)[0] for item in items))
+    return target, (PASSED_OVER, PASSED_OVER)
 
 
 def _from_memo(m: Machine, get: bytes) -> Any:
-    index = int.from_bytes(get[1:], "little")
-    return m.memo[index] if index < len(m.memo) else _OTHER
-
-
-@lru_cache(maxsize=4096)
-def _plain(opcodes: bytes) -> tuple[Any, tuple[Any, ...]]:
-    """Return the value of a field that needs no memo, and what its opcodes put there."""
-    kind = opcodes[0]
-    if kind in _SIZES:
-        numbers = _NUMBERS.findall(opcodes[: -len(_CALLED)], _SIZES[kind])
-        made = tuple(map(_number, numbers))
-        return made, (made, PASSED_OVER, made)
-    if kind == _SHORT_TEXT:
-        text = str(opcodes[2:-1], "utf-8", "surrogatepass")
-        return (text, (text,)) if opcodes[1] == len(opcodes) - 3 else (_OTHER, ())
-    return None if kind == _NONE else _number(opcodes), ()
+    value = value_in_memo(m, get)
+    if value is None or value is PASSED_OVER or type(value) in COUNTED_AGAIN:
+        raise _OtherValueError
+    return value
 
 
 def _number(opcode: bytes) -> int:
     operand = opcode[2:] if opcode[0] == _LONG else opcode[1:]
     return int.from_bytes(operand, "little", signed=opcode[0] in _SIGNED)
-
-
-def _learned(m: Machine, target: KnownObject, at: int) -> ObjectForm | None:
-    """Return the form of the objects of a class, as the one at a place shows it, if it is plain."""
-    opcodes = _opcodes_of_class(m, target, at)
-    if opcodes is None or not m.data.startswith(_HEAD, at):
-        return None
-    value = _VALUE.replace(b"@", _get_tuple_of(m))
-    field = re.compile(rb"(%b)(?:%b)" % (_GET, value), re.DOTALL)
-    fields: list[bytes] = []
-    end = at + len(_HEAD)
-    while len(fields) <= _MAX_FIELDS and (found := field.match(m.data, end)):
-        fields.append(found[1])
-        end = found.end()
-    names = tuple(_from_memo(m, get) for get in fields)
-    if not m.data.startswith(_TAIL, end) or not _are_names(names):
-        return None
-    pattern = b"".join(re.escape(get) + b"(%b)" % value for get in fields)
-    whole = re.compile(re.escape(_HEAD) + pattern + re.escape(_TAIL), re.DOTALL)
-    form = m.forms[type(target)] = ObjectForm(type(target), opcodes, names, whole)
-    return form
-
-
-def _are_names(names: tuple[Any, ...]) -> bool:
-    return {*map(type, names)} == {str} and len({*names}) == len(names) <= _MAX_FIELDS
-
-
-def _get_tuple_of(m: Machine) -> bytes:
-    """Return a pattern of the opcode that gets what makes tuples; of none if the memo lacks it."""
-    for index, value in enumerate(m.memo):
-        if type(value) is Reference and value.make is tuple_of:
-            return re.escape(b"h%c" % index if index < 256 else b"j" + index.to_bytes(4, "little"))
-    return b"(?!)"
-
-
-def _opcodes_of_class(m: Machine, target: KnownObject, at: int) -> bytes | None:
-    """Return the opcodes before a place, if they make an object of a class in the memo."""
-    for size, kind in ((2, b"h"), (5, b"j")):
-        opcodes = m.data[max(at - size - len(_MADE), 0) : at]
-        if opcodes.startswith(kind) and opcodes.endswith(_MADE):
-            known = _from_memo(m, opcodes[:size])
-            if type(known) is Reference and known.make is type(target):
-                return opcodes
-    return None

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 
 class KnownObject:
     """An object of a class that a reader knows; ``allowed`` of unpickle maps its name to this."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def set_state(self, state: Any) -> None:
-        """Take the attributes that the pickle sets; ValueError if they are not of this class."""
+        """Take the state that the pickle sets; ValueError if it is not one of this class."""
         raise NotImplementedError
+
+    @classmethod
+    def setter(cls, names: Sequence[str]) -> Callable[[Any, Sequence[Any]], None]:
+        """Return what gives an object the values of attributes, as ``set_state`` does by a dict."""
+        return lambda target, values: target.set_state(dict(zip(names, values, strict=True)))
 
 
 def tuple_of(values: Any = ()) -> tuple[Any, ...]:
@@ -24,12 +30,16 @@ def tuple_of(values: Any = ()) -> tuple[Any, ...]:
 
 
 class ObjectForm(NamedTuple):
-    """How all objects of a class lie in one pickle: ``fields`` finds the values of the names.
+    """How all objects of a class lie in one pickle: the groups of a pattern are the values.
 
-    ``opcodes`` make the object, without its attributes.
+    ``opcodes`` make the object, and ``attributes`` finds what follows them. ``entry`` finds the
+    object and a text before it, its key in a dict, if there is one. ``whole`` is without groups.
     """
 
     make: type[KnownObject]
     opcodes: bytes
-    names: tuple[str, ...]
-    fields: re.Pattern[bytes]
+    set_values: Callable[[Any, list[Any]], None]
+    attributes: re.Pattern[bytes]
+    entry: re.Pattern[bytes]
+    whole: bytes
+    has_lists: bool

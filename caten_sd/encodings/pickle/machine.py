@@ -24,7 +24,7 @@ from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 
 _KNOWN = {**PLAIN, **NUMPY}
-_LEAVES = {LazyTensor, Instance}
+COUNTED_AGAIN = {LazyTensor, Instance}  # each place that has one is a leaf of the tree
 _ABSENT = object()
 PASSED_OVER = object()  # in the memo, for a value that was not made since nothing refers to it
 _COPIED = 2  # times what a copy takes: no walk adds to it, and the modules of a reader take 10 MB
@@ -46,6 +46,7 @@ class Machine(PickleInput):
         "_persistent_load",
         "_references",
         "forms",
+        "known_values",
         "memo",
         "opaque",
         "outer",
@@ -53,6 +54,7 @@ class Machine(PickleInput):
         "source_name",
         "sparse_memo",
         "stack",
+        "unlearned",
         "value",
     )
 
@@ -75,6 +77,8 @@ class Machine(PickleInput):
         self.value: Any = None
         self.passes_over = passes_over
         self.forms: dict[type[KnownObject], ObjectForm] = {}
+        self.unlearned: Counter[type[KnownObject]] = Counter()  # objects of no known form
+        self.known_values: dict[bytes, tuple[Any, tuple[Any, ...]]] = {}  # by their opcodes
         self.opaque: Counter[str] = Counter()
         self._persistent_load, self._allowed = persistent_load, allowed
         self._references: dict[tuple[str, str], Any] = {}
@@ -96,21 +100,17 @@ class Machine(PickleInput):
 
     def remember_next(self) -> None:
         """Put the top of the stack into the memo, after all that is there."""
-        if self._is_dense:
-            self.memo.append(self.stack[-1])
+        memo = self.memo
+        if memo and memo[0] is not _ABSENT and not self.sparse_memo:
+            memo.append(self.stack[-1])
         else:
             self.remember(self._memo_size())
 
     @property
-    def _is_dense(self) -> bool:
-        """Whether the next index of the memo is the length of its list."""
-        memo = self.memo
-        return bool(memo) and memo[0] is not _ABSENT and not self.sparse_memo
-
-    @property
     def may_pass_over(self) -> bool:
-        """Whether values may be added to the memo that were not made."""
-        return self.passes_over and self._is_dense
+        """Whether values may be added to the memo that were not made: its list is all of it."""
+        is_all = self.memo and self.memo[0] is not _ABSENT and not self.sparse_memo
+        return self.passes_over and bool(is_all)
 
     def _memo_size(self) -> int:
         """Return how many entries the memo has."""
@@ -127,13 +127,13 @@ class Machine(PickleInput):
             raise KeyError(index)
         if value is PASSED_OVER:
             raise PassedOverError
-        if type(value) in _LEAVES:
+        if type(value) in COUNTED_AGAIN:
             self.memory.take(LEAF)
         self.stack.append(value)
 
     def duplicate(self) -> None:
         """Push the top of the stack once more, as from the memo."""
-        if type(self.stack[-1]) in _LEAVES:
+        if type(self.stack[-1]) in COUNTED_AGAIN:
             self.memory.take(LEAF)
         self.stack.append(self.stack[-1])
 

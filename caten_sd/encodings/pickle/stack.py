@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_MARKS = 100_000  # each one makes a list; Python's own pickler nests a hundredth as deep
 
 _OBJECTS = {Ordered, Reference}
+_NAMES = {Reference, str}
 _UINT32, _UINT64 = struct.Struct("<I"), struct.Struct("<Q")
 
 
@@ -73,13 +74,20 @@ def _duplicate(m: Machine, at: int) -> int:
 
 
 def _put1(m: Machine, at: int) -> int:
-    m.remember(m.data[at])
+    _put(m, m.data[at])
     return at + 1
 
 
 def _put4(m: Machine, at: int) -> int:
-    m.remember(_UINT32.unpack_from(m.data, at)[0])
+    _put(m, _UINT32.unpack_from(m.data, at)[0])
     return at + 4
+
+
+def _put(m: Machine, index: int) -> None:
+    if index == len(m.memo) and not m.sparse_memo:
+        m.memo.append(m.stack[-1])  # as ``remember`` does it, in half of the time
+    else:
+        m.remember(index)
 
 
 def _put_next(m: Machine, at: int) -> int:
@@ -94,13 +102,21 @@ def _put_line(m: Machine, at: int) -> int:
 
 
 def _get1(m: Machine, at: int) -> int:
-    m.recall(m.data[at])
+    _get(m, m.data[at])
     return at + 1
 
 
 def _get4(m: Machine, at: int) -> int:
-    m.recall(_UINT32.unpack_from(m.data, at)[0])
+    _get(m, _UINT32.unpack_from(m.data, at)[0])
     return at + 4
+
+
+def _get(m: Machine, index: int) -> None:
+    memo = m.memo
+    if index < len(memo) and type(value := memo[index]) in _NAMES:
+        m.stack.append(value)  # as ``recall`` does it, in half of the time
+    else:
+        m.recall(index)
 
 
 def _get_line(m: Machine, at: int) -> int:

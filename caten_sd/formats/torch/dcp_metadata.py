@@ -21,10 +21,12 @@ from caten_sd.formats.torch.dcp_objects import (
     DcpIndex,
     DcpObject,
     DcpPlace,
+    DcpProperties,
+    DcpStored,
     Record,
     dcp_sizes,
 )
-from caten_sd.formats.torch.types import TYPES, ElementType
+from caten_sd.formats.torch.types import TYPES
 from caten_sd.state.dtype import DType
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.header_memory import HeaderMemory
@@ -106,8 +108,8 @@ def _metadata(value: Any) -> DcpMetadata:
     for index, place in _taken(state.get("storage_data") or {}):
         records[_of_class(index, DcpIndex).key()] = _of_class(place, DcpPlace).record()
     entries = {
-        key_text(key): _entry(key_text(key), known, records)
-        for key, known in _taken(state["state_dict_metadata"])
+        (key := key_text(name)): _entry(key, known, records)
+        for name, known in _taken(state["state_dict_metadata"])
     }
     planned = state.get("planner_data")
     paths = planned if isinstance(planned, dict) else {}
@@ -145,28 +147,19 @@ def _class_of(value: Any) -> str:
 def _entry(key: str, value: Any, records: _Records) -> DcpTensor:
     if isinstance(value, Instance) and value.name.endswith(".BytesStorageMetadata"):
         return DcpTensor("bytes", None, (), [])
-    state = _fields(value, "TensorStorageMetadata")
-    element = _properties(state["properties"])
-    shape = dcp_sizes(state["size"])
+    stored = _of_class(value, DcpStored)
+    element = _of_class(stored.properties, DcpProperties).element()
+    shape = dcp_sizes(stored.size)
     dtype = element.dtype if element.dtype and element.dtype.itemsize else None
-    chunks = [_chunk(key, chunk, shape, records) for chunk in list(state["chunks"])]
+    chunks = [_chunk(key, chunk, shape, records) for chunk in list(stored.chunks)]
     return DcpTensor(element.name, dtype, shape, chunks)
-
-
-def _properties(value: Any) -> ElementType:
-    """Return the element type of TensorProperties: the first item of its state, a tuple."""
-    state = value.state if isinstance(value, Instance) else None
-    element = state[0] if isinstance(state, tuple) and state else _fields(value, "_")
-    if not isinstance(element, ElementType):
-        raise ValueError("a tensor has no dtype")
-    return element
 
 
 def _chunk(key: str, value: Any, shape: Sizes, records: _Records) -> Chunk:
     start, stop = _of_class(value, DcpBox).bounds()
     if len(stop) != len(shape) or any(map(gt, stop, shape)):
         raise ValueError(f"{key} is {list(shape)} and one of its boxes ends at {list(stop)}")
-    return Chunk(start, stop, records.get((key, start), records.get((key, None))))
+    return Chunk(start, stop, records.get((key, start)) or records.get((key, None)))
 
 
 def _paths(planned: dict[Any, Any]) -> dict[str, tuple[Any, ...]]:
@@ -208,7 +201,6 @@ _NAMES: dict[tuple[str, str], Any] = {
     ("torch.serialization", "_get_layout"): _layout,
     ("builtins", "getattr"): _member,
     (MODULE, "_MEM_FORMAT_ENCODING"): int,
-    (MODULE, DcpBox.torch_name): DcpBox,
-    (MODULE, DcpIndex.torch_name): DcpIndex,
+    **{(MODULE, each.torch_name): each for each in (DcpBox, DcpIndex, DcpProperties, DcpStored)},
     (_FILES, DcpPlace.torch_name): DcpPlace,
 }

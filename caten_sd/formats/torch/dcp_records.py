@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from operator import sub
 from typing import Any, NoReturn
 
 from caten_sd.errors import FormatError
@@ -44,7 +45,7 @@ class RecordFolder:
         """Return a box of a tensor, unread; FormatError if its record cannot hold it."""
         record = chunk.record
         assert record is not None
-        box = tuple(stop - start for start, stop in zip(chunk.start, chunk.stop, strict=True))
+        box = tuple(map(sub, chunk.stop, chunk.start))
         end = record.offset + record.length
         if end > self.sizes[record.path]:
             refuse(self.folder, f"{key}: {record.path} ends before byte {end}")

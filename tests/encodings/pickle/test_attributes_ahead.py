@@ -17,6 +17,13 @@ from caten_sd.errors import FormatError
 from tests.properties import examples
 
 
+class Row:
+    """An object that holds others."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
 class Sizes(tuple[Any, ...]):
     def __reduce__(self) -> Any:
         return Sizes, (tuple(self),)
@@ -27,6 +34,19 @@ class Box:
         vars(self).update(attributes)
 
 
+class Properties:
+    """Its state is a tuple, as that of torch's class of this kind."""
+
+    def __init__(self, *state: Any) -> None:
+        self.state = state
+
+    def __getstate__(self) -> Any:
+        return self.state
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
 class Kept(KnownObject):
     __slots__ = ("state",)
 
@@ -34,7 +54,20 @@ class Kept(KnownObject):
         self.state = state
 
 
-ALLOWED = {(__name__, "Box"): Kept, (__name__, "Sizes"): tuple_of}
+class KeptBox(Kept):
+    __slots__ = ()
+
+
+class KeptProperties(Kept):
+    __slots__ = ()
+
+
+ALLOWED = {
+    (__name__, "Box"): KeptBox,
+    (__name__, "Row"): Kept,
+    (__name__, "Properties"): KeptProperties,
+    (__name__, "Sizes"): tuple_of,
+}
 numbers = st.sampled_from([0, 1, 255, 256, 65535, 65536, -1, -(1 << 31), 1 << 31, 1 << 62, 1 << 70])
 values = st.one_of(
     numbers,
@@ -67,12 +100,19 @@ def slowly(data: bytes) -> Any:
 
 
 def plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [plain(each) for each in value]
-    state = value.state if type(value) is Kept else vars(value) if type(value) is Box else None
-    if state is not None:
-        return {name: plain(each) for name, each in state.items()}
-    return tuple(value) if isinstance(value, tuple) else value
+    if isinstance(value, (Kept, Properties)):
+        return plain(value.state)
+    if isinstance(value, (Box, Row)):
+        return plain(vars(value))
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return (
+            type(value)(plain(each) for each in value)
+            if type(value) is list
+            else (*map(plain, value),)
+        )
+    return value
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -89,6 +129,60 @@ def test_attributes_are_the_same_in_one_step_as_in_many(
     expected = plain(pickle.loads(data))
     assert plain(quickly(data)[0]) == expected
     assert plain(slowly(data)) == expected
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@given(
+    st.lists(st.tuples(values, st.integers(0, 10), st.booleans(), st.booleans()), max_size=12),
+    st.lists(st.text(max_size=3), min_size=12, max_size=12, unique=True),
+)
+@settings(max_examples=15)
+def test_objects_that_hold_others_are_the_same_in_one_step_as_in_many(
+    protocol: int, rows: list[tuple[Any, int, bool, bool]], keys: list[str]
+) -> None:
+    shared = Properties(0.5, None)
+    given = {
+        key: Row(
+            size=value,
+            properties=shared if is_shared else Properties(is_true, 7, key and None),
+            boxes=[Box(at=Sizes((n, 70_000)), size=value) for n in range(count)],
+            is_true=is_true,
+        )
+        for key, (value, count, is_true, is_shared) in zip(keys, rows, strict=False)
+    }
+    data = pickle.dumps([given, list(given.values()), given], protocol)
+    expected = plain(pickle.loads(data))
+    found = quickly(data)[0]
+    assert plain(found) == plain(slowly(data)) == expected
+    assert found[0] is found[2]
+    assert all(a is b for a, b in zip(found[0].values(), found[1], strict=True))
+
+
+def rows(count: int) -> dict[str, Row]:
+    return {
+        f"layers.{n}": Row(
+            properties=Properties(None, n % 2 == 0, 3),
+            size=Sizes((2, n)),
+            boxes=[Box(at=Sizes((0, 0)), sizes=Sizes((2, n))) for _ in range(1 + n % 3)],
+        )
+        for n in range(count)
+    }
+
+
+def test_the_rows_of_a_dict_take_no_step_of_their_own_once_their_objects_have_a_form() -> None:
+    given = rows(200)
+    found, runs = quickly(pickle.dumps(given, 4))
+    assert plain(found) == plain(given)
+    assert runs < 20
+
+
+def test_an_object_that_is_one_value_of_many_rows_is_made_anew_if_the_pickle_asks_for_it() -> None:
+    given = rows(9)
+    last = given["layers.8"].properties
+    data = pickle.dumps([given, last], 4)
+    changed = data[:2] + data[11:-2] + b"(N\x89N\x94tb" + data[-2:]
+    assert plain(quickly(changed)[0]) == plain(pickle.loads(changed))
+    assert plain(pickle.loads(changed)[1]) == (None, False, None)
 
 
 def boxes(count: int) -> list[Box]:

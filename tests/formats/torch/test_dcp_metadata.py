@@ -57,6 +57,7 @@ def sharded(folder: Path, shards: int, dimensions: int, tensor_count: int = TENS
     [
         *((TENSORS, 1, 2), (TENSORS, 8, 1), (TENSORS, 8, 2), (TENSORS, 8, 4)),
         *((TENSORS, 16, 2), (TENSORS, 16, 4), (20_000, 8, 4), (2_000, 128, 2), (100_000, 1, 2)),
+        *((100_000, 1, 4), (50_000, 2, 2), (25_000, 4, 2)),
     ],
 )
 def test_the_metadata_of_many_processes_is_read_within_the_law(
@@ -64,10 +65,13 @@ def test_the_metadata_of_many_processes_is_read_within_the_law(
 ) -> None:
     size = sharded(tmp_path, shards, dimensions, tensors)
     most, longest = (64 << 20) + 8 * size, 1 + 10 * size / 100e6
-    memory, seconds, outcome = reading(tmp_path, most)
-    assert outcome.strip() == f"read {tensors}"
-    assert memory <= most
-    assert seconds <= 2 * longest  # twice, for a machine with other work to do
+    for tries_left in (2, 1, 0):  # a machine with other work to do is slower
+        memory, seconds, outcome = reading(tmp_path, most)
+        assert outcome.strip() == f"read {tensors}"
+        assert memory <= most
+        if seconds <= longest or not tries_left:
+            break
+    assert seconds <= longest
 
 
 class Reached:
