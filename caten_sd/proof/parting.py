@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from caten_sd.objects.owner import slots_of
 from caten_sd.proof.live_layers import LayerPair, LiveModel, SameWeights, has_parts
 from caten_sd.proof.model_runs import INPUT, OUTPUT
+from caten_sd.proof.projection import Projection
 from caten_sd.state.compare import same_values
 from caten_sd.state.leaf import Numpy, as_array, spec, spec_or_none
 from caten_sd.wording import a_or_an, counted, first_few
@@ -20,30 +21,43 @@ _PLAIN = (bool, int, float, str)
 class LayerGap(NamedTuple):
     """The input or output of a layer, by its paths in A and B, and how far they are apart.
 
-    ``relative`` is the root mean square of the differences, in that of A's values, ``largest`` the
-    largest of them, and ``rounding`` the relative one that the dtypes alone may give.
+    ``relative`` is the root mean square of the differences, in that of A's values, and ``rounding``
+    what the dtypes alone may give. ``largest`` is the largest difference, or None where only a
+    projection of A's values was kept, which tells ``relative`` within a tenth.
     """
 
     a: str
     b: str
     moment: str
     relative: float
-    largest: float
+    largest: float | None
     rounding: float
 
 
 def compared(a: str, b: str, moment: str, one: Any, other: Any, *, alike: bool) -> LayerGap | None:
-    """Return how far two arrays are apart.
+    """Return how far two arrays are apart; of the first, a projection may be all that is known.
 
     If they do not have the same number of elements, that is a difference where layers have to give
     what is ``alike``, and else they are not comparable: None.
     """
-    import numpy as np
-
     rounding = max(_rounding(one.dtype), _rounding(other.dtype))
     if one.size != other.size or not one.size:
         differs = alike and one.size != other.size
         return LayerGap(a, b, moment, math.inf, math.inf, rounding) if differs else None
+    if isinstance(one, Projection):
+        rms, scale, largest = one.rms(Projection(other)), one.scale, None
+    else:
+        rms, scale, largest = _apart(one, other)
+    relative = 0.0 if rms == 0 else rms / scale if scale else math.inf
+    if math.isnan(relative):
+        relative, largest = math.inf, None if largest is None else math.inf
+    return LayerGap(a, b, moment, relative, largest, rounding)
+
+
+def _apart(one: Any, other: Any) -> tuple[float, float, float | None]:
+    """Return the root mean square of differences, that of the first values, and the largest."""
+    import numpy as np
+
     here, there = (each.astype(np.float64).reshape(-1) for each in (one, other))
     equal = (here == there) | (np.isnan(here) & np.isnan(there))
     finite = here[np.isfinite(here)]
@@ -51,11 +65,7 @@ def compared(a: str, b: str, moment: str, one: Any, other: Any, *, alike: bool) 
         gaps = np.where(equal, 0.0, np.abs(here - there))
         scale = math.sqrt(float(np.mean(np.square(finite)))) if finite.size else 0.0
         rms = math.sqrt(float(np.mean(np.square(gaps))))
-    relative = 0.0 if rms == 0 else rms / scale if scale else math.inf
-    largest = float(gaps.max())
-    if math.isnan(relative):
-        relative = largest = math.inf
-    return LayerGap(a, b, moment, relative, largest, rounding)
+    return rms, scale, float(gaps.max())
 
 
 def _rounding(dtype: Any) -> float:

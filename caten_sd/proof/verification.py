@@ -12,16 +12,16 @@ from caten_sd.errors import ModelError
 from caten_sd.mapping.layout import Layout
 from caten_sd.proof.live_layers import LayerPair, LiveModel, SameWeights, layer_pairs, same_weights
 from caten_sd.proof.made_inputs import MadeInput, made_inputs
-from caten_sd.proof.model_runs import OUTPUT, Inputs, run
+from caten_sd.proof.model_runs import OUTPUT, Inputs
 from caten_sd.proof.parting import (
     Evidence,
     LayerGap,
     cause_of,
-    compared,
     evidence,
     first_parting,
     place,
 )
+from caten_sd.proof.side_by_side import KEPT, SideBySide
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
@@ -63,13 +63,13 @@ class Verification(HasSheet):
             return f"the models agree in {layers}: the largest relative difference is {largest:.2g}"
         each = self.compared[self.parting]
         return (
-            f"the models part {place(self.compared, self.parting)}, by {each.largest:.2g} "
+            f"the models part {place(self.compared, self.parting)}, by {each.largest or 0:.2g} "
             f"(relative {each.relative:.2g})"
         )
 
     def sheet(self) -> Sheet:
         """Return the sheet: the layers around the first difference, and the weights there."""
-        notes = [f"run on {self.inputs}; layers are paired by {self.found_by}"]
+        notes = [f"run on {self.inputs}; layers are paired by {self.found_by}", *self._projected()]
         weights = [SheetRow(key, said or "the same") for key, said in self.weights.items()]
         groups = [
             SheetGroup("layers, in the order of A", list(self._rows())),
@@ -84,6 +84,14 @@ class Verification(HasSheet):
             "" if self.parting is None else cause_of(self.settings, self.weights),
             data={"agrees": self.agrees, "layer": self.layer, "inputs": self.inputs},
         )
+
+    def _projected(self) -> Iterator[str]:
+        """Yield a note on what is known by projections, if anything is."""
+        if count := sum(each.largest is None for each in self.compared):
+            yield (
+                f"{counted(count, 'input or output is', 'inputs and outputs are')} compared within "
+                f"a tenth, by projections: all of them take more than {KEPT >> 20} MiB"
+            )
 
     def _rows(self) -> Iterator[SheetRow]:
         """Yield a row for each layer; those far from the first difference are quiet."""
@@ -128,6 +136,8 @@ def verify(
     Layers are paired by their weights: by the same names, by the known layouts of the two, or by
     ``layout``, that of B with the names of A as the canonical ones. ``tolerance`` is the relative
     difference that counts as rounding. The models are run as for inference, and left as they were.
+    Where the layers of A give more than 256 MiB, projections of the rest are kept, and the models
+    are run again for the place where these part.
 
     >>> from caten_sd import nn
     >>> model = nn.Transformer(8, 2, 1, 1e-5, 16)
@@ -144,7 +154,7 @@ def verify(
     a, b = LiveModel("A", model_a), LiveModel("B", model_b)
     weights = same_weights(a, b, layout)
     pairs = layer_pairs(a, b, weights)
-    made, found = _runs(a, b, pairs, weights, inputs, seed)
+    made, found = _runs(a, b, pairs, weights, inputs, seed, tolerance)
     if not found:
         raise ModelError(
             "A and B gave no tensors of the same sizes, so nothing can be compared; pass inputs= "
@@ -162,13 +172,15 @@ def _runs(
     weights: SameWeights,
     inputs: Any,
     seed: int,
+    tolerance: float | None,
 ) -> tuple[str, list[LayerGap]]:
     """Return what is said of the inputs, and what both models did with them."""
     given = [_given(inputs)] if inputs is not None else made_inputs(a, b, seed)
     failure: ModelError | None = None
     for each, said in given:
         try:
-            return said, _run(a, b, pairs, weights, each if inputs is not None else [each])
+            given_inputs = each if inputs is not None else [each]
+            return said, SideBySide(a, b, pairs, weights, given_inputs).compared(tolerance)
         except ModelError as error:  # which another shape may mend
             failure = failure or error
     assert failure is not None
@@ -183,39 +195,6 @@ def _given(inputs: Any) -> tuple[Inputs, str]:
     if isinstance(inputs, Mapping):
         return inputs, f"the given {', '.join(map(str, inputs))}"
     return list(inputs), f"{counted(len(inputs), 'given input')}"
-
-
-def _run(
-    a: LiveModel, b: LiveModel, pairs: Sequence[LayerPair], weights: SameWeights, inputs: Inputs
-) -> list[LayerGap]:
-    own = {"", *(a.above(key)[-1] for key in weights.leaves)}  # which have weights, or are whole
-    by_a, by_b = ({getattr(each, side): each for each in pairs} for side in "ab")
-    taken: dict[tuple[str, str, int], Any] = {}
-    counts: dict[tuple[str, str], int] = {}
-
-    def number(path: str, moment: str) -> int:
-        counts[path, moment] = counts.get((path, moment), 0) + 1
-        return counts[path, moment]
-
-    def keep(path: str, moment: str, array: Any) -> None:
-        if moment != OUTPUT or by_a[path].outputs:
-            taken[path, moment, number(path, moment)] = array
-
-    found: dict[tuple[str, str, int], LayerGap | None] = {}
-
-    def compare(path: str, moment: str, array: Any) -> None:
-        pair = by_b[path]
-        if moment == OUTPUT and not pair.outputs:
-            return
-        at = pair.a, moment, number(pair.a, moment)
-        if at in taken:
-            alike = moment == OUTPUT and pair.a in own
-            found[at] = compared(pair.a, pair.b, moment, taken[at], array, alike=alike)
-
-    run(a, inputs, list(by_a), keep)
-    counts.clear()
-    run(b, inputs, list(by_b), compare)
-    return [each for at in taken if (each := found.get(at)) is not None]
 
 
 def _evidence(
