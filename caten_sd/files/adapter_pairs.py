@@ -6,23 +6,22 @@ unless the metadata of the file have more.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
 
-from caten_sd.errors import FormatError, LayoutError
+from caten_sd.errors import LayoutError
 from caten_sd.errors.printable import one_line
-from caten_sd.files.adapter_scales import check_config, scale_of
+from caten_sd.files.adapter_scales import METADATA, check_config, scale_of, stated_of
+from caten_sd.files.expert_pairs import BASE_LAYER, rank_of_experts, stacked_parameters
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import LayoutPlan, plan_layout
-from caten_sd.state.json_text import parse_json
 from caten_sd.state.leaf import spec
-from caten_sd.state.low_rank import LowRank
+from caten_sd.state.low_rank import LowRank, StackedLowRank
 from caten_sd.state.state_dict import STAMP, StateDict
 from caten_sd.wording import counted, first_few
 
@@ -47,7 +46,6 @@ _OTHER_KINDS = {
     "a product of three matrices": ".lora_mid.",
 }
 _ALPHA = ".alpha"
-_METADATA = "lora_adapter_metadata"
 _ROLES = {
     ".lora_A.weight": "down",
     ".lora_B.weight": "up",
@@ -59,17 +57,27 @@ _ROLES = {
 
 @attrs.frozen
 class AdapterPair:
-    """A pair: the path of its layer, the product, and the bias that comes with it, if any."""
+    """A pair: the path of its layer, the product, and the bias that comes with it, if any.
+
+    ``parameters`` are the names of the tensors of the layer that it may be for, where it is for one
+    that has its experts stacked.
+    """
 
     path: str
-    product: LowRank
+    product: LowRank | StackedLowRank
     bias: Any = None
+    parameters: tuple[str, ...] = ()
 
     @property
     def part(self) -> str:
         """The part of a pipeline that it is for, or ""."""
         first = self.path.partition(".")[0]
         return first if first in PARTS else ""
+
+    def keys(self, path: str) -> tuple[str, ...]:
+        """Return the keys that its weight may have, for the path that the model has for it."""
+        names = self.parameters or ("weight", "qweight")
+        return tuple(f"{path}.{name}" for name in names)
 
 
 @attrs.frozen
@@ -126,7 +134,7 @@ def _canonical(
     """Return the leaves by the canonical names of LoRA, keys that have none, and the dialect."""
     joined = any(key.startswith("lora_") for key in own)
     apart = {} if joined else {key: leaf for key, leaf in own.items() if key.endswith(_ALPHA)}
-    metadata = {name: each for name, each in adapter.metadata.items() if name != _METADATA}
+    metadata = {name: each for name, each in adapter.metadata.items() if name != METADATA}
     metadata.pop(STAMP, None)
     state = StateDict(
         {key: leaf for key, leaf in own.items() if key not in apart}, metadata=metadata
@@ -243,8 +251,11 @@ def _pairs(
                 f"{one_line(path)} of the adapter has {there} and not the other matrix of its "
                 f"pair; get the adapter again"
             )
+        stated = stated_of(path, adapter.metadata, config, dialect)
+        if parameters := stacked_parameters(path, config):
+            yield _stacked(path, found, config, parameters)
+            continue
         rank = (*spec(found["down"]).shape, 0)[0]
-        stated = _stated(adapter, config, path, dialect)
         scale = scale_of(path, rank, found.get("alpha"), stated)
         embedding = "embedding" in found
         turned = embedding or config.get("fan_in_fan_out") is True
@@ -252,31 +263,11 @@ def _pairs(
         yield AdapterPair(path, product, found.get("bias"))
 
 
-def _stated(
-    adapter: StateDict, config: Mapping[str, Any], path: str, dialect: str
-) -> Mapping[str, Any] | None:
-    """Return the configuration of a pair; None if its dialect takes the rank for alpha.
-
-    Newer files of diffusers have it in their metadata, with the part of the pipeline before it.
-    """
-    if "lora_alpha" in config or dialect.startswith("peft"):
-        return config
-    start = f"{path.partition('.')[0]}."
-    entries = _entries(adapter.metadata.get(_METADATA))
-    found = {name.removeprefix(start): each for name, each in entries if name.startswith(start)}
-    check_config(found)
-    return found or None
-
-
-def _entries(text: Any) -> list[tuple[str, Any]]:
-    if not isinstance(text, str):
-        return []
-    entries: Any = None
-    with contextlib.suppress(ValueError, RecursionError, FormatError):
-        entries = parse_json(_METADATA, text.encode())
-    if not isinstance(entries, dict):
-        raise LayoutError(
-            f"the metadata of the adapter have {_METADATA} that is not JSON of names and values; "
-            f"get the adapter again"
-        )
-    return [*entries.items()]
+def _stacked(
+    path: str, found: Mapping[str, Any], config: Mapping[str, Any], parameters: tuple[str, ...]
+) -> AdapterPair:
+    """Return the pair of a tensor that has its experts stacked, which has the rank of one."""
+    rank = rank_of_experts(path, spec(found["down"]).shape, config)
+    scale = scale_of(path, rank, found.get("alpha"), config)
+    product = StackedLowRank(found["down"], found["up"], rank, scale)
+    return AdapterPair(path.replace(BASE_LAYER, ""), product, None, parameters)

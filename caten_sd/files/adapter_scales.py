@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from caten_sd.errors import LayoutError
+from caten_sd.errors import FormatError, LayoutError
 from caten_sd.errors.printable import one_line
+from caten_sd.state.json_text import parse_json
 from caten_sd.state.leaf import Numpy, as_array, spec
 
 # What adds something else than the product, or changes the base when peft loads the adapter.
@@ -19,7 +21,6 @@ _OTHERS = (
     "layer_replication",
     "alora_invocation_tokens",
     "arrow_config",
-    "target_parameters",
     "trainable_token_indices",
     "kasa_config",
     "monteclora_config",
@@ -27,6 +28,7 @@ _OTHERS = (
 )
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "milora")
 _NAMES = re.compile(r"\^?(?:[\w-]|\\?\.)+")  # a pattern of names and dots alone
+METADATA = "lora_adapter_metadata"  # of newer files of diffusers
 _LARGEST = 3.4e38  # of what a float32 holds
 _LONGEST = 100  # characters of a value that a message shows
 
@@ -110,3 +112,33 @@ def _by_pattern(path: str, config: Mapping[str, Any], name: str, default: Any) -
         if whole or (not pattern.startswith("^") and path.endswith(f".{ending}")):
             return value
     return default
+
+
+def stated_of(
+    path: str, metadata: Mapping[str, Any], config: Mapping[str, Any], dialect: str
+) -> Mapping[str, Any] | None:
+    """Return the configuration of a pair; None if its dialect takes the rank for alpha.
+
+    Newer files of diffusers have it in their metadata, with the part of the pipeline before it.
+    """
+    if "lora_alpha" in config or dialect.startswith("peft"):
+        return config
+    start = f"{path.partition('.')[0]}."
+    entries = _entries(metadata.get(METADATA))
+    found = {name.removeprefix(start): each for name, each in entries if name.startswith(start)}
+    check_config(found)
+    return found or None
+
+
+def _entries(text: Any) -> list[tuple[str, Any]]:
+    if not isinstance(text, str):
+        return []
+    entries: Any = None
+    with contextlib.suppress(ValueError, RecursionError, FormatError):
+        entries = parse_json(METADATA, text.encode())
+    if not isinstance(entries, dict):
+        raise LayoutError(
+            f"the metadata of the adapter have {METADATA} that is not JSON of names and values; "
+            f"get the adapter again"
+        )
+    return [*entries.items()]

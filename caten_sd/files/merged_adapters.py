@@ -8,15 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import attrs
+
 from caten_sd.errors import LayoutError
 from caten_sd.errors.printable import one_line
 from caten_sd.files.adapter_pairs import AdapterContent, AdapterPair, read_pairs
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.files.config import adapter_config_of
+from caten_sd.files.expert_pairs import turned_alike
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.state.leaf import spec
-from caten_sd.state.low_rank import LowRank, Multiple, WeightSum
+from caten_sd.state.low_rank import Multiple, StackedLowRank, Term, WeightSum
 from caten_sd.state.packed_weights import packed_groups
 from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.wording import counted, first_few
@@ -84,7 +87,7 @@ def _added(given: StateDict, adapter: StateDict) -> Merge:
     packed = {key for weight, others in packed_groups(given).items() for key in (weight, *others)}
     pairs, full, absent = _by_key(content, given)
     state = _with_whole(given, full)
-    sums: dict[int, list[LowRank | Multiple]] = {}  # tied keys share one leaf, and so one sum
+    sums: dict[int, list[Term]] = {}  # tied keys share one leaf, and so one sum
     for pair, key in pairs:
         _check(pair, key, state, packed)
         sums.setdefault(id(state[key]), []).append(pair.product)
@@ -128,6 +131,7 @@ def _by_key(
             f"keys of the model {first_few(list(state), 2)}; give the model that it was trained "
             f"on, in the names of its library"
         )
+    found = _turned(found, state)
     _refuse_two_parts(found)
     start = starts.get("", ("", ""))
     full = {_moved(start or ("", ""), key): leaf for key, leaf in content.full.items()}
@@ -141,47 +145,76 @@ Start = tuple[str, str]  # what the path of a pair begins with, and what the key
 def _start_of(part: str, content: AdapterContent, state: StateDict) -> Start | None:
     """Return how the paths of a part begin here; None if the model has none of its layers."""
     pairs = [pair for pair in content.pairs if pair.part == part]
-    keys = state.keys()
     as_it_is: Start = ("", "")
-    if any(_key_of(as_it_is, pair, keys) for pair in pairs):
+    if any(_key_of(as_it_is, pair, state) for pair in pairs):
         return as_it_is
     if part:
         alone = (f"{part}.", "")
-        return alone if any(_key_of(alone, pair, keys) for pair in pairs) else None
-    found = dict.fromkeys(_other_starts(pairs[0].path, keys))
-    fitting = [start for start in found if all(_key_of(start, pair, keys) for pair in pairs)]
+        return alone if any(_key_of(alone, pair, state) for pair in pairs) else None
+    found = dict.fromkeys(_other_starts(pairs[0], state))
+    fitting = [start for start in found if all(_key_of(start, pair, state) for pair in pairs)]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _other_starts(path: str, keys: Iterable[str]) -> Iterable[Start]:
+def _other_starts(pair: AdapterPair, keys: Iterable[str]) -> Iterable[Start]:
     """Yield the beginnings with which a path, or its rest after some segments, is in a model."""
-    segments = path.split(".")
+    segments = pair.path.split(".")
+    endings = tuple(f".{key}" for key in pair.keys(pair.path))
     for count in range(min(len(segments), _MOST_SEGMENTS)):
         if all(segment.isidentifier() for segment in segments[:count]):
             yield ".".join((*segments[:count], "")) if count else "", ""
     for key in keys:
-        if key.endswith(f".{path}.weight"):
-            yield "", key.removesuffix(f"{path}.weight")
+        if key.endswith(endings):
+            yield "", key[: key.rindex(f".{pair.path}.") + 1]
 
 
 def _moved(start: Start, path: str) -> str:
     return start[1] + path[len(start[0]) :] if path.startswith(start[0]) else path
 
 
-def _key_of(start: Start, pair: AdapterPair, keys: Iterable[str]) -> str | None:
+def _key_of(start: Start, pair: AdapterPair, state: StateDict) -> str | None:
     """Return the key of the weight of a pair, packed or not."""
-    path = _moved(start, pair.path)
-    return next((key for key in (f"{path}.weight", f"{path}.qweight") if key in keys), None)
+    keys = [key for key in pair.keys(_moved(start, pair.path)) if key in state]
+    if isinstance(pair.product, StackedLowRank):
+        keys = [key for key in keys if pair.product.turns(spec(state[key]).shape)]
+        if len(keys) > 1:
+            raise LayoutError(
+                f"the pair of {one_line(pair.path)} may be for {' or '.join(keys)} by its shape, "
+                f"and nothing distinguishes them; merge the adapter with peft's merge_and_unload"
+            )
+    return keys[0] if keys else None
 
 
 def _weight_key(start: Start, pair: AdapterPair, state: StateDict) -> str:
     key = _key_of(start, pair, state)
+    if key is None and pair.parameters:
+        down, up = (list(spec(each).shape) for each in pair.product.origins())
+        raise LayoutError(
+            f"{one_line(_moved(start, pair.path))} of the model has no "
+            f"{' or '.join(pair.parameters)} to which the pairs {up} and {down} of its experts can "
+            f"be added; give the model that the adapter was trained on, with stacked experts"
+        )
     if key is None:
         raise LayoutError(
             f"{one_line(_moved(start, pair.path))}.weight, to which a pair of the adapter is to be "
             f"added, is not in the model; give the model that the adapter was trained on"
         )
     return key
+
+
+def _turned(
+    found: Sequence[tuple[AdapterPair, str]], state: StateDict
+) -> list[tuple[AdapterPair, str]]:
+    """Return the pairs, those for experts with the order of axes that their shapes show."""
+    shapes = {
+        key: (pair.product, spec(state[key]).shape)
+        for pair, key in found
+        if isinstance(pair.product, StackedLowRank)
+    }
+    products = turned_alike(shapes)
+    return [
+        (attrs.evolve(pair, product=products.get(key, pair.product)), key) for pair, key in found
+    ]
 
 
 def _refuse_two_parts(found: Sequence[tuple[AdapterPair, str]]) -> None:
@@ -213,7 +246,7 @@ def _check(pair: AdapterPair, key: str, state: StateDict, packed: set[str]) -> N
             f"the adapter again"
         )
     if not product.fits(known.shape):
-        down, up = (list(spec(each).shape) for each in (product.down, product.up))
+        down, up = (list(spec(each).shape) for each in product.origins())
         turned = " turned, as fan_in_fan_out states," if product.turned else ""
         raise LayoutError(
             f"{key} is {list(known.shape)}, and the product of its pair, {up} and {down},{turned} "

@@ -63,6 +63,58 @@ class LowRank:
         return (product.T if self.turned else product).reshape(shape)
 
 
+@attrs.frozen
+class StackedLowRank:
+    """For each expert the product up @ down times a scale, for a weight that has them stacked.
+
+    ``down`` has ``rank`` rows an expert, one expert after the other, and ``up`` the experts of each
+    column of the rank next to one another. The weight has the outputs before the inputs, or after
+    them where ``turned``. The product is rounded to the dtype of the weight before the sum is.
+    """
+
+    down: Any
+    up: Any
+    rank: int
+    scale: float
+    turned: bool = False
+    first: int = 0
+    rounded: ClassVar[bool] = True
+
+    def turns(self, shape: Sequence[int]) -> list[bool]:
+        """Return for which values of ``turned`` the products have this shape."""
+        down, up = spec(self.down).shape, spec(self.up).shape
+        if len(shape) != 3 or len(down) != 2 or len(up) != 2 or down[0] != up[1]:
+            return []
+        if shape[0] * self.rank != down[0]:
+            return []
+        sides = ((up[0], down[1]), (down[1], up[0]))
+        return [turned for turned in (False, True) if tuple(shape[1:]) == sides[turned]]
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Return whether the products have this shape."""
+        return self.turned in self.turns(shape)
+
+    def origins(self) -> tuple[Any, ...]:
+        """Return the two matrices."""
+        return (self.down, self.up)
+
+    def rows(self, start: int, stop: int) -> StackedLowRank:
+        """Return the products of some experts; how many is told by the shape that is asked for."""
+        return attrs.evolve(self, first=self.first + start)
+
+    def numpy(self, shape: Sequence[int]) -> Any:
+        """Return the products in float32, of as many experts as the shape has."""
+        import numpy as np
+
+        down, up = (as_array(Numpy(), each).astype(np.float32) for each in (self.down, self.up))
+        experts = slice(self.first, self.first + shape[0])
+        down = down.reshape(-1, self.rank, down.shape[1])[experts]
+        up = up.reshape(len(up), self.rank, -1)[:, :, experts].transpose(2, 0, 1)
+        product = up @ down
+        product *= np.float32(self.scale)
+        return product.swapaxes(1, 2) if self.turned else product
+
+
 def _without_ones(shape: Sequence[int]) -> list[int]:
     return [length for length in shape if length != 1]
 
@@ -91,12 +143,15 @@ class Multiple:
         return (array * np.float32(self.scale)).reshape(shape)
 
 
+Term = LowRank | StackedLowRank | Multiple
+
+
 class WeightSum(RowLeaf):
     """A leaf of floats plus terms; the sum is rounded to the dtype of the leaf."""
 
     __slots__ = ("dtype", "leaf", "shape", "terms")
 
-    def __init__(self, leaf: Any, terms: Sequence[LowRank | Multiple]) -> None:
+    def __init__(self, leaf: Any, terms: Sequence[Term]) -> None:
         self.leaf, self.terms = leaf, tuple(terms)
         self.shape, self.dtype = spec(leaf)[:2]
 
