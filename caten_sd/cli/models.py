@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from caten_sd.cli.lisp_calls import build_call, python_call, split_call
+from caten_sd.dispatch.installing import install_hint
 from caten_sd.errors import CatenError, StateDictError
 from caten_sd.mapping.named_code import module_of, split_name
 from caten_sd.objects.owner import slots_of
@@ -35,7 +36,7 @@ def build(text: str) -> Any:
     except (Exception, SystemExit) as error:
         raise CatenError(
             f"{text} does not build a model, since {module} fails ({type(error).__name__}: "
-            f"{error}); mend it"
+            f"{error}); {install_hint(error, 'mend it')}"
         ) from error
     return _called(text, found, call)
 

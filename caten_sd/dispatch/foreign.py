@@ -14,6 +14,7 @@ from threading import get_ident
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
+from caten_sd.dispatch.installing import install_command
 from caten_sd.errors import DispatchError
 
 if TYPE_CHECKING:
@@ -58,9 +59,13 @@ class ForeignPackages:
         try:
             import_module(module)
         except Exception as error:
+            command = install_command(name)
+            if not isinstance(error, ModuleNotFoundError):
+                newer = command.replace("install", "install -U")
+                command = f"install a version of {name} that it supports, {newer}"
             raise DispatchError(
                 f"{module}, the adapter for {name}, cannot be imported "
-                f"({type(error).__name__}: {error}); install a version of {name} that it supports"
+                f"({type(error).__name__}: {error}); {command}"
             ) from error
 
     def _load_announced(self, name: str) -> None:

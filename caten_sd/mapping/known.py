@@ -6,6 +6,7 @@ import functools
 from collections.abc import Collection
 from pathlib import Path
 
+from caten_sd.dispatch.installing import install_hint
 from caten_sd.errors import CatenError, LayoutError
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_modules import announced, built_in, built_in_of, called
@@ -126,7 +127,7 @@ def _layout_in(text: str) -> Layout:
     except (Exception, SystemExit) as error:
         raise LayoutError(
             f"the layout {text!r} cannot be had, since {place} fails ({type(error).__name__}: "
-            f"{error}); mend it"
+            f"{error}); {install_hint(error, 'mend it')}"
         ) from error
     layouts = {word: value for word, value in vars(module).items() if isinstance(value, Layout)}
     if not name and len(layouts) == 1:

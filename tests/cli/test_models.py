@@ -147,3 +147,13 @@ def test_the_current_folder_is_searched_last(
     with pytest.raises(CatenError):
         build("absent_module:build")
     assert sys.path == ["first", str(tmp_path)]
+
+
+@pytest.mark.parametrize("world", ["jax", "mlx"])
+def test_a_model_of_a_framework_that_is_not_there_comes_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: str
+) -> None:
+    (tmp_path / "mine.py").write_text(f"import {world}\n")
+    monkeypatch.setitem(sys.modules, world, None)
+    with pytest.raises(CatenError, match=rf"; pip install 'caten-sd\[{world}\]'$"):
+        build(f"{tmp_path}/mine.py:build")

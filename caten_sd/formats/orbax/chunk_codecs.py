@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from caten_sd.dispatch.installing import install_command
 from caten_sd.errors import FormatError
 from caten_sd.formats.orbax.crc32c import crc32c
 
@@ -100,7 +101,7 @@ def _zstandard(name: str) -> Any:
         raise FormatError(
             name,
             "it is packed with zstd, which Python cannot unpack by itself",
-            "pip install 'caten-sd[orbax]'",
+            install_command("orbax"),
         ) from None
     return zstandard
 
