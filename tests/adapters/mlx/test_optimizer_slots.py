@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from caten_sd import get_state_dict, load, load_state_dict, save
+from caten_sd import TrainingState, get_state_dict, load, load_state_dict, save
 
 mx = pytest.importorskip("mlx.core", reason="MLX is not installed: pip install 'caten-sd[mlx]'")
 nn, optimizers = pytest.importorskip("mlx.nn"), pytest.importorskip("mlx.optimizers")
@@ -49,10 +49,11 @@ def test_a_run_goes_on_from_a_file(name: str, tmp_path: Path) -> None:
     step(model, optimizer)
     step(model, optimizer)
     assert names <= set(get_state_dict(optimizer))
-    save({"model": model, "optimizer": optimizer}, tmp_path / "run.safetensors")
+    save(TrainingState(model=model, optimizer=optimizer, step=2), tmp_path / "run.safetensors")
 
     other, other_optimizer = made(make, 2)
-    load({"model": other, "optimizer": other_optimizer}, tmp_path / "run.safetensors", strict=True)
+    training = TrainingState(model=other, optimizer=other_optimizer)
+    assert load(training, tmp_path / "run.safetensors", strict=True).step == 2
     step(model, optimizer)
     step(other, other_optimizer)
     assert mx.array_equal(model.weight, other.weight)
