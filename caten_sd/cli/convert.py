@@ -41,6 +41,12 @@ def _parser() -> argparse.ArgumentParser:
         "--max-shard-size", metavar="SIZE", help="write shards of at most this size, as in 5GB"
     )
     parser.add_argument(
+        "--ranks",
+        type=int,
+        metavar="N",
+        help="write the files of N ranks, each a part of every tensor",
+    )
+    parser.add_argument(
         "--digests", action="store_true", help="store digests for caten-sd digest --check"
     )
     parser.add_argument("--json", action="store_true", help="print the result for programs")
@@ -85,6 +91,8 @@ def run(words: Sequence[str]) -> int:
     writer: dict[str, Any] = {"digests": True} if options.digests else {}
     if options.max_shard_size:
         writer["max_shard_size"] = options.max_shard_size
+    if options.ranks is not None:
+        writer.update(format="ranks", ranks=options.ranks)
     with _progress_bar() as progress:
         done = convert(
             options.source,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from typing import NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.state.source import Folder
@@ -10,9 +12,22 @@ from caten_sd.wording import first_few
 
 # Meta's files of Llama, of which one alone is a whole model.
 _META = re.compile(r"consolidated\.([0-9]{2})\.(pth|pt|safetensors)")
-_MEGATRON = re.compile(r"mp_rank_([0-9]{2}|[1-9][0-9]{2,4})/model_optim_rng\.pt")
+_SHOWN = 1000  # of missing ranks, whose names may claim millions
+# Megatron's, of the ranks that divide tensors, those that divide layers, and those of experts.
+_NUMBER = "([0-9]{3}|[1-9][0-9]{3,4})"
+_MEGATRON = re.compile(
+    rf"mp_rank_([0-9]{{2}}|[1-9][0-9]{{2,4}})(?:_{_NUMBER}(?:_{_NUMBER})?)?/model_optim_rng\.pt"
+)
 
-RankSet = dict[int, str]  # the file of each rank that is there
+
+class Place(NamedTuple):
+    """The stage whose layers a rank has, and its number among the ranks of the stage."""
+
+    stage: int
+    rank: int
+
+
+RankSet = dict[Place, str]  # the file of each rank that is there
 
 
 def rank_sets(folder: Folder) -> list[RankSet]:
@@ -22,7 +37,7 @@ def rank_sets(folder: Folder) -> list[RankSet]:
     sets: dict[str, RankSet] = {}
     for name in folder.names():
         if match := _META.fullmatch(name):
-            sets.setdefault(match[2], {})[int(match[1])] = name
+            sets.setdefault(match[2], {})[Place(0, int(match[1]))] = name
     several = [found for found in sets.values() if len(found) > 1]
     return several or _megatron_sets(folder)
 
@@ -30,12 +45,22 @@ def rank_sets(folder: Folder) -> list[RankSet]:
 def _megatron_sets(folder: Folder) -> list[RankSet]:
     files = folder.path.glob("mp_rank_*/model_optim_rng.pt")
     names = (path.relative_to(folder.path).as_posix() for path in files)
-    found = {int(match[1]): match[0] for match in map(_MEGATRON.fullmatch, names) if match}
-    return [found] if found else []
+    matches = [match for match in map(_MEGATRON.fullmatch, sorted(names)) if match]
+    divided: list[RankSet] = [{}, {}]
+    for match in matches:
+        if match[3]:
+            raise FormatError(
+                folder.name,
+                f"{match[0]} has a part of the experts, which are not joined",
+                "let Megatron save it for one expert-parallel rank",
+            )
+        staged = divided[match[2] is not None]
+        staged[Place(int(match[2] or 0), int(match[1]))] = match[0]
+    return [found for found in divided if found]
 
 
-def rank_files(folder: Folder) -> list[str]:
-    """Return the files of all ranks, in order; none if the folder does not have such files.
+def rank_files(folder: Folder) -> list[list[str]]:
+    """Return the files of all ranks, in order, for each stage; none if there are no such files.
 
     FormatError names those that are missing.
     """
@@ -48,13 +73,23 @@ def rank_files(folder: Folder) -> list[str]:
         raise FormatError(
             folder.name, f"it has the ranks of {firsts}", "move the files of one set away"
         )
-    last = max(found)
-    file = found[last]
-    missing = [file.replace(f"{last:02}", f"{n:02}", 1) for n in range(last) if n not in found]
-    if missing:
-        raise FormatError(
-            folder.name,
-            f"it has {file} and lacks {first_few(missing, 4)}",
-            "get the files of all ranks",
-        )
-    return [found[number] for number in sorted(found)]
+    stages, ranks = (max(numbers) + 1 for numbers in zip(*found, strict=True))
+    if len(found) < stages * ranks:
+        _refuse(folder, found, stages, ranks)
+    return [[found[Place(stage, rank)] for rank in range(ranks)] for stage in range(stages)]
+
+
+def _refuse(folder: Folder, found: RankSet, stages: int, ranks: int) -> NoReturn:
+    places = (Place(stage, rank) for stage in range(stages) for rank in range(ranks))
+    missing = itertools.islice((place for place in places if place not in found), _SHOWN)
+    last = found[max(found)]
+    names = [_named(last, max(found), place) for place in missing]
+    raise FormatError(
+        folder.name, f"it has {last} and lacks {first_few(names, 4)}", "get the files of all ranks"
+    )
+
+
+def _named(file: str, at: Place, place: Place) -> str:
+    """Return the name of the file of a place, from that of another."""
+    named = file.replace(f"{at.rank:02}", f"{place.rank:02}", 1)
+    return named.replace(f"_{at.stage:03}", f"_{place.stage:03}", 1)

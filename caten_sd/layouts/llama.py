@@ -86,6 +86,7 @@ META = Layout(
     "meta-llama",
     base=HF,
     proof="the converter of transformers 4 gives the same tensors, of one rank or two",
+    rank_file="consolidated.{rank:02}.pth",
     rows=[
         Row("embed_tokens.weight", "tok_embeddings.weight", ranks=(1, 0)),
         Row("layers.{i}.input_layernorm.weight", "layers.{i}.attention_norm.weight"),

@@ -21,12 +21,14 @@ SHARED = ("share_embeddings_and_output_weights", False)
 SHARES = (HEADS, KV_HEADS, KV_HEADS)
 PACKED = Chain(Concat(SHARES), packing("per_kv_group", heads=HEADS, kv_heads=KV_HEADS))
 GATE_UP = Concat((1, 1))
+RANK_FILE = "mp_rank_{rank:02}/model_optim_rng.pt::model"
 
 MEGATRON = Layout(
     "megatron-llama",
     base=LLAMA,
     proof="the rows of the layout of local layers, but for the names of two norms",
     prefixes=("", "module.", "model."),
+    rank_file=RANK_FILE,
     rows=[
         Row("embed_tokens.weight", "embedding.word_embeddings.weight", ranks=(0,)),
         Row(
@@ -127,4 +129,42 @@ MEGATRON_SAVED = extend(
     ],
     base=LLAMA,
     proof="the folder that megatron-core saves gives the same weights",
+)
+
+
+# The classic names, and older ones that are read too.
+_CLASSIC = {
+    "decoder.layers.{i}.input_layernorm.weight": ("input_norm.weight", "input_layernorm.weight"),
+    "decoder.layers.{i}.pre_mlp_layernorm.weight": (
+        "post_attention_norm.weight",
+        "post_attention_layernorm.weight",
+    ),
+    "decoder.layers.{i}.self_attention.linear_qkv.": ("self_attention.query_key_value.",),
+    "decoder.layers.{i}.self_attention.linear_proj.": ("self_attention.dense.",),
+    "decoder.layers.{i}.mlp.linear_fc1.": ("mlp.dense_h_to_4h.",),
+    "decoder.layers.{i}.mlp.linear_fc2.": ("mlp.dense_4h_to_h.",),
+}
+
+
+def _classic(row: Row) -> Row:
+    """Return a row with the names that Megatron-LM had before Megatron-core."""
+    name = row.names[0]
+    if name == "decoder.final_layernorm.weight":
+        return replace(row, here="encoder.final_norm.weight", also="encoder.final_layernorm.weight")
+    for old, (new, *others) in _CLASSIC.items():
+        if name.startswith(old):
+            rest = name.removeprefix(old)
+            here, *also = (f"encoder.layers.{{i}}.{each}{rest}" for each in (new, *others))
+            return replace(row, here=here, also=tuple(also))
+    return row
+
+
+MEGATRON_CLASSIC = extend(
+    MEGATRON_LOCAL,
+    "megatron-llama-classic",
+    [_classic(row) for row in MEGATRON_LOCAL.rows if isinstance(row, Row)],
+    base=LLAMA,
+    prefixes=("language_model.", "model.language_model.", "module.language_model."),
+    rank_file="",
+    proof="the rows of the layout of local layers under the names of Megatron-LM's source",
 )

@@ -35,7 +35,7 @@ def joined_ranks(ranks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     _require_same_keys(ranks)
     if len(ranks) == 1:
         return dict(first)
-    layout, rows = _layout_of(first)
+    layout, rows = layout_of(first)
     parts = {key: {name: leaves[key] for name, leaves in ranks.items()} for key in first}
     sizes: dict[str, int] = {}
     for key, row in rows.items():
@@ -51,8 +51,11 @@ def _require_same_keys(ranks: Mapping[str, Mapping[str, Any]]) -> None:
             raise LayoutError(f"{differing[0]} is in only one of {name} and {other}")
 
 
-def _layout_of(leaves: Mapping[str, Any]) -> tuple[Layout, dict[str, Row | None]]:
-    """Return the layout that says how ranks divide these keys, and the row of each key."""
+def layout_of(leaves: Mapping[str, Any]) -> tuple[Layout, dict[str, Row | None]]:
+    """Return the layout that says how ranks divide these keys, and the row of each key.
+
+    LayoutError if there is none.
+    """
     tensors = [key for key, leaf in leaves.items() if spec_or_none(leaf) is not None]
     known = [*announced_layouts().values(), *built_in_layouts().values()]
     for layout in known:
@@ -104,11 +107,12 @@ def _joined(row: Row, leaves: Sequence[Any], axis: int) -> Any:
     operation = row.operation
     if not isinstance(operation, Concat) or operation.axis != axis:
         return derive(Join(axis), leaves)
-    blocks = [_blocks(leaf, operation) for leaf in leaves]
+    blocks = [blocks_of(leaf, operation) for leaf in leaves]
     return derive(Join(axis), list(itertools.chain.from_iterable(zip(*blocks, strict=True))))
 
 
-def _blocks(leaf: Any, operation: Concat) -> Iterable[Any]:
+def blocks_of(leaf: Any, operation: Concat) -> Iterable[Any]:
+    """Return the tensors that a row joins, each of which ranks divide by itself."""
     axis = operation.axis
     lengths = divided(extent_of(leaf, axis), operation.shares, axis)
     ends = itertools.accumulate(lengths)

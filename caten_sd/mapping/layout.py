@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.layout_modules import called
 from caten_sd.mapping.number_overlap import trials_of_one_file
+from caten_sd.mapping.rank_names import check_rank_file
 from caten_sd.mapping.rows import Drop, Lacks, Row, canonical_rows
 from caten_sd.mapping.rules import (
     Side,
@@ -48,8 +49,10 @@ class Layout:
     name, and that of the layout behind its first hyphen, always count. ``only_if`` has entries of a
     file's metadata or config.json that tell the layout from one with the same names and shapes:
     other values exclude it, and without any the other one is likelier; "|" divides values that
-    count alike. ``proof`` says what shows that the rows are right, such as equal outputs of the
-    original code; without it nothing but the names is known.
+    count alike. ``rank_file`` is where a rank's part of a model is written, as
+    "mp_rank_{rank:02}/model_optim_rng.pt::model"; what follows "::" is a place in the file.
+    ``proof`` says what shows that the rows are right, such as equal outputs of the original code;
+    without it nothing but the names is known.
 
     >>> layout = Layout("mine", [Row("encoder.{i}.weight", "enc.{i}.w")])
     >>> layout, layout.canonical
@@ -69,6 +72,7 @@ class Layout:
     metadata: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int | float | str] = field(default_factory=dict)
     only_if: Mapping[str, str] = field(default_factory=dict)
+    rank_file: str = ""
     proof: str = ""
 
     stamps: ClassVar[bool] = True  # whether a file in the layout has its name in its metadata
@@ -106,6 +110,7 @@ class Layout:
                 check_row(row, self.separator)
             elif isinstance(row, Lacks):
                 check_lacking(row)
+        check_rank_file(self.rank_file)
         for size in self.sizes.values():
             if isinstance(size, str):
                 parsed_size(size)
@@ -238,6 +243,7 @@ class Layout:
             "metadata": self.metadata,
             "sizes": self.sizes,
             "only_if": self.only_if,
+            "rank_file": self.rank_file,
             "proof": self.proof,
         }
         return {**found, **{name: value for name, value in own.items() if value}, "rows": self.rows}

@@ -25,8 +25,9 @@ def patch_cuda() -> None:
     random.CudaRNGStatesTracker.fork = lambda *a, **k: contextlib.nullcontext()
 
 
-def build() -> Any:
+def build(**options: Any) -> Any:
     """Return the model of megatron-core with the sizes of the tests."""
+    more = options.pop("config", {})
     specs = importlib.import_module("megatron.core.models.gpt.gpt_layer_specs")
     config = importlib.import_module("megatron.core.transformer").TransformerConfig(
         num_layers=SIZES["num_hidden_layers"],
@@ -43,6 +44,7 @@ def build() -> Any:
         layernorm_epsilon=1e-6,
         hidden_dropout=0,
         attention_dropout=0,
+        **more,
     )
     return (
         importlib.import_module("megatron.core.models.gpt")
@@ -53,6 +55,7 @@ def build() -> Any:
             SIZES["max_position_embeddings"],
             share_embeddings_and_output_weights=False,
             position_embedding_type="rope",
+            **options,
         )
         .eval()
     )

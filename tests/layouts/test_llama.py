@@ -14,7 +14,7 @@ import torch
 import transformers
 from transformers import LlamaForCausalLM
 
-from caten_sd import load_state_dict, read_state_dict
+from caten_sd import convert, load_state_dict, read_state_dict
 from caten_sd.errors import FormatError, LayoutError
 from caten_sd.layouts import llama, megatron
 from caten_sd.mapping.detection import detect_layout
@@ -291,3 +291,71 @@ def test_the_files_of_megatron_s_ranks_are_one_model(tmp_path: Path) -> None:
     with read_state_dict(tmp_path) as state:
         assert same(stored(to_layout(state, llama.HF, config=model.config)), given)
         assert state.rest == {"iteration": 3, "mp_rank_01/model_optim_rng.pt: iteration": 3}
+
+
+def test_ranks_are_written_as_their_programs_read_them(tmp_path: Path) -> None:
+    model = random_model("Llama")
+    model.save_pretrained(tmp_path / "hf")
+    for layout, names in (
+        ("meta-llama", ["consolidated.00.pth", "consolidated.01.pth"]),
+        ("megatron-llama", [f"mp_rank_0{n}/model_optim_rng.pt" for n in (0, 1)]),
+    ):
+        target = tmp_path / layout
+        convert(tmp_path / "hf", target, layout=layout, format="ranks", ranks=2)
+        files = [path for path in target.rglob("*") if path.is_file()]
+        assert sorted(path.relative_to(target).as_posix() for path in files) == names
+        with read_state_dict(target) as state:
+            assert same(stored(to_layout(state, llama.HF, config=model.config)), model.state_dict())
+    saved = torch.load(target / names[1])
+    assert (saved["checkpoint_version"], len(saved["model"])) == (3.0, 15)
+
+
+def test_a_layout_without_a_file_of_ranks_and_an_uneven_number_leave_nothing(
+    tmp_path: Path,
+) -> None:
+    random_model("Llama").save_pretrained(tmp_path / "hf")
+    for layout, count, meant in (
+        ("megatron-llama-classic", 2, "does not say where a rank is written"),
+        ("megatron-llama", 3, "which 3 ranks cannot have equal parts of"),
+        ("hf-llama", 2, "no layout says how ranks divide"),
+    ):
+        with pytest.raises(LayoutError, match=meant):
+            convert(tmp_path / "hf", tmp_path / "out", layout=layout, format="ranks", ranks=count)
+        assert not (tmp_path / "out").exists()
+
+
+def test_the_classic_names_of_megatron_lm_are_read(tmp_path: Path) -> None:
+    model = random_model("Llama")
+    config = {"from_layout": "hf-llama", "config": model.config}
+    state = stored(to_layout(model.state_dict(), "megatron-llama-classic", **config))
+    old = {
+        key.replace("input_norm", "input_layernorm").replace("final_norm", "final_layernorm"): leaf
+        for key, leaf in state.items()
+    }
+    for number, leaves in enumerate((state, old)):
+        file = tmp_path / f"{number}" / "mp_rank_00" / "model_optim_rng.pt"
+        file.parent.mkdir(parents=True)
+        torch.save({"model": dict(leaves), "checkpoint_version": 3.0}, file)
+        with read_state_dict(tmp_path / f"{number}") as found:
+            assert detect_layout(found).layout is megatron.MEGATRON_CLASSIC
+            assert same(stored(to_layout(found, llama.HF, config=model.config)), model.state_dict())
+
+
+@pytest.mark.slow
+def test_megatron_core_takes_ranks_that_were_written_and_its_stages_are_read(
+    tmp_path: Path,
+) -> None:
+    if importlib.util.find_spec("megatron") is None:
+        pytest.skip("megatron-core is not installed, which runs the ranks")
+    model = random_model("Llama")
+    model.save_pretrained(tmp_path / "hf")
+    layout = "megatron-llama-local"
+    convert(tmp_path / "hf", tmp_path / "tensors", layout=layout, format="ranks", ranks=2)
+    convert(tmp_path / "hf", tmp_path / "whole.pt", layout=layout)
+    command = [sys.executable, "-m", "tests.layouts.megatron_ranks", str(tmp_path)]
+    ranks = [subprocess.Popen([*command, str(rank)], stderr=subprocess.DEVNULL) for rank in (0, 1)]
+    assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
+    for rank in (0, 1):
+        assert float((tmp_path / f"difference_{rank}").read_text()) < 1e-5
+    with read_state_dict(tmp_path / "stages") as state:
+        assert same(stored(to_layout(state, llama.HF, config=model.config)), model.state_dict())

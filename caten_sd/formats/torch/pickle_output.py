@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from caten_sd.encodings.pickle.opcode_output import Memo, integer, sizes, text
@@ -10,6 +12,8 @@ from caten_sd.formats.torch.types import PAIRS, STORAGE_OF
 from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.indexing import c_strides
 from caten_sd.state.leaf import Spec
+
+NONE: Mapping[str, float] = MappingProxyType({})
 
 
 class StoredTensor(NamedTuple):
@@ -27,17 +31,26 @@ def torch_can_hold(spec: Spec) -> bool:
     return bool(spec.dtype.itemsize) and DTYPES.get(spec.dtype.name) == spec.dtype
 
 
-def pickle_of(tensors: Iterable[StoredTensor]) -> bytes:
+def pickle_of(
+    tensors: Iterable[StoredTensor], within: str = "", numbers: Mapping[str, float] = NONE
+) -> bytes:
     """Return the pickle of an OrderedDict of the tensors, which torch loads with weights_only.
 
-    Tensors of one storage are tied after the load.
+    Tensors of one storage are tied after the load. With ``within`` it is a dict that has that one
+    under this name, and ``numbers`` next to it.
     """
     memo = Memo()
     ordered = memo.name("collections", "OrderedDict")
-    parts = [b"\x80\x02", ordered, b")R("]
+    outer = [b"}", *(text(key) + _float(value) + b"s" for key, value in numbers.items())]
+    before, after = ([*outer, text(within)], b"us.") if within else ([], b"u.")
+    parts = [b"\x80\x02", *before, ordered, b")R("]
     for tensor in tensors:
         parts += [text(tensor.name), _tensor(memo, tensor)]
-    return b"".join([*parts, b"u."])
+    return b"".join([*parts, after])
+
+
+def _float(value: float) -> bytes:
+    return b"G" + struct.pack(">d", value)
 
 
 def pickle_of_one(spec: Spec, storage: str) -> bytes:

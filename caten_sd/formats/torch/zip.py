@@ -8,6 +8,7 @@ reader needs torch, and imports what the pickle names; it is the oracle in the t
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from caten_sd.encodings.zip_archive import ZipArchive
@@ -18,7 +19,7 @@ from caten_sd.files.format import Contents, Format, read, recognize, write
 from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD_FILE, parse_sidecar
 from caten_sd.files.stored_specs import stored_specs
 from caten_sd.formats.torch.legacy_stream import nested_reader
-from caten_sd.formats.torch.pickle_output import StoredTensor, pickle_of, torch_can_hold
+from caten_sd.formats.torch.pickle_output import NONE, StoredTensor, pickle_of, torch_can_hold
 from caten_sd.formats.torch.pickles import load, storage_id, tree_of
 from caten_sd.formats.torch.script import ScriptClasses
 from caten_sd.formats.torch.storage import DAMAGED, MAX_RATIO, Storage, byte_order
@@ -89,7 +90,15 @@ def _read(format: TorchZip, source: Source, /) -> Contents:
 
 
 @write.register(TorchZip)
-def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None:
+def _write(
+    format: TorchZip,
+    target: BinaryIO,
+    state_dict: StateDict,
+    /,
+    *,
+    within: str = "",
+    numbers: Mapping[str, float] = NONE,
+) -> None:
     specs = stored_specs(format, state_dict, torch_can_hold)
     members = {key: str(number) for number, key in enumerate(specs)}
     tensors = [
@@ -99,7 +108,7 @@ def _write(format: TorchZip, target: BinaryIO, state_dict: StateDict, /) -> None
     ]
     output = ZipOutput(target, alignment=_ALIGNMENT)
     for name, data in (
-        ("data.pkl", pickle_of(tensors)),
+        ("data.pkl", pickle_of(tensors, within, numbers)),
         (".format_version", b"1"),
         (".storage_alignment", str(_ALIGNMENT).encode()),
         ("byteorder", b"little"),
