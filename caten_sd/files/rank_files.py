@@ -20,14 +20,14 @@ _MEGATRON = re.compile(
 )
 
 
-class Place(NamedTuple):
+class StageRank(NamedTuple):
     """The stage whose layers a rank has, and its number among the ranks of the stage."""
 
     stage: int
     rank: int
 
 
-RankSet = dict[Place, str]  # the file of each rank that is there
+RankSet = dict[StageRank, str]  # the file of each rank that is there
 
 
 def rank_sets(folder: Folder) -> list[RankSet]:
@@ -37,7 +37,7 @@ def rank_sets(folder: Folder) -> list[RankSet]:
     sets: dict[str, RankSet] = {}
     for name in folder.names():
         if match := _META.fullmatch(name):
-            sets.setdefault(match[2], {})[Place(0, int(match[1]))] = name
+            sets.setdefault(match[2], {})[StageRank(0, int(match[1]))] = name
     several = [found for found in sets.values() if len(found) > 1]
     return several or _megatron_sets(folder)
 
@@ -55,7 +55,7 @@ def _megatron_sets(folder: Folder) -> list[RankSet]:
                 "let Megatron save it for one expert-parallel rank",
             )
         staged = divided[match[2] is not None]
-        staged[Place(int(match[2] or 0), int(match[1]))] = match[0]
+        staged[StageRank(int(match[2] or 0), int(match[1]))] = match[0]
     return [found for found in divided if found]
 
 
@@ -76,11 +76,11 @@ def rank_files(folder: Folder) -> list[list[str]]:
     stages, ranks = (max(numbers) + 1 for numbers in zip(*found, strict=True))
     if len(found) < stages * ranks:
         _refuse(folder, found, stages, ranks)
-    return [[found[Place(stage, rank)] for rank in range(ranks)] for stage in range(stages)]
+    return [[found[StageRank(stage, rank)] for rank in range(ranks)] for stage in range(stages)]
 
 
 def _refuse(folder: Folder, found: RankSet, stages: int, ranks: int) -> NoReturn:
-    places = (Place(stage, rank) for stage in range(stages) for rank in range(ranks))
+    places = (StageRank(stage, rank) for stage in range(stages) for rank in range(ranks))
     missing = itertools.islice((place for place in places if place not in found), _SHOWN)
     last = found[max(found)]
     names = [_named(last, max(found), place) for place in missing]
@@ -89,7 +89,7 @@ def _refuse(folder: Folder, found: RankSet, stages: int, ranks: int) -> NoReturn
     )
 
 
-def _named(file: str, at: Place, place: Place) -> str:
+def _named(file: str, at: StageRank, place: StageRank) -> str:
     """Return the name of the file of a place, from that of another."""
     named = file.replace(f"{at.rank:02}", f"{place.rank:02}", 1)
     return named.replace(f"_{at.stage:03}", f"_{place.stage:03}", 1)
