@@ -18,7 +18,7 @@ from caten_sd.errors import CatenError
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.place import assign
 from caten_sd.state.copied_bytes import with_bytes_copied
-from caten_sd.state.dtype import DTYPES, DType, numpy_dtype
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import Kind, Memory, Numpy, Spec, as_array, memory, spec
 
@@ -112,12 +112,13 @@ def _for_place(place: mx.array, leaf: Any, /) -> Any:
 
 
 def new_array(leaf: Any, dtype: DType, shape: Any) -> mx.array:
-    """Return a leaf's values as an array of MLX with memory of its own."""
-    mlx_dtype(dtype)
-    made = np.empty(spec(leaf).shape, numpy_dtype(dtype))
+    """Return a leaf's values as an array of MLX, read into memory of its own."""
+    made = mx.zeros(shape, dtype=mlx_dtype(dtype))
+    mx.eval(made)
+    held = _host_array(made).reshape(spec(leaf).shape)
     with np.errstate(all="ignore"):  # the report says what a cast has lost
-        with_bytes_copied(assign, made, leaf)
-    return _from_numpy(Mlx(), made.reshape(shape))
+        with_bytes_copied(assign, held, leaf)
+    return made
 
 
 @memory.register(mx.array)
