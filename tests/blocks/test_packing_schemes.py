@@ -79,7 +79,7 @@ def test_every_scheme_is_found_with_the_name_that_config_json_has() -> None:
     }
     assert {scheme.method for scheme in packing_schemes()} == own
     assert methods() == {*own, "fbgemm_fp8", "modelopt", "quark"}
-    assert len(packing_schemes()) == 10
+    assert len(packing_schemes()) == 11
 
 
 @settings(max_examples=examples(150))

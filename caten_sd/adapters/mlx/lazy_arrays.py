@@ -88,7 +88,7 @@ def _why_no_values(array: mx.array, error: Exception) -> str:
             f"mx.compile, mx.vmap or mx.grad transforms"
         )
     why = str(error).partition("\n")[0]
-    return f"{described} cannot be computed ({why}): call mlx.core.eval on it to see where it fails"
+    return f"{described} cannot be computed ({why}): mlx.core.eval computes it where it was made"
 
 
 @as_array.register(Mlx, np.ndarray)

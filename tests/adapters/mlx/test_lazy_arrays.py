@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import ml_dtypes
@@ -90,3 +91,19 @@ def test_a_traced_array_is_refused_in_one_sentence(transform: str) -> None:
 
     with pytest.raises(CatenError, match="is traced and has no values: do this outside"):
         getattr(mx, transform)(function)(mx.ones((2, 2)))
+
+
+def test_an_array_that_only_the_thread_of_its_maker_can_compute_is_refused() -> None:
+    """MLX computes on streams, and another thread has none of the maker's."""
+    lazy, said = mx.ones((2, 2)) * 2, []
+
+    def run() -> None:
+        try:
+            said.append(str(as_array(Numpy(), lazy).tolist()))
+        except CatenError as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert said == ["[[2.0, 2.0], [2.0, 2.0]]"] or "where it was made" in said[0]
