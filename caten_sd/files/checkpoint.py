@@ -27,8 +27,10 @@ from caten_sd.state.source import Folder, Source, open_file
 from caten_sd.state.state_dict import OURS, StateDict, as_state_dict
 
 # Files that are opened as the folder they are in: an index of shards, the metadata of a torch
-# distributed checkpoint, and any part of a split GGUF.
-_INDEX = re.compile(r".*(\.index\.json|\.metadata|-[0-9]{5}-of-[0-9]{5}\.gguf)", re.DOTALL)
+# distributed checkpoint or of Orbax, and any part of a split GGUF.
+_INDEX = re.compile(
+    r".*(\.index\.json|\.metadata|-[0-9]{5}-of-[0-9]{5}\.gguf)|_METADATA|manifest\.ocdbt", re.DOTALL
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

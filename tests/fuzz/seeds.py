@@ -157,10 +157,10 @@ def _eqx(folder: Path) -> None:
 
 
 def _orbax(folder: Path) -> None:
-    write_state_dict({**STATE, "tied": W, "h.0.w": W}, f"{folder}/a/", format="orbax")
-    for name in ("interior_nodes", "numbered"):  # not packed
-        with zipfile.ZipFile(_DATA / "orbax" / f"{name}.zip") as archive:
-            archive.extractall(folder / name)
+    arrays = {"h.0.w": W, "e": STATE["e"], "tied": W}
+    write_state_dict(arrays, f"{folder}/a/", format="orbax")
+    with zipfile.ZipFile(_DATA / "orbax" / "interior_nodes.zip") as archive:  # it is not packed
+        archive.extractall(folder / "b")
 
 
 SEEDS: dict[str, Callable[[Path], None]] = {

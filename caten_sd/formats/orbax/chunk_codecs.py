@@ -13,58 +13,50 @@ from caten_sd.formats.orbax.crc32c import crc32c
 Buffer = bytes | bytearray | memoryview
 
 _PIECE = 1 << 20  # bytes
-_TRUSTED = 64 << 20  # bytes that are made at once on the word of a header
-_RATIO = 1000  # times the packed bytes, too
 _WINDOW = 1 << 27  # bytes; zstd's own limit, unless it is asked for more
 _DAMAGED = "it is damaged, so get it again"
 
 
 def unpack_zstd(name: str, data: Buffer, most: int) -> Any:
-    """Return what a zstd frame holds, at most ``most`` bytes, in a buffer that can be changed."""
+    """Return what a zstd frame holds, at most a byte more than ``most``; it can be changed."""
     module = _zstandard(name)
     try:
         claimed = int(module.frame_content_size(data))
         if claimed > most:
             _refuse(name, f"its packed data is of {claimed:,} bytes and not of {most:,}")
-        size = claimed if claimed >= 0 else most
+        buffer, at = _buffer(name, claimed if claimed >= 0 else most), 0
         with module.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(data) as reader:
-            return _filled(reader, size, at_once=size <= max(_TRUSTED, _RATIO * len(data)))
+            while at < len(buffer) and (count := reader.readinto(buffer[at:])):
+                at += count
     except module.ZstdError as error:
         _refuse(name, f"its packed data cannot be unpacked ({error})")
+    return buffer[:at]
 
 
-def _filled(reader: Any, size: int, *, at_once: bool) -> Any:
-    """Return all that is read, up to a byte more than ``size``; piece by piece if not at once."""
+def _buffer(name: str, size: int) -> memoryview:
+    """Return a byte more than ``size``, of which the system gives those that are written to."""
     import numpy as np
 
-    at = 0
-    buffer: Any = np.empty(size + 1, np.uint8).data if at_once else bytearray()
-    while at <= size:
-        if not at_once:
-            buffer += bytes(min(_PIECE, size + 1 - at))
-        count = reader.readinto(memoryview(buffer)[at:])
-        if not count:
-            break
-        at += count
-    return memoryview(buffer)[:at]
+    try:
+        return np.empty(size + 1, np.uint8).data
+    except (MemoryError, ValueError):
+        _refuse(name, f"it claims {size:,} bytes, which do not fit in memory")
 
 
 def _unpack_deflated(name: str, data: Buffer, size: int) -> Any:
-    """Return the bytes in gzip or zlib data."""
+    """Return the bytes in gzip or zlib data, at most one more than ``size``."""
     unpacker = zlib.decompressobj(47)  # either of both headers
-    found, rest = bytearray(), bytes(data)
+    buffer, at, rest = _buffer(name, size), 0, bytes(data)
     try:
-        while len(found) <= size and (rest or not found) and not unpacker.eof:
-            piece = unpacker.decompress(rest, min(_PIECE, size + 1 - len(found)))
-            found += piece
-            rest = unpacker.unconsumed_tail
-            if not piece and not rest:
-                break
+        while at < len(buffer) and not unpacker.eof:
+            piece = unpacker.decompress(rest, min(_PIECE, len(buffer) - at))
+            if not piece and not unpacker.eof:
+                _refuse(name, "its packed data ends too soon")
+            buffer[at : at + len(piece)] = piece
+            at, rest = at + len(piece), unpacker.unconsumed_tail
     except zlib.error as error:
         _refuse(name, f"its packed data cannot be unpacked ({error})")
-    if not unpacker.eof and len(found) <= size:
-        _refuse(name, "its packed data ends too soon")
-    return found
+    return buffer[:at]
 
 
 def _without_crc(name: str, data: Buffer, size: int) -> Buffer:

@@ -30,16 +30,16 @@ _KINDS: tuple[tuple[str, Callable[[Source], ZarrArray]], ...] = (
 )
 
 
-def store_of(folder: FolderBelow, memory: HeaderMemory) -> ArrayStore:
+def store_of(folder: FolderBelow, memory: HeaderMemory, *, is_ocdbt: bool) -> ArrayStore:
     """Return the store of an item: OCDBT where there is a manifest, and else its files."""
     if folder.has(MANIFEST_NAME):
         return OcdbtStore(read_ocdbt(folder, memory))
     parts = [name for name in folder.folders() if name.startswith("ocdbt.process_")]
-    if parts:
+    if parts or is_ocdbt:
+        has = f"it has {parts[0]} but no" if parts else "it has no"
         raise FormatError(
             folder.name,
-            f"it has {parts[0]} but no {MANIFEST_NAME}, which joins the parts of all processes at "
-            f"the end of a save",
+            f"{has} {MANIFEST_NAME}, which says where its arrays are and is written late in a save",
             "get all files of the folder again, or take another checkpoint",
         )
     return FileStore(folder)

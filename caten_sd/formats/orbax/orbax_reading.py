@@ -33,7 +33,9 @@ def _item(folder: FolderBelow) -> Contents:
     source = folder.member(METADATA)
     memory = HeaderMemory(folder.name, source.size)
     saved = read_tree(source)
-    leaves = ArrayLeaves(folder, store_of(folder, memory), memory, sparse=saved.sparse)
+    leaves = ArrayLeaves(
+        folder, store_of(folder, memory, is_ocdbt=saved.is_ocdbt), memory, sparse=saved.sparse
+    )
     text = saved.custom.get(RECORD)
     record = parse_sidecar(str(text).encode(), source.name) if text is not None else EMPTY
     strings = saved_strings(folder, saved)

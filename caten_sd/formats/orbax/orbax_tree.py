@@ -38,6 +38,7 @@ class SavedTree(NamedTuple):
 
     values: list[SavedValue]
     sparse: bool
+    is_ocdbt: bool
     custom: Mapping[str, Any]
 
 
@@ -55,7 +56,8 @@ def read_tree(source: Source) -> SavedTree:
     values = [_value(source, name, each) for name, each in listed.items()]
     stores_all = fields.get("store_array_data_equal_to_fill_value") is True
     custom = fields.get("custom_metadata")
-    return SavedTree(values, not stores_all, custom if isinstance(custom, dict) else {})
+    is_ocdbt = fields.get("use_ocdbt") is True
+    return SavedTree(values, not stores_all, is_ocdbt, custom if isinstance(custom, dict) else {})
 
 
 def _members(pairs: list[tuple[str, Any]]) -> Any:

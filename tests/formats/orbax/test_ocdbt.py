@@ -157,3 +157,10 @@ def test_a_file_of_values_that_is_missing_is_named(tmp_path: Path) -> None:
         each.unlink()
     with pytest.raises(sd.FormatError, match=r"file 'd/[0-9a-f]{32}' is missing"):
         sd.read_state_dict(folder)
+
+
+def test_a_manifest_that_is_missing_is_named(tmp_path: Path) -> None:
+    folder = unzipped("interior_nodes", tmp_path)
+    (folder / "manifest.ocdbt").unlink()
+    with pytest.raises(sd.FormatError, match=r"no manifest\.ocdbt"):
+        sd.read_state_dict(folder)

@@ -112,6 +112,7 @@ def test_an_item_without_the_package_that_unpacks_it_says_how_to_get_it(
         arrays(unzipped("ocdbt", tmp_path))
 
 
+@pytest.mark.slow
 def test_neither_jax_nor_tensorstore_is_imported(tmp_path: Path) -> None:
     path = unzipped("numbered", tmp_path)
     program = (
