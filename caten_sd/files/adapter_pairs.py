@@ -266,8 +266,12 @@ def _pairs(
 def _stacked(
     path: str, found: Mapping[str, Any], config: Mapping[str, Any], parameters: tuple[str, ...]
 ) -> AdapterPair:
-    """Return the pair of a tensor that has its experts stacked, which has the rank of one."""
-    rank = rank_of_experts(path, spec(found["down"]).shape, config)
+    """Return the pair of a tensor, which may have experts stacked; the rank is that of one."""
+    down, up = found["down"], found["up"]
+    rank = rank_of_experts(path, spec(down).shape, config)
     scale = scale_of(path, rank, found.get("alpha"), config)
-    product = StackedLowRank(found["down"], found["up"], rank, scale)
+    alone = rank == spec(down).shape[0]
+    product = (
+        LowRank(down, up, scale, rounded=True) if alone else StackedLowRank(down, up, rank, scale)
+    )
     return AdapterPair(path.replace(BASE_LAYER, ""), product, None, parameters)

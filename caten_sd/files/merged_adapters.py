@@ -175,8 +175,8 @@ def _moved(start: Start, path: str) -> str:
 def _key_of(start: Start, pair: AdapterPair, state: StateDict) -> str | None:
     """Return the key of the weight of a pair, packed or not."""
     keys = [key for key in pair.keys(_moved(start, pair.path)) if key in state]
-    if isinstance(pair.product, StackedLowRank):
-        keys = [key for key in keys if pair.product.turns(spec(state[key]).shape)]
+    if pair.parameters:
+        keys = [key for key in keys if pair.product.may_fit(spec(state[key]).shape)]
         if len(keys) > 1:
             raise LayoutError(
                 f"the pair of {one_line(pair.path)} may be for {' or '.join(keys)} by its shape, "

@@ -14,6 +14,7 @@ Derive = Callable[[Step, Sequence[Any]], Any]
 
 # What follows the weight by its shape; other companions, such as a recorded shape, follow no step.
 _FOLLOWS = ("scale", "scale_2", "scales", "scale_inv", "SCB", "biases", "zero_point")
+_OF_INPUTS = ("input_", "_input_", "output_", "_output_", "pre_quant_")  # or of outputs
 # Weights whose axes are not those of the values: words down the columns, a table, or an axis more.
 _OWN_AXES = ("qweight", "W_q", "_blocks", ".blocks")
 
@@ -91,7 +92,7 @@ def _step_of(name: str, pairs: Sequence[tuple[Spec, Any]], step: Step) -> Step |
 
 def _follows(name: str, pairs: Sequence[tuple[Spec, Any]]) -> bool:
     """Return whether the shape of a companion says how it follows its weight."""
-    if "put_scale" in name:  # of what goes in or comes out, so one number for all of the weight
+    if name.startswith(_OF_INPUTS):  # so one number for all of the weight
         return all(math.prod(spec(companion).shape) == 1 for _, companion in pairs)
     return name.endswith(_FOLLOWS)
 

@@ -20,7 +20,7 @@ class LowRank:
 
     Where ``turned``, the weight has its inputs first, as an embedding and the Conv1D of GPT-2.
     Where ``rounded``, the product is rounded to the dtype of the weight before the sum is, as peft
-    does for an embedding.
+    does for an embedding and for a tensor that is not of a linear layer.
     """
 
     down: Any
@@ -41,6 +41,8 @@ class LowRank:
         return _without_ones((*inputs, *outputs) if self.turned else (*outputs, *inputs)) == (
             _without_ones(shape)
         )
+
+    may_fit = fits
 
     def origins(self) -> tuple[Any, ...]:
         """Return the two matrices."""
@@ -93,6 +95,10 @@ class StackedLowRank:
     def fits(self, shape: Sequence[int]) -> bool:
         """Return whether the products have this shape."""
         return self.turned in self.turns(shape)
+
+    def may_fit(self, shape: Sequence[int]) -> bool:
+        """Return whether the products have this shape, turned or not."""
+        return bool(self.turns(shape))
 
     def origins(self) -> tuple[Any, ...]:
         """Return the two matrices."""

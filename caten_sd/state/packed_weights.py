@@ -15,27 +15,30 @@ from caten_sd.state.leaf import spec
 
 # A key of scales, and the keys that its packed weight may have; {} is what stands before it.
 _SCALES = (
-    (re.compile(r"(.*\.|)SCB"), ("{}weight",)),
-    (re.compile(r"(.*\.|)scales"), ("{}qweight", "{}weight", "{}blocks")),
-    (re.compile(r"(.*\.|)scale"), ("{}W_q",)),
-    (re.compile(r"(.*)_scales"), ("{}_blocks", "{}")),
-    (re.compile(r"(.*?)_(?:global_)?scale(?:_inv|_2)?"), ("{}", "{}_packed")),
-    (re.compile(r"(.*)\.(?:absmax|nested_absmax|quant_map|quant_state\..*)"), ("{}",)),
+    (re.compile(r"(.*\.|)SCB", re.DOTALL), ("{}weight",)),
+    (re.compile(r"(.*\.|)scales", re.DOTALL), ("{}qweight", "{}weight", "{}blocks")),
+    (re.compile(r"(.*\.|)scale", re.DOTALL), ("{}W_q",)),
+    (re.compile(r"(.*)_scales", re.DOTALL), ("{}_blocks", "{}")),
+    (re.compile(r"(.*?)_(?:global_)?scale(?:_inv|_2)?", re.DOTALL), ("{}", "{}_packed")),
+    (re.compile(r"(.*)\.(?:absmax|nested_absmax|quant_map|quant_state\..*)", re.DOTALL), ("{}",)),
 )
 # What else belongs to a packed weight: its own key and a suffix, or a name next to it.
 _AFTER = re.compile(
     r"(.*?)(?:[._](?:absmax|nested_absmax|quant_map|nested_quant_map|quant_state\..*|zero_point"
-    r"|shape|g_idx)|_(?:global_)?scale(?:_inv|_2)?|_scales)"
+    r"|shape|g_idx)|_(?:global_)?scale(?:_inv|_2)?|_scales)",
+    re.DOTALL,
 )
 _NEXT = re.compile(
     r"(.*\.|)(?:qweight|qzeros|scales|biases|g_idx|SCB|weight_format|pre_quant_scale"
-    r"|(?:input|output)_(?:global_scale|scale|scale_ub|zero_point))"
+    r"|(?:input|output)_(?:global_scale|scale|scale_ub|zero_point))",
+    re.DOTALL,
 )
 # What HQQ states of a weight, each in a tensor.
 _STATED = re.compile(
     r"(.*\.|)(?:W_q|scale|zero|nbits|group_size|shape|axis|packing|channel_wise|optimize|round_zero"
     r"|view_as_float|unpack_view_dtype|compute_dtype|quant_scale|quant_zero|offload_meta"
-    r"|encoded_state_dict|stores_quant_config)"
+    r"|encoded_state_dict|stores_quant_config)",
+    re.DOTALL,
 )
 
 
@@ -118,12 +121,14 @@ def _pairs(leaves: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 names = (weight.format(match[1]) for weight in weights)
                 # A leaf that is not there is not asked for its spec, which costs an exception.
                 there = (name for name in names if name in leaves)
-                yield from ((key, name) for name in there if _is_weight(name, leaves[name]))
+                yield from ((key, name) for name in there if _is_weight(name, leaves))
                 break
 
 
-def _is_weight(name: str, leaf: Any) -> bool:
-    return is_packed(leaf) or name.rpartition(".")[2] == "W_q"  # HQQ may call its bytes floats
+def _is_weight(name: str, leaves: Mapping[str, Any]) -> bool:
+    """Return whether a leaf is a packed weight; HQQ may call its bytes floats."""
+    is_table = name.endswith("W_q") and f"{name.removesuffix('W_q')}nbits" in leaves
+    return is_table or is_packed(leaves[name])
 
 
 def is_packed(leaf: Any) -> bool:

@@ -285,6 +285,7 @@ def test_a_model_in_another_layout_keeps_its_names_and_gets_the_same_sums(layout
         {"target_modules": ["c_attn", "c_proj", "wte"], "fan_in_fan_out": True},
         {"target_modules": ["mixtral"], "target_parameters": EXPERTS},
         {"target_modules": ["mixtral", "q_proj"], "target_parameters": EXPERTS[:1]},
+        {"target_modules": [], "target_parameters": ["k_proj.weight", "down_proj.weight"]},
         {"target_modules": ["gpt_oss"], "target_parameters": EXPERTS, "use_rslora": True},
     ],
 )

@@ -46,7 +46,7 @@ UNITS: dict[str, dict[str, Any]] = {
     | {"fc.input_scale": F4, "fc.pre_quant_scale": F4},
     "hqq": {"fc.W_q": U8, "fc.scale": F2, "fc.zero": F2}
     | {f"fc.{name}": I32 for name in ("nbits", "group_size", "shape", "axis", "packing")},
-    "hqq as floats": {"fc.W_q": F2, "fc.scale": F2, "fc.zero": F2, "fc.view_as_float": U8},
+    "hqq as floats": {"fc.W_q": F2, "fc.scale": F2, "fc.zero": F2, "fc.nbits": I32},
     "mlx": {"fc.weight": U32, "fc.scales": F2, "fc.biases": F2},
     "bare": {"w": I8, "w_scale": F4},
 }
@@ -56,6 +56,7 @@ PLAIN: list[dict[str, Any]] = [
     {"fc.weight": I8, "fc.bias": F4},
     {"norm.scale": F4, "ids": I32},
     {"fc.weight": FP8},
+    {"attn.W_q": FLOAT, "attn.scale": F4},  # a weight of that name, as many attentions have
 ]
 
 
@@ -63,6 +64,13 @@ PLAIN: list[dict[str, Any]] = [
 def test_all_of_a_unit_is_known_and_nothing_else(name: str) -> None:
     unit, others = UNITS[name], {"fc.bias": F4, "head.weight": FLOAT, "norm.scale": F4}
     assert packed_keys({**others, **unit}).keys() == unit.keys()
+
+
+@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("start", ["a\"b\\c\n.d'e.", "\n", "h.0.\x00."])
+def test_odd_names_have_units_too(name: str, start: str) -> None:
+    unit = {start + key: leaf for key, leaf in UNITS[name].items()}
+    assert packed_keys(unit).keys() == unit.keys()
 
 
 @pytest.mark.parametrize("state", PLAIN)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are, misfit
+from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are
+from caten_sd.errors import StateDictError
 from caten_sd.state.indexing import is_shape
 from caten_sd.state.leaf import Numpy, as_array, dequantize, spec
 
@@ -32,6 +33,7 @@ WIDTHS = {
     "1bit_u8": (1, 8, 1),
 }
 MOST = 64  # elements of what is stated
+MOST_ROWS = 1 << 40
 
 
 @attrs.frozen(slots=False)
@@ -52,21 +54,15 @@ class Hqq(PackingScheme):
     @classmethod
     def of(cls, key: str, parts: Parts, stated: Stated) -> Self | None:
         """Return the scheme, which the tensors next to the weight describe."""
-        if (
-            not parts.keys() >= NEEDED
-            or _number(parts, "quant_scale")
-            or _number(parts, "quant_zero")
-        ):
+        numbers = [_number(parts, role) for role in ("quant_scale", "quant_zero")]
+        if not parts.keys() >= NEEDED or any(numbers):  # the scales may be packed themselves
             return None
-        shape, packing, axis = (
-            _shape(parts["shape"]),
-            _text(parts["packing"]),
-            _number(parts, "axis"),
-        )
-        group, bits = _number(parts, "group_size"), _number(parts, "nbits")
-        if not shape or packing not in WIDTHS or axis not in (0, 1) or not 1 <= group <= 1 << 40:
-            raise misfit(key, parts)
-        count, group = math.prod(shape), round(group)
+        shape, packing = _shape(parts["shape"]), _text(parts["packing"])
+        axis, bits = _number(parts, "axis"), _number(parts, "nbits")
+        group = round(_number(parts, "group_size"))
+        if not shape or packing not in WIDTHS or axis not in (0, 1) or not 1 <= group <= MOST_ROWS:
+            raise _misfit(key, parts)
+        count = math.prod(shape)
         if not _number(parts, "channel_wise", 1):
             height, width = shape[0], math.prod(shape[1:])
         else:
@@ -74,7 +70,7 @@ class Hqq(PackingScheme):
         words = "one scale" if math.prod(spec(parts["scale"]).shape) == 1 else f"groups of {group}"
         found = cls(shape, _bits(packing, bits), words, 1, packing, height, width, round(axis))
         if not found.bits or height * width != count or not found._fits(parts):
-            raise misfit(key, parts)
+            raise _misfit(key, parts)
         return found
 
     @property
@@ -126,6 +122,22 @@ class Hqq(PackingScheme):
                 for role in ("scale", "zero")
             )
         )
+
+
+def _misfit(key: str, parts: Parts) -> StateDictError:
+    """Return the error that the tensors are not those of what is stated next to them."""
+    tensors = ", ".join(
+        f"{role} {spec(parts[role]).dtype.name} {list(spec(parts[role]).shape)}"
+        for role in ("W_q", "scale", "zero")
+    )
+    stated = ", ".join(
+        f"{role} {_stated(parts[role])}" for role in ("shape", "group_size", "axis", "nbits")
+    )
+    packing = _text(parts["packing"])
+    return StateDictError(
+        f"{key} and its scales ({tensors}) do not fit what is stated next to them ({stated}, "
+        f"packing {packing!r}); get the file again"
+    )
 
 
 def _bits(packing: str, bits: float) -> int:
