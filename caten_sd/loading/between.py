@@ -12,7 +12,7 @@ from caten_sd.loading.layer_matching import (
     likeness,
     matched,
     root_of,
-    words_of,
+    words_by_place,
 )
 from caten_sd.loading.model_layers import ModelLayers, layers_of, with_modules
 from caten_sd.loading.named_model import as_of_world
@@ -20,7 +20,6 @@ from caten_sd.mapping.layer_pairs import rows_between
 from caten_sd.mapping.layout_between import LayoutBetween
 from caten_sd.mapping.rows import Lacks, Row
 from caten_sd.mapping.world_tables import WORLDS
-from caten_sd.state.renames import renamed
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted, first_few
 
@@ -75,10 +74,16 @@ def _by_modules(
     one: ModelLayers, other: ModelLayers, modules: Mapping[Any, Any]
 ) -> tuple[ModelLayers, ModelLayers]:
     """Return both models, of which that without known layers has those of the modules."""
-    if not one.kinds:
-        return with_modules(one, modules), other
-    if not other.kinds:
-        return one, with_modules(other, modules)
+    for number, side in enumerate((other, one)):
+        if side.kinds:
+            continue
+        try:
+            known = with_modules(side, modules)
+        except LayoutError:
+            if number or one.kinds:
+                raise
+        else:
+            return (one, known) if side is other else (known, other)
     raise LayoutError("both models say what their layers are, so leave out modules=")
 
 
@@ -94,9 +99,9 @@ def _of_worlds(
     for each in [world] if world is not None else WORLDS:
         try:
             sides = (
-                (as_of_world(one, each, other), other)
+                (as_of_world(one, each, other, names), other)
                 if other.kinds
-                else (one, as_of_world(other, each, one))
+                else (one, as_of_world(other, each, one, names, is_target=True))
             )
             kinds = sides[0].kinds & sides[1].kinds
             found[each] = _of_layers(sides[0].opened(kinds), sides[1].opened(kinds), names)
@@ -135,26 +140,19 @@ def _known(
     one: ModelLayers, other: ModelLayers, names: Mapping[str, str]
 ) -> tuple[list[KnownLayer], list[KnownLayer]]:
     """Return the layers of both models with the words of their names, of the source as renamed."""
-    places = [layer.place for layer in one.layers]
-    new = renamed(places, names) if names else {place: place for place in places}
     roots = root_of(one.layers), root_of(other.layers)
-    mine = [
-        KnownLayer(
-            layer,
-            _words(new[layer.place], roots[0] if new[layer.place] == layer.place else roots[1]),
-            likeness(layer, one.state),
-        )
-        for layer in one.layers
-    ]
-    its = [
-        KnownLayer(layer, _words(layer.place, roots[1]), likeness(layer, other.state))
-        for layer in other.layers
-    ]
+    words = (
+        words_by_place([layer.place for layer in one.layers], names, *roots),
+        words_by_place([layer.place for layer in other.layers], {}, roots[1], ""),
+    )
+    mine, its = (
+        [
+            KnownLayer(layer, words[side][layer.place], likeness(layer, model.state))
+            for layer in model.layers
+        ]
+        for side, model in enumerate((one, other))
+    )
     return mine, its
-
-
-def _words(place: str, root: str) -> tuple[str, ...]:
-    return words_of(place.removeprefix(root))
 
 
 def _tied_left_out(one: StateDict, other: StateDict, found: Matched) -> list[Lacks]:

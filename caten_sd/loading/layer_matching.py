@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import attrs
@@ -18,6 +18,7 @@ from caten_sd.mapping.layer_kinds import KINDS
 from caten_sd.mapping.layer_operations import by_position, in_order
 from caten_sd.mapping.layer_pairs import PlacedLayer
 from caten_sd.state.leaf import spec_or_none
+from caten_sd.state.renames import renamed
 from caten_sd.state.state_dict import StateDict
 from caten_sd.state.steps import Shape
 
@@ -89,6 +90,17 @@ def root_of(layers: Sequence[PlacedLayer]) -> str:
     places = [layer.place for layer in layers]
     first = places[0].partition(".")[0] if len(places) > 1 else ""
     return f"{first}." if first and all(each.startswith(f"{first}.") for each in places) else ""
+
+
+def words_by_place(
+    places: Sequence[str], names: Mapping[str, str], root: str, other_root: str
+) -> dict[str, Words]:
+    """Return the words of each name, without the root of its model, or of the other if renamed."""
+    new = renamed(places, names) if names else dict(zip(places, places, strict=True))
+    return {
+        place: words_of(name.removeprefix(root if name == place else other_root))
+        for place, name in new.items()
+    }
 
 
 def matched(one: Sequence[KnownLayer], other: Sequence[KnownLayer]) -> Matched:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from caten_sd.errors import LayoutError
-from caten_sd.loading.layer_matching import Likeness, likeness, root_of, words_of
+from caten_sd.loading.layer_matching import Likeness, Words, likeness, root_of, words_by_place
 from caten_sd.loading.model_layers import ModelLayers, PartKeys, array_layer
 from caten_sd.mapping.layer_kinds import StandardLayer
 from caten_sd.mapping.layer_pairs import PlacedLayer
@@ -31,14 +31,26 @@ class _Likely:
         return -len(_names(self.layer)), not self.is_named_so
 
 
-def as_of_world(named: ModelLayers, world: str, live: ModelLayers) -> ModelLayers:
+def as_of_world(
+    named: ModelLayers,
+    world: str,
+    live: ModelLayers,
+    names_there: Mapping[str, str],
+    *,
+    is_target: bool = False,
+) -> ModelLayers:
     """Return a model by the layers that its keys would be in this framework.
 
     Only layers as the live model has them count. Where a key may be in several, the one of most
-    keys is it, or the one that has the name of one in the live model.
+    keys is it, or the one that has the name of one in the live model. ``names_there`` are the names
+    in the target of beginnings of names in the source.
     """
+    found = _alike(named.state, world, live)
+    words = _words_of_both([each for each, _ in found], named, live, names_there, is_target)
+    known = {(likeness(layer, live.state), words[1][layer.place]) for layer in live.layers}
+    likely = [_Likely(each, seen, (seen, words[0][each.place]) in known) for each, seen in found]
     taken: dict[str, _Likely] = {}
-    for each in sorted(_likely(named.state, world, live), key=lambda each: each.rank):
+    for each in sorted(likely, key=lambda each: each.rank):
         names = _names(each.layer)
         before = next((taken[name] for name in names if name in taken), None)
         if before is None:
@@ -50,33 +62,43 @@ def as_of_world(named: ModelLayers, world: str, live: ModelLayers) -> ModelLayer
     return attrs.evolve(named, layers=(*layers, *arrays), inside={})
 
 
-def _likely(state: StateDict, world: str, live: ModelLayers) -> list[_Likely]:
+def _alike(state: StateDict, world: str, live: ModelLayers) -> list[tuple[PlacedLayer, Likeness]]:
     """Return the layers that the keys may be, of which the live model has one of the shapes."""
-    root = root_of(live.layers)
-    known = {
-        (likeness(layer, live.state), words_of(layer.place.removeprefix(root)))
-        for layer in live.layers
-    }
-    kinds = {kind for kind, _ in known}
+    kinds = {likeness(layer, live.state) for layer in live.layers}
     found: dict[Any, PlacedLayer] = {}
     for kind, numbers in _asked(live):
         for each in _candidates(state, kind, WORLDS[world], numbers):
             place = each.kind, each.rows
             found[place] = max(each, found.get(place, each), key=_own)
     shaped = [(each, _likeness_or_none(each, state)) for each in found.values()]
-    alike = [(each, seen) for each, seen in shaped if seen is not None and seen in kinds]
-    own_root = root_of([each for each, _ in alike])
-    return [
-        _Likely(each, seen, (seen, words_of(each.place.removeprefix(own_root))) in known)
-        for each, seen in alike
-    ]
+    return [(each, seen) for each, seen in shaped if seen is not None and seen in kinds]
+
+
+def _words_of_both(
+    found: Sequence[PlacedLayer],
+    named: ModelLayers,
+    live: ModelLayers,
+    names_there: Mapping[str, str],
+    is_target: bool,
+) -> tuple[dict[str, Words], dict[str, Words]]:
+    """Return the words of each place of the named model and of the live one."""
+    own = [*dict.fromkeys((*(each.place for each in found), *named.state))]
+    its = [layer.place for layer in live.layers]
+    root, its_root = root_of(found), root_of(live.layers)
+    mine: Mapping[str, str] = {} if is_target else names_there
+    theirs: Mapping[str, str] = names_there if is_target else {}
+    return (
+        words_by_place(own, mine, root, its_root),
+        words_by_place(its, theirs, its_root, root),
+    )
 
 
 def _two_ways(one: PlacedLayer, other: PlacedLayer, world: str) -> LayoutError:
     kinds = " or as ".join(dict.fromkeys((one.kind, other.kind)))
+    fix = "" if one.kind == other.kind else "pass its name there, names={...}, or "
     return LayoutError(
         f"{one.place or 'the model'} may lie in two ways in {world} as {kinds}, and its shape does "
-        f"not tell which: give the live model in place of its names"
+        f"not tell which: {fix}give the live model in place of its names"
     )
 
 

@@ -231,8 +231,7 @@ def equinox_batch_norm(momentum: float | None) -> Rows:
 
 # The names of statistics that Flax's batch_stats and Equinox's State have beside the model.
 APART = (
-    "mean",
-    "var",
+    *("mean", "mean.value", "var", "var.value"),
     *(f"{mode}_state_index.{number}" for mode in ("batch", "ema") for number in (0, 1)),
     "batch_counter",
     "ema_first_time_index",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from caten_sd.mapping import world_layers as lie
@@ -51,6 +51,38 @@ _TORCH = _with_norms(
     },
 )
 
+_FLAX = _with_norms(
+    lie.FLAX_NORM,
+    **{
+        "dense": _always(lie.flax_dense()),
+        "convolution": lambda numbers: [lie.flax_convolution(numbers.rank)],
+        "transposed convolution": lambda numbers: [
+            lie.flax_transposed(numbers.rank, transpose_kernel=turned) for turned in (False, True)
+        ],
+        "embedding": _always(lie.FLAX_EMBEDDING),
+        "batch norm": _always(lie.FLAX_BATCH_NORM),
+        "LSTM": _always(lie.flax_gates(), lie.flax_gates("if"), lie.flax_joined_lstm()),
+        "GRU": _always(lie.flax_joined_gru(), lie.flax_gru_gates()),
+        "attention": _flax_attention,
+    },
+)
+
+
+def _as_saved(
+    makers: Callable[[LayerNumbers], Iterable[Rows]],
+) -> Callable[[LayerNumbers], Iterable[Rows]]:
+    """Return rows for the names of Flax as they are, and as Orbax saves those of NNX."""
+
+    def both(numbers: LayerNumbers) -> Iterable[Rows]:
+        for rows in makers(numbers):
+            yield rows
+            yield tuple(
+                replace(row, here=tuple(f"{name}.value" for name in row.names)) for row in rows
+            )
+
+    return both
+
+
 WORLDS: Mapping[str, Table] = {
     "torch": _TORCH,
     "caten_sd": {
@@ -59,22 +91,7 @@ WORLDS: Mapping[str, Table] = {
         "batch norm": _always(plain("bias", *lie.STATISTICS, weight="affine")),
         "attention": _always(lie.joined_attention("c_attn", "c_proj")),
     },
-    "flax": _with_norms(
-        lie.FLAX_NORM,
-        **{
-            "dense": _always(lie.flax_dense()),
-            "convolution": lambda numbers: [lie.flax_convolution(numbers.rank)],
-            "transposed convolution": lambda numbers: [
-                lie.flax_transposed(numbers.rank, transpose_kernel=turned)
-                for turned in (False, True)
-            ],
-            "embedding": _always(lie.FLAX_EMBEDDING),
-            "batch norm": _always(lie.FLAX_BATCH_NORM),
-            "LSTM": _always(lie.flax_gates(), lie.flax_gates("if"), lie.flax_joined_lstm()),
-            "GRU": _always(lie.flax_joined_gru(), lie.flax_gru_gates()),
-            "attention": _flax_attention,
-        },
-    ),
+    "flax": {kind: _as_saved(rows) for kind, rows in _FLAX.items()},
     "equinox": _with_norms(
         _SCALED,
         **{

@@ -210,6 +210,22 @@ class TestAFile:
         with pytest.raises(LayoutError, match="two ways"):
             between(file, model)
 
+    def test_an_embedding_and_a_dense_layer_of_one_shape_are_told_by_their_names(self) -> None:
+        model = {"embed": nn.Embedding(5, 3), "out": nn.Linear(3, 5, bias=False)}
+        leaf = np.zeros((5, 3), "f4")
+        file = StateDict({"tokens.weight": leaf, "scores.weight": leaf + 1})
+        with pytest.raises(LayoutError, match=r"names=\{"):
+            between(file, model)
+        names = {"tokens": "embed", "scores": "out"}
+        assert keys(between(file, model, names=names))["tokens.weight"] == "embed.weight"
+        back = {there: here for here, there in names.items()}
+        assert keys(between(model, file, names=back))["out.weight"] == "scores.weight"
+
+    def test_names_that_orbax_ends_in_value_are_those_of_flax(self) -> None:
+        file = StateDict({"out.kernel.value": np.zeros((3, 2), "f4")})
+        layout = between(file, {"out": nn.Linear(3, 2, bias=False)})
+        assert keys(layout) == {"out.kernel.value": "out.weight"}
+
     def test_two_files_are_refused(self) -> None:
         with pytest.raises(LayoutError, match="give a live model"):
             between(flax_file(5), flax_file(5))

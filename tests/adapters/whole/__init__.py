@@ -1,0 +1,1 @@
+"""A small transformer and a convolutional network, written in each framework as is usual there."""
