@@ -1,0 +1,7 @@
+"""Mixtral as mlx-lm has it."""
+
+from __future__ import annotations
+
+from caten_sd.mapping.mlx_lm import of_mlx_lm
+
+MIXTRAL = of_mlx_lm("hf-mixtral", "mlx-mixtral")
