@@ -29,6 +29,7 @@ from caten_sd.files import atomic
 from caten_sd.files.catalog import formats
 from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.files.synced_file import SyncedFile
+from tests.files.overlaps import NEVER_REPLACED
 
 SECONDS = 20  # for one save; more means that it waits for a lock that nobody gives back
 CLOSE = {"atomic.py", "file_set.py", "leftovers.py", "locks.py", "new_folder.py", "synced_file.py"}
@@ -166,7 +167,7 @@ def interrupted(case: Case, folder: Path, way: Any, interruption: Interruption) 
 
 def saves_again(case: Case, folder: Path, found: str) -> list[str]:
     """Save once more; return the files that are then there, without the numbers in their names."""
-    if found == "nothing" or case.format != "npy folder":
+    if found == "nothing" or case.format not in NEVER_REPLACED:
         case.save(folder, NEW, case.after)
         assert case.found(folder) == "new"
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -187,7 +188,7 @@ def report(case: Case, way: Any, errors: list[Callable[[], BaseException]]) -> d
     with tempfile.TemporaryDirectory() as place:
         template = Path(place, "template")
         template.mkdir()
-        if case.format != "npy folder":
+        if case.format not in NEVER_REPLACED:
             case.save(template, OLD, case.before)
 
         def fresh(number: object) -> Path:

@@ -19,8 +19,6 @@ from caten_sd.files.format import Format
 from tests.files import overlaps
 from tests.formats.test_conformance import writable
 
-REFUSED = {"npy folder"}  # no system replaces a folder in one step, so the first to finish stays
-
 
 @pytest.fixture(params=writable(), ids=lambda each: each.name)
 def format(request: pytest.FixtureRequest) -> Format:
@@ -46,7 +44,7 @@ def overlap(format: Format, path: str, *, there: bool) -> list[CatenError]:
         except CatenError as error:
             errors.append(error)
 
-    if there and format.name not in REFUSED:
+    if there and format.name not in overlaps.NEVER_REPLACED:
         overlaps.save(format, path, 3, overlaps.at_once)
     saving = threading.Thread(target=first)
     saving.start()
@@ -62,7 +60,7 @@ def test_one_begins_before_the_other_ends(format: Format, tmp_path: Path, there:
     errors = overlap(format, overlaps.target_in(format, tmp_path / "here"), there=there)
     # The second save of a set waits; of a file, and of a folder, the last to finish is refused or
     # replaces the other.
-    assert len(errors) == (format.name in REFUSED)
+    assert len(errors) == (format.name in overlaps.NEVER_REPLACED)
     assert overlaps.assert_whole(format, tmp_path / "here") == (2 if format.many else 1)
 
 
@@ -84,7 +82,7 @@ def test_many_threads_at_once(format: Format, tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert all(isinstance(error, CatenError) for error in errors), errors
-    assert len(saved) == (1 if format.name in REFUSED else overlaps.SAVERS)
+    assert len(saved) == (1 if format.name in overlaps.NEVER_REPLACED else overlaps.SAVERS)
     assert overlaps.assert_whole(format, tmp_path / "here") in saved
 
 
@@ -98,7 +96,7 @@ def test_many_processes_at_once(format: Format, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    can_save = 1 if format.name in REFUSED else overlaps.SAVERS
+    can_save = 1 if format.name in overlaps.NEVER_REPLACED else overlaps.SAVERS
     assert json.loads(done.stdout) == [can_save] * overlaps.ROUNDS
 
 
@@ -116,8 +114,8 @@ class TestWithoutLocks:
     ) -> None:
         path = overlaps.target_in(format, tmp_path)
         errors = overlap(format, path, there=there)
-        assert len(errors) == (format.name in REFUSED)
-        assert overlaps.found_at(path) == (2 if format.name in REFUSED else 1)
+        assert len(errors) == (format.name in overlaps.NEVER_REPLACED)
+        assert overlaps.found_at(path) == (2 if format.name in overlaps.NEVER_REPLACED else 1)
 
     @pytest.mark.parametrize("turn", range(3))
     def test_many_threads_at_once(self, format: Format, tmp_path: Path, turn: int) -> None:
