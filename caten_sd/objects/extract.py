@@ -225,7 +225,7 @@ def _unknown(obj: Any, parent: Path) -> list[Pair]:
 
 def _looks_like_leaf(obj: Any) -> bool:
     own = getattr(obj, "__dict__", ())
-    return not isinstance(obj, type) and all(
+    return not isinstance(obj, (type, ModuleType)) and all(
         hasattr(type(obj), name) or name in own for name in ("shape", "dtype")
     )
 

@@ -14,17 +14,15 @@ import mlx.core as mx
 from mlx import nn
 
 from caten_sd.adapters.mlx.dict_module_layers import layers_of_module
-from caten_sd.errors import StateDictError
 from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.mapping.layer_kinds import StandardLayer
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.owner import Slot, put, slots_of
 from caten_sd.objects.slots import SlotKind
+from caten_sd.objects.uncounted import refuse_uncounted
 from caten_sd.objects.watching import Watch, watching_class
-from caten_sd.state.keys import Path, path_text
 from caten_sd.state.live_mapping import LiveMapping
-from caten_sd.wording import a_or_an
 
 LiveMapping.register(nn.Module)
 
@@ -48,8 +46,13 @@ def _slots(module: Any, /) -> Iterator[Slot]:
         if not nn.Module.valid_parameter_filter(module, str(name), value):
             kind = "cache"
         elif type(value) in (dict, list):
-            _refuse_uncounted(type(module).__name__, value, [name])
+            refuse_uncounted("MLX", module, [name], value, _is_uncounted)
         yield name, value, kind
+
+
+def _is_uncounted(value: Any) -> bool:
+    """Return whether a value holds arrays and MLX passes it over."""
+    return not isinstance(value, (mx.array, dict, list)) and bool(to_state_dict(value, []))
 
 
 def _kept_frozen(module: Any) -> Iterable[str]:
@@ -58,20 +61,6 @@ def _kept_frozen(module: Any) -> Iterable[str]:
         return ()
     names: Iterable[str] = vars(module).get("_no_grad", ())
     return names
-
-
-def _refuse_uncounted(owner: str, values: Any, path: Path) -> None:
-    """Refuse an array in a dict or list of a module that MLX does not count as a parameter."""
-    for name, value in values.items() if isinstance(values, dict) else enumerate(values):
-        here = [*path, name]
-        if type(value) in (dict, list):
-            _refuse_uncounted(owner, value, here)
-        elif not isinstance(value, (mx.array, dict, list)) and to_state_dict(value, here):
-            raise StateDictError(
-                f"{path_text(here)} of {owner} is {a_or_an(type(value).__name__)}, which MLX "
-                f"does not count as a parameter, as its own save shows: make it an "
-                f"mlx.core.array, or keep modules in a list and not in a tuple"
-            )
 
 
 @put.register((nn.Module, DeclaredDictModule))

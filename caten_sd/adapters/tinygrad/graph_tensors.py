@@ -80,7 +80,10 @@ def _pairs(tensor: Tensor, parent: Path, /) -> list[Pair]:
 def _spec(tensor: Tensor, /) -> Spec:
     shape, dtype = tuple(tensor.shape), dtype_of(tensor.dtype)
     if not all(isinstance(size, int) for size in shape):
-        raise CatenError(f"a tensor of tinygrad has the shape {shape}: bind its variables first")
+        raise CatenError(
+            f"a tensor of tinygrad ({dtype}, {len(shape)} axes) has a size that is a variable and "
+            f"not a number: cut it with a number"
+        )
     return Spec(shape, dtype, dtype.nbytes(math.prod(shape)))
 
 

@@ -19,8 +19,11 @@ from caten_sd.mapping.layer_kinds import StandardLayer
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.owner import Slot, slots_of
+from caten_sd.objects.slots import SlotKind
+from caten_sd.objects.uncounted import refuse_uncounted
 from caten_sd.objects.watching import Watch, watching_class
 from caten_sd.state.keys import Pair, Path
+from caten_sd.state.leaf import spec_or_none
 
 _HEAP_TYPE = 1 << 9  # of the flags of classes that Python code has made
 
@@ -64,8 +67,20 @@ def _no_pairs(obj: Any, parent: Path, /) -> list[Pair]:
 @slots_of.register(PlainModule)
 def _slots(module: Any, /) -> Iterator[Slot]:
     for name, value in vars(module).items():
-        is_buffer = isinstance(value, Tensor) and not value.is_param
-        yield name, value, "buffer" if is_buffer else "state"
+        yield name, value, _kind(value)
+        if type(value) in (dict, list, tuple):
+            refuse_uncounted("tinygrad", module, [name], value, _is_of_another_world)
+
+
+def _kind(value: Any) -> SlotKind:
+    """Return the kind of an attribute; tinygrad does not count the arrays of others."""
+    if isinstance(value, Tensor):
+        return "state" if value.is_param else "buffer"
+    return "cache" if _is_of_another_world(value) else "state"
+
+
+def _is_of_another_world(value: Any) -> bool:
+    return not isinstance(value, Tensor) and spec_or_none(value) is not None
 
 
 class _PlainModuleHooks(OwnerHooks):

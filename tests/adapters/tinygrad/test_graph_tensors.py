@@ -81,6 +81,13 @@ def test_a_transposed_tensor_and_a_part_of_one_have_their_own_values() -> None:
     assert as_array(Numpy(), whole[1]).tolist() == [3, 4, 5]
 
 
+def test_a_size_that_is_a_variable_is_refused_in_one_sentence() -> None:
+    size = tinygrad.Variable("size", 1, 10).bind(3)
+    with pytest.raises(CatenError, match="a size that is a variable") as caught:
+        spec(Tensor.ones(10)[:size])
+    assert "\n" not in str(caught.value)
+
+
 def test_a_captured_tensor_is_refused_in_one_sentence() -> None:
     said: list[str] = []
 

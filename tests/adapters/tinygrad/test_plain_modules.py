@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from caten_sd import (
     get_state_dict,
@@ -19,7 +21,7 @@ from caten_sd import (
     verify,
     with_state,
 )
-from caten_sd.errors import LoadError, NoApplicableMethodError
+from caten_sd.errors import LoadError, NoApplicableMethodError, StateDictError
 from caten_sd.objects.owner import slots_of
 
 tinygrad = pytest.importorskip(
@@ -184,3 +186,32 @@ def test_a_plain_class_of_a_module_that_does_not_use_tinygrad_is_named() -> None
     model.w = Tensor.zeros(2)
     with pytest.raises(NoApplicableMethodError, match=r"to_state_dict\.register\(Other\)"):
         get_state_dict(model)
+
+
+class Holder:
+    def __init__(self, value: Any) -> None:
+        self.library, self.values = np, value
+
+
+@pytest.mark.parametrize("value", [np.ones(2), torch.ones(2)])
+def test_an_array_of_another_world_is_no_state_and_none_is_passed_over(value: Any) -> None:
+    assert flat_keys(Holder(value)) == list(get_state_dict(Holder(value))) == []
+    for held in ([value], {"deeper": (Tensor.ones(1), [value])}):
+        with pytest.raises(StateDictError, match=r"values.* of Holder .*tinygrad does not count"):
+            get_state_dict(Holder(held))
+
+
+@dataclasses.dataclass
+class Declared:
+    weight: Any
+
+
+def test_declared_classes_in_a_list_are_counted() -> None:
+    model = Holder([Declared(Tensor.ones(1))])
+    del model.library
+    assert list(get_state_dict(model)) == list(flat(model)) == ["values.0.weight"]
+
+
+def flat_keys(model: Any) -> list[str]:
+    del model.library  # on which tinygrad's own walk fails
+    return list(flat(model))
