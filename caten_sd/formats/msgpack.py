@@ -2,7 +2,8 @@
 
 Format: flax/serialization.py (0.10). Extension 1 is an array (shape, name of the dtype, bytes), 2
 is a complex number, 3 is a numpy scalar; an array over 1 GiB is a map of chunks. Keys are nested at
-their dots, as Flax restores them. The key ``__caten_sd__`` holds ties and metadata.
+their dots, as Flax restores them. The key ``__caten_sd__`` holds ties and metadata as an array of
+bytes, since libraries put each value of such a file on a device.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from caten_sd.encodings.msgpack import (
 )
 from caten_sd.errors import FormatError, StateDictError
 from caten_sd.files.format import Contents, Format, read, recognize, write
-from caten_sd.files.sidecar import EMPTY, RECORD, parse_sidecar
+from caten_sd.files.sidecar import EMPTY, MAX_RECORD, RECORD, Sidecar, parse_sidecar
 from caten_sd.files.stored_specs import refuse_surrogates, stored_specs
 from caten_sd.files.which_tree import is_one_tree
 from caten_sd.state.dtype import DTYPES
@@ -92,8 +93,7 @@ def _read(format: Msgpack, source: Source, /) -> Contents:
         )
     if not isinstance(value, dict):
         cursor.refuse(f"it holds {a_or_an(type(value).__name__)} and not a map")
-    text = value.pop(RECORD, None)
-    record = EMPTY if text is None else parse_sidecar(str(text).encode(), source.name)
+    record = _record(cursor, value.pop(RECORD)) if RECORD in value else EMPTY
     leaves = {key: _with_leaves(source, key, child) for key, child in value.items()}
     if not record.ties and not record.keys:
         return Contents(leaves, record.metadata, whole=record.whole)
@@ -103,6 +103,15 @@ def _read(format: Msgpack, source: Source, /) -> Contents:
     ordered = {key: flat[key] for key in record.keys or flat}
     record.add_ties(ordered, source.name)
     return Contents(ordered, record.metadata, record.ties or None, whole=record.whole)
+
+
+def _record(cursor: Cursor, value: Any) -> Sidecar:
+    found = _with_leaves(cursor.source, RECORD, value)
+    if not isinstance(found, LazyTensor) or len(found.shape) != 1 or found.dtype.name != "uint8":
+        cursor.refuse(f"{RECORD} is not an array of bytes")
+    if found.extent > MAX_RECORD:
+        cursor.refuse(f"{RECORD} has {found.extent} bytes, and at most {MAX_RECORD} are read")
+    return parse_sidecar(found.source.read(found.offset, found.extent), cursor.source.name)
 
 
 def _with_leaves(source: Source, key: str, value: Any) -> Any:
@@ -201,7 +210,8 @@ def _write(format: Msgpack, target: BinaryIO, state_dict: StateDict, /) -> None:
     target.write(pack_size("map", len(tree) + bool(record)))
     _write_tree(target, tree, "", state_dict)
     if record:
-        target.write(pack_text(RECORD) + pack_text(record.to_json().decode()))
+        text = record.to_json()
+        target.write(pack_text(RECORD) + _array_head([len(text)], "uint8", len(text)) + text)
 
 
 def _holds(known: Spec) -> bool:

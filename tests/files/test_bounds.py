@@ -169,7 +169,8 @@ CROWDED: dict[str, bytes] = {
          "w": SCALAR}, bytes(4)
     ),
     "record.msgpack": msgpack.packb(
-        {"w": flax(ROW), "__caten_sd__": json.dumps({"metadata": {"x": [[]] * MANY}})}
+        {"w": flax(ROW), "__caten_sd__": flax(
+            np.frombuffer(json.dumps({"metadata": {"x": [[]] * MANY}}).encode(), "u1"))}
     ),
     "objects.npz": npz_with(PROTOCOL + b"((" + b"]" * 3 * MANY + b"ll."),
     "lists/.metadata": dcp_with(b"(" + b"]" * 3 * MANY + b"l"),

@@ -129,7 +129,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "byte strings.msgpack": lambda: packed([b""] * M),
     "tensors.msgpack": lambda: msgpack.packb({f"{n:x}": flax(ROW) for n in range(M)}),
     "record.msgpack": lambda: msgpack.packb(
-        {"w": flax(ROW), "__caten_sd__": record("metadata", {"x": ["ab"] * 3 * M})}
+        {"w": flax(ROW), "__caten_sd__": flax(
+            np.frombuffer(record("metadata", {"x": ["ab"] * 3 * M}).encode(), "u1"))}
     ),
     "texts.pkl": lambda: beside_an_array(b"\x8c\2ab" * 3 * M),
     "lines.pkl": lambda: beside_an_array(b"V\xc4\x80\n" * 3 * M),

@@ -132,6 +132,17 @@ def test_metadata_ties_and_an_order_that_nesting_would_change(tmp_path: Path) ->
         assert found.metadata == {"step": 3}
     restored = flax_load((tmp_path / "w.msgpack").read_bytes())
     assert list(restored) == ["a", "b", RECORD]
+    assert restored[RECORD].dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "value", ["{}", 3, None, {"a": 1}, np.zeros(0, "u1"), np.zeros((2, 2), "u1"), np.zeros(2, "f4")]
+)
+def test_a_record_that_is_not_one_is_refused(tmp_path: Path, value: Any) -> None:
+    tree = {"w": np.ones(2), RECORD: value}
+    (tmp_path / "w.msgpack").write_bytes(flax_save(tree))
+    with pytest.raises(FormatError, match=r"w\.msgpack"):
+        read_state_dict(tmp_path / "w.msgpack")
 
 
 @pytest.mark.parametrize("keys", [("a", "a.b"), ("a.b", "a"), ("a.b.c", "a.b"), (RECORD,)])

@@ -18,7 +18,7 @@ import pytest
 import torch
 import transformers
 
-from caten_sd import read_state_dict
+from caten_sd import convert, read_state_dict
 from caten_sd.layouts import bert, gpt2, llama
 from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout_plan import plan_layout, to_layout
@@ -243,3 +243,24 @@ def test_gpt_2_of_flax(tied: bool) -> None:
     with torch.no_grad():
         found = model(torch.from_numpy(ids)).logits.numpy()
     assert np.abs(np.asarray(other(ids).logits) - found).max() <= 1e-5
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_files_of_gpt_2_that_flax_and_torch_write(tmp_path: Path, tied: bool) -> None:
+    pytest.importorskip("flax", reason="Flax is not installed: pip install 'caten-sd[flax]'")
+    config = transformers.GPT2Config(**GPT2_SIZES, tie_word_embeddings=tied)
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    other = transformers.FlaxGPT2LMHeadModel(config, seed=3)
+    other.save_pretrained(theirs)
+    ours.mkdir()
+    ids = np.array([[5, 7, 3, 1, 12]])
+    convert(theirs / "flax_model.msgpack", ours / "model.safetensors", layout="hf-gpt2")
+    config.save_pretrained(ours)
+    model = transformers.GPT2LMHeadModel.from_pretrained(ours).eval()
+    with torch.no_grad():
+        expected = model(torch.from_numpy(ids)).logits.numpy()
+    assert np.abs(np.asarray(other(ids).logits) - expected).max() <= 1e-5
+    model.save_pretrained(theirs)
+    convert(theirs / "model.safetensors", ours / "flax_model.msgpack", layout="flax-gpt2")
+    again = transformers.FlaxGPT2LMHeadModel.from_pretrained(ours)
+    assert np.array_equal(np.asarray(again(ids).logits), np.asarray(other(ids).logits))
