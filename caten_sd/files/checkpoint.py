@@ -251,5 +251,6 @@ def _state_dict(
         rest={**outside_root(contents.tree, tree.root), **contents.rest},
         origin=(contents.origin or format.name)
         + (f", its tree {tree.root!r}" if tree.root else ""),
+        root=tree.root,
         close=source.close,
     )

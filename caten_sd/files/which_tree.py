@@ -29,8 +29,9 @@ MODEL_NAMES |= {"ema", "ema_model", "model_ema", "ema_state_dict"}
 OPTIMIZER_NAMES = {"optimizer", "optimizers", "optimizer_state_dict", "opt_state"}
 OPTIMIZER_NAMES |= {"optimizer_state", "optimizer_states"}
 PROGRESS_NAMES = {"step", "steps", "global_step", "num_steps", "num_updates", "epoch", "epochs"}
-PROGRESS_NAMES |= {"iter", "iters", "iteration", "iterations", "lr"}
-PROGRESS_NAMES |= {"loss", "best_loss", "val_loss", "best_acc", "best_metric", "best_score"}
+PROGRESS_NAMES |= {"iter", "iters", "iter_num", "iteration", "iterations", "lr"}
+PROGRESS_NAMES |= {"loss", "best_loss", "val_loss", "best_val_loss", "train_loss"}
+PROGRESS_NAMES |= {"best_acc", "best_val_acc", "best_fitness", "best_metric", "best_score"}
 
 
 def model_tree(contents: Any, source: str, root: str | None = None) -> Tree:

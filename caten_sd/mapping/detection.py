@@ -26,6 +26,7 @@ from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of
 from caten_sd.mapping.self_description import names_said, said, veto
 from caten_sd.mapping.weighing import AllNames, Candidate, by_items, by_names, by_samples
+from caten_sd.state.keys import joined_key
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.quoting import root_choice
 from caten_sd.state.sheet import HasSheet, Sheet
@@ -44,7 +45,7 @@ class Detection(HasSheet):
     Where no layout takes every key, ``similar`` is the one that takes most of them; it has to be
     asked for by name. ``equal`` are the layouts that match equally well, where several do.
     Where a layout is found only once a prefix of every key is taken off, ``layout`` is None,
-    ``prefix`` is that prefix, and ``unprefixed`` is that layout.
+    ``prefix`` is that prefix, ``root`` the tree of the file without it, ``unprefixed`` that layout.
     """
 
     layout: Layout | None
@@ -52,6 +53,7 @@ class Detection(HasSheet):
     candidates: tuple[Candidate, ...]
     numbers: Mapping[str, int]
     prefix: str = ""
+    root: str = ""
     unprefixed: Layout | None = None
     similar: Layout | None = None
     equal: tuple[Layout, ...] = ()
@@ -165,7 +167,7 @@ def _detect(state: StateDict, keys: Arranged, known: Sequence[Layout]) -> Detect
             if any(each.is_complete for each in weighed):
                 inner = _weigh(state, rest, weighed)
                 if inner.is_complete:
-                    return _without_prefix(found, inner.layout, prefix)
+                    return _without_prefix(found, inner.layout, prefix, state.root)
     return found
 
 
@@ -201,17 +203,18 @@ def _named(
             yield candidate
 
 
-def _without_prefix(found: Detection, layout: Layout | None, prefix: str) -> Detection:
+def _without_prefix(found: Detection, layout: Layout | None, prefix: str, root: str) -> Detection:
     """Return what was found, with the layout that the keys have without their common prefix."""
     if layout is None:
         return found
+    bare = prefix[:-1]
+    below = joined_key(root, bare)
     evidence = (
         f"without {prefix!r}, with which every key begins, it is {layout.name}: open it with "
-        f"{root_choice(prefix[:-1])}"
+        f"{root_choice(below)}"
     )
-    return attrs.evolve(
-        found, evidence=(*found.evidence, evidence), prefix=prefix[:-1], unprefixed=layout
-    )
+    every = (*found.evidence, evidence)
+    return attrs.evolve(found, evidence=every, prefix=bare, root=below, unprefixed=layout)
 
 
 def _stamped(

@@ -76,10 +76,10 @@ class LayoutCheck(HasSheet):
             return ""
         target = f"{Path(self.file).stem}.{self.layout.name}.safetensors"
         words = [shell_path(self.file), shell_path(target), shell_option("--to", self.called)]
-        prefix = self.detection.prefix
-        if not is_shell_word(self.file + self.called + prefix):
+        root = self.detection.root
+        if not is_shell_word(self.file + self.called + root):
             return ""
-        words += [shell_option("--root", prefix)] * bool(prefix)
+        words += [shell_option("--root", root)] * bool(root)
         return " ".join(["caten-sd convert", *words])
 
     def sheet(self) -> Sheet:

@@ -41,7 +41,7 @@ class StateDict(Mapping[str, Any]):
     - ``metadata``: what a file says about itself
     - ``others``: values among the leaves that are not tensors (a number, an inert Opaque)
     - ``rest``: what a nested file holds outside the chosen tree
-    - ``origin``: the kind of file
+    - ``origin``: the kind of file; ``root`` is the chosen tree, "" for all of it
     - ``config``: what a config.json next to the file says
     - ``imports``: the names that a pickle in the file would have imported, each with whether it is
       plain data; nothing was imported
@@ -64,6 +64,7 @@ class StateDict(Mapping[str, Any]):
         others: Mapping[str, Any] | None = None,
         rest: Mapping[str, Any] | None = None,
         origin: str = "",
+        root: str = "",
         config: Any = None,
         imports: Mapping[str, bool] | None = None,
         close: Callable[[], None] | None = None,
@@ -77,7 +78,7 @@ class StateDict(Mapping[str, Any]):
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.others: dict[str, Any] = dict(others or {})
         self.rest: dict[str, Any] = dict(rest or {})
-        self.origin = origin
+        self.origin, self.root = origin, root
         self.config = config
         self.imports: dict[str, bool] = dict(imports or {})
         self._close = close
@@ -108,6 +109,7 @@ class StateDict(Mapping[str, Any]):
             others=self.others if others is None else others,
             rest=self.rest if rest is None else rest,
             origin=self.origin,
+            root=self.root,
             config=self.config,
             imports=self.imports,
             close=self.close,

@@ -6,7 +6,9 @@ GELU, norms and linear layers that may have no bias, and a vocabulary that may b
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +16,14 @@ import torch
 from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from caten_sd import convert, load, read_state_dict
+from caten_sd.cli import main
+from caten_sd.errors import LayoutError
 from caten_sd.layouts import gpt2
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.state.leaf import Torch, as_array
-from caten_sd.state.state_dict import StateDict
+from caten_sd.state.state_dict import STAMP, StateDict
+from tests.cli.running import run
 
 HEADS, LAYERS, WIDTH, IDS = 2, 3, 8, torch.tensor([[5, 7, 3, 1, 12], [0, 2, 4, 6, 8]])
 
@@ -86,3 +92,49 @@ def test_the_forward_pass_of_nanogpt_gives_the_same_logits(layout: Any, biases: 
     again.load_state_dict(tensors(back), strict=False)
     with torch.no_grad():
         assert torch.equal(again(IDS).logits, expected)
+
+
+@pytest.mark.parametrize("start", ["", "_orig_mod."])
+@pytest.mark.parametrize("biases", [True, False])
+def test_the_file_that_its_training_writes(tmp_path: Path, biases: bool, start: str) -> None:
+    """As train.py writes it: next to the model are tensors, and compile adds a name to its keys."""
+    model = random_model(biases)
+    layout = gpt2.NANOGPT if biases else gpt2.NANOGPT_BIASLESS
+    state = tensors(to_layout(model.state_dict(), layout, from_layout=gpt2.HF))
+    state.setdefault("lm_head.weight", state["transformer.wte.weight"])
+    moments = {n: {"exp_avg": torch.ones(2), "step": torch.tensor(1.0)} for n in range(2)}
+    optimizer = {"state": moments, "param_groups": [{"lr": 0.1, "params": [0, 1]}]}
+    options = {"n_layer": LAYERS, "n_head": HEADS, "n_embd": WIDTH, "bias": biases}
+    file, out = tmp_path / "ckpt.pt", tmp_path / "gpt2.safetensors"
+    torch.save(
+        {
+            "model": {start + key: leaf for key, leaf in state.items()},
+            "optimizer": optimizer,
+            "model_args": options,
+            "iter_num": 5,
+            "best_val_loss": torch.tensor(1.5),
+            "config": {"dataset": "x"},
+        },
+        file,
+    )
+    if start:
+        with pytest.raises(LayoutError, match=r'root="model\._orig_mod"'):
+            convert(file, out, layout="hf-gpt2")
+    convert(file, out, layout="hf-gpt2", root="model._orig_mod" if start else None)
+    again = random_model(not biases)
+    load(again, out, silent=True)
+    with torch.no_grad():
+        assert torch.equal(again(IDS).logits, model(IDS).logits)
+
+
+def test_the_line_of_a_check_is_right_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tensors(to_layout(random_model(True).state_dict(), gpt2.NANOGPT, from_layout=gpt2.HF))
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": {f"_orig_mod.{k}": v for k, v in state.items()}, "step": 3}, "c.pt")
+    _, out, _ = run(capsys, "check", "c.pt", "--against", "hf-gpt2")
+    fix = out.partition("fix: ")[2].strip()
+    program, *words = shlex.split(fix)
+    assert (program, main(words)) == ("caten-sd", 0)
+    assert read_state_dict("c.hf-gpt2.safetensors").metadata[STAMP] == "hf-gpt2"
