@@ -25,8 +25,8 @@ class ChunkReader:
     ``sizes`` is their shape. One that is not stored has the fill value, if ``sparse``.
     """
 
-    def __init__(self, store: ArrayStore, key: str, array: ZarrArray, *, sparse: bool) -> None:
-        self._store, self._key, self._array, self._sparse = store, key, array, sparse
+    def __init__(self, store: ArrayStore, start: str, array: ZarrArray, *, sparse: bool) -> None:
+        self._store, self._start, self._array, self._sparse = store, start, array, sparse
         self.sizes = array.inner.chunks if array.inner else array.chunks
         self._index: tuple[str, bytes] = "", b""
 
@@ -42,7 +42,7 @@ class ChunkReader:
 
     def key(self, numbers: tuple[int, ...]) -> str:
         """Return the key of a chunk that is stored by itself."""
-        return f"{self._key}/{self._array.chunk_key(numbers)}"
+        return self._start + self._array.chunk_key(numbers)
 
     def chunk(self, numbers: tuple[int, ...]) -> Any:
         """Return a chunk as a leaf that is not read, if it is not packed, or as an array."""

@@ -61,17 +61,18 @@ class ArrayLeaves:
     def leaf(self, name: str) -> Any:
         """Return the leaf of the array with this name."""
         self._memory.take(_LEAF)
-        array = self._array(name)
-        reader = ChunkReader(self._store, name, array, sparse=self._sparse)
-        found = self._count(name, array, reader)
+        start = f"{name}/" if name else ""  # an array that was saved by itself has no name
+        array = self._array(name, start)
+        reader = ChunkReader(self._store, start, array, sparse=self._sparse)
+        found = self._count(start, array, reader)
         first = (0,) * len(array.shape)
         if found == 1 and array.is_plain and array.grid == (1,) * len(array.shape):
             return reader.chunk(first)
         return ChunkedTensor(array.dtype, reader, [range(size) for size in array.shape])
 
-    def _array(self, name: str) -> ZarrArray:
+    def _array(self, name: str, start: str) -> ZarrArray:
         for file, read in _KINDS:
-            source = self._store.find(f"{name}/{file}")
+            source = self._store.find(start + file)
             if source is not None:
                 self._memory.add(source.size)
                 return self._read(source, read)
@@ -91,10 +92,10 @@ class ArrayLeaves:
             return array
         return self._read_before[text]._replace(name=source.name)
 
-    def _count(self, name: str, array: ZarrArray, reader: ChunkReader) -> int:
+    def _count(self, start: str, array: ZarrArray, reader: ChunkReader) -> int:
         """Return how many chunks an array has; refuse it if others are missing."""
         total = math.prod(array.grid)
-        if not total or self._store.has_many(f"{name}/", total + 1):
+        if not total or self._store.has_many(start, total + 1):
             return total
         if self._sparse:
             self._memory.take(_LOOK * total)

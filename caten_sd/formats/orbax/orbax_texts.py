@@ -28,12 +28,13 @@ def saved_strings(folder: FolderBelow, saved: SavedTree) -> dict[str, Any]:
 
 
 def other_items(found: ItemsFound) -> dict[str, Any]:
-    """Return the items that are JSON, by name."""
+    """Return the items that are JSON, by name: those of JsonSave, and the metrics of a step."""
     if "" in found.items:
         return {}
     names = [name for name in found.folder.folders() if name not in found.items]
+    files = ((name, file) for name in names for file in (_OF_JSON, name))
     places = {name: found.folder.below(name) for name in names}
-    return {name: _json(place, _OF_JSON) for name, place in places.items() if place.has(_OF_JSON)}
+    return {name: _json(places[name], file) for name, file in files if places[name].has(file)}
 
 
 def _json(folder: FolderBelow, name: str) -> Any:

@@ -1,8 +1,10 @@
-"""Orbax and TensorStore themselves read what we write, and what they write is read."""
+"""Orbax restores what we write, and what Orbax saves is read bit for bit."""
 
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,10 @@ import pytest
 import caten_sd as sd
 from caten_sd.cli import main
 from caten_sd.testing.samples import every_dtype
-from tests.formats.orbax.ocdbt_made import metadata
+from tests.formats.orbax.test_orbax_folder import unzipped
 
 pytestmark = pytest.mark.slow
 REASON = "Orbax is not installed; .ci/run worlds installs it"
-tensorstore = pytest.importorskip("tensorstore", reason=REASON)
 ocp = pytest.importorskip("orbax.checkpoint", reason=REASON)
 pytest.importorskip("zstandard", reason=REASON)
 
@@ -43,129 +44,6 @@ def same(found: dict[str, Any], expected: dict[str, Any]) -> None:
     for key, array in expected.items():
         assert (found[key].dtype, found[key].shape) == (array.dtype, array.shape), key
         assert found[key].tobytes() == array.tobytes(), key
-
-
-class Made:
-    """An array of random shape, dtype, chunks and codecs, as TensorStore writes it."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = chance = random.Random(seed)
-        shape = [chance.randint(1, 9) for _ in range(chance.randint(0, 4))]
-        self.dtype = chance.choice(["float32", "bfloat16", "int8", "bool", "complex64", "int64"])
-        self.array = np.array(np.random.default_rng(seed).integers(0, 2, shape)).astype(
-            ml_dtypes.bfloat16 if self.dtype == "bfloat16" else self.dtype
-        )
-        self.chunks = [chance.randint(1, size) for size in shape]
-        self.is_zarr3 = chance.random() < 0.5
-        self.is_ocdbt = chance.random() < 0.5
-        self.fills = chance.random() < 0.5
-
-    def write(self, folder: Path, key: str) -> None:
-        base = {"driver": "file", "path": f"{folder}/{key}/"}
-        if self.is_ocdbt:
-            config = {"max_decoded_node_bytes": self.random.choice([300, 8 << 20])}
-            base = {"driver": "ocdbt", "base": f"file://{folder}/", "path": f"{key}/"}
-            base["config"] = {**config, "compression": self.random.choice([None, {"id": "zstd"}])}
-        made = self._zarr3() if self.is_zarr3 else self._zarr2()
-        spec = {"driver": "zarr3" if self.is_zarr3 else "zarr", "kvstore": base, "metadata": made}
-        spec["store_data_equal_to_fill_value"] = not self.fills
-        shape = list(self.array.shape)
-        opening = tensorstore.open(spec, create=True, dtype=self.dtype, shape=shape)
-        opening.result().write(self.array).result()
-        text = metadata([key], store_array_data_equal_to_fill_value=not self.fills)
-        (folder / "_METADATA").write_bytes(text)
-
-    def _zarr2(self) -> dict[str, Any]:
-        packed = [None, {"id": "zstd", "level": 1}, {"id": "gzip", "level": 1}, {"id": "zlib"}]
-        return {
-            "chunks": self.chunks,
-            "compressor": self.random.choice(packed),
-            "order": self.random.choice("CF") if self.array.ndim > 1 else "C",
-            "dimension_separator": self.random.choice("./"),
-        }
-
-    def _zarr3(self) -> dict[str, Any]:
-        endian = self.random.choice(["little", "big"])
-        packed = [[], [{"name": "zstd"}], [{"name": "gzip"}], [{"name": "crc32c"}]]
-        codecs = [{"name": "bytes", "configuration": {"endian": endian}}]
-        codecs += self.random.choice(packed)
-        grid = self.chunks
-        if self.random.random() < 0.6:
-            grid = [size * self.random.randint(1, 3) for size in self.chunks]
-            if any(g > n for g, n in zip(grid, self.array.shape, strict=True)):
-                grid = self.chunks
-            location = self.random.choice(["start", "end"])
-            within = {"chunk_shape": self.chunks, "codecs": codecs, "index_location": location}
-            codecs = [{"name": "sharding_indexed", "configuration": within}]
-        encoding = {"name": self.random.choice(["default", "v2"])}
-        return {
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": grid}},
-            "chunk_key_encoding": encoding,
-            "codecs": codecs,
-        }
-
-
-@pytest.mark.parametrize("seed", range(150))
-def test_arrays_of_any_chunks_and_codecs_and_their_slices(seed: int, tmp_path: Path) -> None:
-    made = Made(seed)
-    made.write(tmp_path, "w")
-    with sd.read_state_dict(tmp_path) as state:
-        leaf = state["w"]
-        assert str(leaf.dtype) == made.dtype
-        assert leaf.numpy().tobytes() == made.array.tobytes()
-        for _ in range(5):
-            index = tuple(_pick(made.random, size) for size in made.array.shape)
-            index = index[: made.random.randint(0, len(index))]
-            assert leaf[index].numpy().tolist() == made.array[index].tolist()
-
-
-def _pick(chance: random.Random, size: int) -> Any:
-    if chance.random() < 0.3:
-        return chance.randrange(size)
-    start = chance.randrange(size)
-    return slice(start, chance.randint(start, size), chance.randint(1, 3))
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_a_store_with_a_history(seed: int, tmp_path: Path) -> None:
-    """Values are written, changed and removed in many versions, in nodes of any size."""
-    chance = random.Random(seed)
-    config = {
-        "max_decoded_node_bytes": chance.choice([100, 400, 3000]),
-        "max_inline_value_bytes": chance.choice([0, 16, 1000]),
-        "manifest_kind": chance.choice(["single", "numbered"]),
-        "compression": chance.choice([None, {"id": "zstd"}]),
-        "version_tree_arity_log2": chance.choice([1, 4]),
-    }
-    spec = {"driver": "ocdbt", "base": f"file://{tmp_path}/", "config": config}
-    store = tensorstore.KvStore.open(spec).result()
-    known: dict[str, bytes] = {}
-    for _ in range(chance.randint(1, 12)):
-        with tensorstore.Transaction() as transaction:
-            change = store.with_transaction(transaction)
-            for _ in range(chance.randint(1, 30)):
-                key = f"{'a' * chance.randint(0, 40)}.{chance.randrange(200)}"
-                if key in known and chance.random() < 0.4:
-                    change.write(key, None)
-                    known.pop(key)
-                else:
-                    known[key] = chance.randbytes(chance.choice([0, 5, 60]))
-                    change.write(key, known[key])
-    assert _values(tmp_path) == known
-
-
-def _values(folder: Path) -> dict[str, bytes]:
-    from caten_sd.formats.orbax.folder_below import FolderBelow
-    from caten_sd.formats.orbax.ocdbt import read_ocdbt
-    from caten_sd.state.header_memory import HeaderMemory
-    from caten_sd.state.source import Folder
-
-    nodes = read_ocdbt(FolderBelow(Folder(folder)), HeaderMemory("a store", 1 << 20))
-    return {
-        node.keys[at].decode(): node.source(at, "a value").head(1 << 20)
-        for node in nodes
-        for at in range(len(node.keys))
-    }
 
 
 def _tree(seed: int) -> dict[str, Any]:
@@ -277,3 +155,65 @@ def test_a_training_of_linen_is_shown_as_a_model_and_its_optimizer(
         assert {"opt_state", "step"} <= found.rest.keys()
     assert main(["show", str(tmp_path / "c")]) == 0
     assert "opt_state" in capsys.readouterr().out
+
+
+READS_ITS_OWN = """
+import os, sys
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+import jax, jax.numpy as jnp, numpy as np
+import caten_sd as sd
+from caten_sd.formats.orbax.chunk_reading import ChunkReader
+from tests.formats.orbax.checkpoints_made import SHARDED
+
+rows = jax.sharding.NamedSharding(jax.make_mesh((4,), ("x",)), jax.sharding.PartitionSpec("x"))
+tree = {key: jax.device_put(jnp.zeros_like(array), rows) for key, array in SHARDED.items()}
+calls, chunk = [], ChunkReader.chunk
+ChunkReader.chunk = lambda self, numbers: calls.append(numbers) or chunk(self, numbers)
+loaded = sd.with_state(tree, sd.read_state_dict(sys.argv[1]))
+assert all(np.array_equal(loaded[key], array) for key, array in SHARDED.items())
+assert all(each.sharding == rows for each in loaded.values())
+print(len(calls))
+"""
+
+
+@pytest.mark.parametrize("name", ["sharded", "sharded_zarr3"])
+def test_each_device_reads_its_own_chunks_and_each_chunk_is_read_once(
+    name: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("jax", reason=REASON)
+    command = [sys.executable, "-c", READS_ITS_OWN, str(unzipped(name, tmp_path))]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert done.stdout.split()[-1] == "12"  # three arrays on four devices
+
+
+def _saved(path: Path, tree: Any, **options: Any) -> dict[str, Any]:
+    handler = ocp.PyTreeCheckpointHandler(use_zarr3=options.pop("use_zarr3", False))
+    ocp.Checkpointer(handler).save(path, args=ocp.args.PyTreeSave(tree, **options))
+    return arrays(path)
+
+
+@pytest.mark.parametrize("use_zarr3", [False, True])
+def test_options_of_a_save(use_zarr3: bool, tmp_path: Path) -> None:
+    tree = {"w": np.arange(400, dtype="f4").reshape(20, 20), "v": (np.ones(3), np.zeros((3, 3)))}
+    small = {"w": ocp.SaveArgs(chunk_byte_size=100), "v": (ocp.SaveArgs(), ocp.SaveArgs())}
+    for number, options in enumerate(({"save_args": small}, {"ocdbt_target_data_file_size": 500})):
+        found = _saved(tmp_path / str(number), tree, use_zarr3=use_zarr3, **options)
+        same(found, flat(tree))
+
+
+def test_an_array_that_was_saved_by_itself(tmp_path: Path) -> None:
+    same(_saved(tmp_path / "c", np.arange(3.0)), {"": np.arange(3.0)})
+
+
+def test_names_and_metrics_of_steps(tmp_path: Path) -> None:
+    options = ocp.CheckpointManagerOptions(
+        step_prefix="ck", step_format_fixed_length=6, best_fn=lambda metrics: metrics["loss"]
+    )
+    with ocp.CheckpointManager(tmp_path, options=options) as manager:
+        for step in (9, 10):
+            tree = {"w": np.full(2, step)}
+            manager.save(step, args=ocp.args.StandardSave(tree), metrics={"loss": 1.0 * step})
+    with sd.read_state_dict(tmp_path) as state:
+        assert "ck_000010" in state.origin
+        assert state["w"].numpy().tolist() == [10, 10]
+        assert state.rest == {"metrics": {"loss": 10.0}}
