@@ -12,7 +12,7 @@ from caten_sd.errors import LoadError
 from caten_sd.loading.changed_slots import changed_slots
 from caten_sd.loading.hidden_leaves import hidden_in, hides_leaves
 from caten_sd.loading.named_leaves import NamedLeaves
-from caten_sd.loading.owners import OwnerHooks, SynthesizedSlot, hooks_of
+from caten_sd.loading.owners import ForgivenKeys, OwnerHooks, SynthesizedSlot, hooks_of
 from caten_sd.loading.report import LoadReport, Outcome
 from caten_sd.objects.containers import Container, computed, containers
 from caten_sd.objects.extract import attributes_of, get_state_dict, to_state_dict
@@ -175,6 +175,20 @@ class LoadTarget:
         """The slots that the object's own library leaves out of its files."""
         files = hooks_of(unwrap(self.obj)).files
         return frozenset() if files is None else frozenset(files.unsaved(self.slots.entry))
+
+    @functools.cached_property
+    def _ignored(self) -> ForgivenKeys | None:
+        return hooks_of(unwrap(self.obj)).ignored
+
+    @functools.cached_property
+    def may_lack(self) -> frozenset[str]:
+        """The slots that a file need not have, as the object's own class says."""
+        ignored = self._ignored
+        return frozenset() if ignored is None else frozenset(ignored.may_lack(self.slots.entry))
+
+    def leaves_out(self, *keys: str) -> bool:
+        """Return whether the object's own class leaves one of these keys of a file out."""
+        return self._ignored is not None and bool(self._ignored.leaves_out(keys))
 
     @functools.cached_property
     def rebuilt(self) -> dict[str, Any]:

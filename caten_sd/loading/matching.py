@@ -106,4 +106,6 @@ def _unused(name: str, target: LoadTarget, named: NamedLeaves, policy: Policy) -
         if rule := policy.unexpected.find(key):
             note = f"left out, as allow_unexpected={rule.pattern!r} allows"
             return row._replace(outcome=Outcome.SKIPPED, note=note)
+    if target.leaves_out(name, row.key):
+        return row._replace(outcome=Outcome.LEFT_OUT)
     return row

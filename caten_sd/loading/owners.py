@@ -50,6 +50,16 @@ class FileLayout(Protocol):
         """Return the slots that files of the owner do not have, so that a load leaves them."""
 
 
+class ForgivenKeys(Protocol):
+    """What an owner's library loads without, and what it leaves out of a file."""
+
+    def may_lack(self, keys: Iterable[str]) -> Collection[str]:
+        """Return the slots that a file need not have."""
+
+    def leaves_out(self, keys: Iterable[str]) -> Collection[str]:
+        """Return the keys of a file that the owner has no use for."""
+
+
 class OwnerHooks:
     """What one owner does around a load; this class is for one that only holds its slots."""
 
@@ -58,6 +68,7 @@ class OwnerHooks:
     nested: Collection[str] = ()  # slots with a tree in place of a leaf; `put` takes it as a whole
     constants: Iterable[Any] = ()  # what a copy of the owner has in common with it: no state
     files: FileLayout | None = None  # the layout of its files, if it is not that of its state
+    ignored: ForgivenKeys | None = None  # what its library says nothing of
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner

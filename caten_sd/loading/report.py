@@ -25,7 +25,8 @@ class Outcome(str, enum.Enum):
     TIED = "tied to a slot that is loaded"
     COMPUTED = "computed by the model, not loaded"
     SKIPPED = "skipped, as asked"
-    KEPT = "kept, as no file of such a model has it"
+    KEPT = "kept, as files of such a model do without it"
+    LEFT_OUT = "in the file, and left out, as the class of the model says"
     MISSING = "in the model, not in the file"
     UNEXPECTED = "in the file, not in the model"
     SHAPE = "of another shape in the file"
@@ -53,6 +54,7 @@ SHOWN = (
     Outcome.COMPUTED,
     Outcome.SKIPPED,
     Outcome.KEPT,
+    Outcome.LEFT_OUT,
 )
 QUIET = (Outcome.LOADED,)  # printed only with a note
 
@@ -152,6 +154,7 @@ class Ledger(HasSheet):
         slots -= counts[Outcome.KEPT]
         done = len(self.of(*FITS))
         wrong = [f"{counts[each]:,} {each.value}" for each in FAULTS if counts[each]]
+        wrong += [f"{counts[each]:,} {each.value}" for each in (Outcome.LEFT_OUT,) if counts[each]]
         end = "; " + "; ".join(wrong) if wrong else ", and the file has nothing else"
         fit = "fits" if done == 1 else "fit"
         return f"{done:,} of {counted(slots, 'slot')} of {self.model} {fit}{end}"

@@ -200,6 +200,9 @@ class SlotMatcher:
         if row.slot.has_values:
             if row.key in self.target.unsaved:
                 return PlannedRow(row._replace(outcome=Outcome.KEPT))
+            if row.key in self.target.may_lack:
+                note = "a file may lack it, as the class of the model says"
+                return PlannedRow(row._replace(outcome=Outcome.KEPT, note=note))
             return repaired
         if row.key in self.target.rebuilt:
             note, value = "computed again by the model", self.target.rebuilt[row.key]

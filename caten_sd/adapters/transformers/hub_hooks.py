@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers.modeling_utils import PreTrainedModel
 
+from caten_sd.adapters.transformers.ignored_keys import IgnoredKeys
 from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.mapping.layout import Layout
 from caten_sd.state.leaf import spec_or_none
@@ -57,6 +58,7 @@ class HubFiles:
 @hooks_of.register(PreTrainedModel)
 def _hooks(call_next_method: Callable[..., OwnerHooks], model: PreTrainedModel, /) -> OwnerHooks:
     hooks = call_next_method(model)
+    hooks.ignored = IgnoredKeys(model)
     # The conversions of a quantized model are those of its quantizer, which cannot be undone.
     quantized = getattr(model, "hf_quantizer", None) is not None
     if _CONVERTS and not quantized:

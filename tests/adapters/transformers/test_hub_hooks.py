@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -306,3 +307,52 @@ def test_a_cause_is_not_sought_in_names_that_the_conversions_explain(mixtral: Pa
     assert {row.outcome.name for row in plan.rows} == {"LOADED", "SHAPE"}
     assert "layout hf-" not in plan.cause
     assert plan.fix == ""
+
+
+INV_FREQ = "model.layers.0.self_attn.rotary_emb.inv_freq"
+
+
+def outcomes(plan: Any) -> dict[str, str]:
+    return {row.key: row.outcome.name for row in plan.rows if row.outcome.name != "LOADED"}
+
+
+def test_keys_that_a_class_leaves_out_are_told_and_do_no_harm() -> None:
+    """An encoder is given the file of the whole model, as from_pretrained takes it."""
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
+    config = transformers.T5Config(vocab_size=40, **sizes)
+    whole = transformers.T5ForConditionalGeneration(config)
+    model = transformers.T5EncoderModel(config)
+    state = {key: value for key, value in whole.state_dict().items() if key != "lm_head.weight"}
+    plan = plan_load(model, state)
+    left = {key for key in state if key.startswith("decoder.")}
+    assert set(outcomes(plan)) - {"encoder.embed_tokens.weight"} == left
+    assert {outcomes(plan)[key] for key in left} == {"LEFT_OUT"}
+    assert "left out, as the class of the model says" in str(plan)
+    assert "the file has nothing else" not in plan.verdict
+    load_state_dict(model, state, strict=True)
+
+
+def test_old_buffers_of_each_layer_are_left_out() -> None:
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    config = transformers.LlamaConfig(vocab_size=40, num_attention_heads=4, **sizes)
+    model = transformers.LlamaForCausalLM(config)
+    state = {**model.state_dict(), INV_FREQ: torch.ones(4)}
+    assert outcomes(plan_load(model, state)) == {INV_FREQ: "LEFT_OUT"}
+    assert outcomes(plan_load(model, {**state, "other": torch.ones(4)}))["other"] == "UNEXPECTED"
+
+
+def test_slots_that_a_file_may_lack_stay_as_they_are() -> None:
+    sizes = {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32,
+             "decoder_ffn_dim": 32, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+             "max_position_embeddings": 40}  # fmt: skip
+    model = transformers.BartForConditionalGeneration(
+        transformers.BartConfig(vocab_size=40, **sizes)
+    )
+    model.final_logits_bias += 3
+    state = {k: v for k, v in model.state_dict().items() if k != "final_logits_bias"}
+    plan = plan_load(model, state)
+    assert outcomes(plan)["final_logits_bias"] == "KEPT"
+    load_state_dict(model, state, strict=True)
+    assert model.final_logits_bias[0, 0] == 3
+    fewer = {key: value for key, value in state.items() if "fc1" not in key}
+    assert outcomes(plan_load(model, fewer))["model.decoder.layers.0.fc1.bias"] == "MISSING"
