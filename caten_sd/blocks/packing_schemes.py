@@ -64,6 +64,20 @@ class PackingScheme:
         """Return the scheme of what ``cut`` returns, for a scheme that has to know the rows."""
         return self
 
+    @property
+    def times_read(self) -> int:
+        """How many times all rows, a few at a time, read a byte of the packed weight."""
+        return 1
+
+    @property
+    def columns_together(self) -> int:
+        """How many columns of each row cannot be cut from one another; 0 if none can be."""
+        return 0
+
+    def cut_columns(self, parts: Parts, start: int, stop: int) -> tuple[Self, dict[str, Any]]:
+        """Return the scheme and the parts of some columns, the second axis of the float weight."""
+        raise NotImplementedError
+
     def __str__(self) -> str:
         return f"{self.method}, {counted(self.bits, 'bit')}, {self.blocks}"
 

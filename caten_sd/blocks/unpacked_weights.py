@@ -15,7 +15,7 @@ from caten_sd.state.dtype import DTYPES
 from caten_sd.state.leaf import Numpy, as_array, dequantize
 from caten_sd.state.packed_names import plain_name, role_of
 from caten_sd.state.packed_weights import packed_groups
-from caten_sd.state.row_leaf import RowLeaf
+from caten_sd.state.row_leaf import RowLeaf, is_range
 from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.wording import counted, first_few
 
@@ -37,6 +37,25 @@ class UnpackedWeight(RowLeaf):
     def rows_together(self) -> int:
         """How many rows cannot be cut from one another."""
         return self.scheme.rows_together
+
+    @property
+    def times_read(self) -> int:
+        """How many times all rows, a few at a time, read a byte of the packed weight."""
+        return self.scheme.times_read
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a lazy slice, for which only what it is packed in is read."""
+        together = self.scheme.columns_together
+        if not together or not isinstance(index, tuple) or not all(map(is_range, index)):
+            return super().__getitem__(index)
+        rows, columns, *rest = index
+        start = columns.start // together * together
+        stop = min(-(-columns.stop // together) * together, self.shape[1])
+        if start >= stop or (start, stop) == (0, self.shape[1]):
+            return super().__getitem__(index)
+        scheme, parts = self.scheme.cut_columns(self.parts, start, stop)
+        inner = slice(columns.start - start, columns.stop - start)
+        return UnpackedWeight(scheme, parts, self.shape[0])[(rows, inner, *rest)]
 
     def rows(self, start: int, stop: int) -> UnpackedWeight:
         """Return some rows, for which only what they are packed in is read."""

@@ -43,8 +43,8 @@ def refuse_own_axes(leaves: Iterable[Any]) -> None:
         if isinstance(leaf, Accompanied) and leaf.has_own_axes:
             raise LayoutError(
                 f"a packed weight {list(leaf.shape)} has other axes than its values, so only its "
-                f"name can be another; dequantize it first, by to_floats or --dtype f16, or leave "
-                f"it in its layout"
+                f"name can be another; dequantize the weight first, by to_floats or --dtype f16, "
+                f"or leave it in its layout"
             )
 
 

@@ -60,6 +60,12 @@ def bytes_read(leaf: Any, *, gaps: bool = False) -> int:
     return chunks or spec(leaf).nbytes
 
 
+def _times_read(leaf: Any) -> int:
+    """Return how many times the parts of a leaf may read the same bytes."""
+    own = leaf.times_read if isinstance(leaf, RowLeaf) else 1
+    return max([own, *map(_times_read, _origins(leaf))])
+
+
 def _origins(leaf: Any) -> tuple[Any, ...]:
     """Return the leaves that a leaf is computed from: none for an array in memory."""
     return leaf.origins() if isinstance(leaf, LazyLeaf) else ()
@@ -118,11 +124,11 @@ def _boxes(shape: Sequence[int], most: int) -> Iterator[Box]:
 
 def _stay_near(leaves: Sequence[Any], cut: Sequence[tuple[Any, ...]]) -> bool:
     """Return whether the parts lie in the file as the leaves do, without gaps worth mentioning."""
-    before = sum(bytes_read(each, gaps=True) for each in leaves)
+    before = sum(bytes_read(each, gaps=True) * _times_read(each) for each in leaves)
     return sum(bytes_read(each, gaps=True) for part in cut for each in part) <= 5 * before // 4
 
 
 def _are_read_once(leaves: Sequence[Any], cut: Sequence[tuple[Any, ...]]) -> bool:
     """Return whether the parts together take few bytes more than the leaves."""
-    before = sum(map(bytes_read, leaves))
+    before = sum(bytes_read(each) * _times_read(each) for each in leaves)
     return sum(bytes_read(each) for part in cut for each in part) <= 5 * before // 4

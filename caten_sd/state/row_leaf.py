@@ -19,6 +19,11 @@ class RowLeaf(LazyLeaf):
         """How many rows cannot be cut from one another."""
         return 1
 
+    @property
+    def times_read(self) -> int:
+        """How many times parts of the leaf read the same bytes, as where a byte has far rows."""
+        return 1
+
     def rows(self, start: int, stop: int) -> Any:
         """Return some rows as a leaf; ``start`` is a multiple of the rows that stay together."""
         raise NotImplementedError
@@ -26,7 +31,7 @@ class RowLeaf(LazyLeaf):
     def __getitem__(self, index: Any) -> Any:
         """Return a lazy slice, for which only the rows in it are computed."""
         box = index if isinstance(index, tuple) else (index,)
-        if len(box) != len(self.shape) or not all(map(_is_range, box)):
+        if len(box) != len(self.shape) or not all(map(is_range, box)):
             return indexed(self, index)
         first, *rest = box
         together = self.rows_together
@@ -40,7 +45,7 @@ class RowLeaf(LazyLeaf):
         return found
 
 
-def _is_range(pick: Any) -> bool:
+def is_range(pick: Any) -> bool:
     """Return whether an index is a range from one index to a later one, or to itself."""
     if not isinstance(pick, slice) or pick.step is not None:
         return False

@@ -78,6 +78,11 @@ class Hqq(PackingScheme):
         """The rows of what is packed: the numbers of a byte are this far apart."""
         return -(-self.height // WIDTHS[self.packing][1])
 
+    @property
+    def times_read(self) -> int:
+        """How many numbers a byte has; where a group is a column, rows of it lie together."""
+        return WIDTHS[self.packing][1] * (1 if self.axis else 3)
+
     def rows_of_table(self) -> tuple[int, int]:
         """Return the rows of the table that the values lie in."""
         row = math.prod(self.shape[1:])

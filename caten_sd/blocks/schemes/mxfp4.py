@@ -60,6 +60,18 @@ class Mxfp4(PackingScheme):
         """Return the rows of both; they are experts where the axes are turned."""
         return {role: along(parts[role], 0, start, stop) for role in self.roles}
 
+    @property
+    def columns_together(self) -> int:
+        """How many columns are in a group, where those are the inputs of an expert."""
+        return GROUP if self.turned else 0
+
+    def cut_columns(self, parts: Parts, start: int, stop: int) -> tuple[Self, dict[str, Any]]:
+        """Return the groups that are the columns of each expert."""
+        experts, _, outputs = self.shape
+        cut = attrs.evolve(self, shape=(experts, stop - start, outputs))
+        axis, first, end = 2, start // GROUP, -(-stop // GROUP)
+        return cut, {role: along(parts[role], axis, first, end) for role in self.roles}
+
 
 @dequantize.register(Mxfp4)
 def _values(scheme: Mxfp4, parts: Parts, /) -> NDArray[Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from caten_sd import read_state_dict, write_state_dict
 from caten_sd.blocks.unpacked_weights import quantization_notes, to_floats
 from caten_sd.errors import StateDictError
+from caten_sd.state.parts import parts
 from caten_sd.state.state_dict import StateDict
 
 SHAPE, GROUP = (40, 96), 32
@@ -72,6 +75,19 @@ def test_every_packing_gives_the_published_formula(packing: str, axis: int, as_f
     bits = BITS[packing]
     note = f"quantized: hqq, {bits} bit{'s' * (bits > 1)}, groups of 32; 1 weight"
     assert quantization_notes(StateDict(tensors)) == [note]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_weight_of_a_file_is_computed_in_parts(
+    axis: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.blocks.schemes.test_hqq.SHAPE", (2048, 1024))
+    tensors, values = packed("4bit_u8", axis=axis)
+    write_state_dict(tensors, tmp_path / "w.safetensors")
+    with read_state_dict(tmp_path / "w.safetensors") as file:
+        cut = parts(to_floats(file)["fc.weight"])
+        assert len(cut) > 2
+        assert np.array_equal(np.concatenate([part.numpy() for part in cut]), values)
 
 
 @pytest.mark.parametrize(

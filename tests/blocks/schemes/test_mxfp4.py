@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+from caten_sd import read_state_dict, write_state_dict
 from caten_sd.blocks.unpacked_weights import quantization_notes, to_floats
 from caten_sd.errors import StateDictError
+from caten_sd.state.parts import parts
 from caten_sd.state.state_dict import StateDict
 
 GROUP = 32
@@ -48,6 +51,9 @@ def test_the_values_are_those_of_ml_dtypes(
     assert list(floats) == [name, "a.up_proj_bias"]
     assert np.array_equal(floats[name].numpy(), expected)
     assert np.array_equal(floats[name][1:3, 4:5].numpy(), expected[1:3, 4:5])
+    for first, last in [(0, 1), (0, 5), (3, 4), (31, 33), (32, 64), (63, 64), (5, 5)]:
+        box = (slice(0, 2), slice(first, last), slice(1, 4))
+        assert np.array_equal(floats[name][box].numpy(), expected[box])
     state = StateDict(tensors, config={"quantization_config": {"quant_method": "mxfp4"}})
     assert quantization_notes(state) == ["quantized: mxfp4, 4 bits, groups of 32; 1 weight"]
 
@@ -57,6 +63,20 @@ def test_the_same_tensors_under_other_names_are_other_values() -> None:
     both = {**tensors, "b.blocks": tensors["a_blocks"], "b.scales": tensors["a_scales"]}
     floats = to_floats(both)
     assert (floats["a"].shape, floats["b"].shape) == ((3, 64, 5), (3, 5, 64))
+
+
+def test_experts_of_a_file_are_computed_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caten_sd.state.parts.SCATTERED", 1 << 21)
+    tensors, values = packed("a_blocks", "a_scales", (2, 600, 40))
+    write_state_dict(tensors, tmp_path / "w.safetensors")
+    with read_state_dict(tmp_path / "w.safetensors") as file:
+        leaf = to_floats(file)["a"]
+        cut = parts(leaf)
+        assert len(cut) > 2  # so not even an expert is computed at once
+        found = np.concatenate([part.numpy().reshape(-1) for part in cut])
+    assert np.array_equal(found, values.swapaxes(1, 2).reshape(-1))
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 1), (3, 5), (3, 4, 2), (0, 5, 2)])
