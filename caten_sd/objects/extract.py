@@ -23,7 +23,7 @@ from caten_sd.state.keys import (
     pytorch_style_dict_key,
 )
 from caten_sd.state.leaf import LazyLeaf
-from caten_sd.state.state_dict import StateDict
+from caten_sd.state.state_dict import OURS, StateDict
 from caten_sd.wording import a_or_an
 
 
@@ -71,7 +71,17 @@ def get_state_dict(
     state = StateDict(zip(map(key_mapper, paths), leaves, strict=True), paths=paths)
     if len(state) < len(pairs):
         raise _collision(obj, paths, key_mapper)
-    return state
+    return _with_what_lies_beside(state, obj) if isinstance(obj, StateDict) else state
+
+
+def _with_what_lies_beside(state: StateDict, given: StateDict) -> StateDict:
+    """Return a state with the metadata, others, rest and origin of the one that it is taken of.
+
+    What the metadata says of keys holds of the same keys only.
+    """
+    is_same = list(state) == list(given)
+    said = {k: v for k, v in given.metadata.items() if is_same or not k.startswith(OURS)}
+    return given.with_entry(dict(state), paths=state.paths, ties=state.ties, metadata=said)
 
 
 def _is_taught() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from caten_sd.files.checkpoint import read_state_dict, write_state_dict
 from caten_sd.loading.load import load_state_dict
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.snapshot import snapshot
+from caten_sd.state.state_dict import StateDict
 
 
 def trained(model: nn.Module) -> None:
@@ -97,3 +99,23 @@ def test_a_file_is_read_into_arrays_of_its_own(tmp_path: Path, name: str) -> Non
     assert {key: leaf.tolist() for key, leaf in kept.items()} == {
         key: leaf.tolist() for key, leaf in written.items()
     }
+
+
+@pytest.mark.parametrize(
+    "take", [get_state_dict, snapshot, lambda state: state.with_entry({**state})]
+)
+def test_what_lies_beside_the_tree_stays(take: Callable[[StateDict], StateDict]) -> None:
+    """All of it: each of these lost something else."""
+    beside = {"metadata": {"caten_sd.layout": "hf-gpt2"}, "others": {"o": 1}, "rest": {"r": 2}}
+    more = {"origin": "npz", "config": {"a": 1}, "imports": {"a.b": True}}
+    given = StateDict({"a.w": np.zeros(2), "b": np.ones(2)}, **beside, **more)
+    found = take(given)
+    assert {k: v.tolist() for k, v in found.items()} == {"a.w": [0, 0], "b": [1, 1]}
+    assert {name: getattr(found, name) for name in (*beside, *more)} == {**beside, **more}
+
+
+def test_the_layout_of_other_keys_is_not_that_of_these() -> None:
+    said = {"caten_sd.layout": "mine", "note": "kept"}
+    given = StateDict({"a": np.ones(1)}, metadata=said)
+    found = get_state_dict(given, key_mapper=lambda path: f"mine.{path[0]}")
+    assert (list(found), found.metadata) == (["mine.a"], {"note": "kept"})
