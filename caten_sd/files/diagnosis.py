@@ -6,7 +6,7 @@ import codecs
 import re
 
 from caten_sd.errors import FormatError
-from caten_sd.files.foreign_files import foreign_file
+from caten_sd.files.foreign_files import foreign_file, foreign_name
 from caten_sd.state.source import Source
 
 
@@ -24,7 +24,7 @@ def diagnose(source: Source) -> FormatError | None:
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
         problem = "it is an HTML or XML page, not a checkpoint"
         return FormatError(source.name, problem, "download the file itself, logged in if need be")
-    if (known := foreign_file(head)) is not None:
+    if (known := foreign_file(head) or foreign_name(source.name)) is not None:
         return FormatError(source.name, f"it is {known.kind}", known.fix)
     if (line := _first_line(head)) is not None:
         problem = f"it is text that begins {line!r}"

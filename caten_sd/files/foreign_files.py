@@ -10,6 +10,7 @@ _ARRAYS = "and write its arrays with numpy.savez"
 _UNPACK = "convert or unpack it first"
 _ENGINE = "export the model that it was built from"
 _MATCHED = 256  # bytes
+_OF_TFJS = "convert it with tensorflowjs_converter"
 _GGML = "convert it to GGUF with a llama.cpp of 2023"
 
 
@@ -72,6 +73,11 @@ _PATTERNS = (
         "a Core ML model, or the saved_model.pb of TensorFlow",
         "load it with coremltools, or its folder with tensorflow.saved_model.load",
     ),
+    (
+        rb'\s*\{.{0,200}?"(?:modelTopology|weightsManifest|convertedBy": ?"TensorFlow\.js)',
+        "the model.json of a TensorFlow.js model",
+        _OF_TFJS,
+    ),
     (  # GraphDef.node: its name and its operation
         rb"\x0a%b\x0a%b\x12[\x01-\x40][A-Z_]\w+" % (_SIZE, _NAME),
         "a frozen graph of TensorFlow",
@@ -99,6 +105,17 @@ def foreign_file(head: bytes) -> ForeignFile | None:
         if re.match(pattern, head[:_MATCHED], re.DOTALL):
             return ForeignFile(kind, fix)
     return _of_joblib(head)
+
+
+def foreign_name(name: str) -> ForeignFile | None:
+    """Return what a file is whose bytes show nothing, by the name that its writer always gives it.
+
+    >>> foreign_name("web/group1-shard1of2.bin").kind
+    'a part of the weights of a TensorFlow.js model'
+    """
+    if re.fullmatch(r"(?:.*[/\\])?group[0-9]+-shard[0-9]+of[0-9]+(?:\.bin)?", name, re.DOTALL):
+        return ForeignFile("a part of the weights of a TensorFlow.js model", _OF_TFJS)
+    return None
 
 
 def _of_joblib(head: bytes) -> ForeignFile | None:

@@ -60,5 +60,6 @@ class HeaderMemory:
                 self._source_name,
                 f"its lists, dicts, texts and objects take over {_SPARE >> 20} MB and "
                 f"{_FACTOR} times the {counted(self._size, 'byte')} that hold them",
-                "write its tensors without its other values",
+                "write only its tensors, where it was written: "
+                '{k: v for k, v in state.items() if hasattr(v, "shape")}',
             )

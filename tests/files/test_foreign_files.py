@@ -64,6 +64,12 @@ FOREIGN = {
     "SQLite": (b"SQLite format 3\0" + bytes(40), "sqlite3"),
     "MATLAB": (b"MATLAB 5.0 MAT-file" + bytes(90), "loadmat"),
     "llamafile": (b"MZqFpD='\n" + bytes(40), "unzip"),
+    "TensorFlow.js": (b'{"format": "layers-model", "modelTopology": {}}', "tensorflowjs_converter"),
+    "a TensorFlow.js": (b'{"weightsManifest":[{"paths":["group1-shard1of1.bin"]', "tensorflowjs"),
+    "of a TensorFlow.js": (
+        b'{"generatedBy": "2", "convertedBy": "TensorFlow.js Converter"',
+        "tensorf",
+    ),
 }
 SUFFIXES = (".pt", ".ckpt", ".bin", ".pkl", ".npy", ".safetensors", ".gguf", ".npz", ".odd", "")
 
@@ -100,6 +106,16 @@ def test_no_bytes_take_long(data: bytes) -> None:
     start = time.perf_counter()
     foreign_file(data)
     assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.parametrize("data", [W.tobytes(), bytes(48), b"text text text text"])
+@pytest.mark.parametrize("name", ["group1-shard1of1.bin", "group10-shard2of31"])
+def test_weights_whose_bytes_show_nothing_are_named_by_their_name(
+    data: bytes, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(FormatError, match=r"TensorFlow\.js.*tensorflowjs_converter"):
+        read_state_dict(tmp_path / name)
 
 
 def test_real_dumps_of_joblib(tmp_path: Path) -> None:
