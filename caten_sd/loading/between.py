@@ -130,10 +130,19 @@ def _of_layers(one: ModelLayers, other: ModelLayers, names: Mapping[str, str]) -
     for mine, its in found.pairs:
         more, said = rows_between(mine.layer, its.layer)
         rows += more
-        notes += said
+        notes += [*said, *_said_of_array(mine, its)]
     if not rows:
         raise LayoutError(f"{one.name} and {other.name} have no layer; give models with parameters")
     return LayoutBetween(f"{one.name}-to-{other.name}", [*rows, *left_out], said=tuple(notes))
+
+
+def _said_of_array(mine: KnownLayer, its: KnownLayer) -> list[str]:
+    """Return that an array of several axes is in no layer, so that nothing says how it lies."""
+    kind, shapes = mine.likeness
+    if kind != "array" or not any(len(shape) > 1 for _, shape in shapes):
+        return []
+    name = f"{mine.layer.place} and {its.layer.place}"
+    return [f"{name} are in no layer of a known kind, and are taken to lie alike"]
 
 
 def _known(
@@ -147,7 +156,7 @@ def _known(
     )
     mine, its = (
         [
-            KnownLayer(layer, words[side][layer.place], likeness(layer, model.state))
+            KnownLayer(layer, *words[side][layer.place], likeness(layer, model.state))
             for layer in model.layers
         ]
         for side, model in enumerate((one, other))
@@ -160,29 +169,30 @@ def _tied_left_out(one: StateDict, other: StateDict, found: Matched) -> list[Lac
 
     Return the rows of those of the source; those of the target get their values with the tie.
     """
-    here = {name for mine, _ in found.pairs for name in _keys(mine)}
-    there = {name for _, its in found.pairs for name in _keys(its)}
-    for each in list(found.only_other):
-        if all(_tied_to(other, key, there) for key in _keys(each)):
-            found.only_other.remove(each)
-    rows = []
-    for each in list(found.only_one):
-        firsts = {key: _tied_to(one, key, here) for key in _keys(each)}
+    here = _by_first(one, [mine for mine, _ in found.pairs])
+    there = _by_first(other, [its for _, its in found.pairs])
+    rows: list[Lacks] = []
+    for each in found.only_one:
+        firsts = {key: here.get(one.ties.get(key, key)) for key in _keys(each)}
         if all(firsts.values()):
-            found.only_one.remove(each)
-            rows += [Lacks(key, "tied", tied=first) for key, first in firsts.items()]
+            rows += [Lacks(key, "tied", tied=str(first)) for key, first in firsts.items()]
+    left_out = {row.canonical for row in rows}
+    found.only_one[:] = [each for each in found.only_one if left_out.isdisjoint(_keys(each))]
+    found.only_other[:] = [
+        each
+        for each in found.only_other
+        if not all(other.ties.get(key, key) in there for key in _keys(each))
+    ]
     return rows
+
+
+def _by_first(state: StateDict, layers: Sequence[KnownLayer]) -> dict[str, str]:
+    """Return the key that layers have of each tensor, by the first key that the tensor has."""
+    return {state.ties.get(key, key): key for layer in layers for key in _keys(layer)}
 
 
 def _keys(known: KnownLayer) -> list[str]:
     return [name for row in known.layer.rows for name in row.names]
-
-
-def _tied_to(state: StateDict, key: str, keys: set[str]) -> str:
-    """Return which of some keys has the tensor of a key, or ""."""
-    first = state.ties.get(key, key)
-    same = [name for name in keys if state.ties.get(name, name) == first]
-    return min(same, default="")
 
 
 def _require_all(found: Matched, one: ModelLayers, other: ModelLayers) -> None:

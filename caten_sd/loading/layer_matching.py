@@ -23,29 +23,34 @@ from caten_sd.state.state_dict import StateDict
 from caten_sd.state.steps import Shape
 
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
+MOST_WORDS = 200  # of a name that are compared one by one; a file may have any number
+MOST_DIGITS = 18
 K = TypeVar("K")
+T = TypeVar("T")
 
 Likeness = tuple[str, tuple[tuple[str, Shape], ...]]  # a kind, and the shapes of its parts
 Words = tuple[str, ...]
+Named = tuple[str, Words]  # a name and the words in it
 
 
 @attrs.frozen
 class KnownLayer:
-    """A layer with the words of its name, and what another has to be to be the same layer."""
+    """A layer with its name, the words in it, and what another has to be to be the same one."""
 
     layer: PlacedLayer
+    name: str
     words: Words
     likeness: Likeness
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers in its name."""
-        return tuple(int(word) for word in self.words if word.isdecimal())
+        return tuple(int(word) for word in self.words if is_number(word))
 
     @property
     def template(self) -> Words:
         """Its name without the numbers."""
-        return tuple("" if word.isdecimal() else word for word in self.words)
+        return tuple("" if is_number(word) else word for word in self.words)
 
 
 Pair = tuple[KnownLayer, KnownLayer]
@@ -85,6 +90,11 @@ def words_of(place: str) -> Words:
     return tuple(word.lower() for word in _WORDS.findall(place))
 
 
+def is_number(word: str) -> bool:
+    """Return whether a word of a name is a number that counts layers."""
+    return word.isdecimal() and len(word) <= MOST_DIGITS
+
+
 def root_of(layers: Sequence[PlacedLayer]) -> str:
     """Return what the names of all layers begin with, as "params." in Flax."""
     places = [layer.place for layer in layers]
@@ -94,13 +104,17 @@ def root_of(layers: Sequence[PlacedLayer]) -> str:
 
 def words_by_place(
     places: Sequence[str], names: Mapping[str, str], root: str, other_root: str
-) -> dict[str, Words]:
-    """Return the words of each name, without the root of its model, or of the other if renamed."""
+) -> dict[str, Named]:
+    """Return the name of each place and its words, as renamed.
+
+    The name is without the root of the model, or without that of the other if it is renamed.
+    """
     new = renamed(places, names) if names else dict(zip(places, places, strict=True))
-    return {
-        place: words_of(name.removeprefix(root if name == place else other_root))
+    short = {
+        place: name.removeprefix(root if name == place else other_root)
         for place, name in new.items()
     }
+    return {place: (name, words_of(name)) for place, name in short.items()}
 
 
 def matched(one: Sequence[KnownLayer], other: Sequence[KnownLayer]) -> Matched:
@@ -116,20 +130,13 @@ def _within(one: list[KnownLayer], other: list[KnownLayer], at: int, to: int) ->
     """Match layers whose names begin with ``at`` and ``to`` words that are settled already."""
     at, to = _shared(one, at), _shared(other, to)
     if len(one) == len(other) == 1:
-        return (
-            ([(one[0], other[0])], [], [])
-            if one[0].likeness == other[0].likeness
-            else (
-                [],
-                one,
-                other,
-            )
-        )
+        is_same = one[0].likeness == other[0].likeness
+        return ([(one[0], other[0])], [], []) if is_same else ([], one, other)
     groups, others = _by_word(one, at), _by_word(other, to)
     pairs: list[Pair] = []
     left: list[KnownLayer] = []
     right: list[KnownLayer] = []
-    for word, word_of_other in _settled(groups, others):
+    for word, word_of_other in _settled(groups, others) if max(at, to) < MOST_WORDS else ():
         found = _within(groups.pop(word), others.pop(word_of_other), at + 1, to + 1)
         pairs += found[0]
         left += found[1]
@@ -142,74 +149,94 @@ def _within(one: list[KnownLayer], other: list[KnownLayer], at: int, to: int) ->
 
 def _shared(layers: Sequence[KnownLayer], at: int) -> int:
     """Return up to which word all names are the same, but for the last word of one."""
-    while (
-        layers
-        and all(len(each.words) > at + 1 for each in layers)
-        and len({each.words[at] for each in layers}) == 1
-    ):
+    while layers and all(len(each.words) > at + 1 for each in layers):
+        if len({each.words[at] for each in layers}) > 1:
+            break
         at += 1
     return at
 
 
-def _by_word(layers: Iterable[KnownLayer], at: int) -> dict[str, list[KnownLayer]]:
-    found: dict[str, list[KnownLayer]] = {}
+Groups = dict[str, list[KnownLayer]]
+
+
+def _by_word(layers: Iterable[KnownLayer], at: int) -> Groups:
+    """Return layers by the word at a place; those whose names have ended have none, ""."""
+    found: Groups = {}
     for each in layers:
         found.setdefault(each.words[at] if at < len(each.words) else "", []).append(each)
     return found
 
 
-def _settled(
-    groups: dict[str, list[KnownLayer]], others: dict[str, list[KnownLayer]]
-) -> list[tuple[str, str]]:
+def _settled(groups: Groups, others: Groups) -> list[tuple[str, str]]:
     """Return which words of two models are one another: equal, numbered, or alone alike."""
-    kinds = {word: _tally(group) for word, group in groups.items()}
-    other_kinds = {word: _tally(group) for word, group in others.items()}
+    kinds, other_kinds = _tallies(groups), _tallies(others)
     found = [
         (word, word)
         for word in groups
-        if word in others and not word.isdecimal() and kinds[word] & other_kinds[word]
+        if word in others and word and not is_number(word)
+        if _share_a_kind(kinds[word], other_kinds[word])
     ]
-    numbers, other_numbers = (
-        sorted((word for word in each if word.isdecimal()), key=int) for each in (groups, others)
-    )
-    paired = list(zip(numbers, other_numbers, strict=False))
-    if len(numbers) == len(other_numbers) and all(kinds[a] == other_kinds[b] for a, b in paired):
-        found += paired
-    elif numbers and set(numbers) & set(other_numbers):
-        found += [(n, n) for n in numbers if n in others and kinds[n] == other_kinds[n]]
+    found += _numbered(kinds, other_kinds)
     seen, other_seen = {one for one, _ in found}, {other for _, other in found}
-    left = {word: kinds[word] for word in groups if word not in seen}
-    right = {word: other_kinds[word] for word in others if word not in other_seen}
+    left = {word: kinds[word] for word in groups if word and word not in seen}
+    right = {word: other_kinds[word] for word in others if word and word not in other_seen}
     return found + _alone_alike(left, right)
 
 
-def _tally(group: Iterable[KnownLayer]) -> Counter[Likeness]:
-    return Counter(each.likeness for each in group)
+Tally = frozenset[tuple[Likeness, int]]  # how many layers of each kind and shape
 
 
-def _alone_alike(
-    left: dict[str, Counter[Likeness]], right: dict[str, Counter[Likeness]]
-) -> list[tuple[str, str]]:
-    """Return the words of which each has layers that those of no other word are like."""
-    found = []
-    for word, kinds in left.items():
-        same = [other for other, others in right.items() if others == kinds]
-        if len(same) == 1 and sum(each == kinds for each in left.values()) == 1:
-            found.append((word, same[0]))
+def _tallies(groups: Groups) -> dict[str, Tally]:
+    return {
+        word: frozenset(Counter(each.likeness for each in group).items())
+        for word, group in groups.items()
+    }
+
+
+def _share_a_kind(one: Tally, other: Tally) -> bool:
+    return not {kind for kind, _ in one}.isdisjoint(kind for kind, _ in other)
+
+
+def _numbered(kinds: dict[str, Tally], others: dict[str, Tally]) -> list[tuple[str, str]]:
+    """Return which numbers are one another: those of groups that are alike, in their order."""
+    found: list[tuple[str, str]] = []
+    alike, other_alike = (
+        _grouped(sorted(filter(is_number, each), key=int), each.__getitem__)
+        for each in (kinds, others)
+    )
+    for tally, numbers in alike.items():
+        same = other_alike.get(tally, [])
+        if len(numbers) == len(same):
+            found += zip(numbers, same, strict=True)
     return found
 
 
+def _alone_alike(left: dict[str, Tally], right: dict[str, Tally]) -> list[tuple[str, str]]:
+    """Return the words of which each has layers that those of no other word are like."""
+    alike, other_alike = (_grouped(each, each.__getitem__) for each in (left, right))
+    return [
+        (words[0], other_alike[tally][0])
+        for tally, words in alike.items()
+        if len(words) == len(other_alike.get(tally, [])) == 1
+    ]
+
+
 def _by_likeness(one: list[KnownLayer], other: list[KnownLayer]) -> Left:
-    """Match layers without regard to where they are: those alone alike, and those with numbers."""
+    """Match layers without regard to where they are: those alone alike, and those with numbers.
+
+    Where neither tells, those of the very same name are one another.
+    """
     groups, others = (_grouped(each, lambda layer: layer.likeness) for each in (one, other))
     pairs: list[Pair] = []
     for kind, group in groups.items():
         same = others.get(kind, [])
-        if len(group) == len(same) == 1 or (
-            len(group) == len(same) and _is_numbered(group) and _is_numbered(same)
-        ):
+        is_ordered = len(group) == 1 or (_is_numbered(group) and _is_numbered(same))
+        if is_ordered and len(group) == len(same):
             order = sorted(group, key=lambda each: each.numbers)
             pairs += zip(order, sorted(same, key=lambda each: each.numbers), strict=True)
+        else:
+            named = {each.name: each for each in same}
+            pairs += [(each, named[each.name]) for each in group if each.name in named]
     seen = {id(each) for pair in pairs for each in pair}
     return (
         pairs,
@@ -218,15 +245,14 @@ def _by_likeness(one: list[KnownLayer], other: list[KnownLayer]) -> Left:
     )
 
 
-def _grouped(
-    layers: Iterable[KnownLayer], kind: Callable[[KnownLayer], K]
-) -> dict[K, list[KnownLayer]]:
-    found: dict[K, list[KnownLayer]] = {}
-    for each in layers:
+def _grouped(things: Iterable[T], kind: Callable[[T], K]) -> dict[K, list[T]]:
+    found: dict[K, list[T]] = {}
+    for each in things:
         found.setdefault(kind(each), []).append(each)
     return found
 
 
 def _is_numbered(group: Sequence[KnownLayer]) -> bool:
     """Return whether layers have names that differ in numbers alone."""
-    return len({each.template for each in group}) == 1 and bool(group[0].numbers)
+    same = len({each.template for each in group}) == 1 and bool(group[0].numbers)
+    return same and len({each.numbers for each in group}) == len(group)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -145,6 +146,9 @@ def _walked(obj: Any, path: Path, above: set[int]) -> Iterator[tuple[Path, Stand
         yield from _walked(value, [*path, name], {*above, id(owner)})
 
 
+MOST_SEGMENTS = 3  # of the name of a part, as in "query.kernel.value"
+
+
 class PartKeys:
     """Finds the keys of a layer's parts, which may be below another root than the layer.
 
@@ -155,6 +159,23 @@ class PartKeys:
     def __init__(self, state: StateDict) -> None:
         self._keys = state.entry
         self.roots = dict.fromkeys(key.partition(".")[0] for key in state)
+
+    @cached_property
+    def _by_end(self) -> dict[str, list[str]]:
+        """The beginnings of keys by their ends of up to three segments."""
+        found: dict[str, list[str]] = {}
+        for key in self._keys:
+            found.setdefault(key, []).append("")
+            words = key.rsplit(".", MOST_SEGMENTS)
+            for count in range(1, min(len(words) - 1, MOST_SEGMENTS) + 1):
+                end = ".".join(words[-count:])
+                found.setdefault(end, []).append(key[: -len(end) - 1])
+        return found
+
+    def places(self, rows: Iterable[Row]) -> list[str]:
+        """Return the beginnings of keys that end in a name of the rows."""
+        ends = (name for row in rows for name in row.names)
+        return list(dict.fromkeys(place for end in ends for place in self._by_end.get(end, ())))
 
     def placed(self, place: str, layer: StandardLayer) -> PlacedLayer | None:
         """Return a layer with the full names of its parts; None if one that it needs is not there.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from caten_sd.errors import LayoutError
-from caten_sd.loading.layer_matching import Likeness, Words, likeness, root_of, words_by_place
+from caten_sd.loading.layer_matching import Likeness, Named, likeness, root_of, words_by_place
 from caten_sd.loading.model_layers import ModelLayers, PartKeys, array_layer
 from caten_sd.mapping.layer_kinds import StandardLayer
 from caten_sd.mapping.layer_pairs import PlacedLayer
-from caten_sd.mapping.world_layers import APART, Rows
+from caten_sd.mapping.world_layers import APART
 from caten_sd.mapping.world_tables import WORLDS, LayerNumbers, Table
 from caten_sd.state.state_dict import StateDict
 
@@ -47,8 +47,8 @@ def as_of_world(
     """
     found = _alike(named.state, world, live)
     words = _words_of_both([each for each, _ in found], named, live, names_there, is_target)
-    known = {(likeness(layer, live.state), words[1][layer.place]) for layer in live.layers}
-    likely = [_Likely(each, seen, (seen, words[0][each.place]) in known) for each, seen in found]
+    known = {(likeness(layer, live.state), words[1][layer.place][1]) for layer in live.layers}
+    likely = [_Likely(each, seen, (seen, words[0][each.place][1]) in known) for each, seen in found]
     taken: dict[str, _Likely] = {}
     for each in sorted(likely, key=lambda each: each.rank):
         names = _names(each.layer)
@@ -66,8 +66,9 @@ def _alike(state: StateDict, world: str, live: ModelLayers) -> list[tuple[Placed
     """Return the layers that the keys may be, of which the live model has one of the shapes."""
     kinds = {likeness(layer, live.state) for layer in live.layers}
     found: dict[Any, PlacedLayer] = {}
+    keys = PartKeys(state)
     for kind, numbers in _asked(live):
-        for each in _candidates(state, kind, WORLDS[world], numbers):
+        for each in _candidates(keys, kind, WORLDS[world], numbers):
             place = each.kind, each.rows
             found[place] = max(each, found.get(place, each), key=_own)
     shaped = [(each, _likeness_or_none(each, state)) for each in found.values()]
@@ -80,8 +81,8 @@ def _words_of_both(
     live: ModelLayers,
     names_there: Mapping[str, str],
     is_target: bool,
-) -> tuple[dict[str, Words], dict[str, Words]]:
-    """Return the words of each place of the named model and of the live one."""
+) -> tuple[dict[str, Named], dict[str, Named]]:
+    """Return the name and the words of each place of the named model and of the live one."""
     own = [*dict.fromkeys((*(each.place for each in found), *named.state))]
     its = [layer.place for layer in live.layers]
     root, its_root = root_of(found), root_of(live.layers)
@@ -132,23 +133,9 @@ def _asked(live: ModelLayers) -> Iterator[tuple[str, LayerNumbers]]:
 
 
 def _candidates(
-    state: StateDict, kind: str, table: Table, numbers: LayerNumbers
+    keys: PartKeys, kind: str, table: Table, numbers: LayerNumbers
 ) -> Iterator[PlacedLayer]:
-    places = PartKeys(state)
     for rows in table[kind](numbers) if kind in table else ():
-        for place in _places(state, rows):
-            if (placed := places.placed(place, StandardLayer(kind, rows, apart=APART))) is not None:
+        for place in keys.places(rows):
+            if (placed := keys.placed(place, StandardLayer(kind, rows, apart=APART))) is not None:
                 yield placed
-
-
-def _places(state: Iterable[str], rows: Rows) -> list[str]:
-    """Return the beginnings of keys that end in a name of the rows."""
-    ends = tuple(name for row in rows for name in row.names)
-    found: dict[str, None] = {}
-    for key in state:
-        for end in ends:
-            if key == end:
-                found[""] = None
-            elif key.endswith(f".{end}"):
-                found[key[: -len(end) - 1]] = None
-    return list(found)

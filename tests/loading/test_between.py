@@ -173,6 +173,41 @@ def test_a_world_of_one_class_says_how_its_kernel_lies() -> None:
     assert np.array_equal(loaded.kernel, layer.weight.detach().numpy().T)
 
 
+@pytest.mark.parametrize("names", [("fc1", "fc_1"), ("A", "a"), ("!", "?")])
+def test_names_of_the_same_words_are_told_by_their_very_letters(names: tuple[str, str]) -> None:
+    one, other = ({name: nn.Linear(2, 2) for name in order} for order in (names, names[::-1]))
+    layout = between(one, other)
+    assert all(here == there for here, there in keys(layout).items())
+
+
+def test_the_same_numbers_of_another_count_do_not_cross() -> None:
+    sizes = {"0": 2, "2": 2, "4": 3}, {"0": 2, "1": 2, "2": 3}
+    one, other = ({n: nn.Linear(2, size) for n, size in each.items()} for each in sizes)
+    found = keys(between(one, other))
+    assert [found[f"{n}.weight"] for n in (0, 2, 4)] == ["0.weight", "1.weight", "2.weight"]
+
+
+def test_a_bare_matrix_is_said_to_be_taken_as_it_lies() -> None:
+    one, other = ({"fc": nn.Linear(2, 2), "table": torch.ones(3, 2)} for _ in range(2))
+    (note,) = between(one, other).notes
+    assert "table and table are in no layer of a known kind" in note
+
+
+@pytest.mark.parametrize(
+    "keys_of_file",
+    [
+        [f"{'a.' * n}weight" for n in range(1, 220)],
+        [f"fc{'1' * 5000}.weight", f"{'9' * 5000}.weight"],
+        [f"{n}.weight" for n in range(200)],
+    ],
+    ids=["deep", "long numbers", "many"],
+)
+def test_hostile_names_of_a_file_are_refused(keys_of_file: list[str]) -> None:
+    file = StateDict({key: np.full((2, 2), n, "f4") for n, key in enumerate(keys_of_file)})
+    with pytest.raises(LayoutError, match="no certain counterpart"):
+        between(file, {"fc": nn.Linear(2, 2)})
+
+
 class TestAFile:
     """A state dict whose names alone are known, and a live model."""
 
