@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from caten_sd.mapping.assembly import Concat, Stack
+from caten_sd.mapping.axis_lengths import Pad
 from caten_sd.mapping.extension import extend
 from caten_sd.mapping.heads import packing
 from caten_sd.mapping.known import known_layout
@@ -167,4 +168,28 @@ MEGATRON_CLASSIC = extend(
     prefixes=("language_model.", "model.language_model.", "module.language_model."),
     rank_file="",
     proof="the rows of the layout of local layers under the names of Megatron-LM's source",
+)
+
+# As Megatron writes it for one tensor-parallel rank, whose embedding has more rows than tokens.
+_ROWS_MORE = Pad(0, "vocab_size", multiple=128)
+_WITH_VOCABULARY = ("embed_tokens.weight", "lm_head.weight")
+PADDED_NOTE = "; rows behind the vocabulary are zeros"
+
+MEGATRON_PADDED, MEGATRON_LOCAL_PADDED, MEGATRON_CLASSIC_PADDED = (
+    extend(
+        layout,
+        name,
+        [
+            replace(row, operation=_ROWS_MORE)
+            for row in layout.rows
+            if isinstance(row, Row) and row.canonical_names[0] in _WITH_VOCABULARY
+        ],
+        base=LLAMA,
+        proof=layout.proof + PADDED_NOTE,
+    )
+    for layout, name in (
+        (MEGATRON, "megatron-llama-padded"),
+        (MEGATRON_LOCAL, "megatron-llama-local-padded"),
+        (MEGATRON_CLASSIC, "megatron-llama-classic-padded"),
+    )
 )

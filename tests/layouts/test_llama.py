@@ -341,6 +341,21 @@ def test_the_classic_names_of_megatron_lm_are_read(tmp_path: Path) -> None:
             assert same(stored(to_layout(found, llama.HF, config=model.config)), model.state_dict())
 
 
+@pytest.mark.parametrize("kind", ["", "-local", "-classic"])
+def test_rows_behind_the_vocabulary_are_added_and_left_out(kind: str, tmp_path: Path) -> None:
+    model = random_model("Llama")
+    name = f"megatron-llama{kind}-padded"
+    convert_to = {"from_layout": llama.HF, "config": model.config}
+    state = stored(to_layout(model.state_dict(), name, **convert_to))
+    (embedding,) = (key for key in state if key.endswith("word_embeddings.weight"))
+    assert state[embedding].shape == (128, 32)
+    assert not state[embedding][40:].any()
+    torch.save({"model": dict(state)}, tmp_path / "m.pt")
+    with read_state_dict(tmp_path / "m.pt") as found:
+        back = to_layout(found, llama.HF, from_layout=name, config=model.config)
+        assert same(stored(back), model.state_dict())
+
+
 @pytest.mark.slow
 def test_megatron_core_takes_ranks_that_were_written_and_its_stages_are_read(
     tmp_path: Path,
