@@ -38,9 +38,9 @@ class FileStore:
 
     def holds(self, key: str) -> bool:
         """Return whether there is such a file."""
-        size = self._folder.size(key)
-        self.stored += size
-        return size > 0 or self._folder.has(key)
+        found = self._folder.has(key)
+        self.stored += self._folder.size(key) if found else 0
+        return found
 
     def has_many(self, start: str, count: int) -> bool:
         """Return False: other files may lie among them."""

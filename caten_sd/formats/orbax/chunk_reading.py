@@ -96,18 +96,8 @@ class ChunkReader:
     def _without(self, key: str) -> Any:
         if not self._sparse:
             refuse_missing(self._array.name, key)
-        self.require_filled(1)
+        refuse_unspoken(self._array.name, self.nbytes, self._store.stored)
         return filled(self._array, self.sizes, self.stored)
-
-    def require_filled(self, count: int) -> None:
-        """Refuse so many absent chunks that what is stored does not speak for them."""
-        size = count * math.prod(self._array.chunks) * self._array.itemsize
-        if size > _FILLED + _FILLED_RATIO * self._store.stored:
-            raise FormatError(
-                self._array.name,
-                f"of its {size:,} bytes none is stored",
-                "get all files of the folder again, or take another checkpoint",
-            )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_index": ("", b"")}
@@ -129,6 +119,16 @@ def refuse_missing(name: str, key: str) -> NoReturn:
         f"the chunk {key} is missing",
         "get all files of the folder again, or take another save",
     )
+
+
+def refuse_unspoken(name: str, absent: int, stored: int) -> None:
+    """Refuse absent bytes that are so many that those that are stored do not speak for them."""
+    if absent > _FILLED + _FILLED_RATIO * stored:
+        raise FormatError(
+            name,
+            f"of {absent:,} bytes none is stored",
+            "get all files of the folder again, or take another checkpoint",
+        )
 
 
 def _require_size(source: Source, size: int) -> None:

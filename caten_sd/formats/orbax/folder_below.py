@@ -20,6 +20,7 @@ class FolderBelow:
     def __init__(self, folder: Folder, place: str = "") -> None:
         self._folder, self.place = folder, place
         self._start = f"{place}/" if place else ""
+        self._root = f"{folder.path}/{self._start}"
         self.name = f"{folder.name.rstrip('/')}/{place}" if place else folder.name
 
     @property
@@ -33,11 +34,12 @@ class FolderBelow:
 
     def has(self, name: str) -> bool:
         """Return whether a regular file of that name is in it."""
-        return self._folder.has(self._start + name)
+        # Paths take long to check, and who opens what is there is refused those that lead outside.
+        return os.path.isfile(self._root + name) or self._folder.has(self._start + name)
 
     def size(self, name: str) -> int:
         """Return a file's size in bytes, or 0 if it does not exist."""
-        return self._folder.size(self._start + name)
+        return os.path.getsize(self._root + name) if self.has(name) else 0
 
     def member(self, name: str, *, held: bool = False) -> Source:
         """Open a file, by default without a handle of its own; FormatError for one outside."""

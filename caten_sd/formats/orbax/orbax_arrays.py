@@ -8,7 +8,7 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.formats.orbax.array_stores import ArrayStore, FileStore, OcdbtStore
-from caten_sd.formats.orbax.chunk_reading import ChunkReader, refuse_missing
+from caten_sd.formats.orbax.chunk_reading import ChunkReader, refuse_missing, refuse_unspoken
 from caten_sd.formats.orbax.chunked_tensor import ChunkedTensor
 from caten_sd.formats.orbax.folder_below import FolderBelow
 from caten_sd.formats.orbax.ocdbt import read_ocdbt
@@ -56,6 +56,7 @@ class ArrayLeaves:
     ) -> None:
         self._folder, self._store, self._sparse = folder, store, sparse
         self._memory = memory
+        self._absent = 0  # bytes of all chunks that are not stored
         self._read_before: dict[bytes, ZarrArray] = {}
 
     def leaf(self, name: str) -> Any:
@@ -106,7 +107,8 @@ class ArrayLeaves:
                 found += 1
             elif not self._sparse:
                 refuse_missing(array.name, key)
-        reader.require_filled(total - found)
+        self._absent += (total - found) * math.prod(array.chunks) * array.itemsize
+        refuse_unspoken(array.name, self._absent, self._store.stored)
         return found
 
 

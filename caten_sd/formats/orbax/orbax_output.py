@@ -1,7 +1,7 @@
 """The files of an Orbax checkpoint as we write it: zarr 2, one chunk an array, not packed.
 
 ``StandardCheckpointer().restore(path)`` of orbax 0.12.8 gives the same tree. Keys are nested at
-their dots, where that can be undone.
+their dots, where that can be undone, and a list is a dict of its numbers, as Flax has it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from caten_sd.files.sidecar import EMPTY, RECORD, Sidecar
 from caten_sd.files.stored_specs import refuse_surrogates, stored_specs
 from caten_sd.files.which_tree import is_one_tree
 from caten_sd.formats.orbax.orbax_steps import MANIFEST_NAME, METADATA, OF_CHECKPOINT
+from caten_sd.formats.orbax.orbax_tree import flat_items
 from caten_sd.formats.orbax.zarr2 import NAME
 from caten_sd.state.leaf import Spec
 from caten_sd.state.pieces import reported_pieces
 from caten_sd.state.state_dict import StateDict
+from caten_sd.state.tree import MAX_DEPTH
 
 _LONGEST = 255  # bytes of a name in most file systems
 _OURS = {METADATA, OF_CHECKPOINT, "_sharding", "array_metadatas", MANIFEST_NAME}
@@ -52,10 +54,8 @@ def write_orbax(format: Format, target: Path, state_dict: StateDict) -> None:
 
 
 def _can_hold(known: Spec) -> bool:
-    """Return whether tensorstore has the dtype, and numpy the number of axes."""
-    return (
-        known.dtype.itemsize > 0 and known.dtype.name != "float8_e8m0fnu" and len(known.shape) <= 32
-    )
+    """Return whether tensorstore has the dtype."""
+    return known.dtype.itemsize > 0 and known.dtype.name not in _LACKING
 
 
 def _check_names(format: Format, keys: Iterable[str]) -> None:
@@ -82,9 +82,9 @@ def _is_name(part: str) -> bool:
 
 def _paths(keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the path of each key: nested at its dots, unless two collide or a part is empty."""
-    nested = {key: tuple(key.split(".")) for key in keys}
+    nested = {key: tuple(key.split(".", MAX_DEPTH)) for key in keys}
     inner = {path[:count] for path in nested.values() for count in range(1, len(path))}
-    if any("" in path for path in nested.values()) or any(p in inner for p in nested.values()):
+    if any("" in path or path in inner or len(path) > MAX_DEPTH for path in nested.values()):
         return {key: (key,) for key in nested}
     return nested
 
@@ -94,7 +94,7 @@ def _record(
 ) -> Sidecar:
     record = EMPTY._replace(ties=dict(state_dict.ties), metadata=dict(state_dict.metadata))
     tree = _nested({key: state_dict[key] for key in specs}, paths)
-    if [key for key, _ in _flat(tree)] != list(specs):
+    if [key for key, _ in flat_items(tree)] != list(specs):
         record = record._replace(keys=list(specs))
     return record if is_one_tree(tree) else record._replace(whole=True)
 
@@ -108,14 +108,6 @@ def _nested(values: Mapping[str, Any], paths: Mapping[str, tuple[str, ...]]) -> 
             node = node.setdefault(parent, {})
         node[last] = value
     return tree
-
-
-def _flat(tree: Mapping[str, Any], start: str = "") -> Any:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{start}{name}.")
-        else:
-            yield f"{start}{name}", value
 
 
 def _metadata(paths: Mapping[str, tuple[str, ...]], record: Sidecar) -> dict[str, Any]:

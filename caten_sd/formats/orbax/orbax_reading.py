@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from caten_sd.errors import FormatError
@@ -12,7 +11,7 @@ from caten_sd.formats.orbax.folder_below import FolderBelow
 from caten_sd.formats.orbax.orbax_arrays import ArrayLeaves, store_of
 from caten_sd.formats.orbax.orbax_steps import METADATA, find_items
 from caten_sd.formats.orbax.orbax_texts import other_items, saved_strings
-from caten_sd.formats.orbax.orbax_tree import SavedTree, SavedValue, read_tree
+from caten_sd.formats.orbax.orbax_tree import SavedTree, SavedValue, flat_items, read_tree
 from caten_sd.state.header_memory import HeaderMemory
 
 
@@ -70,18 +69,10 @@ def _with_record(
     metadata.update(record.metadata)
     if not record.ties and not record.keys:
         return Contents(tree, metadata, whole=record.whole)
-    flat = dict(_flat(tree))
+    flat = dict(flat_items(tree))
     if record.keys and set(record.keys) != set(flat):
         problem = f"its keys are not those that its {RECORD} lists"
         raise FormatError(folder.name, problem, "get it again")
     ordered = {key: flat[key] for key in record.keys or flat}
     record.add_ties(ordered, folder.name)
     return Contents(ordered, metadata, record.ties or None, whole=record.whole)
-
-
-def _flat(tree: dict[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{start}{name}.")
-        else:
-            yield f"{start}{name}", value

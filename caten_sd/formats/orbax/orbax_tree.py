@@ -6,7 +6,7 @@ dots, and a part of a path may have dots itself, so that a name does not tell th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
@@ -78,6 +78,19 @@ def _value(source: Source, name: str, said: Any) -> SavedValue:
     if not isinstance(kind, str):
         _refuse(source, f"it does not say what {one_line(name, 80)} is")
     return SavedValue(path, ".".join(path), kind, about.get("skip_deserialize") is not True)
+
+
+def flat_items(tree: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a nested tree with their dotted keys.
+
+    >>> list(flat_items({"a": {"b": 1}, "c": 2}))
+    [('a.b', 1), ('c', 2)]
+    """
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat_items(value, f"{start}{name}.")
+        else:
+            yield f"{start}{name}", value
 
 
 def _refuse(source: Source, problem: str) -> NoReturn:

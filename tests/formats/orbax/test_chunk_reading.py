@@ -117,6 +117,18 @@ def test_fill_values_that_no_stored_byte_speaks_for_are_refused(
         read(written(tmp_path, {}, sparse=True, shape=size, chunks=size))
 
 
+def test_absent_chunks_of_many_arrays_are_counted_together(tmp_path: Path) -> None:
+    names = [f"w{n}" for n in range(100)]
+    said = {"shape": [1 << 20], "chunks": [1 << 20], "dtype": "<f4", "fill_value": None}
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ".zarray").write_text(json.dumps(said))
+    text = metadata(names, store_array_data_equal_to_fill_value=False)
+    (tmp_path / "_METADATA").write_bytes(text)
+    with pytest.raises(sd.FormatError, match=r"w16/\.zarray.* none is stored"):
+        sd.read_state_dict(tmp_path)
+
+
 def test_a_million_chunks_that_may_be_absent_are_not_looked_for(tmp_path: Path) -> None:
     folder = written(tmp_path, {}, sparse=True, shape=[1 << 40, 1], chunks=[1, 1])
     with pytest.raises(sd.FormatError):

@@ -24,6 +24,8 @@ def paths(folder: Path) -> list[list[str]]:
         (["a.b", "a.b.c", "x.y"], [["a.b"], ["a.b.c"], ["x.y"]]),
         (["a..b", "c.d"], [["a..b"], ["c.d"]]),
         (["x/y.z"], [["x/y", "z"]]),
+        ([".".join("a" * 100)], [["a"] * 100]),
+        ([".".join("a" * 101)], [[".".join("a" * 101)]]),
     ],
 )
 def test_keys_are_nested_at_their_dots_where_that_can_be_undone(
