@@ -32,6 +32,7 @@ _NAMES = {  # the names of tinygrad for ours, where they differ
 _OURS = {
     dtype: DTYPES[name] for name in DTYPES if (dtype := DTYPES_DICT.get(_NAMES.get(name, name)))
 }
+_DEVICE = "choose a device that works, as DEV=PYTHON does"
 _BITS = {dtypes.uint8.itemsize: dtypes.uint8, dtypes.uint16.itemsize: dtypes.uint16}
 
 
@@ -122,14 +123,26 @@ def _why_no_values(tensor: Tensor, error: Exception) -> str:
     )
     if type(error).__name__ == "JitError":
         return f"{described} has no values yet: do this outside the function that TinyJit captures"
-    why = f"{type(error).__name__}: {error}".partition("\n")[0]
-    return f"{described} cannot be computed ({why}): choose a device that works, as DEV=PYTHON does"
+    return f"{described} cannot be computed ({_first_line(error)}): {_DEVICE}"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 @as_array.register(Tinygrad, np.ndarray)
 def _from_numpy(kind: Tinygrad, array: Array, /) -> Tensor:
     """Return a tensor with memory of its own, which one made of an array may not have."""
     dtype = tinygrad_dtype(spec(array).dtype)
+    try:
+        return _tensor_of(array, dtype)
+    except Exception as error:  # of a compiler or a device
+        raise CatenError(
+            f"tinygrad cannot make a {list(array.shape)} tensor ({_first_line(error)}): {_DEVICE}"
+        ) from error
+
+
+def _tensor_of(array: Array, dtype: Any) -> Tensor:
     if 0 in array.shape:
         return Tensor.empty(*array.shape, dtype=dtype)
     own = np.array(array, array.dtype.newbyteorder("="), order="C").reshape(-1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import ml_dtypes
@@ -103,3 +106,19 @@ def test_a_captured_tensor_is_refused_in_one_sentence() -> None:
     for _ in range(2):
         jitted(Tensor(np.ones(2, np.float32)).realize())
     assert "outside the function that TinyJit captures" in said[0]
+
+
+def test_no_device_that_works_is_one_sentence() -> None:
+    code = (
+        "import numpy, sys\n"
+        "from caten_sd.errors import CatenError\n"
+        "from caten_sd.state.leaf import as_array, kind_named\n"
+        "try: as_array(kind_named('tinygrad'), numpy.ones(2))\n"
+        "except CatenError as error: print(error)\n"
+    )
+    env = {**os.environ, "DEV": "METAL:1", "CC": "no-such-compiler"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True
+    )
+    assert "choose a device that works, as DEV=PYTHON does" in result.stdout
+    assert result.stdout.count("\n") == 1
