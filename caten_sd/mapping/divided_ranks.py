@@ -24,7 +24,12 @@ def divided_among(leaves: Mapping[str, Any], count: int) -> tuple[Layout, list[d
     """
     if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= MOST:
         raise LayoutError(f"the number of ranks is {count!r}, and must be 1 to {MOST}; correct it")
-    layout, rows = layout_of(leaves)
+    try:
+        layout, rows = layout_of(leaves)
+    except LayoutError as error:
+        raise LayoutError(
+            f"{error}; convert it to one that does, as with --to megatron-llama or meta-llama"
+        ) from None
     ranks: list[dict[str, Any]] = [{} for _ in range(count)]
     for key, leaf in leaves.items():
         for rank, part in zip(ranks, _parts(key, leaf, rows[key], count), strict=True):

@@ -18,7 +18,7 @@ from caten_sd.formats.gguf.model_names import ModelName, model_name, size_label,
 from caten_sd.state.json_text import parse_json
 from caten_sd.state.leaf import Spec
 
-GENERATION = "generation_config.json"
+CONFIG, GENERATION = "config.json", "generation_config.json"
 _MOST = 1 << 20  # bytes of generation_config.json
 _MOST_ORIGINS = 1000
 _HUB = "https://huggingface.co"
@@ -69,18 +69,31 @@ def general_entries(
     """Return what a folder with a model of these tensors says of it, by the names of a GGUF."""
     parameters, label = _sizes(tensors)
     card = model_card(folder)
-    known = {key: value for key, value in _of_card(card) if value}
-    origin = config.get("_name_or_path")
-    names = [str(origin)] if isinstance(origin, str) and origin.count("/") <= 1 else []
-    for each in (*names, _folder_name(folder)):
+    known: dict[str, Any] = {key: value for key, value in _of_card(card) if value}
+    for each in _names(folder, config):
         for key, value in _of_name(model_name(each, parameters)):
             known.setdefault(key, value)
-    known.setdefault("name", folder.resolve().name or "model")
     known.setdefault("size_label", label)
     known.update(_made_of(card, parameters))
     known.update(_sampling(folder))
     entries = {"type": "model", **known, "quantization_version": 2}  # GGML_QNT_VERSION of ggml.h
-    return {f"general.{key}": value for key, value in entries.items()}
+    return {f"general.{key}": _encodable(value) for key, value in entries.items()}
+
+
+def _names(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the model is called: the name that it was loaded by, and that of its folder."""
+    origin = config.get("_name_or_path")
+    if isinstance(origin, str) and origin.count("/") <= 1:
+        yield origin
+    if (folder / CONFIG).is_file():  # and not any folder with a file of weights
+        yield _folder_name(folder)
+
+
+def _encodable(value: Any) -> Any:
+    """Return a value without what is not UTF-8, as JSON and the names of files may have it."""
+    if isinstance(value, list):
+        return [_encodable(each) for each in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _folder_name(folder: Path) -> str:

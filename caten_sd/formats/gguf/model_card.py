@@ -37,7 +37,7 @@ def _entries(lines: Sequence[str]) -> Iterator[tuple[str, str | list[str]]]:
         if (found := _LINE.fullmatch(line.rstrip())) is None:
             continue
         key, rest = found.group(1), _uncommented(found.group(2) or "")
-        value = _value(rest) if rest else _items(lines[at + 1 :])
+        value = _value(rest) if rest else _items(lines, at + 1)
         if value is not None:
             yield key, value
 
@@ -50,10 +50,11 @@ def _value(text: str) -> str | list[str] | None:
     return None if None in items else [each for each in items if each is not None]
 
 
-def _items(lines: Sequence[str]) -> list[str] | None:
+def _items(lines: Sequence[str], first: int) -> list[str] | None:
     """Return the list below a key, or None if what is there is not a list of texts."""
     items: list[str] = []
-    for line in lines:
+    for at in range(first, len(lines)):
+        line = lines[at]
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if (found := _ITEM.fullmatch(line)) is None:

@@ -68,7 +68,8 @@ def _labels(known: Spec | None, config: Mapping[str, Any]) -> list[str] | None:
         return None
     said = config.get("id2label")
     named = said if isinstance(said, Mapping) else {}
-    return [str(named.get(str(number), f"LABEL_{number}")) for number in range(known.shape[0])]
+    names = [str(named.get(str(n), f"LABEL_{n}")) for n in range(known.shape[0])]
+    return [name.encode("utf-8", "replace").decode() for name in names]
 
 
 def _with_text(config: Mapping[str, Any]) -> dict[str, Any]:

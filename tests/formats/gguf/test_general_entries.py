@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def test_it_is_what_gguf_py_says(
 def test_a_snapshot_of_the_hub_has_the_name_of_its_model(tmp_path: Path) -> None:
     folder = tmp_path / "models--org--Some-Model-7B" / "snapshots" / ("0f" * 20)
     folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
     found = general_entries(folder, {}, {})
     assert found["general.name"] == "Some Model 7B"
     assert found["general.organization"] == "Org"
@@ -96,3 +98,16 @@ def test_what_a_gguf_says_of_its_model_goes_through(tmp_path: Path) -> None:
     sd.convert(tmp_path / "b.safetensors", tmp_path / "n.gguf", layout="gguf-gpt2")
     found = sd.read_state_dict(tmp_path / "n.gguf").metadata
     assert (found["general.name"], found["general.file_type"]) == ("My Own", 0)
+
+
+def test_a_folder_that_is_not_a_model_s_gives_no_name(tmp_path: Path) -> None:
+    assert "general.name" not in general_entries(tmp_path, {}, {})
+    named = general_entries(tmp_path, {"_name_or_path": "org/a\ud800-7b"}, {})
+    assert named["general.name"] == "A? 7b"
+
+
+def test_a_long_card_is_read_in_a_moment(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\n" + "a:\n" * 50_000 + "- b\n---\n")
+    start = time.process_time()
+    assert general_entries(tmp_path, {}, {})["general.type"] == "model"
+    assert time.process_time() - start < 3
