@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -13,11 +14,14 @@ from caten_sd.proof.named_sizes import NamedSizes
 from caten_sd.proof.operation_search import Between
 from caten_sd.proof.pairing import Pairing
 from caten_sd.proof.weights import Bearer, SameValues, Weights
+from caten_sd.state.dtype import DType
+from caten_sd.state.leaf import Spec
 
 _MOST = 10_000  # pairs of tensors that are looked at
 _LEAST = 8  # elements that both have: fewer may be alike by chance
 
 Shape = tuple[int, ...]
+RestOfShape = tuple[DType, int, Shape]  # of a tensor but for one axis, and which it is
 
 
 class LongerAxis(NamedTuple):
@@ -60,13 +64,26 @@ def pair_by_ends(
 
 def _alike(found: Pairing, a: Weights, b: Weights) -> Iterator[tuple[str, str]]:
     """Yield the tensors that are left and alike but for the length of one axis."""
-    for one, other in itertools.product(found.a, found.b):
-        here, there = a.specs[one], b.specs[other]
-        if here.dtype == there.dtype and here.dtype.kind == "float":
-            longer = longer_axis(here.shape, there.shape)
-            least = min(a.prints[one].elements, b.prints[other].elements)
-            if longer is not None and longer.short and least >= _LEAST:
-                yield one, other
+    known: dict[RestOfShape, dict[int, list[tuple[int, str]]]] = {}
+    for place, other in enumerate(found.b):
+        if b.prints[other].elements >= _LEAST:
+            for rest, length in _rests(b.specs[other]):
+                known.setdefault(rest, {}).setdefault(length, []).append((place, other))
+    for one in found.a if known else ():
+        if a.prints[one].elements >= _LEAST:
+            others = [
+                each
+                for rest, length in _rests(a.specs[one])
+                for another, each in known.get(rest, {}).items()
+                if another != length
+            ]
+            yield from ((one, other) for _, other in heapq.merge(*others))
+
+
+def _rests(spec: Spec) -> Iterator[tuple[RestOfShape, int]]:
+    """Yield what a tensor of floats is but for the length of an axis, and that length."""
+    for axis, length in enumerate(spec.shape if spec.dtype.kind == "float" else ()):
+        yield (spec.dtype, axis, (*spec.shape[:axis], *spec.shape[axis + 1 :])), length
 
 
 def longer_axis(here: Shape, there: Shape) -> LongerAxis | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from caten_sd.proof.wider_blocks import WiderBlocks
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.grouping import few_keys
 from caten_sd.state.keys import INDEX_SEGMENT
@@ -121,16 +122,15 @@ def joined(each: Iterable[Statistics]) -> Statistics:
 
 
 def _blocks(piece: Any) -> Iterator[Any]:
-    """Yield the values of a piece as flat blocks of floats."""
+    """Yield the values of a piece as flat blocks of floats, each in the memory of the last one."""
     import numpy as np
 
     array = with_bytes_copied(as_array, Numpy(), piece)
     flat = array.reshape(-1)
-    as_is = array.dtype in (np.float32, np.float64)
-    wide = np.float64 if array.dtype.kind in "iub" else np.float32
+    is_wide = array.dtype.kind in "iub" or array.dtype == np.float64
+    wider = WiderBlocks(array.dtype, np.dtype(np.float64 if is_wide else np.float32))
     for start in range(0, flat.size, BLOCK):
-        block = flat[start : start + BLOCK]
-        yield block if as_is else block.astype(wide)
+        yield wider.of(flat[start : start + BLOCK])
 
 
 def _of_block(block: Any) -> Statistics:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from caten_sd import diff, explain
+from caten_sd import diff, explain, suggest
 from caten_sd.layout import Rotary
+from caten_sd.proof.tensor_statistics import BLOCK, statistics
 from caten_sd.state.dtype import DTYPES, numpy_dtype
 
 from .conftest import Race
@@ -62,6 +63,13 @@ def measure(run: Callable[[], float]) -> float:
     return run()
 
 
+def processor(run: Callable[[], Any]) -> float:
+    """Return the seconds of the processor that a function takes."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "limit"), [("renamed", 6.0), ("rearranged", 25.0)])
 def test_explaining_two_files(race: Race, tmp_path: Path, kind: str, limit: float) -> None:
@@ -72,6 +80,53 @@ def test_explaining_two_files(race: Race, tmp_path: Path, kind: str, limit: floa
     save_file(b, paths[1])
     what = f"explain two files, {kind}, a gigabyte of both / {limit:.0f} s"
     race(what, cost(*paths), lambda: limit, 1.0, pairs=3, measure=measure, unit="s")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["shared", "apart"])
+@pytest.mark.parametrize("verb", [explain, diff])
+def test_many_tensors_whose_names_do_not_meet(race: Race, verb: Any, kind: str) -> None:
+    """Time and memory grow with the tensors: what is looked at pair by pair is bounded."""
+    count = 20_000
+    rows = np.random.default_rng(0).standard_normal((2, count, 4), dtype="f4")
+    a = {f"h.{n}.w": row for n, row in enumerate(rows[0])}
+    b = {f"blk.{n}.v": row for n, row in enumerate(rows[int(kind == "apart")])}
+
+    def run() -> float:
+        return processor(lambda: verb(a, b)) / count * 1e6
+
+    what = f"{verb.__name__}, {count:,} tensors whose values are {kind}, for each"
+    race(what, run, lambda: 500.0, 1.0, pairs=3, measure=measure, unit="us of the processor")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["layers", "words"])
+def test_suggestions_for_many_names(race: Race, kind: str) -> None:
+    """A name for each layer ends at once; many names of one kind are compared, then left open."""
+    names = [f"h.{n}" if kind == "layers" else f"part{n * 7919 % 100_000}" for n in range(400)]
+    a = {f"{name}.{word}": np.zeros((4, 4)) for name in names for word in ("q", "k", "up")}
+    b = {key.replace("up", "fc").replace("h.", "blk."): leaf for key, leaf in a.items()}
+
+    def run() -> float:
+        return processor(lambda: suggest(a, b))
+
+    what = f"suggest, 1,200 names, 400 {kind} / 20 s"
+    race(what, run, lambda: 20.0, 1.0, pairs=3, measure=measure, unit="s of the processor")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_statistics(race: Race, dtype: str) -> None:
+    """show --stats against the largest absolute value alone, over the same blocks."""
+    values = weights()["h.0.gate"].astype(numpy_dtype(DTYPES[dtype])).reshape(-1)
+    blocks = [values[start : start + BLOCK] for start in range(0, values.size, BLOCK)]
+
+    def largest() -> None:
+        for block in blocks:
+            float(np.abs(block.astype("f4", copy=False)).max())
+
+    what = f"all statistics of a tensor, {dtype} / the largest absolute value"
+    race(what, lambda: statistics(values), largest, 4.0, measure=processor)
 
 
 def compare(a: Path, b: Path) -> float:

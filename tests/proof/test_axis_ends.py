@@ -5,6 +5,7 @@ import pytest
 
 from caten_sd import explain
 from caten_sd.layout import Pad, Trim
+from caten_sd.proof import axis_ends
 
 RANDOM = np.random.default_rng(0)
 POSITIONS = RANDOM.normal(size=(12, 6)).astype("f4")
@@ -45,3 +46,16 @@ def test_other_values_are_not_an_end() -> None:
     longer = np.concatenate([POSITIONS, POSITIONS[:2] + 1])
     assert not explain({"w": POSITIONS}, {"x": longer}).rows
     assert not explain({"w": POSITIONS}, {"x": POSITIONS[1:-1]}).rows
+
+
+def test_many_tensors_of_one_shape_are_not_looked_at_in_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = []
+    monkeypatch.setattr(axis_ends, "longer_axis", lambda *shapes: calls.append(shapes))
+    a = {f"h.{n}": row for n, row in enumerate(RANDOM.normal(size=(1000, 9)).astype("f4"))}
+    b = {f"l.{n}": row for n, row in enumerate(RANDOM.normal(size=(1000, 9)).astype("f4"))}
+    assert not explain(a, b).rows
+    assert not calls
+    assert not explain(a, {key: row[:8] for key, row in b.items()}).rows
+    assert len(calls) == 10_000
