@@ -60,8 +60,7 @@ def _add_repeatable(parser: argparse.ArgumentParser) -> None:
         (
             "--against",
             "MODEL",
-            "the model, a file or module:callable, whose names kohya's files join by '_'; without "
-            "--to, the one model, of whatever framework, whose keys and kernels are to be written",
+            "the model to write for, of any framework; with --to, whose names kohya joins by '_'",
         ),
         ("--number", NUMBER, "a number that a layout needs and no file states, as n_head=12"),
         ("--only", "PATTERN", "write only the keys that match, as in 'h.*'"),

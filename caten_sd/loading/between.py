@@ -109,12 +109,16 @@ def _of_worlds(
             errors[each] = error
     if not found:
         raise min(errors.values(), key=lambda error: len(str(error)))
+    return _only_one(found, one if other.kinds else other)
+
+
+def _only_one(found: Mapping[str, LayoutBetween], named: ModelLayers) -> LayoutBetween:
+    """Return the layout that all frameworks have in common; LayoutError if two differ."""
     (first, layout), *others = found.items()
     for name, another in others:
         if set(another.rows) != set(layout.rows):
-            side = one if other.kinds else other
             raise LayoutError(
-                f"{side.name} may be of {first} or of {name}, whose layers do not lie alike, and "
+                f"{named.name} may be of {first} or of {name}, whose layers do not lie alike, and "
                 f"neither its names nor its shapes tell: pass world={first!r} or world={name!r}, "
                 f"or --from with one of them"
             )
@@ -128,7 +132,7 @@ def _of_layers(one: ModelLayers, other: ModelLayers, names: Mapping[str, str]) -
     rows: list[Row | Lacks] = []
     notes: list[str] = []
     for mine, its in found.pairs:
-        more, said = rows_between(mine.layer, its.layer)
+        more, said = rows_between(mine.layer, its.layer, fills=not one.is_named)
         rows += more
         notes += [*said, *_said_of_array(mine, its)]
     if not rows:

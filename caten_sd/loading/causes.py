@@ -17,6 +17,7 @@ from caten_sd.loading.normed_weights import normed_weights, parts_of_norms
 from caten_sd.loading.number_places import numbers_elsewhere
 from caten_sd.loading.orientation import joined_axes, turned_matrices, unit_axes
 from caten_sd.loading.other_sizes import other_sizes
+from caten_sd.loading.other_world import other_world
 from caten_sd.loading.packed_slots import packed_slots
 from caten_sd.loading.policy import exactly
 from caten_sd.loading.raw_elements import raw_elements
@@ -213,6 +214,7 @@ _FINDERS: tuple[Callable[[Case], Cause | None], ...] = (
     inserted_segment,
     numbers_elsewhere,
     joined_projections,
+    other_world,
     _renamed,
     turned_matrices,
     unit_axes,

@@ -181,7 +181,7 @@ def plan_with_moves(
         name,
         rows,
         _notes(source, named, policy, chain(target.slots, (row.key for row in rows))),
-        *_cause(Case(name, target.slots, file, rows, hasattr(obj, "get_submodule"))),
+        *_cause(Case(name, target.slots, file, rows, hasattr(obj, "get_submodule"), obj)),
         apply=lambda plan, unchanged: apply(plan, moves, unchanged=unchanged)[0],
     )
     return plan, moves

@@ -27,7 +27,8 @@ class Cause(NamedTuple):
 class Case:
     """A load that does not fit: the model's slots, the file's leaves and the rows of the plan.
 
-    ``is_module`` is whether the model has submodules by name, as torch's modules.
+    ``is_module`` is whether the model has submodules by name, as torch's modules. ``owner`` is the
+    model itself, where it is there.
     """
 
     model: str
@@ -35,6 +36,7 @@ class Case:
     file: StateDict
     rows: list[LoadRow]
     is_module: bool = False
+    owner: Any = None
 
     def shapes(self, outcome: Outcome) -> dict[str, Shape]:
         """Return the file's shapes of the rows with an outcome; the model's for MISSING."""

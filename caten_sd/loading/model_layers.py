@@ -28,12 +28,14 @@ class ModelLayers:
     """A model by its layers; what is in none of them is a layer of the kind "array" by itself.
 
     ``name`` is that of its class. ``inside`` has, for each layer that opens, those it is made of.
+    ``is_named`` is whether its layers are known by names alone.
     """
 
     name: str
     state: StateDict
     layers: tuple[PlacedLayer, ...]
     inside: Mapping[str, tuple[PlacedLayer, ...]] = attrs.field(factory=dict)
+    is_named: bool = False
 
     @property
     def kinds(self) -> set[str]:

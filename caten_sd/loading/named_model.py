@@ -59,7 +59,7 @@ def as_of_world(
             raise _two_ways(before.layer, each.layer, world)
     layers = {id(each): each.layer for each in taken.values()}.values()
     arrays = [array_layer(key) for key in named.state if key not in taken]
-    return attrs.evolve(named, layers=(*layers, *arrays), inside={})
+    return attrs.evolve(named, layers=(*layers, *arrays), inside={}, is_named=True)
 
 
 def _alike(state: StateDict, world: str, live: ModelLayers) -> list[tuple[PlacedLayer, Likeness]]:

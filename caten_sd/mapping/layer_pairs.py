@@ -43,12 +43,22 @@ class PlacedLayer:
         return {part for row in self.rows for part in row.canonical_names}
 
 
-def rows_between(one: PlacedLayer, other: PlacedLayer) -> tuple[list[Row], list[str]]:
+def rows_between(
+    one: PlacedLayer, other: PlacedLayer, *, fills: bool = True
+) -> tuple[list[Row], list[str]]:
     """Return the rows from one layer's names to the other's, and what is to be said of them.
 
-    LayoutError if a part that only one has is not of a kind that makes no difference.
+    LayoutError if a part that only one has is not of a kind that makes no difference. Unless it
+    ``fills``, a part that the first lacks must not be one that an output depends on, as a file may
+    have lost it.
     """
     usual = _usual_parts(one, other)
+    lost = [part for part in other.parts - one.parts if not usual[part].counted]
+    if lost and not fills:
+        raise LayoutError(
+            f"{one.place or 'the file'} has no {min(lost)}, as {other.place or 'the model'} has: "
+            f"build the model without it if the file is whole"
+        )
     rows, said = [], []
     for here, there in _components(one.rows, other.rows, usual):
         names = [name for row in here for name in row.names]

@@ -82,6 +82,22 @@ def batch_stats(file: dict[str, Any]) -> dict[str, Any]:
     return {"params.c.kernel": kernel, **{new: file[old] for new, old in names.items()}}
 
 
+def mlx(file: dict[str, Any]) -> dict[str, Any]:
+    """Return the file as MLX writes it, which counts no batches."""
+    left = {key: leaf for key, leaf in file.items() if "num_batches" not in key}
+    return {**left, "c.weight": file["c.weight"].permute(0, 2, 3, 1).contiguous()}
+
+
+def flax_attention(file: dict[str, Any]) -> dict[str, Any]:
+    made = {"params.a.out.bias": file["a.out_proj.bias"]}
+    made["params.a.out.kernel"] = file["a.out_proj.weight"].reshape(8, 2, 4).permute(1, 2, 0)
+    weights, biases = (file[f"a.in_proj_{name}"].chunk(3) for name in ("weight", "bias"))
+    for name, weight, bias in zip(("query", "key", "value"), weights, biases, strict=True):
+        made[f"params.a.{name}.kernel"] = weight.reshape(2, 4, 8).permute(2, 0, 1)
+        made[f"params.a.{name}.bias"] = bias.reshape(2, 4)
+    return {key: leaf.contiguous() for key, leaf in made.items()}
+
+
 def flat_average(file: dict[str, Any]) -> dict[str, Any]:
     average = {f"model_ema.{key.replace('.', '')}": leaf + 1 for key, leaf in file.items()}
     return {**below("model.")(file), **average}
@@ -115,6 +131,10 @@ FIXED: list[Row] = [
     Row("vocabulary", "padded, and without biases", of(
         lambda: Dict({"emb": nn.Embedding(50, 8), "fc": Linear(8, 6)}),
         lambda: Dict({"emb": nn.Embedding(50, 8), "fc": Linear(8, 6, bias=False)}), padded)),
+    Row("other_world", "convolutions of MLX", of(
+        lambda: Dict({"c": nn.Conv2d(4, 5, 3), "bn": nn.BatchNorm2d(5)}), change=mlx)),
+    Row("other_world", "attention of Flax", of(
+        lambda: Dict({"a": nn.MultiheadAttention(8, 2)}), change=flax_attention)),
     Row("flax_kernels", "square", of(square, change=as_flax)),
     Row("flax_kernels", "oblong", of(oblong, change=as_flax)),
     Row("flax_kernels", "conv", of(lambda: Sequential(conv()), change=as_flax)),

@@ -261,6 +261,15 @@ class TestAFile:
         layout = between(file, {"out": nn.Linear(3, 2, bias=False)})
         assert keys(layout) == {"out.kernel.value": "out.weight"}
 
+    def test_a_part_that_a_file_has_lost_is_not_made_up(self) -> None:
+        file, model = StateDict({"fc.weight": np.zeros((2, 3), "f4")}), {"fc": nn.Linear(3, 2)}
+        with pytest.raises(LayoutError, match="fc has no bias, as fc has"):
+            between(file, model)
+        live = {"fc": nn.Linear(3, 2, bias=False)}
+        assert between(live, model).notes == ("fc: bias is filled with 0",)
+        back = to_layout(get_state_dict(live), between(live, file))
+        assert list(back) == ["fc.weight"]
+
     def test_two_files_are_refused(self) -> None:
         with pytest.raises(LayoutError, match="give a live model"):
             between(flax_file(5), flax_file(5))
