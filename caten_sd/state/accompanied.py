@@ -16,7 +16,7 @@ Derive = Callable[[Step, Sequence[Any]], Any]
 _FOLLOWS = ("scale", "scale_2", "scales", "scale_inv", "SCB", "biases", "zero_point")
 _OF_INPUTS = ("input_", "_input_", "output_", "_output_", "pre_quant_")  # or of outputs
 # Weights whose axes are not those of the values: words down the columns, a table, or an axis more.
-_OWN_AXES = ("qweight", "W_q", "_blocks", ".blocks")
+_OWN_AXES = ("qweight", "W_q", "_blocks", ".blocks", "._data._data")
 
 
 class Accompanied(LazyLeaf):

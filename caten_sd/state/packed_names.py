@@ -9,6 +9,8 @@ _ENDINGS = (
     ("_packed", ""),
     ("_blocks", ""),
     (".blocks", ""),
+    ("._data._data", ""),
+    ("._data", ""),
 )
 
 

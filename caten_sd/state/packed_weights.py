@@ -1,7 +1,7 @@
 """Packed weights: tensors that mean nothing without the scales that lie next to them.
 
 The names are those of GPTQ and AWQ, bitsandbytes (8 and 4 bits), fp8 with scales (DeepSeek,
-compressed-tensors, ModelOpt), MXFP4 as in GPT-OSS, HQQ, and MLX.
+compressed-tensors, ModelOpt), MXFP4 as in GPT-OSS, HQQ, quanto, and MLX.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _SCALES = (
     (re.compile(r"(.*\.|)SCB", re.DOTALL), ("{}weight",)),
     (re.compile(r"(.*\.|)scales", re.DOTALL), ("{}qweight", "{}weight", "{}blocks")),
     (re.compile(r"(.*\.|)scale", re.DOTALL), ("{}W_q",)),
+    (re.compile(r"(.*)\._scale", re.DOTALL), ("{}._data", "{}._data._data")),
     (re.compile(r"(.*)_scales", re.DOTALL), ("{}_blocks", "{}")),
     (re.compile(r"(.*?)_(?:global_)?scale(?:_inv|_2)?", re.DOTALL), ("{}", "{}_packed")),
     (re.compile(r"(.*)\.(?:absmax|nested_absmax|quant_map|quant_state\..*)", re.DOTALL), ("{}",)),
@@ -33,6 +34,8 @@ _NEXT = re.compile(
     r"|(?:input|output)_(?:global_scale|scale|scale_ub|zero_point))",
     re.DOTALL,
 )
+_QUANTO = re.compile(r"(.*)\._(?:scale|shift)", re.DOTALL)
+_NAMES = ("weight", "qweight", "weight_packed", "blocks", "weight._data", "weight._data._data")
 # What HQQ states of a weight, each in a tensor.
 _STATED = re.compile(
     r"(.*\.|)(?:W_q|scale|zero|nbits|group_size|shape|axis|packing|channel_wise|optimize|round_zero"
@@ -149,8 +152,8 @@ def _weights_of(key: str) -> Iterator[str]:
     if match := _AFTER.fullmatch(key):
         yield from (match[1], f"{match[1]}_packed", f"{match[1]}_blocks")
     if match := _NEXT.fullmatch(key):
-        yield from (
-            f"{match[1]}{name}" for name in ("weight", "qweight", "weight_packed", "blocks")
-        )
+        yield from (f"{match[1]}{name}" for name in _NAMES)
+    if match := _QUANTO.fullmatch(key):
+        yield from (f"{match[1]}._data", f"{match[1]}._data._data")
     if match := _STATED.fullmatch(key):
         yield f"{match[1]}W_q"

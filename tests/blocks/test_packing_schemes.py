@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pkgutil
 from typing import Any
 
 import ml_dtypes
@@ -10,6 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caten_sd.blocks import schemes
 from caten_sd.blocks.packing_schemes import methods, packing_schemes
 from caten_sd.blocks.unpacked_weights import quantization_notes, to_floats
 from caten_sd.errors import CatenError
@@ -35,6 +37,7 @@ SOUND: list[dict[str, Any]] = [
     dict(test_mlx_affine.packed(4, 32)[0]),
     {"w": np.ones((256, 384), ml_dtypes.float8_e4m3fn), "w_scale_inv": np.ones((2, 3), "f4")},
     {"fc.weight": np.ones((4, 6), "i1"), "fc.SCB": np.ones(4, "f4")},
+    {"fc.weight._data": np.ones((4, 6), "i1"), "fc.weight._scale": np.ones((4, 1), "f4")},
     test_compressed_integers.packed(4, groups=2, zeros=True)[0],
     test_compressed_integers.packed(3, groups=1)[0],
     test_hqq.packed("4bit_u8", axis=1)[0],
@@ -76,10 +79,12 @@ def test_every_scheme_is_found_with_the_name_that_config_json_has() -> None:
         "mlx",
         "mxfp4",
         "nvfp4",
+        "quanto",
     }
     assert {scheme.method for scheme in packing_schemes()} == own
     assert methods() == {*own, "fbgemm_fp8", "modelopt", "quark"}
-    assert len(packing_schemes()) == 11
+    files = list(pkgutil.iter_modules(schemes.__path__))
+    assert len(packing_schemes()) == len(files)
 
 
 @settings(max_examples=examples(150))

@@ -118,7 +118,7 @@ def test_a_step_across_the_blocks_is_refused(operation: Operation, scales: tuple
 
 OF_OWN_ORDER = {
     *("gptq", "awq", "bitsandbytes 4", "compressed-tensors", "mlx", "gpt-oss", "openai", "mxfp4"),
-    *("nvfp4", "modelopt", "hqq", "hqq as floats"),
+    *("nvfp4", "modelopt", "hqq", "hqq as floats", "quanto 4"),
 }
 
 

@@ -46,6 +46,9 @@ UNITS: dict[str, dict[str, Any]] = {
     | {"fc.input_scale": F4, "fc.pre_quant_scale": F4},
     "hqq": {"fc.W_q": U8, "fc.scale": F2, "fc.zero": F2}
     | {f"fc.{name}": I32 for name in ("nbits", "group_size", "shape", "axis", "packing")},
+    "quanto": {"fc.weight._data": I8, "fc.weight._scale": F2, "fc.input_scale": F4}
+    | {"fc.output_scale": F4},
+    "quanto 4": {"fc.weight._data._data": U8, "fc.weight._scale": F2, "fc.weight._shift": F2},
     "hqq as floats": {"fc.W_q": F2, "fc.scale": F2, "fc.zero": F2, "fc.nbits": I32},
     "mlx": {"fc.weight": U32, "fc.scales": F2, "fc.biases": F2},
     "bare": {"w": I8, "w_scale": F4},
