@@ -151,18 +151,18 @@ def test_google_s_file_of_bert(tensorflow: dict[str, Any]) -> None:
     same({key: leaf for key, leaf in back.items() if key not in back.ties}, given)
 
 
-LLAMA = {"dim": 32, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "norm_eps": 1e-5,
+LLAMA = {"dim": 32, "n_layers": 2, "n_heads": 4, "norm_eps": 1e-5,
          "multiple_of": 16, "vocab_size": 40}  # fmt: skip
 WIDE = 96  # what the converter finds for these sizes
 
 
-def llama_variables() -> dict[str, tuple[int, ...]]:
+def llama_variables(kv: int) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {
         "tok_embeddings.weight": (40, 32), "norm.weight": (32,), "output.weight": (40, 32),
     }  # fmt: skip
     for i in range(2):
         shapes = {
-            "attention.wq": (32, 32), "attention.wk": (16, 32), "attention.wv": (16, 32),
+            "attention.wq": (32, 32), "attention.wk": (kv, 32), "attention.wv": (kv, 32),
             "attention.wo": (32, 32), "feed_forward.w1": (WIDE, 32), "feed_forward.w3": (WIDE, 32),
             "feed_forward.w2": (32, WIDE), "attention_norm": (32,), "ffn_norm": (32,),
         }  # fmt: skip
@@ -173,10 +173,14 @@ def llama_variables() -> dict[str, tuple[int, ...]]:
 AXES = {"wq": 0, "wk": 0, "wv": 0, "wo": 1, "w1": 0, "w3": 0, "w2": 1, "output": 0}
 
 
-@pytest.mark.parametrize(("version", "ranks"), [("1", 1), ("2", 2), ("3", 2), ("3", 1)])
-def test_meta_s_files_of_llama(tmp_path: Path, version: str, ranks: int) -> None:
+@pytest.mark.parametrize("heads", [None, 2])
+@pytest.mark.parametrize(("version", "ranks"), [("1", 1), ("2", 2), ("3", 2)])
+def test_meta_s_files_of_llama(tmp_path: Path, version: str, ranks: int, heads: int | None) -> None:
+    """The files of the first Llama do not say how many heads of keys there are: as many as all."""
     converter = importlib.import_module(OLD)
-    values = {name: torch.from_numpy(v) for name, v in random(llama_variables()).items()}
+    values = {
+        name: torch.from_numpy(v) for name, v in random(llama_variables(8 * (heads or 4))).items()
+    }
     given = {name: v.bfloat16().float() for name, v in values.items()}  # as it is written
     axes = {**AXES, "tok_embeddings": 0 if version == "3" else 1}
     folder = tmp_path / "meta"
@@ -187,7 +191,8 @@ def test_meta_s_files_of_llama(tmp_path: Path, version: str, ranks: int) -> None
             axis = next((axis for word, axis in axes.items() if f"{word}." in name), None)
             part[name] = leaf if axis is None else leaf.chunk(ranks, axis)[rank].clone()
         torch.save(part, folder / f"consolidated.{rank:02}.pth")
-    (folder / "params.json").write_text(json.dumps(LLAMA))
+    params = LLAMA | ({} if heads is None else {"n_kv_heads": heads})
+    (folder / "params.json").write_text(json.dumps(params))
     out = tmp_path / "hf"
     converter.write_model(
         str(out), str(folder), llama_version=version, vocab_size=40, num_shards=ranks
