@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from caten_sd.errors import StateDictError
+from caten_sd.errors import CatenError, StateDictError
 from caten_sd.files.format import Format
 from caten_sd.state.dtype import bfloat16_choice
-from caten_sd.state.leaf import DENSE, Spec, spec_or_none
+from caten_sd.state.leaf import DENSE, Numpy, Spec, as_array, spec_or_none
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import a_or_an
 
@@ -61,10 +61,21 @@ def refuse_surrogates(format: str, keys: Iterable[str]) -> None:
 def check_bytes(key: str, leaf: Any) -> None:
     """Raise StateDictError for a tensor that has nothing to write: sparse, or without values."""
     known = spec_or_none(leaf)
-    if known is not None and not known.has_values:
-        reason = "a shape without values: load or compute it first"
-    elif known is not None and known.form != DENSE:
-        reason = f"{known.form}: make it dense, as its to_dense() does"
-    else:
+    if known is None:
         return
-    raise StateDictError(f"{key!r} cannot be written, as it is {reason}, or leave it out")
+    if not known.has_values:
+        raise StateDictError(f"{key!r} cannot be written: {_why_no_values(leaf)}; or leave it out")
+    if known.form != DENSE:
+        raise StateDictError(
+            f"{key!r} cannot be written, as it is {known.form}: make it dense, as its to_dense() "
+            f"does, or leave it out"
+        )
+
+
+def _why_no_values(leaf: Any) -> str:
+    """Return why a leaf has a shape and no values, which its own world knows."""
+    try:
+        as_array(Numpy(), leaf)
+    except CatenError as error:
+        return str(error)
+    return "it is a shape without values: load or compute it first"

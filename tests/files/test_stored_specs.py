@@ -53,7 +53,7 @@ def test_what_the_format_cannot_hold_is_named(value: object, what: str) -> None:
     [
         (lambda: torch.eye(3).to_sparse(), "sparse.*dense"),
         (lambda: torch.eye(3).to_sparse_csr(), "sparse.*dense"),
-        (lambda: torch.empty(3, device="meta"), "without values"),
+        (lambda: torch.empty(3, device="meta"), "meta device"),
         (lambda: np.float32(3), "float32, which is not a tensor"),
     ],
 )
