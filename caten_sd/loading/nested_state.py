@@ -17,6 +17,12 @@ from caten_sd.state.leaf import Opaque
 from caten_sd.state.state_dict import StateDict
 
 
+class SparseParts(Opaque):
+    """A sparse tensor of a file, which is read as its indices and values."""
+
+    __slots__ = ()
+
+
 def with_others(source: StateDict, nested: Collection[str], slots: Container[str]) -> StateDict:
     """Return the state dict, with its values that are not tensors where a slot may want them.
 
@@ -27,7 +33,21 @@ def with_others(source: StateDict, nested: Collection[str], slots: Container[str
         for key, value in source.others.items()
         if nested or key in slots or isinstance(value, Opaque)
     }
+    wanted |= {name: leaf for name, leaf in _sparse(source).items() if name in slots}
     return StateDict({**source.entry, **wanted}, origin=source.origin) if wanted else source
+
+
+def _sparse(source: StateDict) -> dict[str, SparseParts]:
+    """Return what stands for each sparse tensor of a file, of which only the parts are leaves."""
+    end = ".layout"
+    found = {
+        key.removesuffix(end): each for key, each in source.others.items() if key.endswith(end)
+    }
+    return {
+        name: SparseParts(f"{layout} tensor")
+        for name, layout in found.items()
+        if type(layout) is str and layout.startswith("torch.sparse_") and name not in source
+    }
 
 
 def put_together(

@@ -13,6 +13,7 @@ from caten_sd.loading.load_target import LoadTarget
 from caten_sd.loading.methods import Specs
 from caten_sd.loading.moves import How, Move
 from caten_sd.loading.named_leaves import NamedLeaves
+from caten_sd.loading.nested_state import SparseParts
 from caten_sd.loading.policy import Policy
 from caten_sd.loading.raw_elements import taken_for
 from caten_sd.loading.readable import why_unreadable
@@ -270,6 +271,8 @@ def _why_no_values(value: Any) -> str:
 
 def _why_not_a_tensor(value: Any) -> str:
     """Return what the file has in the place of a tensor, and what would be one."""
+    if isinstance(value, SparseParts):
+        return f"the file has the parts of {a_or_an(value.name)}: save it dense, as to_dense() does"
     if isinstance(value, Opaque):
         return f"the file has {a_or_an(value.name)}, which is not read, as no code from a file runs"
     name = type(value).__name__

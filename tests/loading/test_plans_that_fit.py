@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from caten_sd.errors import LoadError
+from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.loading.load import load_state_dict, plan_load
 from caten_sd.loading.report import Outcome
 from caten_sd.objects.extract import get_state_dict, to_state_dict
@@ -197,3 +199,21 @@ def test_an_interruption_anywhere_leaves_what_is_assigned_as_it_was_or_loads_all
         assert old or (loaded and obj.one.weight is obj.two)
         assert not are_bytes_copied()
     assert lines > 50
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor")
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr", "to_sparse_csc"])
+@pytest.mark.parametrize("is_sparse", [True, False])
+def test_a_sparse_tensor_of_a_file_is_in_the_file_and_not_missing(
+    layout: str, is_sparse: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.pt"
+    torch.save({"adj": getattr(torch.eye(3), layout)(), "w": torch.ones(2)}, path)
+    model = nn.Module()
+    model.register_buffer("w", torch.zeros(2))
+    model.register_buffer("adj", torch.zeros(3, 3).to_sparse() if is_sparse else torch.zeros(3, 3))
+    with read_state_dict(path) as state:
+        text = str(plan_load(model, state))
+    assert "adj: the file has the parts of a torch.sparse_" in text
+    assert "to_dense()" in text
+    assert "in the model, not in the file" not in text
