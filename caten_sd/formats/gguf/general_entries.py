@@ -47,6 +47,7 @@ _MADE_OF = {
     "base_model": ("base_model", "base_models", "base_model_sources"),
     "dataset": ("datasets", "dataset", "dataset_sources"),
 }
+_WHOLE = ("top_k", "penalty_last_n", "mirostat")
 # Recommended options of sampling by their names in generation_config.json.
 _SAMPLING = {
     "top_k": ("top_k",),
@@ -104,8 +105,8 @@ def _folder_name(folder: Path) -> str:
 
 
 def _of_name(found: ModelName) -> Iterator[tuple[str, str]]:
-    if found.name:
-        yield "name", title(found.name)
+    if found.name and (name := title(found.name)):
+        yield "name", name
     if found.organization:
         yield "organization", title(found.organization)
     for key in ("basename", "finetune", "version"):
@@ -165,7 +166,8 @@ def _sampling(folder: Path) -> Iterator[tuple[str, Any]]:
         return
     for key, names in _SAMPLING.items():
         value = next((found[name] for name in names if found.get(name) is not None), None)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1 << 31:
+        kinds = (int,) if key in _WHOLE else (int, float)
+        if isinstance(value, kinds) and not isinstance(value, bool) and abs(value) < 1 << 31:
             yield f"sampling.{key}", value
 
 

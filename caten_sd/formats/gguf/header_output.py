@@ -28,6 +28,7 @@ _FLOATS = re.compile(
     r"|(logit|residual|embedding|expert_weights)_scale|(attn|final|router)_logit_softcapping)"
     r"|general\.sampling\.(top_p|min_p|xtc_\w+|temp|penalty_repeat|mirostat_(tau|eta))"
 )
+_SIGNED = re.compile(r"general\.sampling\.(top_k|penalty_last_n|mirostat)")
 _FLOAT_ARRAYS = re.compile(r"tokenizer\.ggml\.scores|.+\.activation_sparsity_scale")
 _ARRAYS = {"tokenizer.ggml.merges": ["string"], "tokenizer.ggml.precompiled_charsmap": ["uint8"]}
 
@@ -107,6 +108,7 @@ def _recorded_types(metadata: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(types, Mapping):
         raise StateDictError(f"the metadata {TYPES!r} is not a map of key to type; leave it out")
     floats = {key: "float32" for key in metadata if _FLOATS.fullmatch(key)}
+    floats |= {key: "int32" for key in metadata if _SIGNED.fullmatch(key)}
     arrays = {key: ["float32"] for key in metadata if _FLOAT_ARRAYS.fullmatch(key)}
     known = {key: type for key, type in _ARRAYS.items() if key in metadata}
     return {ALIGNMENT: "uint32", **floats, **arrays, **known, **types}

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from gguf import GGUFWriter
+from gguf import GGUFReader, GGUFWriter
 from gguf.metadata import Metadata
 
 import caten_sd as sd
@@ -79,7 +80,14 @@ def test_a_snapshot_of_the_hub_has_the_name_of_its_model(tmp_path: Path) -> None
     assert found["general.organization"] == "Org"
 
 
-HOSTILE = ["[1", '{"top_k": 1e400}', '{"top_k": "x", "temperature": true}', "null", '"\\ud800"']
+HOSTILE = [
+    "[1",
+    '{"top_k": 1.5, "mirostat": true}',
+    '{"top_k": 1e400}',
+    '{"top_k": "x", "temperature": true}',
+    "null",
+    '"\\ud800"',
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -111,3 +119,12 @@ def test_a_long_card_is_read_in_a_moment(tmp_path: Path) -> None:
     start = time.process_time()
     assert general_entries(tmp_path, {}, {})["general.type"] == "model"
     assert time.process_time() - start < 3
+
+
+def test_options_of_sampling_have_the_types_of_the_converter(tmp_path: Path) -> None:
+    (tmp_path / "generation_config.json").write_text('{"top_k": 20, "temperature": 1}')
+    said = general_entries(tmp_path, {}, {})
+    sd.write_state_dict({"a": np.ones(2, "f4")}, tmp_path / "a.gguf", metadata=said)
+    fields = GGUFReader(tmp_path / "a.gguf").fields
+    kinds = {key: field.types[0].name for key, field in fields.items() if "sampling" in key}
+    assert kinds == {"general.sampling.top_k": "INT32", "general.sampling.temp": "FLOAT32"}
