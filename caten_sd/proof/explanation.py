@@ -18,6 +18,7 @@ from caten_sd.proof.given_states import given_states, no_tensors
 from caten_sd.proof.index_rows import Rows, index_rows
 from caten_sd.proof.name_evidence import pair_by_names
 from caten_sd.proof.named_sizes import NamedSizes
+from caten_sd.proof.near_joins import pair_near_joins
 from caten_sd.proof.near_values import pair_near
 from caten_sd.proof.operation_search import Between, between
 from caten_sd.proof.pairing import Pairing, paired
@@ -181,6 +182,7 @@ def _explained(a: StateDict, b: StateDict, name: str, names: NamedSizes) -> Expl
     cut, lost = pair_by_ends(found, here, there, names)
     explained += cut
     explained += pair_near(found, here, there, names)
+    explained += pair_near_joins(found, here, there, names)
     rows = index_rows(explained)
     called = [each for state in (a, b) for each in said(state).values()]
     layout = _layout(name, rows, found, called)

@@ -2,6 +2,8 @@
 
 Elements at the same places of both, for each order that models have, are compared by their
 correlation. A pair counts only where every other tensor and every other order is twice as far.
+Quantiles of the sorted values would tell the pair, too, but not the order of the elements, and
+those of two layers are often alike where the values at their places never are.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from caten_sd.state.leaf import Numpy, as_array
 FARTHEST = 0.35  # the error of a pair, in spreads of its values; of two tensors by chance it is 1.4
 _ALIKE = 0.01  # the square of the error of two tensors that cannot be told apart
 _SAMPLES = 512
-_LEAST = 32  # elements: fewer may be alike by chance
+LEAST = 32  # elements: fewer may be alike by chance
 _MOST = 2_000  # tensors of one size on a side
 _HEAD_SIZES = (16, 32, 48, 64, 80, 96, 128, 160, 192, 256)
 
@@ -41,7 +43,7 @@ class SampledOrder(NamedTuple):
 
 def pair_near(found: Pairing, a: Weights, b: Weights, names: NamedSizes) -> list[Between]:
     """Add the pairs of tensors that are left and near, and return their operations."""
-    here, there = a.by_count(found.a, _LEAST), b.by_count(found.b, _LEAST)
+    here, there = a.by_count(found.a, LEAST), b.by_count(found.b, LEAST)
     done = []
     for count in here.keys() & there.keys():
         if max(len(here[count]), len(there[count])) > _MOST:
@@ -67,13 +69,14 @@ def distance(made: Any, wanted: Any) -> float:
     """
     import numpy as np
 
-    after = _values(wanted)
+    after = float_values(wanted)
     spread = float(after.std(dtype=np.float64))
-    apart = np.subtract(_values(made), after).reshape(-1)
+    apart = np.subtract(float_values(made), after).reshape(-1)
     return float(np.sqrt(np.mean(np.square(apart), dtype=np.float64))) / max(spread, 1e-300)
 
 
-def _values(leaf: Any) -> Any:
+def float_values(leaf: Any) -> Any:
+    """Return the values of a leaf in float32."""
     import numpy as np
 
     return with_bytes_copied(as_array, Numpy(), leaf).astype(np.float32)
@@ -91,27 +94,32 @@ def _nearest(
     }
     most = max(1, *map(len, places.values()))
     errors = np.full((len(here), len(there), most), 2.0)
-    sampled = _sample(math.prod(shapes[0][0]))
+    sampled = sample(math.prod(shapes[0][0]))
     targets = {
         shape: [m for m, other in enumerate(shapes[1]) if other == shape] for shape in shapes[1]
     }
-    values = _normed(np.array([_values(b.leaves[key]).reshape(-1)[sampled] for key in there]))
+    values = normed(np.array([float_values(b.leaves[key]).reshape(-1)[sampled] for key in there]))
     for n, key in enumerate(here):
-        array = _values(a.leaves[key]).reshape(-1)
+        array = float_values(a.leaves[key]).reshape(-1)
         for shape, rows in targets.items():
             if known := places[shapes[0][n], shape]:
-                own = _normed(np.array([array[place.positions] for place in known]))
+                own = normed(np.array([array[place.positions] for place in known]))
                 errors[n, rows, : len(known)] = 2 - 2 * values[rows] @ own.T
     for n, m in zip(*(errors.min(axis=2) <= FARTHEST**2).nonzero(), strict=True):
         k = int(errors[n, m].argmin())
         rest = errors[n, m].copy(), errors[n].min(axis=1), errors[:, m].min(axis=1)
         for row, at in zip(rest, (k, m, n), strict=True):
             row[at] = 4.0
-        if min(float(row.min()) for row in rest) >= max(4 * float(errors[n, m, k]), _ALIKE):
+        if is_nearest_by_far(float(errors[n, m, k]), min(float(row.min()) for row in rest)):
             yield here[n], there[m], places[shapes[0][n], shapes[1][m]][k].operation
 
 
-def _sample(count: int) -> Any:
+def is_nearest_by_far(error: float, next_error: float) -> bool:
+    """Return whether a squared error is small, and any other one is four times as large."""
+    return error <= FARTHEST**2 and next_error >= max(4 * error, _ALIKE)
+
+
+def sample(count: int) -> Any:
     """Return the places at which tensors of so many elements are compared."""
     import numpy as np
 
@@ -120,7 +128,7 @@ def _sample(count: int) -> Any:
     return np.random.default_rng(count).integers(0, count, _SAMPLES)
 
 
-def _normed(values: Any) -> Any:
+def normed(values: Any) -> Any:
     """Return rows of values around 0, each of length 1."""
     import numpy as np
 
@@ -138,7 +146,7 @@ def _places(one: Shape, other: Shape, names: NamedSizes) -> list[SampledOrder]:
     for operation in _orders(one, other, names):
         made = as_array(Numpy(), names.bound(operation).apply({(): numbered})[()])
         if made.shape == other:
-            positions = made.reshape(-1)[_sample(count)]
+            positions = made.reshape(-1)[sample(count)]
             found.setdefault(positions.tobytes(), SampledOrder(operation, positions))
     return list(found.values())
 

@@ -124,7 +124,7 @@ def _divided(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Be
     if operation is None:
         return None
     if match.b[0].is_stack and len(ordered) > 1:
-        operation = _chained(operation, Unstack(STACKED))
+        operation = chained(operation, Unstack(STACKED))
     return Between(match._replace(b=ordered), operation)
 
 
@@ -156,7 +156,7 @@ def _stacked(whole: Shape, part: Found, names: NamedSizes) -> Operation | None:
         moved = (whole[axis], *whole[:axis], *whole[axis + 1 :])
         if moved == part.shape and levels == tuple(_moved_levels(whole, axis)):
             return Unstack(STACKED, axis)
-    return _chained(arrangement(whole, part.shape, levels, names), Unstack(STACKED))
+    return chained(arrangement(whole, part.shape, levels, names), Unstack(STACKED))
 
 
 def _moved_levels(shape: Shape, axis: int) -> list[tuple[int, int]]:
@@ -165,7 +165,7 @@ def _moved_levels(shape: Shape, axis: int) -> list[tuple[int, int]]:
     return [(shape[n], edges[n]) for n in order if shape[n] > 1]
 
 
-def _chained(*operations: Operation) -> Operation:
+def chained(*operations: Operation) -> Operation:
     """Return the operations one after the other, without those that do nothing."""
     flat = itertools.chain.from_iterable(
         each.operations if isinstance(each, Chain) else (each,) for each in operations
