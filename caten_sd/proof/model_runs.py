@@ -13,7 +13,8 @@ from caten_sd.loading.owners import hooks_of
 from caten_sd.objects.call import call
 from caten_sd.objects.watching import Watch, observed
 from caten_sd.proof.live_layers import LiveModel
-from caten_sd.state.leaf import Numpy, Torch, as_array, spec_or_none
+from caten_sd.state.dtype import numpy_dtype
+from caten_sd.state.leaf import Numpy, Torch, as_array, kind_of, spec, spec_or_none
 
 INPUT, OUTPUT = "input", "output"
 Inputs = Sequence[Any] | Mapping[str, Any]
@@ -110,7 +111,20 @@ def _as_model_has(live: LiveModel, array: Any) -> Any:
     torch = sys.modules.get("torch")
     leaves = [leaf for leaf in live.state.values() if torch and isinstance(leaf, torch.Tensor)]
     if torch is None or not leaves:
-        return array
+        return _of_another_world(live, array)
     tensor = as_array(Torch(), as_array(Numpy(), array)).to(leaves[0].device)
     floats = [leaf.dtype for leaf in leaves if leaf.is_floating_point()]
     return tensor.to(floats[0]) if floats and tensor.is_floating_point() else tensor
+
+
+def _of_another_world(live: LiveModel, array: Any) -> Any:
+    """Return an array of the kind of the model's leaves, floats in their dtype; else itself."""
+    kinds = [(leaf, kind) for leaf in live.state.values() if (kind := kind_of(leaf)) is not None]
+    if not kinds or kind_of(array) is not None:
+        return array
+    values = as_array(Numpy(), array)
+    dtypes = [spec(leaf).dtype for leaf, _ in kinds]
+    floats = [dtype for dtype in dtypes if dtype.kind == "float"]
+    if floats and spec(values).dtype.kind == "float":
+        values = values.astype(numpy_dtype(floats[0]))
+    return as_array(kinds[0][1], values)

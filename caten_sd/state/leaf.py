@@ -83,6 +83,12 @@ def kind_named(name: str) -> Numpy | Kind:
     return known[name]()
 
 
+def kind_of(leaf: Any) -> Kind | None:
+    """Return the kind that a leaf of another world than numpy's is of; None for all others."""
+    packages = {str(cls.__module__).partition(".")[0] for cls in type(leaf).__mro__}
+    return next((kind() for kind in Kind.__subclasses__() if kind.__adapter__ in packages), None)
+
+
 def _kinds() -> dict[str, type[Numpy | Kind]]:
     return {"numpy": Numpy, **{kind.__adapter__: kind for kind in Kind.__subclasses__()}}
 

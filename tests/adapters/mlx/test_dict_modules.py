@@ -211,6 +211,18 @@ def test_verify_names_the_layer_where_two_modules_part() -> None:
     assert one.layers[1].training
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_verify_makes_inputs_of_the_kind_and_the_dtype_of_the_model(dtype: str) -> None:
+    one = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    one.set_dtype(getattr(mx, dtype))
+    other = copy.deepcopy(one)
+    assert verify(one, other).parting is None
+    other.layers[1].bias = other.layers[1].bias + 1
+    found = verify(one, other)
+    assert found.parting is not None
+    assert found.compared[found.parting].a == "layers.1"
+
+
 def test_a_dataclass_that_is_a_module_has_the_state_of_a_module() -> None:
     @dataclasses.dataclass(eq=False)
     class Declared(nn.Module):  # type: ignore[misc]
