@@ -179,9 +179,13 @@ def _plan(state: StateDict, keys: Collection[str], joined: bool) -> LayoutPlan:
 
 
 def _model_paths(keys: Collection[str]) -> list[str]:
-    """Return the keys of models, without the part of the pipeline that they begin with."""
+    """Return the keys of models, without the part of the pipeline that they begin with.
+
+    Text models have theirs with the segment, too, that transformers 5 leaves out of them.
+    """
     apart = (key.partition(".") for key in keys)
-    return [rest if first in PARTS and rest else first + dot + rest for first, dot, rest in apart]
+    paths = [rest if first in PARTS and rest else first + dot + rest for first, dot, rest in apart]
+    return paths + [f"text_model.{path}" for path in paths if path.startswith("encoder.layers.")]
 
 
 def _without_model(key: str) -> str:

@@ -145,12 +145,13 @@ Start = tuple[str, str]  # what the path of a pair begins with, and what the key
 def _start_of(part: str, content: AdapterContent, state: StateDict) -> Start | None:
     """Return how the paths of a part begin here; None if the model has none of its layers."""
     pairs = [pair for pair in content.pairs if pair.part == part]
-    as_it_is: Start = ("", "")
-    if any(_key_of(as_it_is, pair, state) for pair in pairs):
-        return as_it_is
+    inner = f"{part}.text_model."  # transformers 5 has no such segment
+    known = [("", ""), (f"{part}.", ""), (inner, f"{part}."), (inner, "")]
+    for start in known if part else known[:1]:
+        if any(_key_of(start, pair, state) for pair in pairs):
+            return start
     if part:
-        alone = (f"{part}.", "")
-        return alone if any(_key_of(alone, pair, state) for pair in pairs) else None
+        return None
     found = dict.fromkeys(_other_starts(pairs[0], state))
     fitting = [start for start in found if all(_key_of(start, pair, state) for pair in pairs)]
     return fitting[0] if len(fitting) == 1 else None
