@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from caten_sd.state.header_memory import HeaderMemory
 
@@ -24,6 +24,19 @@ _NAMED = re.compile(rb'"([^"]*)"\s*:')
 _PUNCTUATION, _OTHERS = b' \t\r\n[]{}:,"', b""
 _PIECE = 1 << 16  # bytes that are split at a time
 _BOM = b"\xef\xbb\xbf"
+
+
+class ObjectSize(NamedTuple):
+    """The bytes that an object of a JSON text takes, and each of its members: a dict, by default.
+
+    A hook that makes tuples of nearly all objects counts those of the others itself.
+    """
+
+    itself: int = _DICT
+    member: int = _MEMBER
+
+
+_OF_DICTS = ObjectSize()
 
 
 def parse_json(
@@ -41,12 +54,12 @@ def parse_json(
     return json.loads(decoded, object_pairs_hook=hook)
 
 
-def take_json(memory: HeaderMemory, text: bytes) -> None:
+def take_json(memory: HeaderMemory, text: bytes, size: ObjectSize = _OF_DICTS) -> None:
     """Take what the values of a JSON text need; FormatError if it is too much."""
     # The bytes and a copy of them, the decoded text, and the texts in it.
     memory.take((2 + 2 * _width(text)) * len(text))
-    if _most(text) > memory.left:
-        memory.take(_exactly(text, memory.left // _NAME + 1))
+    if _most(text, size) > memory.left:
+        memory.take(_exactly(text, memory.left // _NAME + 1, size))
 
 
 def _width(text: bytes) -> int:
@@ -56,18 +69,18 @@ def _width(text: bytes) -> int:
     return 4 if re.search(rb"[\xf0-\xff]", text) else 2
 
 
-def _most(text: bytes) -> int:
+def _most(text: bytes, size: ObjectSize = _OF_DICTS) -> int:
     """Return the most that the values can take, as if no punctuation were in a string."""
     names = text.count(b":")
-    return _taken(_Counts().add(text), text.count(b'"') // 2) + _NAME * names
+    return _taken(_Counts().add(text), text.count(b'"') // 2, size) + _NAME * names
 
 
-def _exactly(text: bytes, most_names: int) -> int:
+def _exactly(text: bytes, most_names: int, size: ObjectSize = _OF_DICTS) -> int:
     """Return what the values take; names are counted up to a number that is too many."""
     text = _without_quotes_in_strings(text)
     counts = _outside_strings(text)
     texts = text.count(b'"') // 2 - counts[b":"]
-    return _taken(counts, texts) + _NAME * _distinct(text, most_names)
+    return _taken(counts, texts, size) + _NAME * _distinct(text, most_names)
 
 
 def _without_quotes_in_strings(text: bytes) -> bytes:
@@ -95,12 +108,12 @@ class _Counts(Counter[bytes]):
         return self
 
 
-def _taken(counts: _Counts, texts: int) -> int:
+def _taken(counts: _Counts, texts: int, size: ObjectSize) -> int:
     items = counts[b","] + 1
     # The shortest number that is made, and not shared, is -6.
     numbers = min(max(items - texts, 0), counts[_OTHERS] // 2)
-    containers = _LIST * counts[b"["] + _DICT * counts[b"{"]
-    values = _MEMBER * counts[b":"] + _TEXT * texts + _ITEM * items + _NUMBER * numbers
+    containers = _LIST * counts[b"["] + size.itself * counts[b"{"]
+    values = size.member * counts[b":"] + _TEXT * texts + _ITEM * items + _NUMBER * numbers
     return containers + values
 
 

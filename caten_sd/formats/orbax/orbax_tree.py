@@ -6,19 +6,44 @@ dots, and a part of a path may have dots itself, so that a name does not tell th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.errors.printable import one_line
 from caten_sd.files.json_hooks import unique
-from caten_sd.state.json_text import parse_json
+from caten_sd.state.header_memory import TUPLE, HeaderMemory
+from caten_sd.state.json_text import ObjectSize, take_json
 from caten_sd.state.source import Source
 from caten_sd.state.tree import MAX_DEPTH
 
 MOST_TEXT = 1 << 30  # bytes
-_KEY = {"key", "key_type"}
+_OF_KEY, _OF_VALUE = {"key", "key_type"}, {"key_metadata", "value_metadata"}
 _KEY_TYPES = (1, 2)  # an index, a name
+_REDUCED = ObjectSize(TUPLE, 0)
+_KEPT, _MEMBER = 232, 66  # bytes of another object, and of each of its members
+
+
+class _PathPart(NamedTuple):
+    """A part of a path."""
+
+    name: Any
+    type: Any
+
+
+class _SavedKind(NamedTuple):
+    """What a value is, and whether nothing is stored of it."""
+
+    kind: Any
+    skipped: Any
+
+
+class _TreeEntry(NamedTuple):
+    """A path and a kind."""
+
+    path: Any
+    about: Any
 
 
 class SavedValue(NamedTuple):
@@ -47,7 +72,7 @@ def read_tree(source: Source) -> SavedTree:
     if source.size > MOST_TEXT:
         _refuse(source, f"it is of {source.size:,} bytes")
     try:
-        fields = parse_json(source.name, source.read(0, source.size), _members)
+        fields = _ReducedTree(source).read()
     except (ValueError, RecursionError) as error:
         _refuse(source, f"it is not the JSON that Orbax writes ({one_line(error, 80)})")
     listed = fields.get("tree_metadata") if isinstance(fields, dict) else None
@@ -60,24 +85,42 @@ def read_tree(source: Source) -> SavedTree:
     return SavedTree(values, not stores_all, is_ocdbt, custom if isinstance(custom, dict) else {})
 
 
-def _members(pairs: list[tuple[str, Any]]) -> Any:
-    """Return an object of the JSON; that of a key, of which there are many, as a pair."""
-    members = unique(pairs)
-    return (members["key"], members["key_type"]) if members.keys() == _KEY else members
+class _ReducedTree:
+    """Reads the JSON; of the objects of which each value has some, it makes tuples at once."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._memory = source, HeaderMemory(source.name, source.size)
+
+    def read(self) -> Any:
+        """Return the value of the text; ValueError if it is not JSON."""
+        text = self._source.read(0, self._source.size)
+        take_json(self._memory, text, _REDUCED)
+        return json.loads(text.decode(), object_pairs_hook=self._object)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> Any:
+        members = unique(pairs)
+        names = members.keys()
+        if names == _OF_KEY:
+            return _PathPart(members["key"], members["key_type"])
+        if names == _OF_VALUE:
+            return _TreeEntry(members["key_metadata"], members["value_metadata"])
+        if "value_type" in names:
+            return _SavedKind(members["value_type"], members.get("skip_deserialize"))
+        self._memory.take(_KEPT + _MEMBER * len(members))
+        return members
 
 
 def _value(source: Source, name: str, said: Any) -> SavedValue:
-    keys = said.get("key_metadata") if isinstance(said, dict) else None
-    about = said.get("value_metadata") if isinstance(said, dict) else None
-    if not isinstance(keys, list) or len(keys) > MAX_DEPTH or not isinstance(about, dict):
+    keys, about = said if type(said) is _TreeEntry else (None, None)
+    if type(keys) is not list or len(keys) > MAX_DEPTH or type(about) is not _SavedKind:
         _refuse(source, f"what it says of {one_line(name, 80)} is not a path and a kind")
     for key in keys:
-        if type(key) is not tuple or not isinstance(key[0], str) or key[1] not in _KEY_TYPES:
+        if type(key) is not _PathPart or type(key.name) is not str or key.type not in _KEY_TYPES:
             _refuse(source, f"a part of the path {one_line(name, 80)} is neither index nor name")
-    path, kind = tuple(key for key, _ in keys), about.get("value_type")
-    if not isinstance(kind, str):
+    if type(about.kind) is not str:
         _refuse(source, f"it does not say what {one_line(name, 80)} is")
-    return SavedValue(path, ".".join(path), kind, about.get("skip_deserialize") is not True)
+    path = tuple(key.name for key in keys)
+    return SavedValue(path, ".".join(path), about.kind, about.skipped is not True)
 
 
 def flat_items(tree: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
