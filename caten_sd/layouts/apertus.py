@@ -70,10 +70,22 @@ GGUF_APERTUS = Layout(
         Row("layers.{i}.mlp.down_proj.weight", "blk.{i}.ffn_down.weight"),
         Row("layers.{i}.mlp.up_proj.weight", "blk.{i}.ffn_up.weight"),
         Row("lm_head.weight", "output.weight", tied="embed_tokens.weight"),
-        Lacks("layers.{i}.mlp.act_fn.alpha_n", "llama.cpp has no use for it"),
-        Lacks("layers.{i}.mlp.act_fn.alpha_p", "llama.cpp has no use for it"),
-        Lacks("layers.{i}.mlp.act_fn.beta", "llama.cpp has no use for it"),
-        Lacks("layers.{i}.mlp.act_fn.eps", "llama.cpp has no use for it"),
+        Lacks(
+            "layers.{i}.mlp.act_fn.alpha_n",
+            "a GGUF has it as a number, which is not written: llama.cpp refuses it",
+        ),
+        Lacks(
+            "layers.{i}.mlp.act_fn.alpha_p",
+            "a GGUF has it as a number, which is not written: llama.cpp refuses it",
+        ),
+        Lacks(
+            "layers.{i}.mlp.act_fn.beta",
+            "a GGUF has it as a number, which is not written: llama.cpp refuses it",
+        ),
+        Lacks(
+            "layers.{i}.mlp.act_fn.eps",
+            "a GGUF has it as a number, which is not written: llama.cpp refuses it",
+        ),
         Drop("rope_freqs.weight", "computed from the configuration"),
         Drop("rope_factors_long.weight", "computed from the configuration"),
         Drop("rope_factors_short.weight", "computed from the configuration"),
