@@ -62,12 +62,24 @@ def between(
             )
         kinds = one.kinds & other.kinds
         return _of_layers(one.opened(kinds), other.opened(kinds), names or {})
+    _require_kinds(one, other)
+    return _of_worlds(one, other, names or {}, world)
+
+
+def _require_kinds(one: ModelLayers, other: ModelLayers) -> None:
+    """LayoutError unless one side says what its layers are, and the other does or is a file."""
     if not one.kinds and not other.kinds:
         raise LayoutError(
             f"neither {one.name} nor {other.name} says what kinds of layers it has, which decide "
             f"how a kernel lies: give a live model of a framework in place of one of them"
         )
-    return _of_worlds(one, other, names or {}, world)
+    silent = other if one.kinds else one
+    if not silent.has_names_alone:
+        raise LayoutError(
+            f"{silent.name} has no layer of a known kind, which decides how a kernel lies: say it "
+            f"in a method __layers__ of its classes, or give its state dict if its names are those "
+            f"of a framework"
+        )
 
 
 def _by_modules(

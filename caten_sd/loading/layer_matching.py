@@ -224,7 +224,7 @@ def _alone_alike(left: dict[str, Tally], right: dict[str, Tally]) -> list[tuple[
 def _by_likeness(one: list[KnownLayer], other: list[KnownLayer]) -> Left:
     """Match layers without regard to where they are: those alone alike, and those with numbers.
 
-    Where neither tells, those of the very same name are one another.
+    Where neither tells, names do: the very same, or one that ends in the other.
     """
     groups, others = (_grouped(each, lambda layer: layer.likeness) for each in (one, other))
     pairs: list[Pair] = []
@@ -235,14 +235,40 @@ def _by_likeness(one: list[KnownLayer], other: list[KnownLayer]) -> Left:
             order = sorted(group, key=lambda each: each.numbers)
             pairs += zip(order, sorted(same, key=lambda each: each.numbers), strict=True)
         else:
-            named = {each.name: each for each in same}
-            pairs += [(each, named[each.name]) for each in group if each.name in named]
+            pairs += _by_name(group, same)
     seen = {id(each) for pair in pairs for each in pair}
     return (
         pairs,
         [each for each in one if id(each) not in seen],
         [each for each in other if id(each) not in seen],
     )
+
+
+def _by_name(one: Sequence[KnownLayer], other: Sequence[KnownLayer]) -> list[Pair]:
+    """Match layers of the very same name, and then those of which one name ends in the other."""
+    named = {each.name: each for each in other}
+    pairs = [(each, named[each.name]) for each in one if each.name in named]
+    seen = {id(each) for pair in pairs for each in pair}
+    left, right = ([each for each in side if id(each) not in seen] for side in (one, other))
+    pairs += _by_end(left, right)
+    return pairs + [(mine, its) for its, mine in _by_end(right, left)]
+
+
+def _by_end(longer: Sequence[KnownLayer], shorter: Sequence[KnownLayer]) -> list[Pair]:
+    """Match layers whose names end in the name of one of the others, and of no second one."""
+    known = _grouped(shorter, lambda each: each.words)
+    ends = [
+        (each, known[each.words[at:]])
+        for each in longer
+        for at in range(1, min(len(each.words), MOST_WORDS))
+        if each.words[at:] in known
+    ]
+    hits = Counter(id(each) for layer, found in ends for each in (layer, *found))
+    return [
+        (layer, found[0])
+        for layer, found in ends
+        if len(found) == 1 and hits[id(layer)] == hits[id(found[0])] == 1
+    ]
 
 
 def _grouped(things: Iterable[T], kind: Callable[[T], K]) -> dict[K, list[T]]:

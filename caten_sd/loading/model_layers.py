@@ -19,6 +19,7 @@ from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.owner import slots_of, unwrap
 from caten_sd.objects.slots import SAVED
 from caten_sd.state.keys import Path, path_element, pytorch_style_dict_key
+from caten_sd.state.live_mapping import LiveMapping
 from caten_sd.state.quoting import python_literal
 from caten_sd.state.state_dict import StateDict
 
@@ -28,7 +29,8 @@ class ModelLayers:
     """A model by its layers; what is in none of them is a layer of the kind "array" by itself.
 
     ``name`` is that of its class. ``inside`` has, for each layer that opens, those it is made of.
-    ``is_named`` is whether its layers are known by names alone.
+    ``is_named`` is whether its layers are known by names alone, and ``has_names_alone`` whether
+    they can be, as in a file and in a dict of arrays, in which no object says what it is.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ModelLayers:
     layers: tuple[PlacedLayer, ...]
     inside: Mapping[str, tuple[PlacedLayer, ...]] = attrs.field(factory=dict)
     is_named: bool = False
+    has_names_alone: bool = False
 
     @property
     def kinds(self) -> set[str]:
@@ -74,7 +77,8 @@ def layers_of(model: Any) -> ModelLayers:
     arrays = [array_layer(key) for key in state if key not in taken]
     order = {key: number for number, key in enumerate(state)}
     everything = sorted([*layers, *arrays], key=lambda each: order[each.rows[0].names[0]])
-    return ModelLayers(_name(model), state, tuple(everything), inside)
+    alone = isinstance(model, Mapping) and not isinstance(model, LiveMapping)
+    return ModelLayers(_name(model), state, tuple(everything), inside, has_names_alone=alone)
 
 
 def with_modules(model: ModelLayers, modules: Mapping[Any, Any]) -> ModelLayers:
@@ -87,7 +91,7 @@ def with_modules(model: ModelLayers, modules: Mapping[Any, Any]) -> ModelLayers:
     starts = ("", *(f"{root}." for root in found.roots))
     layers: list[PlacedLayer] = []
     for path, module in modules.items():
-        names = path.split("/") if isinstance(path, str) else path
+        names = path if isinstance(path, tuple) else str(path).split("/")
         inner = ".".join(map(str, names))
         if any(_is_below(inner, layer.place, starts) for layer in layers):
             continue  # a dense layer of an attention

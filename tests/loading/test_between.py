@@ -180,6 +180,21 @@ def test_names_of_the_same_words_are_told_by_their_very_letters(names: tuple[str
     assert all(here == there for here, there in keys(layout).items())
 
 
+def norms(*names: str) -> dict[str, Any]:
+    return {name: nn.LayerNorm(2) for name in names}
+
+
+def test_names_below_a_wrapper_of_some_layers_are_found_by_their_ends() -> None:
+    inner = {"h": [{"ln_1": nn.LayerNorm(2), "ln_2": nn.LayerNorm(2)}], "ln_f": nn.LayerNorm(2)}
+    layout = between(
+        {"transformer": inner, "head": nn.Linear(2, 2)}, {**inner, "head": nn.Linear(2, 2)}
+    )
+    assert keys(layout)["transformer.h.0.ln_2.weight"] == "h.0.ln_2.weight"
+    assert keys(layout)["transformer.ln_f.bias"] == "ln_f.bias"
+    with pytest.raises(LayoutError, match="no certain counterpart"):
+        between(norms("a.x", "b.x"), norms("x", "y"))
+
+
 def test_the_same_numbers_of_another_count_do_not_cross() -> None:
     sizes = {"0": 2, "2": 2, "4": 3}, {"0": 2, "1": 2, "2": 3}
     one, other = ({n: nn.Linear(2, size) for n, size in each.items()} for each in sizes)
@@ -269,6 +284,14 @@ class TestAFile:
         assert between(live, model).notes == ("fc: bias is filled with 0",)
         back = to_layout(get_state_dict(live), between(live, file))
         assert list(back) == ["fc.weight"]
+
+    def test_an_object_of_no_known_kind_is_not_taken_by_its_names(self) -> None:
+        @attrs.define
+        class Product:
+            kernel: Any
+
+        with pytest.raises(LayoutError, match="Product has no layer of a known kind"):
+            between(Product(np.zeros((2, 2), "f4")), nn.Linear(2, 2, bias=False))
 
     def test_two_files_are_refused(self) -> None:
         with pytest.raises(LayoutError, match="give a live model"):
