@@ -29,16 +29,17 @@ from caten_sd.formats.torch.dcp_objects import (
 from caten_sd.formats.torch.types import TYPES
 from caten_sd.state.dtype import DType
 from caten_sd.state.gc_pause import collector_paused
-from caten_sd.state.header_memory import HeaderMemory
+from caten_sd.state.header_memory import LEAF, HeaderMemory
 from caten_sd.state.leaf import Opaque
 from caten_sd.state.source import Source
 from caten_sd.state.tiles import Sizes
-from caten_sd.state.tree import key_text
-from caten_sd.wording import a_or_an
+from caten_sd.state.tree import MAX_DEPTH, key_text
+from caten_sd.wording import a_or_an, counted
 
 MODULE = "torch.distributed.checkpoint.metadata"
 _FILES = "torch.distributed.checkpoint.filesystem"
 _PLACE = f"{_FILES}.{DcpPlace.torch_name}"
+_REPEATED = 2 * LEAF  # bytes that a box takes once more
 EXTRA = "caten_sd"  # an attribute that torch ignores: the JSON text of a Sidecar
 
 
@@ -85,7 +86,7 @@ def read_dcp_metadata(source: Source) -> DcpMetadata:
     memory = HeaderMemory(source.name, 0, walked=False)
     pickled = unpickle(source, allowed=_NAMES, memory=memory)
     try:
-        return _metadata(pickled.value)._replace(imports=_imports(pickled))
+        return _metadata(pickled.value, memory)._replace(imports=_imports(pickled))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         _refuse(source, f"it is not what torch writes into .metadata ({error})")
 
@@ -102,8 +103,9 @@ def _imports(pickled: Unpickled) -> Mapping[str, bool]:
     return imports
 
 
-def _metadata(value: Any) -> DcpMetadata:
+def _metadata(value: Any, memory: HeaderMemory) -> DcpMetadata:
     state = _fields(value, "Metadata")
+    _take_repeats(state["state_dict_metadata"], memory)
     records: _Records = {}
     for index, place in _taken(state.get("storage_data") or {}):
         records[_of_class(index, DcpIndex).key()] = _of_class(place, DcpPlace).record()
@@ -115,6 +117,22 @@ def _metadata(value: Any) -> DcpMetadata:
     paths = planned if isinstance(planned, dict) else {}
     known = DcpMetadata(entries, _paths(paths), key_text(state.get(EXTRA) or ""))
     return known._replace(records=tuple(dict.fromkeys(records.values())))
+
+
+def _take_repeats(tensors: Any, memory: HeaderMemory) -> None:
+    """Count the boxes that a pickle refers to again, in two bytes each, as if they were new."""
+    lists, boxes = set[int](), set[int]()
+    for stored in tensors.values() if isinstance(tensors, dict) else ():
+        chunks = stored.chunks if type(stored) is DcpStored else None
+        if type(chunks) is not list:
+            continue
+        if id(chunks) in lists:
+            memory.take(_REPEATED * (1 + len(chunks)))
+            continue
+        lists.add(id(chunks))
+        before = len(boxes)
+        boxes.update(map(id, chunks))
+        memory.take(_REPEATED * (before + len(chunks) - len(boxes)))
 
 
 def _taken(values: Any) -> Iterator[tuple[Any, Any]]:
@@ -151,7 +169,9 @@ def _entry(key: str, value: Any, records: _Records) -> DcpTensor:
     element = _of_class(stored.properties, DcpProperties).element()
     shape = dcp_sizes(stored.size)
     dtype = element.dtype if element.dtype and element.dtype.itemsize else None
-    chunks = [_chunk(key, chunk, shape, records) for chunk in list(stored.chunks)]
+    if type(stored.chunks) is not list:
+        raise ValueError(f"the boxes of a tensor are {_class_of(stored.chunks)} and not a list")
+    chunks = [_chunk(key, chunk, shape, records) for chunk in stored.chunks]
     return DcpTensor(element.name, dtype, shape, chunks)
 
 
@@ -163,10 +183,14 @@ def _chunk(key: str, value: Any, shape: Sizes, records: _Records) -> Chunk:
 
 
 def _paths(planned: dict[Any, Any]) -> dict[str, tuple[Any, ...]]:
+    paths = {key: path for key, path in planned.items() if isinstance(path, tuple) and path}
+    longest = max(map(len, paths.values()), default=0)
+    if longest > MAX_DEPTH:
+        raise ValueError(f"a path in the saved tree has {counted(longest, 'step')}")
     return {
         key_text(key): path
-        for key, path in planned.items()
-        if isinstance(path, tuple) and all(type(step) in (str, int) for step in path) and path
+        for key, path in paths.items()
+        if all(type(step) in (str, int) for step in path)
     }
 
 

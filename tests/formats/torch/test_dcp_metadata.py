@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.distributed.checkpoint import metadata as md
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 
-from caten_sd import read_state_dict
+from caten_sd import FormatError, read_state_dict
 from tests.files.fresh_process import reading
 from tests.files.test_bounds import PROTOCOL, dcp_with, text
 
@@ -72,6 +73,43 @@ def test_the_metadata_of_many_processes_is_read_within_the_law(
         if seconds <= longest or not tries_left:
             break
     assert seconds <= longest
+
+
+def metadata_of(folder: Path, chunks: list[Any], tensors: int, path: tuple[str, ...]) -> None:
+    """Write the metadata of tensors that have one list of boxes and one path, and their records."""
+    stored = md.TensorStorageMetadata(md.TensorProperties(torch.uint8), torch.Size([1]), chunks)
+    keys = [f"{n:x}" for n in range(tensors)]
+    places = {md.MetadataIndex(key): _StorageInfo("__0_0.distcp", 0, SHARD) for key in keys}
+    paths = {key: (*path, key) for key in keys[:1]} | dict.fromkeys(keys[1:], path)
+    (folder / "__0_0.distcp").write_bytes(bytes(SHARD))
+    (folder / ".metadata").write_bytes(
+        pickle.dumps(md.Metadata(dict.fromkeys(keys, stored), paths, places))
+    )
+
+
+BOX = md.ChunkStorageMetadata(torch.Size([0]), torch.Size([1]))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "tensors", "path", "words"),
+    [
+        ([BOX] * 400_000, 1, (), "over 64 MB"),
+        ([BOX] * 1000, 300, (), "over 64 MB"),
+        ([BOX], 2, ("a",) * 20_000, "a path .* has 20,00[01] steps"),
+        ((BOX,), 1, (), "a tuple and not a list"),
+    ],
+)
+def test_what_a_pickle_repeats_in_two_bytes_is_counted_each_time(
+    chunks: Any, tensors: int, path: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    metadata_of(tmp_path, chunks, tensors, path)
+    with pytest.raises(FormatError, match=words):
+        read_state_dict(tmp_path)
+
+
+def test_tensors_of_one_object_are_read(tmp_path: Path) -> None:
+    metadata_of(tmp_path, [BOX], 3, ())
+    assert {leaf.shape for leaf in read_state_dict(tmp_path).values()} == {(1,)}
 
 
 class Reached:
