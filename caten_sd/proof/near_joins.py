@@ -170,14 +170,16 @@ class _PartSearch:
         import numpy as np
 
         total = 0.0
-        for layer, keys in zip(layers, rows, strict=True):
-            start = 0
-            for key in keys:
-                part = float_values(self._weights.leaves[key])
-                gaps = np.subtract(part, _along(layer, axis, start, part.shape[axis])).reshape(-1)
-                total += float(np.square(gaps, dtype=np.float64).sum())
-                start += part.shape[axis]
-        return math.sqrt(total / layers.size) / max(float(layers.std(dtype=np.float64)), 1e-300)
+        with np.errstate(all="ignore"):  # what is not finite is not near
+            for layer, keys in zip(layers, rows, strict=True):
+                start = 0
+                for key in keys:
+                    part = float_values(self._weights.leaves[key])
+                    gaps = np.subtract(part, _along(layer, axis, start, part.shape[axis]))
+                    total += float(np.square(gaps.reshape(-1), dtype=np.float64).sum())
+                    start += part.shape[axis]
+            spread = float(layers.std(dtype=np.float64))
+        return math.sqrt(total / layers.size) / max(spread, 1e-300)
 
 
 def _along(array: Any, axis: int, start: int, count: int) -> Any:

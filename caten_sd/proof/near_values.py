@@ -69,17 +69,19 @@ def distance(made: Any, wanted: Any) -> float:
     """
     import numpy as np
 
-    after = float_values(wanted)
-    spread = float(after.std(dtype=np.float64))
-    apart = np.subtract(float_values(made), after).reshape(-1)
-    return float(np.sqrt(np.mean(np.square(apart), dtype=np.float64))) / max(spread, 1e-300)
+    with np.errstate(all="ignore"):  # what is not finite is not near
+        after = float_values(wanted)
+        spread = float(after.std(dtype=np.float64))
+        apart = np.subtract(float_values(made), after).reshape(-1)
+        return float(np.sqrt(np.mean(np.square(apart), dtype=np.float64))) / max(spread, 1e-300)
 
 
 def float_values(leaf: Any) -> Any:
     """Return the values of a leaf in float32."""
     import numpy as np
 
-    return with_bytes_copied(as_array, Numpy(), leaf).astype(np.float32)
+    with np.errstate(over="ignore"):
+        return with_bytes_copied(as_array, Numpy(), leaf).astype(np.float32)
 
 
 def _nearest(
@@ -132,8 +134,10 @@ def normed(values: Any) -> Any:
     """Return rows of values around 0, each of length 1."""
     import numpy as np
 
-    middle = values - values.mean(axis=1, keepdims=True)
-    return middle / np.maximum(np.sqrt((middle**2).sum(axis=1, keepdims=True)), 1e-30)
+    with np.errstate(all="ignore"):
+        middle = values - values.mean(axis=1, keepdims=True)
+        rows = middle / np.maximum(np.sqrt((middle**2).sum(axis=1, keepdims=True)), 1e-30)
+    return np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)  # which are like no other ones
 
 
 def _places(one: Shape, other: Shape, names: NamedSizes) -> list[SampledOrder]:

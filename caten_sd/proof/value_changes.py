@@ -20,6 +20,7 @@ from caten_sd.proof.weights import Bearer, SameValues, Weights
 _STEP = 0.25  # an offset is a multiple of it: no model adds another number to its weights
 _ROUNDING = {"float64": 1e-14, "float32": 1e-6, "float16": 4e-3, "bfloat16": 3e-2}
 
+_LARGEST = 1e30  # a factor; a larger one is none of a model, and float32 does not hold it
 _MOST = 256  # tensors that one is compared with: more that are so alike cannot be told apart
 _MOST_IN_ALL = 100_000  # pairs of tensors of one size
 
@@ -126,7 +127,7 @@ def _factor(before: Any, after: Any, rounding: float) -> Operation | None:
         by = float(after @ rows / (rows @ rows))
         sign = 1.0 if rows is before else -1.0
         near = float(np.abs(after).max())
-        if not by > 0 or (np.abs(rows * by - after) > rounding * near).any():
+        if not 1 / _LARGEST < by < _LARGEST or (np.abs(rows * by - after) > rounding * near).any():
             continue
         texts = [f"{by:.6g}", f"{1 / by:.6g}"]
         undo = len(texts[1]) < len(texts[0]) - 2

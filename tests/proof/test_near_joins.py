@@ -99,3 +99,16 @@ def test_what_is_not_told_is_left_open(change: str) -> None:
     told = {row.names[0] for row in found.rows}
     assert not told & OPERATIONS.keys()
     assert not found.wrong
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_values_that_are_not_finite_or_too_large_are_near_none(value: float) -> None:
+    a, b = made(0)
+    other = {key: each.copy() for key, each in b.items()}
+    other["l.0.qkv"][0, 0] = other["l.1.gate_up"][0, 0, 0] = value
+    for found in (explain(a, changed(other, "trained")), explain(changed(other, "trained"), a)):
+        left = {each.key for each in found.undecided}
+        assert {"l.0.qkv", "l.1.gate_up"} <= left
+        assert not left & {"l.1.qkv", "l.0.gate_up"}
+    wide = {key: each.astype("f8") * 1e200 for key, each in b.items()}
+    assert not explain(a, wide).wrong
