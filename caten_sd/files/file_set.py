@@ -35,7 +35,7 @@ class FileSet:
         self._mode: int | None = None
         self._before: dict[str, tuple[int, ...]] = {}
         self._made: list[str] = []
-        self.folders: list[Path] = []  # in the folder itself
+        self.folders: set[Path] = set()  # in the folder itself, at any depth
         self._committing: os.stat_result | None = None
 
     @property
@@ -77,13 +77,15 @@ class FileSet:
             raise unwritable(self.folder / name, error) from error
 
     def make_folder(self, name: str) -> None:
-        """Make a folder for files with longer names; it stays if the set fails."""
+        """Make a folder for files with longer names, and those above it, which stay."""
         try:
             folder = self._place / name
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(self.folder / name, error) from error
-        self.folders.append(folder)
+        while folder != self._place:
+            self.folders.add(folder)
+            folder = folder.parent
 
     def reserve(self, name: str) -> None:
         """Create an empty file, which another process fills."""

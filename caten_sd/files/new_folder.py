@@ -40,7 +40,7 @@ def new_folder(path: Path) -> Iterator[FileSet]:
                 working.chmod(stat.S_IMODE(target.stat().st_mode))
             files = FileSet(path, place=working)
             yield files
-            for each in {working, *files.folders, *(each.parent for each in files.folders)}:
+            for each in (*files.folders, working):
                 sync_folder(each)
             before_rename(working, path)
             os.rename(working, target)

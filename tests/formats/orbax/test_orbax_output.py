@@ -86,5 +86,5 @@ def test_all_folders_are_on_disk_before_the_checkpoint_appears(
 ) -> None:
     synced: list[Path] = []
     monkeypatch.setattr("caten_sd.files.new_folder.sync_folder", synced.append)
-    sd.write_state_dict({"a/b": W, "c": W + 1}, tmp_path / "c.orbax")
-    assert {each.name for each in synced} >= {"a", "b", "c", tmp_path.name}
+    sd.write_state_dict({"a/b/e": W, "c": W + 1}, tmp_path / "c.orbax")
+    assert {each.name for each in synced} >= {"a", "b", "c", "e", tmp_path.name}
