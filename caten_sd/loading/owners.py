@@ -111,6 +111,12 @@ class OwnerHooks:
     def saved(self, name: str) -> Any:
         """Return a copy of what a nested slot holds, to be put back if a load fails."""
 
+    def copied(self, memo: dict[int, Any]) -> Any:
+        """Return a copy made with the memo of a deepcopy; None if deepcopy itself makes it so.
+
+        It is for an owner whose own ``__deepcopy__`` copies anew what the memo has.
+        """
+
     def after_load(self, *, missing: list[str], unexpected: list[str]) -> None:
         """Act after a load, given the keys that only the model or only the file has."""
 

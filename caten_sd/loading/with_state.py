@@ -110,7 +110,8 @@ class MovesIntoCopy(Moves):
         }
         try:
             kept = _copies_of_kept(old, new_arrays)
-            made = deepcopy(old.obj, _with_proxies(old, {**old.constants(), **kept, **new_arrays}))
+            memo = {**old.constants(), **kept, **new_arrays}
+            made = deepcopy(old.obj, _with_owners(old, memo))
         except Exception as error:
             raise LoadError(
                 f"{type(old.obj).__name__} cannot be copied ({type(error).__name__}: {error}); "
@@ -125,33 +126,46 @@ class MovesIntoCopy(Moves):
 
 
 def _copies_of_kept(old: LoadTarget, new_arrays: Mapping[int, Any]) -> dict[int, Any]:
-    """Return copies, by id, of the arrays that are not loaded and that a deepcopy would share."""
+    """Return copies, by id, of the arrays that are not loaded and that a deepcopy would lose.
+
+    It would share them, or make arrays of another class of them.
+    """
     found: dict[int, Any] = {}
-    is_shared: dict[type, bool] = {}
+    is_lost: dict[type, bool] = {}
     for place in old.slots.entry.values():
         if id(place) in new_arrays or id(place) in found or not can_be_replaced(*[type(place)] * 2):
             continue
         cls = type(place)
-        if cls not in is_shared:
-            is_shared[cls] = _is_shared_by_deepcopy(place)
-        if is_shared[cls]:
+        if cls not in is_lost:
+            is_lost[cls] = _is_lost_by_deepcopy(place)
+        if is_lost[cls]:
             found[id(place)] = replacement(place, place, copy=True)
     return found
 
 
-def _is_shared_by_deepcopy(place: Any) -> bool:
-    """Return whether an array that can be written is in the same memory after a deepcopy."""
+def _is_lost_by_deepcopy(place: Any) -> bool:
+    """Return whether an array that can be written is in the same memory after a deepcopy.
+
+    So is one whose copy is of another class, as that of a Variable of NNX, which is its array.
+    """
     try:
-        return refusal(place, place) == "" and same_place(place, deepcopy(place))
+        made = deepcopy(place)
+        return refusal(place, place) == "" and (
+            type(made) is not type(place) or same_place(place, made)
+        )
     except Exception:  # what cannot be copied is said when all of the object is
         return False
 
 
-def _with_proxies(old: LoadTarget, memo: dict[int, Any]) -> dict[int, Any]:
-    """Return the memo of a deepcopy with the read-only views of dicts, which it cannot copy."""
+def _with_owners(old: LoadTarget, memo: dict[int, Any]) -> dict[int, Any]:
+    """Return the memo of a deepcopy with copies of those owners that it would not copy by it."""
     for owner in reversed(old.owners):  # those inside others come first
-        if type(owner) is MappingProxyType and id(owner) not in memo:
+        if id(owner) in memo:
+            continue
+        if type(owner) is MappingProxyType:
             memo[id(owner)] = MappingProxyType(deepcopy(dict(owner), memo))
+        elif (made := hooks_of(owner).copied(memo)) is not None:
+            memo[id(owner)] = made
     return memo
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
+from caten_sd.adapters.flax.nnx_slots import PytreeHooks
 from caten_sd.adapters.flax.value_holders import value_of
 from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.mapping.layer_kinds import StandardLayer
@@ -27,7 +28,7 @@ from caten_sd.mapping.world_layers import (
 )
 
 
-class _LayerHooks(OwnerHooks):
+class _LayerHooks(PytreeHooks):
     def layers(self) -> Sequence[StandardLayer]:
         for cls in type(self.owner).__mro__:
             if cls in _LAYERS:

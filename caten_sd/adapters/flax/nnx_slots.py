@@ -8,10 +8,13 @@ Random keys, caches and intermediate values are not saved with a module, unless 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
+import jax
 from flax import nnx
 
+from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.objects.class_kinds import AttrsInstance, DataclassInstance
 from caten_sd.objects.owner import Slot, put, slots_of
 from caten_sd.objects.slots import SlotKind
@@ -56,6 +59,35 @@ def _kind(value: Any) -> SlotKind:
         if isinstance(value, passing):
             return kind
     return "buffer" if isinstance(value, nnx.BatchStat) else "state"
+
+
+class PytreeHooks(OwnerHooks):
+    """The ``__deepcopy__`` of NNX knows no memo: what two modules share would be two things."""
+
+    def copied(self, memo: dict[int, Any]) -> Any:
+        """Return a copy of the object; its Variables are copied by themselves.
+
+        The deepcopy of a Variable, which has the attributes of its array, would be an array.
+        """
+        owner = self.owner
+        made = object.__new__(type(owner))
+        for variable in jax.tree_util.tree_leaves(list(vars(owner).values()), is_leaf=_is_node):
+            if isinstance(variable, nnx.Variable) and id(variable) not in memo:
+                memo[id(variable)] = variable.copy()
+        state = vars(owner).get("_pytree__state")
+        if state is not None:  # it knows the trace that the object was made in
+            memo[id(state)] = type(state)(is_setup=state.is_setup)
+        vars(made).update(deepcopy(vars(owner), memo))
+        return made
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, (nnx.Variable, nnx.Pytree))
+
+
+@hooks_of.register(nnx.Pytree)
+def _hooks(owner: Any, /) -> OwnerHooks:
+    return PytreeHooks(owner)
 
 
 @put.register(nnx.Pytree)

@@ -240,9 +240,59 @@ def test_a_module_that_is_a_dataclass_has_the_slots_of_nnx() -> None:
     assert list(get_state_dict(Pair(nnx.Param(jnp.ones(2))))) == ["first", "second"]
 
 
-def test_an_array_in_a_tuple_of_a_module_is_refused_in_one_sentence() -> None:
+def test_an_array_in_a_tuple_of_a_module_is_loaded_into_a_copy_alone() -> None:
     model = nnx.Dict(pair=nnx.data((jnp.ones(1), jnp.ones(1))))
-    with pytest.raises(LoadError, match=r"pair\.0 of the copy.*in a list or a dict"):
-        with_state(model, {"pair.0": np.zeros(1, "f4")}, silent=True)
+    new = with_state(model, {"pair.0": np.zeros(1, "f4")}, silent=True)
+    assert numbers(new) == {"pair.0": [0], "pair.1": [1]}
+    assert numbers(model) == {"pair.0": [1], "pair.1": [1]}
     with pytest.raises(LoadError, match="with_state"):
         load_state_dict(model, {"pair.0": np.zeros(1, "f4")}, silent=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"assign": True}])
+@pytest.mark.parametrize("share", [
+    lambda one: {"a": one, "b": [one.kernel]},
+    lambda one: [nnx.Dict(a=one, b=nnx.Dict(c=one)), one],
+    lambda one: (one, nnx.List([one.kernel, one.bias])),
+    lambda one: {"b": nnx.Sequential(one, one), "a": one.kernel},
+])  # fmt: skip
+def test_what_modules_share_is_shared_in_the_copy(share: Any, options: Any) -> None:
+    """The deepcopy of NNX would copy each of them anew, and leave one with its old values."""
+    old = share(nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
+    state, before = get_state_dict(old), numbers(old)
+    given = {key: np.full(spec(v).shape, 7, "f4") for key, v in state.items()}
+    new = with_state(old, given, strict=True, **options)
+    assert get_state_dict(new).ties == state.ties
+    assert len(state.ties) >= 1
+    assert all(np.unique(each).tolist() == [7] for each in numbers(new).values())
+    assert numbers(old) == before
+
+
+def test_what_is_not_loaded_is_copied_once_and_a_deleted_array_is_not() -> None:
+    layer = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    layer.kernel.get_value().delete()
+    old = [nnx.Dict(a=layer), layer]
+    given = {"0.a.kernel": np.ones((2, 3), "f4"), "1.kernel": np.ones((2, 3), "f4")}
+    new = with_state(old, given, allow_missing="*", silent=True)
+    assert new[1] is new[0]["a"]
+    assert new[1].bias is not layer.bias
+    assert new[1].bias.get_metadata() == layer.bias.get_metadata()
+    assert new[1](jnp.ones(2)).tolist() == [2, 2, 2]
+
+
+def test_a_copy_is_a_module_that_nnx_splits_and_that_takes_a_new_attribute() -> None:
+    layer = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    new = with_state(layer, get_state_dict(layer), strict=True)
+    new.more = nnx.Param(jnp.zeros(1))
+    assert nnx.state(new).keys() == {"kernel", "bias", "more"}
+    graph, state = nnx.split(new)
+    assert nnx.merge(graph, state)(jnp.ones(2)).tolist() == layer(jnp.ones(2)).tolist()
+    nnx.jit(lambda model: model(jnp.ones(2)))(new)
+
+
+def test_a_variable_by_itself_that_is_not_loaded_stays_one() -> None:
+    old = [nnx.Param(jnp.zeros(2), author="a person"), nnx.Param(jnp.zeros(1))]
+    new = with_state(old, {"1": np.ones(1, "f4")}, allow_missing="*", silent=True)
+    assert [type(each) for each in new] == [nnx.Param, nnx.Param]
+    assert new[0] is not old[0]
+    assert new[0].get_metadata()["author"] == "a person"

@@ -72,5 +72,4 @@ def test_a_deleted_array_is_an_error_by_its_key(kind: str, tmp_path: Path) -> No
         with pytest.raises(CatenError, match=r"deleted.*donated"):
             act()
     assert not (tmp_path / "w.npz").exists()
-    verb = load_state_dict if isinstance(old, nnx.Dict) else with_state  # NNX copies all of it
-    assert values(verb(old, {"w": np.ones(SHAPE, "f4")}, strict=True)).max() == 1
+    assert values(with_state(old, {"w": np.ones(SHAPE, "f4")}, strict=True)).max() == 1
