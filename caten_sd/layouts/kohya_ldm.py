@@ -69,6 +69,8 @@ def _unet(unet: Layout) -> list[Row]:
     for row in unet.rows:
         if isinstance(row, Row) and (layer := _layer(row.canonical_names[0])):
             for name, ldm in _spelled(layer, _layer(row.names[0])):
+                if "norm" in name.rpartition(".")[2]:  # it has no matrix
+                    continue
                 found += _rows(f"unet.{name}", _joined("lora_unet", ldm), where=row.where)
     return found
 
