@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from caten_sd.mapping.layout import Layout
 
 
+MOST_CUTS = 8  # tensors of one framework that are one of another; an LSTM has up to 6 more
+
+
 def between(
     source: Any,
     target: Any,
@@ -106,6 +109,8 @@ def _of_worlds(
     if world is not None and world not in WORLDS:
         known = ", ".join(map(repr, WORLDS))
         raise LayoutError(f"world={world!r} is not one of {known}; give one, or a live model")
+    named, live = (one, other) if other.kinds else (other, one)
+    _require_alike(named, live)
     found: dict[str, LayoutBetween] = {}
     errors: dict[str, LayoutError] = {}
     for each in [world] if world is not None else WORLDS:
@@ -121,7 +126,18 @@ def _of_worlds(
             errors[each] = error
     if not found:
         raise min(errors.values(), key=lambda error: len(str(error)))
-    return _only_one(found, one if other.kinds else other)
+    return _only_one(found, named)
+
+
+def _require_alike(named: ModelLayers, live: ModelLayers) -> None:
+    """LayoutError if a file has far more tensors than the layers of a model can be cut into."""
+    own = len(named.state) - len(named.state.ties)
+    if own > MOST_CUTS * len(live.state):
+        raise LayoutError(
+            f"{named.name} has {counted(own, 'tensor')} and {live.name} has "
+            f"{counted(len(live.state), 'tensor')}, so most have no certain counterpart in the "
+            f"other; select those of this model first"
+        )
 
 
 def _only_one(found: Mapping[str, LayoutBetween], named: ModelLayers) -> LayoutBetween:

@@ -5,11 +5,15 @@ Its arrays cannot be changed, and its modules keep their slots in a table of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from caten_sd.loading.owners import OwnerHooks, hooks_of
+from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.operations import Transpose
+from caten_sd.mapping.rows import Row
 from caten_sd.objects.extract import to_state_dict
 from caten_sd.objects.owner import Slot, put, slots_of
 from caten_sd.objects.place import refusal, replacement
@@ -31,6 +35,10 @@ class Net:
     def __init__(self, **table: Any) -> None:
         self.table = {name: (value, True) for name, value in table.items()}
         self.table["steps"] = (Grid(0), False)
+
+
+class Mixer(Net):
+    """A dense layer, whose matrix has its inputs first."""
 
 
 class GridKind(Kind):
@@ -81,3 +89,13 @@ def _slots(net: Net, /) -> Iterator[Slot]:
 @put.register(Net)
 def _put(net: Net, name: Any, value: Any, /) -> None:
     net.table[name] = (value, net.table[name][1])
+
+
+class _MixerHooks(OwnerHooks):
+    def layers(self) -> Sequence[StandardLayer]:
+        return (StandardLayer("dense", (Row("weight", "mix", Transpose()), Row("bias", "shift"))),)
+
+
+@hooks_of.register(Mixer)
+def _hooks(mixer: Mixer, /) -> OwnerHooks:
+    return _MixerHooks(mixer)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from caten_sd import (
+    between,
     get_state_dict,
     load_state_dict,
     plan_load,
@@ -27,7 +28,7 @@ from caten_sd.mapping.rows import Row
 from caten_sd.state.compare import same_values
 from caten_sd.state.leaf import Numpy, as_array
 
-from .made_up_world import Grid, Net
+from .made_up_world import Grid, Mixer, Net
 
 
 def net(value: float = 0) -> Net:
@@ -139,3 +140,18 @@ def test_a_snapshot_and_a_copy_stay_apart() -> None:
     load_state_dict(model, get_state_dict(net(2)))
     assert same_values(before["b"], np.ones(2, np.float16))
     assert numbers(copy.deepcopy(model)) == numbers(net(2))
+
+
+def test_its_layers_are_those_of_torch_in_both_directions() -> None:
+    theirs = torch.nn.ModuleDict({"in": torch.nn.Linear(3, 2), "out": torch.nn.Linear(2, 3)})
+    ours = Net(
+        **{
+            name: Mixer(mix=Grid(np.ones(shape, "f4")), shift=Grid(np.ones(shape[1], "f4")))
+            for name, shape in (("in", (3, 2)), ("out", (2, 3)))
+        }
+    )
+    load_state_dict(ours, to_layout(get_state_dict(theirs), between(theirs, ours)), strict=True)
+    held = as_array(Numpy(), get_state_dict(ours)["in.mix"])
+    assert np.array_equal(held, theirs["in"].weight.detach().numpy().T)
+    back = to_layout(get_state_dict(ours), between(ours, theirs))
+    assert same_values(back["out.weight"], theirs["out"].weight)
