@@ -10,12 +10,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caten_sd import read_state_dict, write_state_dict
+from caten_sd import read_state_dict, to_floats, write_state_dict
 from caten_sd.errors import LayoutError
 from caten_sd.layout import Concat, Layout, NegExp, Rearrange, Rotary, Row, Stack, Transpose
 from caten_sd.mapping.layout_plan import plan_layout, to_layout
 from caten_sd.mapping.operations import Operation
 from caten_sd.state.leaf import spec
+from tests.blocks.schemes import test_mxfp4, test_nvfp4
 from tests.state.test_packed_weights import UNITS
 
 RENAMED = Layout(
@@ -131,6 +132,36 @@ def test_codes_in_an_order_of_their_own_are_never_reordered(
     layout = Layout("mine", rows)
     with pytest.raises(LayoutError, match="dequantize"):
         to_layout(UNITS[name], layout.canonical, from_layout=layout, silent=True)
+
+
+def test_experts_in_nvfp4_are_stacked_with_both_of_their_scales() -> None:
+    layout = Layout("stacked", [Row("experts.{e}.weight", "experts.weight", Stack("e"))])
+    given: dict[str, Any] = {}
+    for e in range(3):
+        tensors, values = test_nvfp4.packed("weight", "weight_scale_2")
+        tensors["fc.weight_scale_2"] = tensors["fc.weight_scale_2"] * np.float32(2**e)
+        given |= {key.replace("fc", f"experts.{e}"): leaf for key, leaf in tensors.items()}
+    there = to_layout(given, layout, from_layout=layout.canonical, strict=True)
+    expected = np.stack([values, values * 2, values * 4])
+    assert np.array_equal(to_floats(there)["experts.weight"].numpy(), expected)
+    back = to_layout(there, layout.canonical, from_layout=layout, strict=True)
+    assert all(back[key] is leaf for key, leaf in given.items())
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_rows_in_mxfp4_are_joined_and_their_inputs_are_not(axis: int) -> None:
+    names = tuple(f"{part}.weight" for part in "qkv")
+    layout = Layout("joined", [Row(names, "qkv.weight", Concat((1, 1, 1), axis=axis))])
+    given: dict[str, Any] = {}
+    for part in "qkv":
+        tensors, values = test_mxfp4.packed("x.weight_packed", "x.weight_scale", (4, 2))
+        given |= {key.replace("x.", f"{part}."): leaf for key, leaf in tensors.items()}
+    if axis:
+        with pytest.raises(LayoutError, match="dequantize"):
+            to_layout(given, layout, from_layout=layout.canonical)
+        return
+    there = to_layout(given, layout, from_layout=layout.canonical, strict=True)
+    assert np.array_equal(to_floats(there)["qkv.weight"].numpy(), np.vstack([values] * 3))
 
 
 def of_bitsandbytes(kind: str, **options: Any) -> dict[str, Any]:
