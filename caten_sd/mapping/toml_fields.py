@@ -17,6 +17,7 @@ from caten_sd.errors.printable import one_line
 from caten_sd.mapping.assembly import Concat, Split, Stack, Unstack
 from caten_sd.mapping.axis_lengths import Pad, Trim
 from caten_sd.mapping.heads import Regroup, Rotary
+from caten_sd.mapping.layer_operations import Flip, GruBiases, SumOfBiases
 from caten_sd.mapping.operations import (
     Chain,
     Identity,
@@ -39,8 +40,8 @@ _NAMES = re.compile(r"\{\w{2,}(?:\.\.\._?)?\}")  # captures of names, as {part} 
 OPERATIONS: dict[str, type[Operation]] = {
     each.__name__: each
     for each in (
-        *(Chain, Concat, Each, Identity, NegExp, OfPart, Offset, Pad, Rearrange, Regroup, Rotary),
-        *(Scale, Split, Stack, Transpose, Trim, Unstack),
+        *(Chain, Concat, Each, Flip, GruBiases, Identity, NegExp, OfPart, Offset, Pad, Rearrange),
+        *(Regroup, Rotary, Scale, Split, Stack, SumOfBiases, Transpose, Trim, Unstack),
     )
 }
 # The key that tells what a row is, and the field that it has the text of.
@@ -244,6 +245,7 @@ _names_of = _either("a name, or a list of names", _text, _texts)
 _sizes = _list(_size, "a list of numbers and names")
 _alternatives = _either("a name, or a list of names", _text, _list(_names_of, "a list of names"))
 _mapping = _table(_text, "a table of texts")
+_counts = _list(_whole, "a list of whole numbers")
 _entries = _table(_scalar, "a table of numbers and names")
 _READERS: dict[str, Reader] = {
     "Constant | None": _constant,
@@ -265,7 +267,8 @@ _READERS: dict[str, Reader] = {
     "tuple[Operation, ...]": _list(operation_of, "a list of operations"),
     "tuple[Size, ...]": _sizes,
     "tuple[Size, ...] | None": _sizes,
-    "tuple[int, ...] | None": _list(_whole, "a list of whole numbers"),
+    "tuple[int, ...]": _counts,
+    "tuple[int, ...] | None": _counts,
     "tuple[str, bool] | None": _untied,
     "tuple[str, ...]": _texts,
     "tuple[tuple[str, Size], ...]": _table(_size, "a table of sizes"),

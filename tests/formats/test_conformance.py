@@ -23,7 +23,12 @@ READ_ONLY = {"torch legacy", "torch export", "folder", "archive", "ranks", "eqx"
 WRITTEN = [each for each in FORMATS if each.name not in READ_ONLY]
 # It opens a folder around the one file of another format, which is what it is for.
 # Arrays without names: a file that ends with an array may have had more of them.
-NOT_KEPT = {("folder", "files of others"), ("eqx", "truncation")}
+# Ranks are written where a count of them is asked for, and no suffix asks for it.
+NOT_KEPT = {
+    ("folder", "files of others"),
+    ("eqx", "truncation"),
+    ("ranks", "class of the format"),
+}
 OPTIONS = {"sharded": {"max_shard_size": "200B"}}
 
 COMPLEX = {"complex64", "complex128"}

@@ -23,6 +23,7 @@ from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.extension import extend
 from caten_sd.mapping.heads import Regroup, Rotary
 from caten_sd.mapping.known import built_in_layouts, find_layout
+from caten_sd.mapping.layer_operations import Flip, GruBiases, SumOfBiases
 from caten_sd.mapping.layout_check import check_layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.mapping.operations import (
@@ -153,7 +154,12 @@ def test_a_bundle_and_a_family_come_back(tmp_path: Path) -> None:
     extended = extend(llama, "qwen2", [Row("b.{i}")], model_types=["qwen2_vl"])
     unstacked = Layout("moe", [Row("e.{i}", "x.{e}.{i}", Unstack("e"))], base=None)
     both = bundle("file", {"text": ("t.", llama), "moe": ("m.", unstacked)}, [Drop("x", "no")])
-    for layout in (extended, both):
+    biases = [
+        Row("w", "kernel", Flip((0, 1))),
+        Row(("b_ih", "b_hh"), "b", SumOfBiases()),
+        Row(("c_ih", "c_hh"), ("c", "n"), GruBiases(undo=True)),
+    ]
+    for layout in (extended, both, Layout("world", biases)):
         assert fields_of(back(layout, tmp_path)) == fields_of(layout)
 
 
