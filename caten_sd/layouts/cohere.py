@@ -192,7 +192,7 @@ GGUF_COHERE2MOE = extend(
         "cohere2moe.expert_weights_norm": "norm_topk_prob",
         "cohere2moe.expert_shared_count": "num_shared_experts",
         "cohere2moe.expert_shared_feed_forward_length": "intermediate_size",
-        "cohere2moe.leading_dense_block_count": "first_k_dense_replace or 0",
+        "cohere2moe.leading_dense_block_count": "leading_dense_layers or 0",
     },
     rows=[
         Row("layers.{i}.mlp.gate.weight", "blk.{i}.ffn_gate_inp.weight", in_some_layers=True),

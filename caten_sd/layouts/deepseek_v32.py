@@ -87,7 +87,7 @@ GGUF_DEEPSEEK32 = Layout(
         "deepseek32.attention.head_count_kv": 1,
         "deepseek32.attention.key_length": "kv_lora_rank + qk_rope_head_dim",
         "deepseek32.attention.value_length": "kv_lora_rank",
-        "deepseek32.leading_dense_block_count": "first_k_dense_replace",
+        "deepseek32.leading_dense_block_count": "leading_dense_layers",
         "deepseek32.attention.key_length_mla": "qk_nope_head_dim + qk_rope_head_dim",
         "deepseek32.attention.value_length_mla": "v_head_dim",
         "deepseek32.expert_shared_count": "n_shared_experts",

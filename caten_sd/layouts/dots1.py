@@ -73,7 +73,7 @@ GGUF_DOTS1 = Layout(
         "dots1.attention.head_count_kv": "num_key_value_heads",
         "dots1.expert_count": "n_routed_experts",
         "dots1.expert_used_count": "num_experts_per_tok",
-        "dots1.leading_dense_block_count": "first_k_dense_replace",
+        "dots1.leading_dense_block_count": "leading_dense_layers",
         "dots1.expert_shared_count": "n_shared_experts",
         "dots1.expert_weights_scale": "routed_scaling_factor",
         "dots1.expert_weights_norm": "norm_topk_prob",

@@ -158,7 +158,7 @@ GGUF_EXAONE_MOE = Layout(
         "exaone-moe.expert_weights_scale": "routed_scaling_factor",
         "exaone-moe.expert_gating_func": 2,
         "exaone-moe.expert_weights_norm": "norm_topk_prob",
-        "exaone-moe.leading_dense_block_count": "first_k_dense_replace",
+        "exaone-moe.leading_dense_block_count": "leading_dense_layers",
     },
     proof=PROOF,
     rows=[

@@ -168,7 +168,7 @@ GGUF_GLM4MOE = Layout(
         "glm4moe.expert_used_count": "num_experts_per_tok",
         "glm4moe.rope.dimension_count": "rotary_dim",
         "glm4moe.expert_shared_count": "n_shared_experts",
-        "glm4moe.leading_dense_block_count": "first_k_dense_replace",
+        "glm4moe.leading_dense_block_count": "leading_dense_layers",
         "glm4moe.expert_gating_func": 2,
         "glm4moe.expert_weights_scale": "routed_scaling_factor",
         "glm4moe.expert_weights_norm": "norm_topk_prob",

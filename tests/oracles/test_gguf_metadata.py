@@ -61,6 +61,7 @@ ADDED = {
     "attention.key_length": "the number that llama.cpp takes where nothing is said",
     "attention.value_length": "as attention.key_length",
     "attention.layer_norm_epsilon": "the configuration says it, and llama.cpp does not use it",
+    "leading_dense_block_count": "as attention.key_length",
     "rope.freq_base": "as attention.key_length",
     "rope.freq_base_swa": "as attention.key_length",
     "feed_forward_length": "the configuration says it, and no layer is dense",
