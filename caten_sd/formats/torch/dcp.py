@@ -95,7 +95,7 @@ def _read(format: Dcp, folder: Folder, /) -> Contents:
 def _leaf(records: RecordFolder, key: str, entry: DcpTensor, missing: Sequence[str]) -> Any:
     if entry.dtype is None:
         return Opaque(f"{entry.name} in a distributed checkpoint")
-    there = [chunk for chunk in entry.chunks if chunk.record and chunk.record.path in records.sizes]
+    there = [each for each in entry.chunks if each.record and each.record.path in records.sizes]
     wrong = coverage_fault(entry.shape, [(chunk.start, chunk.stop) for chunk in there])
     if wrong is not None:
         files = missing or _first_gap(entry.chunks)

@@ -132,7 +132,8 @@ def _take_repeats(tensors: Any, memory: HeaderMemory) -> None:
         lists.add(id(chunks))
         before = len(boxes)
         boxes.update(map(id, chunks))
-        memory.take(_REPEATED * (before + len(chunks) - len(boxes)))
+        if repeats := before + len(chunks) - len(boxes):
+            memory.take(_REPEATED * repeats)
 
 
 def _taken(values: Any) -> Iterator[tuple[Any, Any]]:
