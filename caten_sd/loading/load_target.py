@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 
@@ -12,8 +12,9 @@ from caten_sd.errors import LoadError
 from caten_sd.loading.changed_slots import changed_slots
 from caten_sd.loading.hidden_leaves import hidden_in, hides_leaves
 from caten_sd.loading.named_leaves import NamedLeaves
-from caten_sd.loading.owners import ForgivenKeys, OwnerHooks, SynthesizedSlot, hooks_of
+from caten_sd.loading.owners import ForgivenKeys, OwnerHooks, hooks_of
 from caten_sd.loading.report import LoadReport, Outcome
+from caten_sd.loading.slot_holders import Holder, SynthesizedLeaf
 from caten_sd.objects.containers import Container, computed, containers
 from caten_sd.objects.extract import attributes_of, get_state_dict, to_state_dict
 from caten_sd.objects.owner import unwrap
@@ -23,24 +24,6 @@ from caten_sd.state.leaf import Spec, spec_or_none
 from caten_sd.state.same_place import known_apart, same_place
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import first_few
-
-
-class SynthesizedLeaf(NamedTuple):
-    """The slot that takes all the leaves that an owner synthesizes, and the name of one of them.
-
-    ``beside`` are the keys of the leaves that the owner stores and saves beside them.
-    """
-
-    slot: SynthesizedSlot
-    name: str
-    beside: frozenset[str]
-
-
-class Holder(NamedTuple):
-    """An owner and the name of a slot in it."""
-
-    owner: Any
-    name: Any
 
 
 class LoadTarget:
