@@ -49,6 +49,7 @@ GGUF_COMMAND_R = Layout(
     metadata={"general.architecture": "command-r"},
     sizes={
         "command-r.block_count": "num_hidden_layers",
+        "command-r.rope.scaling.type": 'scaling_type or "none"',
         "command-r.context_length": "max_position_embeddings",
         "command-r.embedding_length": "hidden_size",
         "command-r.feed_forward_length": "intermediate_size",
