@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from caten_sd.files.format import write as write
     from caten_sd.files.stored_specs import stored_specs as stored_specs
     from caten_sd.loading.owners import FileLayout as FileLayout
+    from caten_sd.loading.owners import ForgivenKeys as ForgivenKeys
     from caten_sd.loading.owners import OwnerHooks as OwnerHooks
     from caten_sd.loading.owners import SynthesizedSlot as SynthesizedSlot
     from caten_sd.loading.owners import hooks_of as hooks_of
@@ -77,7 +78,7 @@ _HOMES = homes(
         "dispatch.method": "Method",
         "files.format": "Contents Described Format read recognize write",
         "files.stored_specs": "stored_specs",
-        "loading.owners": "FileLayout OwnerHooks SynthesizedSlot hooks_of",
+        "loading.owners": "FileLayout ForgivenKeys OwnerHooks SynthesizedSlot hooks_of",
         "mapping.layer_kinds": "StandardLayer",
         "mapping.operations": "Operation",
         "objects.call": "call",
