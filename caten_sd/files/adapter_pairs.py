@@ -271,6 +271,11 @@ def _stacked(
     path: str, found: Mapping[str, Any], config: Mapping[str, Any], parameters: tuple[str, ...]
 ) -> AdapterPair:
     """Return the pair of a tensor, which may have experts stacked; the rank is that of one."""
+    if "bias" in found:
+        raise LayoutError(
+            f"the pair of {one_line(path)} has a bias, which a tensor of target_parameters does "
+            f"not have; get the adapter again"
+        )
     down, up = found["down"], found["up"]
     rank = rank_of_experts(path, spec(down).shape, config)
     scale = scale_of(path, rank, found.get("alpha"), config)

@@ -6,6 +6,7 @@ peft wraps the layer once for each of its tensors, so that the pairs of all but 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,21 +56,29 @@ def rank_of_experts(path: str, down: Sequence[int], config: Mapping[str, Any]) -
 
 
 def turned_alike(
-    products: Mapping[str, tuple[StackedLowRank, Sequence[int]]],
+    found: Sequence[tuple[str, StackedLowRank, Sequence[int]]],
 ) -> dict[str, StackedLowRank]:
     """Return the products by key, with the order of axes that their shapes show.
 
-    Where a weight is square, the order is that of all others.
+    Where a weight is square, the order is that of all others. Each is given with its key and the
+    shape of its weight. LayoutError if two have one key.
     """
+    products = {key: (product, shape) for key, product, shape in found}
+    if len(products) < len(found):
+        key = Counter(key for key, _, _ in found).most_common(1)[0][0]
+        raise LayoutError(
+            f"by their shapes, two pairs of the adapter are for {key}, and one tensor has one; "
+            f"give the model that the adapter was trained on"
+        )
     turns = {key: product.turns(shape) for key, (product, shape) in products.items()}
     shown = {each[0] for each in turns.values() if len(each) == 1}
-    found = {}
+    turned = {}
     for key, each in turns.items():
         if len(each) > 1 and len(shown) != 1:
             raise LayoutError(
                 f"{key} is square, and no other pair of the adapter shows whether its outputs or "
                 f"its inputs come first; merge the adapter with peft's merge_and_unload"
             )
-        turned = each[0] if len(each) == 1 else next(iter(shown))
-        found[key] = attrs.evolve(products[key][0], turned=turned)
-    return found
+        order = each[0] if len(each) == 1 else next(iter(shown))
+        turned[key] = attrs.evolve(products[key][0], turned=order)
+    return turned

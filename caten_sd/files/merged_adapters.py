@@ -207,12 +207,12 @@ def _turned(
     found: Sequence[tuple[AdapterPair, str]], state: StateDict
 ) -> list[tuple[AdapterPair, str]]:
     """Return the pairs, those for experts with the order of axes that their shapes show."""
-    shapes = {
-        key: (pair.product, spec(state[key]).shape)
+    stacked = [
+        (key, pair.product, spec(state[key]).shape)
         for pair, key in found
         if isinstance(pair.product, StackedLowRank)
-    }
-    products = turned_alike(shapes)
+    ]
+    products = turned_alike(stacked)
     return [
         (attrs.evolve(pair, product=products.get(key, pair.product)), key) for pair, key in found
     ]

@@ -63,6 +63,22 @@ WRONG_EXPERTS: dict[str, tuple[dict[str, Any], sd.StateDict, str]] = {
         ),
         r"mlp\.experts of the model has no up.*\[5, 6\] and \[6, 7\]",
     ),
+    "two for one": (
+        {"mlp.experts.up": numbers(3, 5, 4), "mlp.experts.down": numbers(3, 4, 6)},
+        of_peft(
+            {**experts("mlp.experts.base_layer", 4, 5)[0], **experts("mlp.experts", 4, 5)[0]},
+            target_parameters=["experts.up", "experts.down"],
+        ),
+        r"two pairs .*mlp\.experts\.up",
+    ),
+    "a bias": (
+        {"mlp.experts.up": numbers(3, 5, 4)},
+        of_peft(
+            {**experts("mlp.experts", 4, 5)[0], "mlp.experts.lora_B.bias": numbers(5)},
+            target_parameters=["experts.up"],
+        ),
+        r"mlp\.experts has a bias",
+    ),
 }
 
 
