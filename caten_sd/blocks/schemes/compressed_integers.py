@@ -130,8 +130,8 @@ def _counts(shape: Shape, scales: Shape) -> tuple[int, int] | None:
 
 
 def _are_packed(parts: Parts) -> bool:
-    """Return whether the zero points lie in words."""
-    return ZERO in parts and spec(parts[ZERO]).dtype.bits == WORD
+    """Return whether the zero points lie in words, as only those of packed weights do."""
+    return {PACKED, ZERO} <= parts.keys() and spec(parts[ZERO]).dtype.bits == WORD
 
 
 def _zeros_fit(parts: Parts, shape: Shape, counts: tuple[int, int], bits: int) -> bool:
@@ -172,19 +172,19 @@ def _values(scheme: CompressedIntegers, parts: Parts, /) -> NDArray[Any]:
         values -= np.float32(1 << scheme.bits - 1)
     scales = _one_an_input(scheme, parts, np.asarray(parts[SCALE]).astype(np.float32))
     if ZERO in parts:
-        values -= _one_an_input(scheme, parts, _zeros(scheme, parts, values.shape[-2]))
+        values -= _one_an_input(scheme, parts, _zeros(scheme, parts, values.shape))
     values *= scales
     return values
 
 
-def _zeros(scheme: CompressedIntegers, parts: Parts, outputs: int) -> NDArray[Any]:
+def _zeros(scheme: CompressedIntegers, parts: Parts, shape: Shape) -> NDArray[Any]:
     """Return the zero points as float32, in the shape of the scales."""
     import numpy as np
 
     zeros = np.asarray(parts[ZERO])
     if not _are_packed(parts):
         return zeros.astype(np.float32)
-    turned = numbers_in(zeros.swapaxes(-1, -2), scheme.bits, outputs).swapaxes(-1, -2)
+    turned = numbers_in(zeros.swapaxes(-1, -2), scheme.bits, shape[-2]).swapaxes(-1, -2)
     return turned.astype(np.float32) - np.float32(1 << scheme.bits - 1)
 
 

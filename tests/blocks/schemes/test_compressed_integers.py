@@ -82,6 +82,14 @@ def test_a_byte_each(shape: tuple[int, ...], zeros: bool) -> None:
     assert np.array_equal(leaf[3:9].numpy(), expected[3:9])
 
 
+@pytest.mark.parametrize("dtype", ["i1", "i4"])
+@pytest.mark.parametrize("shape", [(8,), (2, 8)])
+def test_zero_points_next_to_bytes_are_not_in_words(dtype: str, shape: tuple[int, ...]) -> None:
+    given = {"fc.weight": np.full(shape, 5, "i1"), "fc.weight_scale": np.full(1, 2, "f4")}
+    floats = to_floats({**given, "fc.weight_zero_point": np.full(1, 3, dtype)})
+    assert floats["fc.weight"].numpy().tolist() == np.full(shape, 4.0).tolist()
+
+
 def _table(each: Any) -> Any:
     table = each.reshape(-1, 1) if each.ndim < 2 else each
     return table.repeat(INPUTS // table.shape[1], 1)
