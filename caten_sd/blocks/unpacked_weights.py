@@ -46,9 +46,10 @@ class UnpackedWeight(RowLeaf):
     def __getitem__(self, index: Any) -> Any:
         """Return a lazy slice, for which only what it is packed in is read."""
         together = self.scheme.columns_together
-        if not together or not isinstance(index, tuple) or not all(map(is_range, index)):
+        box = index if isinstance(index, tuple) else ()
+        if not together or len(box) < 2 or not all(map(is_range, box)):
             return super().__getitem__(index)
-        rows, columns, *rest = index
+        rows, columns, *rest = box
         start = columns.start // together * together
         stop = min(-(-columns.stop // together) * together, self.shape[1])
         if start >= stop or (start, stop) == (0, self.shape[1]):

@@ -51,6 +51,7 @@ def test_the_values_are_those_of_ml_dtypes(
     assert list(floats) == [name, "a.up_proj_bias"]
     assert np.array_equal(floats[name].numpy(), expected)
     assert np.array_equal(floats[name][1:3, 4:5].numpy(), expected[1:3, 4:5])
+    assert np.array_equal(floats[name][1:3,].numpy(), expected[1:3])
     for first, last in [(0, 1), (0, 5), (3, 4), (31, 33), (32, 64), (63, 64), (5, 5)]:
         box = (slice(0, 2), slice(first, last), slice(1, 4))
         assert np.array_equal(floats[name][box].numpy(), expected[box])
