@@ -14,6 +14,7 @@ import numpy as np
 
 from caten_sd.errors import CatenError
 from caten_sd.objects.extract import to_state_dict
+from caten_sd.objects.owner import slots_of
 from caten_sd.objects.place import assign, refusal, replacement
 from caten_sd.state.dtype import DTYPES
 from caten_sd.state.keys import Pair, Path
@@ -56,6 +57,11 @@ def as_leaf(value: Any) -> Any:
 @to_state_dict.register(NewNumber)
 def _pairs(number: Any, parent: Path, /) -> list[Pair]:
     return [(list(parent), number)]
+
+
+@slots_of.register(NewNumber)
+def _no_owner(number: Any, /) -> None:
+    """Return None for what is a leaf, although its class is one of attrs."""
 
 
 @spec.register(NewNumber)

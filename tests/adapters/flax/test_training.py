@@ -202,6 +202,16 @@ def test_a_dtype_is_the_models_alone_unless_it_has_patterns() -> None:
     assert made.optimizer[0].nu["a"]["w"].dtype == jnp.float32
 
 
+def test_the_scale_of_mixed_precision_has_numbers_and_is_replaced() -> None:
+    from flax.training.dynamic_scale import DynamicScale
+
+    made = [TrainingState({"w": np.zeros(1)}, scaler=DynamicScale(scale=n)) for n in (2.0, 4.0)]
+    old, saved = made[0].scaler, get_state_dict(made[1])
+    assert list(saved) == ["model.w", "scaler.fin_steps", "scaler.scale", "step"]
+    load_state_dict(made[0], saved, strict=True)
+    assert (made[0].scaler, old.scale) == (made[1].scaler, 2.0)
+
+
 def test_what_is_neither_is_refused() -> None:
     with pytest.raises(StateDictError, match=r"needs the methods.*slots"):
         get_state_dict(TrainingState({"w": jnp.zeros(1)}, open))
