@@ -68,12 +68,17 @@ def _watch(path: str, seen: Seen) -> Watch:
 def first_array(value: Any) -> Any:
     """Return a copy of the first tensor in the inputs or the output of a layer, or None.
 
+    Of complex numbers, the real and imaginary parts are elements of their own.
+
     >>> import numpy
     >>> first_array(({"mask": None}, [numpy.ones(2), 3]))
     array([1., 1.])
     """
     leaf = next(_leaves(value), None)
-    return None if leaf is None else as_array(Numpy(), leaf).copy()
+    if leaf is None:
+        return None
+    array = as_array(Numpy(), leaf).copy()
+    return array.reshape(-1).view(array.real.dtype) if array.dtype.kind == "c" else array
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _BLOCK = 1 << 16  # elements that are projected at a time
+_MIXERS = (0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93)
 _SUMS = 256  # the distance is right within a tenth
 
 
@@ -38,8 +39,7 @@ class Projection:
         if odd.any():
             places = [np.isnan(block), block == np.inf, block == -np.inf]
             for code, each in enumerate(places, 2):
-                known = (start + int(place) for place in np.flatnonzero(each))
-                self._odd += sum(pow(code, place + 9, (1 << 61) - 1) for place in known)
+                self._odd += _told((start + np.flatnonzero(each)) * 8 + code)
             block = np.where(odd, 0.0, block)
         self.finite += block.size - int(np.count_nonzero(odd))
         self._squares += float(block.dot(block))
@@ -61,6 +61,21 @@ class Projection:
         gaps = self._sums - other._sums
         with np.errstate(over="ignore"):
             return float((gaps.dot(gaps) / max(self.size, 1)) ** 0.5)
+
+
+def _told(numbers: Any) -> int:
+    """Return a number that tells some sets of numbers, which are not negative, from all others.
+
+    >>> import numpy
+    >>> _told(numpy.array([1, 4])) == _told(numpy.array([2, 3])), _told(numpy.array([], int))
+    (False, 0)
+    """
+    import numpy as np
+
+    mixed = numbers.astype(np.uint64)
+    for factor in _MIXERS:
+        mixed = (mixed ^ mixed >> np.uint64(32)) * np.uint64(factor)
+    return int((mixed ^ mixed >> np.uint64(32)).sum(dtype=np.uint64))
 
 
 def _signs(number: int) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from caten_sd.errors import ModelError
 from caten_sd.proof.live_layers import LayerPair, LiveModel, SameWeights
 from caten_sd.proof.model_runs import OUTPUT, Inputs, run
 from caten_sd.proof.parting import LayerGap, compared, first_parting
@@ -42,7 +44,10 @@ class SideBySide:
         self._by_a, self._by_b = ({getattr(each, side): each for each in pairs} for side in "ab")
 
     def compared(self, tolerance: float | None) -> list[LayerGap]:
-        """Return how far each layer is apart, in the order of A, and exactly where they part."""
+        """Return how far each layer is apart, in the order of A, and exactly where they part.
+
+        A model that does something else in its second run is known by the first one alone.
+        """
         found = self._passed()
         places = list(found)
         while True:
@@ -50,7 +55,15 @@ class SideBySide:
             at = first_parting(gaps, tolerance)
             if at is None or gaps[at].largest is not None:
                 return gaps
-            found |= self._passed([places[at]])
+            if not (exactly := self._again(places[at])):
+                return gaps
+            found |= exactly
+
+    def _again(self, at: Moment) -> dict[Moment, LayerGap]:
+        """Run both again for one moment; {} where they fail or do not come there this time."""
+        with contextlib.suppress(ModelError):
+            return self._passed([at])
+        return {}
 
     def _passed(self, only: Collection[Moment] | None = None) -> dict[Moment, LayerGap]:
         """Run both, and return how far apart all moments are, or only these, then exactly."""

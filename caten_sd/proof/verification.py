@@ -62,10 +62,10 @@ class Verification(HasSheet):
             largest = max((each.relative for each in self.compared), default=0.0)
             return f"the models agree in {layers}: the largest relative difference is {largest:.2g}"
         each = self.compared[self.parting]
-        return (
-            f"the models part {place(self.compared, self.parting)}, by {each.largest or 0:.2g} "
-            f"(relative {each.relative:.2g})"
-        )
+        far = f"a relative {each.relative:.2g}"
+        if each.largest is not None:
+            far = f"{each.largest:.2g} (relative {each.relative:.2g})"
+        return f"the models part {place(self.compared, self.parting)}, by {far}"
 
     def sheet(self) -> Sheet:
         """Return the sheet: the layers around the first difference, and the weights there."""

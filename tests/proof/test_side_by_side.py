@@ -64,3 +64,48 @@ def test_values_that_are_not_finite_part_as_well(monkeypatch: pytest.MonkeyPatch
     a, b = deep(), changed(7, float("nan"))
     assert verify(a, b, torch.randn(100, 32)).layer == "7"
     assert verify(b, changed(7, float("nan")), torch.randn(100, 32)).agrees
+
+
+class Counting(torch.nn.Module):
+    """A model that calls its layer three times, and once or never from its second run on."""
+
+    def __init__(self, by: float, after: int) -> None:
+        super().__init__()
+        self.fc, self.by, self.left = torch.nn.Linear(8, 8), by, [3, after]
+        torch.nn.init.ones_(self.fc.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        count = self.left.pop(0)
+        if not count:
+            raise RuntimeError("not again")
+        for number in range(count):
+            x = self.fc(x * (self.by if number == 2 else 1))
+        return x
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_model_that_does_not_come_there_again_is_known_by_projections(
+    after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_by_side, "KEPT", 0)
+    found = verify(Counting(1, after), Counting(2, after), torch.ones(200, 8))
+    assert not found.agrees
+    assert "by a relative 1" in found.verdict
+    assert found.compared[found.parting or 0].largest is None
+
+
+class Imaginary(torch.nn.Linear):
+    by = 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.complex(x, super().forward(x) * self.by)
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 20])
+def test_imaginary_parts_are_compared(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "KEPT", kept)
+    a, b = Imaginary(32, 32), Imaginary(32, 32)
+    b.load_state_dict(a.state_dict())
+    assert verify(a, b, torch.randn(200, 32)).agrees
+    b.by = 2
+    assert not verify(a, b, torch.randn(200, 32)).agrees
