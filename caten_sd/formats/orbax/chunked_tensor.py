@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from caten_sd.state.indexing import picks
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array
 
 Axis = range | int
+Piece = tuple[tuple[int, ...], tuple[Any, ...], tuple[slice, ...]]
 
 
 class ChunkedTensor(LazyLeaf):
@@ -31,9 +31,13 @@ class ChunkedTensor(LazyLeaf):
     @property
     def bytes_of_chunks(self) -> int:
         """The bytes of all chunks that are read to have the leaf."""
+        return self.count * self.chunks.nbytes
+
+    @property
+    def count(self) -> int:
+        """How many chunks are read to have the leaf: a header may claim any number."""
         sizes = zip(self.axes, self.chunks.sizes, strict=True)
-        counts = (len(list(_parts(axis, size))) for axis, size in sizes)
-        return math.prod(counts) * self.chunks.nbytes
+        return 0 if 0 in self.shape else math.prod(_touched(axis, size) for axis, size in sizes)
 
     def __getitem__(self, index: Any) -> ChunkedTensor:
         """Return a lazy slice, by integers and slices of positive step."""
@@ -47,21 +51,36 @@ def _by_numpy(kind: Numpy, leaf: ChunkedTensor, /) -> Any:
     import numpy as np
 
     known = leaf.chunks
-    parts = [list(_parts(axis, size)) for axis, size in zip(leaf.axes, known.sizes, strict=True)]
-    if math.prod(map(len, parts)) == 1:
-        only = [part[0] for part in parts]
-        chunk = known.chunk(tuple(number for number, _, _ in only))
-        found = as_array(kind, chunk[(*(local for _, local, _ in only), ...)])
+    pieces = _pieces(leaf.axes, known.sizes) if leaf.count else iter(())
+    if leaf.count == 1:
+        chunk, local, _ = next(pieces)
+        found = as_array(kind, known.chunk(chunk)[(*local, ...)])
         return found if found.flags.writeable else found.copy()
     try:
         out = np.empty(leaf.shape, known.stored)
     except (ValueError, MemoryError) as error:
         raise CatenError(f"numpy cannot hold {leaf} ({error}); read a slice of it") from error
-    for part in itertools.product(*parts) if 0 not in leaf.shape else ():
-        chunk = known.chunk(tuple(number for number, _, _ in part))
-        place = tuple(place for _, _, place in part if place is not None)
-        out[place] = as_array(kind, chunk[(*(local for _, local, _ in part), ...)])
+    for chunk, local, place in pieces:
+        out[place] = as_array(kind, known.chunk(chunk)[(*local, ...)])
     return out
+
+
+def _pieces(axes: Sequence[Axis], sizes: Sequence[int]) -> Iterator[Piece]:
+    """Yield the chunks that axes touch, one at a time: numbers, what of it, where that belongs."""
+    if not axes:
+        yield (), (), ()
+        return
+    for number, local, place in _parts(axes[0], sizes[0]):
+        own = () if place is None else (place,)
+        for numbers, locals_, places in _pieces(axes[1:], sizes[1:]):
+            yield (number, *numbers), (local, *locals_), (*own, *places)
+
+
+def _touched(axis: Axis, size: int) -> int:
+    """Return how many chunks an axis touches."""
+    if isinstance(axis, int):
+        return 1
+    return min(len(axis), axis[-1] // size - axis[0] // size + 1)
 
 
 def _parts(axis: Axis, size: int) -> Iterator[tuple[int, Any, slice | None]]:
