@@ -46,4 +46,7 @@ def _value(array: ZarrArray, stored: Any) -> Any:
         said = float(said)
     elif isinstance(said, str):  # zarr 2: the bytes of an element
         return np.frombuffer(base64.b64decode(said, validate=True), stored)
-    return np.array(said).astype(stored)
+    value = np.array(said).astype(stored)
+    if array.dtype.kind in ("int", "uint") and value.tolist() != said:
+        raise ValueError("a cast would change it")
+    return value
