@@ -55,7 +55,9 @@ def write_orbax(format: Format, target: Path, state_dict: StateDict) -> None:
 
 def _can_hold(known: Spec) -> bool:
     """Return whether tensorstore has the dtype."""
-    return known.dtype.itemsize > 0 and known.dtype.name not in _LACKING
+    dtype = known.dtype
+    is_known = dtype.kind in _SHORT or dtype.kind == "bool"
+    return is_known and dtype.itemsize > 0 and dtype.name not in _LACKING
 
 
 def _check_names(format: Format, keys: Iterable[str]) -> None:

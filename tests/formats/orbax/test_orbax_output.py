@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -63,6 +65,12 @@ def test_a_key_that_is_not_a_path_of_folders_is_refused(key: str, tmp_path: Path
 def test_a_key_among_the_files_of_another_is_refused(keys: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(sd.StateDictError, match="among the files of"):
         sd.write_state_dict({key: W + n for n, key in enumerate(keys)}, tmp_path / "c.orbax")
+
+
+@pytest.mark.parametrize("dtype", ["V2", "U1", "M8[s]", ml_dtypes.int4])
+def test_a_dtype_that_zarr_lacks_is_refused(dtype: Any, tmp_path: Path) -> None:
+    with pytest.raises(sd.StateDictError, match="orbax cannot hold 'w'"):
+        sd.write_state_dict({"w": np.zeros(2, dtype)}, tmp_path / "c.orbax")
 
 
 def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
