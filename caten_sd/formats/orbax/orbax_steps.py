@@ -90,6 +90,9 @@ def _are_items(folder: FolderBelow, names: list[str]) -> bool:
 def _items(folder: FolderBelow, names: list[str]) -> dict[str, FolderBelow]:
     if folder.has(METADATA):
         return {"": folder}
+    if unfinished := [name for name in names if UNFINISHED in name]:
+        problem = f"the save of {first_few(unfinished, 4)} in it is not done"
+        raise FormatError(folder.name, problem, "take another checkpoint, or save again")
     places = {name: folder.below(name) for name in names}
     found = {name: place for name, place in places.items() if place.has(METADATA)}
     if not found:

@@ -82,6 +82,13 @@ def test_a_file_that_is_missing_is_named(file: str, named: str, tmp_path: Path) 
         sd.read_state_dict(path)
 
 
+def test_an_item_whose_save_is_not_done_is_named(tmp_path: Path) -> None:
+    saved(tmp_path / "0" / "default")
+    saved(tmp_path / "0" / "opt.orbax-checkpoint-tmp-3")
+    with pytest.raises(sd.FormatError, match=r"opt\.orbax-checkpoint-tmp-3 in it is not done"):
+        sd.read_state_dict(tmp_path)
+
+
 def test_parts_of_processes_that_were_not_joined_are_named(tmp_path: Path) -> None:
     path = saved(tmp_path / "c")
     (path / "ocdbt.process_0").mkdir()
