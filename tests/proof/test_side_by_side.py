@@ -71,7 +71,7 @@ class Counting(torch.nn.Module):
 
     def __init__(self, by: float, after: int) -> None:
         super().__init__()
-        self.fc, self.by, self.left = torch.nn.Linear(8, 8), by, [3, after]
+        self.fc, self.by, self.left = torch.nn.Linear(8, 8, bias=False), by, [3, after]
         torch.nn.init.ones_(self.fc.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
