@@ -24,7 +24,8 @@ _SAME_ORDER, _OTHER_ORDER = 1e-8, 1e-5  # how far sums of the same squares may b
 class Meeting(NamedTuple):
     """Tensors of A and of B that belong together, the operation between them, and how alike.
 
-    ``operation`` is None where the algebra has none for the order.
+    ``operation`` is None where the algebra has none for the order. ``level`` is the dtype in which
+    the values are equal, or "" where they are only near.
     """
 
     a: tuple[str, ...]
@@ -48,7 +49,8 @@ def by_contents(a: Mapping[str, Any], b: Mapping[str, Any], names: NamedSizes) -
     pair_by_names(found)  # those that are near show whose names equal tensors have
     close = {id(each.match) for each in near}
     exact = [_exact(match, here, there, names) for match in found.matches if id(match) not in close]
-    return [*exact, *(_met(each.match, each.operation, here, there, names) for each in near)]
+    met = [_met(each.match, each.operation, here, there, names) for each in near]
+    return [*exact, *(each._replace(level="") for each in met)]
 
 
 def _exact(match: SameValues, a: Weights, b: Weights, names: NamedSizes) -> Meeting:
@@ -80,11 +82,12 @@ def row_of_meeting(met: Meeting) -> DiffRow:
     else:
         said = "" if isinstance(operation, Identity) else repr(operation)
     likeness = Likeness.TURNED if said else Likeness.MOVED
-    rounded = found.likeness is Likeness.ROUNDED and met.level
-    parts = [said, f"equal once rounded to {met.level}" if rounded else ""]
+    is_rounded = found.likeness is Likeness.ROUNDED
+    within = f"equal once rounded to {met.level}" if met.level else Likeness.ROUNDED.value
+    parts = [said, within if is_rounded else ""]
     if found.likeness is Likeness.CHANGED:
         likeness = Likeness.CHANGED
-    change = None if rounded else found.change
+    change = None if is_rounded and met.level else found.change
     return DiffRow(met.key, likeness, met.a, met.b, "; ".join(filter(None, parts)), change)
 
 

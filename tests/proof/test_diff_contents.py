@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from caten_sd import diff
+from caten_sd.proof.likeness import Likeness
+from tests.proof.test_diff_rounding import packed
 from tests.proof.test_difference import kinds
 
 
@@ -39,6 +41,15 @@ def test_a_moved_tensor_in_a_narrower_dtype_says_so() -> None:
     w = weight(0, 64, 32)
     found = rows({"a": w, "x": w[0]}, {"b": w.astype(ml_dtypes.bfloat16), "x": w[0]})
     assert found["a -> b"] == "moved; equal once rounded to bfloat16"
+
+
+def test_a_moved_tensor_that_is_quantized_says_how_far_its_values_are() -> None:
+    w = weight(0, 64, 32)
+    near = packed("Q8_0", w)
+    (row,) = diff({"a": w}, {"b": near}).rows
+    assert (row.likeness, row.detail) == (Likeness.MOVED, "equal within the rounding")
+    assert row.change is not None
+    assert row.change.largest > 0.001
 
 
 def test_joined_and_stacked_tensors_are_turned() -> None:
