@@ -175,7 +175,10 @@ def _other_names(case: Case) -> Cause | None:
     common = sum(key in case.slots for key in case.file)
     if not case.file or not case.slots or common * 10 > min(len(case.file), len(case.slots)):
         return None
-    keys = few_keys([row.key for row in case.of(Outcome.UNEXPECTED)], 2)
+    unexpected = case.of(Outcome.UNEXPECTED)
+    if not unexpected:  # each has a slot under another name
+        return None
+    keys = few_keys([row.key for row in unexpected], 2)
     if len(case.file) == 1:
         return Cause(f"the file has one name, which {case.model} does not have ({keys})", "")
     names, occur = f"the file's {len(case.file):,} names", "occurs" if common == 1 else "occur"

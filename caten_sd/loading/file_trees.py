@@ -85,6 +85,8 @@ def _index(part: str) -> str:
 
 def without_names(case: Case) -> Cause | None:
     """Return a cause if the file is a list of tensors that fit the model's slots in order."""
+    if not case.has_other_names:
+        return None
     file, slots = case.file_shapes, case.slot_shapes
     order = [str(index) for index in range(len(slots))]
     if set(file) != set(order) or len(file) != len(case.file) or set(file) & set(slots):

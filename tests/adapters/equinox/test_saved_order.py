@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from caten_sd import read_state_dict, with_state
+from caten_sd import plan_load, read_state_dict, with_state
 from caten_sd.errors import LoadError
 
 from .test_module_fields import eqx, jax, make, same, trained
@@ -32,6 +32,14 @@ def test_a_model_gives_the_names(tmp_path: Path) -> None:
     path = saved(tmp_path / "m.eqx", make(1)[0])
     with read_state_dict(path) as file:
         assert same(with_state(make(0)[0], file, strict=True), make(1)[0])
+
+
+def test_a_load_in_place_is_refused_without_a_line_for_other_names(tmp_path: Path) -> None:
+    path = saved(tmp_path / "m.eqx", eqx.nn.Linear(3, 2, key=jax.random.key(0)))
+    with read_state_dict(path) as file:
+        plan = plan_load(eqx.nn.Linear(3, 2, key=jax.random.key(1)), file)
+    assert "with_state(model, state_dict)" in str(plan)
+    assert not plan.cause
 
 
 @pytest.mark.parametrize("make_root", [tuple, list])
