@@ -53,6 +53,7 @@ from caten_sd.lisp.port.python_text.line_breaks import WIDTH
 from caten_sd.lisp.port.python_text.suites import Suite
 from caten_sd.lisp.port.translator import ControlForm, Translator, ValueForm
 from caten_sd.lisp.port.untranslated import Untranslated, as_sentence
+from caten_sd.lisp.syntax.datum import Symbol
 from caten_sd.lisp.vocabulary import evaluator_of
 
 _VALUE_FORMS: Mapping[str, ValueForm] = {
@@ -171,6 +172,8 @@ class _Writer:
             assert isinstance(definition, (CallDefinition, MethodDefinition))
             _require_only(owner, definition)
             forward_block(own, owner, definition, places, self.forward_text(owner, definition))
+        elif isinstance(definition, CallDefinition):
+            raise self.no_model(own.names, definition.model)
         elif isinstance(definition, (FunctionDefinition, MethodDefinition)):
             self.function(own, definition)
         elif (model := _model(own.names, definition)) is not None:
@@ -184,6 +187,14 @@ class _Writer:
     def forward_text(self, owner: PortedClass, definition: Definition) -> str:
         """Return the docstring of a forward pass."""
         return self.described(definition, f"Compute the output of {owner.name}.")
+
+    def no_model(self, names: PortedNames, model: Symbol) -> LispError:
+        """Return the error for a forward pass of a model that the file does not define."""
+        if model.name not in self.evaluator.known:
+            known = [each.definition.name.name for each in names.classes.values()]
+            return self.evaluator.unknown(model, "model", known)
+        problem = f"a forward pass for {model}, which the file does not define, is not translated"
+        return LispError(model.place, problem, "complete the Python by hand")
 
     def function(self, own: Translator, definition: FunctionDefinition | MethodDefinition) -> None:
         """Write a function; a method is one if it is the only one of its name."""

@@ -246,6 +246,16 @@ def test_a_misspelled_name_is_said_with_the_nearest_ones(slot: str, call: str, n
     assert near in problem.partition("did you mean ")[2]
 
 
+@pytest.mark.parametrize(
+    ("model", "said"), [("Nett", "did you mean Net?"), ("Linear", "the file does not define")]
+)
+def test_a_forward_pass_of_no_model_of_the_file_is_said(model: str, said: str) -> None:
+    module = port(f"(defmodel (Net (n)) ((fc (Linear n 2)))) (defcall (self {model}) (X[~]) x)")
+    (problem,) = module.problems
+    assert said in problem
+    assert f"Not translated: {problem}"[:60] in module.text
+
+
 def test_a_name_that_is_known_and_not_translated_is_not_called_unknown() -> None:
     (problem,) = port("(defmodel (Net (n)) ((fc (Linear n 2)) (k *default-float*)))").problems
     assert "did you mean" not in problem
