@@ -146,7 +146,8 @@ def format_of_target(path: Path, *, folder: bool = False) -> Format:
         for each in known:
             if "/" in each.attributes.suffixes:
                 return each.load()
-    suffixes = sorted({suffix for each in known for suffix in each.attributes.suffixes} - {"/"})
+    written = [each.attributes.suffixes for each in known if not each.attributes.read_only]
+    suffixes = sorted({*chain.from_iterable(written)} - {"/"})
     raise FormatError(
         path,
         "its suffix names no format",

@@ -28,6 +28,7 @@ class Format:
     name: str = ""
     suffixes: tuple[str, ...] = ()  # one that ends in "/" is a folder's
     sources: tuple[str, ...] = ("file", "folder")  # what it is read from
+    read_only: bool = False  # its writer refuses, and no error names its suffixes to write
     many: bool = False  # its writer is given the path, and replaces the files there itself
     one_leaf: bool = False  # a file holds one leaf and no key, so it is never a whole model
     binding: bool = False  # a shard with its suffix is an error unless it is of this format

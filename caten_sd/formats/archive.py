@@ -46,6 +46,7 @@ class Archive(Format):
     name = "archive"
     suffixes = (".nemo", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip")
     sources = ("file",)
+    read_only = True
     holds_files = True
 
 

@@ -26,6 +26,7 @@ class Eqx(Format):
     name = "eqx"
     suffixes = (".eqx",)
     sources = ("file",)
+    read_only = True
 
 
 @recognize.register(Eqx, Source)

@@ -29,6 +29,7 @@ class TorchLegacy(Format):
     name = "torch legacy"
     suffixes = (".pkl", ".pickle")
     sources = ("file",)
+    read_only = True
     member_names = r"\A(sys_info|pickle|tensors|storages)\0"
 
 

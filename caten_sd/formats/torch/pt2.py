@@ -71,6 +71,7 @@ class Pt2(Format):
     name = "torch export"
     suffixes = (".pt2",)
     sources = ("file",)
+    read_only = True
     holds_files = True
     # At least two members: the name of a tar's first member does not tell what the tar is.
     member_names = (
