@@ -10,7 +10,7 @@ from functools import cached_property
 Shape = tuple[int, ...]
 Class = tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]  # the indices, and the sizes
 
-_INDEX = re.compile(r"(?<![^./])([0-9]{1,9})(?![^./])")
+_INDEX = re.compile(r"(?<![^./])(0|[1-9][0-9]{0,8})(?![^./])")
 _LETTERS = "ijklmnopqrstuvwxyz"
 
 

@@ -41,6 +41,12 @@ def test_other_numbers_of_layers_are_not_paired() -> None:
     ).pairs
 
 
+def test_a_number_with_a_zero_before_it_is_of_the_name() -> None:
+    found = suggestions({"h.00.q": (2,), "h.0.q": (2,)}, {"l.0.w": (2,), "l.1.w": (2,)})
+    assert [each.text for each in found.a] == ["h.00.q", "h.0.q"]
+    assert not found.pairs  # "h.{i}.q" would not be the name of any tensor of "h.00.q"
+
+
 def test_a_list_of_unlike_modules_is_not_of_layers() -> None:
     a = {f"b.{i}.{j}.{n}": (2,) for i in range(2) for j, n in ((0, "attn.q"), (1, "mlp.w"))}
     a |= {f"b.{i}.{j}.norm": (2,) for i in range(2) for j in range(2)}
