@@ -8,11 +8,10 @@ from typing import NamedTuple, NoReturn
 
 from caten_sd.errors import FormatError
 from caten_sd.state.source import Folder
-from caten_sd.wording import first_few
 
 # Meta's files of Llama, of which one alone is a whole model.
 _META = re.compile(r"consolidated\.([0-9]{2})\.(pth|pt|safetensors)")
-_SHOWN = 1000  # of missing ranks, whose names may claim millions
+_SHOWN = 4  # of missing ranks, whose names may claim millions
 # Megatron's, of the ranks that divide tensors, those that divide layers, and those of experts.
 _NUMBER = "([0-9]{3}|[1-9][0-9]{3,4})"
 _MEGATRON = re.compile(
@@ -83,9 +82,11 @@ def _refuse(folder: Folder, found: RankSet, stages: int, ranks: int) -> NoReturn
     places = (StageRank(stage, rank) for stage in range(stages) for rank in range(ranks))
     missing = itertools.islice((place for place in places if place not in found), _SHOWN)
     last = found[max(found)]
-    names = [_named(last, max(found), place) for place in missing]
+    names = ", ".join(_named(last, max(found), place) for place in missing)
+    rest = stages * ranks - len(found) - _SHOWN
+    more = f" and {rest:,} more" * (rest > 0)
     raise FormatError(
-        folder.name, f"it has {last} and lacks {first_few(names, 4)}", "get the files of all ranks"
+        folder.name, f"it has {last} and lacks {names}{more}", "get the files of all ranks"
     )
 
 
