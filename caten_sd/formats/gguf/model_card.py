@@ -37,9 +37,17 @@ def _entries(lines: Sequence[str]) -> Iterator[tuple[str, str | list[str]]]:
         if (found := _LINE.fullmatch(line.rstrip())) is None:
             continue
         key, rest = found.group(1), _uncommented(found.group(2) or "")
+        if rest and _goes_on(lines, at + 1):
+            continue
         value = _value(rest) if rest else _items(lines, at + 1)
         if value is not None:
             yield key, value
+
+
+def _goes_on(lines: Sequence[str], first: int) -> bool:
+    """Return whether a text goes on in the lines below it, of which only all is its value."""
+    below = (lines[at] for at in range(first, len(lines)))
+    return next(filter(str.strip, below), "")[:1].isspace()
 
 
 def _value(text: str) -> str | list[str] | None:

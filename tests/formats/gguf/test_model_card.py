@@ -12,6 +12,9 @@ from caten_sd.formats.gguf.model_card import model_card
 HEAD = """\
 license: apache-2.0
 license_link: https://x.org/LICENSE  # a comment
+description: a text that
+
+  goes on
 language:
 - en
 - "no"
