@@ -59,7 +59,7 @@ def _segments(architecture: str, known: Spec | None, config: Mapping[str, Any]) 
     if known is not None:
         return known.shape[0]
     said = config.get("type_vocab_size", 1)
-    return said if architecture == BERT and isinstance(said, int) else None
+    return said if architecture == BERT and type(said) is int and 0 < said < 1 << 31 else None
 
 
 def _labels(known: Spec | None, config: Mapping[str, Any]) -> list[str] | None:

@@ -13,6 +13,7 @@ from gguf import GGUFReader
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import caten_sd as sd
+from caten_sd.formats.gguf.neighbors import described
 from caten_sd.formats.gguf.rotary_factors import rotary_factors
 from tests.formats.gguf.tokenizers_made import TEXTS, byte_level
 
@@ -127,6 +128,14 @@ def bert(folder: Path, kind: str, **more: Any) -> Any:
 def test_a_bert_says_how_many_kinds_of_segments_it_has(tmp_path: Path) -> None:
     found = bert(tmp_path, "BertModel", type_vocab_size=5)
     assert found.metadata["tokenizer.ggml.token_type_count"] == 5
+
+
+@pytest.mark.parametrize("said", [True, -5, 1 << 40, "2"])
+def test_a_number_of_segments_that_cannot_be_is_left_out(said: Any, tmp_path: Path) -> None:
+    leaves = {"token_embd.weight": np.zeros((4, 8), "f4")}
+    metadata, config = {"general.architecture": "bert"}, {"type_vocab_size": said}
+    found = described(sd.StateDict(leaves, metadata=metadata, config=config), tmp_path)
+    assert "tokenizer.ggml.token_type_count" not in found.metadata
 
 
 @pytest.mark.parametrize("names", [{}, {"id2label": {0: "no", 1: "yes", 2: "\u00fc"}}])
