@@ -120,7 +120,8 @@ def _endings(key: str) -> list[str]:
 def _refuse(keys: list[str]) -> None:
     if keys:
         kinds = [kind for kind, sign in _OTHER_KINDS.items() if any(sign in key for key in keys)]
-        of_kinds = f", which are of {' and '.join(kinds)}," if kinds else ""
+        verb = "is" if len(keys) == 1 else "are"
+        of_kinds = f", which {verb} of {' and '.join(kinds)}," if kinds else ""
         raise LayoutError(
             f"{counted(len(keys), 'key')} of the adapter{of_kinds} cannot be added: "
             f"{first_few(keys, 3)}; give pairs of LoRA alone, in the names of peft, diffusers or "

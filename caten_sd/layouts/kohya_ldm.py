@@ -97,5 +97,8 @@ SDXL = Layout(
     proof=PROOF,
 )
 SD = Layout(
-    "kohya-lora-ldm-sd", [*_unet(find_layout("ldm-sd-unet")), *_text()], base=PEFT, proof=PROOF
+    "kohya-lora-ldm-sd",
+    [*_unet(find_layout("ldm-sd-unet")), *_text()],
+    base=PEFT,
+    proof=f"{PROOF}, but for blocks 10 and 11 and an upsampler, which it takes for others",
 )
