@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Protocol
 
+from caten_sd.errors import FormatError
 from caten_sd.formats.orbax.folder_below import FolderBelow
 from caten_sd.formats.orbax.ocdbt_leaf import LeafNode
 from caten_sd.state.source import Source
@@ -22,6 +23,9 @@ class ArrayStore(Protocol):
     def holds(self, key: str) -> bool:
         """Return whether there is a value."""
 
+    def find_again(self, key: str) -> Source | None:
+        """Return the same for a key after ``holds``; FormatError if it changed since then."""
+
     def has_many(self, start: str, count: int) -> bool:
         """Return whether so many keys begin like this, as far as that is known at once."""
 
@@ -31,6 +35,8 @@ class FileStore:
 
     def __init__(self, folder: FolderBelow) -> None:
         self._folder, self.stored = folder, 0
+        self._absent: set[str] = set()
+        self._newest = 0  # when the last of the files was changed
 
     def find(self, key: str) -> Source | None:
         """Return the bytes of a file, unread; None if there is none."""
@@ -38,9 +44,24 @@ class FileStore:
 
     def holds(self, key: str) -> bool:
         """Return whether there is such a file."""
-        found = self._folder.has(key)
-        self.stored += self._folder.size(key) if found else 0
-        return found
+        known = self._folder.stat(key)
+        if known is None:
+            self._absent.add(key)
+            return False
+        self.stored += known.st_size
+        self._newest = max(self._newest, known.st_ctime_ns)
+        return True
+
+    def find_again(self, key: str) -> Source | None:
+        """Return the bytes of a file; one that was removed since then is not an absent one."""
+        known = self._folder.stat(key)
+        if known is None and key in self._absent:
+            return None
+        if known is None or known.st_ctime_ns > self._newest:
+            what = "removed" if known is None else "changed"
+            problem = f"its file {key} was {what} after it was opened"
+            raise FormatError(self._folder.name, problem, "open it again")
+        return self._folder.member(key)
 
     def has_many(self, start: str, count: int) -> bool:
         """Return False: other files may lie among them."""
@@ -68,6 +89,8 @@ class OcdbtStore:
         """Return the bytes of a value, unread; None if there is none."""
         found = self._place(_key(key))
         return found[0].source(found[1], key) if found else None
+
+    find_again = find
 
     def holds(self, key: str) -> bool:
         """Return whether there is a value."""

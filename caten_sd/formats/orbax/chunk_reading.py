@@ -49,12 +49,12 @@ class ChunkReader:
         array = self._array
         if array.inner is None:
             key = self.key(numbers)
-            source = self._store.find(key)
+            source = self._store.find_again(key)
             return self._without(key) if source is None else self._leaf(source, array.codecs)
         per = [o // i for o, i in zip(array.chunks, array.inner.chunks, strict=True)]
         outer = tuple(n // count for n, count in zip(numbers, per, strict=True))
         key = self.key(outer)
-        source = self._store.find(key)
+        source = self._store.find_again(key)
         if source is None:
             return self._without(key)
         within = [n % count for n, count in zip(numbers, per, strict=True)]

@@ -37,9 +37,11 @@ class FolderBelow:
         # Paths take long to check, and who opens what is there is refused those that lead outside.
         return os.path.isfile(self._root + name) or self._folder.has(self._start + name)
 
-    def size(self, name: str) -> int:
-        """Return a file's size in bytes, or 0 if it does not exist."""
-        return os.path.getsize(self._root + name) if self.has(name) else 0
+    def stat(self, name: str) -> os.stat_result | None:
+        """Return what the system says of a regular file; None if there is none of that name."""
+        with contextlib.suppress(OSError):
+            return os.stat(self._root + name) if self.has(name) else None
+        return None
 
     def member(self, name: str, *, held: bool = False) -> Source:
         """Open a file, by default without a handle of its own; FormatError for one outside."""
