@@ -27,9 +27,10 @@ class TrainingState:
 
     ``scheduler``, ``scaler`` and ``rng`` can be any object with ``state_dict()`` and
     ``load_state_dict(state)``. For ``rng``, give a ``ProcessRandomness`` or a torch.Generator.
-    Every component can also be an object with slots, as a model is: an optimizer of NNX, the state
-    of optax, a random key of JAX. What cannot be changed is replaced in the training, as is a model
-    that cannot, unless a component is of another kind: take it from ``training.model``.
+    Every component can also be an object with slots, as a model is: an optimizer of NNX, MLX or
+    tinygrad, the state of optax, a random key of JAX. What cannot be changed is replaced in the
+    training, as is a model that cannot, unless a component is of another kind: take it from
+    ``training.model``.
 
     >>> import torch
     >>> model = torch.nn.Linear(2, 1)

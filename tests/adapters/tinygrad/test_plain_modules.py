@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from caten_sd import (
+    TrainingState,
     get_state_dict,
     load,
     load_state_dict,
@@ -146,7 +147,10 @@ def test_files_of_either_side_are_read_by_the_other(tmp_path: Path, suffix: str)
         assert are_equal(new, old)
 
 
-def test_a_training_goes_on_from_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parts", [
+    lambda model, optimizer: {"model": model, "optimizer": optimizer}, TrainingState,
+])  # fmt: skip
+def test_a_training_goes_on_from_a_file(parts: Any, tmp_path: Path) -> None:
     def run(model: Any, optimizer: Any) -> None:
         with helpers.Context(TRAINING=1):
             optimizer.zero_grad()
@@ -161,8 +165,8 @@ def test_a_training_goes_on_from_a_file(tmp_path: Path) -> None:
     (model, optimizer), (other, other_optimizer) = made(1), made(2)
     run(model, optimizer)
     assert list(get_state_dict(optimizer)) == list(flat(optimizer))
-    save({"model": model, "optimizer": optimizer}, tmp_path / "run.safetensors")
-    load({"model": other, "optimizer": other_optimizer}, tmp_path / "run.safetensors", strict=True)
+    save(parts(model, optimizer), tmp_path / "run.safetensors")
+    load(parts(other, other_optimizer), tmp_path / "run.safetensors", strict=True)
     run(model, optimizer)
     run(other, other_optimizer)
     assert are_equal(model, other)
