@@ -126,7 +126,8 @@ def _asked(live: ModelLayers) -> Iterator[tuple[str, LayerNumbers]]:
         if each.layer is not None:
             shapes = dict(likeness(each, live.state)[1])
             rank = len(shapes.get("weight", ()))
-            numbers = LayerNumbers(rank, each.layer.heads, each.layer.key_heads, each.layer.groups)
+            known = each.layer
+            numbers = LayerNumbers(rank, known.heads, known.key_heads, known.groups or 1)
             if (each.kind, numbers) not in seen:
                 seen.add((each.kind, numbers))
                 yield each.kind, numbers

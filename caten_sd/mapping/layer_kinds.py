@@ -77,9 +77,10 @@ class StandardLayer:
     The canonical names of the rows are parts of the kind; the names here are the layer's own, from
     itself on. A row counts where the layer has its names. ``suffix`` distinguishes several layers
     of one object. ``epsilon`` is what a norm adds to the variance. ``heads``, ``key_heads`` (0 for
-    as many) and ``groups`` are counts that shapes do not tell. Names that are ``apart`` may lie
-    below another root than the layer, as statistics do that a state next to the model has. A layer
-    that ``opens`` may be taken as the layers that it is made of, where the other world has those.
+    as many) and ``groups`` are counts that shapes do not tell; 0 of ``heads`` or ``groups`` means
+    that they are not known. Names that are ``apart`` may lie below another root than the layer, as
+    statistics do that a state next to the model has. A layer that ``opens`` may be taken as the
+    layers that it is made of, where the other world has those.
     """
 
     kind: str
@@ -89,6 +90,11 @@ class StandardLayer:
     epsilon: float | None = None
     heads: int = 0
     key_heads: int = 0
-    groups: int = 1
+    groups: int = 0
     apart: tuple[str, ...] = ()
     opens: bool = False
+
+    @property
+    def heads_of_keys(self) -> int:
+        """How many heads the keys have, which may be as many as the queries; 0 if not known."""
+        return self.key_heads or self.heads

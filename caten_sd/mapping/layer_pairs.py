@@ -48,10 +48,12 @@ def rows_between(
 ) -> tuple[list[Row], list[str]]:
     """Return the rows from one layer's names to the other's, and what is to be said of them.
 
-    LayoutError if a part that only one has is not of a kind that makes no difference. Unless it
+    LayoutError if a part that only one has is not of a kind that makes no difference, or if they
+    have other counts of heads or of groups, which no shape tells. Unless it
     ``fills``, a part that the first lacks must not be one that an output depends on, as a file may
     have lost it.
     """
+    _require_counts(one, other)
     usual = _usual_parts(one, other)
     lost = [part for part in other.parts - one.parts if not usual[part].counted]
     if lost and not fills:
@@ -72,6 +74,23 @@ def rows_between(
             f"the other model, so outputs differ: build one as the other"
         )
     return rows, said
+
+
+def _require_counts(one: PlacedLayer, other: PlacedLayer) -> None:
+    """LayoutError if both layers say how many heads or groups they have, and differ."""
+    if one.layer is None or other.layer is None:
+        return
+    for what, mine, its in (
+        ("heads", one.layer.heads, other.layer.heads),
+        ("key heads", one.layer.heads_of_keys, other.layer.heads_of_keys),
+        ("groups", one.layer.groups, other.layer.groups),
+    ):
+        if mine and its and mine != its:
+            raise LayoutError(
+                f"{one.place or 'the layer'} of the first model has {mine} {what}, and "
+                f"{other.place or 'the layer'} of the other has {its}, so the same tensors are "
+                f"another function; build one as the other"
+            )
 
 
 def _usual_parts(one: PlacedLayer, other: PlacedLayer) -> dict[str, Usual]:

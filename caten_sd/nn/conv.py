@@ -38,7 +38,7 @@ class ConvND(Module):
 
     def __layers__(self) -> tuple[StandardLayer, ...]:
         """Return what it is in every framework."""
-        return (StandardLayer("convolution", plain("weight", "bias")),)
+        return (StandardLayer("convolution", plain("weight", "bias"), groups=self.groups),)
 
     def __init__(
         self,

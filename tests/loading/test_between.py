@@ -100,6 +100,20 @@ def test_a_layer_of_another_size_is_refused_with_both() -> None:
         between({"head": nn.Linear(3, 2)}, {"head": nn.Linear(4, 2)})
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "counts"),
+    [
+        (nn.MultiheadAttention(8, 2), nn.MultiheadAttention(8, 4), "2 heads, .* has 4"),
+        (nn.MultiheadAttention(8, 2), Attention(8, 4), "2 heads, .* has 4"),
+        (nn.GroupNorm(2, 8), nn.GroupNorm(4, 8), "2 groups, .* has 4"),
+        (nn.Conv2d(4, 4, 3, groups=2), Conv2d(2, 4, 3), "2 groups, .* has 1"),
+    ],
+)
+def test_counts_that_no_shape_tells_are_compared(one: Any, other: Any, counts: str) -> None:
+    with pytest.raises(LayoutError, match=counts):
+        between(one, other)
+
+
 def test_the_layout_is_used_by_load_and_convert_and_leaves_no_stamp(tmp_path: Any) -> None:
     source, target = Net("body"), Net("trunk")
     layout = between(source, target)

@@ -32,7 +32,8 @@ def layers_of_module(module: Any) -> tuple[StandardLayer, ...]:
 
 
 def _convolution(module: Any) -> StandardLayer:
-    return StandardLayer("convolution", equinox_convolution(2 + module.num_spatial_dims))
+    rows = equinox_convolution(2 + module.num_spatial_dims)
+    return StandardLayer("convolution", rows, groups=module.groups)
 
 
 def _transposed(module: Any) -> StandardLayer:
@@ -60,7 +61,9 @@ _LAYERS: Mapping[type, Callable[[Any], StandardLayer]] = {
     eqx.nn.Embedding: _rows("embedding", plain("weight")),
     eqx.nn.LayerNorm: _norm("layer norm"),
     eqx.nn.RMSNorm: _norm("RMS norm"),
-    eqx.nn.GroupNorm: _norm("group norm"),
+    eqx.nn.GroupNorm: lambda module: StandardLayer(
+        "group norm", _SCALED, epsilon=module.eps, groups=module.groups
+    ),
     eqx.nn.BatchNorm: _batch_norm,
     eqx.nn.MultiheadAttention: lambda module: StandardLayer(
         "attention", projections("output_proj"), heads=module.num_heads

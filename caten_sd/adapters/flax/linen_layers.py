@@ -42,12 +42,13 @@ def _rank(module: Any) -> int:
 
 
 def _convolution(module: Any) -> StandardLayer:
-    return StandardLayer("convolution", flax_convolution(_rank(module)))
+    rows = flax_convolution(_rank(module))
+    return StandardLayer("convolution", rows, groups=module.feature_group_count)
 
 
 def _transposed(module: Any) -> StandardLayer:
     rows = flax_transposed(_rank(module), transpose_kernel=module.transpose_kernel)
-    return StandardLayer("transposed convolution", rows)
+    return StandardLayer("transposed convolution", rows, groups=1)
 
 
 def _norm(kind: str, rows: Rows = FLAX_NORM) -> Callable[[Any], StandardLayer]:
@@ -65,7 +66,9 @@ _LAYERS: Mapping[type, Callable[[Any], StandardLayer]] = {
     nn.Embed: _rows("embedding", FLAX_EMBEDDING),
     nn.LayerNorm: _norm("layer norm"),
     nn.RMSNorm: _norm("RMS norm"),
-    nn.GroupNorm: _norm("group norm"),
+    nn.GroupNorm: lambda module: StandardLayer(
+        "group norm", FLAX_NORM, epsilon=module.epsilon, groups=module.num_groups or 0
+    ),
     nn.BatchNorm: _norm("batch norm", FLAX_BATCH_NORM),
     nn.MultiHeadDotProductAttention: lambda module: StandardLayer(
         "attention", flax_attention(module.num_heads), heads=module.num_heads

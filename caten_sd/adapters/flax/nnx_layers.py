@@ -47,13 +47,14 @@ def _general(module: Any) -> StandardLayer:
 
 
 def _convolution(module: Any) -> StandardLayer:
-    return StandardLayer("convolution", flax_convolution(_rank(module.kernel)))
+    rows = flax_convolution(_rank(module.kernel))
+    return StandardLayer("convolution", rows, groups=module.feature_group_count)
 
 
 def _transposed(module: Any) -> StandardLayer:
     turned = module.transpose_kernel
     rows = flax_transposed(_rank(module.kernel), transpose_kernel=turned)
-    return StandardLayer("transposed convolution", rows)
+    return StandardLayer("transposed convolution", rows, groups=1)
 
 
 def _attention(module: Any) -> StandardLayer:
@@ -82,7 +83,9 @@ _LAYERS: Mapping[type, Callable[[Any], StandardLayer]] = {
     nnx.Embed: _rows("embedding", FLAX_EMBEDDING),
     nnx.LayerNorm: _norm("layer norm"),
     nnx.RMSNorm: _norm("RMS norm"),
-    nnx.GroupNorm: _norm("group norm"),
+    nnx.GroupNorm: lambda module: StandardLayer(
+        "group norm", FLAX_NORM, epsilon=module.epsilon, groups=module.num_groups
+    ),
     nnx.BatchNorm: _norm("batch norm", FLAX_BATCH_NORM),
     nnx.MultiHeadAttention: _attention,
     nnx.LSTMCell: _rows("LSTM", flax_gates()),

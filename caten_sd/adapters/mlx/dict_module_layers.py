@@ -36,7 +36,9 @@ def _convolution(rank: int) -> Callable[[Any], StandardLayer]:
 
 
 def _transposed(rank: int) -> Callable[[Any], StandardLayer]:
-    return _rows("transposed convolution", mlx_transposed(rank))
+    return lambda module: StandardLayer(
+        "transposed convolution", mlx_transposed(rank), groups=getattr(module, "groups", 1)
+    )
 
 
 def _norm(kind: str, rows: Rows = _SCALED) -> Callable[[Any], StandardLayer]:
@@ -47,7 +49,7 @@ def _group_norm(module: Any) -> StandardLayer:
     """Return another kind where the channels of a group are not next to one another."""
     alike = module.pytorch_compatible or module.num_groups in (1, module.dims)
     kind = "group norm" if alike else "group norm of every n-th channel"
-    return StandardLayer(kind, _SCALED, epsilon=module.eps)
+    return StandardLayer(kind, _SCALED, epsilon=module.eps, groups=module.num_groups)
 
 
 def _rows(kind: str, rows: Rows) -> Callable[[Any], StandardLayer]:

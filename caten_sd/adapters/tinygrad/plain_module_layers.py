@@ -34,7 +34,9 @@ _LAYERS: Mapping[type, Callable[[Any], StandardLayer]] = {
     nn.Embedding: lambda module: StandardLayer("embedding", plain("weight")),
     nn.LayerNorm: _norm("layer norm"),
     nn.RMSNorm: _norm("RMS norm"),
-    nn.GroupNorm: _norm("group norm"),
+    nn.GroupNorm: lambda module: StandardLayer(
+        "group norm", _SCALED, epsilon=module.eps, groups=module.num_groups
+    ),
     nn.BatchNorm: lambda module: StandardLayer("batch norm", BATCH_NORM, epsilon=module.eps),
     nn.LSTMCell: lambda module: StandardLayer("LSTM", torch_recurrent()),
 }

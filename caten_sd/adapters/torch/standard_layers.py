@@ -50,7 +50,9 @@ _LAYERS: Mapping[type, Callable[[Any], tuple[StandardLayer, ...]]] = {
     nn.EmbeddingBag: lambda module: (StandardLayer("embedding", plain("weight")),),
     nn.LayerNorm: _norm("layer norm"),
     nn.RMSNorm: _norm("RMS norm"),
-    nn.GroupNorm: _norm("group norm"),
+    nn.GroupNorm: lambda module: (
+        StandardLayer("group norm", _SCALED, epsilon=module.eps, groups=module.num_groups),
+    ),
     _BatchNorm: lambda module: (StandardLayer("batch norm", BATCH_NORM, epsilon=module.eps),),
     nn.LSTM: _recurrent("LSTM"),
     nn.GRU: _recurrent("GRU"),
