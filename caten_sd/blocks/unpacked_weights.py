@@ -108,9 +108,10 @@ def packed_weights(
 def to_floats(state_dict: Mapping[str, Any]) -> StateDict:
     """Return the state dict with float32 leaves for all packed weights, computed when read.
 
-    These are weights of GPTQ, AWQ, bitsandbytes, MLX, HQQ, compressed-tensors, MXFP4, NVFP4 and fp8
-    with scales. Their scales and whatever else they are packed with are left out. The config.json
-    next to the file is compared with the shapes. StateDictError if one is packed in another way.
+    These are weights of GPTQ, AWQ, bitsandbytes, MLX, HQQ, compressed-tensors, MXFP4, NVFP4, quanto
+    in 8 bits and fp8 with scales. Their scales and whatever else they are packed with are left out.
+    The config.json next to the file is compared with the shapes. StateDictError if one is packed in
+    another way.
 
     >>> import numpy
     >>> packed = {"fc.weight": numpy.full((1, 2), 127, "i1"), "fc.SCB": numpy.ones(1, "f4")}

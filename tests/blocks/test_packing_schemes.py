@@ -38,6 +38,13 @@ SOUND: list[dict[str, Any]] = [
     {"w": np.ones((256, 384), ml_dtypes.float8_e4m3fn), "w_scale_inv": np.ones((2, 3), "f4")},
     {"fc.weight": np.ones((4, 6), "i1"), "fc.SCB": np.ones(4, "f4")},
     {"fc.weight._data": np.ones((4, 6), "i1"), "fc.weight._scale": np.ones((4, 1), "f4")},
+    {
+        "fc.weight": np.ones((6, 8), "i1"),
+        "fc.weight_scale": np.ones((6, 1), "f4"),
+        "fc.weight_zero_point": np.ones((6, 1), "i1"),
+    },
+    {"fc.weight": np.ones((3, 6, 8), "u4"), "fc.scales": np.ones((3, 6, 2), "u1")},
+    {"w": np.ones((6, 64), ml_dtypes.float8_e4m3fn), "w_scale": np.ones((6, 2), "u1")},
     test_compressed_integers.packed(4, groups=2, zeros=True)[0],
     test_compressed_integers.packed(3, groups=1)[0],
     test_hqq.packed("4bit_u8", axis=1)[0],

@@ -7,6 +7,7 @@ squares of 128 may be cut off at the end of an axis. Scales of bytes are powers 
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from caten_sd.blocks.stated_quantization import Stated
 
 SIDE = 128  # of DeepSeek's squares
+SIDES = re.compile(r"[0-9]{1,9}(x[0-9]{1,9})*")
 OF_INPUTS = {"input_scale", "output_scale", "_input_scale", "_output_scale"}
 
 
@@ -79,7 +81,7 @@ def _counts(shape: tuple[int, ...], scales: tuple[int, ...]) -> tuple[int, ...] 
 
 def _sides(shape: tuple[int, ...], counts: tuple[int, ...], stated: Any) -> tuple[int, ...] | None:
     """Return the sides of what has one scale, or None if no number divides an axis so."""
-    wanted = [*stated] if isinstance(stated, list) and all(type(n) is int for n in stated) else []
+    wanted = _numbers(stated)
     sides = []
     for axis, (length, count) in enumerate(zip(shape, counts, strict=True)):
         behind = axis - len(shape)
@@ -92,6 +94,18 @@ def _sides(shape: tuple[int, ...], counts: tuple[int, ...], stated: Any) -> tupl
             return None
         sides.append(side)
     return tuple(sides)
+
+
+def _numbers(stated: Any) -> list[int]:
+    """Return the sides that are stated, as a list or, by older compressed-tensors, as a text.
+
+    >>> _numbers([64, 128]), _numbers("64x128"), _numbers("64x?"), _numbers([1.5]), _numbers(None)
+    ([64, 128], [64, 128], [], [], [])
+    """
+    if isinstance(stated, str) and SIDES.fullmatch(stated):
+        return [int(side) for side in stated.split("x")]
+    is_list = isinstance(stated, list) and all(type(side) is int for side in stated)
+    return [*stated] if is_list else []
 
 
 def _words(shape: tuple[int, ...], sides: tuple[int, ...]) -> str:

@@ -48,6 +48,9 @@ def test_the_sides_that_config_json_states_come_first() -> None:
     state.config = {"quantization_config": {"weight_block_size": [96, 64]}}
     assert (to_floats(state)["w"].numpy()[:, 0] == 1).sum() == 96
     assert quantization_notes(state) == ["quantized: fp8, 8 bits, blocks of 96x64; 1 weight"]
+    groups = {"group_0": {"weights": {"block_structure": "96x64"}}}  # as its library had it
+    state.config = {"quantization_config": {"config_groups": groups}}
+    assert (to_floats(state)["w"].numpy()[:, 0] == 1).sum() == 96
 
 
 @pytest.mark.parametrize("count", [(5, 3), (2, 2, 2), (0,)])
