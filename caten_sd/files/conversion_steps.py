@@ -74,13 +74,14 @@ def _refuse_without_layout(
             f"write is named; name it with layout= or --to, or give keys new beginnings with "
             f"rename= or --rename"
         )
-    for given, what in (
-        (against is not None, "against= or --against gives the names of a model"),
-        (bool(numbers), "numbers= or --number gives numbers of a model"),
+    world = ", as layout=between(file, model) for a model of another framework"
+    for given, what, hint in (
+        (against is not None, "against= or --against gives the names of a model", world),
+        (bool(numbers), "numbers= or --number gives numbers of a model", ""),
     ):
         if given:
             raise LayoutError(
-                f"{what}, and no layout to write is named; name it with layout= or --to, or "
+                f"{what}, and no layout to write is named; name it with layout= or --to{hint}, or "
                 f"leave the other out"
             )
 
