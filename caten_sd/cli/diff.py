@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="leave out the mean difference and how many elements changed, which takes a third off",
+        help="leave out the mean difference and how many elements changed",
     )
     options = parser.parse_args(words)
     with file_or_model(options.a, options.root) as a, file_or_model(options.b, options.root) as b:

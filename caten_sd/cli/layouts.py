@@ -137,7 +137,9 @@ class LayoutRows(HasSheet):
 def run(words: list[str]) -> int:
     """Print the list, those of an architecture, the rows of one layout, or its TOML text."""
     parser = bare_parser("layouts", SUMMARY)
-    parser.add_argument("name", nargs="?", metavar="LAYOUT", help=LAYOUT)
+    parser.add_argument(
+        "name", nargs="?", metavar="LAYOUT", help=f"an architecture, as llama, or {LAYOUT}"
+    )
     parser.add_argument("--toml", action="store_true", help="the layout as the text of a TOML file")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
