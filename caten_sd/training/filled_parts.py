@@ -28,6 +28,9 @@ class Parts(dict[str, Any]):
     """Holds parts of a training by name, so that their keys are those of the training."""
 
 
+Parts.__name__ = "TrainingState"  # what messages say that a key is of
+
+
 @attrs.frozen
 class FilledParts:
     """The plan of all parts that are changed in place, and one for each part that is made anew.

@@ -86,6 +86,13 @@ def test_the_plan_says_what_will_be_new() -> None:
     assert [note.partition(":")[0] for note in plan.notes] == ["model", "optimizer"]
 
 
+def test_messages_name_the_training() -> None:
+    plan = plan_load(TrainingState({"w": frozen(0)}), {"model.w": frozen(1), "step": 1})
+    plan.apply()
+    with pytest.raises(LoadError, match=r"model\.w of TrainingState changed after the plan"):
+        plan.apply()
+
+
 @pytest.mark.parametrize("key", KEYS[:-1])
 def test_a_value_that_does_not_fit_changes_nothing(key: str) -> None:
     training, saved = make(0), dict(get_state_dict(make(1)))
