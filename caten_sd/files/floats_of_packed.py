@@ -35,7 +35,7 @@ def floats_of_packed(state_dict: StateDict, dtype: Any) -> Floats:
     unknown = [group.key for group in groups if group.scheme is None]
     notes = []
     if known:
-        kinds = ", ".join(dict.fromkeys(str(scheme) for _, scheme in known))
+        kinds = "; ".join(dict.fromkeys(str(scheme) for _, scheme in known))
         weights = counted(len(known), "packed weight")
         others = counted(sum(len(group.keys) - 1 for group, _ in known), "tensor")
         notes.append(
