@@ -18,9 +18,9 @@ from caten_sd.mapping.operations import (
 )
 from caten_sd.state.derived import derive
 from caten_sd.state.dtype import numpy_dtype
-from caten_sd.state.leaf import Numpy, as_array, spec
+from caten_sd.state.leaf import spec
 from caten_sd.state.steps import Cut, Join, Reorder
-from caten_sd.state.value_steps import Added, Times
+from caten_sd.state.value_steps import Added
 
 
 @dataclass(frozen=True)
@@ -180,46 +180,6 @@ class WithoutZeros(CountedOperation):
     def undone(self, leaves: Sequence[Any]) -> list[Any]:
         """Return the tensor and zeros."""
         return [leaves[0], zeros_like(_thirds(leaves[0])[0])]
-
-
-@dataclass(frozen=True)
-class ZeroDebias(CountedOperation):
-    """A running mean and variance with the count of batches that their weights still lack.
-
-    They are to be divided by 1 - momentum ** count; a count of 0 means that they are not.
-    """
-
-    said: ClassVar[tuple[str, str]] = (
-        "a count of 0 batches is filled in",
-        "running statistics are divided by 1 - momentum ** count, unless the count is 0",
-    )
-
-    momentum: float | None = 0.99
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """Two tensors become three."""
-        return 2, 3
-
-    def done(self, leaves: Sequence[Any]) -> list[Any]:
-        """Return both with a count of 0."""
-        import numpy as np
-
-        return [*leaves, np.zeros((), np.int32)]
-
-    def undone(self, leaves: Sequence[Any]) -> list[Any]:
-        """Return both divided by what their weights amount to."""
-        *moments, counter = leaves
-        if not spec(counter).has_values:
-            return moments
-        count = int(as_array(Numpy(), counter))
-        if count and self.momentum is None:
-            raise LayoutError(
-                f"the running statistics have counted {count} batches, and only the model has the "
-                f"momentum that they are to be corrected by: give the model in place of its file"
-            )
-        lacking = self.momentum**count if count and self.momentum else 0.0
-        return [derive(Times(1.0 - lacking, True), [each]) if lacking else each for each in moments]
 
 
 @dataclass(frozen=True)

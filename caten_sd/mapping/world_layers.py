@@ -16,11 +16,11 @@ from caten_sd.mapping.layer_operations import (
     SumOfBiases,
     WithConstant,
     WithoutZeros,
-    ZeroDebias,
 )
 from caten_sd.mapping.operations import Chain, Transpose
 from caten_sd.mapping.rearrange import Each, Rearrange
 from caten_sd.mapping.rows import Row
+from caten_sd.mapping.running_statistics import ZeroDebias
 
 Rows = tuple[Row, ...]
 

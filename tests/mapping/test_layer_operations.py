@@ -14,7 +14,6 @@ from caten_sd.mapping.layer_operations import (
     FirstSplit,
     WithConstant,
     WithoutZeros,
-    ZeroDebias,
     by_position,
     in_order,
 )
@@ -73,11 +72,6 @@ def test_the_biases_of_a_gru_keep_that_of_the_new_gate_apart() -> None:
         (SumOfBiases(), [np.ones(4), np.ones(3)], "cannot be added"),
         (SumOfBiases(), [np.ones(4, "i4"), np.ones(4, "i4")], "computed of floats only"),
         (WithConstant(what="a flag").inverse(), [np.ones(2), np.ones(())], "a flag is not 0"),
-        (
-            ZeroDebias(momentum=None).inverse(),
-            [np.ones(2), np.ones(2), np.array(3)],
-            "give the model in place of its file",
-        ),
     ],
 )
 def test_what_another_world_has_no_place_for_is_refused(
@@ -85,16 +79,6 @@ def test_what_another_world_has_no_place_for_is_refused(
 ) -> None:
     with pytest.raises(LayoutError, match=match):
         done(operation, *leaves)
-
-
-def test_statistics_are_divided_by_what_their_weights_amount_to() -> None:
-    mean, var = np.ones(3, "f4"), np.full(3, 2.0, "f4")
-    made = done(ZeroDebias(momentum=0.5), mean, var)
-    assert [made[0].tolist(), made[1].tolist(), int(made[2])] == [mean.tolist(), var.tolist(), 0]
-    back = done(ZeroDebias(momentum=0.5).inverse(), mean, var, np.array(2))
-    assert np.allclose(back[0], mean / 0.75)
-    same = ZeroDebias(momentum=0.5).inverse().apply(by_position([mean, var, np.array(0)]))
-    assert in_order(same)[0] is mean
 
 
 def test_abstract_leaves_pass_with_their_shapes() -> None:
