@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
 from caten_sd.mapping.layer_kinds import KINDS
 from caten_sd.mapping.layer_operations import by_position, in_order
 from caten_sd.mapping.layer_pairs import PlacedLayer
+from caten_sd.mapping.training_layout import Placeholder
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.renames import renamed
 from caten_sd.state.state_dict import StateDict
@@ -72,13 +73,19 @@ def likeness(layer: PlacedLayer, leaves: StateDict) -> Likeness:
     for row in layer.rows:
         if all(usual.get(part) is not None for part in row.canonical_names):
             continue
-        taken = by_position([leaves[name] for name in row.names])
+        taken = by_position([_without_values(name, leaves[name]) for name in row.names])
         parts = in_order(row.operation.inverse().apply(taken))
         for part, leaf in zip(row.canonical_names, parts, strict=True):
             known = spec_or_none(leaf)
             if usual.get(part) is None and known is not None:
                 shapes[part] = known.shape
     return layer.kind, tuple(sorted(shapes.items()))
+
+
+def _without_values(name: str, leaf: Any) -> Any:
+    """Return what has the shape of a leaf, so that no value decides which layer is which."""
+    known = spec_or_none(leaf)
+    return leaf if known is None else Placeholder(name, known._replace(nbytes=0))
 
 
 def words_of(place: str) -> Words:

@@ -307,6 +307,15 @@ class TestAFile:
         with pytest.raises(LayoutError, match="Product has no layer of a known kind"):
             between(Product(np.zeros((2, 2), "f4")), nn.Linear(2, 2, bias=False))
 
+    def test_values_do_not_decide_which_layer_is_which(self) -> None:
+        """A file of Equinox whose statistics only the model can correct is refused as that."""
+        names = ("weight", "bias", "batch_state_index.0", "batch_state_index.1")
+        leaves = {f"norm.{name}": np.ones(3, "f4") for name in names}
+        file = StateDict({**leaves, "norm.batch_counter": np.array(7)})
+        layout = between(file, {"norm": nn.BatchNorm1d(3)}, world="equinox")
+        with pytest.raises(LayoutError, match="counted 7 batches"):
+            to_layout(file, layout)
+
     def test_two_files_are_refused(self) -> None:
         with pytest.raises(LayoutError, match="give a live model"):
             between(flax_file(5), flax_file(5))
