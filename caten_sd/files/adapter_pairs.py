@@ -100,8 +100,8 @@ def read_pairs(adapter: StateDict, keys: Collection[str]) -> AdapterContent:
     full = _full({key: leaf for key, leaf in adapter.items() if key not in own})
     if not own:
         raise LayoutError(
-            f"{counted(len(adapter), 'key')} of the adapter are not of pairs of LoRA, as in "
-            f"{first_few(list(adapter), 1)}; give the file that has the pairs"
+            f"the keys of the adapter are not of pairs of LoRA: it has "
+            f"{first_few(list(adapter), 3) or 'none'}; give the file that has the pairs"
         )
     odd = [key for key in own if not any(map(_KNOWN.fullmatch, _endings(key)))]
     _refuse(odd)

@@ -133,6 +133,7 @@ WRONG: dict[str, tuple[dict[str, Any], Any, str]] = {
     "one pair has none": (base(LAYERS[0]), of_peft(pairs()), rf"{LAYERS[1]}\.weight.*not in the"),
     "half a pair": (base(), of_peft({f"{LAYERS[0]}.lora_A.weight": numbers(2, 5)}), "lora|pair"),
     "no pairs at all": (base(), sd.StateDict(base()), "not of pairs of LoRA"),
+    "no keys at all": (base(), sd.StateDict({}), "not of pairs of LoRA: it has none"),
     "no alpha": (base(), sd.StateDict(of_peft(pairs()), config={}), "alpha.*adapter_config"),
     "another shape": (
         {key: numbers(5, 6) for key in base()},
