@@ -28,7 +28,7 @@ class ChunkReader:
     def __init__(self, store: ArrayStore, start: str, array: ZarrArray, *, sparse: bool) -> None:
         self._store, self._start, self._array, self._sparse = store, start, array, sparse
         self.sizes = array.inner.chunks if array.inner else array.chunks
-        self._index: tuple[str, bytes] = "", b""
+        self._last: tuple[str, Source | None, bytes] = "", None, b""
 
     @property
     def stored(self) -> Any:
@@ -54,21 +54,30 @@ class ChunkReader:
         per = [o // i for o, i in zip(array.chunks, array.inner.chunks, strict=True)]
         outer = tuple(n // count for n, count in zip(numbers, per, strict=True))
         key = self.key(outer)
-        source = self._store.find_again(key)
+        source, index = self._outer(key, array.inner, math.prod(per))
         if source is None:
             return self._without(key)
         within = [n % count for n, count in zip(numbers, per, strict=True)]
         at = 0
         for n, count in zip(within, per, strict=True):
             at = at * count + n
-        return self._inner_leaf(key, source, array.inner, at, math.prod(per))
+        return self._inner_leaf(key, source, index, array.inner, at)
 
-    def _inner_leaf(self, key: str, source: Source, inner: Inner, at: int, count: int) -> Any:
-        """Return the chunk at a position of the index of the chunk that holds it."""
-        known = self._index  # one of another thread would do harm
+    def _outer(self, key: str, inner: Inner, count: int) -> tuple[Source | None, bytes]:
+        """Return a chunk that holds others, and its index; the last one is not looked for again."""
+        known = self._last  # one of another thread would do harm
         if known[0] != key:
-            self._index = known = key, _index(source, inner, count)
-        pair = known[1][_PAIR * at : _PAIR * at + _PAIR]
+            source = self._store.find_again(key)
+            self._last = known = (
+                key,
+                source,
+                b"" if source is None else _index(source, inner, count),
+            )
+        return known[1:]
+
+    def _inner_leaf(self, key: str, source: Source, index: bytes, inner: Inner, at: int) -> Any:
+        """Return the chunk at a position of the index of the chunk that holds it."""
+        pair = index[_PAIR * at : _PAIR * at + _PAIR]
         offset, length = int.from_bytes(pair[:8], "little"), int.from_bytes(pair[8:], "little")
         if offset == length == _ABSENT:
             return self._without(f"{key}, its chunk {at}")
@@ -100,7 +109,7 @@ class ChunkReader:
         return filled(self._array, self.sizes, self.stored)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_index": ("", b"")}
+        return {**self.__dict__, "_last": ("", None, b"")}
 
 
 def numpy_stored(array: ZarrArray) -> Any:

@@ -107,6 +107,9 @@ class ArrayLeaves:
                 found += 1
             elif not self._sparse:
                 refuse_missing(array.name, key)
+        if array.inner and found < total:  # each of the chunks within takes time
+            count = math.prod(array.chunks) // math.prod(array.inner.chunks)
+            self._memory.take(_LOOK * (total - found) * count)
         self._absent += (total - found) * math.prod(array.chunks) * array.itemsize
         refuse_unspoken(array.name, self._absent, self._store.stored)
         return found

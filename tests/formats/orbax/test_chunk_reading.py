@@ -157,12 +157,17 @@ def zarr3(**codec: Any) -> dict[str, Any]:
     }
 
 
-def test_chunks_within_one_are_not_listed_before_they_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("chunks", "side", "named"),
+    [({"c/0/0": bytes(20)}, 1 << 16, "truncated or damaged"), ({}, 1 << 10, "64 MB")],
+)
+def test_many_chunks_within_one_are_not_listed(
+    chunks: dict[str, bytes], side: int, named: str, tmp_path: Path
+) -> None:
     said = zarr3(chunk_shape=[1, 1])
-    size = [1 << 16, 1 << 15]
-    said["chunk_grid"]["configuration"]["chunk_shape"] = size
-    with pytest.raises(sd.FormatError, match="truncated or damaged"):
-        read(written(tmp_path, {"c/0/0": bytes(20)}, **said, shape=size))
+    said["chunk_grid"]["configuration"]["chunk_shape"] = [side, side]
+    with pytest.raises(sd.FormatError, match=named):
+        read(written(tmp_path, chunks, sparse=True, **said, shape=[side, side]))
 
 
 def with_index(pairs: list[tuple[int, int]], data: bytes, first: bool = False) -> bytes:
