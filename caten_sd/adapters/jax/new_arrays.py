@@ -42,6 +42,7 @@ def _replacement(
     data = stored(place)
     wanted = _numpy_dtype(data.dtype, spec(leaf).dtype if dtype is None else dtype, leaf)
     if is_key(place.dtype):
+        _require_same_kind(place, leaf)
         return _key(place, own_array(leaf, data.dtype).reshape(data.shape), where)
     if isinstance(where, jax.sharding.Sharding) and spec(leaf).shape == place.shape:
         return _by_parts(place.shape, where, leaf, wanted)
@@ -112,6 +113,15 @@ def _key(place: Any, data: Any, where: Any) -> jax.Array:
     """Return PRNG keys of the place's kind with this key data."""
     made = jax.random.wrap_key_data(jax.device_put(data), impl=_impl(place))
     return made if where is None else jax.device_put(made, where)
+
+
+def _require_same_kind(place: Any, leaf: Any) -> None:
+    """LoadError for live keys of another kind, whose data give other random numbers here."""
+    if isinstance(leaf, jax.Array) and is_key(leaf.dtype) and leaf.dtype != place.dtype:
+        raise LoadError(
+            f"the keys are of kind {_impl(leaf)}, and those of the model of kind {_impl(place)}: "
+            f"make the model's with impl={str(_impl(leaf))!r}"
+        )
 
 
 def _impl(place: Any) -> Any:

@@ -200,3 +200,12 @@ def test_the_very_same_array_in_two_slots_is_tied_until_it_is_copied() -> None:
         "online.w": [1, 1],
         "target.w": [2, 2],
     }
+
+
+def test_keys_of_another_kind_are_refused() -> None:
+    old = {"key": jax.random.key(0, impl="rbg")}
+    with pytest.raises(LoadError, match=r"unsafe_rbg.*rbg.*impl='unsafe_rbg'.*nothing was changed"):
+        load_state_dict(old, {"key": jax.random.key(1, impl="unsafe_rbg")}, strict=True)
+    data = jax.random.key_data(jax.random.key(1, impl="rbg"))
+    load_state_dict(old, {"key": np.asarray(data)}, strict=True)
+    assert np.array_equal(jax.random.key_data(old["key"]), data)
