@@ -29,6 +29,7 @@ from caten_sd.loading.separators import spelled_otherwise
 from caten_sd.loading.shape_signatures import by_shapes
 from caten_sd.loading.vocabulary_rows import vocabulary
 from caten_sd.mapping.detection import detect_layout
+from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.mapping.suggested_rows import suggestions
 from caten_sd.state.grouping import few_keys
@@ -70,7 +71,8 @@ def _other_kind(case: Case) -> Cause | None:
 
 def _other_layout(case: Case) -> Cause | None:
     """Return a cause if file and model are in two layouts."""
-    here, there = _layout(case.slots), _layout(case.file)
+    there = _layout(case.file)
+    here = there and _layout(case.slots, there)
     if here is None or there is None or here.name == there.name:
         return None
     if here.architecture != there.architecture:
@@ -109,9 +111,11 @@ def _sizes_that_differ(case: Case, converted: StateDict) -> str:
     )
 
 
-def _layout(state: StateDict) -> Any:
+def _layout(state: StateDict, source: Layout | None = None) -> Any:
+    """Return the layout, of several that match equally well the one that ``source`` converts to."""
     try:
-        return detect_layout(state).layout
+        found = detect_layout(state)
+        return found.decided(source) if source else found.layout
     except CatenError:
         return None
 

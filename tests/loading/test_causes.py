@@ -181,6 +181,24 @@ def test_another_layout_is_detected_and_the_fix_loads_it() -> None:
     paste(plan.fix, model, file)
 
 
+def test_of_layouts_with_equal_names_the_one_of_the_files_architecture_is_meant() -> None:
+    shapes = dict.fromkeys(("self_attn.q_proj", "self_attn.o_proj"), (8, 8))
+    shapes |= dict.fromkeys(("self_attn.k_proj", "self_attn.v_proj"), (4, 8))
+    shapes |= {"mlp.gate_proj": (12, 8), "mlp.up_proj": (12, 8), "mlp.down_proj": (8, 12)}
+    shapes |= {"input_layernorm": (8,), "post_attention_layernorm": (8,)}
+    sizes = {f"model.layers.0.{name}.weight": shape for name, shape in shapes.items()}
+    sizes |= {"model.embed_tokens.weight": (16, 8), "model.norm.weight": (8,)}
+    sizes |= {"lm_head.weight": (16, 8)}
+    right = {key: torch.randn(shape) for key, shape in sizes.items()}
+    config = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    file = to_layout(right, "gguf-llama", from_layout="hf-llama", config=config)
+    model = {key: torch.zeros_like(each) for key, each in right.items()}
+    plan = plan_load(model, file)
+    assert "in the layout gguf-llama and the model in hf-llama" in plan.cause
+    paste(plan.fix, model, file)
+    assert all(torch.equal(model[key], each) for key, each in right.items())
+
+
 def test_sizes_that_differ_in_the_layout_of_the_model_too_are_said_and_get_no_line() -> None:
     file = to_layout(get_state_dict(Transformer(16, 2, 1, 1e-5, 24)), "hf-gpt2")
     plan = plan_load(Transformer(16, 2, 1, 1e-5, 30), file)
