@@ -6,8 +6,9 @@ canonical names of the rows with which an adapter says how a layer of its world 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from caten_sd.mapping.rows import Row
 
@@ -98,3 +99,14 @@ class StandardLayer:
     def heads_of_keys(self) -> int:
         """How many heads the keys have, which may be as many as the queries; 0 if not known."""
         return self.key_heads or self.heads
+
+
+def layers_by_class(
+    table: Mapping[type, Callable[[Any], tuple[StandardLayer, ...] | StandardLayer]], module: Any
+) -> tuple[StandardLayer, ...]:
+    """Return what the table makes of a module by the first of its classes there, or nothing."""
+    for cls in type(module).__mro__:
+        if cls in table:
+            made = table[cls](module)
+            return made if isinstance(made, tuple) else (made,)
+    return ()

@@ -12,7 +12,7 @@ import flax.linen as nn
 
 from caten_sd.adapters.flax.configurations import LinenModule
 from caten_sd.loading.owners import OwnerHooks, hooks_of
-from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.layer_kinds import StandardLayer, layers_by_class
 from caten_sd.mapping.world_layers import (
     APART,
     FLAX_BATCH_NORM,
@@ -30,10 +30,7 @@ from caten_sd.mapping.world_layers import (
 
 class _ConfiguredLayer(OwnerHooks):
     def layers(self) -> Sequence[StandardLayer]:
-        for cls in type(self.owner).__mro__:
-            if cls in _LAYERS:
-                return (_LAYERS[cls](self.owner),)
-        return super().layers()
+        return super().layers() or layers_by_class(_LAYERS, self.owner)
 
 
 def _rank(module: Any) -> int:

@@ -11,7 +11,7 @@ from flax import nnx
 from caten_sd.adapters.flax.nnx_slots import PytreeHooks
 from caten_sd.adapters.flax.value_holders import value_of
 from caten_sd.loading.owners import OwnerHooks, hooks_of
-from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.layer_kinds import StandardLayer, layers_by_class
 from caten_sd.mapping.world_layers import (
     FLAX_BATCH_NORM,
     FLAX_EMBEDDING,
@@ -30,10 +30,7 @@ from caten_sd.mapping.world_layers import (
 
 class _LayerHooks(PytreeHooks):
     def layers(self) -> Sequence[StandardLayer]:
-        for cls in type(self.owner).__mro__:
-            if cls in _LAYERS:
-                return (_LAYERS[cls](self.owner),)
-        return super().layers()
+        return super().layers() or layers_by_class(_LAYERS, self.owner)
 
 
 def _general(module: Any) -> StandardLayer:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad import nn
 
-from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.layer_kinds import StandardLayer, layers_by_class
 from caten_sd.mapping.world_layers import BATCH_NORM, plain, torch_recurrent
 
 _SCALED = plain("weight", "bias")
@@ -15,10 +15,7 @@ _SCALED = plain("weight", "bias")
 
 def layers_of_module(module: Any) -> tuple[StandardLayer, ...]:
     """Return what a module is as a layer, or nothing."""
-    for cls in type(module).__mro__:
-        if cls in _LAYERS:
-            return (_LAYERS[cls](module),)
-    return ()
+    return layers_by_class(_LAYERS, module)
 
 
 def _norm(kind: str) -> Callable[[Any], StandardLayer]:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from caten_sd.mapping.layer_kinds import StandardLayer
+from caten_sd.mapping.layer_kinds import StandardLayer, layers_by_class
 from caten_sd.mapping.world_layers import BATCH_NORM, plain, torch_attention, torch_recurrent
 
 _SCALED = plain("weight", "bias")
@@ -17,10 +17,7 @@ _SCALED = plain("weight", "bias")
 
 def layers_of_module(module: nn.Module) -> tuple[StandardLayer, ...]:
     """Return what a module is as a layer, or nothing."""
-    for cls in type(module).__mro__:
-        if cls in _LAYERS:
-            return _LAYERS[cls](module)
-    return ()
+    return layers_by_class(_LAYERS, module)
 
 
 def _convolution(module: Any) -> tuple[StandardLayer, ...]:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from caten_sd import LayoutError, between, get_state_dict, to_layout
+from caten_sd.loading.owners import hooks_of
+from caten_sd.mapping.layer_kinds import StandardLayer
 from tests.adapters.standard_layers import CASES, Crossing, made
 
 pytest.importorskip("flax", reason="Flax is not installed: pip install 'caten-sd[flax]'")
@@ -146,3 +148,12 @@ def test_a_bias_that_one_side_lacks_is_zeros_or_refused() -> None:
     with_bias.bias.set_value(np.ones(5, "f4"))
     with pytest.raises(LayoutError, match="bias is not 0 throughout"):
         to_layout(get_state_dict(with_bias), between(with_bias, without))
+
+
+def test_what_a_class_says_of_itself_comes_before_the_class_that_it_inherits() -> None:
+    class Saying(nnx.Linear):  # type: ignore[misc]
+        def __layers__(self) -> tuple[StandardLayer, ...]:
+            return (StandardLayer("embedding", ()),)
+
+    module = Saying(2, 3, rngs=nnx.Rngs(0))
+    assert [each.kind for each in hooks_of(module).layers()] == ["embedding"]
