@@ -161,9 +161,7 @@ def zarr3(**codec: Any) -> dict[str, Any]:
     ("chunks", "side", "named"),
     [({"c/0/0": bytes(20)}, 1 << 16, "truncated or damaged"), ({}, 1 << 10, "64 MB")],
 )
-def test_many_chunks_within_one_are_not_listed(
-    chunks: dict[str, bytes], side: int, named: str, tmp_path: Path
-) -> None:
+def test_many_chunks_within_one(chunks: Any, side: int, named: str, tmp_path: Path) -> None:
     said = zarr3(chunk_shape=[1, 1])
     said["chunk_grid"]["configuration"]["chunk_shape"] = [side, side]
     with pytest.raises(sd.FormatError, match=named):
