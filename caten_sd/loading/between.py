@@ -43,8 +43,8 @@ def between(
     The models may be of two frameworks, such as torch and Flax. Each layer is known by its kind,
     which decides how its kernel lies, and is found in the other model by its name, by its shapes if
     no other layer has them, and by the numbers in names. ``names`` maps the beginnings of keys of
-    the source to those of the target where that does not tell. LayoutError if a layer has none, or
-    if several may be it.
+    the source to those of the target where that does not tell. LayoutError if a layer has none, if
+    several may be it, or if it has another count of heads or groups, which no shape tells.
 
     One of the two may be a state dict, as of a file: its layers are known by those of the other,
     and its framework by names and shapes. ``world`` names it ("torch", "flax", "equinox", "mlx",
