@@ -89,8 +89,8 @@ def _check_bits(*values: Number) -> None:
 
 
 def add(*values: Any) -> Number:
-    """Return the sum."""
-    return reduce(_add, map(checked_number, (0, *values)))
+    """Return the sum; that of one number is the number, also where it is -0.0."""
+    return reduce(_add, map(checked_number, values or (0,)))
 
 
 def multiply(*values: Any) -> Number:
