@@ -160,7 +160,7 @@ class Forms(Numbers):
                 "(list 1 2)",
                 "nil",
                 "()",
-                '"a"',
+                '"ab"',  # Python has one object for equal texts of one character
                 "1/2",
                 ":a",
                 "'|A|",
