@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# A busy machine is not a failure: no example has a deadline.
-settings.register_profile("all", deadline=None, max_examples=100)
-settings.register_profile("quarter", deadline=None, max_examples=25)
+# A busy machine is not a failure, nor is a seed of which many values are left out.
+_CALM = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+settings.register_profile("all", _CALM, max_examples=100)
+settings.register_profile("quarter", _CALM, max_examples=25)
 
 
 def examples(count: int) -> int:

@@ -21,7 +21,7 @@ from types import new_class
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multipledispatch.conflict import AmbiguityWarning
 from multipledispatch.dispatcher import Dispatcher
@@ -32,7 +32,7 @@ from tests.properties import examples
 
 Classes = tuple[type, ...]
 
-thorough = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=examples(150))
 
 
 def empty(arity: int) -> GenericFunction[..., Any]:

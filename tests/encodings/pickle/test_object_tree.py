@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caten_sd.encodings.pickle.inert_values import Instance, Ordered
@@ -155,7 +155,7 @@ def mixed(draw: Any, count: list[int]) -> Any:
     return [value(0) for _ in range(3)]
 
 
-@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200))
 @given(st.data(), st.sampled_from([2, 4, 5]))
 def test_every_tensor_of_a_nest_of_absent_objects_comes_out(data: Any, protocol: int) -> None:
     count: list[int] = []
