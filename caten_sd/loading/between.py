@@ -9,11 +9,11 @@ from caten_sd.errors import LayoutError
 from caten_sd.loading.layer_matching import (
     KnownLayer,
     Matched,
-    likeness,
     matched,
     root_of,
     words_by_place,
 )
+from caten_sd.loading.layer_shapes import likeness, require_shapes
 from caten_sd.loading.model_layers import ModelLayers, layers_of, with_modules
 from caten_sd.loading.named_model import as_of_world
 from caten_sd.mapping.layer_pairs import rows_between
@@ -160,6 +160,7 @@ def _of_layers(one: ModelLayers, other: ModelLayers, names: Mapping[str, str]) -
     rows: list[Row | Lacks] = []
     notes: list[str] = []
     for mine, its in found.pairs:
+        require_shapes(mine.layer, one.state, its.layer, other.state)
         more, said = rows_between(mine.layer, its.layer, fills=not one.is_named)
         rows += more
         notes += [*said, *_said_of_array(mine, its)]

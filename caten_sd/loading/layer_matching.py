@@ -10,18 +10,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 
-from caten_sd.mapping.layer_kinds import KINDS
-from caten_sd.mapping.layer_operations import by_position, in_order
+from caten_sd.loading.layer_shapes import Likeness
 from caten_sd.mapping.layer_pairs import PlacedLayer
-from caten_sd.mapping.training_layout import Placeholder
-from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.renames import renamed
-from caten_sd.state.state_dict import StateDict
-from caten_sd.state.steps import Shape
 
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
 MOST_WORDS = 200  # of a name that are compared one by one; a file may have any number
@@ -29,7 +24,6 @@ MOST_DIGITS = 18
 K = TypeVar("K")
 T = TypeVar("T")
 
-Likeness = tuple[str, tuple[tuple[str, Shape], ...]]  # a kind, and the shapes of its parts
 Words = tuple[str, ...]
 Named = tuple[str, Words]  # a name and the words in it
 
@@ -64,28 +58,6 @@ class Matched:
     pairs: list[Pair]
     only_one: list[KnownLayer]
     only_other: list[KnownLayer]
-
-
-def likeness(layer: PlacedLayer, leaves: StateDict) -> Likeness:
-    """Return a layer's kind and the shapes of the parts that each layer of the kind has."""
-    shapes: dict[str, Shape] = {}
-    usual = KINDS.get(layer.kind, {})
-    for row in layer.rows:
-        if all(usual.get(part) is not None for part in row.canonical_names):
-            continue
-        taken = by_position([_without_values(name, leaves[name]) for name in row.names])
-        parts = in_order(row.operation.inverse().apply(taken))
-        for part, leaf in zip(row.canonical_names, parts, strict=True):
-            known = spec_or_none(leaf)
-            if usual.get(part) is None and known is not None:
-                shapes[part] = known.shape
-    return layer.kind, tuple(sorted(shapes.items()))
-
-
-def _without_values(name: str, leaf: Any) -> Any:
-    """Return what has the shape of a leaf, so that no value decides which layer is which."""
-    known = spec_or_none(leaf)
-    return leaf if known is None else Placeholder(name, known._replace(nbytes=0))
 
 
 def words_of(place: str) -> Words:

@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 
 from caten_sd.errors import LayoutError
-from caten_sd.loading.layer_matching import Likeness, Named, likeness, root_of, words_by_place
+from caten_sd.loading.layer_matching import Named, root_of, words_by_place
+from caten_sd.loading.layer_shapes import Likeness, likeness
 from caten_sd.loading.model_layers import ModelLayers, PartKeys, array_layer
 from caten_sd.mapping.layer_kinds import StandardLayer
 from caten_sd.mapping.layer_pairs import PlacedLayer
