@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from caten_sd.encodings.pickle.calls import CALLS
 from caten_sd.encodings.pickle.input import ShortWindowError
 from caten_sd.encodings.pickle.machine import Machine, PassedOverError
+from caten_sd.encodings.pickle.memo import MEMO
 from caten_sd.encodings.pickle.scalars import SCALARS, Opcode
 from caten_sd.encodings.pickle.stack import STACK
 from caten_sd.errors import FormatError
@@ -33,7 +34,7 @@ def _unknown(machine: Machine, at: int) -> int:
     raise ValueError("no such opcode")
 
 
-_TABLE = {**SCALARS, **STACK, **CALLS}
+_TABLE = {**SCALARS, **MEMO, **STACK, **CALLS}
 OPCODES: list[Opcode] = [_TABLE.get(bytes([code]), _unknown) for code in range(256)]
 
 
