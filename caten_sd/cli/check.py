@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +11,12 @@ from caten_sd.cli import DIFFERS, FINE, say_sheet
 from caten_sd.cli.arguments import FROM, LAYOUT, MODEL, parser_of
 from caten_sd.cli.file_or_model import is_model
 from caten_sd.cli.models import build, python_of, state_of
+from caten_sd.errors import LayoutError
+from caten_sd.errors.printable import one_line
 from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_check import check_layout
+from caten_sd.mapping.layout_modules import called
 from caten_sd.state.quoting import is_shell_word, python_literal, shell_word
 from caten_sd.state.state_dict import StateDict
 
@@ -33,6 +37,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--from", dest="from_layout", metavar="LAYOUT", help=FROM)
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     options = parser.parse_args(words)
+    _require_no_weights(options.file, options.against)
     with read_state_dict(options.file, root=options.root) as state_dict:
         checked = _in_layout(state_dict, options.to, options.from_layout)
         model = build(options.against) if is_model(options.against) else None
@@ -42,6 +47,17 @@ def run(words: Sequence[str]) -> int:
             result = _against_model(checked, model, options)
         say_sheet(result, as_json=options.json)
         return FINE if result.fits else DIFFERS
+
+
+def _require_no_weights(file: str, against: str) -> None:
+    """Refuse a second file or folder of weights, which only ``diff`` takes."""
+    named = is_model(against) or against.endswith(".toml") or called(Layout, against) is not None
+    if not named and os.path.exists(against):
+        both = " ".join(map(shell_word, (file, against)))
+        raise LayoutError(
+            f"{one_line(against)} is a file or a folder, and not a layout or a model; to compare "
+            f"it with another, write caten-sd diff {both}"
+        )
 
 
 def _in_layout(state_dict: StateDict, layout: str | None, from_layout: str | None) -> StateDict:

@@ -58,3 +58,17 @@ def test_the_fix_for_a_model_in_a_python_file_can_be_pasted(
     assert "and the file has nothing else" in capsys.readouterr().out
     for tensor in get_state_dict(names["model"]).values():
         assert (tensor == 1).all()
+
+
+def test_a_second_file_of_weights_is_for_diff(
+    gpt2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    other = Path("it's another.npz")
+    write_state_dict({"w": np.zeros(1)}, other)
+    code, _, err = run(capsys, "check", gpt2, "--against", other)
+    assert code == 2
+    line = err.partition("write ")[2]
+    assert shlex.split(line) == ["caten-sd", "diff", *map(str, (gpt2, other))]
+    Path("hf-gpt2").mkdir()  # a layout's name is the layout
+    assert run(capsys, "check", gpt2, "--against", "hf-gpt2")[0] == 0
