@@ -64,7 +64,7 @@ def test_a_second_file_of_weights_is_for_diff(
     gpt2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    other = Path("it's another.npz")
+    other = Path("$(another one).npz")
     write_state_dict({"w": np.zeros(1)}, other)
     code, _, err = run(capsys, "check", gpt2, "--against", other)
     assert code == 2
