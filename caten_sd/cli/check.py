@@ -17,6 +17,7 @@ from caten_sd.files.checkpoint import read_state_dict
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_check import check_layout
 from caten_sd.mapping.layout_modules import called
+from caten_sd.mapping.named_code import names_code
 from caten_sd.state.quoting import is_shell_word, python_literal, shell_word
 from caten_sd.state.state_dict import StateDict
 
@@ -51,8 +52,9 @@ def run(words: Sequence[str]) -> int:
 
 def _require_no_weights(file: str, against: str) -> None:
     """Refuse a second file or folder of weights, which only ``diff`` takes."""
-    named = is_model(against) or against.endswith(".toml") or called(Layout, against) is not None
-    if not named and os.path.exists(against):
+    is_code = against.endswith(".toml") or names_code(against)
+    is_layout = is_code or called(Layout, against) is not None
+    if not is_layout and not is_model(against) and os.path.exists(against):
         both = " ".join(map(shell_word, (file, against)))
         raise LayoutError(
             f"{one_line(against)} is a file or a folder, and not a layout or a model; to compare "
