@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from caten_sd.proof.diff_pieces import SecondThread
 from caten_sd.proof.diff_rows import DiffRow, row_of
 from caten_sd.proof.diff_shapes import OtherShape, is_padding, other_shape
 from caten_sd.proof.likeness import Likeness, judged
@@ -35,16 +36,19 @@ def met_by_name(a: Mapping[str, Any], b: Mapping[str, Any], *, quick: bool = Fal
     """Compare the leaves of each key that both have; ``quick`` is that of a diff."""
     met = Met(quick)
     longer: list[OtherShape] = []
-    for key, leaf in a.items():
-        if key in b:
-            _meet(met, longer, key, leaf, b[key])
+    with SecondThread() as other:
+        for key, leaf in a.items():
+            if key in b:
+                _meet(met, longer, key, leaf, b[key], other)
     for each in longer:
         padded = "; this looks like a vocabulary that was padded" * is_padding(each, longer)
         met.rows[each.key] = _shaped(each.key, each.text + padded)
     return met
 
 
-def _meet(met: Met, longer: list[OtherShape], key: str, a: Any, b: Any) -> None:
+def _meet(
+    met: Met, longer: list[OtherShape], key: str, a: Any, b: Any, other: SecondThread
+) -> None:
     here, there = spec_or_none(a), spec_or_none(b)
     if here is None or there is None:
         likeness = Likeness.BYTES if is_same_value(a, b) else Likeness.CHANGED
@@ -53,7 +57,7 @@ def _meet(met: Met, longer: list[OtherShape], key: str, a: Any, b: Any) -> None:
     elif reason := _cannot_compare(here, there):
         met.rows[key] = DiffRow(key, Likeness.UNKNOWN, (key,), (key,), reason)
     elif here.shape == there.shape:
-        _meet_alike(met, key, a, b)
+        _meet_alike(met, key, a, b, other)
     elif (found := other_shape(key, a, b)) is not None:
         longer.append(found)
     else:
@@ -62,9 +66,9 @@ def _meet(met: Met, longer: list[OtherShape], key: str, a: Any, b: Any) -> None:
             met.reshaped.append(key)
 
 
-def _meet_alike(met: Met, key: str, a: Any, b: Any) -> None:
+def _meet_alike(met: Met, key: str, a: Any, b: Any, other: SecondThread) -> None:
     """Compare two leaves of one shape."""
-    found = judged(a, b, quick=met.quick)
+    found = judged(a, b, quick=met.quick, other=other)
     met.rows[key] = row_of(key, a, b, found)
     change = found.change if found.likeness is Likeness.CHANGED else None
     if change is not None and change.elements >= _LEAST:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from caten_sd.errors import CatenError
 from caten_sd.proof.diff_rounding import Rounding
 from caten_sd.proof.diff_tally import Tally, tallied
-from caten_sd.proof.wider_blocks import room_for
+from caten_sd.proof.stored_floats import StoredFloats
 from caten_sd.state.compare import flat_blocks
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.derived import sliced
-from caten_sd.state.dtype import numpy_dtype
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec
 from caten_sd.state.parts import cut_together, parts
+from caten_sd.state.scratch import keep_scratch
 
-_BLOCK = 1 << 15  # elements; they and what is made of them fit in half of a cache
-_READ = 1 << 17  # bytes read at a time
-_SHARED = 1 << 21  # elements that are worth a second thread
+# Elements: two blocks of floats stay in a cache of a processor. Two threads wait for each other
+# between short steps, so they have longer ones.
+_BLOCK = {False: 1 << 16, True: 3 << 16}
+_SHARED = 1 << 20  # elements that are worth a second thread
 
 
 def blocks_of(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
@@ -28,9 +31,7 @@ def blocks_of(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
 
     A leaf in a file is read in parts, so that memory is bounded also next to a leaf in memory.
     """
-    if _is_stored_plainly(a) and _is_stored_plainly(b):
-        yield from _stored(a, b, 0, math.prod(a.shape))
-    elif isinstance(a, LazyLeaf) == isinstance(b, LazyLeaf):
+    if isinstance(a, LazyLeaf) == isinstance(b, LazyLeaf):
         for one, other in cut_together(a, b):
             yield from _pairs(_array(one), _array(other))
     elif isinstance(a, LazyLeaf):
@@ -39,21 +40,61 @@ def blocks_of(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
         yield from ((one, other) for other, one in _against(b, _array(a)))
 
 
-def tally_of(a: Any, b: Any, rounding: Rounding | None = None, *, quick: bool = False) -> Tally:
+class SecondThread:
+    """A thread that is started when it is needed first, which small leaves do without."""
+
+    def __init__(self) -> None:
+        self._pool: Any = None
+
+    def __enter__(self) -> SecondThread:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def start(self, work: Callable[[], Tally]) -> Callable[[], Tally]:
+        """Begin the work, and return what waits for its result."""
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(1)
+        result: Callable[[], Tally] = self._pool.submit(work).result
+        return result
+
+
+def tally_of(
+    a: Any,
+    b: Any,
+    rounding: Rounding | None = None,
+    *,
+    quick: bool = False,
+    other: SecondThread | None = None,
+) -> Tally:
     """Return the sums over all elements of two leaves, by two threads where both are large."""
     if not (_is_stored_plainly(a) and _is_stored_plainly(b)):
         return tallied(blocks_of(a, b), rounding, quick=quick)
+    keep_scratch()
     count = math.prod(a.shape)
-    is_shared = a.source.is_random_access and b.source.is_random_access
-    if count < _SHARED or not is_shared:
-        return tallied(_stored(a, b, 0, count), rounding, quick=quick)
-    from concurrent.futures import ThreadPoolExecutor  # which small leaves do without
+    are_two = count >= _SHARED and a.source.is_random_access and b.source.is_random_access
+    most = min(_BLOCK[are_two], count) or 1
+    starts = deque(range(0, count, most))  # of which each thread takes the next one
 
-    half = count // 2 // _BLOCK * _BLOCK
-    with ThreadPoolExecutor(1) as other:
-        second = other.submit(tallied, _stored(a, b, half, count), rounding, quick=quick)
-        first = tallied(_stored(a, b, 0, half), rounding, quick=quick)
-        return first.plus(second.result())
+    def add_up() -> Tally:
+        return _stored(a, b, starts, most, Tally(rounding, quick=quick))
+
+    if not are_two:
+        return add_up()
+    if other is None:
+        with SecondThread() as own:
+            return tally_of(a, b, rounding, quick=quick, other=own)
+    rest = other.start(add_up)
+    try:
+        found = add_up()
+    except BaseException:
+        starts.clear()  # so that the other one ends as well
+        raise
+    return found.plus(rest())
 
 
 def _is_stored_plainly(leaf: Any) -> bool:
@@ -61,22 +102,36 @@ def _is_stored_plainly(leaf: Any) -> bool:
     return isinstance(leaf, LazyTensor) and leaf.is_canonical and leaf.dtype.itemsize > 0
 
 
-def _stored(a: LazyTensor, b: LazyTensor, first: int, end: int) -> Iterator[tuple[Any, Any]]:
-    """Yield a range of elements of two leaves in files, read into the same memory each time."""
+def _stored(a: LazyTensor, b: LazyTensor, starts: deque[int], most: int, tally: Tally) -> Tally:
+    """Add the blocks of two leaves in files that begin at these elements."""
     import numpy as np
 
-    dtypes = [numpy_dtype(leaf.dtype) for leaf in (a, b)]
-    many = max(_READ // max(dtype.itemsize for dtype in dtypes) // _BLOCK, 1) * _BLOCK
-    rooms = [room_for(min(end - first, many) * dtype.itemsize, np.uint8) for dtype in dtypes]
-    for start in range(first, end, many):
-        count = min(many, end - start)
-        pair = []
-        for leaf, dtype, room in zip((a, b), dtypes, rooms, strict=True):
-            bytes_read = room[: count * dtype.itemsize]
-            leaf.source.read_into(leaf.offset + start * dtype.itemsize, bytes_read.data)
-            pair.append(bytes_read.view(dtype))
-        for at in range(0, count, _BLOCK):
-            yield pair[0][at : at + _BLOCK], pair[1][at : at + _BLOCK]
+    count = math.prod(a.shape)
+    both = StoredFloats(a, b)
+    with np.errstate(all="ignore"):
+        for start in _taken(starts):
+            if not _add(tally, both, start, min(most, count - start)):
+                tally.add(*both.values(start, min(most, count - start)))
+    both.check()
+    return tally
+
+
+def _taken(starts: deque[int]) -> Iterator[int]:
+    """Yield what no other thread has taken."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield starts.popleft()
+
+
+def _add(tally: Tally, both: StoredFloats, start: int, count: int) -> bool:
+    """Add a block as floats that are not kept; return whether that was possible."""
+    if both.wide.char not in "fd":
+        return False
+    a, b = both.of(start, count)
+    gaps = b if tally.rounding is None else tally.room(b)
+    is_added = tally.add_floats(a, b, gaps, below=both.below)
+    tally.elements += count * is_added
+    return is_added
 
 
 def _against(lazy: Any, whole: Any) -> Iterator[tuple[Any, Any]]:

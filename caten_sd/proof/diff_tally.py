@@ -51,7 +51,7 @@ class Tally:
         self.elements = self.changed = self.nan_a = self.nan_b = 0
         self.largest = 0.0
         self.absolute = self.squares = self.squares_a = self.squares_b = self.product = 0.0
-        self._rooms: Any = None
+        self._room: Any = None
         self._wider: list[WiderBlocks] = []
 
     def add(self, a: Any, b: Any) -> None:
@@ -62,55 +62,56 @@ class Tally:
             wide = np.dtype(wide_enough(a.dtype, b.dtype))
             self._wider = [WiderBlocks(each.dtype, wide) for each in (a, b)]
         one, other = self._wider[0].of(a), self._wider[1].of(b)
-        self.elements += one.size
-        if one.dtype.char not in "fd" or not self._add_plain(one, other):
+        if one.dtype.char not in "fd" or not self.add_floats(one, other, self.room(one)):
             self._add_any(one, other)
+        self.elements += one.size
 
-    def _add_plain(self, a: Any, b: Any) -> bool:
-        """Add floats, if all are finite and no square is lost; return whether it was done."""
+    def add_floats(self, a: Any, b: Any, gaps: Any, *, below: float = math.inf) -> bool:
+        """Add floats, if all are finite and no square is lost; return whether it was done.
+
+        ``gaps`` is memory for the differences, which may be that of ``b``. Values of which the
+        squares add up to ``below`` may not be finite.
+        """
         import numpy as np
 
-        gaps = self._room(0, a)
+        squares_a, squares_b = float(a.dot(a)), float(b.dot(b))
+        if not squares_a + squares_b < below:
+            return False
+        if (squares_a < _FAINT and a.any()) or (squares_b < _FAINT and b.any()):
+            return False
+        is_told = squares_a <= _UNEQUAL * squares_b and squares_b <= _UNEQUAL * squares_a
+        product = 0.0 if is_told else float(a.dot(b))
         np.subtract(a, b, out=gaps)
-        squares, squares_a, squares_b = float(gaps.dot(gaps)), float(a.dot(a)), float(b.dot(b))
-        if not math.isfinite(squares + squares_a + squares_b):
+        squares = float(gaps.dot(gaps))
+        if not squares + abs(product) < math.inf or (squares < _FAINT and gaps.any()):
             return False
-        low, high = sorted((squares_a, squares_b))
-        if low < _FAINT or (squares < _FAINT and gaps.any()):
-            return False
-        product = (squares_a + squares_b - squares) / 2  # which costs nothing
-        if high > _UNEQUAL * low:
-            product = float(a.dot(b))
-            if not math.isfinite(product):
-                return False
-        if squares:
+        if self.quick and self.rounding is None:
+            largest, least = np.maximum.reduce(gaps), np.minimum.reduce(gaps)
+            self.largest = max(self.largest, float(largest), -float(least))
+        elif squares:
             self._add_gaps(a, b, gaps)
         self.squares += squares
         self.squares_a += squares_a
         self.squares_b += squares_b
-        self.product += product
+        self.product += (squares_a + squares_b - squares) / 2 if is_told else product
         return True
 
     def _add_gaps(self, a: Any, b: Any, gaps: Any) -> None:
         """Add the differences of floats, which are made absolute."""
         import numpy as np
 
-        if self.quick and self.rounding is None:
-            self.largest = max(self.largest, float(gaps.max()), -float(gaps.min()))
-            return
         np.abs(gaps, out=gaps)
-        self.largest = max(self.largest, float(gaps.max()))
+        self.largest = max(self.largest, float(np.maximum.reduce(gaps)))
         self._check(a, b, gaps)
-        if not self.quick:
-            differs = np.not_equal(a, b, out=self._room(1, a))
-            self.changed += int(np.count_nonzero(differs))
+        if not self.quick:  # where floats differ there is a difference, however small they are
+            self.changed += int(np.count_nonzero(gaps.view(f"i{gaps.itemsize}")))
             self.absolute += _sum(gaps)
 
-    def _room(self, number: int, a: Any) -> Any:
-        """Return memory for the differences from an array, or for whether there is one."""
-        if self._rooms is None or len(self._rooms[0]) < a.size:
-            self._rooms = room_for(a.size, a.dtype), room_for(a.size, "?")
-        return self._rooms[number][: a.size]
+    def room(self, a: Any) -> Any:
+        """Return memory for the differences from an array, which is used again."""
+        if self._room is None or len(self._room) < a.size:
+            self._room = room_for(a.size, a.dtype)
+        return self._room[: a.size]
 
     def _add_any(self, a: Any, b: Any) -> None:
         """Add values of any kind, with NaN and infinities, in the widest dtype."""
@@ -177,7 +178,7 @@ def _sum(array: Any) -> float:
     """
     ones = _ones(array.dtype.char)
     rows = array.size // _ONES * _ONES
-    found = float((array[:rows].reshape(-1, _ONES) @ ones).sum()) if rows else 0.0
+    found = float(array[:rows].reshape(-1, _ONES).dot(ones).sum()) if rows else 0.0
     return found + float(array[rows:].dot(ones[: array.size - rows]))
 
 

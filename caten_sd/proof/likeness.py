@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors import CatenError, NoApplicableMethodError
 from caten_sd.errors.printable import one_line
-from caten_sd.proof.diff_pieces import tally_of
+from caten_sd.proof.diff_pieces import SecondThread, tally_of
 from caten_sd.proof.diff_rounding import rounding_between
 from caten_sd.proof.diff_tally import Change
 from caten_sd.state.block_tensor import BlockTensor
@@ -47,10 +47,10 @@ class Judged(NamedTuple):
     reason: str = ""
 
 
-def judged(a: Any, b: Any, *, quick: bool = False) -> Judged:
+def judged(a: Any, b: Any, *, quick: bool = False, other: SecondThread | None = None) -> Judged:
     """Return how two leaves of one shape are alike; values are read only where bytes differ.
 
-    ``quick`` leaves out the figures that say no more than the others.
+    ``quick`` leaves out the figures that say no more than the others. ``other`` shares the work.
 
     >>> import numpy
     >>> a = numpy.array([1.0, 2.0], "f4")
@@ -67,7 +67,8 @@ def judged(a: Any, b: Any, *, quick: bool = False) -> Judged:
         if each.kind == "other":
             return Judged(Likeness.UNKNOWN, reason=f"values of dtype {each} are not compared")
     try:
-        tally = tally_of(a, b, rounding_between(here.dtype, there.dtype), quick=quick)
+        rounding = rounding_between(here.dtype, there.dtype)
+        tally = tally_of(a, b, rounding, quick=quick, other=other)
     except CatenError as error:
         if type(error) not in (CatenError, NoApplicableMethodError):  # of the file, say
             raise

@@ -118,13 +118,19 @@ class FileBacking:
 
     def read_into(self, start: int, buffer: memoryview) -> None:
         """Fill a buffer with the bytes; ValueError if the file has changed."""
-        if not hasattr(os, "preadv"):
+        if hasattr(os, "preadv"):
+            fill_together(self._live(), start, buffer)
+            self.check()
+        else:
+            self.fill(start, buffer)
+
+    def fill(self, start: int, buffer: memoryview) -> None:
+        """Fill a buffer as far as the file goes, by one thread."""
+        if hasattr(os, "preadv"):
+            fill(self._live(), start, buffer)
+        else:
             data = self.read(start, len(buffer))
             buffer[: len(data)] = data
-            return
-        handle = self._live()
-        fill_together(handle, start, buffer)
-        self.check()
 
     def read_rows(self, start: int, step: int, buffer: memoryview, size: int) -> None:
         """Fill a buffer with rows of ``size`` bytes that begin ``step`` bytes apart."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,34 @@ class Source:
                 buffer[:] = self._backing.read(self._start + offset, len(buffer))
             else:
                 fill(self._start + offset, buffer)
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+
+    def filler(self, offset: int, count: int) -> Callable[[int, memoryview], None]:
+        """Return what fills buffers from a place in these bytes, one after the other.
+
+        It leaves it to ``check``, after the last one, to see whether the file has changed.
+        """
+        self._check(offset, count)
+        read = getattr(self._backing, "fill", None)
+        if read is None:
+            return lambda at, buffer: self.read_into(offset + at, buffer)
+        start = self._start + offset
+
+        def fill(at: int, buffer: memoryview) -> None:
+            try:
+                read(start + at, buffer)
+            except (OSError, ValueError) as error:
+                raise self._unreadable(error) from error
+
+        return fill
+
+    def check(self) -> None:
+        """Raise FormatError if the file is no longer as it was when it was opened."""
+        check = getattr(self._backing, "check", None)
+        try:
+            if check is not None:
+                check()
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from error
 

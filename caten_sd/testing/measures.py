@@ -8,7 +8,7 @@ from typing import Any
 
 from caten_sd.state.backing import FileBacking
 
-_ACCESSES = ("read", "read_into", "view")
+_ACCESSES = ("fill", "read", "read_into", "view")
 
 
 @contextlib.contextmanager

@@ -52,6 +52,17 @@ def test_every_kind_of_source_gives_the_same_bytes(source: Source, offset: int, 
     assert isinstance(source.read(offset, count), bytes)
 
 
+def test_a_filler_reads_from_a_place_of_its_own(source: Source) -> None:
+    fill = source.filler(4000, 3000)
+    for at, count in ((0, 10), (995, 10), (2990, 10), (3000, 0)):
+        buffer = bytearray(count)
+        fill(at, memoryview(buffer))
+        assert buffer == DATA[4000 + at : 4000 + at + count]
+    source.check()
+    with pytest.raises(FormatError, match="short"):
+        source.filler(9000, 1001)
+
+
 def test_a_source_knows_its_name_and_size(source: Source) -> None:
     assert (source.size, str(source)) == (len(DATA), source.name)
     assert source.head(5) == DATA[:5]
@@ -123,6 +134,31 @@ def test_a_file_that_shrank_is_an_error(file: Path) -> None:
     os.truncate(file, 5000)
     with pytest.raises(FormatError, match="the file changed from 10000 to 5000 bytes"):
         source.read(4000, 2000)
+
+
+@pytest.mark.parametrize("kind", ["mapped", "streaming", "reopened"])
+def test_what_was_filled_from_a_file_that_changed_is_told(kind: str, file: Path) -> None:
+    """A filler itself says nothing of a file that is cut off or written to."""
+    source = KINDS[kind](file)
+    fill = source.filler(0, len(DATA))
+    file.write_bytes(DATA[:100])
+    if kind == "reopened":  # which looks at the file each time
+        source.check()
+        with pytest.raises(FormatError, match="changed"):
+            fill(0, memoryview(bytearray(200)))
+        return
+    fill(0, memoryview(bytearray(200)))
+    with pytest.raises(FormatError, match="changed"):
+        source.check()
+
+
+@pytest.mark.parametrize("kind", ["mapped", "streaming", "reopened"])
+def test_nothing_is_filled_from_a_closed_file(kind: str, file: Path) -> None:
+    source = KINDS[kind](file)
+    fill = source.filler(0, len(DATA))
+    source.close()
+    with pytest.raises(FormatError, match="closed"):
+        fill(0, memoryview(bytearray(10)))
 
 
 def test_a_file_that_is_opened_anew_must_have_its_size(file: Path) -> None:
