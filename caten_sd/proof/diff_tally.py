@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from caten_sd.proof.diff_rounding import Rounding
+from caten_sd.proof.fast_sum import fast_sum
 from caten_sd.proof.wider_blocks import WiderBlocks, room_for
 from caten_sd.state.compare import wide_enough
 
 _FAINT = 1e-28  # a sum of squares below it may have lost some to underflow, in float32
 _UNEQUAL = 16  # times the squares of the other, from which sums tell no product
-_ONES = 1 << 13  # which a sum is made with, and which stay in the nearest cache
 _SUMS = (
     *("elements", "changed", "nan_a", "nan_b", "absolute"),
     *("squares", "squares_a", "squares_b", "product"),
@@ -105,7 +104,7 @@ class Tally:
         self._check(a, b, gaps)
         if not self.quick:  # where floats differ there is a difference, however small they are
             self.changed += int(np.count_nonzero(gaps.view(f"i{gaps.itemsize}")))
-            self.absolute += _sum(gaps)
+            self.absolute += fast_sum(gaps)
 
     def room(self, a: Any) -> Any:
         """Return memory for the differences from an array, which is used again."""
@@ -167,28 +166,6 @@ class Tally:
             self.nan_a,
             self.nan_b,
         )
-
-
-def _sum(array: Any) -> float:
-    """Return a sum, which numpy itself takes twice as long for.
-
-    >>> import numpy
-    >>> _sum(numpy.ones(20_000, "f4"))
-    20000.0
-    """
-    ones = _ones(array.dtype.char)
-    rows = array.size // _ONES * _ONES
-    found = float(array[:rows].reshape(-1, _ONES).dot(ones).sum()) if rows else 0.0
-    return found + float(array[rows:].dot(ones[: array.size - rows]))
-
-
-@functools.cache
-def _ones(dtype: str) -> Any:
-    import numpy as np
-
-    ones = room_for(_ONES, dtype)
-    ones[:] = np.ones((), dtype)
-    return ones
 
 
 def tallied(

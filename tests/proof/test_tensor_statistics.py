@@ -86,3 +86,13 @@ def test_show_joins_layers_and_names_what_is_not_finite(
     by_key = {row["key"]: row for row in rows}
     assert by_key["h.3.w"]["max"] == 3
     assert (by_key["bad"]["nan"], by_key["bad"]["inf"]) == (1, 1)
+
+
+@pytest.mark.parametrize("middle", [0.0, 1e4, -3e6])
+@pytest.mark.parametrize("dtype", ["f4", "f8", ml_dtypes.bfloat16])
+def test_values_that_lie_close_together_far_from_zero(middle: float, dtype: Any) -> None:
+    values = (np.random.default_rng(0).standard_normal(300_000) * 8 + middle).astype(dtype)
+    found, wanted = statistics(values), values.astype("f8")
+    assert found is not None
+    assert found.mean == pytest.approx(wanted.mean(), abs=1e-4)
+    assert found.std == pytest.approx(wanted.std(), rel=1e-5)
