@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from caten_sd.proof.diff_pieces import SecondThread
 from caten_sd.proof.diff_rows import DiffRow, row_of
 from caten_sd.proof.diff_shapes import OtherShape, is_padding, other_shape
-from caten_sd.proof.likeness import Likeness, judged
+from caten_sd.proof.likeness import Judged, Likeness, judged_together
 from caten_sd.state.leaf import DENSE, Opaque, Spec, spec_or_none
 
 _LEAST = 16  # elements: fewer may be those of another tensor, or in another order, by chance
@@ -36,19 +35,19 @@ def met_by_name(a: Mapping[str, Any], b: Mapping[str, Any], *, quick: bool = Fal
     """Compare the leaves of each key that both have; ``quick`` is that of a diff."""
     met = Met(quick)
     longer: list[OtherShape] = []
-    with SecondThread() as other:
-        for key, leaf in a.items():
-            if key in b:
-                _meet(met, longer, key, leaf, b[key], other)
+    alike = [key for key in a if key in b and _meet(met, longer, key, a[key], b[key])]
+    judged = judged_together([(a[key], b[key]) for key in alike], quick=quick)
+    for key, found in zip(alike, judged, strict=True):
+        _meet_alike(met, key, a[key], b[key], found)
     for each in longer:
         padded = "; this looks like a vocabulary that was padded" * is_padding(each, longer)
         met.rows[each.key] = _shaped(each.key, each.text + padded)
+    met.rows = {key: met.rows[key] for key in a if key in met.rows}
     return met
 
 
-def _meet(
-    met: Met, longer: list[OtherShape], key: str, a: Any, b: Any, other: SecondThread
-) -> None:
+def _meet(met: Met, longer: list[OtherShape], key: str, a: Any, b: Any) -> bool:
+    """Add the row of two leaves of one name, or return that their values tell it."""
     here, there = spec_or_none(a), spec_or_none(b)
     if here is None or there is None:
         likeness = Likeness.BYTES if is_same_value(a, b) else Likeness.CHANGED
@@ -57,18 +56,18 @@ def _meet(
     elif reason := _cannot_compare(here, there):
         met.rows[key] = DiffRow(key, Likeness.UNKNOWN, (key,), (key,), reason)
     elif here.shape == there.shape:
-        _meet_alike(met, key, a, b, other)
+        return True
     elif (found := other_shape(key, a, b)) is not None:
         longer.append(found)
     else:
         met.rows[key] = _shaped(key, f"{list(here.shape)} in A, {list(there.shape)} in B")
         if math.prod(here.shape) == math.prod(there.shape) > 0:
             met.reshaped.append(key)
+    return False
 
 
-def _meet_alike(met: Met, key: str, a: Any, b: Any, other: SecondThread) -> None:
-    """Compare two leaves of one shape."""
-    found = judged(a, b, quick=met.quick, other=other)
+def _meet_alike(met: Met, key: str, a: Any, b: Any, found: Judged) -> None:
+    """Add the row of two leaves of one shape."""
     met.rows[key] = row_of(key, a, b, found)
     change = found.change if found.likeness is Likeness.CHANGED else None
     if change is not None and change.elements >= _LEAST:

@@ -4,74 +4,101 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from caten_sd.proof.paired_halves import PairedHalves
 from caten_sd.proof.wider_blocks import WiderBlocks, room_for
 from caten_sd.state.compare import wide_enough
-from caten_sd.state.dtype import numpy_dtype
+from caten_sd.state.dtype import DType, numpy_dtype
 from caten_sd.state.lazy_tensor import LazyTensor
 
-Fill = Callable[[int, memoryview], None]
+Floats = Callable[[], tuple[Any, Any]]
+
+
+class Into(NamedTuple):
+    """The bytes of an array that is read into, and how many an element has."""
+
+    size: int
+    data: memoryview
+
+    @classmethod
+    def of(cls, array: Any) -> Into:
+        """Return those of an array that lies in one piece."""
+        import numpy as np
+
+        return cls(array.itemsize, array.view(np.uint8).data)
+
+
+class FloatRooms:
+    """Memory for blocks of leaves of two dtypes, and what makes floats of what was read into it.
+
+    ``wide`` is the dtype of the floats, which may be one that is no float. Halves are as
+    PairedHalves has them, which also says what ``below`` is.
+    """
+
+    def __init__(self, dtypes: Sequence[DType], most: int) -> None:
+        import numpy as np
+
+        self._dtypes = [numpy_dtype(dtype) for dtype in dtypes]
+        self.wide = np.dtype(wide_enough(*self._dtypes))
+        self._are_paired = dtypes[0] == dtypes[1] and PairedHalves.can_hold(self._dtypes[0])
+        self._rooms = [room_for(most + most % 2, dtype) for dtype in self._dtypes]
+        if self._are_paired:
+            self._rooms = [room_for(2 * (most + most % 2), self.wide)]
+        self._wider = [WiderBlocks(dtype, self.wide) for dtype in self._dtypes]
+        self.below = math.inf
+        self._count = -1
+        self._ready: tuple[list[Into], Floats]
+
+    def ready(self, count: int) -> tuple[list[Into], Floats]:
+        """Return where so many elements of each are read to, and what makes floats of them."""
+        if count != self._count:
+            self._ready = self._prepared(count)
+            self._count = count
+        return self._ready
+
+    def _prepared(self, count: int) -> tuple[list[Into], Floats]:
+        if self._are_paired:
+            pairs = PairedHalves(self._rooms[0], count, self._dtypes[0])
+            self.below = pairs.below
+            return list(map(Into.of, pairs.halves)), pairs.floats
+        arrays = [room[:count] for room in self._rooms]
+        one, other = self._wider
+        return list(map(Into.of, arrays)), lambda: (one.of(arrays[0]), other.of(arrays[1]))
+
+    def apart(self, count: int) -> list[Any]:
+        """Return new arrays of so many elements."""
+        import numpy as np
+
+        return [np.empty(count, dtype) for dtype in self._dtypes]
 
 
 class StoredFloats:
     """Blocks of the same elements of two leaves, as floats that the caller may overwrite.
 
-    ``wide`` is their dtype, which may be one that is no float. Halves are as PairedHalves has
-    them, which also says what ``below`` is. ``check`` looks at the files, after all blocks.
+    ``check`` looks at the files, after all blocks.
     """
 
-    def __init__(self, a: LazyTensor, b: LazyTensor) -> None:
-        import numpy as np
-
+    def __init__(self, a: LazyTensor, b: LazyTensor, rooms: FloatRooms) -> None:
         self._sources = a.source, b.source
         self._fill = [leaf.source.filler(leaf.offset, leaf.extent) for leaf in (a, b)]
-        self._dtypes = [numpy_dtype(leaf.dtype) for leaf in (a, b)]
-        self.wide = np.dtype(wide_enough(*self._dtypes))
-        self.below = math.inf
-        self._count = -1
-        self._reads: list[tuple[Fill, int, memoryview]] = []
-        self._floats: Callable[[], tuple[Any, Any]]
+        self._rooms = rooms
 
     def of(self, start: int, count: int) -> tuple[Any, Any]:
         """Return a block of floats, of which each has a zero more where that makes pairs."""
-        if count != self._count:
-            self._prepare(count)
-        for fill, size, buffer in self._reads:
-            fill(start * size, buffer)
-        return self._floats()
-
-    def _prepare(self, count: int) -> None:
-        """Make memory for so many elements of both, and what makes floats of them."""
-        self._count = count
-        if self._dtypes[0] == self._dtypes[1] and PairedHalves.can_hold(self._dtypes[0]):
-            pairs = PairedHalves(count, self._dtypes[0])
-            self._floats, self.below = pairs.floats, pairs.below
-            self._reads = self._into(pairs.halves)
-            return
-        rooms = [room_for(count, dtype) for dtype in self._dtypes]
-        one, other = (WiderBlocks(dtype, self.wide) for dtype in self._dtypes)
-        self._floats = lambda: (one.of(rooms[0]), other.of(rooms[1]))
-        self._reads = self._into(rooms)
-
-    def _into(self, rooms: Sequence[Any]) -> list[tuple[Fill, int, memoryview]]:
-        """Return what reads into the memory for both, the bytes of an element, the memory."""
-        import numpy as np
-
-        return [
-            (fill, room.itemsize, room.view(np.uint8).data)
-            for fill, room in zip(self._fill, rooms, strict=True)
-        ]
+        parts, floats = self._rooms.ready(count)
+        self._read(start, parts)
+        return floats()
 
     def values(self, start: int, count: int) -> list[Any]:
         """Return a block of the elements of both as they are, in memory of its own."""
-        import numpy as np
+        arrays = self._rooms.apart(count)
+        self._read(start, list(map(Into.of, arrays)))
+        return arrays
 
-        made = [np.empty(count, dtype) for dtype in self._dtypes]
-        for fill, size, buffer in self._into(made):
-            fill(start * size, buffer)
-        return made
+    def _read(self, start: int, parts: Sequence[Into]) -> None:
+        for fill, (size, data) in zip(self._fill, parts, strict=True):
+            fill(start * size, data)
 
     def check(self) -> None:
         """Raise FormatError if a file is no longer as it was when it was opened."""

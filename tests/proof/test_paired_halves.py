@@ -12,7 +12,7 @@ EVERY = np.arange(1 << 16, dtype="u2")
 
 
 def paired(array: Any, other: Any) -> tuple[Any, Any]:
-    pairs = PairedHalves(array.size, array.dtype)
+    pairs = PairedHalves(np.full(2 * array.size + 2, np.nan, "f4"), array.size, array.dtype)
     for side, given in zip(pairs.halves, (array, other), strict=True):
         side[:] = given
     return pairs.floats()
@@ -42,7 +42,7 @@ def test_every_pattern_of_bits(dtype: Any, count: int) -> None:
 
 def test_one_that_is_not_finite_is_told_by_the_squares() -> None:
     for value in (np.inf, -np.inf, np.nan):
-        pairs = PairedHalves(100, np.dtype("f2"))
+        pairs = PairedHalves(np.empty(200, "f4"), 100, np.dtype("f2"))
         pairs.halves[0][:], pairs.halves[1][:] = 0, 0
         pairs.halves[1][77] = value
         a, b = pairs.floats()
@@ -51,7 +51,7 @@ def test_one_that_is_not_finite_is_told_by_the_squares() -> None:
 
 
 def test_memory_is_used_again() -> None:
-    pairs = PairedHalves(5, np.dtype("f2"))
+    pairs = PairedHalves(np.empty(12, "f4"), 5, np.dtype("f2"))
     for value in (1.0, 2.0):
         for side in pairs.halves:
             side[:] = value
