@@ -23,13 +23,13 @@ from .conftest import Race
 WIDTH = 1024
 
 
-def weights() -> dict[str, Any]:
-    """Return four layers of attention and of a gated network, 240 MB."""
+def weights(layers: int = 4) -> dict[str, Any]:
+    """Return layers of attention and of a gated network, 60 MB each."""
     random = np.random.default_rng(0)
     shapes = {"q": 1, "k": 1, "v": 1, "gate": 4, "up": 4, "down": 4}
     return {
         f"h.{i}.{name}": random.standard_normal((rows * WIDTH, WIDTH), dtype="f4")
-        for i in range(4)
+        for i in range(layers)
         for name, rows in shapes.items()
     }
 
@@ -138,10 +138,10 @@ def differ(a: Path, b: Path, *, quick: bool) -> None:
 def test_a_diff_of_two_files(
     race: Race, tmp_path: Path, dtype: str, figures: str, limit: float
 ) -> None:
-    """Every element of 240 MB differs, so that every figure is needed of every tensor."""
+    """Every element differs in two files of 240 MB, so every figure of every tensor is needed."""
     paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
     kind = numpy_dtype(DTYPES[dtype])
-    tensors = {key: w.astype(kind) for key, w in weights().items()}
+    tensors = {key: w.astype(kind) for key, w in weights(16 // kind.itemsize).items()}
     save_file(tensors, paths[0])
     save_file({key: (w.astype("f4") * 1.01).astype(kind) for key, w in tensors.items()}, paths[1])
     shutil.copy(paths[0], paths[2])
