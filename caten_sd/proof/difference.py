@@ -97,7 +97,7 @@ def diff(
     in those of ``layout`` if that is given. What does not meet by name is looked for by contents.
     ``config``, or else the config.json next to a file, and the keywords give the numbers that
     layouts name, such as head counts. ``quick`` leaves out the mean difference and how many
-    elements changed, of tensors of one name, which saves up to a quarter of the time.
+    elements changed, of tensors of one name, which saves up to a fifth of the time.
 
     >>> import numpy
     >>> w = numpy.ones((2, 2), "f4")
