@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from caten_sd.errors import ModelError as ModelError
     from caten_sd.errors import NoApplicableMethodError as NoApplicableMethodError
     from caten_sd.errors import NoNextMethodError as NoNextMethodError
+    from caten_sd.errors import OptionError as OptionError
     from caten_sd.errors import StateDictError as StateDictError
     from caten_sd.files.checkpoint import read_state_dict as read_state_dict
     from caten_sd.files.checkpoint import write_state_dict as write_state_dict
@@ -113,7 +114,7 @@ _HOMES = homes(
         "blocks.unpacked_weights": "to_floats",
         "errors": "AmbiguousMethodError CatenError DispatchError DuplicateMethodError FormatError"
         " LayoutError LayoutWarning LispError LispWarning LoadError LoadWarning ModelError"
-        " NoApplicableMethodError NoNextMethodError StateDictError",
+        " NoApplicableMethodError NoNextMethodError OptionError StateDictError",
         "files.checkpoint": "read_state_dict write_state_dict",
         "files.conversion": "Conversion Estimate convert",
         "files.merged_adapters": "merge_lora",

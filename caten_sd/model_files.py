@@ -13,6 +13,7 @@ from caten_sd.loading.policy import Patterns, Repair
 from caten_sd.objects.extract import get_state_dict
 from caten_sd.objects.slots import Kinds
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
+from caten_sd.state.options import checked_options
 from caten_sd.state.state_dict import StateDict
 
 if TYPE_CHECKING:  # all layouts come with it
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # all layouts come with it
 T = TypeVar("T")
 
 
+@checked_options()
 def save(
     obj: Any,
     location: str | os.PathLike[str],
@@ -64,6 +66,7 @@ def save(
     )
 
 
+@checked_options()
 def load(
     obj: T,
     location: str | os.PathLike[str],

@@ -57,6 +57,10 @@ class LoadError(CatenError):
         self.plan = plan
 
 
+class OptionError(CatenError, TypeError):
+    """An option of a verb has a value of a kind that it does not take."""
+
+
 class ModelError(CatenError, ValueError):
     """A model cannot have these sizes, take these inputs or be on this device."""
 

@@ -23,6 +23,7 @@ from caten_sd.files.format import Contents, Format, read, write
 from caten_sd.files.rest import outside_root
 from caten_sd.files.which_tree import model_tree
 from caten_sd.state.gc_pause import collector_paused
+from caten_sd.state.options import checked_options
 from caten_sd.state.source import Folder, Source, open_file
 from caten_sd.state.state_dict import OURS, StateDict, as_state_dict
 
@@ -34,6 +35,7 @@ _INDEX = re.compile(
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+@checked_options()
 @collector_paused()
 def read_state_dict(
     location: str | os.PathLike[str],
@@ -93,6 +95,7 @@ def read_source(
         ) from error
 
 
+@checked_options()
 def write_state_dict(
     state_dict: Mapping[str, Any],
     location: str | os.PathLike[str],

@@ -22,6 +22,7 @@ from caten_sd.files.read_back import compare_written
 from caten_sd.files.uncommitted import read_uncommitted
 from caten_sd.state.globs import Patterns
 from caten_sd.state.leaf import spec, spec_or_none
+from caten_sd.state.options import checked_options
 from caten_sd.state.pieces import PIECE, Progress, bytes_at_once, hashing, reporting
 from caten_sd.state.renames import Renamer, Rules
 from caten_sd.state.sheet import HasSheet, Sheet
@@ -110,6 +111,7 @@ class Conversion(HasSheet):
         )
 
 
+@checked_options(source="location", target="location")
 def convert(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],

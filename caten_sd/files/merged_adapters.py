@@ -20,6 +20,7 @@ from caten_sd.mapping.detection import detect_layout
 from caten_sd.mapping.layout_plan import to_layout
 from caten_sd.state.leaf import spec
 from caten_sd.state.low_rank import Multiple, StackedLowRank, Term, WeightSum
+from caten_sd.state.options import checked_options
 from caten_sd.state.packed_weights import packed_groups
 from caten_sd.state.state_dict import StateDict, as_state_dict
 from caten_sd.wording import counted, first_few
@@ -36,6 +37,7 @@ class Merge(NamedTuple):
     notes: tuple[str, ...]
 
 
+@checked_options()
 def merge_lora(state_dict: Mapping[str, Any], adapter: Adapter) -> StateDict:
     """Return the state dict with a LoRA adapter added to its weights; sums are made when read.
 

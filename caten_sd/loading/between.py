@@ -20,6 +20,7 @@ from caten_sd.mapping.layer_pairs import rows_between
 from caten_sd.mapping.layout_between import LayoutBetween
 from caten_sd.mapping.rows import Lacks, Row
 from caten_sd.mapping.world_tables import WORLDS
+from caten_sd.state.options import checked_options
 from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted, first_few
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MOST_CUTS = 8  # tensors of one framework that are one of another; an LSTM has up to 6 more
 
 
+@checked_options()
 def between(
     source: Any,
     target: Any,

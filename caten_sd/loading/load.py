@@ -36,11 +36,13 @@ from caten_sd.objects.slots import Kinds
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.grouping import few_keys
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
+from caten_sd.state.options import checked_options
 from caten_sd.state.state_dict import StateDict, as_state_dict
 
 T = TypeVar("T")
 
 
+@checked_options()
 @collector_paused()
 def load_state_dict(
     obj: T,
@@ -93,6 +95,7 @@ def load_state_dict(
     return obj
 
 
+@checked_options()
 def plan_load(
     obj: Any,
     state_dict: Mapping[str, Any],

@@ -81,13 +81,9 @@ class Policy:
         dtype: Any = None,
         check_values: bool = False,
     ) -> None:
-        if not isinstance(check_values, bool):
-            raise LoadError(f"check_values is True or False, not {check_values!r}")
         self.checks_values = check_values
-        self.missing = PolicyRules("allow_missing", _allowed("allow_missing", allow_missing))
-        self.unexpected = PolicyRules(
-            "allow_unexpected", _allowed("allow_unexpected", allow_unexpected)
-        )
+        self.missing = PolicyRules("allow_missing", _allowed(allow_missing))
+        self.unexpected = PolicyRules("allow_unexpected", _allowed(allow_unexpected))
         self.repairs = PolicyRules("on_mismatch", _repairs(on_mismatch))
         dtypes = dtype if isinstance(dtype, Mapping) else {} if dtype is None else {"*": dtype}
         self.dtypes = PolicyRules("dtype", {text: _dtype(value) for text, value in dtypes.items()})
@@ -121,11 +117,7 @@ class Policy:
         ]
 
 
-def _allowed(name: str, patterns: Patterns) -> dict[str, bool]:
-    if isinstance(patterns, (bool, int)) or patterns is None:
-        raise LoadError(
-            f"{name} is a glob pattern or several of them, not {patterns!r}: name the keys"
-        )
+def _allowed(patterns: Patterns) -> dict[str, bool]:
     return dict.fromkeys([patterns] if isinstance(patterns, str) else patterns, True)
 
 

@@ -23,11 +23,13 @@ from caten_sd.objects.place import can_be_replaced, refusal, replacement
 from caten_sd.objects.shards import local_shard, refusing_together
 from caten_sd.objects.slots import Kinds
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
+from caten_sd.state.options import checked_options
 from caten_sd.state.same_place import same_place
 
 T = TypeVar("T")
 
 
+@checked_options()
 def with_state(
     obj: T,
     state_dict: Mapping[str, Any],

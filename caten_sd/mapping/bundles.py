@@ -12,11 +12,13 @@ from caten_sd.mapping.axis_sizes import Size
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.part_operation import OfPart
 from caten_sd.mapping.rows import Drop, Lacks, Row, canonical_rows
+from caten_sd.state.options import checked_options
 
 _NAME = re.compile(r"[^\W\d]\w*")
 _ARITHMETIC = re.compile(r"\{[^{}:]*[+*-][^{}:]*\}")
 
 
+@checked_options()
 def bundle(
     name: str,
     parts: Mapping[str, tuple[str, Layout]],

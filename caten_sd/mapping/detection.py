@@ -28,6 +28,7 @@ from caten_sd.mapping.self_description import names_said, said, veto
 from caten_sd.mapping.weighing import AllNames, Candidate, by_items, by_names, by_samples
 from caten_sd.state.keys import joined_key
 from caten_sd.state.leaf import spec_or_none
+from caten_sd.state.options import checked_options
 from caten_sd.state.quoting import root_choice
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
@@ -124,6 +125,7 @@ def _name(layout: Layout | None) -> str | None:
     return layout.name if layout else None
 
 
+@checked_options()
 def detect_layout(
     state_dict: Mapping[str, Any], *, layouts: str | Layout | Iterable[str | Layout] = ()
 ) -> Detection:

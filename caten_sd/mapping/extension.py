@@ -9,10 +9,12 @@ from typing import Any
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.rows import Drop, Lacks, Row
+from caten_sd.state.options import checked_options
 
 ARCHITECTURE = "general.architecture"
 
 
+@checked_options()
 def extend(
     layout: Layout,
     name: str,

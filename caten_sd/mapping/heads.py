@@ -15,6 +15,7 @@ from caten_sd.mapping.assembly import MOST, bound, check_axis, check_shares, div
 from caten_sd.mapping.axis_sizes import Lookup, Size, terms, value
 from caten_sd.mapping.operations import Identity, Operation, extent_of, inverted
 from caten_sd.state.derived import derive
+from caten_sd.state.options import checked_options
 from caten_sd.state.steps import Reorder
 from caten_sd.wording import counted
 
@@ -89,6 +90,7 @@ class Regroup(Operation):
 PACKINGS = ("block", "per_head", "per_kv_group", "chunks")
 
 
+@checked_options()
 def packing(
     name: str, *, heads: Size = "n_head", kv_heads: Size = "n_kv_head", chunks: Size = "n_chunk"
 ) -> Operation:

@@ -11,6 +11,7 @@ from caten_sd.errors import CatenError, LayoutError
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.layout_modules import announced, built_in, built_in_of, called
 from caten_sd.mapping.named_code import module_of, names_code, split_name
+from caten_sd.state.options import checked_options
 from caten_sd.wording import first_few
 
 _MOST_NAMES, _EXAMPLES = 12, 3  # in a sentence: all names, or some of more
@@ -44,6 +45,7 @@ def announced_layouts() -> dict[str, Layout]:
     return announced(Layout)
 
 
+@checked_options()
 def find_layout(layout: str | Layout) -> Layout:
     """Return the layout itself, of this name, of a TOML file, or in code, as ``mine.py:LAYOUT``.
 

@@ -14,6 +14,7 @@ from caten_sd.mapping.findings import Findings
 from caten_sd.mapping.known import find_layout
 from caten_sd.mapping.layout import Layout
 from caten_sd.mapping.reading import items_of, read_canonical
+from caten_sd.state.options import checked_options
 from caten_sd.state.quoting import is_shell_word, shell_option, shell_path
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.state_dict import as_state_dict
@@ -101,6 +102,7 @@ class LayoutCheck(HasSheet):
         )
 
 
+@checked_options()
 def check_layout(
     state_dict: Mapping[str, Any], layout: str | Layout, *, file: str = "FILE"
 ) -> LayoutCheck:

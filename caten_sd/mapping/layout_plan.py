@@ -33,6 +33,7 @@ from caten_sd.mapping.trim_record import RECORD, record_of, with_record
 from caten_sd.mapping.writing import write_canonical
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import Path
+from caten_sd.state.options import checked_options
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.state_dict import OURS, STAMP, StateDict, as_state_dict
 from caten_sd.state.training_keys import is_training, model_state
@@ -92,6 +93,7 @@ class LayoutPlan(HasSheet):
         )
 
 
+@checked_options()
 def to_layout(
     state_dict: Mapping[str, Any],
     layout: str | Layout,
@@ -136,6 +138,7 @@ def to_layout(
     return plan.state_dict
 
 
+@checked_options()
 @collector_paused()
 def plan_layout(
     state_dict: Mapping[str, Any],

@@ -23,6 +23,7 @@ from caten_sd.state.keys import (
     pytorch_style_dict_key,
 )
 from caten_sd.state.leaf import LazyLeaf
+from caten_sd.state.options import checked_options
 from caten_sd.state.state_dict import OURS, StateDict
 from caten_sd.wording import a_or_an
 
@@ -43,6 +44,7 @@ def to_state_dict(obj: Any, parent: Path, /) -> list[Pair]:
     raise NotImplementedError
 
 
+@checked_options()
 @collector_paused()
 def get_state_dict(
     obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key, include: Kinds = ()

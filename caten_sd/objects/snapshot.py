@@ -11,9 +11,11 @@ from caten_sd.objects.slots import Kinds
 from caten_sd.state.copied_bytes import with_bytes_copied
 from caten_sd.state.keys import KeyMapper, pytorch_style_dict_key
 from caten_sd.state.leaf import LazyLeaf, Numpy, as_array, spec_or_none
+from caten_sd.state.options import checked_options
 from caten_sd.state.state_dict import StateDict
 
 
+@checked_options()
 def snapshot(
     obj: Any, *, key_mapper: KeyMapper = pytorch_style_dict_key, include: Kinds = ()
 ) -> StateDict:

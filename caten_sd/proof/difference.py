@@ -19,6 +19,7 @@ from caten_sd.proof.given_states import given_states
 from caten_sd.proof.key_indices import indexed
 from caten_sd.proof.likeness import Likeness
 from caten_sd.proof.named_sizes import NamedSizes
+from caten_sd.state.options import checked_options
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.wording import counted
@@ -82,6 +83,7 @@ def _group(likeness: Likeness, found: Sequence[DiffRow]) -> SheetGroup:
     return SheetGroup(likeness.value, rows, lambda keys: summary_of([by_key[key] for key in keys]))
 
 
+@checked_options()
 def diff(
     a: Any,
     b: Any,

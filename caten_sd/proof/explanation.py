@@ -25,6 +25,7 @@ from caten_sd.proof.pairing import Pairing, paired
 from caten_sd.proof.proving import prove
 from caten_sd.proof.value_changes import pair_by_formula
 from caten_sd.proof.weights import Weights
+from caten_sd.state.options import checked_options
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.state.state_dict import StateDict
@@ -142,6 +143,7 @@ class Explanation(HasSheet):
         return [text] * bool(count) + [apart] * bool(self.apart)
 
 
+@checked_options()
 def explain(
     a: Any,
     b: Any,

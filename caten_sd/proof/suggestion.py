@@ -18,6 +18,7 @@ from caten_sd.mapping.suggested_rows import Suggested, Suggestions, suggestions
 from caten_sd.proof.arrangement import axis_name
 from caten_sd.proof.given_states import given_states
 from caten_sd.state.leaf import spec_or_none
+from caten_sd.state.options import checked_options
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.state.state_dict import StateDict
@@ -90,6 +91,7 @@ class Suggestion(HasSheet):
         return f"a guess: the words are {self.guessed[row]:.2f} alike; correct it or remove it"
 
 
+@checked_options()
 def suggest(
     a: Any,
     b: Any,

@@ -23,6 +23,7 @@ from caten_sd.proof.parting import (
 )
 from caten_sd.proof.side_by_side import KEPT, SideBySide
 from caten_sd.state.leaf import spec_or_none
+from caten_sd.state.options import checked_options
 from caten_sd.state.sheet import HasSheet, Sheet
 from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.wording import counted
@@ -120,6 +121,7 @@ def _data(worst: Mapping[str, LayerGap]) -> dict[str, Any]:
     return {"b": next(iter(worst.values())).b, **relative, **largest}
 
 
+@checked_options()
 def verify(
     model_a: Any,
     model_b: Any,

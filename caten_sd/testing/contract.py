@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors import ContractError
 from caten_sd.files.format import Format, write
+from caten_sd.state.options import checked_options
 from caten_sd.testing import hostile, openings, recognition, round_trips, saves
 from caten_sd.testing.clause import Clause
 from caten_sd.testing.damage import Mutator
@@ -77,6 +78,7 @@ class BoundClause(NamedTuple):
         return f"{self.subject.format.name}: {self.clause.name}"
 
 
+@checked_options(format="class", inputs="seed")
 def clauses(
     format: Format | type[Format],
     *,
@@ -107,6 +109,7 @@ def clauses(
     ]
 
 
+@checked_options(format="class", inputs="seed")
 def check_format(
     format: Format | type[Format],
     *,
@@ -133,6 +136,7 @@ def check_format(
         each()
 
 
+@checked_options(format="class", inputs="seed")
 def check_hostile(
     format: Format | type[Format],
     *,

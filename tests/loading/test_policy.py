@@ -83,8 +83,6 @@ def test_a_pattern_that_matches_nothing_is_noted() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"allow_missing": True},
-        {"allow_unexpected": None},
         {"on_mismatch": {"*": "skip"}},
         {"dtype": "float99"},
         {"dtype": {"*": 3}},

@@ -98,8 +98,3 @@ def test_what_cannot_be_read_is_named() -> None:
     file = {"w": LazyTensor(source, 0, DTYPES["float32"], (2,))}
     with pytest.raises(LoadError, match=r"^w cannot be read"):
         plan_load({"w": np.zeros(2, np.float32)}, file, check_values=True)
-
-
-def test_another_check_is_refused() -> None:
-    with pytest.raises(LoadError, match="check_values is True or False, not 'finite'"):
-        plan_load(*model_and_file(), check_values="finite")
