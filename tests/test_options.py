@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 import caten_sd
 import caten_sd.layout
@@ -42,6 +43,7 @@ ELSEWHERE = {  # what looks at the value of an option, other than the table of k
 }
 SIZES = {"heads", "kv_heads", "chunks"}  # the names of numbers, or numbers
 WRONG: dict[str, tuple[Any, ...]] = {  # of a kind that the option does not take, besides those
+    "against": ("fc.weight", nn.Linear(1, 1), nn.Sequential(nn.ReLU()), [1]),
     "config": ("config.json", 3, [1]),
     "inputs": ("x",),
     "layout": ([], ["hf-llama"], {}, type),

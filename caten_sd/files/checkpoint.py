@@ -200,7 +200,10 @@ def _check_no_own(path: Path, asked: Mapping[str, Any], known: Mapping[str, Any]
     for name, value in asked.items():
         if name.startswith(OURS) and (name not in known or known[name] != value):
             problem = f"the entry {name!r} of the metadata would say what nobody has checked"
-            fix = "leave it out: layout= or --to writes the stamp of a layout, digests= the digests"
+            fix = (
+                "leave it out: layout= or --to writes the stamp of a layout, and digests= or "
+                "--digests the digests"
+            )
             raise FormatError(path, problem, fix)
 
 

@@ -236,7 +236,7 @@ def _check(pair: AdapterPair, key: str, state: StateDict, packed: set[str]) -> N
     known = spec(state[key])
     if key in packed or known.dtype.kind != "float":
         first = "to_floats(state_dict) in Python or --dtype f16 in the same command"
-        remedy = first if key in packed else "convert --dtype f16 before this command"
+        remedy = first if key in packed else "caten-sd convert --dtype f16 before this step"
         raise LayoutError(
             f"{key} is {known.dtype}, and a pair of an adapter can be added to floats only; make "
             f"it a float first, by {remedy}"

@@ -63,7 +63,7 @@ def between(
     if one.kinds and other.kinds:
         if world is not None:
             raise LayoutError(
-                f"both models say what their layers are, so leave out world={world!r}"
+                f"both models say what their layers are, so leave out world= or --from, {world!r}"
             )
         kinds = one.kinds & other.kinds
         return _of_layers(one.opened(kinds), other.opened(kinds), names or {})
@@ -108,10 +108,13 @@ def _of_worlds(
     one: ModelLayers, other: ModelLayers, names: Mapping[str, str], world: str | None
 ) -> Layout:
     """Return the layout where one side is known by names: of the only framework that it may be."""
+    named, live = (one, other) if other.kinds else (other, one)
     if world is not None and world not in WORLDS:
         known = ", ".join(map(repr, WORLDS))
-        raise LayoutError(f"world={world!r} is not one of {known}; give one, or a live model")
-    named, live = (one, other) if other.kinds else (other, one)
+        raise LayoutError(
+            f"world= or --from is {world!r}, and the framework of {named.name} is one of {known}; "
+            f"give one, leave it out, or give a live model"
+        )
     _require_alike(named, live)
     found: dict[str, LayoutBetween] = {}
     errors: dict[str, LayoutError] = {}
@@ -248,10 +251,10 @@ def _require_all(found: Matched, one: ModelLayers, other: ModelLayers) -> None:
 def _fix(found: Matched) -> str:
     proposal = _proposal(found)
     if proposal:
-        return f"if their order is the same, pass names={proposal!r}"
+        return f"if their order is the same, pass names={proposal!r} to between in Python"
     return (
-        "build the models of the same layers, or pass names={...}, the beginnings of keys of the "
-        "first to those of the second"
+        "build the models of the same layers, or pass names={...} to between in Python, the "
+        "beginnings of keys of the first to those of the second"
     )
 
 

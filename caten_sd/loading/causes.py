@@ -51,7 +51,7 @@ def _training(case: Case) -> Cause | None:
         return None
     return Cause(
         "the file is a training state: its model is under model., next to optimizer and step, and "
-        'read_state_dict with root="model" reads it alone',
+        'root="model" or --root model reads it alone',
         line_if_settled(case, {"model": ""}),
     )
 

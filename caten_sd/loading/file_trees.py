@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from caten_sd.loading.misfit import Case, Cause, Shape, rename_line
 from caten_sd.loading.rename_trial import line_if_settled
 from caten_sd.loading.report import Outcome
-from caten_sd.state.quoting import python_literal
 from caten_sd.wording import counted
 
 MAX_TREES = 64  # with more, a name such as "weight" says too little
@@ -24,10 +23,9 @@ def several_trees(case: Case) -> Cause | None:
     found = trees(case.file_shapes, case.slot_shapes)
     if len(found) < 2:
         return None
-    roots = " or ".join(f"root={python_literal(root)}" for root in found)
     return Cause(
         f"the file holds {len(found)} trees that each fit {case.model}: {', '.join(found)}; read "
-        f"the one that you want with {roots}",
+        f"the one that you want by its name, with root= or --root",
         "",
     )
 

@@ -97,7 +97,11 @@ def _words_of_both(
 
 def _two_ways(one: PlacedLayer, other: PlacedLayer, world: str) -> LayoutError:
     kinds = " or as ".join(dict.fromkeys((one.kind, other.kind)))
-    fix = "" if one.kind == other.kind else "pass its name there, names={...}, or "
+    fix = (
+        ""
+        if one.kind == other.kind
+        else "pass its name there to between in Python, names={...}, or "
+    )
     return LayoutError(
         f"{one.place or 'the model'} may lie in two ways in {world} as {kinds}, and its shape does "
         f"not tell which: {fix}give the live model in place of its names"

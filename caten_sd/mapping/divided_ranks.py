@@ -28,7 +28,8 @@ def divided_among(leaves: Mapping[str, Any], count: int) -> tuple[Layout, list[d
         layout, rows = layout_of(leaves)
     except LayoutError as error:
         raise LayoutError(
-            f"{error}; convert it to one that does, as with --to megatron-llama or meta-llama"
+            f"{error}; convert it to one that does, as megatron-llama or meta-llama with layout= "
+            f"or --to"
         ) from None
     ranks: list[dict[str, Any]] = [{} for _ in range(count)]
     for key, leaf in leaves.items():

@@ -242,8 +242,8 @@ def source_layout(
     declared = named or find_layout(from_layout)
     if stamp is not None and stamp != declared.name:
         raise LayoutError(
-            f"the metadata says that the layout is {stamp!r} and from_layout= says "
-            f"{declared.name!r}; a layout is applied once, so leave from_layout= out or correct "
+            f"the metadata says that the layout is {stamp!r} and from_layout= or --from says "
+            f"{declared.name!r}; a layout is applied once, so leave the latter out or correct "
             f"{STAMP} in the metadata"
         )
     refuse_excluded(declared, state)

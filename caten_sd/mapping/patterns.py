@@ -16,7 +16,6 @@ from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup
 from caten_sd.mapping.conditions import conditions
 from caten_sd.mapping.pattern_pieces import Piece, segments
-from caten_sd.wording import a_or_an
 
 Kind = tuple[str, tuple[str, ...]]  # of a capture: its kind and its choices
 
@@ -107,27 +106,20 @@ pattern = functools.cache(Pattern)
 def joined_paths(keys: Iterable[str]) -> dict[str, str]:
     """Return the paths that begin keys by their text with "_" between the segments.
 
-    LayoutError where two paths have one text, or where a model is given in place of its keys.
+    LayoutError where two paths have one text.
 
     >>> joined_paths(["down.0.to_q.weight"])["down_0_to_q"]
     'down.0.to_q'
     """
-    is_list = isinstance(keys, Iterable) and not isinstance(keys, str)
-    names: list[Any] = [*keys] if is_list else [None]
-    if not all(isinstance(name, str) for name in names):
-        raise LayoutError(
-            f"against= is {a_or_an(type(keys).__name__)}, and has to be the keys of a model; pass "
-            f"get_state_dict(model)"
-        )
     found: dict[str, str] = {}
-    for name in names:
+    for name in keys:
         words = name.split(".")
         for count in range(1, len(words) + 1):
             path = ".".join(words[:count])
             if found.setdefault(path.replace(".", "_"), path) != path:
                 raise LayoutError(
-                    f"{found[path.replace('.', '_')]} and {path} of against= are one text with '_' "
-                    f"between their names, and nothing distinguishes them; rename one"
+                    f"{found[path.replace('.', '_')]} and {path} of against= or --against are one "
+                    f"text with '_' between their names, and nothing distinguishes them; rename one"
                 )
     return found
 

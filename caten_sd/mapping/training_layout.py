@@ -30,7 +30,7 @@ _SWAPPED = {**_FACTORED, **{col: row for row, col in _FACTORED.items()}}
 
 _END_TO_END = {"LBFGS"}
 
-_REMEDY = "convert the model alone, read with root='model'"
+_REMEDY = "convert the model alone, read with root='model' or --root model"
 
 ApplyLayout = Callable[[StateDict], StateDict]
 

@@ -159,8 +159,8 @@ def verify(
     made, found = _runs(a, b, pairs, weights, inputs, seed, tolerance)
     if not found:
         raise ModelError(
-            "A and B gave no tensors of the same sizes, so nothing can be compared; pass inputs= "
-            "that both take, or name the layout of B as layout="
+            "A and B gave no tensors of the same sizes, so nothing can be compared; pass what both "
+            "take as inputs= or --inputs FILE.npz, or the layout of B as layout= or --layout"
         )
     parting = first_parting(found, tolerance)
     shown = Evidence((), {}) if parting is None else _evidence(a, b, pairs, weights, found, parting)

@@ -9,7 +9,7 @@ import functools
 import inspect
 import numbers
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from caten_sd.errors import OptionError
@@ -66,7 +66,7 @@ def _is_several(value: Any, one: Callable[[Any], bool]) -> bool:
     """Return whether a value can be walked, and is of these as far as that takes nothing of it."""
     if isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
         return False
-    return not isinstance(value, Collection) or all(map(one, value))
+    return isinstance(value, Iterator) or all(map(one, value))
 
 
 def _is_table(value: Any, of: Callable[[Any], bool]) -> bool:
@@ -102,7 +102,8 @@ _PATTERNS = OptionKind(
 KINDS: Mapping[str, OptionKind] = {
     "adapter": OptionKind("a path or a state dict", _is_adapter),
     "against": OptionKind(
-        "the keys of a model", lambda value: not _is_text(value) and _is_several(value, _is_text)
+        "the keys of a model, as get_state_dict(model) gives them",
+        lambda value: not _is_text(value) and _is_several(value, _is_text),
     ).or_none(),
     "allow_missing": _PATTERNS,
     "allow_unexpected": _PATTERNS,

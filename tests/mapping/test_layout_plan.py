@@ -228,7 +228,7 @@ def test_a_layout_is_applied_once() -> None:
     given = arrays(enc__a__w=(2, 3))
     there = to_layout(given, ENCODER.canonical, from_layout=ENCODER)
     with pytest.raises(
-        LayoutError, match=r"'mine-canonical' and from_layout= says 'mine'; .* once"
+        LayoutError, match=r"'mine-canonical' and from_layout= or --from says 'mine'; .* once"
     ):
         to_layout(there, ENCODER.canonical, from_layout=ENCODER)
 

@@ -1,13 +1,10 @@
-from typing import Any
-
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.overlap import candidates, overlap
-from caten_sd.mapping.patterns import joined_paths, pattern
+from caten_sd.mapping.patterns import pattern
 from caten_sd.mapping.templates import Finder, Matcher
 
 
@@ -188,9 +185,3 @@ def test_many_patterns_are_found_as_each_alone(texts: list[str], parts: list[str
         found = sorted((text, sorted(captured.items())) for text, captured in finder.find(key))
         alone = ((t, sorted(c.items())) for t in texts for c in find(t, key))
         assert found == sorted(alone)
-
-
-@pytest.mark.parametrize("model", [torch.nn.ReLU(), torch.nn.Sequential(torch.nn.ReLU()), "w"])
-def test_a_model_in_place_of_its_keys_is_refused(model: Any) -> None:
-    with pytest.raises(LayoutError, match=r"pass get_state_dict\(model\)"):
-        joined_paths(model)

@@ -91,10 +91,11 @@ def test_an_error_in_one_thread_ends_both(tmp_path: Path, monkeypatch: pytest.Mo
         return True
 
     monkeypatch.setattr(Tally, "add_floats", stop)
+    before = threading.active_count()  # a worker of pytest-xdist has another
     with pytest.raises(KeyboardInterrupt):
         stored_tallies([StoredPair(leaf, leaf)])
     assert len(calls) < 10  # of 64 blocks
-    assert threading.active_count() == 1
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("quick", [False, True])

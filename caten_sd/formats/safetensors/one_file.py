@@ -74,7 +74,7 @@ def _write(format: Safetensors, target: BinaryIO, state_dict: StateDict, /) -> N
         raise StateDictError(
             f"the header of {counted(len(order), 'tensor')} would have {counted(len(text), 'byte')}"
             f", and safetensors allows {MAX_HEADER:,}; write shards: end the path in / and set "
-            f"max_shard_size, or --max-shard-size"
+            f"max_shard_size= or --max-shard-size"
         )
     target.write(len(text).to_bytes(8, "little") + text)
     for key in order:
