@@ -30,6 +30,7 @@ from caten_sd.mapping.refusals import refuse_excluded, refuse_read, refuse_unrel
 from caten_sd.mapping.rows import Row
 from caten_sd.mapping.self_description import config_for, stated_numbers
 from caten_sd.mapping.trim_record import RECORD, record_of, with_record
+from caten_sd.mapping.unmatched_keys import refuse_unmatched
 from caten_sd.mapping.writing import write_canonical
 from caten_sd.state.gc_pause import collector_paused
 from caten_sd.state.keys import Path
@@ -155,8 +156,8 @@ def plan_layout(
     target = find_layout(layout)
     if is_training(state.keys()):
         options = {"config": config, "prefix": prefix, "against": against, **numbers}
-        return _plan_training(state, target, from_layout, **options)
-    origin, detection = source_layout(state, from_layout, target)
+        return _plan_training(state, layout, from_layout, **options)
+    origin, detection = source_layout(state, from_layout, target, layout)
     refuse_unrelated(origin, target)
     config = config_for(origin, state) if config is None else config
     joined = None if against is None else joined_paths(against)
@@ -198,15 +199,15 @@ def _written(
 
 
 def _plan_training(
-    state: StateDict, target: Layout, from_layout: str | Layout | None, **options: Any
+    state: StateDict, layout: str | Layout, from_layout: str | Layout | None, **options: Any
 ) -> LayoutPlan:
     """Plan for the model of a training state, and map the optimizer's state the same way."""
     from caten_sd.mapping.training_layout import training_in_layout
 
-    plan = plan_layout(model_state(state), target, from_layout=from_layout, **options)
+    plan = plan_layout(model_state(state), layout, from_layout=from_layout, **options)
 
     def apply_layout(model: StateDict) -> StateDict:
-        return plan_layout(model, target, from_layout=plan.source, **options).state_dict
+        return plan_layout(model, plan.target, from_layout=plan.source, **options).state_dict
 
     mapped = training_in_layout(state, plan.state_dict, apply_layout)
     return attrs.evolve(plan, state_dict=mapped)
@@ -225,9 +226,12 @@ def _description(layout: Layout, lookup: Numbers, shapes: Mapping[str, int]) -> 
 
 
 def source_layout(
-    state: StateDict, from_layout: str | Layout | None, target: Layout
+    state: StateDict, from_layout: str | Layout | None, target: Layout, asked: str | Layout
 ) -> tuple[Layout, Detection | None]:
-    """Return the layout a state dict is in: the declared, the stamped or the detected one."""
+    """Return the layout a state dict is in: the declared, the stamped or the detected one.
+
+    ``asked`` is what the caller gave for the target.
+    """
     if from_layout is None and target.implies_source:
         return target.canonical, None
     # A layout of the caller's own cannot be found by name; the target and its canonical one can.
@@ -235,6 +239,8 @@ def source_layout(
     stamp = state.metadata.get(STAMP)
     if from_layout is None and stamp is None:
         detection = detect_layout(state, layouts=by_name.values())
+        if detection.layout is None:
+            refuse_unmatched(state, asked, target, detection)
         return detection.decided(target), detection
     if from_layout is None:  # the stamp is a word of a file, and never names code to run
         return by_name.get(str(stamp)) or _layout_of_file(str(stamp)), None
