@@ -15,7 +15,6 @@ from caten_sd.state.leaf import Numpy, as_array, spec
 
 # What adds something else than the product, or changes the base when peft loads the adapter.
 _OTHERS = (
-    "use_dora",
     "use_qalora",
     "use_bdlora",
     "layer_replication",

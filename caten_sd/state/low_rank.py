@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 
 from caten_sd.state.derived import indexed
-from caten_sd.state.dtype import numpy_dtype
+from caten_sd.state.dtype import DTYPES, numpy_dtype
 from caten_sd.state.leaf import Numpy, as_array, spec
 from caten_sd.state.row_leaf import RowLeaf
 
@@ -153,13 +153,15 @@ Term = LowRank | StackedLowRank | Multiple
 
 
 class WeightSum(RowLeaf):
-    """A leaf of floats plus terms; the sum is rounded to the dtype of the leaf."""
+    """A leaf of floats plus terms; the sum is rounded to the dtype of the leaf, or is ``wide``."""
 
-    __slots__ = ("dtype", "leaf", "shape", "terms")
+    __slots__ = ("dtype", "leaf", "shape", "terms", "wide")
 
-    def __init__(self, leaf: Any, terms: Sequence[Term]) -> None:
-        self.leaf, self.terms = leaf, tuple(terms)
+    def __init__(self, leaf: Any, terms: Sequence[Term], *, wide: bool = False) -> None:
+        self.leaf, self.terms, self.wide = leaf, tuple(terms), wide
         self.shape, self.dtype = spec(leaf)[:2]
+        if wide and self.dtype.itemsize < DTYPES["float32"].itemsize:
+            self.dtype = DTYPES["float32"]
 
     def origins(self) -> tuple[Any, ...]:
         """Return the leaf and those of the terms."""
@@ -168,7 +170,7 @@ class WeightSum(RowLeaf):
     def rows(self, start: int, stop: int) -> WeightSum:
         """Return some rows of the sum."""
         leaf = indexed(self.leaf, slice(start, stop))
-        return WeightSum(leaf, [term.rows(start, stop) for term in self.terms])
+        return WeightSum(leaf, [term.rows(start, stop) for term in self.terms], wide=self.wide)
 
 
 @as_array.register(Numpy, WeightSum)
