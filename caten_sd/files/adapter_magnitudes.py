@@ -8,7 +8,7 @@ float32 at 1 to each norm that it divides by. diffusers writes those of peft und
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -16,7 +16,6 @@ from caten_sd.errors import LayoutError
 from caten_sd.errors.printable import one_line
 from caten_sd.files.adapter_names import DORA_SCALE, MAGNITUDES
 from caten_sd.state.leaf import spec
-from caten_sd.state.low_rank import LowRank, StackedLowRank
 from caten_sd.state.rescaled_sum import Magnitudes
 
 _EPSILON = 2.0**-23  # of float32, in which LyCORIS computes
@@ -59,45 +58,65 @@ def magnitudes_of(
     return AdapterMagnitudes(found[names[0]], names[0]) if names else None
 
 
-def magnitudes_for(
-    key: str, shape: Sequence[int], given: AdapterMagnitudes, product: LowRank | StackedLowRank
-) -> Magnitudes:
-    """Return the magnitudes with the axis of the weight that they are for, as their shape shows."""
-    known = spec(given.leaf)
+class Rescaling(NamedTuple):
+    """Magnitudes of an adapter with the weight whose rows or columns they are for."""
+
+    key: str
+    shape: Sequence[int]
+    given: AdapterMagnitudes
+    turned: bool  # the weight has its inputs first
+
+
+def magnitudes_by_key(found: Sequence[Rescaling]) -> dict[str, Magnitudes]:
+    """Return the magnitudes with the axis of the weight that they are for, as their shapes show.
+
+    Where a shape may be of two conventions, it is of the one that the others in the adapter show.
+    """
+    may_be = {each.key: _conventions(each) for each in found}
+    shown = {next(iter(each)) for each in may_be.values() if len(each) == 1}
+    chosen = {}
+    for each in found:
+        possible = may_be[each.key]
+        agreed = [place for name, place in possible.items() if name in shown]
+        axes = {axis for axis, _ in possible.values()}
+        if len(agreed) != 1 and len(axes) > 1 and each.shape[0] > 1:
+            raise LayoutError(
+                f"the {each.given.name} of {each.key} is {list(spec(each.given.leaf).shape)} and "
+                f"the weight {list(each.shape)}, and nothing distinguishes whether it is for the "
+                f"outputs, as diffusers writes it, or for the inputs, as LyCORIS does; merge the "
+                f"adapter with the library that trained it"
+            )
+        axis, epsilon = agreed[0] if len(agreed) == 1 else next(iter(possible.values()))
+        chosen[each.key] = Magnitudes(each.given.leaf, axis, epsilon)
+    return chosen
+
+
+def _conventions(of: Rescaling) -> dict[str, tuple[int, float]]:
+    """Return the conventions that magnitudes may have, with axes and what is added to norms."""
+    known = spec(of.given.leaf)
     if known.dtype.kind not in ("float", "block"):
         raise LayoutError(
-            f"the {given.name} of {key} is {known.dtype} in the adapter, and magnitudes of DoRA "
-            f"are floats; get the adapter again"
+            f"the {of.given.name} of {of.key} is {known.dtype} in the adapter, and magnitudes of "
+            f"DoRA are floats; get the adapter again"
         )
-    may_be = list(_axes(shape, known.shape, given.name, turned=product.turned))
-    if not may_be:
+    found = dict(_fitting(of, list(known.shape)))
+    if not found:
         raise LayoutError(
-            f"the {given.name} of {key} is {list(known.shape)} in the adapter, and the weight "
-            f"{list(shape)} has other outputs; give the model that the adapter was trained on"
+            f"the {of.given.name} of {of.key} is {list(known.shape)} in the adapter, and the "
+            f"weight {list(of.shape)} has other outputs; give the model that the adapter was "
+            f"trained on"
         )
-    axes = {axis for axis, _ in may_be}
-    if len(axes) > 1 and shape[0] > 1:
-        raise LayoutError(
-            f"the {given.name} of {key} is {list(known.shape)} and the weight {list(shape)}, and "
-            f"nothing distinguishes whether it is for the outputs, as diffusers writes it, or for "
-            f"the inputs, as LyCORIS does; merge the adapter with the library that trained it"
-        )
-    axis, epsilon = may_be[0]
-    return Magnitudes(given.leaf, axis, epsilon)
+    return found
 
 
-def _axes(
-    shape: Sequence[int], given: Sequence[int], name: str, *, turned: bool
-) -> Iterator[tuple[int, float]]:
-    """Yield the axes that magnitudes of a shape may be for, with what is added to each norm."""
-    ones = [1] * (len(given) - 2)
-    if name == DORA_SCALE and not turned and len(given) > 1 and len(shape) > 1:
-        if list(given) == [shape[0], 1, *ones]:
-            yield 0, _EPSILON
-        if list(given) == [1, shape[1], *ones]:
-            yield 1, _EPSILON
-    axis = len(shape) - 1 if turned else 0
-    if list(given) == [shape[axis]]:
-        yield axis, 0.0
-    if len(given) > 2 and not turned and list(given) == [1, shape[0], *ones]:
-        yield 0, 0.0
+def _fitting(of: Rescaling, given: list[int]) -> Iterator[tuple[str, tuple[int, float]]]:
+    shape, ones = of.shape, [1] * (len(given) - 2)
+    if of.given.name == DORA_SCALE and not of.turned and len(given) > 1 and len(shape) > 1:
+        if given == [shape[0], 1, *ones]:
+            yield "LyCORIS, outputs", (0, _EPSILON)
+        if given == [1, shape[1], *ones]:
+            yield "LyCORIS, inputs", (1, _EPSILON)
+    axis = len(shape) - 1 if of.turned else 0
+    of_convolution = len(given) > 2 and not of.turned and given == [1, shape[0], *ones]
+    if given == [shape[axis]] or of_convolution:
+        yield "peft", (axis, 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from caten_sd.errors import LayoutError
@@ -95,7 +95,7 @@ def by_canonical_names(
         found.update(_magnitudes_of_joined(apart, plan.source, paths))
     else:  # what a layout takes for alpha is not what the adapter states
         found = {without_model(key): leaf for key, leaf in found.items() if role(key)[1] != "alpha"}
-        found.update(_without_names(apart))
+        found.update(_renamed(apart, _without_names))
     untaken = [
         key for key in found if (joined and key.startswith("lora_")) or role(key) == ("", "")
     ]
@@ -108,25 +108,37 @@ def _is_apart(key: str, joined: bool) -> bool:
     return bool(_MAGNITUDES.search(key)) or (not joined and key.endswith(_ALPHA))
 
 
-def _without_names(apart: Mapping[str, Any]) -> dict[str, Any]:
-    """Return leaves by their keys without what a model and an adapter's name add to them."""
+def _without_names(key: str) -> str:
+    """Return a key without what a model and an adapter's name add to it."""
+    return _MAGNITUDES.sub(r".\1", without_model(key))
+
+
+def _as_its_pair(key: str) -> str:
+    """Return the joined name of the pair for that of its magnitudes.
+
+    diffusers leaves a dot in the names of magnitudes that it writes for kohya.
+    """
+    return _MAGNITUDES.sub("", key).replace(".", "_") + _DOWN
+
+
+def _renamed(apart: Mapping[str, Any], name: Callable[[str], str]) -> dict[str, Any]:
+    """Return leaves by other names; LayoutError if two get one."""
     first: dict[str, str] = {}
     for key in apart:
-        name = _MAGNITUDES.sub(r".\1", without_model(key))
-        if first.setdefault(name, key) != key:
+        if first.setdefault(name(key), key) != key:
             raise LayoutError(
-                f"{one_line(first[name])} and {one_line(key)} of the adapter are both the "
-                f"magnitudes of one layer; leave one of them out"
+                f"{one_line(first[name(key)])} and {one_line(key)} of the adapter are both for one "
+                f"pair; leave one of them out"
             )
-    return {name: apart[key] for name, key in first.items()}
+    return {new: apart[key] for new, key in first.items()}
 
 
 def _magnitudes_of_joined(
     apart: Mapping[str, Any], origin: Layout, paths: list[str] | None
 ) -> dict[str, Any]:
     """Return magnitudes by their canonical names; each layer is found by the name of its pair."""
-    layers = {f"{_MAGNITUDES.sub('', key)}{_DOWN}": leaf for key, leaf in apart.items()}
-    found = dict(_plan_from(StateDict(layers), origin, paths).state_dict) if layers else {}
+    layers = StateDict(_renamed(apart, _as_its_pair))
+    found = dict(_plan_from(layers, origin, paths).state_dict) if layers else {}
     names = {key: re.sub(r"\.lora_A\.weight$|\.lora_down\.weight$", "", key) for key in found}
     return {f"{names[key]}.{DORA_SCALE}": leaf for key, leaf in found.items()}
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from caten_sd.errors import LayoutError
 from caten_sd.files.adapter_keys import by_key
-from caten_sd.files.adapter_magnitudes import magnitudes_for
+from caten_sd.files.adapter_magnitudes import Rescaling, magnitudes_by_key
 from caten_sd.files.adapter_pairs import AdapterPair, read_pairs
 from caten_sd.files.adapter_refusals import bias_key, check_pair, refuse_two_with_magnitudes
 from caten_sd.files.checkpoint import read_state_dict
@@ -98,13 +98,19 @@ def _added(given: StateDict, adapter: StateDict) -> Merge:
 
 def _sums(pairs: Sequence[tuple[AdapterPair, str]], state: StateDict) -> dict[int, Any]:
     """Return the sums by the leaf that each is of: tied keys share one leaf, and so one sum."""
+    magnitudes = magnitudes_by_key(
+        [
+            Rescaling(key, spec(state[key]).shape, pair.magnitudes, pair.product.turned)
+            for pair, key in pairs
+            if pair.magnitudes is not None
+        ]
+    )
     terms: dict[int, list[Term]] = {}
     made: dict[int, Any] = {}
     for pair, key in pairs:
         leaf = state[key]
-        if pair.magnitudes is not None:
-            rescaled = magnitudes_for(key, spec(leaf).shape, pair.magnitudes, pair.product)
-            made[id(leaf)] = RescaledSum(leaf, pair.product, rescaled)
+        if key in magnitudes:
+            made[id(leaf)] = RescaledSum(leaf, pair.product, magnitudes[key])
             continue
         terms.setdefault(id(leaf), []).append(pair.product)
         if pair.bias is not None:

@@ -59,7 +59,6 @@ def test_an_alpha_that_is_not_one_number_is_not_left_out(alpha: Any) -> None:
     "config",
     [
         {"peft_type": "IA3"},
-        {"use_dora": True},
         {"init_lora_weights": "pissa_niter_4"},
         {"layer_replication": [[0, 4]]},
     ],

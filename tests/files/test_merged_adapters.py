@@ -142,21 +142,12 @@ WRONG: dict[str, tuple[dict[str, Any], Any, str]] = {
     ),
     "turned": (base(), of_peft(pairs(), fan_in_fan_out=True), "fan_in_fan_out"),
     "integers": ({k: v.astype("i4") for k, v in base().items()}, of_peft(pairs()), "int32"),
-    "dora": (base(), of_peft(pairs(), use_dora=True), "use_dora"),
     "loha": (
         base(),
         sd.StateDict({**kohya(pairs(), "lora_unet"), "lora_unet_x.hada_w1_a": numbers(2, 2)}),
         "1 key of the adapter.*LoHa.*cannot.*hada_w1_a",
     ),
     "lokr": (base(), {"lora_unet_x.lokr_w1": numbers(2, 2)}, "LoKr.*cannot.*lokr_w1"),
-    "dora of kohya": (
-        base(),
-        {
-            **kohya(pairs(), "lora_unet"),
-            "lora_unet_model_layers_0_q_proj.dora_scale": numbers(6, 1),
-        },
-        "1 key.*DoRA.*dora_scale",
-    ),
     "three matrices": (
         base(),
         {**kohya(pairs(), "lora_unet"), "lora_unet_x.lora_mid.weight": numbers(2, 2, 3, 3)},
@@ -296,7 +287,7 @@ def test_peft_s_merge_and_unload_gives_the_same_bits(
 ) -> None:
     peft = pytest.importorskip("peft", reason="it is the oracle")
     torch = pytest.importorskip("torch")
-    model = _model(options["target_modules"]).to(getattr(torch, dtype))
+    model = small_model(options["target_modules"]).to(getattr(torch, dtype))
     state = {key: leaf.clone() for key, leaf in model.state_dict().items()}
     sd.write_state_dict(state, tmp_path / "base.safetensors")
     adapted = peft.get_peft_model(model, peft.LoraConfig(r=4, lora_alpha=12, **options))
@@ -309,7 +300,7 @@ def test_peft_s_merge_and_unload_gives_the_same_bits(
         tmp_path / "base.safetensors", tmp_path / "out.safetensors", lora=tmp_path / "adapter"
     )
     assert "added to" in str(done)
-    fresh = _model(options["target_modules"]).to(getattr(torch, dtype))
+    fresh = small_model(options["target_modules"]).to(getattr(torch, dtype))
     fresh.load_state_dict(state)
     loaded = peft.PeftModel.from_pretrained(fresh, tmp_path / "adapter")
     expected = loaded.merge_and_unload().state_dict()
@@ -318,7 +309,7 @@ def test_peft_s_merge_and_unload_gives_the_same_bits(
         assert all(torch.equal(leaf.torch(), expected[key]) for key, leaf in found.items())
 
 
-def _model(layers: list[str]) -> Any:
+def small_model(layers: list[str]) -> Any:
     """Return a small model that has these layers."""
     import torch
     import transformers
@@ -353,8 +344,9 @@ def _model(layers: list[str]) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("use_dora", [False, True])
 @pytest.mark.parametrize("name", ["diffusers", "diffusers with alpha", "kohya"])
-def test_diffusers_fuses_the_same_weights(name: str, tmp_path: Path) -> None:
+def test_diffusers_fuses_the_same_weights(name: str, use_dora: bool, tmp_path: Path) -> None:
     diffusers = pytest.importorskip("diffusers", reason="it is the oracle")
     peft = pytest.importorskip("peft", reason="diffusers adds its adapters")
     torch = pytest.importorskip("torch")
@@ -371,18 +363,20 @@ def test_diffusers_fuses_the_same_weights(name: str, tmp_path: Path) -> None:
     unet.save_pretrained(tmp_path / "unet")
     alpha = 8 if name == "diffusers with alpha" else 4
     layers = ["to_q", "to_out.0", "conv1", "proj_in"]
-    unet.add_adapter(peft.LoraConfig(r=4, lora_alpha=alpha, target_modules=layers))
+    config = peft.LoraConfig(r=4, lora_alpha=alpha, target_modules=layers, use_dora=use_dora)
+    unet.add_adapter(config)
     with torch.no_grad():
         for key, each in unet.named_parameters():
             if "lora_" in key:
-                each.copy_(torch.randn_like(each))
+                each.copy_(torch.rand_like(each) + 0.5)
     given = peft.get_peft_model_state_dict(unet)
     adapter = tmp_path / "pytorch_lora_weights.safetensors"
     if name == "kohya":
         named = {f"unet.{key}": leaf for key, leaf in given.items()}
         sd.write_state_dict(diffusers.utils.convert_state_dict_to_kohya(named), adapter)
     else:
-        stated = {"r": 4, "lora_alpha": alpha} if alpha != 4 else None
+        own = {"r": 4, "lora_alpha": alpha, "use_dora": use_dora}
+        stated = own if alpha != 4 else None
         diffusers.StableDiffusionPipeline.save_lora_weights(
             tmp_path, unet_lora_layers=given, unet_lora_adapter_metadata=stated
         )
@@ -390,6 +384,9 @@ def test_diffusers_fuses_the_same_weights(name: str, tmp_path: Path) -> None:
     expected = {key.replace(".base_layer", ""): leaf for key, leaf in unet.state_dict().items()}
     out = tmp_path / "out.safetensors"
     done = sd.convert(tmp_path / "unet", out, lora=adapter)
-    assert f"{len(given) // 2} pairs of the adapter" in str(done)
+    count = sum("lora_A" in key for key in given)
+    assert f"{count} pairs of the adapter" in str(done)
+    assert ("magnitudes of DoRA" in str(done)) == use_dora
+    alike = torch.allclose if use_dora else torch.equal
     with sd.read_state_dict(out) as found:
-        assert all(torch.equal(leaf.torch(), expected[key]) for key, leaf in found.items())
+        assert all(alike(leaf.torch(), expected[key]) for key, leaf in found.items())
