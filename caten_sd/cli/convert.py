@@ -56,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_repeatable(parser: argparse.ArgumentParser) -> None:
     """Add the options that may be repeated."""
     for flag, metavar, text in (
-        ("--lora", "ADAPTER", "a LoRA adapter (peft, diffusers, kohya) to add to the weights"),
+        (
+            "--lora",
+            "ADAPTER",
+            "a LoRA or DoRA adapter (peft, diffusers, kohya) to add to the weights",
+        ),
         (
             "--against",
             "MODEL",
