@@ -15,7 +15,7 @@ from flax.core import meta
 
 from caten_sd.loading.owners import OwnerHooks, hooks_of
 from caten_sd.objects.extract import to_state_dict
-from caten_sd.objects.owner import Slot, slots_of
+from caten_sd.objects.owner import Slot, slots_of, unwrap
 from caten_sd.objects.place import assign, refusal, replacement
 from caten_sd.state.keys import Pair, Path
 from caten_sd.state.leaf import Kind, Memory, Numpy, Spec, as_array, memory, spec, spec_or_none
@@ -35,12 +35,22 @@ def value_of(leaf: Any) -> Any:
     return leaf.value if isinstance(leaf, meta.Partitioned) else leaf.unbox()
 
 
+def _tree_of(holder: Any) -> Any:
+    """Return the dict, the list or another object with arrays in it; None if there is an array.
+
+    That of a Variable is the one that it has: ``get_value`` copies the containers, so that what is
+    put into them would be lost.
+    """
+    held = holder.get_raw_value() if isinstance(holder, nnx.Variable) else value_of(holder)
+    return None if spec_or_none(held) is not None else held
+
+
 @to_state_dict.register(HOLDERS)
 def _pairs(holder: Any, parent: Path, /) -> list[Pair]:
-    value = value_of(holder)
-    if spec_or_none(value) is None:  # None, a number, or a tree
-        return to_state_dict(value, parent)
-    return to_state_dict(value, parent) and [(list(parent), holder)]
+    tree = _tree_of(holder)
+    if tree is not None:
+        return to_state_dict(tree, parent)
+    return to_state_dict(value_of(holder), parent) and [(list(parent), holder)]
 
 
 class _HolderHooks(OwnerHooks):
@@ -62,6 +72,13 @@ def _hooks(holder: Any, /) -> OwnerHooks:
 @slots_of.register(HOLDERS)
 def _no_slots(holder: Any, /) -> list[Slot]:
     return []
+
+
+@unwrap.register(HOLDERS)
+def _unwrapped(holder: Any, /) -> Any:
+    """Return the tree that a Variable or a box holds, whose slots are its own; else itself."""
+    tree = _tree_of(holder)
+    return holder if tree is None else tree
 
 
 @spec.register(HOLDERS)

@@ -73,3 +73,40 @@ def test_a_deleted_array_is_an_error_by_its_key(kind: str, tmp_path: Path) -> No
             act()
     assert not (tmp_path / "w.npz").exists()
     assert values(with_state(old, {"w": np.ones(SHAPE, "f4")}, strict=True)).max() == 1
+
+
+class OfTrees(nnx.Module):
+    def __init__(self) -> None:
+        self.p = nnx.Param({"a": jnp.zeros(2), "b": [jnp.zeros(3), jnp.zeros(1)]})
+
+
+OF_TREES = {"p.a": np.ones(2, "f4"), "p.b.0": np.ones(3, "f4"), "p.b.1": np.ones(1, "f4")}
+
+
+def sums(model: OfTrees) -> list[float]:
+    return [float(leaf.sum()) for leaf in jax.tree.leaves(nnx.state(model))]
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_tree_in_a_variable_is_loaded_into_the_variable(assign: bool) -> None:
+    model = OfTrees()
+    variable = model.p
+    load_state_dict(model, OF_TREES, strict=True, assign=assign)
+    assert model.p is variable
+    assert sums(model) == [2, 3, 1]
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(variable.get_value()))
+    assert list(get_state_dict(model)) == list(OF_TREES)
+
+
+def test_with_state_leaves_the_tree_of_the_old_variable_as_it_was() -> None:
+    model = OfTrees()
+    assert sums(with_state(model, OF_TREES, strict=True)) == [2, 3, 1]
+    assert sums(model) == [0, 0, 0]
+
+
+def test_a_tuple_in_a_variable_is_replaced_and_not_changed() -> None:
+    model = {"v": nnx.Param((jnp.zeros(2),))}
+    with pytest.raises(LoadError, match=r"(?s)v.0: a tuple takes no new object .*with_state"):
+        load_state_dict(model, {"v.0": np.ones(2, "f4")})
+    made = with_state(model, {"v.0": np.ones(2, "f4")})
+    assert float(made["v"].get_value()[0].sum()) == 2
