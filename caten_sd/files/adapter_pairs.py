@@ -137,7 +137,7 @@ def _pairs(
         rank = (*spec(found["down"]).shape, 0)[0]
         scale = scale_of(path, rank, found.get("alpha"), stated)
         embedding = "embedding" in found
-        turned = embedding or config.get("fan_in_fan_out") is True
+        turned = embedding or bool(config.get("fan_in_fan_out"))
         magnitudes = magnitudes_of(path, found, stated)
         rounded = embedding and magnitudes is None
         product = LowRank(found["down"], found["up"], scale, turned, rounded)

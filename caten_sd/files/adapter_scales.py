@@ -10,6 +10,7 @@ from typing import Any
 
 from caten_sd.errors import FormatError, LayoutError
 from caten_sd.errors.printable import one_line
+from caten_sd.files.adapter_fields import check_fields
 from caten_sd.state.json_text import parse_json
 from caten_sd.state.leaf import Numpy, as_array, spec
 
@@ -34,6 +35,7 @@ _LONGEST = 100  # characters of a value that a message shows
 
 def check_config(config: Mapping[str, Any]) -> None:
     """Refuse the configuration of an adapter whose weights are not a sum with products alone."""
+    check_fields(config)
     kind = config.get("peft_type", "LORA")
     odd = [name for name in _OTHERS if config.get(name)]
     start = config.get("init_lora_weights")
@@ -76,7 +78,7 @@ def scale_of(path: str, rank: int, alpha: Any, stated: Mapping[str, Any] | None)
             f"the alpha of {one_line(path)} is {one_line(number, _LONGEST)}, which is not a number "
             f"that a float32 holds; get the adapter again"
         )
-    return number / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
+    return number / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
 def _number_in(alpha: Any) -> float | None:

@@ -26,13 +26,8 @@ def stacked_parameters(path: str, config: Mapping[str, Any]) -> tuple[str, ...]:
     >>> stacked_parameters("h.0.experts.base_layer", {"target_parameters": ["experts.up", "x.up"]})
     ('up',)
     """
-    targets = config.get("target_parameters")
     layer = f".{path.replace(BASE_LAYER, '')}"
-    parts = [
-        target.rpartition(".")
-        for target in (targets if isinstance(targets, (list, tuple)) else ())
-        if isinstance(target, str)
-    ]
+    parts = [target.rpartition(".") for target in config.get("target_parameters") or ()]
     return tuple(dict.fromkeys(name for of, _, name in parts if of and layer.endswith(f".{of}")))
 
 
