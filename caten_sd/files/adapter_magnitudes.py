@@ -43,7 +43,7 @@ def magnitudes_of(
     if names and stated is not None and not uses:
         raise LayoutError(
             f"{one_line(path)} of the adapter has {names[0]}, and its configuration does not state "
-            f"use_dora; get the adapter_config.json of this adapter"
+            f"use_dora; get the adapter again, with the configuration that it was trained with"
         )
     if uses and not names:
         raise LayoutError(
@@ -110,6 +110,7 @@ def _conventions(of: Rescaling) -> dict[str, tuple[int, float]]:
 
 
 def _fitting(of: Rescaling, given: list[int]) -> Iterator[tuple[str, tuple[int, float]]]:
+    """Yield the conventions whose shape is the given one."""
     shape, ones = of.shape, [1] * (len(given) - 2)
     if of.given.name == DORA_SCALE and not of.turned and len(given) > 1 and len(shape) > 1:
         if given == [shape[0], 1, *ones]:

@@ -124,12 +124,7 @@ def _pairs(
         if key.endswith((".lora_embedding_A", ".lora_embedding_B")):
             layers[path]["embedding"] = True
     for path, found in layers.items():
-        if "down" not in found or "up" not in found:
-            there = next((part for part in found if part in ("down", "up")), next(iter(found)))
-            raise LayoutError(
-                f"{one_line(path)} of the adapter has {there} and not the other matrix of its "
-                f"pair; get the adapter again"
-            )
+        _check_both(path, found)
         stated = stated_of(path, adapter.metadata, config, dialect)
         if parameters := stacked_parameters(path, config):
             yield _stacked(path, found, config, parameters)
@@ -142,6 +137,18 @@ def _pairs(
         rounded = embedding and magnitudes is None
         product = LowRank(found["down"], found["up"], scale, turned, rounded)
         yield AdapterPair(path, product, found.get("bias"), magnitudes=magnitudes)
+
+
+def _check_both(path: str, found: Mapping[str, Any]) -> None:
+    """Refuse a layer of which the adapter does not have both matrices."""
+    there = [part for part in ("down", "up") if part in found]
+    if len(there) < 2:
+        has = there[0] if there else next(iter(found))
+        lacks = "the other matrix" if there else "the matrices"
+        raise LayoutError(
+            f"{one_line(path)} of the adapter has {has} and not {lacks} of its pair; get the "
+            f"adapter again"
+        )
 
 
 def _stacked(

@@ -72,8 +72,8 @@ def test_the_name_that_diffusers_writes_for_kohya_has_a_dot_more() -> None:
     weights, found = base(LAYER), pairs(LAYER)
     expected = sd.merge_lora(weights, lycoris(found, VALUES))[f"{LAYER}.weight"]
     dotted = "lora_unet_model_layers_0.q_proj"
-    merged = sd.merge_lora(weights, lycoris(found, VALUES, dotted))
-    assert np.array_equal(merged[f"{LAYER}.weight"], expected)
+    found_by_dotted = sd.merge_lora(weights, lycoris(found, VALUES, dotted))
+    assert np.array_equal(found_by_dotted[f"{LAYER}.weight"], expected)
     both = {**lycoris(found, VALUES), f"{dotted}.dora_scale": VALUES}
     with pytest.raises(LayoutError, match=rf"{JOINED}.dora_scale and {dotted}.dora_scale"):
         sd.merge_lora(weights, both)
@@ -83,9 +83,20 @@ def test_the_name_that_diffusers_writes_for_kohya_has_a_dot_more() -> None:
 def test_lycoris_has_magnitudes_of_outputs_or_of_inputs(shape: tuple[int, ...]) -> None:
     weights, found = base(LAYER), pairs(LAYER)
     values, axis = (VALUES, 0) if 6 in shape else (VALUES[:5], 1)
-    merged = sd.merge_lora(weights, lycoris(found, values.reshape(shape)))
+    got = sd.merge_lora(weights, lycoris(found, values.reshape(shape)))[f"{LAYER}.weight"]
     total = weights[f"{LAYER}.weight"] + 0.5 * product(found, LAYER)
-    assert np.allclose(merged[f"{LAYER}.weight"], rescaled(total, values, axis), rtol=1e-6)
+    assert np.allclose(got, rescaled(total, values, axis), rtol=1e-6)
+
+
+def test_a_pair_without_magnitudes_is_added_as_it_is() -> None:
+    weights, found = base(), pairs()
+    done = merged(sd.StateDict(weights), lycoris(found, VALUES))
+    assert done.notes == (
+        "2 pairs of the adapter added to 2 weights, scale 0.5, 1 with the magnitudes of DoRA",
+    )
+    other = "model.layers.1.q_proj"
+    expected = weights[f"{other}.weight"] + 0.5 * product(found, other)
+    assert np.array_equal(done.state_dict[f"{other}.weight"], expected)
 
 
 EPSILON = 2.0**-23
@@ -189,7 +200,7 @@ WRONG: dict[str, tuple[dict[str, Any], sd.StateDict, str]] = {
     "no pair": (
         base(LAYER),
         of_dora(found={"head.lora_magnitude_vector": VALUES}),
-        "head of the adapter has lora_magnitude_vector and not",
+        "head of the adapter has lora_magnitude_vector and not the matrices",
     ),
     "no pair of a joined name": (
         base(LAYER, "head"),
@@ -229,8 +240,8 @@ def test_what_peft_does_not_write_is_refused_in_one_sentence(name: str) -> None:
 
 def test_the_bias_of_a_layer_stays_as_it_is() -> None:
     model = {**base(LAYER), f"{LAYER}.bias": numbers(6)}
-    merged = sd.merge_lora(model, of_dora())
-    assert merged[f"{LAYER}.bias"] is model[f"{LAYER}.bias"]
+    found = sd.merge_lora(model, of_dora())
+    assert found[f"{LAYER}.bias"] is model[f"{LAYER}.bias"]
 
 
 def steps_apart(one: Any, other: Any) -> Any:
@@ -267,16 +278,16 @@ def test_peft_s_merge_and_unload_gives_the_same_within_the_rounding_of_its_norms
             if "lora_" in name:
                 each.copy_(torch.rand_like(each) + 0.5)
     adapted.save_pretrained(tmp_path / "adapter")
-    merged = sd.merge_lora(state, tmp_path / "adapter")
+    found = sd.merge_lora(state, tmp_path / "adapter")
     fresh = small_model(options["target_modules"]).to(getattr(torch, dtype))
     fresh.load_state_dict(state)
     loaded = peft.PeftModel.from_pretrained(fresh, tmp_path / "adapter")
     expected = loaded.merge_and_unload().state_dict()
-    changed = [key for key, leaf in merged.items() if leaf is not state[key]]
+    changed = [key for key, leaf in found.items() if leaf is not state[key]]
     assert changed
     assert all(torch.equal(state[key], expected[key]) for key in state if key not in changed)
     for key in changed:
-        assert steps_apart(merged[key].torch(), expected[key]) <= most, key
+        assert steps_apart(found[key].torch(), expected[key]) <= most, key
 
 
 @pytest.mark.slow

@@ -243,8 +243,11 @@ def llama() -> sd.StateDict:
     return sd.StateDict({key: numbers(*shape) for key, shape in shapes.items()}, config=config)
 
 
+@pytest.mark.parametrize("use_dora", [False, True])
 @pytest.mark.parametrize("layout", ["meta-llama", "gguf-llama", "megatron-llama"])
-def test_a_model_in_another_layout_keeps_its_names_and_gets_the_same_sums(layout: str) -> None:
+def test_a_model_in_another_layout_keeps_its_names_and_gets_the_same_sums(
+    layout: str, use_dora: bool
+) -> None:
     model = llama()
     layers = ["self_attn.q_proj", "self_attn.k_proj", "mlp.gate_proj"]
     found = {}
@@ -253,11 +256,14 @@ def test_a_model_in_another_layout_keeps_its_names_and_gets_the_same_sums(layout
         outputs, inputs = model[f"{path}.weight"].shape
         found[f"{path}.lora_A.weight"] = numbers(2, inputs)
         found[f"{path}.lora_B.weight"] = numbers(outputs, 2)
+        if use_dora:
+            found[f"{path}.lora_magnitude_vector"] = np.arange(1, outputs + 1, dtype="f4")
+    adapter = of_peft(found, use_dora=use_dora)
     other = sd.to_layout(model, layout, silent=True)
     other.config = model.config
-    merged = sd.merge_lora(other, of_peft(found))
+    merged = sd.merge_lora(other, adapter)
     assert list(merged) == list(other)
-    expected = sd.to_layout(sd.merge_lora(model, of_peft(found)), layout, silent=True)
+    expected = sd.to_layout(sd.merge_lora(model, adapter), layout, silent=True)
     assert not np.array_equal(next(iter(merged.values())), 0)
     for key, leaf in expected.items():
         assert np.array_equal(np.asarray(merged[key]), np.asarray(leaf)), key
