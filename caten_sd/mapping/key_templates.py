@@ -43,6 +43,19 @@ class Template:
         """The numbers of each tensor, in order."""
         return tuple(sorted(self.shapes))
 
+    @cached_property
+    def keys(self) -> Mapping[str, tuple[int, ...]]:
+        """The numbers in each key."""
+        *before, last = self.parts
+        return {
+            "".join(f"{part}{n}" for part, n in zip(before, numbers, strict=True)) + last: numbers
+            for numbers in self.shapes
+        }
+
+    def alone(self, key: str) -> Template:
+        """Return the template of one of the keys alone."""
+        return Template((key,), {(): self.shapes[self.keys[key]]})
+
     def kind(self, turned: bool | None = None) -> Class:
         """Return what a template of the other side has in common with it.
 

@@ -1,8 +1,9 @@
 """Pairs of names that do not meet, proposed by names and shapes alone; none is ever applied.
 
 Numbers are taken out of the keys, so that all layers are paired at once. Names are paired where
-their indices and their sizes are the same: told by that, where there is one on each side, else
-guessed by their words, and left open where two guesses are near each other.
+their indices and their sizes are the same: told by that, where there is one on each side, or by the
+modules that hold them, else guessed by their words, and left open where two guesses are near each
+other.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from caten_sd.mapping.key_templates import (
     parent_module,
     templates,
 )
+from caten_sd.mapping.module_pairs import tensors_by_module
 from caten_sd.mapping.name_words import MOST, guessed, words
+from caten_sd.mapping.template_pairs import paired_templates, without_keys
 
+Sizes = tuple[int, ...]
 Groups = dict[Class, list[Template]]
 Kind = Callable[[Template], Class]
 
@@ -30,14 +34,15 @@ _MOST_COMPARED = 500_000  # pairs of names of all kinds, which take about 20 s
 class Suggested(NamedTuple):
     """Two templates that may be the same tensors.
 
-    ``told`` is whether no others have their sizes; else ``score`` says how alike the words are,
-    from 0 to 1.
+    ``told`` is whether no others have their sizes, and ``placed`` whether modules of the same sizes
+    hold them; else ``score`` says how alike the words are, from 0 to 1.
     """
 
     a: Template
     b: Template
     score: float
     told: bool
+    placed: bool = False
 
 
 class Suggestions(NamedTuple):
@@ -62,11 +67,12 @@ def suggestions(a: Mapping[str, Shape], b: Mapping[str, Shape]) -> Suggestions:
     here, there = templates(a), templates(b)
     turned = _are_turned(here, there)
     search = _NamePairing(here, there, turned)
+    search.place(tensors_by_module(a, b))
     for step in (search.tell, search.modules, search.guess, search.guess_near):
         step()
         search.follow()
-    place = {each.text: n for n, each in enumerate(here)}
-    pairs = sorted(search.pairs, key=lambda each: place[each.a.text])
+    place = {key: n for n, key in enumerate(a)}
+    pairs = sorted(search.pairs, key=lambda each: place[next(iter(each.a.keys))])
     return Suggestions(pairs, [*search.a.values()], [*search.b.values()], bool(turned))
 
 
@@ -74,6 +80,9 @@ class _NamePairing:
     def __init__(self, a: Sequence[Template], b: Sequence[Template], turned: bool | None) -> None:
         self.a, self.b = ({each.text: each for each in own} for own in (a, b))
         self.pairs: list[Suggested] = []
+        self._texts = [{each.text for each in own} for own in (a, b)]
+        self._kinds = [Counter(each.kind() for each in own) for own in (a, b)]
+        self._sizes = [_counts_of_sizes(own) for own in (a, b)]
         self._turned = turned
         self._compared = 0
 
@@ -87,13 +96,29 @@ class _NamePairing:
         self.pairs.append(Suggested(a, b, score, told))
         del self.a[a.text], self.b[b.text]
 
+    def place(self, found: Mapping[str, str]) -> None:
+        """Pair the names that modules of the same sizes tell, all of a template or one by one."""
+        here, there = list(self.a.values()), list(self.b.values())
+        for a, b in paired_templates(here, there, found):
+            told = self._is_alone(a, 0) and self._is_alone(b, 1) and a.kind() == b.kind()
+            self.pairs.append(Suggested(a, b, 1.0, told, placed=True))
+        self.a = {each.text: each for each in without_keys(here, found.keys())}
+        self.b = {each.text: each for each in without_keys(there, set(found.values()))}
+
     def tell(self) -> None:
         """Pair those of which each side has one with such indices and sizes."""
         here, there = (_grouped(own.values(), Template.kind) for own in (self.a, self.b))
         for kind, own in here.items():
             others = there.get(kind, [])
-            if len(own) == len(others) == 1:
+            is_told = len(own) == len(others) == 1 and self._is_alone(own[0], 0)
+            if is_told and self._is_alone(others[0], 1):
                 self._add(own[0], others[0], 1.0, told=True)
+
+    def _is_alone(self, each: Template, side: int) -> bool:
+        """Return whether no others of its side have such sizes, with its indices if it has some."""
+        if each.text in self._texts[side]:
+            return self._kinds[side][each.kind()] == 1
+        return self._sizes[side][each.kind()[1]] == 1  # a part of a template
 
     def follow(self) -> None:
         """Pair what is left of two modules of which other tensors are paired."""
@@ -104,7 +129,8 @@ class _NamePairing:
             if pair is None or not module or not pair.b.module:
                 continue
             kinds = _grouped(own, self._here)
-            others = _grouped(there.get(pair.b.module, []), self._there)
+            left = [each for each in there.get(pair.b.module, []) if each.text in self.b]
+            others = _grouped(left, self._there)
             for kind, alike in kinds.items():
                 if len(alike) == len(others.get(kind, [])) == 1:
                     self._add(alike[0], others[kind][0], pair.score)
@@ -183,6 +209,13 @@ def _are_turned(a: Sequence[Template], b: Sequence[Template]) -> bool | None:
         if counts[0] != counts[1] and sorted(counts) == sorted(others):
             said.add(counts != others)
     return said.pop() if len(said) == 1 else None
+
+
+def _counts_of_sizes(own: Iterable[Template]) -> Counter[Sizes]:
+    found: Counter[Sizes] = Counter()
+    for each in own:
+        found[each.kind()[1]] += each.tensors
+    return found
 
 
 def _grouped(found: Iterable[Template], kind: Kind) -> Groups:

@@ -25,6 +25,7 @@ from caten_sd.state.state_dict import StateDict
 from caten_sd.wording import counted
 
 TOLD = "told by its shape"
+PLACED = "at one place in modules of the same sizes"
 _ROW = "\n[[rows]]\n"  # how each begins in a TOML file; no name there has a line end
 
 
@@ -33,12 +34,14 @@ class Suggestion(HasSheet):
     """A layout of B to be corrected, with the names of A as the canonical ones.
 
     ``layout`` is None where nothing is suggested. ``told`` has the rows that shapes tell alone,
-    ``guessed`` the others, each with how alike its words are, from 0 to 1. ``left`` has the names
-    of A and of B that are open.
+    ``placed`` those of tensors at one place in modules of the same sizes, and ``guessed`` the
+    others, each with how alike its words are, from 0 to 1. ``left`` has the names of A and of B
+    that are open.
     """
 
     layout: Layout | None
     told: Sequence[Row]
+    placed: Sequence[Row]
     guessed: Mapping[Row, float]
     left: tuple[Sequence[str], Sequence[str]]
     tensors: tuple[int, int]
@@ -57,16 +60,19 @@ class Suggestion(HasSheet):
             for side, some, count in zip("AB", self.suggested, self.tensors, strict=True)
         ]
         rows = counted(len(self.told), "row that shapes tell", "rows that shapes tell")
+        if self.placed:
+            rows += f", {len(self.placed):,} that modules of the same sizes tell"
         guesses = counted(len(self.guessed), "guess", "guesses")
         return f"{' and '.join(sides)} have a row: {rows}, {guesses}"
 
     def sheet(self) -> Sheet:
-        """Return the sheet: the rows that shapes tell, the guesses, the surest first, the rest."""
-        told = [_in_sheet(row, None) for row in self.told]
+        """Return the sheet: the rows that sizes tell, the guesses, the surest first, the rest."""
+        told, placed = ([_in_sheet(row, None) for row in own] for own in (self.told, self.placed))
         surest = sorted(self.guessed.items(), key=lambda each: -each[1])
         guesses = [_in_sheet(*each) for each in surest]
         groups = [
             SheetGroup(TOLD, told),
+            SheetGroup(PLACED, placed),
             SheetGroup("guessed by words, the surest first", guesses),
             *(
                 SheetGroup(f"open in {side}", [SheetRow(name) for name in names])
@@ -88,6 +94,8 @@ class Suggestion(HasSheet):
     def _said(self, row: Row) -> str:
         if row in self.told:
             return f"{TOLD}: no other has these sizes"
+        if row not in self.guessed:
+            return f"a guess: they are {PLACED}; correct it or remove it"
         return f"a guess: the words are {self.guessed[row]:.2f} alike; correct it or remove it"
 
 
@@ -102,8 +110,8 @@ def suggest(
 
     The states are state dicts, locations or live models. The names of ``a`` are the canonical ones,
     and the layout, of this ``name``, is that of ``b``. It is a draft: nothing is read, and shapes
-    prove a row only where no other tensor has them. Where both have the same weights, `explain`
-    finds the layout from the values.
+    prove a row only where no other tensor has them. What modules of the same sizes tell is marked
+    apart. Where both have the same weights, `explain` finds the layout from the values.
 
     >>> import numpy
     >>> w = numpy.zeros((2, 3))
@@ -122,7 +130,8 @@ def suggest(
     return Suggestion(
         layout,
         [row for row, pair in rows.items() if pair.told],
-        {row: pair.score for row, pair in rows.items() if not pair.told},
+        [row for row, pair in rows.items() if pair.placed and not pair.told],
+        {row: pair.score for row, pair in rows.items() if not pair.told and not pair.placed},
         (_left(found.a, here), _left(found.b, there)),
         (len(here), len(there)),
         (count, count),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any
 
 import pytest
 
 from caten_sd.mapping import suggested_rows
-from caten_sd.mapping.key_templates import Shape, Template, templates
+from caten_sd.mapping.key_templates import Shape, templates
 from caten_sd.mapping.suggested_rows import Suggestions, suggestions
 from caten_sd.state.leaf import LazyLeaf, spec
+from tests.layouts.key_lists import listed_pairs
 
 
 def layers(**shapes: Shape) -> dict[str, Shape]:
@@ -67,7 +69,8 @@ def test_reversed_matrices_tell_gate_and_up_from_down() -> None:
 
 
 def test_many_names_of_one_shape_stay_open() -> None:
-    a = {f"layer{n}x": (2,) for n in range(5_000)}
+    letters = itertools.islice(itertools.product("abcdefghi", repeat=4), 5_000)
+    a = {f"layer_{''.join(each)}": (2,) for each in letters}
     found = suggestions(a, {key.replace("layer", "part"): shape for key, shape in a.items()})
     assert len(found.a) == 5_000
     wide = {f"h.{i}.w": (2, 2) for i in range(5_000)}
@@ -177,6 +180,34 @@ def test_four_fifths_are_right_and_hardly_any_wrong(models: list[tuple[str, str]
     assert wrong <= 0.03 * every
 
 
+def counted(
+    a: dict[str, Shape], b: dict[str, Shape], truth: dict[str, str]
+) -> tuple[int, int, int]:
+    """Return how many names are paired right and wrong, and how many have a counterpart."""
+    found: dict[str, str] = {}
+    for each in suggestions(a, b).pairs:
+        others = {numbers: key for key, numbers in each.b.keys.items()}
+        found |= {key: others[numbers] for key, numbers in each.a.keys.items()}
+    right = sum(found.get(key) == other for key, other in truth.items())
+    return right, sum(key in found for key in truth) - right, len(truth)
+
+
+@pytest.mark.parametrize(
+    "name", ["sd-unet", "sd-vae", pytest.param("sdxl-unet", marks=pytest.mark.slow)]
+)
+def test_a_unet_and_a_vae_are_told_by_the_sizes_of_their_modules(name: str) -> None:
+    names, *states = listed_pairs(f"{name}.txt.gz")
+    a, b = ({key: tuple(spec(leaf).shape) for key, leaf in each.items()} for each in states)
+    assert counted(a, b, names) == (len(names), 0, len(names))
+
+
+def test_two_modules_whose_others_are_those_of_one_take_each_tensor_once() -> None:
+    a = {"f.0.bn.w": (3,), "f.0.bn.n": (), "f.1.bn.w": (4,), "f.2.n": ()}
+    b = {"x.w": (3,), "x.n": (), "y.w": (4,)}
+    found = suggestions(a, b)
+    assert len({each.b.text for each in found.pairs}) == len(found.pairs)
+
+
 def _counted(name: str, layout: str) -> tuple[int, int, int]:
     """Return how many tensors are paired right and wrong, of those that are one in both."""
     from caten_sd import StateDict, get_state_dict, plan_layout
@@ -189,14 +220,8 @@ def _counted(name: str, layout: str) -> tuple[int, int, int]:
     a = StateDict({key: leaf for key, leaf in state.items() if key not in state.ties})
     b = plan_layout(a, layout, config=model.config).state_dict
     truth = _truth(a.entry, b.entry)
-    shapes = ({k: spec(leaf).shape for k, leaf in sorted(each.items())} for each in (a, b))
-    found = {
-        _key(each.a, numbers): _key(each.b, numbers)
-        for each in suggestions(*shapes).pairs
-        for numbers in each.a.shapes
-    }
-    right = sum(found.get(key) == other for key, other in truth.items())
-    return right, sum(key in found for key in truth) - right, len(truth)
+    shapes = ({k: tuple(spec(leaf).shape) for k, leaf in sorted(each.items())} for each in (a, b))
+    return counted(*shapes, truth)
 
 
 def _truth(a: dict[str, Any], b: dict[str, Any]) -> dict[str, str]:
@@ -214,8 +239,3 @@ def _truth(a: dict[str, Any], b: dict[str, Any]) -> dict[str, str]:
 def _bases(leaf: Any) -> list[Any]:
     origins = leaf.origins() if isinstance(leaf, LazyLeaf) else ()
     return [base for each in origins for base in _bases(each)] if origins else [leaf]
-
-
-def _key(template: Template, numbers: tuple[int, ...]) -> str:
-    before = zip(template.parts[:-1], numbers, strict=True)
-    return "".join(f"{part}{n}" for part, n in before) + template.parts[-1]
