@@ -61,20 +61,20 @@ class Tally:
             wide = np.dtype(wide_enough(a.dtype, b.dtype))
             self._wider = [WiderBlocks(each.dtype, wide) for each in (a, b)]
         one, other = self._wider[0].of(a), self._wider[1].of(b)
-        if one.dtype.char not in "fd" or not self.add_floats(one, other, self.room(one)):
+        if one.dtype.char not in "fd" or not self.add_floats(one, other, self._room_for(one)):
             self._add_any(one, other)
         self.elements += one.size
 
     def add_floats(self, a: Any, b: Any, gaps: Any, *, below: float = math.inf) -> bool:
         """Add floats, if all are finite and no square is lost; return whether it was done.
 
-        ``gaps`` is memory for the differences, which may be that of ``b``. Values of which the
-        squares add up to ``below`` may not be finite.
+        ``gaps`` is memory for the differences, which may be that of ``b``. An absolute value of
+        ``below`` or more may stand for one that is not finite.
         """
         import numpy as np
 
         squares_a, squares_b = float(a.dot(a)), float(b.dot(b))
-        if not squares_a + squares_b < below:
+        if not (squares_a + squares_b < below * below / 4 or _are_below(below, a, b)):
             return False
         if (squares_a < _FAINT and a.any()) or (squares_b < _FAINT and b.any()):
             return False
@@ -106,7 +106,7 @@ class Tally:
             self.changed += int(np.count_nonzero(gaps.view(f"i{gaps.itemsize}")))
             self.absolute += fast_sum(gaps)
 
-    def room(self, a: Any) -> Any:
+    def _room_for(self, a: Any) -> Any:
         """Return memory for the differences from an array, which is used again."""
         if self._room is None or len(self._room) < a.size:
             self._room = room_for(a.size, a.dtype)
@@ -166,6 +166,12 @@ class Tally:
             self.nan_a,
             self.nan_b,
         )
+
+
+def _are_below(limit: float, *arrays: Any) -> bool:
+    """Return whether all absolute values are less than a limit, which infinity is not."""
+    ends = (abs(end) for array in arrays for end in (array.max(), array.min()))
+    return limit < math.inf and all(end < limit for end in ends)
 
 
 def tallied(

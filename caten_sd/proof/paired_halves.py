@@ -9,7 +9,7 @@ from typing import Any
 _UPPER = -0x10000  # the bits of an int32 that are the second of two halves
 _KEPT = -0x7000_2000  # the bits of a half that was moved to the place of a float's
 _SCALE = 2.0**112  # between the exponents of both
-_NOT_FINITE = 2.0**30  # a sum of squares of which a part may be that of 65536, which no half has
+_NOT_FINITE = 2.0**16  # which no float16 has
 
 
 class PairedHalves:
@@ -17,8 +17,7 @@ class PairedHalves:
 
     That takes a third of the time of a cast. The floats of a side are in another order, the first
     ones of all pairs before the second ones, and an odd count has a zero more. An infinity or a
-    NaN of float16 becomes a number of 65536 or more, so all are finite where the squares of a
-    side add up to less than ``below``.
+    NaN of float16 becomes a number whose absolute value is ``below`` or more.
 
     >>> import numpy
     >>> pairs = PairedHalves(numpy.empty(8, "f4"), 3, numpy.dtype("f2"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -33,22 +34,39 @@ class FloatRooms:
     """Memory for blocks of leaves of two dtypes, and what makes floats of what was read into it.
 
     ``wide`` is the dtype of the floats, which may be one that is no float. Halves are as
-    PairedHalves has them, which also says what ``below`` is.
+    PairedHalves has them; an absolute value of ``below`` or more may stand for one that is not
+    finite.
     """
 
     def __init__(self, dtypes: Sequence[DType], most: int) -> None:
         import numpy as np
 
         self._dtypes = [numpy_dtype(dtype) for dtype in dtypes]
+        self._most = most
         self.wide = np.dtype(wide_enough(*self._dtypes))
-        self._are_paired = dtypes[0] == dtypes[1] and PairedHalves.can_hold(self._dtypes[0])
-        self._rooms = [room_for(most + most % 2, dtype) for dtype in self._dtypes]
+        self._are_paired = _are_paired(self._dtypes)
+        self._rooms = [room_for(most, dtype) for dtype in self._dtypes]
         if self._are_paired:
             self._rooms = [room_for(2 * (most + most % 2), self.wide)]
         self._wider = [WiderBlocks(dtype, self.wide) for dtype in self._dtypes]
         self.below = math.inf
         self._count = -1
         self._ready: tuple[list[Into], Floats]
+
+    @staticmethod
+    def bytes_of(dtypes: Sequence[DType]) -> int:
+        """Return how many bytes an element of both takes: as it is read, and as a float."""
+        import numpy as np
+
+        narrow = [numpy_dtype(dtype) for dtype in dtypes]
+        wide = np.dtype(wide_enough(*narrow))
+        is_in_place = _are_paired(narrow) or narrow == [wide, wide]
+        return 2 * wide.itemsize + sum(each.itemsize for each in narrow) * (not is_in_place)
+
+    @functools.cached_property
+    def gaps(self) -> Any:
+        """Memory for the differences of a block, for who needs the floats as well."""
+        return room_for(self._most, self.wide)
 
     def ready(self, count: int) -> tuple[list[Into], Floats]:
         """Return where so many elements of each are read to, and what makes floats of them."""
@@ -71,6 +89,10 @@ class FloatRooms:
         import numpy as np
 
         return [np.empty(count, dtype) for dtype in self._dtypes]
+
+
+def _are_paired(dtypes: Sequence[Any]) -> bool:
+    return bool(dtypes[0] == dtypes[1]) and PairedHalves.can_hold(dtypes[0])
 
 
 class StoredFloats:

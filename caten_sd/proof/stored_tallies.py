@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 from collections import deque
@@ -10,16 +11,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from caten_sd.proof.diff_rounding import Rounding
-from caten_sd.proof.diff_tally import Tally
+from caten_sd.proof.diff_tally import Tally, tallied
 from caten_sd.proof.stored_floats import FloatRooms, StoredFloats
-from caten_sd.state.dtype import DType
+from caten_sd.state.compare import flat_blocks
+from caten_sd.state.dtype import DTYPES, DType
 from caten_sd.state.lazy_tensor import LazyTensor
 from caten_sd.state.scratch import keep_scratch
 
-# Elements: the floats of a block of both sides stay in a cache of a processor. Two threads wait
+# Bytes: all arrays of a block of both sides stay in a cache of a processor. Two threads wait
 # for Python's lock between short steps, so they have longer ones, and leave small leaves to one.
-_BLOCK, _LONG_BLOCK = 1 << 16, 1 << 18
-_LARGE = 1 << 19
+_BLOCK, _LONG_BLOCK = 1 << 19, 1 << 21
+_LARGE = 1 << 19  # elements
 _SHARED = 1 << 22  # elements of large leaves that are worth a second thread
 
 
@@ -35,12 +37,12 @@ class StoredPair(NamedTuple):
 
     @staticmethod
     def can_be(*leaves: Any) -> bool:
-        """Return whether files have the elements of all one after another, in whole bytes."""
+        """Return whether files have the numbers of all one after another, in whole bytes."""
         return all(
             isinstance(leaf, LazyTensor)
             and leaf.is_canonical
             and leaf.dtype.itemsize > 0
-            and leaf.dtype.kind not in ("block", "other")
+            and leaf.dtype.name in DTYPES
             for leaf in leaves
         )
 
@@ -72,6 +74,16 @@ def stored_tallies(pairs: Sequence[StoredPair], *, quick: bool = False) -> list[
     return tallies
 
 
+_Block = tuple[int, int, int]  # the number of its pair, its first element, and how many it has
+
+
+@functools.cache
+def _count_of(dtypes: tuple[DType, DType], most: int) -> int:
+    """Return how many elements a block has, of which all arrays take at most so many bytes."""
+    count: int = most // FloatRooms.bytes_of(dtypes)
+    return 1 << count.bit_length() - 1
+
+
 class _Work:
     """Blocks of pairs of leaves, of which each thread takes the next one."""
 
@@ -79,9 +91,14 @@ class _Work:
         self, pairs: Sequence[StoredPair], numbers: Sequence[int], most: int, quick: bool
     ) -> None:
         self._pairs, self._most, self._quick = pairs, most, quick
-        self._left = deque(
-            (n, start) for n in numbers for start in range(0, pairs[n].elements, most)
-        )
+        self._left = deque(block for n in numbers for block in self._blocks(n))
+
+    def _blocks(self, n: int) -> Iterator[_Block]:
+        """Yield the blocks of a pair."""
+        pair = self._pairs[n]
+        total, count = pair.elements, _count_of((pair.a.dtype, pair.b.dtype), self._most)
+        for start in range(0, total, count):
+            yield n, start, min(count, total - start)
 
     def sums(self) -> dict[int, Tally]:
         """Return the sums over the blocks that this thread took, by the number of the pair."""
@@ -94,28 +111,28 @@ class _Work:
                 for n, blocks in itertools.groupby(self._taken(), lambda block: block[0]):
                     dtypes = self._pairs[n].a.dtype, self._pairs[n].b.dtype
                     if dtypes not in rooms:
-                        rooms[dtypes] = FloatRooms(dtypes, self._most)
+                        rooms[dtypes] = FloatRooms(dtypes, _count_of(dtypes, self._most))
                     sums[n] = self._sum(self._pairs[n], rooms[dtypes], blocks)
         except BaseException:
             self._left.clear()  # so that the other one ends as well
             raise
         return sums
 
-    def _taken(self) -> Iterator[tuple[int, int]]:
+    def _taken(self) -> Iterator[_Block]:
         """Yield what no other thread has taken."""
         with contextlib.suppress(IndexError):
             while True:
                 yield self._left.popleft()
 
-    def _sum(self, pair: StoredPair, rooms: FloatRooms, blocks: Iterator[tuple[int, int]]) -> Tally:
+    def _sum(self, pair: StoredPair, rooms: FloatRooms, blocks: Iterator[_Block]) -> Tally:
         """Return the sums over some blocks of a pair."""
         tally = Tally(pair.rounding, quick=self._quick)
         both = StoredFloats(pair.a, pair.b, rooms)
-        total = pair.elements
-        for _, start in blocks:
-            count = min(self._most, total - start)
+        for _, start, count in blocks:
             if not _add(tally, both, rooms, start, count):
-                tally.add(*both.values(start, count))
+                shorter = flat_blocks(*both.values(start, count))
+                # A tally keeps memory for what it adds, and this one stays until the end.
+                tally.plus(tallied(shorter, pair.rounding, quick=self._quick))
         both.check()
         return tally
 
@@ -133,7 +150,7 @@ def _add(tally: Tally, both: StoredFloats, rooms: FloatRooms, start: int, count:
     if rooms.wide.char not in "fd":
         return False
     a, b = both.of(start, count)
-    gaps = b if tally.rounding is None else tally.room(b)
+    gaps = b if tally.rounding is None else rooms.gaps[: b.size]
     is_added = tally.add_floats(a, b, gaps, below=rooms.below)
     tally.elements += count * is_added
     return is_added

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from caten_sd.errors import FormatError
 from caten_sd.proof.diff_pieces import tally_of
 from caten_sd.proof.diff_rounding import rounding_between
 from caten_sd.proof.diff_tally import Tally
+from caten_sd.proof.stored_floats import StoredFloats
 from caten_sd.proof.stored_tallies import StoredPair, stored_tallies
 
 DTYPES = ["f4", "f8", "f2", ml_dtypes.bfloat16, "i4", "i8", "u1", "?", "c8"]
@@ -117,6 +119,41 @@ def test_many_pairs_at_once(quick: bool, tmp_path: Path) -> None:
         assert (found.elements, found.changed) == (both[0].size, wanted.changed)
         assert found.largest == wanted.largest
         assert found.squares == pytest.approx(wanted.squares, rel=1e-5)
+
+
+@pytest.mark.parametrize("dtypes", [("i8", "i8"), ("c8", "c8"), ("f4", "f2"), ("f2", "f2")])
+def test_memory_is_that_of_a_block(dtypes: tuple[str, str], tmp_path: Path) -> None:
+    """What the first pairs took is free for the next ones; halves here are not finite."""
+    for name, dtype in zip("ab", dtypes, strict=True):
+        array = np.arange(1 << 16).astype("f4") % 50_000
+        array[9] = 9 if dtype[0] == "i" else np.inf
+        save_file({f"{n}": array.astype(dtype) for n in range(40)}, tmp_path / name)
+    a, b = (read_state_dict(tmp_path / name, format="safetensors") for name in "ab")
+    pairs = [StoredPair(a[key], b[key], rounding_between(a[key].dtype, b[key].dtype)) for key in a]
+    stored_tallies(pairs[:1])
+    tracemalloc.start()
+    try:
+        stored_tallies(pairs)
+        assert tracemalloc.get_traced_memory()[1] < 10e6  # 40 keep 10 to 60 MB
+    finally:
+        tracemalloc.stop()
+
+
+def test_large_halves_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their squares alone do not tell whether all are finite."""
+    for name in "ab":
+        save_file({"w": np.full(1001, 50_000 + ord(name) * 64, "f2")}, tmp_path / name)
+    one, other = (read_state_dict(tmp_path / name, format="safetensors")["w"] for name in "ab")
+    monkeypatch.setattr(StoredFloats, "values", None)
+    [found] = stored_tallies([StoredPair(one, other)])
+    assert (found.changed, found.largest) == (1001, 64)
+
+
+def test_raw_bytes_are_not_numbers(tmp_path: Path) -> None:
+    """As which MLX and Equinox write bfloat16."""
+    np.save(tmp_path / "raw.npy", np.zeros(4, "V2"))
+    [leaf] = read_state_dict(tmp_path / "raw.npy").values()
+    assert not StoredPair.can_be(leaf, leaf)
 
 
 def test_no_pairs_at_all() -> None:
