@@ -60,8 +60,9 @@ class FloatRooms:
 
         narrow = [numpy_dtype(dtype) for dtype in dtypes]
         wide = np.dtype(wide_enough(*narrow))
-        is_in_place = _are_paired(narrow) or narrow == [wide, wide]
-        return 2 * wide.itemsize + sum(each.itemsize for each in narrow) * (not is_in_place)
+        if _are_paired(narrow) or narrow == [wide, wide]:  # which become floats in place
+            narrow = []
+        return sum(int(each.itemsize) for each in (*narrow, wide, wide))
 
     @functools.cached_property
     def gaps(self) -> Any:

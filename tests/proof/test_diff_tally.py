@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caten_sd.proof.diff_rounding import rounding_between
 from caten_sd.proof.diff_tally import Change, tallied
+from caten_sd.state.dtype import dtype_called
 from tests.properties import examples
 
 SPECIAL = [0.0, -0.0, 1.0, 1.5, -2.0, 1e-30, 1e-22, 3e19, 1e38, math.inf, -math.inf, math.nan]
@@ -75,6 +77,14 @@ def test_the_cosine_of_values_of_other_sizes(scale: float) -> None:
     a, noise = (random.standard_normal(5000).astype("f4") for _ in range(2))
     for b in (a, a + noise, noise, -a):
         assert close(tallied([(a, b * np.float32(scale))]).result(), expected(a, b * scale))
+
+
+@pytest.mark.parametrize(("other", "is_within"), [(np.nan, True), (1.0, False)])
+def test_what_both_have_as_nan_is_within_a_rounding(other: float, is_within: bool) -> None:
+    rounding = rounding_between(*map(dtype_called, ("float32", "float16")))
+    found = tallied([(np.array([0.1, np.nan], "f4"), np.array([0.1, other], "f2"))], rounding)
+    assert found.is_changed
+    assert found.is_within == is_within
 
 
 def test_a_quick_sum_leaves_two_figures_out() -> None:
