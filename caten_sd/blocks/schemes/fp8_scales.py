@@ -14,6 +14,7 @@ import attrs
 
 from caten_sd.blocks.packing_schemes import PackingScheme, Parts, along, are
 from caten_sd.blocks.small_floats import e8m0
+from caten_sd.errors import StateDictError
 from caten_sd.state.leaf import dequantize, spec
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SIDE = 128  # of DeepSeek's squares
 SIDES = re.compile(r"[0-9]{1,9}(x[0-9]{1,9})*")
+OF_WEIGHTS = {"_scale", "_scale_inv", "_scales", "scales", "SCB"}
 OF_INPUTS = {"input_scale", "output_scale", "_input_scale", "_output_scale"}
 
 
@@ -43,6 +45,8 @@ class Fp8Scales(PackingScheme):
     def of(cls, key: str, parts: Parts, stated: Stated) -> Self | None:
         """Return the scheme; the sides are told by the number of scales along each axis."""
         roles = parts.keys() - OF_INPUTS - {""}
+        if "" in parts and are("float", parts[""], bits=8):
+            _refuse_several(key, [role for role in parts if role in OF_WEIGHTS])
         if "" not in parts or roles not in ({"_scale_inv"}, {"_scale"}):
             return None
         weight, (role,) = spec(parts[""]), roles
@@ -53,9 +57,12 @@ class Fp8Scales(PackingScheme):
         if counts is None:
             return None
         blocks = [stated.entries.get("weight_block_size"), *stated.of_groups("block_structure")]
-        sides = _sides(weight.shape, counts, next(filter(None, blocks), None))
+        wanted = next((known for each in blocks if (known := _numbers(each))), [])
+        sides = _sides(weight.shape, counts, wanted)
         if sides is None:
             return None
+        if blocks[0] is not None:
+            _refuse_other(f"{key}{role}", spec(parts[role]).shape, weight.shape, counts, wanted)
         return cls(weight.shape, 8, _words(weight.shape, sides), sides[0], role, sides)
 
     def cut(self, parts: Parts, start: int, stop: int) -> dict[str, Any]:
@@ -79,9 +86,41 @@ def _counts(shape: tuple[int, ...], scales: tuple[int, ...]) -> tuple[int, ...] 
     return scales + (1,) * (len(shape) - len(scales))
 
 
-def _sides(shape: tuple[int, ...], counts: tuple[int, ...], stated: Any) -> tuple[int, ...] | None:
+def _refuse_several(key: str, roles: list[str]) -> None:
+    """Refuse two tensors of scales for one weight, of which no reader says which one counts."""
+    if len(roles) > 1:
+        parent = key.removesuffix("weight")
+        names = [key + role if role.startswith("_") else parent + role for role in roles]
+        raise StateDictError(
+            f"{key} has its scales twice, in {' and in '.join(names)}, and nothing says which are "
+            f"meant; leave out those that the tool that packed it does not read"
+        )
+
+
+def _refuse_other(
+    key: str,
+    scales: tuple[int, ...],
+    shape: tuple[int, ...],
+    counts: tuple[int, ...],
+    wanted: list[int],
+) -> None:
+    """Refuse scales that are not as many as the blocks that config.json states.
+
+    One scale for a whole axis, or for each place of it, is taken: it means the same in any blocks.
+    """
+    ends = list(zip(shape, counts, strict=True))[-len(wanted) :] if wanted else []
+    for (length, count), side in zip(ends, wanted[-len(ends) :], strict=True):
+        if count not in (1, length) and (side < 1 or -(-length // side) != count):
+            raise StateDictError(
+                f"{key} is {list(scales)} for a weight of {list(shape)}, and weight_block_size of "
+                f"the config.json is {wanted}; get the config.json of this checkpoint"
+            )
+
+
+def _sides(
+    shape: tuple[int, ...], counts: tuple[int, ...], wanted: list[int]
+) -> tuple[int, ...] | None:
     """Return the sides of what has one scale, or None if no number divides an axis so."""
-    wanted = _numbers(stated)
     sides = []
     for axis, (length, count) in enumerate(zip(shape, counts, strict=True)):
         behind = axis - len(shape)

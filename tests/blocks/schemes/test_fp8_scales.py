@@ -60,6 +60,39 @@ def test_scales_that_fit_no_blocks_are_not_guessed_at(count: tuple[int, ...]) ->
         to_floats({"fc.weight": weight, "fc.weight_scale_inv": np.ones(count, "f4")})
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("weight_scale", "weight_scale_inv"), ("weight_scale_inv", "scales"), ("SCB", "weight_scale")],
+)
+def test_scales_that_are_there_twice_are_refused_by_both_keys(one: str, other: str) -> None:
+    weight, scales = np.ones((256, 384), ml_dtypes.float8_e4m3fn), np.ones((2, 3), "f4")
+    state = {"fc.weight": weight, f"fc.{one}": scales, f"fc.{other}": scales * 2}
+    with pytest.raises(StateDictError, match=r"fc\.weight has its scales twice") as caught:
+        to_floats(state)
+    assert f"in fc.{one} and in fc.{other}," in str(caught.value)
+    assert "twice" in quantization_notes(StateDict(state))[0]
+
+
+@pytest.mark.parametrize("stated", [[64, 64], [128, 96], [0, 128], [256, 128]])
+def test_scales_that_are_not_of_the_stated_blocks_are_refused(stated: list[int]) -> None:
+    weight, scales = np.ones((256, 384), ml_dtypes.float8_e4m3fn), np.ones((2, 3), "f4")
+    state = StateDict({"fc.weight": weight, "fc.weight_scale_inv": scales})
+    state.config = {"quantization_config": {"weight_block_size": stated}}
+    with pytest.raises(
+        StateDictError, match=r"fc\.weight_scale_inv is \[2, 3\] .*\[256, 384\]"
+    ) as e:
+        to_floats(state)
+    assert f"weight_block_size of the config.json is {stated}" in str(e.value)
+
+
+@pytest.mark.parametrize("count", [(), (1, 1), (256, 1), (256,), (2, 3)])
+def test_scales_that_mean_the_same_in_any_blocks_are_taken(count: tuple[int, ...]) -> None:
+    weight, scales = np.ones((256, 384), ml_dtypes.float8_e4m3fn), np.full(count, 2, "f4")
+    state = StateDict({"fc.weight": weight, "fc.weight_scale": scales})
+    state.config = {"quantization_config": {"weight_block_size": [128, 128]}}
+    assert (to_floats(state)["fc.weight"].numpy() == 2).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["squares", "even", "experts", "rows", "tensor of one"])
 def test_transformers_gives_the_same_values(name: str) -> None:
