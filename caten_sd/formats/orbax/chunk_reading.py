@@ -50,18 +50,24 @@ class ChunkReader:
         if array.inner is None:
             key = self.key(numbers)
             source = self._store.find_again(key)
-            return self._without(key) if source is None else self._leaf(source, array.codecs)
+            return (
+                self._without(numbers, key) if source is None else self._leaf(source, array.codecs)
+            )
         per = [o // i for o, i in zip(array.chunks, array.inner.chunks, strict=True)]
         outer = tuple(n // count for n, count in zip(numbers, per, strict=True))
         key = self.key(outer)
         source, index = self._outer(key, array.inner, math.prod(per))
         if source is None:
-            return self._without(key)
+            return self._without(numbers, key)
         within = [n % count for n, count in zip(numbers, per, strict=True)]
         at = 0
         for n, count in zip(within, per, strict=True):
             at = at * count + n
-        return self._inner_leaf(key, source, index, array.inner, at)
+        pair = index[_PAIR * at : _PAIR * at + _PAIR]
+        offset, length = int.from_bytes(pair[:8], "little"), int.from_bytes(pair[8:], "little")
+        if offset == length == _ABSENT:
+            return self._without(numbers, f"{at} within {key}")
+        return self._leaf(source.window(offset, length), array.inner.codecs)
 
     def _outer(self, key: str, inner: Inner, count: int) -> tuple[Source | None, bytes]:
         """Return a chunk that holds others, and its index; the last one is not looked for again."""
@@ -74,14 +80,6 @@ class ChunkReader:
                 b"" if source is None else _index(source, inner, count),
             )
         return known[1:]
-
-    def _inner_leaf(self, key: str, source: Source, index: bytes, inner: Inner, at: int) -> Any:
-        """Return the chunk at a position of the index of the chunk that holds it."""
-        pair = index[_PAIR * at : _PAIR * at + _PAIR]
-        offset, length = int.from_bytes(pair[:8], "little"), int.from_bytes(pair[8:], "little")
-        if offset == length == _ABSENT:
-            return self._without(f"{key}, its chunk {at}")
-        return self._leaf(source.window(offset, length), inner.codecs)
 
     def _leaf(self, source: Source, codecs: tuple[str, ...]) -> Any:
         array = self._array
@@ -102,9 +100,25 @@ class ChunkReader:
         flat = (flat.byteswap() if array.order == ">" else flat).view(self.stored)
         return flat.reshape(self.sizes, order="F" if array.fortran else "C")
 
-    def _without(self, key: str) -> Any:
+    def refuse_missing(
+        self, numbers: tuple[int, ...], sizes: tuple[int, ...], key: str
+    ) -> NoReturn:
+        """Raise the error for a chunk of these sizes that is neither stored nor to be filled."""
+        array = self._array
+        ends = [
+            f"{n * size}:{min((n + 1) * size, length)}"
+            for n, size, length in zip(numbers, sizes, array.shape, strict=True)
+        ]
+        raise FormatError(
+            array.name,
+            f"the array {self._start.removesuffix('/')!r} of {list(array.shape)} has no values at "
+            f"[{', '.join(ends)}], since its chunk {key} is missing",
+            "get all files of the folder again, or take another save",
+        )
+
+    def _without(self, numbers: tuple[int, ...], key: str) -> Any:
         if not self._sparse:
-            refuse_missing(self._array.name, key)
+            self.refuse_missing(numbers, self.sizes, key)
         refuse_unspoken(self._array.name, self.nbytes, self._store.stored)
         return filled(self._array, self.sizes, self.stored)
 
@@ -119,15 +133,6 @@ def numpy_stored(array: ZarrArray) -> Any:
 
     name = array.dtype.name
     return np.dtype(name if hasattr(np, name) or name == "bool" else getattr(ml_dtypes, name))
-
-
-def refuse_missing(name: str, key: str) -> NoReturn:
-    """Raise the error for a chunk that is neither stored nor to be filled."""
-    raise FormatError(
-        name,
-        f"the chunk {key} is missing",
-        "get all files of the folder again, or take another save",
-    )
 
 
 def refuse_unspoken(name: str, absent: int, stored: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from caten_sd.errors import FormatError
 from caten_sd.formats.orbax.array_stores import ArrayStore, FileStore, OcdbtStore
-from caten_sd.formats.orbax.chunk_reading import ChunkReader, refuse_missing, refuse_unspoken
+from caten_sd.formats.orbax.chunk_reading import ChunkReader, refuse_unspoken
 from caten_sd.formats.orbax.chunked_tensor import ChunkedTensor
 from caten_sd.formats.orbax.folder_below import FolderBelow
 from caten_sd.formats.orbax.ocdbt import read_ocdbt
@@ -102,11 +102,12 @@ class ArrayLeaves:
             self._memory.take(_LOOK * total)
         found = 0
         for at in range(total):
-            key = reader.key(_numbers(at, array.grid))
+            numbers = _numbers(at, array.grid)
+            key = reader.key(numbers)
             if self._store.holds(key):
                 found += 1
             elif not self._sparse:
-                refuse_missing(array.name, key)
+                reader.refuse_missing(numbers, array.chunks, key)
         if array.inner and found < total:  # each of the chunks within takes time
             count = math.prod(array.chunks) // math.prod(array.inner.chunks)
             self._memory.take(_LOOK * (total - found) * count)

@@ -79,6 +79,9 @@ def read_tree(source: Source) -> SavedTree:
     if not isinstance(listed, dict):
         _refuse(source, "it has no tree_metadata")
     values = [_value(source, name, each) for name, each in listed.items()]
+    # In zarr an absent chunk is one of the fill value. Orbax has written such chunks, too, since it
+    # states so here, and reads an absent one as missing data; in older checkpoints, which do not
+    # state it, and from which tensorstore left such chunks out, it fills them. So do we.
     stores_all = fields.get("store_array_data_equal_to_fill_value") is True
     custom = fields.get("custom_metadata")
     is_ocdbt = fields.get("use_ocdbt") is True

@@ -102,6 +102,20 @@ def test_an_absent_chunk_has_the_fill_value_where_it_may_be_absent(
     found[0, 3] = 7  # what is loaded can be written to
 
 
+@pytest.mark.parametrize(
+    ("key", "place"), [("0.0", "0:2, 0:4"), ("1.1", "2:4, 4:6")], ids=["whole", "cut off"]
+)
+def test_a_missing_chunk_is_named_with_its_array_and_its_place(
+    key: str, place: str, tmp_path: Path
+) -> None:
+    chunks = {name: bytes(32) for name in ("0.0", "0.1", "1.0", "1.1") if name != key}
+    with pytest.raises(sd.FormatError) as caught:
+        sd.read_state_dict(written(tmp_path, chunks, chunks=[2, 4]))
+    said = f"the array 'w' of [4, 6] has no values at [{place}], since its chunk w/{key} is missing"
+    assert said in str(caught.value)
+    assert "w/.zarray" in str(caught.value)
+
+
 def test_an_array_of_nothing_but_the_fill_value_is_read(tmp_path: Path) -> None:
     found = read(written(tmp_path, {}, sparse=True, chunks=[4, 6]))
     assert found.tolist() == np.zeros((4, 6)).tolist()
@@ -192,7 +206,10 @@ def test_chunks_in_a_chunk_are_found_by_its_index(first: bool, tmp_path: Path) -
         ([*PAIRS[:3], (1 << 60, 24)], "short"),
         ([*PAIRS[:3], (72, 1 << 63)], "short"),
         ([*PAIRS[:3], (72, 23)], "24 bytes has 23"),
-        ([*PAIRS[:3], (2**64 - 1, 2**64 - 1)], "chunk 3 is missing"),
+        (
+            [*PAIRS[:3], (2**64 - 1, 2**64 - 1)],
+            r"'w' of \[4, 6\] has no values at \[2:4, 3:6\], since its chunk 3 within w/c/0/0 is",
+        ),
         (PAIRS[:3], "checksum"),
     ],
 )
