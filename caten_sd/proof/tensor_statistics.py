@@ -17,6 +17,7 @@ from caten_sd.state.sheet_groups import SheetGroup, SheetRow
 from caten_sd.wording import first_few
 
 BLOCK = 1 << 17  # elements, which stay in the processor's cache
+_FAINT = 1e-28  # a sum of squares below it may have lost some to underflow, in float32
 FAR = 6  # standard deviations from the mean, farther than which a value is an outlier
 
 
@@ -144,19 +145,29 @@ def _of_block(block: Any) -> Statistics:
         known = _of_block(finite) if finite.size else _NOTHING
         infinities = block.size - finite.size - nans
         return known._replace(number=block.size, nans=nans, infinities=infinities)
-    with np.errstate(over="ignore"):
-        middle = fast_sum(block) / block.size
-        if not math.isfinite(middle):  # a sum that is too large for the dtype
-            return _of_block(block.astype(np.float64))
-        near = block.dtype.type(middle)
-        centered = block - near
-        rest = fast_sum(centered) / block.size  # by which the first sum was rounded
-        squares = float(np.dot(centered, centered)) - block.size * rest * rest
-    if not math.isfinite(squares) and block.dtype != np.float64:
-        return _of_block(block.astype(np.float64))
     is_any_zero = low <= 0 <= high  # numpy counts floats that are not zero in six times the time
     zeros = block.size - int(np.count_nonzero(np.not_equal(block, 0))) if is_any_zero else 0
-    return Statistics(block.size, low, high, float(near) + rest, max(squares, 0.0), zeros, 0, 0)
+    mean, squares = _moments(block, low, high)
+    return Statistics(block.size, low, high, mean, squares, zeros, 0, 0)
+
+
+def _moments(block: Any, low: float, high: float) -> tuple[float, float]:
+    """Return the mean of finite values, and the sum of the squared distances from it."""
+    import numpy as np
+
+    is_wide = block.dtype == np.float64
+    with np.errstate(over="ignore", invalid="ignore"):
+        near = block.dtype.type(fast_sum(block) / block.size)
+        centered = block - near
+        rest = fast_sum(centered) / block.size  # by which the first sum was rounded
+        squares = max(float(np.dot(centered, centered)) - block.size * rest * rest, 0.0)
+    if math.isfinite(rest) and (is_wide or _FAINT < squares < math.inf or not centered.any()):
+        return float(near) + rest, squares
+    if not is_wide:
+        return _moments(block.astype(np.float64), low, high)
+    # One is so large that the squares are infinite, unless all are equal.
+    mean = fast_sum(block / block.size)
+    return min(max(mean, low), high), 0.0 if low == high else math.inf
 
 
 def _outliers(piece: Any, mean: float, room: float) -> int:

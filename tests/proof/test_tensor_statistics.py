@@ -52,6 +52,29 @@ def test_what_is_far_from_0_keeps_its_deviation_and_large_values_do_not_overflow
     check(large := np.array([3e38, 3e38, -3e38, 1], "f4"), large)
 
 
+@pytest.mark.parametrize("least", [0.0, -1.7e308])
+def test_doubles_whose_sum_is_infinite_have_a_mean(least: float) -> None:
+    """As in a mask that is filled with the least double."""
+    lowest = float(np.finfo("f8").min)
+    found = statistics(np.array([lowest, lowest, lowest, least]))
+    assert found is not None
+    assert found.mean == pytest.approx(lowest * 0.75 + least / 4)
+    assert found.std == np.inf
+    assert found.outliers == 0
+    same = statistics(np.full(BLOCK + 1, lowest))
+    assert same is not None
+    assert (same.mean, same.std, same.outliers) == (lowest, 0, 0)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-30, 1e-37])
+def test_the_deviation_of_tiny_values_is_not_0(scale: float) -> None:
+    values = (np.random.default_rng(0).standard_normal(100) * scale).astype("f4")
+    found = statistics(values)
+    assert found is not None
+    assert found.std == pytest.approx(values.astype("f8").std(), rel=1e-5)
+    assert found.outliers == 0
+
+
 @given(st.lists(st.floats(width=32), min_size=1, max_size=9))
 @settings(max_examples=examples(30))
 def test_what_is_not_finite_is_counted_and_left_out(values: list[float]) -> None:
