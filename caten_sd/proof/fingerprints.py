@@ -25,14 +25,19 @@ _WIDE_FIRST = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "fl
 
 
 class Fingerprint(NamedTuple):
-    """How many elements there are, and the sum for each dtype.
+    """How many elements there are, the dtypes that they are compared in, and the sum for each.
 
     ``value`` is the bits of the elements where all are the same, else None.
     """
 
     elements: int
-    sums: Mapping[str, int]
+    levels: tuple[str, ...]
+    sums: tuple[int, ...]
     value: int | None
+
+    def sum(self, level: str) -> int | None:
+        """Return the sum for a dtype, or None if the elements are not compared in it."""
+        return self.sums[self.levels.index(level)] if level in self.levels else None
 
     @property
     def is_constant(self) -> bool:
@@ -83,7 +88,7 @@ def fingerprints(
         if math.prod(shape) > _SMALL or dtype.kind == "block":
             found[id(leaf)] = _large(leaf, dtype, known)
             continue
-        found[id(leaf)] = Fingerprint(0, {}, None)
+        found[id(leaf)] = Fingerprint(0, (), (), None)
         batch = waiting.setdefault(dtype, [])
         batch.append(leaf)
         if len(batch) * _SMALL >= _BATCH:
@@ -107,7 +112,8 @@ def _large(leaf: Any, dtype: DType, known: Collection[str]) -> Fingerprint:
                     value = int(bits[0]) if value is None else value
                     same = bool((bits == value).all())
         count += array.size
-    return Fingerprint(count, {k: v & _MASK for k, v in sums.items()}, value if same else None)
+    totals = tuple(total & _MASK for total in sums.values())
+    return Fingerprint(count, tuple(sums), totals, value if same else None)
 
 
 def _batch(leaves: Sequence[Any], dtype: DType, known: Collection[str]) -> dict[int, Fingerprint]:
@@ -117,21 +123,20 @@ def _batch(leaves: Sequence[Any], dtype: DType, known: Collection[str]) -> dict[
     arrays = [flat(leaf) for leaf in leaves]
     full = [(leaf, array) for leaf, array in zip(leaves, arrays, strict=True) if array.size]
     levels = levels_of(dtype, known)
-    found = {id(leaf): Fingerprint(0, dict.fromkeys(levels, 0), 0) for leaf in leaves}
+    found = {id(leaf): Fingerprint(0, levels, (0,) * len(levels), 0) for leaf in leaves}
     if not full:
         return found
     sizes = [array.size for _, array in full]
     starts = np.cumsum([0, *sizes[:-1]])
     joined = np.concatenate([array for _, array in full])
-    sums: dict[str, list[int]] = {}
-    for level in levels:
-        sums[level] = np.add.reduceat(mixed(bits_of(joined, level)), starts).tolist()
+    sums = [np.add.reduceat(mixed(bits_of(joined, level)), starts).tolist() for level in levels]
+    totals = list(zip(*sums, strict=True))
     bits = bits_of(joined, level_of(dtype))
     least = np.minimum.reduceat(bits, starts).tolist()
     most = np.maximum.reduceat(bits, starts).tolist()
     for n, (leaf, _) in enumerate(full):
         value = int(least[n]) if least[n] == most[n] else None
-        found[id(leaf)] = Fingerprint(sizes[n], {k: v[n] for k, v in sums.items()}, value)
+        found[id(leaf)] = Fingerprint(sizes[n], levels, totals[n], value)
     return found
 
 

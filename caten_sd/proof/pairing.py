@@ -72,8 +72,9 @@ def _by_total(weights: Weights, keys: Iterable[str], level: str) -> dict[Total, 
     found: dict[Total, list[str]] = {}
     for key in keys:
         known = weights.prints[key]
-        if level in known.sums:
-            found.setdefault((known.elements, known.sums[level]), []).append(key)
+        total = known.sum(level)
+        if total is not None:
+            found.setdefault((known.elements, total), []).append(key)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -37,8 +38,15 @@ def sketches(
 def _sketches(weights: Weights, keys: list[str]) -> Sketches:
     import numpy as np
 
-    rows = np.array([sketch(flat(weights.leaves[key])) for key in keys])
-    finite = np.isfinite(rows).all(axis=1)  # the ends show whether all values are
+    wide = any(weights.specs[key].dtype.bits > 32 for key in keys)
+    elements = weights.prints[keys[0]].elements
+    places = _places(elements)
+    rows = np.empty((len(keys), len(places)), np.float64 if wide else np.float32)
+    for n, key in enumerate(keys):
+        rows[n] = sketch(flat(weights.leaves[key]))
+    finite = np.isfinite(rows[:, 0]) & np.isfinite(rows[:, -1])  # which show whether all values are
+    if finite.all():
+        return Sketches(keys, rows)
     return Sketches([key for key, kept in zip(keys, finite, strict=True) if kept], rows[finite])
 
 
@@ -53,6 +61,15 @@ def sketch(array: Any) -> Any:
 
     wide = array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
     wide.sort()
-    low = np.linspace(0, (len(wide) - 1) / 2, POINTS // 2).astype(np.int64)
-    at = np.concatenate([low, len(wide) - 1 - low[::-1]])  # the same of values that are negated
-    return wide[at].astype(np.float64)
+    return wide if len(wide) <= POINTS else wide[_places(len(wide))]
+
+
+@functools.lru_cache(maxsize=64)
+def _places(count: int) -> Any:
+    """Return the places of sorted values that are in a sketch: all of a few."""
+    import numpy as np
+
+    if count <= POINTS:
+        return np.arange(count)
+    low = np.linspace(0, (count - 1) / 2, POINTS // 2).astype(np.int64)
+    return np.concatenate([low, count - 1 - low[::-1]])  # the same of values that are negated

@@ -57,13 +57,14 @@ def _of_one_dtype(
 
 def _term(weights: Weights, bearer: Bearer, level: str) -> Term | None:
     prints = [weights.prints[key] for key in bearer.keys]
-    if any(level not in each.sums or each.elements != prints[0].elements for each in prints):
+    totals = [each.sum(level) for each in prints]
+    known = [total for total in totals if total is not None]
+    if len(known) < len(totals) or any(each.elements != prints[0].elements for each in prints):
         return None
     specs = [weights.specs[key] for key in bearer.keys]
-    if len({(known.shape, known.dtype) for known in specs}) > 1:
+    if len({(each.shape, each.dtype) for each in specs}) > 1:
         return None
-    total = sum(each.sums[level] for each in prints) & _MASK
-    return Term(bearer, prints[0].elements * len(prints), total)
+    return Term(bearer, prints[0].elements * len(prints), sum(known) & _MASK)
 
 
 def _blocks(terms: Iterable[Term]) -> Iterator[list[Term]]:

@@ -22,6 +22,7 @@ _ROUNDING = {"float64": 1e-14, "float32": 1e-6, "float16": 4e-3, "bfloat16": 3e-
 
 _LARGEST = 1e30  # a factor; a larger one is none of a model, and float32 does not hold it
 _MOST = 256  # tensors that one is compared with: more that are so alike cannot be told apart
+_RUN = 1_024  # tensors whose neighbors are known at a time
 _MOST_IN_ALL = 100_000  # pairs of tensors of one size
 
 Pair = tuple[str, str, Operation]
@@ -63,7 +64,8 @@ def _candidates(found: Pairing, a: Weights, b: Weights) -> Iterator[Pair]:
         widest = max(_ROUNDING.get(level, 1e-1) for level in levels)
         for n, m in itertools.islice(_alike(left, right, widest), _MOST_IN_ALL):
             rounding = _ROUNDING.get(_level(a, ones[n], b, others[m]), 1e-1)
-            operation = _formula(left[n], right[m], rounding)
+            rows = left[n].astype("float64"), right[m].astype("float64")
+            operation = _formula(*rows, rounding)
             if operation is not None:
                 yield ones[n], others[m], operation
 
@@ -76,28 +78,51 @@ def _alike(left: Any, right: Any, rounding: float) -> Iterator[tuple[int, int]]:
     import numpy as np
 
     with np.errstate(all="ignore"):
-        kept = [(each[:, -1] - each[:, 0], _shape(each)) for each in (left, right)]
-        numbers = [(kept[0][0], kept[1][0]), (kept[0][1], kept[1][1])]
-        numbers.append((-_shape(left), _shape(right)))
-        numbers.append((-np.exp(left[:, 0]), right[:, -1]))
-        numbers.append((left[:, 0], -np.exp(right[:, -1])))
-    found: set[tuple[int, int]] = set()
-    for one, other in numbers:
-        order = np.argsort(other, kind="stable")
+        ends = [
+            (each[:, 0].astype(np.float64), each[:, -1].astype(np.float64))
+            for each in (left, right)
+        ]
+        (least, most), (other_least, other_most) = ends
+        shape, other_shape = _shape(left), _shape(right)
+        numbers = [
+            (most - least, other_most - other_least),
+            (shape, other_shape),
+            (-shape, other_shape),
+            (-np.exp(least), other_most),
+            (least, -np.exp(other_most)),
+        ]
+    near = [_Near(one, other, rounding) for one, other in numbers]
+    for start in range(0, len(left), _RUN):
+        found = {pair for each in near for pair in each.pairs(start, start + _RUN)}
+        yield from sorted(found)
+
+
+class _Near:
+    """Which of some numbers are near each of others, within a rounding; none if there are many."""
+
+    def __init__(self, one: Any, other: Any, rounding: float) -> None:
+        import numpy as np
+
+        self._order = np.argsort(other, kind="stable")
         room = rounding * np.maximum(1.0, np.abs(one))
-        starts = np.searchsorted(other[order], one - room)
-        ends = np.searchsorted(other[order], one + room, side="right")
-        for n, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            if end - start <= _MOST:
-                found.update((n, int(m)) for m in order[start:end])
-    yield from sorted(found)
+        ordered = other[self._order]
+        self._starts = np.searchsorted(ordered, one - room)
+        self._ends = np.searchsorted(ordered, one + room, side="right")
+
+    def pairs(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield the places of the pairs whose first is within a range."""
+        both = self._starts[start:end].tolist(), self._ends[start:end].tolist()
+        for n, (first, last) in enumerate(zip(*both, strict=True), start):
+            if first < last <= first + _MOST:
+                yield from ((n, int(m)) for m in self._order[first:last])
 
 
 def _shape(rows: Any) -> Any:
     """Return a number of each sketch that a factor above 0 leaves as it is."""
     import numpy as np
 
-    return rows.sum(axis=1) / np.maximum(np.abs(rows).max(axis=1), 1e-300)
+    size = np.maximum(np.abs(rows[:, 0]), np.abs(rows[:, -1])).astype(np.float64)
+    return rows.sum(axis=1, dtype=np.float64) / np.maximum(size, 1e-300)
 
 
 def _formula(before: Any, after: Any, rounding: float) -> Operation | None:
