@@ -6,6 +6,7 @@ next is the next part.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -78,7 +79,11 @@ class _PartSearch:
             for key in keys:
                 self._by_shape.setdefault(weights.specs[key].shape, []).append(key)
         self._samples: dict[Shape, Samples] = {}
-        self._stacks = {bearer.keys: bearer for bearer in stacks(left)}
+
+    @functools.cached_property
+    def _stacks(self) -> dict[tuple[str, ...], Bearer]:
+        """The stacks of those that are left, by their keys."""
+        return {bearer.keys: bearer for bearer in stacks(self._left)}
 
     def may_hold(self, shape: Shape, weights: Weights, key: str) -> bool:
         """Return whether a tensor may be made of those that are left: of floats, and a matrix."""

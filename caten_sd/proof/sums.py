@@ -11,6 +11,7 @@ from caten_sd.proof.weights import Bearer, Weights, stacks
 
 _MASK = (1 << 64) - 1
 _MOST_OF = ((60, 2), (40, 3), (20, 4), (12, 5))  # tensors that may be joined, and how many of them
+_LARGEST = _MOST_OF[0][0]
 
 Total = tuple[int, int]  # elements, and the sum of their fingerprints
 
@@ -27,19 +28,17 @@ def sums(
     weights: Weights, keys: Collection[str], level: str, wanted: Collection[Total]
 ) -> dict[Total, list[tuple[Bearer, ...]]]:
     """Return the bearers among keys whose sums are wanted, those within one block first."""
-    single = [_term(weights, Bearer((key,)), level) for key in keys]
-    stacked = [_term(weights, bearer, level) for bearer in stacks(keys)]
-    terms = [term for term in (*single, *stacked) if term is not None]
+    own = [key for key in keys if weights.prints[key].sum(level) is not None]
+    stacked = [term for each in stacks(own) if (term := _term(weights, each, level)) is not None]
     found: dict[Total, list[tuple[Bearer, ...]]] = {}
-    for term in terms:
-        if term.bearer.is_stack and (term.elements, term.sum) in wanted:
+    for term in stacked:
+        if (term.elements, term.sum) in wanted:
             found.setdefault((term.elements, term.sum), []).append((term.bearer,))
-    for block in _blocks(terms):
+    for block in itertools.chain(_single_blocks(weights, own, level), _stack_blocks(stacked)):
         for total, joined in _joined(block, wanted):
             found.setdefault(total, []).append(joined)
-    if not found:
-        rest = [term for term in terms if not term.bearer.is_stack]
-        for total, joined in _joined(rest, wanted):
+    if not found and len(own) <= _LARGEST:
+        for total, joined in _joined(_terms(weights, own, level), wanted):
             found.setdefault(total, []).append(joined)
     return {total: kept for total, each in found.items() if (kept := _of_one_dtype(weights, each))}
 
@@ -67,8 +66,23 @@ def _term(weights: Weights, bearer: Bearer, level: str) -> Term | None:
     return Term(bearer, prints[0].elements * len(prints), sum(known) & _MASK)
 
 
-def _blocks(terms: Iterable[Term]) -> Iterator[list[Term]]:
-    """Yield the terms of each block of the model, single ones and stacks apart."""
+def _terms(weights: Weights, keys: Iterable[str], level: str) -> list[Term]:
+    found = (_term(weights, Bearer((key,)), level) for key in keys)
+    return [term for term in found if term is not None]
+
+
+def _single_blocks(weights: Weights, keys: Iterable[str], level: str) -> Iterator[list[Term]]:
+    """Yield the single tensors of each block of the model that is not too large to be joined."""
+    blocks: dict[tuple[int, ...], list[str]] = {}
+    for key in keys:
+        blocks.setdefault(context(key), []).append(key)
+    for block in blocks.values():
+        if 1 < len(block) <= _LARGEST:
+            yield _terms(weights, block, level)
+
+
+def _stack_blocks(terms: Iterable[Term]) -> Iterator[list[Term]]:
+    """Yield the stacks of each block of the model that are of as many tensors."""
     blocks: dict[tuple[int, tuple[int, ...]], list[Term]] = {}
     for term in terms:
         size = len(term.bearer.keys)

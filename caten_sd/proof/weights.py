@@ -21,10 +21,10 @@ class Weights:
 
     def __init__(self, state: StateDict) -> None:
         self.state = state
-        specs = {key: spec_or_none(leaf) for key, leaf in state.items()}
         self.specs: dict[str, Spec] = {}
         self.refused: dict[str, str] = {}
-        for key, known in specs.items():
+        for key, leaf in state.items():
+            known = spec_or_none(leaf)
             if known is None or not known.has_values:
                 continue
             if not is_name(key):
