@@ -6,6 +6,8 @@ import functools
 import math
 from typing import Any
 
+from caten_sd.proof.wider_blocks import are_denormals_kept
+
 _UPPER = -0x10000  # the bits of an int32 that are the second of two halves
 _KEPT = -0x7000_2000  # the bits of a half that was moved to the place of a float's
 _SCALE = 2.0**112  # between the exponents of both
@@ -45,10 +47,15 @@ class PairedHalves:
 
     @staticmethod
     def can_hold(dtype: Any) -> bool:
-        """Return whether a dtype is a float of 16 bits, in the byte order of this machine."""
+        """Return whether a dtype is a float of 16 bits, in the byte order of this machine.
+
+        A thread that drops denormals cannot hold those of float16.
+        """
         import ml_dtypes
         import numpy as np
 
+        if dtype == np.float16 and not are_denormals_kept():
+            return False
         return dtype in (np.float16, ml_dtypes.bfloat16) and bool(dtype.isnative)
 
     def floats(self) -> tuple[Any, Any]:

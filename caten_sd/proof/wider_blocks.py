@@ -22,6 +22,17 @@ def room_for(count: int, dtype: Any) -> Any:
     return room[first : first + size].view(dtype)
 
 
+def are_denormals_kept() -> bool:
+    """Return whether this thread has the least floats, which else count as 0.
+
+    torch.set_flush_denormal drops them, and so do some libraries once they are loaded. Halves
+    that are made wider by arithmetic are such floats meanwhile.
+    """
+    import numpy as np
+
+    return bool(np.float32(1e-40) > 0)
+
+
 class WiderBlocks:
     """A cast of block after block of one dtype into another one.
 
@@ -51,7 +62,8 @@ def _cast(narrow: Any, wide: Any) -> Callable[[Any, Any], None]:
     """Return what copies an array of one dtype into one of the other."""
     import numpy as np
 
-    if (narrow, wide) != (np.float16, np.float32) or not narrow.isnative:
+    are_halves = (narrow, wide) == (np.float16, np.float32) and narrow.isnative
+    if not (are_halves and are_denormals_kept()):
         return lambda made, array: np.copyto(made, array, casting="unsafe")
     return _copy_halves
 

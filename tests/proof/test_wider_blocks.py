@@ -6,8 +6,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+import torch
 
-from caten_sd.proof.wider_blocks import WiderBlocks, room_for
+from caten_sd.proof.paired_halves import PairedHalves
+from caten_sd.proof.wider_blocks import WiderBlocks, are_denormals_kept, room_for
 
 EVERY = np.arange(1 << 16, dtype="u2")
 
@@ -42,3 +44,20 @@ def test_memory_is_used_again_and_begins_on_a_line() -> None:
     assert second.tolist() == [0.0] * 7
     for dtype in ("u1", "f4", "?"):
         assert room_for(1000, dtype).ctypes.data % 64 == 0
+
+
+def test_a_thread_that_drops_denormals_has_the_least_halves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    least = np.array([6e-8, -6e-5, 1.0], "f2")
+    assert are_denormals_kept()
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot drop denormals")
+    try:
+        is_kept, is_paired = are_denormals_kept(), PairedHalves.can_hold(least.dtype)
+        found = widened(least).copy()
+    finally:
+        torch.set_flush_denormal(False)
+    assert (is_kept, is_paired) == (False, False)
+    assert found.astype("f2").tobytes() == least.tobytes()
