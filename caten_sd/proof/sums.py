@@ -28,7 +28,7 @@ def sums(
     weights: Weights, keys: Collection[str], level: str, wanted: Collection[Total]
 ) -> dict[Total, list[tuple[Bearer, ...]]]:
     """Return the bearers among keys whose sums are wanted, those within one block first."""
-    own = [key for key in keys if weights.prints[key].sum(level) is not None]
+    own = _not_too_large(weights, keys, level, max(count for count, _ in wanted))
     stacked = [term for each in stacks(own) if (term := _term(weights, each, level)) is not None]
     found: dict[Total, list[tuple[Bearer, ...]]] = {}
     for term in stacked:
@@ -64,6 +64,17 @@ def _term(weights: Weights, bearer: Bearer, level: str) -> Term | None:
     if len({(each.shape, each.dtype) for each in specs}) > 1:
         return None
     return Term(bearer, prints[0].elements * len(prints), sum(known) & _MASK)
+
+
+def _not_too_large(weights: Weights, keys: Iterable[str], level: str, most: int) -> list[str]:
+    """Return the keys of tensors that have no more than ``most`` elements with any other one."""
+    counts = {
+        key: weights.prints[key].elements
+        for key in keys
+        if weights.prints[key].sum(level) is not None
+    }
+    least = min(counts.values(), default=0)
+    return [key for key, count in counts.items() if count + least <= most]
 
 
 def _terms(weights: Weights, keys: Iterable[str], level: str) -> list[Term]:

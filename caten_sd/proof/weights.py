@@ -23,6 +23,7 @@ class Weights:
         self.state = state
         self.specs: dict[str, Spec] = {}
         self.refused: dict[str, str] = {}
+        shared: dict[Spec, Spec] = {}  # most tensors are like others
         for key, leaf in state.items():
             known = spec_or_none(leaf)
             if known is None or not known.has_values:
@@ -34,7 +35,7 @@ class Weights:
             elif not has_numbers(state.entry[key]):
                 self.refused[key] = f"values of dtype {known.dtype}, which are not compared"
             else:
-                self.specs[key] = known
+                self.specs[key] = shared.setdefault(known, known)
         self.leaves: dict[str, Any] = {key: state.entry[key] for key in self.specs}
         self.prints: dict[str, Fingerprint] = {}
 
