@@ -6,7 +6,7 @@ import itertools
 import math
 from typing import Any, NamedTuple
 
-from caten_sd.mapping.assembly import Unstack
+from caten_sd.mapping.assembly import MOST, Unstack
 from caten_sd.mapping.heads import Regroup, regrouped_order
 from caten_sd.mapping.operations import Chain, Identity, Operation, inverted
 from caten_sd.proof.arrangement import arrangement
@@ -97,7 +97,7 @@ def _packed(whole: Any, part: Any, shape: Shape, names: NamedSizes) -> Operation
 
 def _packings(rows: int, names: NamedSizes) -> list[tuple[tuple[int, int, int], int]]:
     """Return the shares of queries, keys and values that so many rows can have, and the groups."""
-    counts = [n for n in range(1, 257) if rows % n == 0]
+    counts = [n for n in range(1, 257) if rows % n == 0 and rows <= MOST]
     return [
         ((many, 1, 1), groups)
         for many in range(2, 65)

@@ -20,6 +20,7 @@ from caten_sd.layout import (
     Unstack,
     packing,
 )
+from caten_sd.mapping.assembly import MOST
 from caten_sd.proof.named_sizes import NamedSizes
 from caten_sd.proof.operation_search import between
 from caten_sd.proof.weights import Bearer, SameValues, Weights
@@ -138,8 +139,10 @@ def test_the_operation_is_found_and_named(
     assert (np.asarray(back) == array).all()
 
 
-def test_an_order_that_the_algebra_does_not_have_gives_none() -> None:
-    array = numbered((64, 48), False)
+@pytest.mark.parametrize("shape", [(64, 48), (MOST + 8,)])
+def test_an_order_that_the_algebra_does_not_have_gives_none(shape: tuple[int, ...]) -> None:
+    """An axis may be longer than one whose order is listed."""
+    array = numbered(shape, False)
     mixed = np.random.default_rng(1).permutation(array)
     match = SameValues((Bearer(("a",)),), (Bearer(("b",)),), "float32")
     sides = Weights(StateDict({"a": array})), Weights(StateDict({"b": mixed}))
