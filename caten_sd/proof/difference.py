@@ -131,7 +131,9 @@ def _own(names: Sequence[str], origins: Mapping[str, Sequence[str]]) -> tuple[st
 def _ordered(rows: Sequence[DiffRow]) -> list[DiffRow]:
     """Return the rows by kind, the pattern with the largest relative difference first."""
     order = {each: n for n, each in enumerate(Likeness)}
-    templates = [indexed(row.key).template for row in rows]
+    known: dict[str, str] = {}  # one text for the rows of a template
+    found = (indexed(row.key).template for row in rows)
+    templates = [known.setdefault(each, each) for each in found]
     most: dict[str, float] = {}
     for row, template in zip(rows, templates, strict=True):
         shown = float(f"{row.relative:.2g}")  # so that noise in the last digits changes no order

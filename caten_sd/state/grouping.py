@@ -33,13 +33,13 @@ def group_keys(keys: Iterable[str]) -> list[KeyGroup]:
     shapes: dict[tuple[str, ...], list[str]] = {}
     for key in keys:
         shapes.setdefault(tuple(INDEX_SEGMENT.split(key)), []).append(key)
-    by_place: dict[tuple[str, ...], list[tuple[str, list[str]]]] = {}
+    by_place: dict[tuple[str, ...], list[tuple[str, KeyGroup]]] = {}
     for members in shapes.values():
         pattern = _pattern(members)
         parent, _, name = pattern.rpartition(".")
         # Only groups with the same number of keys are joined.
         place = (parent, str(len(members))) if parent else (pattern, "")
-        by_place.setdefault(place, []).append((name, members))
+        by_place.setdefault(place, []).append((name, KeyGroup(pattern, members)))
     return [_join(place[0], named) for place, named in by_place.items()]
 
 
@@ -52,21 +52,24 @@ def few_keys(keys: Iterable[str], most: int = 6, noun: str = "") -> str:
     return first_few([one_line(group, LONGEST_KEY) for group in group_keys(keys)], most, noun)
 
 
-def _join(place: str, named: list[tuple[str, list[str]]]) -> KeyGroup:
-    keys = [key for _, members in named for key in members]
+def _join(place: str, named: list[tuple[str, KeyGroup]]) -> KeyGroup:
     if len(named) == 1:
-        return KeyGroup(_pattern(named[0][1]), keys)
+        return named[0][1]
+    keys = [key for _, group in named for key in group.keys]
     return KeyGroup(f"{place}.{{{','.join(name for name, _ in named)}}}", keys)
 
 
 def _pattern(keys: list[str]) -> str:
     """Return the pattern of keys that differ in indices, as ``{0..11}`` or ``{0,2,5}``."""
-    segments = [key.split(".") for key in keys]
-    return ".".join(_segment(list(column)) for column in zip(*segments, strict=True))
+    columns: list[set[str]] = [set() for _ in keys[0].split(".")]
+    for key in keys:
+        for column, value in zip(columns, key.split("."), strict=True):
+            column.add(value)
+    return ".".join(map(_segment, columns))
 
 
-def _segment(values: list[str]) -> str:
-    unique = sorted(set(values), key=lambda value: (len(value), value))
+def _segment(values: set[str]) -> str:
+    unique = sorted(values, key=lambda value: (len(value), value))
     if len(unique) == 1:
         return unique[0]
     return "{" + ",".join(_runs([int(value) for value in unique])) + "}"
