@@ -155,19 +155,20 @@ def _moments(block: Any, low: float, high: float) -> tuple[float, float]:
     """Return the mean of finite values, and the sum of the squared distances from it."""
     import numpy as np
 
+    if low == high:
+        return low, 0.0
     is_wide = block.dtype == np.float64
     with np.errstate(over="ignore", invalid="ignore"):
         near = block.dtype.type(fast_sum(block) / block.size)
         centered = block - near
         rest = fast_sum(centered) / block.size  # by which the first sum was rounded
         squares = max(float(np.dot(centered, centered)) - block.size * rest * rest, 0.0)
-    if math.isfinite(rest) and (is_wide or _FAINT < squares < math.inf or not centered.any()):
+    if math.isfinite(rest) and (is_wide or _FAINT < squares < math.inf):
         return float(near) + rest, squares
     if not is_wide:
         return _moments(block.astype(np.float64), low, high)
-    # One is so large that the squares are infinite, unless all are equal.
-    mean = fast_sum(block / block.size)
-    return min(max(mean, low), high), 0.0 if low == high else math.inf
+    mean = fast_sum(block / block.size)  # of doubles so large that their squares are infinite
+    return min(max(mean, low), high), math.inf
 
 
 def _outliers(piece: Any, mean: float, room: float) -> int:
