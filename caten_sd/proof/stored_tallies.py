@@ -106,17 +106,22 @@ class _Work:
 
         sums: dict[int, Tally] = {}
         rooms: dict[tuple[DType, DType], FloatRooms] = {}
-        try:
-            with np.errstate(all="ignore"):
-                for n, blocks in itertools.groupby(self._taken(), lambda block: block[0]):
-                    dtypes = self._pairs[n].a.dtype, self._pairs[n].b.dtype
-                    if dtypes not in rooms:
-                        rooms[dtypes] = FloatRooms(dtypes, _count_of(dtypes, self._most))
-                    sums[n] = self._sum(self._pairs[n], rooms[dtypes], blocks)
-        except BaseException:
-            self._left.clear()  # so that the other one ends as well
-            raise
+        with np.errstate(all="ignore"), self.ended_by_errors():
+            for n, blocks in itertools.groupby(self._taken(), lambda block: block[0]):
+                dtypes = self._pairs[n].a.dtype, self._pairs[n].b.dtype
+                if dtypes not in rooms:
+                    rooms[dtypes] = FloatRooms(dtypes, _count_of(dtypes, self._most))
+                sums[n] = self._sum(self._pairs[n], rooms[dtypes], blocks)
         return sums
+
+    @contextlib.contextmanager
+    def ended_by_errors(self) -> Iterator[None]:
+        """Leave no block to any thread once there is an error in one."""
+        try:
+            yield
+        except BaseException:
+            self._left.clear()
+            raise
 
     def _taken(self) -> Iterator[_Block]:
         """Yield what no other thread has taken."""
@@ -140,7 +145,7 @@ class _Work:
 def _by_two(work: _Work) -> list[dict[int, Tally]]:
     from concurrent.futures import ThreadPoolExecutor  # which small leaves do without
 
-    with ThreadPoolExecutor(1) as other:
+    with ThreadPoolExecutor(1) as other, work.ended_by_errors():
         second = other.submit(work.sums)
         return [work.sums(), second.result()]
 

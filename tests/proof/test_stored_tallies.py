@@ -4,6 +4,7 @@ import threading
 import time
 import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,29 @@ def test_an_error_in_one_thread_ends_both(tmp_path: Path, monkeypatch: pytest.Mo
         stored_tallies([StoredPair(leaf, leaf)])
     assert len(calls) < 10  # of 64 blocks
     assert threading.active_count() == before
+
+
+def test_an_interrupt_before_the_first_block_ends_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"w": np.ones(1 << 24, "f2")}, tmp_path / "x")
+    leaf = read_state_dict(tmp_path / "x", format="safetensors")["w"]
+    submit, calls = ThreadPoolExecutor.submit, []
+
+    def interrupted(*values: Any) -> None:
+        submit(*values)
+        raise KeyboardInterrupt
+
+    def add(tally: Tally, *values: Any, **below: Any) -> bool:
+        calls.append(tally)
+        time.sleep(0.01)
+        return True
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    monkeypatch.setattr(Tally, "add_floats", add)
+    with pytest.raises(KeyboardInterrupt):
+        stored_tallies([StoredPair(leaf, leaf)])
+    assert len(calls) < 10  # of 64 blocks
 
 
 @pytest.mark.parametrize("quick", [False, True])
