@@ -28,6 +28,8 @@ def refuse_unmatched(
 
     ``asked`` is what the caller gave for the target: of a TOML file the lines are named.
     """
+    if called(Layout, target.name) is target:
+        return
     own = [each for each in (target, target.canonical) if called(Layout, each.name) is None]
     best = next((each for each in found.candidates if any(each.layout is x for x in own)), None)
     is_other = found.similar is not None and not any(found.similar is each for each in own)

@@ -75,3 +75,19 @@ def test_a_layout_in_code_has_no_lines() -> None:
 
 def test_a_source_that_has_nothing_of_the_layout_is_asked_for_its_own(file: Path) -> None:
     assert "from_layout='NAME'" in refused(state("x", "y"), str(file))
+
+
+def test_a_built_in_layout_takes_a_source_that_is_too_small_to_be_detected() -> None:
+    shapes = {f"{name}.weight": (160, 64) for name in ("model.embed_tokens", "lm_head")}
+    shapes["model.norm.weight"] = (64,)
+    layer = {
+        **dict.fromkeys(("input_layernorm", "post_attention_layernorm"), (64,)),
+        **{f"self_attn.{n}_proj": (64, 64) for n in "qkvo"},
+        **dict.fromkeys(("mlp.gate_proj", "mlp.up_proj"), (96, 64)),
+        "mlp.down_proj": (64, 96),
+    }
+    for i in range(3):
+        shapes |= {f"model.layers.{i}.{name}.weight": shape for name, shape in layer.items()}
+    source = {name: np.zeros(shape, "f4") for name, shape in shapes.items()}
+    sizes = {"num_attention_heads": 4, "num_key_value_heads": 4}
+    assert "blk.0.attn_q.weight" in to_layout(source, "gguf-llama", **sizes)
