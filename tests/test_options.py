@@ -36,7 +36,6 @@ GO_ON = {  # whatever else they are given, and where it goes
 
 
 ELSEWHERE = {  # what looks at the value of an option, other than the table of kinds
-    "base": "the class of layouts",
     "dtype": "the policy of a load",
     "include": "the kinds of slots",
     "map_location": "the adapter of a world, as torch.load",
@@ -145,4 +144,4 @@ def test_what_takes_a_location_is_checked_by_position() -> None:
 
 def test_every_kind_is_of_an_option_or_a_parameter() -> None:
     named = {name for verb in public_verbs() for name in inspect.signature(verb).parameters}
-    assert KINDS.keys() - {"class"} <= named
+    assert KINDS.keys() - {"class", "layout made"} <= named

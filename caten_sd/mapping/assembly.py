@@ -9,6 +9,7 @@ from typing import Any
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup, Size, terms, value
+from caten_sd.mapping.field_kinds import checked_fields
 from caten_sd.mapping.operations import POSITION, Coordinates, Labels, Operand, Operation, extent_of
 from caten_sd.mapping.patterns import is_index
 from caten_sd.state.derived import derive
@@ -32,6 +33,7 @@ class _SharedAxis(Operation):
         return replace(self, shares=bound(self.shares, lookup))
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Concat(_SharedAxis):
     """Several tensors joined along an axis, each with its share of it: (1, 1, 1) for thirds.
@@ -69,6 +71,7 @@ class Concat(_SharedAxis):
         return derive(Join(self.axis), leaves)
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Split(_SharedAxis):
     """One tensor cut along an axis into shares: (1, 1, 1) for thirds."""
@@ -111,6 +114,7 @@ class _OverIndex(Operation):
         check_axis(self.axis)
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Stack(_OverIndex):
     """The tensors of every value of a captured index (experts, layers) stacked on a new axis."""
@@ -133,6 +137,7 @@ class Stack(_OverIndex):
         return _collapsed(operand, self.over, lambda leaves: derive(Pile(self.axis), leaves))
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Unstack(_OverIndex):
     """One tensor taken apart along an axis: one tensor for each index, which its key then has."""

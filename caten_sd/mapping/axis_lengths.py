@@ -11,6 +11,7 @@ from typing import Any
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.assembly import check_axis, unknown
 from caten_sd.mapping.axis_sizes import Lookup, Size, terms, value
+from caten_sd.mapping.field_kinds import checked_fields
 from caten_sd.mapping.operations import Operation, extent_of
 from caten_sd.state.derivation import whole_before
 from caten_sd.state.derived import derive
@@ -45,6 +46,7 @@ class _AxisLength(Operation):
             raise LayoutError(f"at={self.at!r} is not a place; give 'start' or 'end'")
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Pad(_AxisLength):
     """Elements of one value added to an axis: a ``count`` of them, or up to a size.
@@ -96,6 +98,7 @@ class Pad(_AxisLength):
         return extent + self.count if self.to is None else value(self.to, unknown)
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Trim(_AxisLength):
     """Elements cut off an axis: what ``Pad`` of the same fields adds.

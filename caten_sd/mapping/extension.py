@@ -14,7 +14,7 @@ from caten_sd.state.options import checked_options
 ARCHITECTURE = "general.architecture"
 
 
-@checked_options()
+@checked_options(layout="layout made")
 def extend(
     layout: Layout,
     name: str,

@@ -13,6 +13,7 @@ from typing import Any
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.assembly import MOST, bound, check_axis, check_shares, divided, unknown
 from caten_sd.mapping.axis_sizes import Lookup, Size, terms, value
+from caten_sd.mapping.field_kinds import checked_fields
 from caten_sd.mapping.operations import Identity, Operation, extent_of, inverted
 from caten_sd.state.derived import derive
 from caten_sd.state.options import checked_options
@@ -22,6 +23,7 @@ from caten_sd.wording import counted
 Order = tuple[int, ...]
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Rotary(Operation):
     """Reorder the rows of each head from adjacent rotary pairs ("pairs") to two "halves".
@@ -54,6 +56,7 @@ class Rotary(Operation):
         return derive(Reorder(self.axis, order), [leaf])
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Regroup(Operation):
     """Interleave blocks along an axis: [Q|K|V] becomes [q0 k0 v0 | q1 k1 v1 | ...].

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.constants import is_constant
+from caten_sd.mapping.field_kinds import checked_fields
 from caten_sd.mapping.operations import (
     POSITION,
     Labels,
@@ -23,6 +24,7 @@ from caten_sd.state.steps import Cut, Join, Reorder
 from caten_sd.state.value_steps import Added
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Flip(Operation):
     """Axes from end to start, as a convolution's kernel lies where its transpose is meant.

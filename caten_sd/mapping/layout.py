@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from caten_sd.errors import LayoutError
+from caten_sd.mapping.field_kinds import checked_fields
 from caten_sd.mapping.layout_modules import called
 from caten_sd.mapping.number_overlap import trials_of_one_file
 from caten_sd.mapping.rank_names import check_rank_file
@@ -35,6 +36,7 @@ from caten_sd.mapping.toml_input import parsed, values_of
 from caten_sd.mapping.toml_text import text_of
 
 
+@checked_fields
 @dataclass(frozen=True, eq=False, repr=False)
 class Layout:
     """The rows of one layout; LayoutError if they have no exact inverse.

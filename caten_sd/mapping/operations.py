@@ -17,6 +17,7 @@ from typing import Any
 
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.axis_sizes import Lookup
+from caten_sd.mapping.field_kinds import checked_fields
 from caten_sd.state.derived import derive
 from caten_sd.state.leaf import spec_or_none
 from caten_sd.state.steps import Permute, Shape
@@ -76,6 +77,7 @@ class Identity(Operation):
         return leaf
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Transpose(Operation):
     """The axes in another order, as ``numpy.transpose``; reversed if no axes are given.
@@ -106,6 +108,7 @@ class Transpose(Operation):
         return derive(Permute(axes), [leaf])
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Offset(Operation):
     """A number added to every element: +1 where the other layout stores a norm's weight minus one.
@@ -131,6 +134,7 @@ class Offset(Operation):
         return derive(Shift(float(self.by)), [leaf])
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Scale(Operation):
     """Every element times a number, as where a layout has a factor of the model in its weights.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from caten_sd.errors import LayoutError
 from caten_sd.mapping.assembly import MOST, unknown
 from caten_sd.mapping.axis_sizes import Lookup, Size, terms, value
+from caten_sd.mapping.field_kinds import checked_fields
 from caten_sd.mapping.operations import POSITION, Labels, Operand, Operation, shape_of
 from caten_sd.state.arrange import REST, Arrange
 from caten_sd.state.derived import derive
@@ -25,6 +26,7 @@ Group = tuple[str, ...]  # the factors of an axis; none for an axis of 1
 Axes = tuple[Group, ...]
 
 
+@checked_fields
 @dataclass(frozen=True, init=False)
 class Rearrange(Operation):
     """Axes split, reordered and joined, as ``einops.rearrange`` with the sizes of factors.

@@ -187,6 +187,8 @@ def canonical_rows(rows: Iterable[Row | Drop | Lacks]) -> list[Row]:
 
 def _check_shape(row: Row | Drop, shape: tuple[Size, ...] | None) -> None:
     """Refuse a shape with a size that no axis can have."""
+    if shape is not None and not isinstance(shape, (tuple, list)):
+        raise LayoutError(f"row {row}: shape= takes a tuple of sizes, not {shape!r:.60}")
     try:
         for size in shape or ():
             terms(size)

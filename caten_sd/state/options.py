@@ -51,7 +51,7 @@ def _is_location(value: Any) -> bool:
 
 
 def _is_layout(value: Any) -> bool:
-    return _is_location(value) or (hasattr(value, "rows") and not isinstance(value, type))
+    return _is_location(value) or _is_made_layout(value)
 
 
 def _is_format(value: Any) -> bool:
@@ -82,6 +82,20 @@ def _is_adapter(value: Any) -> bool:
     return _is_location(value) or isinstance(value, Mapping)
 
 
+def _is_made_layout(value: Any) -> bool:
+    return hasattr(value, "rows") and not isinstance(value, type)
+
+
+def _is_row(value: Any) -> bool:
+    return hasattr(value, "canonical") or hasattr(value, "here")
+
+
+def _is_part(value: Any) -> bool:
+    """Return whether a value is what the keys of a part begin with, and its layout."""
+    is_pair = isinstance(value, (tuple, list)) and len(value) == 2
+    return is_pair and _is_text(value[0]) and _is_made_layout(value[1])
+
+
 _TEXT = OptionKind("a text", _is_text)
 _FLAG = OptionKind("True or False", _is_flag)
 _NUMBER = OptionKind("a number", _is_number)
@@ -109,6 +123,7 @@ KINDS: Mapping[str, OptionKind] = {
     "allow_unexpected": _PATTERNS,
     "announce": _CALLED.or_none(),
     "assign": _FLAG,
+    "base": OptionKind("a Layout", _is_made_layout).or_none(),
     "check_values": _FLAG,
     "config": OptionKind(
         "the mapping of a config.json or an object with its attributes",
@@ -131,6 +146,7 @@ KINDS: Mapping[str, OptionKind] = {
             or _is_several(value, _is_layout)
         ),
     ),
+    "layout made": OptionKind("a Layout", _is_made_layout),
     "lazy": _FLAG,
     "location": _LOCATION,
     "lora": OptionKind(
@@ -158,6 +174,10 @@ KINDS: Mapping[str, OptionKind] = {
     "options": OptionKind(
         "a mapping of names to values", lambda value: _is_table(value, lambda _: True)
     ),
+    "parts": OptionKind(
+        "a mapping of words to pairs of a beginning and a Layout",
+        lambda value: _is_table(value, _is_part),
+    ),
     "prefix": _TEXT.or_none(),
     "progress": _CALLED.or_none(),
     "quick": _FLAG,
@@ -165,6 +185,7 @@ KINDS: Mapping[str, OptionKind] = {
         f"{_BEGINNINGS.words}, or a function of a key",
         lambda value: callable(value) or _BEGINNINGS.takes(value),
     ).or_none(),
+    "rows": OptionKind("several of Row, Drop and Lacks", lambda value: _is_several(value, _is_row)),
     "root": _TEXT.or_none(),
     "seed": _WHOLE,
     "silent": _FLAG,
