@@ -48,21 +48,28 @@ class ChunkedTensor(LazyLeaf):
 
 @as_array.register(Numpy, ChunkedTensor)
 def _by_numpy(kind: Numpy, leaf: ChunkedTensor, /) -> Any:
-    import numpy as np
-
     known = leaf.chunks
     pieces = _pieces(leaf.axes, known.sizes) if leaf.count else iter(())
     if leaf.count == 1:
         chunk, local, _ = next(pieces)
         found = as_array(kind, known.chunk(chunk)[(*local, ...)])
         return found if found.flags.writeable else found.copy()
+    out = None
+    for chunk, local, place in pieces:
+        part = as_array(kind, known.chunk(chunk)[(*local, ...)])
+        if out is None:  # no memory is taken for what a damaged file only claims
+            out = _empty(leaf)
+        out[place] = part
+    return _empty(leaf) if out is None else out
+
+
+def _empty(leaf: ChunkedTensor) -> Any:
+    import numpy as np
+
     try:
-        out = np.empty(leaf.shape, known.stored)
+        return np.empty(leaf.shape, leaf.chunks.stored)
     except (ValueError, MemoryError) as error:
         raise CatenError(f"numpy cannot hold {leaf} ({error}); read a slice of it") from error
-    for chunk, local, place in pieces:
-        out[place] = as_array(kind, known.chunk(chunk)[(*local, ...)])
-    return out
 
 
 def _pieces(axes: Sequence[Axis], sizes: Sequence[int]) -> Iterator[Piece]:
