@@ -75,10 +75,11 @@ def name_tree(shapes: Mapping[str, Shape]) -> NameNode:
 def _by_part(
     names: Iterable[tuple[list[str], str]], depth: int
 ) -> Sequence[list[tuple[list[str], str]]]:
-    found: dict[str, list[tuple[list[str], str]]] = {}
-    for each in names:
+    found: dict[str | int, list[tuple[list[str], str]]] = {}
+    for n, each in enumerate(names):
         parts = each[0]
-        found.setdefault(parts[depth] if depth < len(parts) else "", []).append(each)
+        # A name that ends is a tensor of its own: "a.b" and "a/b" are two.
+        found.setdefault(parts[depth] if depth < len(parts) else n, []).append(each)
     return list(found.values())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from caten_sd.mapping.name_trees import name_tree
 
 
@@ -27,3 +29,14 @@ def test_a_tensor_may_have_the_name_of_a_module() -> None:
 def test_a_name_of_many_parts_has_few_levels() -> None:
     tree = name_tree({"a." * n + "w": (2,) for n in range(500)})
     assert tree.sizes[0] == 500
+
+
+@pytest.mark.parametrize(
+    "names", [["a.b", "a/b"], ["", "."], ["", "..", "/", "./."], [".a", "/a", "a"]]
+)
+def test_names_without_parts_or_with_the_same_ones_are_tensors_of_their_own(
+    names: list[str],
+) -> None:
+    tree = name_tree(dict.fromkeys(names, (2,)))
+    assert sorted(node.name for node in tree.below() if node.is_tensor) == sorted(names)
+    assert tree.sizes[0] == len(names)
