@@ -19,12 +19,12 @@ from caten_sd.errors import CatenError
 def names_code(text: str) -> bool:
     """Return whether a text names code: a Python file, or a module and a name in it.
 
-    >>> names_code("mine.py"), names_code("a.b:LAYOUT"), names_code("hf-gpt2"), names_code("a::b")
-    (True, True, False, False)
+    >>> [names_code(text) for text in ("mine.py", "a.b:LAYOUT", "hf-gpt2", "a::b", "hf://a/b")]
+    [True, True, False, False, False]
     """
     place, name = split_name(text)
     is_module = all(map(str.isidentifier, place.split(".")))
-    return place.endswith(".py") or (is_module and name[:1] not in ("", ":"))
+    return place.endswith(".py") or (is_module and name[:1] not in ("", ":", "/"))
 
 
 def split_name(text: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _MOST_HANDLES = 64  # each takes a second one for its map, and a process may have only 256
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]+:/")  # longer than the letter of a drive
 
 
 class Source:
@@ -265,7 +267,7 @@ def open_file(
                     path, "it is a link to a missing file", "get the file it points to"
                 )
             what = "there is no such file or folder"
-            raise FormatError(path, what, _alike(path) or "check the path")
+            raise FormatError(path, what, _alike(path) or _found_elsewhere(path))
         file = FileBacking(path, streaming=streaming)
         backing: FileBacking | ReopenedBacking = file
         if not held:
@@ -280,6 +282,16 @@ def open_file(
 def _unopened(path: Path, error: Exception) -> FormatError:
     why = getattr(error, "strerror", None) or error
     return FormatError(path, f"it cannot be opened ({why})", "check the path")
+
+
+def _found_elsewhere(path: Path) -> str:
+    """Return what to do about a path that does not exist.
+
+    >>> _found_elsewhere(Path("s3://bucket/model.pt"))
+    'download it first: addresses are not read'
+    """
+    is_address = _SCHEME.match(str(path)) is not None
+    return "download it first: addresses are not read" if is_address else "check the path"
 
 
 def _alike(path: Path) -> str:
