@@ -89,8 +89,13 @@ def _divide(translator: Translator, form: Form, want: str) -> Expression:
     if len(operands) == 2 and all(each.type in ("int", "") for each in operands):
         return _quotient(translator, operands[0], operands[1], want)
     use = translator.imports.use("fractions", "Fraction")
-    first = called(use, operands[0]) if operands[0].type != "Fraction" else operands[0]
+    first = operands[0] if _is_ratio(operands[0]) else called(use, operands[0])
     return infix("/", PRODUCT, [first, *operands[1:]], "Fraction")
+
+
+def _is_ratio(expression: Expression) -> bool:
+    """Return whether a value is a Fraction whatever happens; one of that type may be an int too."""
+    return expression.text.startswith("Fraction(") and expression.strength >= PRODUCT
 
 
 def _quotient(translator: Translator, a: Expression, b: Expression, want: str) -> Expression:
@@ -128,13 +133,21 @@ def _rounded(name: str, translator: Translator, form: Form, want: str) -> Expres
 
 def _floor(translator: Translator, a: Expression, *b: Expression) -> Expression:
     if b:
-        return infix("//", PRODUCT, [a, *b], "int")
+        return _as_int(infix("//", PRODUCT, [a, *b], "int"), a, *b)
     return called(f"{translator.imports.use('math', '')}.floor", a, type_="int")
+
+
+def _as_int(quotient: Expression, *operands: Expression) -> Expression:
+    """Return a whole quotient as an int, which Python leaves a float between floats."""
+    if any(each.type == "float" for each in operands):
+        return called("int", quotient, type_="int")
+    return quotient
 
 
 def _ceiling(translator: Translator, a: Expression, *b: Expression) -> Expression:
     if b:
-        return Expression(f"-(-{a.within(SIGN)} // {b[0].within(SIGN)})", "int", SIGN)
+        quotient = Expression(f"-(-{a.within(SIGN)} // {b[0].within(SIGN)})", "int", SIGN)
+        return _as_int(quotient, a, *b)
     return called(f"{translator.imports.use('math', '')}.ceil", a, type_="int")
 
 

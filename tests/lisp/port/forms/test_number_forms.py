@@ -13,7 +13,7 @@ import torch
 from caten_sd.errors import ModelError
 from caten_sd.lisp.lisp_file import read_lisp
 from caten_sd.lisp.port.ported_module import port
-from tests.lisp.port.modules import both, executed
+from tests.lisp.port.modules import both, executed, module_of, shapes
 
 ROOT = Path(__file__).parents[4]
 
@@ -122,3 +122,21 @@ def test_the_sizes_of_a_range_are_multiplied_as_they_are() -> None:
     direct, ported = both(text, "M", 2, 3)
     assert torch.equal(ported.w, torch.arange(9.0).reshape(3, 3) + 4)
     assert torch.equal(ported.w, direct.w)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "(floor (floor (/ (+ (if (< n 3) 3 -7/3) 9) 2) 2))",
+        "(floor (/ (if (< -3/2 n) n k) 2))",
+        "(ceiling (if (< -3/2 n) n k) 2)",
+        "(floor (/ (if (< 1/2 n) 5 9/2) 2))",
+    ],
+)
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_number_that_may_be_a_ratio_or_whole_is_rounded_to_a_whole_one(
+    number: str, n: int
+) -> None:
+    text = f"(defmodel (M (n k)) ((w (Linear (1+ {number}) 2 :bias nil))))"
+    made = module_of(text).M(n, 4)
+    assert shapes(made) == shapes(read_lisp(text).model("M")(n, 4))
