@@ -54,6 +54,9 @@ class WholeNorms:
         self._lock = threading.Lock()
         self._norms: Any = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WholeNorms, (self._total, self._axis)  # a lock is of one process
+
     def __call__(self) -> Any:
         """Return the norms."""
         with self._lock:

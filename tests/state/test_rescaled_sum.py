@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 import caten_sd as sd
+from caten_sd.state.leaf import Numpy, as_array
 from caten_sd.state.low_rank import LowRank
 from caten_sd.state.parts import parts
 from caten_sd.state.rescaled_sum import Magnitudes, RescaledSum
@@ -112,3 +115,13 @@ def test_norms_of_columns_are_the_same_from_parts_of_rows(monkeypatch: pytest.Mo
     assert np.array_equal(again[:1].numpy(), expected[:1])
     assert np.array_equal(again[1:].numpy(), expected[1:])
     assert len(asked) == 1  # the norms are kept
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_sum_goes_to_another_process(axis: int) -> None:
+    """As the state dict of a model does, to the workers of a loader; that of columns has a lock."""
+    weight = RANDOM.normal(size=(6, 5)).astype("f4")
+    pair = LowRank(RANDOM.normal(size=(2, 5)), RANDOM.normal(size=(6, 2)), 0.5)
+    leaf = RescaledSum(weight, pair, Magnitudes(np.ones(weight.shape[axis], "f4"), axis))
+    for other in (pickle.loads(pickle.dumps(leaf)), copy.deepcopy(leaf)):
+        assert (as_array(Numpy(), other) == as_array(Numpy(), leaf)).all()
