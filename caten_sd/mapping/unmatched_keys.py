@@ -39,7 +39,7 @@ def refuse_unmatched(
     items = items_of(state.with_entry(dict(tensors)))
     lenient = read_canonical(best.layout, items, Numbers({}), lenient=True).findings
     file = str(asked) if str(asked).endswith(".toml") else ""
-    lines = Path(file).expanduser().read_text().split("\n") if file else []
+    lines = Path(file).expanduser().read_text("utf-8").split("\n") if file else []
     faults, fixes = [], []
     if lenient.untaken:
         count = counted(len(lenient.untaken), "key has", "keys have")
