@@ -293,9 +293,5 @@ def _evidence(best: Candidate, state: StateDict) -> list[str]:
     names = f"{best.taken:,} of {best.total:,} {names}"
     places = [f"{where} is {name!r}" for where, name in said(state).items()]
     nothing = "the file does not say what it is, so this is known from names and shapes only"
-    return [
-        names,
-        *filter(None, [best.orientation]),
-        *(places or [nothing]),
-        *best.findings.notes(),
-    ]
+    oriented = filter(None, [best.orientation])
+    return [names, *oriented, *(places or [nothing]), *best.findings.notes()]

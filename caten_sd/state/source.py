@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caten_sd.errors import FormatError
 from caten_sd.state.backing import Backing, FileBacking, ReopenedBacking
+from caten_sd.state.unopened import remedy_for_missing, unopened
 from caten_sd.wording import counted
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 
 _MOST_HANDLES = 64  # each takes a second one for its map, and a process may have only 256
-_SCHEME = re.compile(r"[A-Za-z][\w+.-]+:/")  # longer than the letter of a drive
 
 
 class Source:
@@ -200,7 +199,7 @@ class Folder:
         try:
             return sorted(entry.name for entry in self.path.iterdir() if not entry.is_dir())
         except OSError as error:
-            raise _unopened(self.path, error) from error
+            raise unopened(self.path, error) from error
 
     def has(self, name: str) -> bool:
         """Return whether a regular file of that name is below the folder."""
@@ -267,7 +266,7 @@ def open_file(
                     path, "it is a link to a missing file", "get the file it points to"
                 )
             what = "there is no such file or folder"
-            raise FormatError(path, what, _alike(path) or _found_elsewhere(path))
+            raise FormatError(path, what, remedy_for_missing(path))
         file = FileBacking(path, streaming=streaming)
         backing: FileBacking | ReopenedBacking = file
         if not held:
@@ -275,31 +274,5 @@ def open_file(
             absolute = Path(os.path.abspath(path))
             backing = ReopenedBacking(absolute, file.identity, copying=copying)
     except (OSError, ValueError) as error:
-        raise _unopened(path, error) from error
+        raise unopened(path, error) from error
     return Source(str(path), backing, 0, backing.size)
-
-
-def _unopened(path: Path, error: Exception) -> FormatError:
-    why = getattr(error, "strerror", None) or error
-    return FormatError(path, f"it cannot be opened ({why})", "check the path")
-
-
-def _found_elsewhere(path: Path) -> str:
-    """Return what to do about a path that does not exist.
-
-    >>> _found_elsewhere(Path("s3://bucket/model.pt"))
-    'download it first: addresses are not read'
-    """
-    is_address = _SCHEME.match(str(path)) is not None
-    return "download it first: addresses are not read" if is_address else "check the path"
-
-
-def _alike(path: Path) -> str:
-    """Return a question with the most similar name that exists, or ""."""
-    import difflib
-
-    with contextlib.suppress(OSError):
-        names = [entry.name for entry in path.parent.iterdir()]
-        for name in difflib.get_close_matches(path.name, names, 1):
-            return f"did you mean {str(path.with_name(name))!r}?"
-    return ""

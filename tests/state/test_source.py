@@ -206,12 +206,6 @@ def test_what_is_not_a_file_is_refused_by_name(path: str, message: str, tmp_path
         open_file(tmp_path / path)
 
 
-@pytest.mark.parametrize("address", ["https://host/a.safetensors", "s3://bucket/a.pt", "hf://a/b"])
-def test_an_address_is_to_be_downloaded(address: str) -> None:
-    with pytest.raises(FormatError, match="download it first"):
-        open_file(Path(address))
-
-
 def test_a_pipe_is_not_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FormatError, match="it is not a regular file"):
