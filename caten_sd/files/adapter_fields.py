@@ -7,36 +7,29 @@ from typing import Any
 
 from caten_sd.errors import LayoutError
 from caten_sd.errors.printable import one_line
+from caten_sd.state.value_kinds import is_flag, is_number, is_text, is_whole
 
 _LONGEST = 100  # characters of a value that a message shows
 
 
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return is_whole(value) and not is_flag(value)  # JSON has true apart from 1
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, float) or _is_whole(value)
+    return is_number(value) and not is_flag(value)
 
 
 def _in_mapping(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, Mapping) and all(map(test, value.values()))
 
 
-_FLAG = "true or false", _is_flag
+_FLAG = "true or false", is_flag
 _FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "peft_type": ("a text", _is_text),
+    "peft_type": ("a text", is_text),
     "init_lora_weights": (
         "true, false or a text",
-        lambda value: _is_flag(value) or _is_text(value),
+        lambda value: is_flag(value) or is_text(value),
     ),
     "use_rslora": _FLAG,
     "use_dora": _FLAG,
@@ -47,7 +40,7 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "alpha_pattern": ("numbers by the names of layers", _in_mapping(_is_number)),
     "target_parameters": (
         "a list of texts",
-        lambda value: isinstance(value, (list, tuple)) and all(map(_is_text, value)),
+        lambda value: isinstance(value, (list, tuple)) and all(map(is_text, value)),
     ),
 }
 

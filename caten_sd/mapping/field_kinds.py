@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import numbers
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from caten_sd.errors import LayoutError
+from caten_sd.state.value_kinds import are_all, is_flag, is_number, is_text, is_whole
 from caten_sd.wording import a_or_an
 
 T = TypeVar("T")
@@ -23,17 +23,15 @@ class FieldKind(NamedTuple):
 
 
 _PLAIN = {
-    "str": FieldKind("a text", "texts", lambda value: isinstance(value, str)),
-    "int": FieldKind(
-        "a whole number", "whole numbers", lambda value: isinstance(value, numbers.Integral)
-    ),
-    "float": FieldKind("a number", "numbers", lambda value: isinstance(value, numbers.Real)),
-    "bool": FieldKind("True or False", "flags", lambda value: isinstance(value, bool)),
+    "str": FieldKind("a text", "texts", is_text),
+    "int": FieldKind("a whole number", "whole numbers", is_whole),
+    "float": FieldKind("a number", "numbers", is_number),
+    "bool": FieldKind("True or False", "flags", is_flag),
     "None": FieldKind("None", "None", lambda value: value is None),
     "Size": FieldKind(
         "a whole number or the name of one",
         "whole numbers or names of them",
-        lambda value: isinstance(value, (str, numbers.Integral)),
+        lambda value: is_text(value) or is_whole(value),
     ),
 }
 _OF_CLASSES = ("Row", "Drop", "Lacks", "Layout", "Operation")
@@ -115,7 +113,7 @@ def _sequence(kind: FieldKind | None) -> FieldKind | None:
     if kind is None:
         return None
     one = f"a sequence of {kind.several}"
-    return FieldKind(one, f"sequences of {kind.several}", lambda value: _are(value, kind))
+    return FieldKind(one, f"sequences of {kind.several}", lambda value: are_all(value, kind.takes))
 
 
 def _mapping(key: FieldKind | None, value: FieldKind | None) -> FieldKind | None:
@@ -126,16 +124,11 @@ def _mapping(key: FieldKind | None, value: FieldKind | None) -> FieldKind | None
         f"a mapping {words}",
         f"mappings {words}",
         lambda given: (
-            isinstance(given, Mapping) and _are(given, key) and _are(given.values(), value)
+            isinstance(given, Mapping)
+            and are_all(given, key.takes)
+            and are_all(given.values(), value.takes)
         ),
     )
-
-
-def _are(values: Any, kind: FieldKind) -> bool:
-    """Return whether values can be walked, and each is of a kind, as far as that can be seen."""
-    if isinstance(values, (str, bytes, bytearray)) or not isinstance(values, Iterable):
-        return False
-    return isinstance(values, Iterator) or all(map(kind.takes, values))
 
 
 def _is_a(value: Any, name: str) -> bool:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import numbers
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from caten_sd.errors import OptionError
+from caten_sd.state.value_kinds import are_all, is_flag, is_number, is_text, is_whole
 from caten_sd.wording import a_or_an
 
 P = ParamSpec("P")
@@ -34,18 +34,6 @@ class OptionKind(NamedTuple):
         )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool) or type(value).__name__ == "bool_"  # numpy's
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real)
-
-
 def _is_location(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike))
 
@@ -62,16 +50,9 @@ def _is_format_or_class(value: Any) -> bool:
     return hasattr(value, "holds_metadata")  # a Path has suffixes too
 
 
-def _is_several(value: Any, one: Callable[[Any], bool]) -> bool:
-    """Return whether a value can be walked, and is of these as far as that takes nothing of it."""
-    if isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
-        return False
-    return isinstance(value, Iterator) or all(map(one, value))
-
-
 def _is_table(value: Any, of: Callable[[Any], bool]) -> bool:
     """Return whether a value is a mapping of text to what a test takes."""
-    return isinstance(value, Mapping) and all(map(_is_text, value)) and all(map(of, value.values()))
+    return isinstance(value, Mapping) and all(map(is_text, value)) and all(map(of, value.values()))
 
 
 def _is_inputs(value: Any) -> bool:
@@ -93,31 +74,31 @@ def _is_row(value: Any) -> bool:
 def _is_part(value: Any) -> bool:
     """Return whether a value is what the keys of a part begin with, and its layout."""
     is_pair = isinstance(value, (tuple, list)) and len(value) == 2
-    return is_pair and _is_text(value[0]) and _is_made_layout(value[1])
+    return is_pair and is_text(value[0]) and _is_made_layout(value[1])
 
 
-_TEXT = OptionKind("a text", _is_text)
-_FLAG = OptionKind("True or False", _is_flag)
-_NUMBER = OptionKind("a number", _is_number)
-_WHOLE = OptionKind("a whole number", lambda value: isinstance(value, numbers.Integral))
+_TEXT = OptionKind("a text", is_text)
+_FLAG = OptionKind("True or False", is_flag)
+_NUMBER = OptionKind("a number", is_number)
+_WHOLE = OptionKind("a whole number", is_whole)
 _CALLED = OptionKind("a function", callable)
 _MAPPING = OptionKind("a mapping", lambda value: isinstance(value, Mapping))
 _LOCATION = OptionKind("a path, as text or a Path", _is_location)
 _LAYOUT = OptionKind("the name of a layout or a Layout", _is_layout)
 _BEGINNINGS = OptionKind(
     'a mapping of beginnings of keys to others, as {"old": "new"}',
-    lambda value: _is_table(value, _is_text),
+    lambda value: _is_table(value, is_text),
 )
 _PATTERNS = OptionKind(
     "a glob pattern of keys or several of them",
-    lambda value: _is_text(value) or _is_several(value, _is_text),
+    lambda value: is_text(value) or are_all(value, is_text),
 )
 
 KINDS: Mapping[str, OptionKind] = {
     "adapter": OptionKind("a path or a state dict", _is_adapter),
     "against": OptionKind(
         "the keys of a model, as get_state_dict(model) gives them",
-        lambda value: not _is_text(value) and _is_several(value, _is_text),
+        lambda value: are_all(value, is_text),
     ).or_none(),
     "allow_missing": _PATTERNS,
     "allow_unexpected": _PATTERNS,
@@ -133,7 +114,7 @@ KINDS: Mapping[str, OptionKind] = {
     "exclude": _PATTERNS,
     "class": OptionKind("a Format or its class", _is_format_or_class),
     "file": _TEXT,
-    "files": OptionKind("several paths", lambda value: _is_several(value, _is_location)),
+    "files": OptionKind("several paths", lambda value: are_all(value, _is_location)),
     "format": OptionKind("the name of a format or a Format", _is_format).or_none(),
     "from_layout": _LAYOUT.or_none(),
     "inputs": OptionKind("a tensor, several of them, or a mapping of names to them", _is_inputs),
@@ -142,8 +123,7 @@ KINDS: Mapping[str, OptionKind] = {
     "layouts": OptionKind(
         "a layout or several of them",
         lambda value: (
-            (_is_layout(value) and not isinstance(value, os.PathLike))
-            or _is_several(value, _is_layout)
+            (_is_layout(value) and not isinstance(value, os.PathLike)) or are_all(value, _is_layout)
         ),
     ),
     "layout made": OptionKind("a Layout", _is_made_layout),
@@ -151,21 +131,21 @@ KINDS: Mapping[str, OptionKind] = {
     "location": _LOCATION,
     "lora": OptionKind(
         "the path or the state dict of an adapter, or several of them",
-        lambda value: _is_adapter(value) or _is_several(value, _is_adapter),
+        lambda value: _is_adapter(value) or are_all(value, _is_adapter),
     ),
     "max_shard_size": OptionKind(
         'a number of bytes or a text such as "5GB"',
-        lambda value: _is_text(value) or _WHOLE.takes(value),
+        lambda value: is_text(value) or _WHOLE.takes(value),
     ).or_none(),
     "metadata": OptionKind(
         "a mapping of text to values", lambda value: _is_table(value, lambda _: True)
     ).or_none(),
     "modules": OptionKind("a mapping of paths to modules", _MAPPING.takes).or_none(),
-    "mutators": OptionKind("several functions", lambda value: _is_several(value, callable)),
+    "mutators": OptionKind("several functions", lambda value: are_all(value, callable)),
     "name": _TEXT,
     "names": _BEGINNINGS.or_none(),
     "numbers": OptionKind(
-        "a mapping of names to numbers", lambda value: _is_table(value, _is_number)
+        "a mapping of names to numbers", lambda value: _is_table(value, is_number)
     ).or_none(),
     "on_mismatch": OptionKind(
         "a mapping of glob patterns to repairs", lambda value: _is_table(value, lambda _: True)
@@ -185,7 +165,7 @@ KINDS: Mapping[str, OptionKind] = {
         f"{_BEGINNINGS.words}, or a function of a key",
         lambda value: callable(value) or _BEGINNINGS.takes(value),
     ).or_none(),
-    "rows": OptionKind("several of Row, Drop and Lacks", lambda value: _is_several(value, _is_row)),
+    "rows": OptionKind("several of Row, Drop and Lacks", lambda value: are_all(value, _is_row)),
     "root": _TEXT.or_none(),
     "seed": _WHOLE,
     "silent": _FLAG,
@@ -193,9 +173,7 @@ KINDS: Mapping[str, OptionKind] = {
     "strict": _FLAG,
     "tolerance": _NUMBER.or_none(),
     "verify": _FLAG,
-    "without": OptionKind(
-        "several names", lambda value: not _is_text(value) and _is_several(value, _is_text)
-    ),
+    "without": OptionKind("several names", lambda value: are_all(value, is_text)),
     "world": _TEXT.or_none(),
     "written": _FLAG,
 }
