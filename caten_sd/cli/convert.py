@@ -59,7 +59,7 @@ def _add_repeatable(parser: argparse.ArgumentParser) -> None:
         (
             "--lora",
             "ADAPTER",
-            "a LoRA or DoRA adapter (peft, diffusers, kohya) to add to the weights",
+            "a LoRA or DoRA adapter (peft, diffusers, kohya, LyCORIS) to add to the weights",
         ),
         (
             "--against",

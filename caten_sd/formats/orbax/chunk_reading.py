@@ -50,9 +50,9 @@ class ChunkReader:
         if array.inner is None:
             key = self.key(numbers)
             source = self._store.find_again(key)
-            return (
-                self._without(numbers, key) if source is None else self._leaf(source, array.codecs)
-            )
+            if source is None:
+                return self._without(numbers, key)
+            return self._leaf(source, array.codecs)
         per = [o // i for o, i in zip(array.chunks, array.inner.chunks, strict=True)]
         outer = tuple(n // count for n, count in zip(numbers, per, strict=True))
         key = self.key(outer)
