@@ -44,7 +44,7 @@ class Source:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, self._backing, self._start, self.size)
 
-    def _check(self, offset: int, count: int) -> None:
+    def _require_within(self, offset: int, count: int) -> None:
         if offset < 0 or count < 0 or offset + count > self.size:
             short = offset + count - self.size
             problem = (
@@ -60,7 +60,7 @@ class Source:
 
     def view(self, offset: int, count: int) -> memoryview:
         """Return ``count`` bytes from ``offset``, mapped if possible; FormatError past the end."""
-        self._check(offset, count)
+        self._require_within(offset, count)
         try:
             return self._backing.view(self._start + offset, count)
         except (OSError, ValueError) as error:
@@ -68,7 +68,7 @@ class Source:
 
     def read(self, offset: int, count: int) -> bytes:
         """Return a copy of ``count`` bytes from ``offset``; FormatError past the end."""
-        self._check(offset, count)
+        self._require_within(offset, count)
         try:
             data = self._backing.read(self._start + offset, count)
         except (OSError, ValueError) as error:
@@ -81,7 +81,7 @@ class Source:
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill a buffer with the bytes from ``offset``; FormatError past the end."""
-        self._check(offset, len(buffer))
+        self._require_within(offset, len(buffer))
         fill = getattr(self._backing, "read_into", None)
         try:
             if fill is None:
@@ -96,7 +96,7 @@ class Source:
 
         It leaves it to ``check``, after the last one, to see whether the file has changed.
         """
-        self._check(offset, count)
+        self._require_within(offset, count)
         read = getattr(self._backing, "fill", None)
         if read is None:
             return lambda at, buffer: self.read_into(offset + at, buffer)
@@ -122,7 +122,7 @@ class Source:
     def read_rows(self, offset: int, step: int, buffer: memoryview, size: int) -> None:
         """Fill a buffer with rows of ``size`` bytes that begin ``step`` bytes apart."""
         count = len(buffer) // size
-        self._check(offset, (count - 1) * step + size)
+        self._require_within(offset, (count - 1) * step + size)
         fill = getattr(self._backing, "read_rows", None)
         try:
             if fill is not None:
@@ -158,7 +158,7 @@ class Source:
 
     def window(self, offset: int, count: int, name: str | None = None) -> Source:
         """Return a source for a range of this one."""
-        self._check(offset, count)
+        self._require_within(offset, count)
         return Source(name or self.name, self._backing, self._start + offset, count)
 
     @classmethod
